@@ -1,0 +1,31 @@
+# make setup | demo | test | lint. Each sets up what it needs and then does its job.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+DATA ?=
+
+.PHONY: setup demo test test-long lint clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt scripts/setup.sh $(wildcard setup.py)
+	PYTHON=$(PYTHON) VENV=$(VENV) sh scripts/setup.sh
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/python -m benchmarks.demo --out demo $(if $(DATA),--data "$(DATA)")
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+# What takes longer than a few minutes: long streams, the full walk through training, fuzzing.
+test-long: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache

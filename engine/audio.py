@@ -1,0 +1,62 @@
+"""Sound files in and out. Shapes are [channels, samples], float32, full scale at 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from engine.errors import AudioError
+from engine.files import written_whole
+from engine.runtime import FloatArray
+
+
+def read_audio(path: Path) -> tuple[FloatArray, int]:
+    """A sound file as float32 [channels, samples] and its sample rate in Hz."""
+    if not path.exists():
+        raise AudioError(f"{path} does not exist")
+    if path.is_dir():
+        raise AudioError(f"{path} is a folder, wanted one sound file")
+    try:
+        data, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError, RuntimeError) as error:
+        reason = str(error).split(": ")[-1].strip()
+        raise AudioError(f"{path} is not a readable sound file: {reason}") from None
+    if not len(data):
+        raise AudioError(f"{path} holds no samples")
+    return np.ascontiguousarray(data.T), int(rate)
+
+
+def write_audio(path: Path, audio: FloatArray, sample_rate_hz: int) -> None:
+    """32-bit float WAV (bit-exact) or 24-bit FLAC by suffix, whole or not at all."""
+    subtypes = {".wav": "FLOAT", ".flac": "PCM_24", ".aiff": "FLOAT", ".aif": "FLOAT"}
+    suffix = path.suffix.lower()
+    if suffix not in subtypes:
+        raise AudioError(f"{path}: write to one of {', '.join(subtypes)}, not {suffix or 'none'!r}")
+    with written_whole(path) as temporary:
+        try:
+            soundfile.write(temporary, audio.T, sample_rate_hz, subtype=subtypes[suffix])
+        except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
+            raise AudioError(f"cannot write {path}: {error}") from None
+
+
+def resample(audio: FloatArray, from_hz: int, to_hz: int) -> FloatArray:
+    """Band-limited rate conversion of a whole signal."""
+    if from_hz == to_hz:
+        return audio
+    import soxr
+
+    return np.ascontiguousarray(soxr.resample(audio.T, from_hz, to_hz, quality="HQ").T)
+
+
+def match_channels(audio: FloatArray, channels: int) -> FloatArray:
+    """Mono to stereo by copying, stereo to mono by averaging; other counts are an error."""
+    have = audio.shape[0]
+    if have == channels:
+        return audio
+    if channels == 1:
+        return audio.mean(axis=0, keepdims=True, dtype=np.float32)
+    if have == 1:
+        return np.repeat(audio, channels, axis=0)
+    raise AudioError(f"the sound has {have} channels, the model takes {channels}")

@@ -1,0 +1,43 @@
+"""How commands end: a user's mistake is one line on stderr and exit code 1, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from engine.errors import TudorError
+
+# Which extra brings a package that a command asked for in vain.
+_EXTRA_OF = {
+    "torch": "torch", "safetensors": "torch", "pydantic": "torch", "onnxruntime": "onnx",
+    "onnx": "export", "onnxscript": "export", "lightning": "train", "librosa": "train",
+    "tensorboard": "train", "scipy": "train", "tomli_w": "train", "matplotlib": "bench",
+}
+
+
+@contextmanager
+def friendly() -> Iterator[None]:
+    """Wraps a command-line entry point."""
+    try:
+        yield
+    except TudorError as error:
+        fail(str(error))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in _EXTRA_OF:
+            raise
+        fail(f"this needs {package}, which is not installed: "
+             f"pip install 'nn-tudor[{_EXTRA_OF[package]}]'")
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # `tudor info ... | head` closed our output
+        sys.stderr.close()
+        raise SystemExit(1) from None
+
+
+def fail(message: str) -> None:
+    """Print `error: message` and leave with exit code 1."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(1) from None

@@ -1,0 +1,164 @@
+"""What a model lowers to: one flat list of stateful operations per method.
+
+Every streaming layer appends its operations to a `Builder`; costs, the native compiler and the
+layer tables read the finished `Graph`. Nothing here needs PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+# Every operation a layer may emit, and what it means. Shapes are [channels, time] per stream.
+OPS: dict[str, str] = {
+    "guard": "non-finite numbers become 0, magnitudes are clamped to 8",
+    "conv1d": "causal convolution: weight [out, in / groups, kernel], bias [out] or none",
+    "conv_transpose1d": "causal transposed convolution: weight [in, out / groups, kernel]",
+    "gru": "gated recurrent unit, gates r z n: weight_ih [3h, in], weight_hh [3h, h], biases [3h]",
+    "lstm": "long short-term memory, gates i f g o: weight_ih [4h, in], weight_hh [4h, h]",
+    "leaky_relu": "x > 0 ? x : slope * x",
+    "elu": "x > 0 ? x : exp(x) - 1",
+    "tanh": "hyperbolic tangent",
+    "sigmoid": "1 / (1 + exp(-x))",
+    "snake": "x + sin(alpha x)^2 / alpha, alpha [channels]",
+    "gated": "activation(a) * sigmoid(b) for the two halves of the channels",
+    "add": "sum of two values",
+    "mul": "product of two values",
+    "concat": "values stacked along channels",
+    "slice": "channels start ... stop",
+    "delay": "the input, some frames later",
+    "affine": "scale * x + bias per channel, read from two attributes of the method",
+    "noise_multiply": "x * counter-based uniform noise in [-1, 1)",
+    "latent_sample": "mean + temperature * exp(log_std) * counter-based normal noise",
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A stream between operations. `ratio`: method input frames per frame of this stream."""
+
+    index: int
+    channels: int
+    ratio: Fraction
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation. `macs_per_frame` counts per frame of the first input."""
+
+    kind: str
+    name: str
+    inputs: tuple[Value, ...]
+    output: Value
+    attributes: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, FloatArray] = field(default_factory=dict)
+    state_shapes: tuple[tuple[int, ...], ...] = ()
+    macs_per_frame: float = 0.0
+
+    @property
+    def weight_count(self) -> int:
+        """Numbers stored for this operation."""
+        return sum(w.size for w in self.weights.values())
+
+    @property
+    def state_count(self) -> int:
+        """Numbers carried from block to block, per stream."""
+        return sum(int(np.prod(shape)) for shape in self.state_shapes)
+
+    def macs_per_input_frame(self) -> float:
+        """Multiply-accumulates per frame of the *method's* input."""
+        return self.macs_per_frame / float(self.inputs[0].ratio)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A method as operations in the order in which they run."""
+
+    method: str
+    input: Value
+    output: Value
+    ops: tuple[Op, ...]
+
+    def macs_per_input_frame(self) -> float:
+        """Multiply-accumulates per frame of the method's input."""
+        return sum(op.macs_per_input_frame() for op in self.ops)
+
+    @property
+    def state_count(self) -> int:
+        """Numbers carried from block to block, per stream."""
+        return sum(op.state_count for op in self.ops)
+
+    @property
+    def weight_count(self) -> int:
+        """Numbers stored."""
+        return sum(op.weight_count for op in self.ops)
+
+
+class Builder:
+    """Collects operations while layers are lowered in running order."""
+
+    def __init__(self, method: str, in_channels: int) -> None:
+        self.method = method
+        self._next = 1
+        self._path: list[str] = []
+        self.input = Value(0, in_channels, Fraction(1))
+        self.ops: list[Op] = []
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Operations emitted inside carry `name` in their path."""
+        self._path.append(name)
+        try:
+            yield
+        finally:
+            self._path.pop()
+
+    def op(
+        self,
+        kind: str,
+        *inputs: Value,
+        channels: int | None = None,
+        ratio: Fraction | int = 1,
+        attributes: dict[str, Any] | None = None,
+        weights: dict[str, Any] | None = None,
+        state_shapes: list[tuple[int, ...]] | None = None,
+        macs_per_frame: float = 0.0,
+    ) -> Value:
+        """Append an operation and return the stream it makes.
+
+        `channels` defaults to those of the first input; `ratio` is input frames per output frame;
+        `weights` may hold torch tensors or arrays, absent ones (None) are left out."""
+        if kind not in OPS:
+            raise ValueError(f"unknown operation {kind!r}; engine/graph.py lists them")
+        first = inputs[0]
+        output = Value(self._next, channels or first.channels, first.ratio * ratio)
+        self._next += 1
+        self.ops.append(Op(
+            kind=kind,
+            name="/".join([*self._path, kind]),
+            inputs=inputs,
+            output=output,
+            attributes=dict(attributes or {}),
+            weights={k: _array(w) for k, w in (weights or {}).items() if w is not None},
+            state_shapes=tuple(state_shapes or ()),
+            macs_per_frame=macs_per_frame,
+        ))
+        return output
+
+    def finish(self, output: Value) -> Graph:
+        """Close the graph at `output`."""
+        return Graph(self.method, self.input, output, tuple(self.ops))
+
+
+def _array(weight: Any) -> FloatArray:
+    if hasattr(weight, "detach"):
+        weight = weight.detach().cpu().numpy()
+    return np.ascontiguousarray(weight, dtype=np.float32)

@@ -1,0 +1,163 @@
+"""The one contract that every streaming layer keeps.
+
+A layer is a causal function of its input and an explicit state:
+
+    y, state = layer(x, state)        x: [batch, in_channels, time]
+
+State is a value: a flat tuple of tensors, zero at the start, whose shapes are known from the
+configuration. Offline processing is streaming in one block from fresh state; there is no other
+code path and no mode flag.
+
+How time is counted. A layer of ratio r (input frames per output frame, a `Fraction`) takes blocks
+whose length is a multiple of `granularity`, and output frame n belongs to input frames
+n*r ... n*r + r - 1:
+
+    in    | 0  1  2  3 | 4  5  6  7 | ...        r = 4: one frame out for four in,
+    out   |     0      |     1      | ...        computed when the last of the four has arrived
+
+`lookahead` counts, in input frames, how much later than nominal the output appears because the
+layer wants to see the future; the arithmetic stays causal, the output is simply late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from math import ceil, inf, lcm
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from engine.graph import Builder, Value
+
+State = tuple[Tensor, ...]
+Shape = tuple[int, ...]
+
+
+class Streaming(nn.Module):
+    """Base of all layers. Subclasses set the channel counts and override what differs from
+    a stateless, sample-by-sample function."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        for name, count in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if count < 1:
+                raise ValueError(f"{type(self).__name__}: {name} must be at least 1, got {count}")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+
+    # --- what is known without running anything ---------------------------------------------
+
+    @property
+    def ratio(self) -> Fraction:
+        """Input frames per output frame: 4 for a stride of 4, 1/4 for an upsampling by 4."""
+        return Fraction(1)
+
+    @property
+    def granularity(self) -> int:
+        """Smallest number of input frames the layer can process; blocks are multiples of it."""
+        return self.ratio.numerator
+
+    @property
+    def lookahead(self) -> Fraction:
+        """Future input frames that an output frame needs; equals the delay of the output."""
+        return Fraction(0)
+
+    @property
+    def latency(self) -> Fraction:
+        """Lookahead plus the wait for a full block, in input frames, for a frame-by-frame host."""
+        return self.lookahead + (self.granularity - 1)
+
+    @property
+    def receptive_field(self) -> float:
+        """Input frames that one output frame may depend on; `inf` for recurrent layers."""
+        return 1
+
+    @property
+    def parameter_count(self) -> int:
+        """Trainable numbers."""
+        return sum(p.numel() for p in self.parameters())
+
+    def macs_per_second(self, frame_rate_hz: float) -> float:
+        """Multiply-accumulates per second of input that arrives at `frame_rate_hz`."""
+        return self.macs_per_frame() * frame_rate_hz
+
+    def macs_per_frame(self) -> float:
+        """Multiply-accumulates per *input* frame."""
+        return 0.0
+
+    # --- state ------------------------------------------------------------------------------
+
+    def state_shapes(self) -> list[Shape]:
+        """Shape of each state tensor without its batch axis."""
+        return []
+
+    def init_state(
+        self,
+        batch: int = 1,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> State:
+        """Fresh (all zero) state for `batch` independent streams."""
+        if dtype is None or device is None:
+            like = next(iter(self.parameters()), None)
+            if like is None:
+                like = next((b for b in self.buffers() if b.is_floating_point()), torch.zeros(()))
+            dtype, device = dtype or like.dtype, device or like.device
+        return tuple(
+            torch.zeros((batch, *shape), dtype=dtype, device=device)
+            for shape in self.state_shapes()
+        )
+
+    # --- running ----------------------------------------------------------------------------
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """`x`: [batch, in_channels, time], time a multiple of `granularity`."""
+        raise NotImplementedError
+
+    def offline(self, x: Tensor) -> Tensor:
+        """The whole signal at once: streaming from fresh state, nothing else."""
+        return self(x, self.init_state(x.shape[0], x.dtype, x.device))[0]
+
+    # --- what it becomes --------------------------------------------------------------------
+
+    def lower(self, build: Builder, x: Value) -> Value:
+        """Append this layer's operations to a graph (see `engine/graph.py`)."""
+        raise NotImplementedError(f"{type(self).__name__} has no lowering yet")
+
+
+def split_state(state: State, layers: Iterable[Streaming]) -> list[State]:
+    """Cut a flat state into one piece per layer, in order."""
+    pieces, start = [], 0
+    for layer in layers:
+        count = len(layer.state_shapes())
+        pieces.append(state[start : start + count])
+        start += count
+    if start != len(state):
+        raise ValueError(f"state has {len(state)} tensors, the layers want {start}")
+    return pieces
+
+
+def chain_granularity(layers: Iterable[Streaming]) -> int:
+    """Input frames of the smallest block that every layer of a chain can process."""
+    rate, need = Fraction(1), 1  # rate: input frames per frame at this point of the chain
+    for layer in layers:
+        # The layer needs a multiple of g of its own frames, each worth `rate` input frames.
+        per_block = layer.granularity * rate
+        need = lcm(need, per_block.numerator)
+        rate *= layer.ratio
+    return lcm(need, rate.numerator)
+
+
+def chain_receptive_field(layers: Iterable[Streaming]) -> float:
+    """Receptive field of a chain, in its input frames."""
+    rate, total = Fraction(1), Fraction(1)
+    for layer in layers:
+        field = layer.receptive_field
+        if field == inf:
+            return inf
+        total += (Fraction(field) - 1) * rate
+        rate *= layer.ratio
+    return ceil(total)

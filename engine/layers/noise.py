@@ -1,0 +1,108 @@
+"""Counter-based noise: the same numbers in every backend, from integers alone.
+
+Sample n of channel c is a 32-bit hash of n * channels + c (+ seed), so noise has no sequence to
+follow: any block of it can be computed from the frame counter, which is the only state. All
+products stay below 2^63, so that int64 arithmetic (TorchScript, ONNX) and uint32 arithmetic (C)
+agree.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from engine.layers.base import Shape, State, Streaming
+
+if TYPE_CHECKING:
+    from engine.graph import Builder, Value
+
+# Two rounds of multiply and xor-shift; multipliers found by C. Wellons' hash prospector. Both are
+# odd and below 2^31, which keeps 32-bit * 31-bit products inside int64.
+MULTIPLIERS = (0x21F0AAAD, 0x735A2D97)
+COUNTER_PERIOD = 2**24  # float32 counts exactly up to here; 37 hours of frames at 125 Hz
+MASK = 0xFFFFFFFF
+
+
+def hash32(n: Tensor) -> Tensor:
+    """Scramble int64 values in [0, 2^32) into int64 values in [0, 2^32)."""
+    # Division stands for the right shift: ONNX shifts unsigned integers only.
+    n = n ^ torch.div(n, 1 << 16, rounding_mode="floor")
+    n = (n * MULTIPLIERS[0]) & MASK
+    n = n ^ torch.div(n, 1 << 15, rounding_mode="floor")
+    n = (n * MULTIPLIERS[1]) & MASK
+    return n ^ torch.div(n, 1 << 15, rounding_mode="floor")
+
+
+def frame_numbers(counter: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Frame index of each frame of `x` and the counter after it.
+
+    `counter`: [batch, 1] float, frames played so far. Returns int64 [batch, 1, time] and the new
+    counter, both modulo `COUNTER_PERIOD`."""
+    # A cumulative sum counts the frames of a block whose length an exported graph does not know.
+    steps = torch.cumsum(torch.ones_like(x[:1, :1, :], dtype=torch.int64), dim=2)  # 1 ... time
+    after = torch.remainder(counter.to(torch.int64).unsqueeze(2) + steps, COUNTER_PERIOD)
+    before = torch.remainder(after + (COUNTER_PERIOD - 1), COUNTER_PERIOD)
+    return before, after[:, :, -1].to(counter.dtype)
+
+
+def uniform(frames: Tensor, channels: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """Uniform noise in [-1, 1) with 24 bits. `frames`: int64 [batch, 1, time]."""
+    lanes = torch.arange(channels, device=frames.device).reshape(1, channels, 1)
+    bits = hash32((frames * channels + lanes + seed) & MASK)  # [batch, channels, time]
+    return torch.div(bits, 1 << 8, rounding_mode="floor").to(dtype) * 2.0**-23 - 1.0
+
+
+class NoiseMultiply(Streaming):
+    """x * uniform noise in [-1, 1): turns a positive envelope into noise of that envelope."""
+
+    def __init__(self, channels: int, seed: int = 1) -> None:
+        super().__init__(channels, channels)
+        self.seed = seed
+
+    def state_shapes(self) -> list[Shape]:
+        return [(1,)]
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        frames, counter = frame_numbers(state[0], x)
+        return x * uniform(frames, self.in_channels, self.seed, x.dtype), (counter,)
+
+    def lower(self, build: Builder, x: Value) -> Value:
+        return build.op("noise_multiply", x, attributes={"seed": self.seed},
+                        state_shapes=self.state_shapes())
+
+
+class LatentSample(Streaming):
+    """mean + temperature * exp(log_std) * g: a latent drawn around the encoder's mean.
+
+    The input stacks mean and log_std, [batch, 2 * latents, time]. g is close to normal: the sum of
+    four uniforms (variance 4/3) scaled to variance 1. Unlike a layer's weights, `temperature`
+    belongs to the player, so it is handed in at every call."""
+
+    ROUNDS = 4
+    LOG_STD_RANGE = (-10.0, 2.0)
+    ATTRIBUTE = "temperature"
+
+    def __init__(self, latents: int, seed: int = 2) -> None:
+        super().__init__(2 * latents, latents)
+        self.seed = seed
+
+    def state_shapes(self) -> list[Shape]:
+        return [(1,)]
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, state: State, temperature: Tensor
+    ) -> tuple[Tensor, State]:
+        mean, log_std = x.chunk(2, dim=1)
+        frames, counter = frame_numbers(state[0], x)
+        lanes = self.out_channels * self.ROUNDS
+        u = uniform(frames, lanes, self.seed, x.dtype)  # [batch, rounds * latents, time]
+        a, b, c, d = u.chunk(self.ROUNDS, dim=1)
+        g = ((a + b) + (c + d)) * 0.75**0.5
+        return mean + temperature * torch.exp(log_std.clamp(*self.LOG_STD_RANGE)) * g, (counter,)
+
+    def lower(self, build: Builder, x: Value) -> Value:
+        return build.op("latent_sample", x, channels=self.out_channels,
+                        attributes={"seed": self.seed, "temperature": self.ATTRIBUTE},
+                        state_shapes=self.state_shapes())

@@ -1,0 +1,265 @@
+"""A fully convolutional variational autoencoder of the waveform (document 003, section 3).
+
+    audio -> guard -> filter bank -> strided convolutions -> mean, log_std      (encode)
+    latents -> scale, bias -> upsampling convolutions -> heads -> filter bank   (decode)
+
+Everything runs at band rate or below: with 16 bands at 16 kHz no convolution but the filter bank
+itself runs faster than 1 kHz. Two heads share the decoder: a gated waveform per band, and noise
+per band under a learned envelope, because techno is half noise and the spectral distance rewards
+its envelope, not its samples.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import inf, log2
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor, nn
+
+from engine.description import Attribute, Method
+from engine.graph import Builder, Graph, Value
+from engine.layers import (
+    Conv1d,
+    ConvTranspose1d,
+    GatedUnit,
+    Guard,
+    Identity,
+    LatentSample,
+    LeakyReLU,
+    NoiseMultiply,
+    Parallel,
+    PQMFAnalysis,
+    PQMFSynthesis,
+    Residual,
+    Sequence,
+    Sigmoid,
+    State,
+    Streaming,
+    Tanh,
+)
+from engine.layers.base import chain_receptive_field
+from engine.models.base import Attributes, Model, ModelConfig, samples
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class RawVAEConfig(ModelConfig):
+    """Shape of a raw audio VAE. `widths` are channels per level, from band rate downwards."""
+
+    sample_rate_hz: Annotated[int, Field(ge=1000, le=384000)] = 16000
+    channels: Annotated[int, Field(ge=1, le=2)] = 1
+    latents: Annotated[int, Field(ge=1, le=512)] = 16
+    compression: Positive = 128
+    bands: Annotated[int, Field(ge=2, le=16)] = 16
+    strides: tuple[Positive, ...] = ()
+    widths: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 48, 64)
+    kernel_size: Annotated[int, Field(ge=1, le=64)] = 3
+    dilations: tuple[Positive, ...] = (1, 3)
+    noise: bool = True
+
+    @field_validator("compression", "bands")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            near = 2 ** round(log2(value))
+            raise ValueError(f"must be a power of two (nn~ needs it), got {value}; nearest {near}")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_strides(cls, data: Any) -> Any:
+        """Without explicit strides: steps of 4, then 2, from band rate to latent rate."""
+        if isinstance(data, dict) and not data.get("strides"):
+            compression = data.get("compression", cls.model_fields["compression"].default)
+            bands = data.get("bands", cls.model_fields["bands"].default)
+            if isinstance(compression, int) and isinstance(bands, int) and bands > 0:
+                left, strides = compression // bands, []
+                while left > 1:
+                    strides.append(min(4, left))
+                    left //= 4
+                data = {**data, "strides": tuple(strides)}
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RawVAEConfig:
+        product = self.bands
+        for stride in self.strides:
+            product *= stride
+        if product != self.compression:
+            raise ValueError(
+                f"bands x strides = {self.bands} x {list(self.strides)} = {product} must equal "
+                f"compression = {self.compression}"
+            )
+        if len(self.widths) != len(self.strides) + 1:
+            raise ValueError(
+                f"widths needs {len(self.strides) + 1} numbers (one per level, strides are "
+                f"{list(self.strides)}), got {list(self.widths)}"
+            )
+        return self
+
+
+def _block(width: int, config: RawVAEConfig) -> list[Streaming]:
+    """Residual units of growing dilation at one level."""
+    return [
+        Residual(
+            LeakyReLU(width),
+            Conv1d(width, width, config.kernel_size, dilation=dilation),
+            LeakyReLU(width),
+            Conv1d(width, width, 1),
+        )
+        for dilation in config.dilations
+    ]
+
+
+def _encoder(config: RawVAEConfig) -> Sequence:
+    """Audio [channels, time] -> [2 * latents, time / compression]."""
+    bands = config.channels * config.bands
+    # Beside each band a saturated copy of it: the loss is logarithmic, so the encoder must hear
+    # what happens at -60 dB, where the linear signal is too small to move a convolution.
+    loud = Conv1d(bands, bands, 1, groups=bands, bias=False)
+    nn.init.constant_(loud.weight, 30.0)
+    layers: list[Streaming] = [
+        PQMFAnalysis(config.bands, config.channels),
+        Parallel(Identity(bands), Sequence(loud, Tanh(bands)), combine="concat"),
+        Conv1d(2 * bands, config.widths[0], config.kernel_size),
+    ]
+    for level, stride in enumerate(config.strides):
+        width, below = config.widths[level], config.widths[level + 1]
+        layers += _block(width, config)
+        layers += [LeakyReLU(width), Conv1d(width, below, 2 * stride, stride=stride)]
+    last = config.widths[-1]
+    layers += [*_block(last, config), LeakyReLU(last), Conv1d(last, 2 * config.latents, 1)]
+    return Sequence(*layers)
+
+
+def _decoder(config: RawVAEConfig) -> Sequence:
+    """Latents [latents, time] -> audio [channels, time * compression]."""
+    layers: list[Streaming] = [
+        Conv1d(config.latents, config.widths[-1], config.kernel_size),
+        *_block(config.widths[-1], config),
+    ]
+    for level in reversed(range(len(config.strides))):
+        width, below, stride = config.widths[level], config.widths[level + 1], config.strides[level]
+        layers += [LeakyReLU(below), ConvTranspose1d(below, width, 2 * stride, stride)]
+        layers += _block(width, config)
+    layers += [LeakyReLU(config.widths[0]), _heads(config),
+               PQMFSynthesis(config.bands, config.channels), Tanh(config.channels)]
+    return Sequence(*layers)
+
+
+def _heads(config: RawVAEConfig) -> Streaming:
+    """Bands from features: gated waveform, plus noise under a learned envelope."""
+    width, bands = config.widths[0], config.channels * config.bands
+    wave = Conv1d(width, 2 * bands, config.kernel_size)
+    branches: list[Streaming] = [Sequence(wave, GatedUnit(2 * bands, "linear"))]
+    if config.noise:
+        envelope = Conv1d(width, bands, config.kernel_size)
+        assert envelope.bias is not None
+        nn.init.constant_(envelope.bias, -4.0)  # start near -36 dB: music is mostly quieter than 1
+        branches.append(Sequence(envelope, Sigmoid(bands), NoiseMultiply(bands)))
+    return Parallel(*branches, combine="sum")
+
+
+class RawVAE(Model):
+    """Waveform VAE with methods encode, decode and forward."""
+
+    family: ClassVar[str] = "raw_vae"
+    config: RawVAEConfig
+
+    def __init__(self, config: RawVAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.guard_audio = Guard(config.channels)
+        self.guard_latents = Guard(config.latents)
+        self.encoder = _encoder(config)
+        self.decoder = _decoder(config)
+        self.sample = LatentSample(config.latents)
+        self.methods = _methods(self)
+        latent_names = tuple(f"latent {i + 1}" for i in range(config.latents))
+        self.attributes = {a.name: a for a in (
+            Attribute("temperature", 1, 0.0, 0.0, 4.0,
+                      "latent noise in forward: 0 none, 1 as much as the encoder is unsure",
+                      ("temperature",)),
+            Attribute("scale", config.latents, 1.0, -4.0, 4.0,
+                      "factor on each latent before decoding", latent_names),
+            Attribute("bias", config.latents, 0.0, -8.0, 8.0,
+                      "offset on each latent before decoding", latent_names),
+        )}
+
+    def state_shapes(self, method: str) -> list[tuple[int, ...]]:
+        encoder, decoder = self.encoder.state_shapes(), self.decoder.state_shapes()
+        return {"encode": encoder, "decode": decoder,
+                "forward": encoder + self.sample.state_shapes() + decoder}[method]
+
+    def step(
+        self, method: str, x: Tensor, state: State, attributes: Attributes
+    ) -> tuple[Tensor, State]:
+        if method == "encode":
+            y, state = self.encoder(self.guard_audio(x, ())[0], state)
+            return y[:, : self.config.latents], state
+        if method == "decode":
+            return self._decode(self.guard_latents(x, ())[0], state, attributes)
+        cut = len(self.encoder.state_shapes())
+        y, encoder_state = self.encoder(self.guard_audio(x, ())[0], state[:cut])
+        z, noise_state = self.sample(y, state[cut : cut + 1], attributes["temperature"])
+        y, decoder_state = self._decode(z, state[cut + 1 :], attributes)
+        return y, encoder_state + noise_state + decoder_state
+
+    def _decode(self, z: Tensor, state: State, attributes: Attributes) -> tuple[Tensor, State]:
+        scale, bias = attributes["scale"][:, None], attributes["bias"][:, None]  # [latents, 1]
+        return self.decoder(z * scale + bias, state)
+
+    def graph(self, method: str) -> Graph:
+        build = Builder(method, self.methods[method].in_channels)
+        x = build.input
+        if method in ("encode", "forward"):
+            x = self.guard_audio.lower(build, x)
+            with build.scope("encoder"):
+                x = self.encoder.lower(build, x)
+            if method == "encode":
+                latents = self.config.latents
+                x = build.op("slice", x, channels=latents,
+                             attributes={"start": 0, "stop": latents})
+                return build.finish(x)
+            x = self.sample.lower(build, x)
+        else:
+            x = self.guard_latents.lower(build, x)
+        return build.finish(self._lower_decoder(build, x))
+
+    def _lower_decoder(self, build: Builder, x: Value) -> Value:
+        x = build.op("affine", x, attributes={"scale": "scale", "bias": "bias"})
+        with build.scope("decoder"):
+            return self.decoder.lower(build, x)
+
+    def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior of a batch from fresh state: mean and log_std, each [batch, latents, frames]"""
+        y = self.encoder.offline(self.guard_audio(x, ())[0])
+        mean, log_std = y.chunk(2, dim=1)
+        return mean, log_std.clamp(*LatentSample.LOG_STD_RANGE)
+
+    def reconstruct(self, z: Tensor) -> Tensor:
+        """Audio [batch, channels, time] from latents [batch, latents, frames], with gradients."""
+        return self.decoder.offline(z)
+
+
+def _methods(model: RawVAE) -> dict[str, Method]:
+    """The three methods with ratios and delays worked out from the layers."""
+    config, ratio = model.config, model.config.compression
+    audio = ("audio",) if config.channels == 1 else ("left", "right")
+    latents = tuple(f"latent {i + 1}" for i in range(config.latents))
+    encoder, decoder = model.encoder, model.decoder
+    decoder_field = decoder.receptive_field
+    through = chain_receptive_field([encoder, decoder])
+    return {
+        "encode": Method("encode", config.channels, 1, config.latents, ratio, audio, latents,
+                         samples(encoder.lookahead), encoder.receptive_field),
+        "decode": Method("decode", config.latents, ratio, config.channels, 1, latents, audio,
+                         samples(decoder.lookahead, ratio),
+                         inf if decoder_field == inf else samples(Fraction(decoder_field), ratio)),
+        "forward": Method("forward", config.channels, 1, config.channels, 1, audio, audio,
+                          samples(encoder.lookahead + decoder.lookahead * ratio),
+                          through, granularity_samples=ratio),
+    }

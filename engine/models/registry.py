@@ -1,0 +1,60 @@
+"""The one list of model families. Export, verification, commands and benchmarks iterate it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.errors import ConfigError, nearest
+from engine.models.base import Model, ModelConfig
+from engine.models.raw_vae import RawVAE, RawVAEConfig
+
+
+@dataclass(frozen=True)
+class Family:
+    """A model family: its configuration and how to build it."""
+
+    config: type[ModelConfig]
+    build: Callable[[Any], Model]
+    summary: str
+
+
+FAMILIES: dict[str, Family] = {
+    "raw_vae": Family(RawVAEConfig, RawVAE, "variational autoencoder of the waveform"),
+}
+
+
+def configure(family: str, settings: dict[str, Any]) -> ModelConfig:
+    """Validated configuration of `family`; `ConfigError` names every key that is wrong."""
+    if family not in FAMILIES:
+        raise ConfigError(f"unknown model family {family!r}{nearest(family, FAMILIES)}")
+    kind = FAMILIES[family].config
+    try:
+        return kind.model_validate(settings)
+    except ValidationError as error:
+        raise ConfigError(explain(error, kind, "model.")) from None
+
+
+def build(family: str, settings: dict[str, Any] | ModelConfig) -> Model:
+    """A freshly initialised model."""
+    config = settings if isinstance(settings, ModelConfig) else configure(family, settings)
+    return FAMILIES[family].build(config)
+
+
+def explain(error: ValidationError, kind: type[Any], prefix: str = "") -> str:
+    """A pydantic error as one line per key: where, what was wrong, what would be right."""
+    lines = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"]) or "settings"
+        if item["type"] == "extra_forbidden":
+            hint = nearest(where, kind.model_fields)
+            lines.append(f"unknown key {prefix}{where}{hint}")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            place = f"{prefix}{where}" if item["loc"] else f"{prefix}*"
+            shown = f" (got {item['input']!r})" if item["loc"] else ""
+            lines.append(f"{place}: {message}{shown}")
+    return "; ".join(lines)

@@ -1,0 +1,115 @@
+"""Models on disk: `config.toml` beside `model.safetensors`, in a run directory or a preset."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from engine.errors import ConfigError, ModelFileError
+from engine.files import written_whole
+from engine.models.base import Model
+from engine.models.registry import build
+from engine.presets import preset_path, preset_names
+
+CONFIG_FILE = "config.toml"
+WEIGHTS_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A model with the name it goes by and whether its weights were trained."""
+
+    name: str
+    model: Model
+    settings: dict[str, Any]
+    trained: bool
+    weights_path: Path | None
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """A configuration file as nested tables; errors name the file."""
+    try:
+        settings = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    if not isinstance(settings.get("model"), dict) or "family" not in settings["model"]:
+        raise ConfigError(f"{path} has no [model] table with a 'family' key")
+    return settings
+
+
+def build_from(settings: dict[str, Any], seed: int = 0) -> Model:
+    """A freshly initialised model from the `[model]` table of `settings`."""
+    model = dict(settings["model"])
+    family = model.pop("family")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(family, model)
+
+
+def load_model(source: str | Path, weights: Path | None = None) -> Stored:
+    """A model from a run directory or a preset's name, on the CPU, in evaluation mode.
+
+    A preset without shipped weights comes freshly initialised with `trained` False; a run
+    directory must have its weights."""
+    path = Path(source)
+    if path.is_dir():
+        settings = read_settings(path / CONFIG_FILE)
+        name, weights = path.resolve().name, weights or path / WEIGHTS_FILE
+        if not weights.exists():
+            raise ModelFileError(f"{weights} does not exist yet: has the training run saved once?")
+    elif str(source) in preset_names():
+        config = preset_path(str(source))
+        settings, name = read_settings(config), str(source)
+        shipped = config.with_suffix(".safetensors")
+        weights = weights or (shipped if shipped.exists() else None)
+    else:
+        from engine.errors import nearest
+
+        hint = nearest(str(source), preset_names())
+        raise ModelFileError(f"{source} is neither a run directory nor a preset{hint}")
+    model = build_from(settings)
+    if weights is not None:
+        load_weights(model, weights)
+    return Stored(name, model.eval(), settings, weights is not None, weights)
+
+
+def load_weights(model: Model, path: Path) -> None:
+    """Weights from a safetensors file (no pickle) into `model`; names and shapes must match."""
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError:
+        raise ModelFileError(f"{path} does not exist") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelFileError(f"{path} is not a readable safetensors file: {error}") from None
+    expected = model.state_dict()
+    wrong = [
+        f"{name} is {list(tensors[name].shape)}, wanted {list(value.shape)}"
+        for name, value in expected.items()
+        if name in tensors and tensors[name].shape != value.shape
+    ]
+    wrong += [f"{name} is missing" for name in expected if name not in tensors]
+    wrong += [f"{name} is unknown" for name in tensors if name not in expected]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ModelFileError(
+            f"{path} does not fit its configuration: {'; '.join(wrong[:3])}{more}"
+        )
+    bad = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
+    if bad:
+        raise ModelFileError(f"{path} holds non-finite numbers in {bad[0]}")
+    model.load_state_dict(tensors)
+
+
+def save_weights(model: Model, path: Path) -> None:
+    """Weights to a safetensors file, whole or not at all."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    with written_whole(path) as temporary:
+        save_file(tensors, temporary)

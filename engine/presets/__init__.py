@@ -1,0 +1,24 @@
+"""The shipped presets: NAME.toml holds shape and training, NAME.safetensors the weights."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+_HERE = Path(__file__).parent
+
+
+def preset_names() -> list[str]:
+    """Names of all presets, sorted."""
+    return sorted(path.stem for path in _HERE.glob("*.toml"))
+
+
+def preset_path(name: str) -> Path:
+    """Configuration file of a preset."""
+    return _HERE / f"{name}.toml"
+
+
+def preset_settings(name: str) -> dict[str, Any]:
+    """A preset's tables, as read from its file."""
+    return tomllib.loads(preset_path(name).read_text("utf-8"))

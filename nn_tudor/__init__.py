@@ -1,0 +1,26 @@
+"""Neural audio models from training to a Eurorack module.
+
+    import nn_tudor
+    player = nn_tudor.load("model.onnx")            # .ts, .onnx, .tudor, a run directory, a preset
+    out = player.process("forward", block)          # float32 [channels, frames]
+    host = nn_tudor.Host(player, "forward")         # the same for blocks of any size
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from engine.description import Attribute, Description, Method
+from engine.errors import AudioError, ConfigError, ModelFileError, TudorError
+from engine.host import Host
+from engine.runtime import Player, load
+
+try:
+    __version__ = version("nn-tudor")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "Attribute", "AudioError", "ConfigError", "Description", "Host", "Method", "ModelFileError",
+    "Player", "TudorError", "load",
+]

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Set up everything the project needs to run, test and build, on Debian or Ubuntu, into $VENV.
+set -eu
+PYTHON=${PYTHON:-python3}
+VENV=${VENV:-.venv}
+
+say() { printf '%s\n' "setup: $*"; }
+
+# --- system packages --------------------------------------------------------------------------
+# A C compiler and Python's venv for everyone; cross compilers and emulators for the tests.
+missing=""
+need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+need cc gcc
+need clang clang
+need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+need qemu-aarch64 qemu-user
+need arm-none-eabi-gcc gcc-arm-none-eabi
+[ -d /usr/aarch64-linux-gnu/include ] || missing="$missing libc6-dev-arm64-cross"
+[ -n "$(find /usr/lib -maxdepth 4 -name 'libclang_rt.fuzzer-*' 2>/dev/null | head -1)" ] \
+  || [ -n "$(find /usr/lib/llvm-* -name 'libclang_rt.fuzzer*' 2>/dev/null | head -1)" ] \
+  || missing="$missing $(apt-cache search --names-only '^libclang-rt-[0-9]+-dev$' 2>/dev/null \
+       | sort -V | tail -1 | cut -d' ' -f1)"
+"$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+"$PYTHON" -c 'import sysconfig, os, sys
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' \
+  || missing="$missing python3-dev"
+
+missing=$(echo $missing)
+if [ -n "$missing" ]; then
+  sudo=""
+  [ "$(id -u)" = 0 ] || sudo="sudo -n"
+  if command -v apt-get >/dev/null 2>&1 && $sudo true 2>/dev/null; then
+    say "installing system packages: $missing"
+    $sudo apt-get update -qq
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq $missing >/dev/null \
+      || say "apt could not install all of: $missing"
+  else
+    say "may not install system packages here; please install: $missing"
+  fi
+fi
+
+# --- Python -----------------------------------------------------------------------------------
+[ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
+"$VENV/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+  || { say "Python 3.11 or newer is needed; set PYTHON=python3.x"; exit 1; }
+PIP="$VENV/bin/python -m pip --disable-pip-version-check"
+say "installing Python packages into $VENV (pinned by constraints.txt)"
+# torch first and alone: with it in place, no other package can pull a newer CUDA build.
+$PIP install -q -c constraints.txt torch==2.13.0
+$PIP install -q -c constraints.txt setuptools wheel cffi
+$PIP install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+# nn_tilde pins an old torch; only its description of the nn~ contract is wanted, by the tests.
+$PIP install -q --no-deps nn_tilde==1.6.0
+say "done"
