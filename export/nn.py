@@ -1,0 +1,154 @@
+"""Models as TorchScript for nn~ (Max/MSP and Pure Data)."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from engine.backends.torchscript import read_description
+from engine.description import METADATA_KEY, Description
+from engine.errors import ConfigError
+from engine.files import written_whole
+from engine.models.base import Model
+from export.nn_source import IDLE, RESET, grow_source, shell_source, state_names
+
+__all__ = ["export_nn", "read_description", "write_description"]
+
+MAX_BATCH = 16  # streams of an mc.nn~ that find their state preallocated; more make it grow
+SMALLEST_RATIO = 64  # nn~ with a buffer size of 0 needs some method of at least Pd's block
+FLOAT, INTEGER = 2, 1  # type codes of nn~ attributes
+
+
+def export_nn(
+    model: Model, path: Path, description: Description, max_batch: int = MAX_BATCH
+) -> None:
+    """Write `model` as a `.ts` that nn~ plays; `description` goes along as `tudor.json`."""
+    _check_ratios(description)
+    shell = build_shell(folded(model), description, max_batch)
+    with written_whole(path) as temporary:
+        _save(shell, temporary, description)
+
+
+def write_description(path: Path, description: Description) -> None:
+    """Replace the metadata of an exported file, weights and code unchanged."""
+    shell = torch.jit.load(str(path), map_location="cpu")
+    with written_whole(path) as temporary:
+        _save(shell, temporary, description)
+
+
+def _save(shell: Any, path: Path, description: Description) -> None:
+    torch.jit.save(shell, str(path),
+                   _extra_files={f"{METADATA_KEY}.json": description.to_json()})
+
+
+def _check_ratios(description: Description) -> None:
+    for method in description.methods.values():
+        for ratio in (method.in_ratio, method.out_ratio):
+            if ratio < 1 or ratio & (ratio - 1):
+                raise ConfigError(
+                    f"{description.name}.{method.name} has a ratio of {ratio}; nn~ plays powers "
+                    "of two only"
+                )
+
+
+def folded(model: Model) -> Model:
+    """A float32 copy in evaluation mode, without gradients and without parametrisations.
+
+    Weight norm and its like script without complaint and then fail at every call of nn~."""
+    # Old-style weight norm leaves computed tensors behind, which deepcopy refuses to copy.
+    memo = {
+        id(value): value.detach().clone()
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
+    result = copy.deepcopy(model, memo).eval().cpu().float().requires_grad_(False)
+    for module in list(result.modules()):
+        if parametrize.is_parametrized(module):
+            for name in list(module.parametrizations):  # type: ignore[union-attr,arg-type]
+                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+        for hook in list(module._forward_pre_hooks.values()):
+            if hasattr(hook, "remove") and hasattr(hook, "name"):  # torch.nn.utils.weight_norm
+                torch.nn.utils.remove_weight_norm(module, hook.name)
+    return result.requires_grad_(False)
+
+
+class _Steps(nn.Module):
+    """A model's methods as functions of tensors alone: (x, states, attributes) -> (y, states)."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+        for name in model.methods:
+            setattr(self, name, self._function(name))
+
+    def _function(self, name: str) -> Any:
+        count, attributes = len(self.model.state_shapes(name)), list(self.model.attributes)
+
+        def step(*tensors: Tensor) -> tuple[Tensor, ...]:
+            x, state, values = tensors[0], tensors[1 : 1 + count], tensors[1 + count :]
+            y, state = self.model.step(name, x, state, dict(zip(attributes, values, strict=True)))
+            return (y, *state)
+
+        return step
+
+
+class _Shell(nn.Module):
+    """Buffers of the exported file; its methods are defined from source."""
+
+    def __init__(self, steps: Any, description: Description) -> None:
+        super().__init__()
+        self.steps = steps
+        for attribute in description.attributes.values():
+            self.register_buffer(attribute.name, torch.full((attribute.size,), attribute.default))
+            self.register_buffer(f"{attribute.name}_params",
+                                 torch.full((attribute.size,), FLOAT, dtype=torch.int64))
+        self.register_buffer(f"{RESET}_params", torch.tensor([INTEGER]))
+        self.register_buffer("sample_rate", torch.tensor([description.sample_rate_hz]))
+        self.register_buffer("host_rate", torch.tensor([0]))
+        for name, method in description.methods.items():
+            self._describe(name, method.input_labels, method.output_labels, [
+                method.in_channels, method.in_ratio, method.out_channels, method.out_ratio])
+
+    def _describe(self, name: str, inputs: Any, outputs: Any, params: list[int]) -> None:
+        self.register_buffer(f"{name}_params", torch.tensor(params))
+        setattr(self, f"{name}_input_labels", torch.jit.Attribute(list(inputs), list[str]))
+        setattr(self, f"{name}_output_labels", torch.jit.Attribute(list(outputs), list[str]))
+
+
+def build_shell(model: Model, description: Description, max_batch: int) -> Any:
+    """The scripted module, ready to be saved."""
+    with torch.no_grad():
+        steps = torch.jit.trace_module(
+            _Steps(model), {name: _example(model, name) for name in model.methods},
+            check_trace=False)
+    shell = _Shell(steps, description)
+    states = {}
+    for name in description.methods:
+        shapes = model.state_shapes(name)
+        states[name] = state_names(name, len(shapes))
+        for buffer, shape in zip(states[name], shapes, strict=True):
+            shell.register_buffer(buffer, torch.zeros((max_batch, *shape)))
+    idle = description.ratio < SMALLEST_RATIO
+    if idle:
+        shell._describe(IDLE, ["nothing"], ["nothing"], [1, SMALLEST_RATIO, 1, SMALLEST_RATIO])
+    scripted = torch.jit.script(shell)
+    for name, names in states.items():
+        if names:
+            scripted.define(grow_source(name, names))
+    for source in shell_source(description, states, idle):
+        scripted.define(source)
+    return scripted.eval()
+
+
+def _example(model: Model, name: str) -> tuple[Tensor, ...]:
+    """Inputs to trace a method with: two streams, two smallest blocks."""
+    method = model.methods[name]
+    x = torch.zeros(2, method.in_channels, 2 * model.ratio // method.in_ratio)
+    values = model.default_attributes()
+    return (x, *model.init_state(name, 2), *(values[a] for a in model.attributes))

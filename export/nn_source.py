@@ -1,0 +1,118 @@
+"""The TorchScript source of the shell around a model's traced step functions.
+
+The language has neither `*args` nor loops over attribute names, so the methods of a model with,
+say, 24 state tensors and 16 latents are written out for exactly those numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.description import Attribute, Description
+
+RESET = "reset"
+IDLE = "idle"  # a method that does nothing, for models whose own ratios are too small for nn~
+
+
+def state_names(method: str, count: int) -> list[str]:
+    """Names of the buffers that hold the state of `method`."""
+    return [f"{method}_state_{index}" for index in range(count)]
+
+
+def shell_source(
+    description: Description, states: dict[str, list[str]], idle: bool
+) -> list[str]:
+    """All methods of the shell, each as the text of one function.
+
+    `states`: buffer names per method. `idle`: add the method that does nothing."""
+    attributes = list(description.attributes.values())
+    source = [_method(name, states[name], attributes) for name in description.methods]
+    methods = [*description.methods, *([IDLE] if idle else [])]
+    if idle:
+        source.append(f"def {IDLE}(self, x: Tensor) -> Tensor:\n    return x\n")
+    source.append(_string_list("get_methods", methods))
+    source.append(_string_list("get_attributes", [RESET, *(a.name for a in attributes)]))
+    for attribute in attributes:
+        source += [_getter(attribute), _setter(attribute)]
+    source += _reset([name for names in states.values() for name in names])
+    source += _sample_rate()
+    return source
+
+
+def _method(name: str, states: Sequence[str], attributes: Sequence[Attribute]) -> str:
+    """Play one block: state in, state out, written back in place.
+
+    `x`: float32 [batch, in_channels, frames]. The buffers are never rebound: nn~ runs this under
+    InferenceMode and the setters outside it, and a tensor born in one is not writable in the
+    other. A batch beyond the buffers makes them grow in place, rows of old streams kept."""
+    lines = [f"def {name}(self, x: Tensor) -> Tensor:", "    n = x.size(0)"]
+    if states:
+        lines += [f"    if n > self.{states[0]}.size(0):", f"        self._grow_{name}(n)"]
+    held = [f"s{index}" for index in range(len(states))]
+    fresh = [f"t{index}" for index in range(len(states))]
+    lines += [f"    {h} = self.{s}[:n]" for h, s in zip(held, states, strict=True)]
+    arguments = ["x", *held, *(f"self.{a.name}" for a in attributes)]
+    lines.append(f"    y, {''.join(f'{t}, ' for t in fresh)}= "
+                 f"self.steps.{name}({', '.join(arguments)})" if fresh else
+                 f"    y, = self.steps.{name}({', '.join(arguments)})")
+    lines += [f"    {h}.copy_({t})" for h, t in zip(held, fresh, strict=True)]
+    lines.append("    return y")
+    return "\n".join(lines) + "\n" 
+
+
+def grow_source(name: str, states: Sequence[str]) -> str:
+    """Make room for `n` streams; must be defined before the method that calls it."""
+    lines = [f"def _grow_{name}(self, n: int) -> None:"]
+    for state in states:
+        lines += [
+            f"    had = self.{state}.size(0)",
+            f"    shape = self.{state}.size()",
+            "    shape[0] = n",
+            f"    self.{state}.resize_(shape)",
+            f"    self.{state}[had:].zero_()",
+        ]
+    return "\n".join([*lines, "    return None"]) + "\n"
+
+
+def _string_list(name: str, values: Sequence[str]) -> str:
+    return f"def {name}(self) -> List[str]:\n    return {list(values)!r}\n"
+
+
+def _getter(attribute: Attribute) -> str:
+    return (f"def get_{attribute.name}(self) -> List[float]:\n"
+            f"    values: List[float] = self.{attribute.name}.tolist()\n"
+            "    return values\n")
+
+
+def _setter(attribute: Attribute) -> str:
+    """One float per number; 0 when all are finite and in range, else -1 and nothing changes."""
+    names = [f"v{index}" for index in range(attribute.size)]
+    typed = ", ".join(f"{name}: float" for name in names)
+    return (f"def set_{attribute.name}(self, {typed}) -> int:\n"
+            f"    values = [{', '.join(names)}]\n"
+            "    for value in values:\n"
+            # NaN fails both comparisons, so the test asks for what is right.
+            f"        if not (value >= {attribute.minimum!r} and value <= {attribute.maximum!r}):\n"
+            "            return -1\n"
+            f"    self.{attribute.name}.copy_(torch.tensor(values, dtype=torch.float32))\n"
+            "    return 0\n")
+
+
+def _reset(states: Sequence[str]) -> list[str]:
+    clear = "".join(f"        self.{state}.zero_()\n" for state in states)
+    return [
+        f"def get_{RESET}(self) -> List[int]:\n    return [0]\n",
+        f"def set_{RESET}(self, value: int) -> int:\n    if value != 0:\n{clear or '        pass'}\n"
+        "    return 0\n",
+    ]
+
+
+def _sample_rate() -> list[str]:
+    """nn~ may or may not tell the rate, and tells 0 while audio is off: then it is unknown."""
+    return [
+        "def get_sample_rate(self) -> int:\n    return int(self.sample_rate.item())\n",
+        "def set_sample_rate(self, rate: int) -> int:\n"
+        "    if rate > 0:\n"
+        "        self.host_rate.fill_(rate)\n"
+        "    return 0\n",
+    ]
