@@ -1,0 +1,1 @@
+"""Corpora, datasets, losses, objectives, the training loop and evaluation."""
