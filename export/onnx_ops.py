@@ -1,0 +1,289 @@
+"""How each operation of `engine/graph.py` is written in ONNX: one function per kind.
+
+The exported graph is made from the same flat list that the native compiler reads, node by node, so
+it holds nothing but the arithmetic: weights are folded by `lower`, a GRU is one GRU node for any
+number of frames, and a convolution is Concat (cache, block), Slice (new cache), Conv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from engine.description import Attribute
+from engine.errors import TudorError
+from engine.graph import Graph, Op
+
+# 18 is the first opset with BitwiseAnd and BitwiseXor, which the counter-based noise needs; nothing
+# here needs a later one. ONNX Runtime reads it since 1.14 (IR 8), so 1.20 has room to spare.
+OPSET = 18
+IR_VERSION = 8
+
+INPUT_LIMIT = 8.0  # of the guard, as in engine/layers/pointwise.py
+HASH_MULTIPLIERS = (0x21F0AAAD, 0x735A2D97)  # and these as in engine/layers/noise.py
+HASH_SHIFTS = (16, 15, 15)
+MASK32 = 0xFFFFFFFF
+COUNTER_PERIOD = 2**24
+NOISE_ROUNDS = 4
+LOG_STD_RANGE = (-10.0, 2.0)
+ALL = np.iinfo(np.int64).max  # "to the end" in Slice
+
+
+class Writer:
+    """Collects nodes, constants, state and attribute inputs of one method."""
+
+    def __init__(self, attributes: dict[str, Attribute]) -> None:
+        self.attributes = attributes
+        self.nodes: list[NodeProto] = []
+        self.inputs: list[ValueInfoProto] = []
+        self.outputs: list[ValueInfoProto] = []
+        self.initializers: list[TensorProto] = []
+        self.defaults: dict[str, TensorProto] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def const(self, value: Any, dtype: Any = np.float32, name: str = "const") -> str:
+        """Name of an initializer with this value; equal small constants are stored once."""
+        array = np.ascontiguousarray(np.asarray(value, dtype=dtype))
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            unique = f"{name}_{len(self._constants)}"
+            self.initializers.append(numpy_helper.from_array(array, unique))
+            self._constants[key] = unique
+        return self._constants[key]
+
+    def ints(self, *values: int) -> str:
+        """Name of a one-dimensional int64 constant."""
+        return self.const(values, np.int64, "ints")
+
+    def node(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
+        """Append a node; its output's name, or a list of them when `outputs` > 1."""
+        at = len(self.nodes)
+        names = [f"{kind.lower()}_{at}" + (f"_{i}" if i else "") for i in range(outputs)]
+        self.nodes.append(helper.make_node(kind, list(inputs), names, f"n{at}", **attributes))
+        return names[0] if outputs == 1 else names
+
+    def state(self, shape: tuple[int, ...]) -> str:
+        """A new state input [batch, *shape]."""
+        name = f"state_in_{len(self.inputs)}"
+        self.inputs.append(_tensor(name, ["batch", *shape]))
+        return name
+
+    def keep(self, value: str) -> None:
+        """`value`, fresh from the last node that made it, is the state after the block."""
+        name = f"state_out_{len(self.outputs)}"
+        source = self.inputs[len(self.outputs)]
+        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+        self.outputs[-1].type.CopyFrom(source.type)
+        self.rename(value, name)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give the value `old` another name, wherever a node makes or reads it."""
+        for node in self.nodes:
+            for names in (node.input, node.output):
+                for i, name in enumerate(names):
+                    if name == old:
+                        names[i] = new
+
+    def attribute(self, name: str) -> str:
+        """The input that carries an attribute, float [size]; left out, it is the default."""
+        tensor = f"attribute_{name}"
+        if name not in self.defaults:
+            spec = self.attributes[name]
+            value = np.full(spec.size, spec.default, np.float32)
+            self.defaults[name] = numpy_helper.from_array(value, tensor)
+        return tensor
+
+    def slice(self, x: str, start: int, stop: int, axis: int) -> str:
+        """x[start:stop] along `axis`."""
+        return self.node("Slice", x, self.ints(start), self.ints(stop), self.ints(axis))
+
+    def remember(self, x: str, channels: int, frames: int) -> str:
+        """The last `frames` frames of the past before `x`; the past becomes that of the result."""
+        whole = self.node("Concat", self.state((channels, frames)), x, axis=2)
+        self.keep(self.slice(whole, -frames, ALL, 2))
+        return whole
+
+
+def _tensor(name: str, shape: list[int | str]) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+# --- one function per operation: (writer, operation, input names) -> output name ----------------
+
+
+def guard(w: Writer, op: Op, x: str) -> str:
+    # NaN compares false and infinity exceeds the largest float32: one test finds both.
+    largest = w.const(np.finfo(np.float32).max)
+    finite = w.node("LessOrEqual", w.node("Abs", x), largest)
+    clean = w.node("Where", finite, x, w.const(0.0))
+    return w.node("Clip", clean, w.const(-INPUT_LIMIT), w.const(INPUT_LIMIT))
+
+
+def conv1d(w: Writer, op: Op, x: str) -> str:
+    a = op.attributes
+    span = (a["kernel_size"] - 1) * a["dilation"] + 1
+    cache = span - a["stride"]
+    if cache > 0:
+        x = w.remember(x, op.inputs[0].channels, cache)
+    elif cache < 0:  # kernel shorter than stride: the oldest frames of each group are not seen
+        x = w.slice(x, -cache, ALL, 2)
+    return w.node("Conv", x, *_weights(w, op), strides=[a["stride"]], group=a["groups"],
+                  dilations=[a["dilation"]], kernel_shape=[a["kernel_size"]])
+
+
+def conv_transpose1d(w: Writer, op: Op, x: str) -> str:
+    a = op.attributes
+    kernel, stride = a["kernel_size"], a["stride"]
+    cache = -(-kernel // stride) - 1
+    if cache:
+        x = w.remember(x, op.inputs[0].channels, cache)
+    # Padding of a transposed convolution cuts: what rang before the block, what is incomplete.
+    return w.node("ConvTranspose", x, *_weights(w, op), strides=[stride], group=a["groups"],
+                  kernel_shape=[kernel], pads=[cache * stride, kernel - stride])
+
+
+def _weights(w: Writer, op: Op) -> list[str]:
+    return [w.const(op.weights[k], name=k) for k in ("weight", "bias") if k in op.weights]
+
+
+def _gates(matrix: NDArray[np.float32], order: tuple[int, ...]) -> NDArray[np.float32]:
+    """Rows of PyTorch's gates in ONNX's order, with a leading axis for the one direction."""
+    parts = np.split(matrix, len(order))
+    return np.concatenate([parts[i] for i in order])[None]
+
+
+def _recurrent(w: Writer, op: Op, x: str, kind: str, order: tuple[int, ...], states: int,
+               **extra: int) -> str:
+    hidden = op.attributes["hidden"]
+    weights = [_gates(op.weights[k], order) for k in ("weight_ih", "weight_hh")]
+    biases = [_gates(op.weights[k], order) for k in ("bias_ih", "bias_hh")]
+    axis0, axis1 = w.ints(0), w.ints(1)
+    past = [w.node("Unsqueeze", w.state((hidden,)), axis0) for _ in range(states)]
+    y, *after = w.node(
+        kind, w.node("Transpose", x, perm=[2, 0, 1]),  # [time, batch, in]
+        *(w.const(m, name="weight") for m in weights),
+        w.const(np.concatenate(biases, axis=1), name="bias"), "", *past,
+        outputs=1 + states, hidden_size=hidden, **extra,
+    )
+    for value in after:
+        w.keep(w.node("Squeeze", value, axis0))
+    y = w.node("Squeeze", y, axis1)  # [time, 1, batch, hidden] -> [time, batch, hidden]
+    return str(w.node("Transpose", y, perm=[1, 2, 0]))
+
+
+def gru(w: Writer, op: Op, x: str) -> str:
+    # r z n in PyTorch, z r n in ONNX; PyTorch resets after the hidden product.
+    return _recurrent(w, op, x, "GRU", (1, 0, 2), 1, linear_before_reset=1)
+
+
+def lstm(w: Writer, op: Op, x: str) -> str:
+    return _recurrent(w, op, x, "LSTM", (0, 3, 1, 2), 2)  # i f g o -> i o f g
+
+
+def leaky_relu(w: Writer, op: Op, x: str) -> str:
+    return w.node("LeakyRelu", x, alpha=float(op.attributes["slope"]))
+
+
+def snake(w: Writer, op: Op, x: str) -> str:
+    alpha = op.weights["alpha"][:, None]
+    wave = w.node("Sin", w.node("Mul", x, w.const(alpha, name="alpha")))
+    bump = w.node("Div", w.node("Mul", wave, wave), w.const(alpha, name="alpha"))
+    return w.node("Add", x, bump)
+
+
+def gated(w: Writer, op: Op, x: str) -> str:
+    a, b = w.node("Split", x, axis=1, num_outputs=2, outputs=2)
+    if op.attributes["activation"] == "tanh":
+        a = w.node("Tanh", a)
+    return w.node("Mul", a, w.node("Sigmoid", b))
+
+
+def channel_slice(w: Writer, op: Op, x: str) -> str:
+    return w.slice(x, op.attributes["start"], op.attributes["stop"], 1)
+
+
+def delay(w: Writer, op: Op, x: str) -> str:
+    frames = op.attributes["frames"]
+    return w.slice(w.remember(x, op.inputs[0].channels, frames), 0, -frames, 2)
+
+
+def affine(w: Writer, op: Op, x: str) -> str:
+    column = w.ints(1)  # [channels] -> [channels, 1]
+    scale = w.node("Unsqueeze", w.attribute(op.attributes["scale"]), column)
+    bias = w.node("Unsqueeze", w.attribute(op.attributes["bias"]), column)
+    return w.node("Add", w.node("Mul", x, scale), bias)
+
+
+def _uniform(w: Writer, x: str, lanes: int, seed: int) -> str:
+    """Noise [batch, lanes, time] in [-1, 1) as engine/layers/noise.py defines it, bit by bit."""
+
+    def scalar(value: int) -> str:
+        return w.const(value, np.int64, "int")
+
+    time = w.node("Squeeze", w.node("Shape", x, start=2, end=3), w.ints(0))
+    count = w.node("Cast", w.state((1,)), to=TensorProto.INT64)  # [batch, 1] frames played so far
+    after = w.node("Mod", w.node("Add", count, time), scalar(COUNTER_PERIOD))
+    w.keep(w.node("Cast", after, to=TensorProto.FLOAT))
+    frames = w.node("Range", scalar(0), time, scalar(1))
+    frames = w.node("Mod", w.node("Add", count, frames), scalar(COUNTER_PERIOD))
+    n = w.node("Mul", w.node("Unsqueeze", frames, w.ints(1)), scalar(lanes))
+    n = w.node("Add", n, w.const(np.arange(lanes)[:, None] + seed, np.int64, "lanes"))
+    n = w.node("BitwiseAnd", n, scalar(MASK32))
+    for shift, multiplier in zip(HASH_SHIFTS, (*HASH_MULTIPLIERS, None), strict=True):
+        # ONNX shifts unsigned integers only; numbers here are positive, so division does it.
+        n = w.node("BitwiseXor", n, w.node("Div", n, scalar(1 << shift)))
+        if multiplier:
+            n = w.node("BitwiseAnd", w.node("Mul", n, scalar(multiplier)), scalar(MASK32))
+    top = w.node("Cast", w.node("Div", n, scalar(1 << 8)), to=TensorProto.FLOAT)
+    return str(w.node("Sub", w.node("Mul", top, w.const(2.0**-23)), w.const(1.0)))
+
+
+def noise_multiply(w: Writer, op: Op, x: str) -> str:
+    return w.node("Mul", x, _uniform(w, x, op.output.channels, op.attributes["seed"]))
+
+
+def latent_sample(w: Writer, op: Op, x: str) -> str:
+    mean, log_std = w.node("Split", x, axis=1, num_outputs=2, outputs=2)
+    u = _uniform(w, x, op.output.channels * NOISE_ROUNDS, op.attributes["seed"])
+    a, b, c, d = w.node("Split", u, axis=1, num_outputs=NOISE_ROUNDS, outputs=NOISE_ROUNDS)
+    g = w.node("Add", w.node("Add", a, b), w.node("Add", c, d))
+    g = w.node("Mul", g, w.const(0.75**0.5))
+    low, high = (w.const(limit) for limit in LOG_STD_RANGE)
+    spread = w.node("Exp", w.node("Clip", log_std, low, high))
+    spread = w.node("Mul", w.attribute(op.attributes["temperature"]), spread)
+    return w.node("Add", mean, w.node("Mul", spread, g))
+
+
+def _plain(kind: str, **attributes: int) -> Callable[..., str]:
+    """An operation that ONNX has under another name."""
+
+    def write(w: Writer, op: Op, *inputs: str) -> str:
+        return str(w.node(kind, *inputs, **attributes))
+
+    return write
+
+
+EMIT: dict[str, Callable[..., str]] = {
+    "guard": guard, "conv1d": conv1d, "conv_transpose1d": conv_transpose1d, "gru": gru,
+    "lstm": lstm, "leaky_relu": leaky_relu, "elu": _plain("Elu"), "tanh": _plain("Tanh"),
+    "sigmoid": _plain("Sigmoid"), "snake": snake, "gated": gated, "add": _plain("Add"),
+    "mul": _plain("Mul"), "concat": _plain("Concat", axis=1), "slice": channel_slice,
+    "delay": delay, "affine": affine, "noise_multiply": noise_multiply,
+    "latent_sample": latent_sample,
+}
+
+
+def write_graph(graph: Graph, attributes: dict[str, Attribute]) -> tuple[Writer, str]:
+    """All operations of `graph`; returns the writer and the name of its output (input: "x")."""
+    writer = Writer(attributes)
+    names = {graph.input.index: "x"}
+    for op in graph.ops:
+        if op.kind not in EMIT:
+            raise TudorError(f"operation {op.kind!r} ({op.name}) has no ONNX form yet")
+        inputs = [names[value.index] for value in op.inputs]
+        names[op.output.index] = EMIT[op.kind](writer, op, *inputs)
+    return writer, names[graph.output.index]

@@ -1,0 +1,204 @@
+"""Is the file the model? Every export is streamed and compared with offline PyTorch.
+
+    offline    |------------------- one block, fresh state -------------------|
+    streamed   |-|---|--|--------|-|-----|... irregular blocks, and blocks of 1, 2 and 8 units
+
+What goes in is loud, quiet, silent, and wrong (NaN, infinity, 1e30); attributes stand at their
+defaults in one pass and somewhere else in another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from math import inf, log10
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.description import Description, Method
+from engine.errors import TudorError
+from engine.models.base import Model
+from engine.runtime import FloatArray, Player, load
+
+TOLERANCE = 1e-4  # largest absolute error that an export may have
+SAMPLES = 16384  # audio samples per pass, at least
+UNITS = 64  # and at least so many smallest blocks
+IRREGULAR = (1, 17, 2, 5, 1, 31, 3, 8)  # units per block, repeated
+PlayerFactory = Callable[[], Player]
+
+
+@dataclass(frozen=True)
+class MethodReport:
+    """How far the streamed output of a method is from offline PyTorch, over all passes."""
+
+    method: str
+    max_abs_error: float
+    snr_db: float
+    peak: float
+    frames: int
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verification of one file. `problem` says why it failed before or besides figures."""
+
+    file: str
+    backend: str
+    tolerance: float
+    methods: dict[str, MethodReport] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """True when every method was compared and stays within the tolerance."""
+        return not self.problem and bool(self.methods) and all(
+            m.passed for m in self.methods.values()
+        )
+
+    @property
+    def max_abs_error(self) -> float:
+        """The worst method's error; `inf` when nothing could be compared."""
+        return max((m.max_abs_error for m in self.methods.values()), default=inf)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON; endless ones become null."""
+        methods = {
+            name: {k: None if v in (inf, -inf) else v for k, v in asdict(m).items()}
+            for name, m in self.methods.items()
+        }
+        return {"file": self.file, "backend": self.backend, "tolerance": self.tolerance,
+                "passed": self.passed, "problem": self.problem, "methods": methods}
+
+
+def verify(
+    player: PlayerFactory | str | Path, model: Model, tolerance: float = TOLERANCE
+) -> Report:
+    """Stream a file (or what `player` makes) and compare every method with `model`, offline.
+
+    A file that cannot be loaded or that belongs to another model gives a report that says so."""
+    if callable(player):
+        make, name = player, "player"
+    else:
+        path = Path(player)
+        make, name = (lambda: load(path)), path.name
+    backend = Path(name).suffix.lstrip(".")
+    try:
+        made = make()
+        name, backend = (made.path.name if made.path else made.name), made.backend
+        problem = difference(made.description, model)
+        if problem:
+            return Report(name, backend, tolerance, problem=problem)
+        methods = {m: _verify_method(made, model, m, tolerance) for m in model.methods}
+    except TudorError as error:
+        return Report(name, backend, tolerance, problem=str(error))
+    return Report(name, backend, tolerance, methods)
+
+
+def weights_hash(model: Model) -> str:
+    """SHA-256 over all weights, by name: equal for equal models, whatever the file."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        array = value.detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def difference(description: Description, model: Model) -> str:
+    """Why a file with this description cannot be an export of `model`; empty when it can."""
+    if description.family != model.family:
+        return f"made from another model: family {description.family!r}, not {model.family!r}"
+    theirs, ours = description.config, model.config.model_dump(mode="json")
+    keys = [k for k in sorted({*theirs, *ours}) if theirs.get(k) != ours.get(k)]
+    if keys:
+        shown = ", ".join(f"{k} {theirs.get(k)} instead of {ours.get(k)}" for k in keys[:3])
+        more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+        return f"made from another model: {shown}{more}"
+    made_from = description.provenance.get("weights_sha256")
+    if made_from is not None and made_from != weights_hash(model):
+        return "made from other weights of the same configuration; export it again"
+    return ""
+
+
+def _verify_method(player: Player, model: Model, method: str, tolerance: float) -> MethodReport:
+    """All passes over one method, gathered into one report."""
+    spec = model.methods[method]
+    unit = model.ratio // spec.in_ratio  # input frames of the smallest block
+    x = passages(spec, unit)
+    error = peak = noise = signal = 0.0
+    for settings, sizes in _passes(model, method):
+        reference = _offline(model, method, x, settings)
+        for name, value in settings.items():
+            player.set(name, value)
+        player.reset()
+        streamed = _stream(player, method, x, unit, sizes)
+        if streamed.shape != reference.shape:
+            raise TudorError(f"{method} gives shape {list(streamed.shape)}, wanted "
+                             f"{list(reference.shape)}")
+        gap = np.abs(streamed.astype(np.float64) - reference)
+        # A NaN must not vanish in a comparison: it is the largest error there is.
+        error = max(error, float(gap.max()) if np.isfinite(gap).all() else inf)
+        peak = max(peak, float(np.abs(reference).max()))
+        noise += float(np.square(gap).sum())
+        signal += float(np.square(reference, dtype=np.float64).sum())
+    snr = 10 * log10(signal / noise) if noise > 0 and signal > 0 and error < inf else (
+        inf if noise == 0 else -inf)
+    return MethodReport(method, error, snr, peak, x.shape[1], error <= tolerance)
+
+
+def _passes(model: Model, method: str) -> Iterator[tuple[dict[str, FloatArray], tuple[int, ...]]]:
+    """Attribute values and block sizes (in units) of each pass."""
+    default = {a.name: np.full(a.size, a.default, np.float32) for a in model.attributes.values()}
+    rng = np.random.default_rng(3)
+    drawn = {}
+    for a in model.attributes.values():
+        near = np.clip(rng.uniform(-0.5, 0.5, a.size) + a.default, a.minimum, a.maximum)
+        drawn[a.name] = near.astype(np.float32)
+    yield default, IRREGULAR
+    yield drawn, IRREGULAR
+    for size in (1, 2, 8):
+        yield default, (size,)
+
+
+def passages(spec: Method, unit: int) -> FloatArray:
+    """Test input [in_channels, frames]: a quarter loud, quiet, silent, and then with the numbers
+    that must never pass: NaN, both infinities, 1e30, and what a clamp of 8 lets through."""
+    rng = np.random.default_rng(7)
+    frames = -(-SAMPLES // spec.in_ratio)
+    frames = max(-(-frames // (4 * unit)), -(-UNITS // 4)) * unit  # of each quarter
+    # Coloured noise over a square wave: all frequencies, and edges.
+    noise = rng.standard_normal((spec.in_channels, 4 * frames))
+    square = np.sign(np.sin(np.arange(4 * frames) * 0.1))
+    x = (0.3 * noise + 0.2 * square).astype(np.float32)
+    if spec.in_ratio > 1:
+        x *= 3  # latents: about the spread of a trained posterior's means
+    x[:, frames : 2 * frames] *= 1e-3
+    x[:, 2 * frames : 3 * frames] = 0
+    bad = x[:, 3 * frames :]
+    for value in (np.nan, np.inf, -np.inf, 1e30, -1e30, 20.0):
+        bad[:, rng.integers(0, frames, max(1, frames // 64))] = value
+    return x
+
+
+def _offline(
+    model: Model, method: str, x: FloatArray, settings: dict[str, FloatArray]
+) -> FloatArray:
+    values = {k: torch.from_numpy(v) for k, v in settings.items()}
+    return model.offline(method, torch.from_numpy(x)[None], **values)[0].numpy()
+
+
+def _stream(
+    player: Player, method: str, x: FloatArray, unit: int, sizes: tuple[int, ...]
+) -> FloatArray:
+    """`x` through the player in blocks of `sizes` units, over and over."""
+    blocks, at, turn = [], 0, 0
+    while at < x.shape[1]:
+        size = sizes[turn % len(sizes)] * unit
+        blocks.append(player.process(method, x[:, at : at + size]))
+        at, turn = at + size, turn + 1
+    return np.concatenate(blocks, axis=1)
