@@ -1,0 +1,165 @@
+"""The command `rtf-bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from engine.errors import ConfigError, TudorError
+from engine.friendly import friendly
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def parse_blocks(text: str) -> list[int]:
+    """'128,512' as numbers of samples, in the order given and without repeats."""
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        sizes = [0]
+    if not all(1 <= size <= 1 << 20 for size in sizes):
+        raise ConfigError(f"--block takes sample counts such as 128,512,2048, got {text!r}")
+    return list(dict.fromkeys(sizes))
+
+
+@app.command()
+def bench(
+    models: Annotated[
+        Optional[list[str]],  # noqa: UP045 (typer evaluates it on every supported Python)
+        typer.Argument(metavar="MODEL...", help="Model files (.ts, .onnx, .tudor), run "
+                       "directories or presets; several are compared by turns."),
+    ] = None,
+    block: Annotated[
+        str, typer.Option(help="Block sizes in samples.", metavar="N,N...")
+    ] = "128,512,2048",
+    seconds: Annotated[
+        float, typer.Option(help="Seconds of audio per file and block size; at least 300 blocks "
+                            "are timed where a minute suffices.", min=0.01)
+    ] = 10.0,
+    threads: Annotated[int, typer.Option(help="Threads of each backend.", min=1)] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    method: Annotated[str, typer.Option(help="Method to play.")] = "forward",
+    warmup: Annotated[
+        float, typer.Option(help="Seconds of warm-up, not counted, per file and block.", min=0.0)
+    ] = 1.0,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Add a table of what each layer costs, and what "
+                           "impedes real time.")
+    ] = False,
+    silence: Annotated[
+        float, typer.Option(help="Also play this many seconds of silence after a burst, and "
+                            "compare silent with loud blocks.", min=0.0)
+    ] = 0.0,
+    cold: Annotated[
+        bool, typer.Option(help="Measure cold start and memory in fresh processes.")
+    ] = True,
+    suite: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Instead of files: 'shapes', networks of published shapes with random "
+                     "weights on every backend.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A short run of the suite.")] = False,
+    only: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Cases of the suite, such as brave/128,nam-a1/64.", metavar="CASE,...")
+    ] = None,
+    json_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--json", help="Write all figures here.", metavar="FILE")
+    ] = None,
+    plot: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write a picture of the block times here.", metavar="FILE.png")
+    ] = None,
+) -> None:
+    """Measure how fast models play: real-time factor = processing time / audio time, lower is
+    better.
+
+    Example: rtf-bench model.ts model.onnx --block 128,512 --json bench.json --plot bench.png
+    """
+    if suite is not None:
+        if models:
+            raise ConfigError("--suite brings its own networks: leave out MODEL")
+        _run_suite(suite, quick, only, json_file)
+        return
+    if not models:
+        raise ConfigError("name at least one model file, run directory or preset (or --suite)")
+    if quick or only:
+        raise ConfigError("--quick and --only belong to --suite shapes")
+    from benchmarks.run import Request
+
+    request = Request(models, parse_blocks(block), seconds, threads, device, method, warmup, cold)
+    _run_files(request, layers, silence, json_file, plot)
+
+
+def _run_files(
+    request: object, layers: bool, silence: float, json_file: Path | None, plot: Path | None
+) -> None:
+    from benchmarks.plot import check_plot_path, plot_report
+    from benchmarks.run import Request, measure_files
+    from benchmarks.tables import console_for_output, print_report
+
+    assert isinstance(request, Request)
+    if plot:
+        check_plot_path(plot)
+    console = console_for_output()
+    with console.status("loading") as status:
+        report = measure_files(request, lambda text: status.update(text))
+        if silence:
+            from benchmarks.silence import add_silence
+
+            status.update(f"{silence:g} seconds of silence after a burst")
+            add_silence(report, request, silence)
+    print_report(report, console)
+    if silence:
+        from benchmarks.silence import print_silence
+
+        print_silence(report, console)
+    if layers:
+        from benchmarks.layers import print_layers
+
+        print_layers(report, request, console)
+    if json_file:
+        write_json(report.to_json(), json_file)
+    if plot:
+        plot_report(report, plot)
+
+
+def _run_suite(suite: str, quick: bool, only: str | None, json_file: Path | None) -> None:
+    from engine.errors import nearest
+
+    if suite != "shapes":
+        raise ConfigError(f"unknown suite {suite!r}{nearest(suite, ['shapes'])}")
+    from benchmarks.suite import run_shapes
+    from benchmarks.tables import console_for_output
+
+    report = run_shapes(quick, only.split(",") if only else None, console_for_output())
+    if json_file:
+        write_json(report.to_json(), json_file)
+
+
+def write_json(data: dict[str, object], path: Path) -> None:
+    """The figures, whole or not at all."""
+    import json
+
+    from engine.files import written_whole
+
+    if path.is_dir():
+        raise TudorError(f"--json {path} is a directory; name a file")
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", "utf-8")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point: a user's mistake becomes one line on stderr and exit code 1."""
+    with friendly():
+        app(args=argv)
+
+
+if __name__ == "__main__":
+    main()

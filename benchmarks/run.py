@@ -1,0 +1,166 @@
+"""One benchmark run: load the files, time them by turns at each block size, gather figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.fresh import cold_start
+from benchmarks.machine import describe_machine, remeasure_peak
+from benchmarks.measure import Times, alternate, block_count, warm_up
+from benchmarks.results import file_result
+from benchmarks.subject import FileSubject, label, playable_block
+from engine.cost import MethodCost, described_cost, method_cost
+from engine.errors import ConfigError
+from engine.runtime import Player, load
+
+WARM_UP_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be measured. Block sizes are in audio samples."""
+
+    sources: Sequence[str]
+    blocks: Sequence[int] = (128, 512, 2048)
+    seconds: float = 10.0  # of audio, per file and block size
+    threads: int = 1
+    device: str = "cpu"
+    method: str = "forward"
+    warm_up_seconds: float = WARM_UP_SECONDS
+    fresh: bool = True  # measure cold start and peak memory in fresh processes
+
+
+@dataclass
+class Report:
+    """What was measured: the JSON's content, and what tables and plots want besides."""
+
+    machine: dict[str, Any]
+    results: list[dict[str, Any]] = field(default_factory=list)
+    times: list[Times] = field(default_factory=list)  # one for each result
+    notes: list[str] = field(default_factory=list)
+    players: dict[str, Player] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The benchmark as plain data."""
+        return {"machine": self.machine, "results": self.results, "notes": self.notes}
+
+
+def measure_files(request: Request, say: Callable[[str], None] = lambda _: None) -> Report:
+    """Measure every file at every block size; `say` is told what is going on."""
+    check_device(request.device)
+    players = _load(request)
+    report = Report(describe_machine(request.threads), players=players)
+    costs = {source: cost_of(player, request.method) for source, player in players.items()}
+    fresh = {source: _fresh(request, players, source, say) for source in players}
+    for block in request.blocks:
+        subjects = {s: _subject(p, request, block, report.notes) for s, p in players.items()}
+        say(f"blocks of {block} samples: warming up")
+        slowest = max(warm_up(s, request.warm_up_seconds) for s in subjects.values())
+        shortest = min(s.deadline_ms for s in subjects.values()) / 1000
+        count = block_count(request.seconds, shortest, slowest)
+        say(f"blocks of {block} samples: {count} blocks of each file, by turns")
+        report.times += alternate(list(subjects.values()), count)
+        for source, subject in subjects.items():
+            report.results.append(
+                _result(report, request, source, subject, costs[source], fresh[source])
+            )
+    report.notes = list(dict.fromkeys(report.notes))
+    _finish_peak(report, request)
+    return report
+
+
+def check_device(device: str) -> None:
+    """Fail early and clearly when the device is unknown or not there."""
+    kind = device.split(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise ConfigError(f"--device is cpu or cuda, got {device!r}")
+    if kind == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ConfigError("--device cuda: PyTorch sees no CUDA GPU on this machine; "
+                              "use --device cpu")
+
+
+def cost_of(player: Player, method: str) -> MethodCost | None:
+    """Counted cost of a method, or None for a file whose family cannot be built here."""
+    model = getattr(player, "model", None)
+    if hasattr(model, "graph"):
+        rate = player.sample_rate_hz / player.description.method(method).in_ratio
+        return method_cost(model.graph(method), rate)
+    try:
+        return described_cost(player.description, method)
+    except (ConfigError, ImportError):  # a family of a newer version, or no PyTorch here
+        return None
+
+
+def _load(request: Request) -> dict[str, Player]:
+    players = {}
+    for source in dict.fromkeys(request.sources):
+        player = load(source, threads=request.threads, device=request.device)
+        player.description.method(request.method)  # a missing method is an error now, not later
+        players[source] = player
+    return players
+
+
+def _fresh(
+    request: Request, players: dict[str, Player], source: str, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Cold start and memory of one file, taken once, with the first block size."""
+    if not request.fresh:
+        return {"cold_start_ms": None}
+    say(f"{label(source)}: cold start in a fresh process")
+    # A whole multiple of the ratio, or the first block might be held back and cost nothing.
+    unit = players[source].description.method(request.method).ratio
+    block = -(-request.blocks[0] // unit) * unit
+    return cold_start(source, request.method, block, request.threads, request.device)
+
+
+def _subject(player: Player, request: Request, block: int, notes: list[str]) -> FileSubject:
+    size = playable_block(player, request.method, block)
+    if size != block:
+        notes.append(f"{player.name}.{request.method} takes whole frames: blocks of {block} "
+                     f"samples were raised to {size}")
+    subject = FileSubject(player, request.method, size)
+    if subject.host:
+        notes.append(
+            f"blocks of {size} samples are no multiple of {player.name}'s ratio "
+            f"{subject.host.spec.ratio}: they go through a host that regroups them and adds "
+            f"{subject.host.added_latency_samples} samples; deadlines are the host's blocks"
+        )
+    player.reset()
+    return subject
+
+
+def _result(
+    report: Report, request: Request, source: str, subject: FileSubject,
+    cost: MethodCost | None, fresh: dict[str, Any],
+) -> dict[str, Any]:
+    """The row for the times that stand at the same place in `report.times`."""
+    peak = _peak(report, request)
+    times = report.times[len(report.results)]
+    return file_result(source, subject, times, cost, peak, request.device, fresh)
+
+
+def _peak(report: Report, request: Request) -> float:
+    """Peak in GFLOP/s of what the model may use: some cores, or the GPU."""
+    if request.device.startswith("cuda"):
+        if "device_peak_gflops" not in report.machine:
+            from benchmarks.peak import cuda_peak
+
+            peak = cuda_peak(request.device)
+            report.machine["device_peak_gflops"] = peak.gflops
+            report.machine["device_peak_method"] = peak.method
+        return float(report.machine["device_peak_gflops"])
+    return float(report.machine["peak_gflops"]) * request.threads
+
+
+def _finish_peak(report: Report, request: Request) -> None:
+    """Shares of the better of two measured peaks: before and after the timing."""
+    remeasure_peak(report.machine)
+    peak = _peak(report, request)
+    for row in report.results:
+        if row["gflops"] is not None:
+            row["peak_share"] = row["gflops"] / peak
