@@ -1,0 +1,99 @@
+"""Commands of this folder: corpus, train, evaluate. What is heavy is imported when called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def corpus_command(
+    kind: Annotated[str, typer.Argument(help="what to make: techno")],
+    out_dir: Annotated[Path, typer.Argument(help="folder for the loops")],
+    minutes: Annotated[float, typer.Option(help="how much audio to make")] = 30.0,
+    seed: Annotated[int, typer.Option(help="same seed, same loops")] = 0,
+    sample_rate_hz: Annotated[int, typer.Option(help="sample rate")] = 16000,
+    channels: Annotated[int, typer.Option(help="1 mono, 2 stereo")] = 1,
+) -> None:
+    """Synthesise a corpus of loops to train on.
+
+    Example: tudor corpus techno loops --minutes 30 --seed 0
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from engine.errors import ConfigError, nearest
+
+    if kind != "techno":
+        raise ConfigError(f"unknown corpus {kind!r}{nearest(kind, ['techno'])}")
+    from training.corpus.techno import write_corpus
+
+    console = Console()
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("synthesising", total=1.0)
+        paths = write_corpus(
+            out_dir, minutes, seed, sample_rate_hz, channels,
+            progress=lambda share: bar.update(task, completed=share),
+        )
+    console.print(f"{len(paths)} loops in {out_dir}", highlight=False)
+
+
+def train(
+    preset: Annotated[str, typer.Argument(help="a preset's name or a path to a .toml file")],
+    data: Annotated[Path, typer.Option(help="folder of audio: wav, flac, ogg, mp3, aiff")],
+    out: Annotated[Path, typer.Option(help="run directory; an unfinished run in it is resumed")],
+    steps: Annotated[Optional[int], typer.Option(help="end after so many steps")] = None,
+    minutes: Annotated[
+        Optional[float], typer.Option(help="end after so much training, resumed time included")
+    ] = None,
+    assignments: Annotated[
+        Optional[list[str]],
+        typer.Option("--set", metavar="KEY=VALUE", help="for example model.latents=8"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="GPUs or processes per node")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="machines")] = 1,
+    seed: Annotated[Optional[int], typer.Option(help="of weights, crops and noise")] = None,
+) -> None:
+    """Train a model on a folder of audio. The same command resumes a run that was stopped.
+
+    Example: tudor train techno-tiny --data loops --out runs/first --minutes 5
+    """
+    from rich.console import Console
+
+    from training.config import resolve
+    from training.loop import Machine, train as run_training
+
+    console = Console()
+    run = resolve(preset, data, assignments or [], steps=steps, minutes=minutes, seed=seed)
+    outcome = run_training(run, out, Machine(device, devices, nodes), console)
+    if not outcome.already_finished:
+        end = f", validation {outcome.validation:.3f}" if outcome.validation is not None else ""
+        console.print(f"{outcome.step} steps in {outcome.seconds / 60:.1f} min{end}: {out}",
+                      highlight=False)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="file, run directory or preset")],
+    data: Annotated[Path, typer.Option(help="folder of audio that was not trained on")],
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    limit: Annotated[
+        Optional[int], typer.Option(min=1, help="use so many files at most")
+    ] = None,
+) -> None:
+    """How close a model's output comes to its input, beside simple baselines.
+
+    Example: tudor evaluate runs/first --data held-out --json
+    """
+    import json
+
+    from rich.console import Console
+
+    from training.evaluation import evaluate_folder, table
+
+    result = evaluate_folder(model, data, limit)
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        Console().print(table(result))

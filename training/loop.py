@@ -1,0 +1,190 @@
+"""One training run from its settings to its weights: `train(run, folder)`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from engine.errors import AudioError, ConfigError
+from engine.models.base import Model
+from engine.models.registry import build
+from training.audio_folder import scan, split
+from training.cache import Cache, bytes_needed
+from training.callbacks import Display, Keeper
+from training.config import RunConfig
+from training.crops import CropBatches, crop_samples, validation_crops
+from training.module import TrainingModule
+from training.preflight import (
+    Preflight,
+    check_disk,
+    check_ops,
+    show,
+    step_seconds,
+    total_seconds,
+)
+from training.run_folder import Checkpoint, RunFolder
+
+VALIDATION_CROPS = 32
+VALIDATION_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `validation` is the spectral distance on held-out crops."""
+
+    folder: Path
+    step: int
+    seconds: float
+    validation: float | None
+    already_finished: bool
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where to train."""
+
+    device: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+
+
+def train(
+    run: RunConfig, out: Path, machine: Machine | None = None, console: Console | None = None
+) -> Outcome:
+    """Train, or go on training, in the run directory `out`."""
+    machine, console = machine or Machine(), console or Console()
+    device = _device(machine.device)
+    folder = RunFolder(out)
+    folder.open(run)
+    checkpoint = folder.load()
+    if checkpoint is not None and _finished(run, checkpoint):
+        console.print(
+            f"{out} is finished: {checkpoint.step} steps in {checkpoint.seconds / 60:.1f} min. "
+            "Give a larger --steps or --minutes to go on.", highlight=False,
+        )
+        return Outcome(out, checkpoint.step, checkpoint.seconds, None, True)
+    model = _seeded_model(run)
+    batches, crops = _prepare(run, folder, model, device, console, checkpoint)
+    if _first_process():
+        folder.write_config(run)
+    module = TrainingModule(model, run.training, batches, _workers(run, device), checkpoint)
+    if checkpoint is not None:
+        console.print(f"resuming at step {checkpoint.step}", highlight=False)
+    keeper = Keeper(folder, crops)
+    trainer = _trainer(run, machine, device, [keeper, Display(console, keeper)])
+    trainer.fit(module)
+    return Outcome(out, module.step, module.budget.seconds, keeper.last_distance, False)
+
+
+def _finished(run: RunConfig, checkpoint: Checkpoint) -> bool:
+    config = run.training
+    by_steps = config.steps is not None and checkpoint.step >= config.steps
+    by_time = config.minutes is not None and checkpoint.seconds >= 60 * config.minutes
+    return by_steps or by_time
+
+
+def _seeded_model(run: RunConfig) -> Model:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.training.seed)
+        return build(run.family, run.model)
+
+
+def _prepare(
+    run: RunConfig, folder: RunFolder, model: Model, device: str, console: Console,
+    checkpoint: Checkpoint | None,
+) -> tuple[CropBatches, Tensor | None]:
+    """Preflight: look at the data, fill the cache, tell what will happen."""
+    config, rate = run.training, model.sample_rate_hz
+    channels, ratio = model.methods["forward"].in_channels, model.ratio
+    mmacs = check_ops(model) / 1e6
+    found = scan(run.data)
+    cache = Cache.plan(folder.cache, found.sources, rate, channels, config.cache_gb)
+    size = bytes_needed(found.sources, rate, channels)
+    if not cache.store:
+        console.print(f"no cache: it would take {size / 1e9:.1f} GB, more than training.cache_gb "
+                      f"({config.cache_gb:g}) or the disk allow; reading files directly")
+    with console.status(f"reading {len(found.sources)} files"):
+        skipped = [*found.skipped, *cache.fill(found.sources)]
+    usable = cache.usable()
+    if not usable:
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped[:3])
+        raise AudioError(f"{run.data} holds no usable audio ({reasons})")
+    kept, held = split(list(usable), config.validation_fraction)
+    needed, free = check_disk(folder, model.parameter_count)
+    samples = crop_samples(config, rate, ratio)
+    if _first_process():
+        folder.write_skipped(skipped)
+        one = step_seconds(model, config, samples, device)
+        left = 1.0 if checkpoint is None else 1 - checkpoint.step / (config.steps or 1e18)
+        hours = sum(usable.values()) / rate / 3600
+        show(console, Preflight(
+            len(usable), len(held), hours, tuple(skipped), model.parameter_count, mmacs, one,
+            total_seconds(config, one) * left, size if cache.store else 0, needed, free,
+        ))
+    length = round(VALIDATION_SECONDS * rate / ratio) * ratio
+    crops = validation_crops(cache, held, length, VALIDATION_CROPS)
+    return CropBatches(cache, kept, config, samples), crops
+
+
+def _trainer(run: RunConfig, machine: Machine, device: str, callbacks: list[Any]) -> Any:
+    """Lightning, without its own logs, bars and checkpoints: ours are written by callbacks."""
+    from lightning.pytorch import Trainer
+
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\.")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high")
+    many = machine.devices * machine.nodes > 1
+    try:
+        return Trainer(
+            accelerator={"cuda": "gpu"}.get(device, device),
+            devices=machine.devices,
+            num_nodes=machine.nodes,
+            strategy="ddp" if many else "auto",
+            precision="bf16-mixed" if device == "cuda" else "32-true",
+            max_epochs=-1,
+            gradient_clip_val=run.training.gradient_clip,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(f"cannot train on {machine.devices} x {device}: {error}") from None
+
+
+def _device(name: str) -> str:
+    """auto, cpu, cuda or mps as a device that this machine has."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    if name not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"unknown device {name!r}; use auto, cpu, cuda or mps")
+    from engine.backends.pytorch import check_device
+
+    return check_device(name).type
+
+
+def _workers(run: RunConfig, device: str) -> int:
+    """Loader processes: on the CPU they would only take cores from the training itself."""
+    if run.training.workers is not None:
+        return run.training.workers
+    return 0 if device == "cpu" else min(8, (os.cpu_count() or 2) - 1)
+
+
+def _first_process() -> bool:
+    """Whether this process speaks and writes: strategies start the others with these set."""
+    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "RANK"))

@@ -1,0 +1,116 @@
+"""What is checked and told before the first step, while it is cheap to change one's mind."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+
+from engine.errors import ConfigError
+from engine.graph import OPS
+from training.audio_folder import Skipped
+from training.callbacks import duration
+from training.objective import OBJECTIVES
+
+if TYPE_CHECKING:
+    from engine.models.base import Model
+    from training.config import TrainingConfig
+    from training.run_folder import RunFolder
+
+NAMED = 10  # skipped files that are named on the screen; all are in skipped.txt
+TRIAL_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """The findings, for the screen."""
+
+    files: int
+    validation_files: int
+    hours: float
+    skipped: tuple[Skipped, ...]
+    parameters: int
+    mmacs_per_second: float
+    step_seconds: float
+    total_seconds: float
+    cache_bytes: int
+    disk_needed: int
+    disk_free: int
+
+
+def check_ops(model: Model) -> float:
+    """MAC/s of `forward`; an error if a layer could not be exported."""
+    missing: set[str] = set()
+    for method in model.methods:
+        try:
+            missing |= {op.kind for op in model.graph(method).ops} - set(OPS)
+        except NotImplementedError as error:
+            raise ConfigError(f"{model.family}.{method} cannot be exported: {error}") from None
+    if missing:
+        raise ConfigError(f"no backend knows the operations {', '.join(sorted(missing))}")
+    spec = model.methods["forward"]
+    per_frame = model.graph("forward").macs_per_input_frame()
+    return per_frame * model.sample_rate_hz / spec.in_ratio
+
+
+def step_seconds(model: Model, config: TrainingConfig, samples: int, device: str) -> float:
+    """Time of a training step here, on noise and on a copy: nothing of the run changes."""
+    import copy
+
+    trial = copy.deepcopy(model).to(device).train()
+    objective = OBJECTIVES[config.objective](config).to(device)
+    channels = model.methods["forward"].in_channels
+    audio = 0.1 * torch.randn(config.batch_size, channels, samples, device=device)
+    times = []
+    with torch.random.fork_rng(devices=[]):
+        for _ in range(TRIAL_STEPS):
+            begun = time.perf_counter()
+            float_loss = objective.terms(trial, audio, 0)["loss"]
+            float_loss.backward()  # type: ignore[no-untyped-call]
+            float(float_loss.detach())  # waits for the device
+            times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def total_seconds(config: TrainingConfig, one_step: float) -> float:
+    """Estimated time of the whole run."""
+    estimates = []
+    if config.steps:
+        estimates.append(config.steps * one_step)
+    if config.minutes:
+        estimates.append(60 * config.minutes)
+    return min(estimates, default=float("inf"))
+
+
+def check_disk(folder: RunFolder, parameters: int) -> tuple[int, int]:
+    """Bytes that checkpoints need (two at a time: the new one is complete before the old one
+    goes) and bytes that are free; an error if they do not fit."""
+    needed = 2 * parameters * 4 * 5 + (16 << 20)  # weights, average, two moments; and logs
+    free = shutil.disk_usage(folder.path).free
+    if needed > free:
+        raise ConfigError(
+            f"{folder.path}: checkpoints need {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free"
+        )
+    return needed, free
+
+
+def show(console: Console, found: Preflight) -> None:
+    """The findings on the screen."""
+    for item in found.skipped[:NAMED]:
+        console.print(f"skipped {item.name}: {item.reason}", highlight=False, markup=False)
+    if len(found.skipped) > NAMED:
+        console.print(f"and {len(found.skipped) - NAMED} more, all in skipped.txt")
+    console.print(
+        f"data     {found.files} files ({found.validation_files} for validation), "
+        f"{found.hours:.2f} h, {len(found.skipped)} skipped\n"
+        f"model    {found.parameters:,} parameters, {found.mmacs_per_second:.1f} MMAC/s, "
+        "every operation known to every backend\n"
+        f"disk     cache {found.cache_bytes / 1e6:.0f} MB, checkpoints "
+        f"{found.disk_needed / 1e6:.0f} MB, {found.disk_free / 1e9:.1f} GB free\n"
+        f"time     {found.step_seconds * 1e3:.0f} ms a step, about "
+        f"{duration(found.total_seconds)} in all", highlight=False, markup=False,
+    )
