@@ -21,13 +21,12 @@ def export(
 
     Example: tudor export runs/techno --to onnx --out techno.onnx
     """
-    from rich.console import Console
-
     from engine.models.store import load_model
+    from engine.reports import wide_console
     from export.report import export_table
     from export.targets import check, export_model
 
-    console = Console()
+    console = wide_console()
     target = check(to, out, dtype)
     stored = load_model(model)
     if not stored.trained:
@@ -48,9 +47,8 @@ def verify(
     """
     import json
 
-    from rich.console import Console
-
     from engine.models.store import load_model
+    from engine.reports import wide_console
     from export.report import verify_table
     from export.verify import verify as compare
 
@@ -59,6 +57,6 @@ def verify(
     if json_output:
         typer.echo(json.dumps([report.to_dict() for report in reports], indent=2))
     else:
-        Console().print(verify_table(reports))
+        wide_console().print(verify_table(reports))
     if not all(report.passed for report in reports):
         raise typer.Exit(1)

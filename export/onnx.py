@@ -19,7 +19,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, helper
 
-from engine.backends.onnx import CHECKSUM_KEY, checksum
+from engine.backends.onnx import CHECKSUM_KEY, WEIGHTS_KEY, checksum
 from engine.description import METADATA_KEY, Description
 from engine.errors import ModelFileError
 from engine.files import written_whole
@@ -42,17 +42,15 @@ def export_onnx(model: Model, path: Path, description: Description) -> None:
     """Write `model` to `path` and the files of its other methods beside it."""
     files = method_files(path, list(description.methods))
     for method, file in files.items():
-        proto = build_method(model.graph(method), description)
-        _set_metadata(proto, _metadata(proto, description, method, files))
+        graph = model.graph(method)
+        proto = build_method(graph, description)
+        _set_metadata(proto, _metadata(description, method, files, graph.weight_count * 4))
         _save(proto, file)
 
 
 def read_description(path: Path) -> Description:
     """The description inside an exported file."""
-    metadata = {p.key: p.value for p in _load(path).metadata_props}
-    if METADATA_KEY not in metadata:
-        raise ModelFileError(f"{path} is an ONNX model, but not one of tudor's (no metadata)")
-    return Description.from_json(metadata[METADATA_KEY], str(path))
+    return Description.from_json(_properties(_load(path), path)[METADATA_KEY], str(path))
 
 
 def write_description(path: Path, description: Description) -> None:
@@ -60,7 +58,8 @@ def write_description(path: Path, description: Description) -> None:
     files = method_files(path, list(description.methods))
     for method, file in files.items():
         proto = _load(file)
-        _set_metadata(proto, _metadata(proto, description, method, files))
+        weights = int(_properties(proto, file)[WEIGHTS_KEY])
+        _set_metadata(proto, _metadata(description, method, files, weights))
         _save(proto, file)
 
 
@@ -105,7 +104,7 @@ def _frames(unit: int) -> str:
 
 
 def _metadata(
-    proto: ModelProto, description: Description, method: str, files: dict[str, Path]
+    description: Description, method: str, files: dict[str, Path], weights_bytes: int
 ) -> dict[str, str]:
     """Readable properties, and the whole description as JSON."""
     spec = description.methods[method]
@@ -123,11 +122,16 @@ def _metadata(
         "attributes": json.dumps({a.name: [a.default] * a.size
                                   for a in description.attributes.values()}),
         "files": json.dumps({m: file.name for m, file in files.items()}),
-        "weights_bytes": str(sum(
-            len(t.raw_data) for t in proto.graph.initializer if t.data_type == TensorProto.FLOAT
-        )),
+        WEIGHTS_KEY: str(weights_bytes),
         CHECKSUM_KEY: _NO_CHECKSUM,
     }
+
+
+def _properties(proto: ModelProto, path: Path) -> dict[str, str]:
+    metadata = {p.key: p.value for p in proto.metadata_props}
+    if METADATA_KEY not in metadata:
+        raise ModelFileError(f"{path} is an ONNX model, but tudor did not write it (no metadata)")
+    return metadata
 
 
 def _set_metadata(proto: ModelProto, values: dict[str, str]) -> None:

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
+import onnxruntime as ort
 
 from engine.description import METADATA_KEY, Description, Method
 from engine.errors import ConfigError, ModelFileError
 from engine.runtime import FloatArray, Player
 
-try:
-    import onnxruntime as ort
-except ImportError:  # pragma: no cover - the extra is installed wherever tests run
-    raise ConfigError("playing .onnx files needs ONNX Runtime: pip install onnxruntime") from None
-
 CHECKSUM_KEY = "sha256"
+WEIGHTS_KEY = "weights_bytes"
+Device = tuple[str, int]
+CPU: Device = ("cpu", 0)
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -35,18 +35,14 @@ class OnnxPlayer(Player):
     def __init__(
         self, path: str | Path, batch: int = 1, threads: int = 1, device: str = "cpu"
     ) -> None:
-        self._provider = _provider(device)
-        self._device = device.partition(":")[0]
+        self._device = check_device(device)
         self._threads = threads
         main = Path(path)
-        session, metadata = open_file(main, self._provider, threads)
-        description = Description.from_json(metadata[METADATA_KEY], str(main))
-        super().__init__(description, main, batch)
-        own = metadata["method"]
-        description.method(own)
-        self._files = _files(main, own, metadata)
-        self._weights = {own: int(metadata["weights_bytes"])}
-        self._streams = {own: _Stream(session, batch, self._device)}
+        opened = open_file(main, self._device, threads)
+        super().__init__(opened.description, main, batch)
+        self._files = _files(main, opened)
+        self._weights = {opened.method: opened.weights_bytes}
+        self._streams = {opened.method: _Stream(opened.session, batch, self._device)}
 
     def _stream(self, method: str) -> _Stream:
         """The open file of a method, opened now if this is its first use."""
@@ -57,24 +53,17 @@ class OnnxPlayer(Player):
                     f"{self.path} lacks method {method!r}: it lives in "
                     f"{file.name if file else 'a file'} beside it, which is not there"
                 )
-            session, metadata = open_file(file, self._provider, self._threads)
-            other = Description.from_json(metadata[METADATA_KEY], str(file))
-            if metadata["method"] != method or not _same_model(other, self.description):
+            opened = open_file(file, self._device, self._threads)
+            if opened.method != method or not _same_model(opened.description, self.description):
                 raise ModelFileError(f"{file} belongs to another model than {self.path}")
-            self._weights[method] = int(metadata["weights_bytes"])
-            self._streams[method] = _Stream(session, self.batch, self._device)
+            self._weights[method] = opened.weights_bytes
+            self._streams[method] = _Stream(opened.session, self.batch, self._device)
             for name, value in self._values.items():
                 self._streams[method].set(name, value)
         return self._streams[method]
 
     def _run(self, method: Method, x: FloatArray) -> FloatArray:
-        unit = self.description.ratio // method.in_ratio
-        frames = x.shape[2] // unit * self.description.ratio // method.out_ratio
-        if x.shape[2] % unit:
-            raise ConfigError(
-                f"{self.name}.{method.name} takes blocks of a multiple of {unit} frames, "
-                f"got {x.shape[2]}; engine.host.Host accepts any size"
-            )
+        frames = x.shape[2] // method.in_frames * method.out_frames
         return self._stream(method.name).run(x, (self.batch, method.out_channels, frames))
 
     def _reset(self) -> None:
@@ -96,7 +85,7 @@ class OnnxPlayer(Player):
 class _Stream:
     """One session with its state: buffers that change sides after every block."""
 
-    def __init__(self, session: ort.InferenceSession, batch: int, device: str) -> None:
+    def __init__(self, session: ort.InferenceSession, batch: int, device: Device) -> None:
         self._session, self._device = session, device
         shapes = {i.name: (batch, *i.shape[1:]) for i in session.get_inputs() if i.name != "x"}
         self._states = [{name: self._zeros(shape) for name, shape in shapes.items()}
@@ -111,7 +100,7 @@ class _Stream:
         self._x = self._y = self._zeros((1,))
 
     def _zeros(self, shape: tuple[int, ...]) -> ort.OrtValue:
-        return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32), self._device)
+        return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32), *self._device)
 
     def _bind(self, side: int) -> ort.IOBinding:
         """Read states of `side`, write those of the other."""
@@ -149,10 +138,19 @@ class _Stream:
         return np.array(self._y.numpy())  # a copy: the buffer is written again by the next block
 
 
-def open_file(
-    path: Path, provider: str = PROVIDERS["cpu"], threads: int = 1
-) -> tuple[ort.InferenceSession, dict[str, str]]:
-    """A session and the metadata of an exported file, whose checksum is compared first."""
+@dataclass(frozen=True)
+class Opened:
+    """A session, and what the file says of itself."""
+
+    session: ort.InferenceSession
+    description: Description
+    method: str
+    weights_bytes: int
+    names: dict[str, str]  # file name of each method, as exported
+
+
+def open_file(path: Path, device: Device = CPU, threads: int = 1) -> Opened:
+    """Open one exported file; damage and foreign files are told apart."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -160,59 +158,59 @@ def open_file(
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # that attributes may be overridden is meant, not a warning
+    options.log_severity_level = 4  # what goes wrong arrives as an exception
+    provider = (PROVIDERS[device[0]], {"device_id": device[1]} if device[0] != "cpu" else {})
     try:
         session = ort.InferenceSession(data, options, providers=[provider])
         metadata = dict(session.get_modelmeta().custom_metadata_map)
     except Exception as error:  # ONNX Runtime's own classes share no base below this one
-        reason = str(error).strip().splitlines()[0]
-        raise ModelFileError(f"{path} is not a readable ONNX file: {reason}") from None
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelFileError(
+            f"{path} is no ONNX file, or a damaged one ({reason[:120]})") from None
     if METADATA_KEY not in metadata:
         raise ModelFileError(
-            f"{path} is an ONNX model, but not one of tudor's: it has no 'tudor' metadata"
+            f"{path} is an ONNX model, but tudor did not write it: it has no 'tudor' metadata"
         )
     digest = metadata.get(CHECKSUM_KEY, "")
     if len(digest) != 64 or checksum(data, digest) != digest:
         raise ModelFileError(f"{path} is damaged: its checksum does not match; export it again")
-    return session, metadata
+    try:
+        description = Description.from_json(metadata[METADATA_KEY], str(path))
+        return Opened(session, description, description.method(metadata["method"]).name,
+                      int(metadata[WEIGHTS_KEY]), json.loads(metadata["files"]))
+    except (KeyError, ValueError) as error:
+        raise ModelFileError(f"{path}: its tudor metadata is damaged ({error})") from None
 
 
 def checksum(data: bytes, stored: str) -> str:
-    """SHA-256 of a file with the checksum that is `stored` in it read as zeros."""
+    """SHA-256 of a file, the checksum that is `stored` in it read as zeros."""
     head, found, tail = data.rpartition(stored.encode())
     return hashlib.sha256(head + b"0" * len(found) + tail).hexdigest()
 
 
-def _provider(device: str) -> str:
-    """ONNX Runtime's name of a device, or a clear error when this machine lacks it."""
-    name = device.partition(":")[0]
-    if name not in PROVIDERS:
-        raise ConfigError(f"device {device}: ONNX files play on cpu or cuda")
+def check_device(device: str) -> Device:
+    """ONNX Runtime's name and number of a device, or an error when this machine lacks it."""
+    name, _, number = device.partition(":")
+    if name not in PROVIDERS or not (number or "0").isdigit():
+        raise ConfigError(f"device {device}: ONNX files play on cpu, cuda or cuda:NUMBER")
     if PROVIDERS[name] not in ort.get_available_providers():
         raise ConfigError(
             f"device {device}: this ONNX Runtime has no {PROVIDERS[name]}; install "
             "onnxruntime-gpu on a machine with a CUDA GPU, or use --device cpu"
         )
-    return PROVIDERS[name]
+    return name, int(number or 0)
 
 
-def _files(path: Path, own: str, metadata: dict[str, Any]) -> dict[str, Path]:
+def _files(path: Path, opened: Opened) -> dict[str, Path]:
     """Where each method's file should be, also when the set was renamed together."""
-    names: dict[str, str] = json.loads(metadata["files"])
-    written = names[own]
+    names = {method: Path(name).name for method, name in opened.names.items()}
+    stem = Path(min(names.values(), key=len)).stem  # of the main file: x.onnx, x.encode.onnx
+    own_ending = Path(names[opened.method]).stem.removeprefix(stem)
     files = {}
     for method, name in names.items():
-        # x.onnx -> y.onnx: what followed the common stem follows it still.
-        stem = Path(names[_main(names)]).stem
-        here = path.stem.removesuffix(Path(written).stem.removeprefix(stem))
-        renamed = path.with_name(here + name.removeprefix(stem))
-        files[method] = renamed if renamed.is_file() else path.with_name(Path(name).name)
-    return {**files, own: path}
-
-
-def _main(names: dict[str, str]) -> str:
-    """The method whose file has the shortest name: the one without a suffix of its own."""
-    return min(names, key=lambda method: len(names[method]))
+        renamed = path.with_name(path.stem.removesuffix(own_ending) + name.removeprefix(stem))
+        files[method] = renamed if renamed.is_file() else path.with_name(name)
+    return {**files, opened.method: path}
 
 
 def _same_model(a: Description, b: Description) -> bool:
