@@ -53,22 +53,21 @@ def stream(
 ) -> tuple[FloatArray, int]:
     """`x` [in_channels, frames] through a host with blocks of `block` frames.
 
-    Returns [out_channels, frames'] and the latency in samples. For methods that keep the rate the
-    output is as long as the input; otherwise a last incomplete block is filled with silence."""
+    Returns [out_channels, frames'] and the latency in samples. The last block is filled up with
+    silence, as a host would go on; audio beyond the input's end is cut off again."""
     host = Host(player, method, block)
     spec, frames = host.spec, x.shape[1]
     late = host.latency_samples // spec.out_ratio if host.same_rate else 0
-    tail = late if align else 0
-    if not host.same_rate:
-        tail = -frames % spec.in_frames
-    padded = np.concatenate((x, np.zeros((x.shape[0], tail), np.float32)), axis=1)
+    skip = late if align else 0
+    fill = skip + -(frames + skip) % block if host.same_rate else -frames % spec.in_frames
+    padded = np.pad(x, ((0, 0), (0, fill)))
     starts = range(0, padded.shape[1], block)
     if console is not None:
         quiet = not console.is_terminal
         starts = track(starts, "playing", console=console, transient=True, disable=quiet)  # type: ignore[assignment]
     blocks = [host.process(padded[:, start : start + block]) for start in starts]
     y = np.concatenate(blocks, axis=1)
-    return (y[:, late : late + frames] if align and late else y), host.latency_samples
+    return (y[:, skip : skip + frames] if host.same_rate else y), host.latency_samples
 
 
 def apply_setting(player: Player, setting: str) -> None:

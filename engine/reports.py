@@ -166,7 +166,8 @@ def _print_facts(console: Console, facts: dict[str, Any]) -> None:
         table.add_row(
             name, f"{m['in_channels']} @ {rate / m['in_ratio']:g} Hz",
             f"{m['out_channels']} @ {rate / m['out_ratio']:g} Hz",
-            str(m["lookahead_samples"]), str(m["buffering_samples"] + 1), f"{m['latency_ms']:.1f} ms",
+            str(m["lookahead_samples"]), str(m["buffering_samples"] + 1),
+            f"{m['latency_ms']:.1f} ms",
             "endless" if field is None else f"{1000 * field / rate:.0f} ms",
             "-" if macs is None else f"{macs / 1e6:.1f}",
             f"{m['weights_bytes'] / 1024:.0f} KiB", f"{m['state_bytes'] / 1024:.1f} KiB",

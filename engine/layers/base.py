@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
+from itertools import chain
 from math import ceil, inf, lcm
 from typing import TYPE_CHECKING
 
@@ -102,9 +103,7 @@ class Streaming(nn.Module):
     ) -> State:
         """Fresh (all zero) state for `batch` independent streams."""
         if dtype is None or device is None:
-            like = next(iter(self.parameters()), None)
-            if like is None:
-                like = next((b for b in self.buffers() if b.is_floating_point()), torch.zeros(()))
+            like: Tensor = next(chain(self.parameters(), self.buffers()), torch.zeros(()))
             dtype, device = dtype or like.dtype, device or like.device
         return tuple(
             torch.zeros((batch, *shape), dtype=dtype, device=device)

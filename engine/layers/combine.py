@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from math import lcm
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ class Sequence(Streaming):
     def __init__(self, *layers: Streaming) -> None:
         if not layers:
             raise ValueError("Sequence: needs at least one layer")
-        for before, after in zip(layers, layers[1:], strict=False):
+        for before, after in pairwise(layers):
             if before.out_channels != after.in_channels:
                 raise ValueError(
                     f"Sequence: {type(before).__name__} gives {before.out_channels} channels, "

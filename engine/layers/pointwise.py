@@ -112,9 +112,10 @@ class Snake(Pointwise):
 
 
 class GatedUnit(Streaming):
-    """activation(a) * sigmoid(b) for the two halves a, b of the channels (van den Oord 2016, eq. 2).
+    """activation(a) * sigmoid(b), a and b the two halves of the channels.
 
-    `activation` is "tanh" (WaveNet) or "linear" (gated linear unit)."""
+    Source: van den Oord et al. 2016 (WaveNet), equation 2. `activation` is "tanh" (WaveNet) or
+    "linear" (the gated linear unit of Dauphin et al. 2017)."""
 
     def __init__(self, in_channels: int, activation: str = "tanh") -> None:
         if in_channels % 2:

@@ -21,14 +21,14 @@ class Recurrent(Streaming):
 
     def __init__(self, in_channels: int, hidden: int, cell: nn.RNNBase) -> None:
         super().__init__(in_channels, hidden)
-        self.cell = cell
+        self.cell: nn.RNNBase = cell
 
     @property
     def receptive_field(self) -> float:
         return inf
 
     def macs_per_frame(self) -> float:
-        return float(self.cell.weight_ih_l0.numel() + self.cell.weight_hh_l0.numel())
+        return float(sum(p.numel() for p in self.cell.parameters() if p.ndim == 2))
 
     def state_shapes(self) -> list[Shape]:
         return [(self.out_channels,)] * self.state_count

@@ -15,7 +15,6 @@ from fractions import Fraction
 from math import inf, log2
 from typing import Annotated, Any, ClassVar
 
-import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 

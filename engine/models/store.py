@@ -15,7 +15,7 @@ from engine.errors import ConfigError, ModelFileError
 from engine.files import written_whole
 from engine.models.base import Model
 from engine.models.registry import build
-from engine.presets import preset_path, preset_names
+from engine.presets import preset_names, preset_path
 
 CONFIG_FILE = "config.toml"
 WEIGHTS_FILE = "model.safetensors"
@@ -112,4 +112,7 @@ def save_weights(model: Model, path: Path) -> None:
     """Weights to a safetensors file, whole or not at all."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     with written_whole(path) as temporary:
-        save_file(tensors, temporary)
+        try:
+            save_file(tensors, temporary)
+        except SafetensorError as error:  # a full disk comes as this, not as an OSError
+            raise ModelFileError(f"cannot write {path}: {error}") from None

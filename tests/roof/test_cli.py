@@ -1,0 +1,134 @@
+"""The `tudor` command as a user types it: help, speed, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from nn_tudor.cli import COMMANDS
+
+
+def tudor(*args: object, check: bool = False) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([sys.executable, "-m", "nn_tudor.cli", *map(str, args)],
+                          capture_output=True, text=True, timeout=300, check=False)
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture
+def tone(tmp_path: Path) -> Path:
+    path = tmp_path / "tone.wav"
+    x = 0.3 * np.sin(2 * np.pi * 220 * np.arange(16000) / 16000)
+    soundfile.write(path, x, 16000)
+    return path
+
+
+def test_help_lists_every_command_quickly():
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        done = tudor("--help", check=True)
+        times.append(time.perf_counter() - start)
+    assert all(name in done.stdout for name in COMMANDS)
+    assert min(times) < 0.5
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help_with_an_example(name):
+    done = tudor(name, "--help", check=True)
+    assert "Example" in done.stdout
+    assert f"tudor {name}" in done.stdout
+
+
+def test_importing_the_roof_brings_no_torch():
+    code = ("import sys, nn_tudor, nn_tudor.cli; "
+            "sys.exit(any(m in sys.modules for m in ('torch', 'onnxruntime', 'lightning')))")
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_presets_and_info_as_json():
+    rows = json.loads(tudor("presets", "--json", check=True).stdout)
+    assert "techno-tiny" in [row["name"] for row in rows]
+    facts = json.loads(tudor("info", "techno-tiny", "--json", check=True).stdout)
+    assert facts["methods"]["encode"]["out_channels"] == facts["config"]["latents"]
+    assert facts["methods"]["forward"]["macs_per_second"] > 1e6
+    assert sum(op["macs_per_second"] for op in facts["operations"]) == pytest.approx(
+        facts["methods"]["forward"]["macs_per_second"])
+
+
+@pytest.mark.parametrize("block", [1, 100, 128, 2048, 100000])
+def test_run_plays_a_file_in_any_block(tone, tmp_path, block):
+    if block == 1:  # a call per sample is slow: a shorter file says as much
+        soundfile.write(tone, soundfile.read(tone)[0][:1500], 16000)
+    out = tmp_path / "out.wav"
+    tudor("run", "techno-tiny", tone, out, "--block", block, "--align", check=True)
+    got, rate = soundfile.read(out)
+    whole = tmp_path / "whole.wav"
+    tudor("run", "techno-tiny", tone, whole, "--align", check=True)
+    assert rate == 16000
+    assert len(got) == soundfile.info(tone).frames
+    assert np.abs(got - soundfile.read(whole)[0]).max() <= 1e-5
+
+
+def test_latents_to_a_file_and_back(tone, tmp_path):
+    for suffix in (".wav", ".npy"):
+        latents, back = tmp_path / f"z{suffix}", tmp_path / "back.wav"
+        tudor("run", "techno-tiny", tone, latents, "--method", "encode", check=True)
+        if suffix == ".npy":
+            assert np.load(latents).shape == (16, 125)
+        tudor("run", "techno-tiny", latents, back, "--method", "decode", check=True)
+        straight = tmp_path / "straight.wav"
+        tudor("run", "techno-tiny", tone, straight, check=True)
+        a, b = soundfile.read(back)[0], soundfile.read(straight)[0]
+        assert len(b) == 16000
+        assert np.abs(a[: len(b)] - b).max() <= 1e-5
+
+
+def test_another_rate_and_stereo_are_converted_and_said(tmp_path):
+    source, out = tmp_path / "s.wav", tmp_path / "o.wav"
+    soundfile.write(source, np.random.default_rng(0).standard_normal((4410, 2)) * 0.1, 44100)
+    done = tudor("run", "techno-tiny", source, out, check=True)
+    assert "resampled" in done.stderr
+    assert soundfile.info(out).samplerate == 16000
+    assert soundfile.info(out).frames == 1600
+
+
+@pytest.mark.parametrize(("args", "message"), [
+    (("run", "techno-tinny", "{tone}", "{out}"), "did you mean 'techno-tiny'"),
+    (("run", "gone.onnx", "{tone}", "{out}"), "gone.onnx does not exist"),
+    (("run", "{tone}", "{tone}", "{out}"), ".ts, .onnx or .tudor"),
+    (("run", "techno-tiny", "gone.wav", "{out}"), "gone.wav does not exist"),
+    (("run", "techno-tiny", "{tone}", "{dir}/out.mp4"), "should end in"),
+    (("run", "techno-tiny", "{tone}", "{out}", "--method", "sing"), "no method 'sing'"),
+    (("run", "techno-tiny", "{tone}", "{out}", "--set", "temprature=1"), "'temperature'"),
+    (("run", "techno-tiny", "{tone}", "{out}", "--set", "temperature=hot"), "not a number"),
+    (("run", "techno-tiny", "{tone}", "{out}", "--set", "temperature=99"), "ranges over"),
+    (("run", "techno-tiny", "{tone}", "{out}", "--method", "decode"), "16 latents"),
+    (("info", "nothing-here"), "neither a run directory nor a preset"),
+])
+def test_mistakes_are_one_line(args, message, tone, tmp_path):
+    before = set(tmp_path.iterdir())
+    filled = [a.format(tone=tone, out=tmp_path / "out.wav", dir=tmp_path) for a in args]
+    done = tudor(*filled)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
+    assert set(tmp_path.iterdir()) == before, "a failed command left files behind"
+
+
+@pytest.mark.parametrize("args", [("sing",), ("run",), ("run", "a", "b", "c", "--blok", "3"),
+                                  ("run", "a", "b", "c", "--block", "0"),
+                                  ("run", "a", "b", "c", "--block", "many")])
+def test_usage_errors_exit_with_2(args):
+    done = tudor(*args)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
