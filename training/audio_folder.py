@@ -86,7 +86,7 @@ def _files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
 
     entered: set[tuple[int, int]] = set()
     for folder, subfolders, names in os.walk(root, followlinks=True, onerror=denied):
-        status = os.stat(folder)
+        status = Path(folder).stat()
         if (status.st_dev, status.st_ino) in entered:  # a link back up, or a second way in
             subfolders.clear()
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -43,18 +43,18 @@ def train(
     preset: Annotated[str, typer.Argument(help="a preset's name or a path to a .toml file")],
     data: Annotated[Path, typer.Option(help="folder of audio: wav, flac, ogg, mp3, aiff")],
     out: Annotated[Path, typer.Option(help="run directory; an unfinished run in it is resumed")],
-    steps: Annotated[Optional[int], typer.Option(help="end after so many steps")] = None,
+    steps: Annotated[int | None, typer.Option(help="end after so many steps")] = None,
     minutes: Annotated[
-        Optional[float], typer.Option(help="end after so much training, resumed time included")
+        float | None, typer.Option(help="end after so much training, resumed time included")
     ] = None,
     assignments: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="for example model.latents=8"),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs or processes per node")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="machines")] = 1,
-    seed: Annotated[Optional[int], typer.Option(help="of weights, crops and noise")] = None,
+    seed: Annotated[int | None, typer.Option(help="of weights, crops and noise")] = None,
 ) -> None:
     """Train a model on a folder of audio. The same command resumes a run that was stopped.
 
@@ -63,7 +63,8 @@ def train(
     from rich.console import Console
 
     from training.config import resolve
-    from training.loop import Machine, train as run_training
+    from training.loop import Machine
+    from training.loop import train as run_training
 
     console = Console()
     run = resolve(preset, data, assignments or [], steps=steps, minutes=minutes, seed=seed)
@@ -79,7 +80,7 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="folder of audio that was not trained on")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     limit: Annotated[
-        Optional[int], typer.Option(min=1, help="use so many files at most")
+        int | None, typer.Option(min=1, help="use so many files at most")
     ] = None,
 ) -> None:
     """How close a model's output comes to its input, beside simple baselines.

@@ -36,8 +36,8 @@ class Average:
     def update(self, model: Model, step: int) -> None:
         """Take in the weights after `step` steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        own, new = list(self.model.parameters()), [p.detach() for p in model.parameters()]
-        torch._foreach_lerp_(own, new, 1 - decay)
+        own = [p.detach() for p in self.model.parameters()]  # shares memory with the parameters
+        torch._foreach_lerp_(own, [p.detach() for p in model.parameters()], 1 - decay)
         for mine, other in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(other)
 

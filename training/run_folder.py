@@ -91,7 +91,7 @@ class RunFolder:
             raise self._not_saved(error) from None
 
     def _not_saved(self, error: Exception) -> TudorError:
-        kept = (f"; the one before is intact, the same command resumes from it once there is room"
+        kept = ("; the one before is intact, the same command resumes from it once there is room"
                 if self.checkpoint.exists() else "")
         reason = str(error).split("\n")[0]
         return TudorError(f"cannot write checkpoint {self.checkpoint} ({reason}){kept}")

@@ -1,0 +1,183 @@
+"""A model on a folder of audio: how close its output comes, beside baselines that need no model.
+
+`evaluate_folder` returns a plain dictionary, which the report, the command and tests share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.table import Table
+
+from engine.backends.pytorch import PyTorchPlayer
+from engine.description import Description
+from engine.errors import AudioError, ConfigError
+from engine.models.base import Model
+from engine.models.registry import build
+from engine.models.store import Stored
+from engine.runtime import Player, load
+from training.audio_folder import Skipped, Source, scan
+from training.cache import SILENCE, decode
+from training.measures import Scores, Target, shaped_noise
+
+FloatArray = NDArray[np.float32]
+BLOCK_SECONDS = 2.0
+SEGMENT_SECONDS = 20.0  # longer files are scored piece by piece
+NOISE_FRAMES = (2048, 512, 128)
+UNITS = {"spectral_distance": "distance", "log_mel_db": "log-mel dB", "onset_f": "onset F",
+         "level_error_db": "level dB"}
+
+
+def evaluate_folder(
+    model: Player | Stored | Model | str | Path,
+    data_dir: Path,
+    limit: int | None = None,
+    baselines: bool = True,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Scores of `model`, of its untrained self and of the baselines on a folder of audio.
+
+    Returned: {"model", "data", "files", "seconds", "skipped": [{name, reason}],
+    "results": {"model": scores, "untrained": scores, "noise_2048": ..., "silence": ...}} with
+    scores as in `Scores`, means over pieces of up to 20 s. The first `limit` files are used."""
+    player = as_player(model)
+    spec = player.description.method("forward")
+    if spec.in_ratio != 1 or spec.in_channels != spec.out_channels:
+        raise ConfigError(f"{player.name}.forward does not turn audio into audio")
+    folder = scan(data_dir)
+    skipped = list(folder.skipped)
+    subjects = _subjects(player, baselines)
+    scores: dict[str, list[Scores]] = {name: [] for name in subjects}
+    used, seconds = 0, 0.0
+    for source in folder.sources:
+        if limit is not None and used >= limit:
+            break
+        audio = _read(source, player.sample_rate_hz, spec.in_channels, skipped)
+        if audio is None:
+            continue
+        if progress:
+            progress(source.name)
+        used, seconds = used + 1, seconds + audio.shape[1] / player.sample_rate_hz
+        outputs = {name: subject(audio) for name, subject in subjects.items()}
+        for piece in _pieces(audio.shape[1], player.sample_rate_hz):
+            target = Target(audio[:, piece], player.sample_rate_hz)
+            for name, output in outputs.items():
+                scores[name].append(target.compare(np.ascontiguousarray(output[:, piece])))
+    if not used:
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped[:3])
+        raise AudioError(f"{data_dir} holds no usable audio ({reasons})")
+    return {
+        "model": player.name,
+        "data": str(data_dir),
+        "files": used,
+        "seconds": round(seconds, 3),
+        "skipped": [asdict(item) for item in skipped],
+        "results": {name: _mean(found) for name, found in scores.items()},
+    }
+
+
+def as_player(model: Player | Stored | Model | str | Path) -> Player:
+    """Whatever names or holds a model, as something that plays."""
+    if isinstance(model, Player):
+        return model
+    if isinstance(model, Stored):
+        return PyTorchPlayer(model.model, threads=torch.get_num_threads(), name=model.name)
+    if isinstance(model, Model):
+        return PyTorchPlayer(model, threads=torch.get_num_threads())
+    return load(model, threads=torch.get_num_threads())
+
+
+def untrained(description: Description) -> Model:
+    """The model as it was before training, from the configuration it carries."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return build(description.family, dict(description.config)).eval()
+
+
+def play(player: Player, audio: FloatArray) -> FloatArray:
+    """`forward` over a whole sound from fresh state, its delay taken out: the same shape."""
+    spec = player.description.method("forward")
+    late, samples = spec.lookahead_samples, audio.shape[1]
+    padding = late + -(samples + late) % spec.ratio
+    padded = np.pad(audio, ((0, 0), (0, padding)))
+    block = max(1, round(BLOCK_SECONDS * player.sample_rate_hz / spec.ratio)) * spec.ratio
+    player.reset()
+    parts = [player.process("forward", padded[:, at : at + block])
+             for at in range(0, padded.shape[1], block)]
+    return np.concatenate(parts, axis=1)[:, late : late + samples]
+
+
+def _subjects(player: Player, baselines: bool) -> dict[str, Callable[[FloatArray], FloatArray]]:
+    """Everything that is scored, as functions from input to output."""
+    subjects: dict[str, Callable[[FloatArray], FloatArray]] = {
+        "model": lambda audio: play(player, audio)
+    }
+    if baselines:
+        fresh = as_player(untrained(player.description))
+        subjects["untrained"] = lambda audio: play(fresh, audio)
+        for frame in NOISE_FRAMES:
+            subjects[f"noise_{frame}"] = _noise_subject(frame)
+        subjects["silence"] = np.zeros_like
+    return subjects
+
+
+def _noise_subject(frame: int) -> Callable[[FloatArray], FloatArray]:
+    return lambda audio: shaped_noise(audio, frame)
+
+
+def _read(
+    source: Source, rate_hz: int, channels: int, skipped: list[Skipped]
+) -> FloatArray | None:
+    """A file as [channels, samples]; what cannot be scored is named in `skipped`."""
+    try:
+        audio = np.ascontiguousarray(decode(source, rate_hz, channels).T)
+    except (RuntimeError, OSError) as error:
+        skipped.append(Skipped(source.name, f"cannot be decoded ({error})"))
+        return None
+    if not np.isfinite(audio).all():
+        skipped.append(Skipped(source.name, "holds non-finite samples"))
+        return None
+    if float(np.abs(audio).max(initial=0.0)) < SILENCE:
+        skipped.append(Skipped(source.name, "silent"))
+        return None
+    return audio
+
+
+def _pieces(samples: int, rate_hz: int) -> Iterable[slice]:
+    """Cuts of up to `SEGMENT_SECONDS`; a rest of under a second joins the last."""
+    size = round(SEGMENT_SECONDS * rate_hz)
+    count = max(1, (samples - rate_hz) // size + 1) if samples > size else 1
+    edges = [index * size for index in range(count)] + [samples]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def _mean(found: list[Scores]) -> dict[str, float]:
+    return {
+        field.name: float(np.mean([getattr(item, field.name) for item in found]))
+        for field in fields(Scores)
+    }
+
+
+def table(result: dict[str, Any]) -> Table:
+    """The result for the screen."""
+    shown = Table(
+        title=f"{result['model']} on {result['files']} files, {result['seconds']:.0f} s",
+        caption="lower is better, for onset F higher",
+    )
+    shown.add_column("")
+    for name in UNITS.values():
+        shown.add_column(name, justify="right")
+    for subject, scores in result["results"].items():
+        style = "bold" if subject == "model" else ""
+        shown.add_row(subject.replace("_", " "), *(f"{scores[key]:.3g}" for key in UNITS),
+                      style=style)
+    for item in result["skipped"]:
+        shown.caption = f"{shown.caption}\nskipped {item['name']}: {item['reason']}"
+    return shown
