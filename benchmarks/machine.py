@@ -1,4 +1,4 @@
-"""What was measured on: processor, system, versions. Facts that a reader needs to judge a figure."""
+"""What was measured on: processor, system, versions; what a reader needs to judge a figure."""
 
 from __future__ import annotations
 

@@ -139,7 +139,8 @@ def _sgemm_peak(seconds: float) -> Peak:
     a = np.full((size, size), 0.5, np.float32)
     out = np.empty_like(a)
     best = _fastest(lambda: np.matmul(a, a, out=out), seconds)
-    return Peak(2 * size**3 / best / 1e9, f"numpy matrix product of {size} x {size} (no C compiler)")
+    return Peak(2 * size**3 / best / 1e9,
+                f"numpy matrix product of {size} x {size}, as there is no C compiler")
 
 
 def read_bandwidth(size_bytes: int, seconds: float = 0.04) -> float:

@@ -54,7 +54,7 @@ def plot_report(report: Report, path: Path) -> None:
 
 def _panel(axis: object, report: Report, size: int, files: list[str]) -> None:
     from matplotlib.axes import Axes
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     assert isinstance(axis, Axes)
     deadline = 0.0
@@ -71,7 +71,7 @@ def _panel(axis: object, report: Report, size: int, files: list[str]) -> None:
         axis.plot([row["rtf_p50"], row["rtf_p99"]], [0.5, 0.01], "o", color=colour, ms=4)
         lowest, fewest = min(lowest, float(share[-1])), min(fewest, 1 / share.size)
         highest = max(highest, 1.3 * float(share[0]))
-    lowest = max(lowest / 1.5, 1e-6)
+    lowest = max(min(lowest / 1.5, 0.08), 1e-6)
     axis.axvspan(1, highest, color=LATE, alpha=0.07, lw=0)
     axis.axvline(1, color=LATE, lw=1.2)
     axis.annotate("deadline", (1, 1), (-4, -4), textcoords="offset points", color=LATE,
@@ -81,6 +81,7 @@ def _panel(axis: object, report: Report, size: int, files: list[str]) -> None:
     axis.set_title(f"{size} samples, deadline {deadline:.2f} ms", loc="left", fontsize=10)
     axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g} %"))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.grid(True, which="major", color="#e2e8f0", lw=0.8)
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_axisbelow(True)

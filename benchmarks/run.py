@@ -86,7 +86,7 @@ def check_device(device: str) -> None:
 
 def cost_of(player: Player, method: str) -> MethodCost | None:
     """Counted cost of a method, or None for a file whose family cannot be built here."""
-    model = getattr(player, "model", None)
+    model: Any = getattr(player, "model", None)
     if hasattr(model, "graph"):
         rate = player.sample_rate_hz / player.description.method(method).in_ratio
         return method_cost(model.graph(method), rate)

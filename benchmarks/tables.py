@@ -10,7 +10,7 @@ from rich.table import Table
 from benchmarks.run import Report
 from benchmarks.subject import label
 
-MISSING = "–"
+MISSING = "-"
 
 
 def console_for_output() -> Console:
@@ -109,7 +109,7 @@ def _ms(value: float | None) -> str:
 
 def size_text(size_bytes: float | None) -> str:
     """Bytes for people: 741 KiB, 1.3 MiB."""
-    if size_bytes is None:
+    if not size_bytes:
         return MISSING
     if size_bytes < 10 * 1024:
         return f"{size_bytes / 1024:.1f} KiB"
