@@ -15,7 +15,8 @@ from engine.description import METADATA_KEY, Description
 from engine.errors import ConfigError
 from engine.files import written_whole
 from engine.models.base import Model
-from export.nn_source import IDLE, RESET, grow_source, shell_source, state_names
+from export.nn_graph import Step, check_operators, trace_steps
+from export.nn_source import IDLE, RESET, shell_source, step_name
 
 __all__ = ["export_nn", "read_description", "write_description"]
 
@@ -78,32 +79,11 @@ def folded(model: Model) -> Model:
     return result.requires_grad_(False)
 
 
-class _Steps(nn.Module):
-    """A model's methods as functions of tensors alone: (x, states, attributes) -> (y, states)."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
-        for name in model.methods:
-            setattr(self, name, self._function(name))
-
-    def _function(self, name: str) -> Any:
-        count, attributes = len(self.model.state_shapes(name)), list(self.model.attributes)
-
-        def step(*tensors: Tensor) -> tuple[Tensor, ...]:
-            x, state, values = tensors[0], tensors[1 : 1 + count], tensors[1 + count :]
-            y, state = self.model.step(name, x, state, dict(zip(attributes, values, strict=True)))
-            return (y, *state)
-
-        return step
-
-
 class _Shell(nn.Module):
     """Buffers of the exported file; its methods are defined from source."""
 
-    def __init__(self, steps: Any, description: Description) -> None:
+    def __init__(self, description: Description) -> None:
         super().__init__()
-        self.steps = steps
         for attribute in description.attributes.values():
             self.register_buffer(attribute.name, torch.full((attribute.size,), attribute.default))
             self.register_buffer(f"{attribute.name}_params",
@@ -123,32 +103,44 @@ class _Shell(nn.Module):
 
 def build_shell(model: Model, description: Description, max_batch: int) -> Any:
     """The scripted module, ready to be saved."""
-    with torch.no_grad():
-        steps = torch.jit.trace_module(
-            _Steps(model), {name: _example(model, name) for name in model.methods},
-            check_trace=False)
-    shell = _Shell(steps, description)
-    states = {}
-    for name in description.methods:
-        shapes = model.state_shapes(name)
-        states[name] = state_names(name, len(shapes))
-        for buffer, shape in zip(states[name], shapes, strict=True):
-            shell.register_buffer(buffer, torch.zeros((max_batch, *shape)))
+    steps = trace_steps(model)
+    for name, step in steps.items():
+        check_operators(name, step.operators)
+    shell = _Shell(description)
+    weights = _add_weights(shell, steps)
+    states = {name: _add_states(shell, name, model, max_batch) for name in description.methods}
     idle = description.ratio < SMALLEST_RATIO
     if idle:
         shell._describe(IDLE, ["nothing"], ["nothing"], [1, SMALLEST_RATIO, 1, SMALLEST_RATIO])
     scripted = torch.jit.script(shell)
-    for name, names in states.items():
-        if names:
-            scripted.define(grow_source(name, names))
-    for source in shell_source(description, states, idle):
-        scripted.define(source)
+    known = {"torch": torch, **{step_name(name): step.function for name, step in steps.items()}}
+    for source in shell_source(description, states, weights, idle):
+        scripted._c._define(scripted._concrete_type, source, known.get)
+    for name in steps:
+        # The functions live no longer than `steps`; inlined, the methods do not need them.
+        torch._C._jit_pass_inline(scripted._c._get_method(name).graph)
     return scripted.eval()
 
 
-def _example(model: Model, name: str) -> tuple[Tensor, ...]:
-    """Inputs to trace a method with: two streams, two smallest blocks."""
-    method = model.methods[name]
-    x = torch.zeros(2, method.in_channels, 2 * model.ratio // method.in_ratio)
-    values = model.default_attributes()
-    return (x, *model.init_state(name, 2), *(values[a] for a in model.attributes))
+def _add_weights(shell: nn.Module, steps: dict[str, Step]) -> dict[str, list[str]]:
+    """Weights as parameters, once each; returns the names that each method reads, in order."""
+    names: dict[int, str] = {}
+    for step in steps.values():
+        for weight in step.weights:
+            if weight.data_ptr() not in names:
+                names[weight.data_ptr()] = name = f"weight_{len(names)}"
+                shell.register_parameter(name, nn.Parameter(weight, requires_grad=False))
+    result = {}
+    for method, step in steps.items():
+        result[method] = [names[weight.data_ptr()] for weight in step.weights]
+        setattr(shell, f"{method}_weights", torch.jit.Attribute(result[method], list[str]))
+    return result
+
+
+def _add_states(shell: nn.Module, method: str, model: Model, max_batch: int) -> list[str]:
+    """Zero buffers for the state of `method`; returns their names."""
+    shapes = model.state_shapes(method)
+    names = [f"{method}_state_{index}" for index in range(len(shapes))]
+    for name, shape in zip(names, shapes, strict=True):
+        shell.register_buffer(name, torch.zeros((max_batch, *shape)))
+    return names

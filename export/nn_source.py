@@ -14,19 +14,27 @@ RESET = "reset"
 IDLE = "idle"  # a method that does nothing, for models whose own ratios are too small for nn~
 
 
-def state_names(method: str, count: int) -> list[str]:
-    """Names of the buffers that hold the state of `method`."""
-    return [f"{method}_state_{index}" for index in range(count)]
+def step_name(method: str) -> str:
+    """Name of the flat function behind a method."""
+    return f"{method}_step"
 
 
 def shell_source(
-    description: Description, states: dict[str, list[str]], idle: bool
+    description: Description,
+    states: dict[str, list[str]],
+    weights: dict[str, list[str]],
+    idle: bool,
 ) -> list[str]:
-    """All methods of the shell, each as the text of one function.
+    """All methods of the shell, each as the text of one function; callees before callers.
 
-    `states`: buffer names per method. `idle`: add the method that does nothing."""
+    `states`, `weights`: names of buffers and parameters that each method of the model uses.
+    `idle`: add the method that does nothing."""
     attributes = list(description.attributes.values())
-    source = [_method(name, states[name], attributes) for name in description.methods]
+    source = [_grow(name, states[name]) for name in description.methods if states[name]]
+    source += [
+        _method(name, states[name], [*(a.name for a in attributes), *weights[name]])
+        for name in description.methods
+    ]
     methods = [*description.methods, *([IDLE] if idle else [])]
     if idle:
         source.append(f"def {IDLE}(self, x: Tensor) -> Tensor:\n    return x\n")
@@ -39,29 +47,30 @@ def shell_source(
     return source
 
 
-def _method(name: str, states: Sequence[str], attributes: Sequence[Attribute]) -> str:
+def _method(name: str, states: Sequence[str], constants: Sequence[str]) -> str:
     """Play one block: state in, state out, written back in place.
 
     `x`: float32 [batch, in_channels, frames]. The buffers are never rebound: nn~ runs this under
     InferenceMode and the setters outside it, and a tensor born in one is not writable in the
     other. A batch beyond the buffers makes them grow in place, rows of old streams kept."""
-    lines = [f"def {name}(self, x: Tensor) -> Tensor:", "    n = x.size(0)"]
-    if states:
-        lines += [f"    if n > self.{states[0]}.size(0):", f"        self._grow_{name}(n)"]
     held = [f"s{index}" for index in range(len(states))]
     fresh = [f"t{index}" for index in range(len(states))]
+    lines = [f"def {name}(self, x: Tensor) -> Tensor:"]
+    if states:
+        lines += [
+            "    n = x.size(0)",
+            f"    if n > self.{states[0]}.size(0):",
+            f"        self._grow_{name}(n)",
+        ]
     lines += [f"    {h} = self.{s}[:n]" for h, s in zip(held, states, strict=True)]
-    arguments = ["x", *held, *(f"self.{a.name}" for a in attributes)]
-    lines.append(f"    y, {''.join(f'{t}, ' for t in fresh)}= "
-                 f"self.steps.{name}({', '.join(arguments)})" if fresh else
-                 f"    y, = self.steps.{name}({', '.join(arguments)})")
+    arguments = ", ".join(["x", *held, *(f"self.{c}" for c in constants)])
+    lines.append(f"    {', '.join(['y', *fresh])} = {step_name(name)}({arguments})")
     lines += [f"    {h}.copy_({t})" for h, t in zip(held, fresh, strict=True)]
-    lines.append("    return y")
-    return "\n".join(lines) + "\n" 
+    return "\n".join([*lines, "    return y"]) + "\n"
 
 
-def grow_source(name: str, states: Sequence[str]) -> str:
-    """Make room for `n` streams; must be defined before the method that calls it."""
+def _grow(name: str, states: Sequence[str]) -> str:
+    """Make room for `n` streams in every state buffer of method `name`."""
     lines = [f"def _grow_{name}(self, n: int) -> None:"]
     for state in states:
         lines += [
@@ -71,7 +80,7 @@ def grow_source(name: str, states: Sequence[str]) -> str:
             f"    self.{state}.resize_(shape)",
             f"    self.{state}[had:].zero_()",
         ]
-    return "\n".join([*lines, "    return None"]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _string_list(name: str, values: Sequence[str]) -> str:
@@ -99,11 +108,11 @@ def _setter(attribute: Attribute) -> str:
 
 
 def _reset(states: Sequence[str]) -> list[str]:
-    clear = "".join(f"        self.{state}.zero_()\n" for state in states)
+    clear = [f"        self.{state}.zero_()" for state in states] or ["        pass"]
+    lines = [f"def set_{RESET}(self, value: int) -> int:", "    if value != 0:", *clear]
     return [
         f"def get_{RESET}(self) -> List[int]:\n    return [0]\n",
-        f"def set_{RESET}(self, value: int) -> int:\n    if value != 0:\n{clear or '        pass'}\n"
-        "    return 0\n",
+        "\n".join([*lines, "    return 0"]) + "\n",
     ]
 
 

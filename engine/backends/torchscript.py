@@ -35,8 +35,8 @@ def _metadata(path: Path) -> str | None:
             names = archive.namelist()
             if not any(name.endswith("/constants.pkl") for name in names):
                 raise ModelFileError(f"{path} is a zip file, but no TorchScript model")
-            wanted = f"/extra/{METADATA_KEY}.json"
-            return next((archive.read(n).decode("utf-8") for n in names if n.endswith(wanted)), None)
+            found = [name for name in names if name.endswith(f"/extra/{METADATA_KEY}.json")]
+            return archive.read(found[0]).decode("utf-8") if found else None
     except FileNotFoundError:
         raise ModelFileError(f"{path} does not exist") from None
     except (zipfile.BadZipFile, UnicodeDecodeError, EOFError, OSError) as error:
@@ -115,8 +115,12 @@ class TorchScriptPlayer(Player):
         )
 
     def weights_bytes(self, method: str) -> int:
-        """All weights of the file: it does not tell which method reads which."""
-        return sum(_bytes(p) for p in self.module.parameters())
+        """Weights as the file keeps them; of a foreign file all, as it does not tell more."""
+        names = getattr(self.module, f"{method}_weights", None)
+        return sum(
+            _bytes(tensor) for name, tensor in self.module.named_parameters()
+            if names is None or name in names
+        )
 
 
 def _bytes(tensor: Tensor) -> int:
