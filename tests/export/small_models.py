@@ -1,0 +1,37 @@
+"""Small configurations of every model family, for tests of exports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from engine.models.base import Model
+from engine.models.registry import build
+
+SMALL: dict[str, dict[str, dict[str, Any]]] = {
+    "raw_vae": {
+        "mono": {"latents": 4, "compression": 64, "bands": 8, "strides": [4, 2],
+                 "widths": [6, 8, 10]},
+        "stereo": {"channels": 2, "latents": 3, "compression": 32, "bands": 4, "strides": [8],
+                   "widths": [8, 6], "sample_rate_hz": 48000},
+        "one latent": {"latents": 1, "compression": 8, "bands": 2, "strides": [4],
+                       "widths": [4, 5], "kernel_size": 5, "dilations": [1], "noise": False},
+        "wide": {"latents": 33, "compression": 1024, "bands": 16, "strides": [4, 4, 4],
+                 "widths": [8, 8, 12, 12], "dilations": [1, 2, 4]},
+    },
+}
+
+CASES = [(family, name) for family, shapes in SMALL.items() for name in shapes]
+
+
+def small_model(family: str = "raw_vae", name: str = "mono", seed: int = 0) -> Model:
+    """A freshly initialised small model; every weight random, so that no mistake hides in zeros."""
+    generator = torch.Generator().manual_seed(seed)
+    model = build(family, SMALL[family][name]).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            scale = parameter.abs().mean().clamp_min(0.05)
+            parameter.add_(0.2 * scale * noise)
+    return model
