@@ -27,6 +27,7 @@ def time_figures(
         "block_ms_p99": times.p99,
         "block_ms_p999": times.percentile(99.9),
         "block_ms_max": times.max,
+        "block_ms_min": float(times.block_ms.min()),
         "block_ms_mean": times.mean,
         "jitter_ms": times.jitter_ms,
         "deadline_misses": times.misses(deadline_ms),

@@ -16,7 +16,7 @@ MISSING = "-"
 def console_for_output() -> Console:
     """A console that does not squeeze tables when the output is a pipe or a file."""
     console = Console()
-    return console if console.is_terminal else Console(width=150)
+    return console if console.is_terminal else Console(width=170)
 
 
 def print_report(report: Report, console: Console) -> None:

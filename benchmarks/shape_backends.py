@@ -1,0 +1,195 @@
+"""The suite's cases on each backend, every one given its best: what `play` times is one block.
+
+    torchscript  one traced module that keeps its caches in buffers, as nn~ plays a .ts file
+    onnx         explicit caches, static shapes, bound inputs and outputs; two bindings take turns,
+                 so that one block's new caches are the next one's old ones without a copy
+    native       the C runtime on the exported file; segments one after the other
+"""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.shapes import ShapeModel
+from engine.errors import TudorError
+
+FloatArray = NDArray[np.float32]
+
+
+class CaseRunner(ABC):
+    """A case, ready to play. `outputs` gives each segment's last block, for comparing backends."""
+
+    backend = ""
+
+    @abstractmethod
+    def play(self, index: int) -> object:
+        """One block of every segment."""
+
+    @abstractmethod
+    def outputs(self) -> list[FloatArray]:
+        """[out_channels, frames] of each segment, from the block played last."""
+
+
+class TorchScriptRunner(CaseRunner):
+    """The case as nn~ would run it: traced, saved, loaded, called in inference mode."""
+
+    backend = "torchscript"
+
+    def __init__(self, model: ShapeModel, threads: int = 1) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self._torch = torch
+        self._inputs = [torch.from_numpy(x)[None] for x in model.inputs()]
+        with torch.inference_mode(False), torch.no_grad():
+            traced = torch.jit.trace(_with_caches(model), tuple(self._inputs), check_trace=False)
+        file = io.BytesIO()
+        torch.jit.save(traced, file)
+        file.seek(0)
+        self._module = torch.jit.load(file).eval()
+        for buffer in self._module.buffers():  # tracing has already played a block
+            buffer.zero_()
+        self._last: tuple[Any, ...] = ()
+
+    def play(self, index: int) -> object:
+        with self._torch.inference_mode():
+            self._last = self._module(*self._inputs)
+        return self._last
+
+    def outputs(self) -> list[FloatArray]:
+        return [y[0].numpy() for y in self._last]
+
+
+def _with_caches(model: ShapeModel) -> Any:
+    """A module of all segments that writes its caches back into its own buffers."""
+    import torch
+    from torch import Tensor
+
+    class Caches(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+            for method in model.methods:
+                for index, state in enumerate(model.init_state(method)):
+                    self.register_buffer(f"{method}_{index}", state)
+
+        def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+            outputs = []
+            for method, x in zip(model.methods, inputs, strict=True):
+                count = len(model.state_shapes(method))
+                caches = tuple(getattr(self, f"{method}_{i}") for i in range(count))
+                y, after = model.step(method, x, caches, {})
+                for cache, new in zip(caches, after, strict=True):
+                    cache.copy_(new)
+                outputs.append(y)
+            return tuple(outputs)
+
+    return Caches()
+
+
+class OnnxRunner(CaseRunner):
+    """ONNX Runtime with everything that makes it fast on one thread."""
+
+    backend = "onnx"
+
+    def __init__(self, model: ShapeModel, threads: int = 1) -> None:
+        import onnxruntime as ort
+
+        from benchmarks.shape_onnx import GraphWriter
+
+        writer = GraphWriter()
+        for name, frames in zip(model.methods, model.in_frames, strict=True):
+            writer.method(model.graph(name), frames)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = 3
+        self._session = ort.InferenceSession(writer.model(), options,
+                                             providers=["CPUExecutionProvider"])
+        self._bind(writer, model.inputs(), ort.OrtValue.ortvalue_from_numpy)
+
+    def _bind(
+        self, writer: Any, inputs: list[FloatArray], value: Callable[[FloatArray], Any]
+    ) -> None:
+        fixed = [value(x[None].copy()) for x in inputs]
+        caches = [[value(np.zeros(shape, np.float32)) for _, _, shape in writer.states]
+                  for _ in range(2)]
+        shapes = [[d.dim_value for d in y.type.tensor_type.shape.dim] for y in writer.outputs]
+        self._results = [value(np.zeros(shape, np.float32)) for shape in shapes]
+        self._bindings = []
+        for now, then in (caches, caches[::-1]):
+            binding = self._session.io_binding()
+            for info, x in zip(writer.inputs, fixed, strict=True):
+                binding.bind_ortvalue_input(info.name, x)
+            for info, y in zip(writer.outputs, self._results, strict=True):
+                binding.bind_ortvalue_output(info.name, y)
+            for (before, after, _), old, new in zip(writer.states, now, then, strict=True):
+                binding.bind_ortvalue_input(before, old)
+                binding.bind_ortvalue_output(after, new)
+            self._bindings.append(binding)
+        self._turn = 0
+
+    def play(self, index: int) -> object:
+        self._session.run_with_iobinding(self._bindings[self._turn])
+        self._turn ^= 1
+        return self._results
+
+    def outputs(self) -> list[FloatArray]:
+        return [y.numpy()[0] for y in self._results]
+
+
+class PlayerRunner(CaseRunner):
+    """Any `engine.runtime.Player` whose methods are the segments."""
+
+    def __init__(self, player: Any, model: ShapeModel) -> None:
+        self.backend = player.backend
+        self._calls = [(name, np.ascontiguousarray(x))
+                       for name, x in zip(model.methods, model.inputs(), strict=True)]
+        self._player, self._last = player, []  # type: Any, list[FloatArray]
+
+    def play(self, index: int) -> object:
+        process = self._player.process
+        self._last = [process(name, x) for name, x in self._calls]
+        return self._last
+
+    def outputs(self) -> list[FloatArray]:
+        return [np.asarray(y) for y in self._last]
+
+
+def native_available() -> bool:
+    """True where the C runtime is built and its exporter is installed."""
+    try:
+        for name in ("engine.native", "engine.backends.native", "export.native"):
+            import_module(name)
+    except (ImportError, TudorError):  # not there, or there and not built
+        return False
+    return True
+
+
+def native_runner(model: ShapeModel, folder: Path) -> CaseRunner:
+    """The case on the C runtime, by way of a `.tudor` file in `folder`."""
+    from export.native import export_native  # type: ignore[import-not-found]
+
+    from engine.runtime import load
+
+    path = folder / f"{model.name.replace('/', '-')}.tudor"
+    export_native(model, path)
+    return PlayerRunner(load(path), model)
+
+
+def runners_for(model: ShapeModel, folder: Path, threads: int = 1) -> list[CaseRunner]:
+    """Every backend that this installation has, for one case."""
+    runners: list[CaseRunner] = [TorchScriptRunner(model, threads), OnnxRunner(model, threads)]
+    if native_available():
+        runners.append(native_runner(model, folder))
+    return runners

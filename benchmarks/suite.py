@@ -1,0 +1,159 @@
+"""`rtf-bench --suite shapes`: the published shapes on every backend, by turns in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.bounds import Bound, block_bound
+from benchmarks.machine import describe_machine, remeasure_peak
+from benchmarks.measure import Times, alternate, block_count, warm_up
+from benchmarks.results import time_figures, work_figures
+from benchmarks.run import Report
+from benchmarks.shape_backends import CaseRunner, native_available, runners_for
+from benchmarks.shapes import ShapeModel, build_case, case_names
+from benchmarks.tables import print_machine, size_text
+from engine.cost import MethodCost
+from engine.errors import ConfigError, nearest
+
+LATENCY_BOUND = ("lstm", "gru")  # each sample waits for the one before
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long a run takes: seconds of audio, least blocks and warm-up per case and backend."""
+
+    audio_seconds: float
+    least_blocks: int
+    warm_up_seconds: float
+    budget_seconds: float
+
+
+FULL = Effort(audio_seconds=2.0, least_blocks=300, warm_up_seconds=0.5, budget_seconds=30.0)
+QUICK = Effort(audio_seconds=0.2, least_blocks=60, warm_up_seconds=0.2, budget_seconds=2.0)
+
+
+def run_shapes(
+    quick: bool, only: Sequence[str] | None, console: Console, effort: Effort | None = None
+) -> Report:
+    """Measure the cases, print the table, return all figures."""
+    names = list(only or case_names())
+    for name in names:
+        if name not in case_names():
+            raise ConfigError(f"unknown case {name!r}{nearest(name, case_names())}")
+    effort = effort or (QUICK if quick else FULL)
+    report = Report(describe_machine())
+    costs: dict[str, tuple[ShapeModel, MethodCost]] = {}
+    with TemporaryDirectory(prefix="rtf-bench-") as folder, console.status("") as status:
+        for name in names:
+            status.update(f"{name}: building")
+            model = build_case(name)
+            costs[name] = model, model.cost()
+            runners = runners_for(model, Path(folder))
+            status.update(f"{name}: {', '.join(r.backend for r in runners)} by turns")
+            for runner, times in zip(runners, _measure(runners, model, effort), strict=True):
+                report.times.append(times)
+                report.results.append(_row(name, runner, times, *costs[name]))
+    remeasure_peak(report.machine)
+    for row in report.results:
+        add_shares(row, costs[row["case"]][1], report.machine)
+    add_ratios(report.results)
+    if not native_available():
+        report.notes.append("the native runtime is not installed: its rows are missing")
+    print_machine(report.machine, console)
+    console.print(suite_table(report.results))
+    for note in report.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    console.print(EXPLANATION, highlight=False, soft_wrap=True, style="dim")
+    return report
+
+
+EXPLANATION = (
+    "Medians of blocks taken by turns, warm-up not counted; RTF = processing time / audio time, "
+    "lower is better. Bound: the least time that the multiply-adds at the measured peak and "
+    "reading every weight once allow, per operation the slower of the two; latency: a recurrence "
+    "that waits for itself at every sample. 'reached' is the bound's share of the time taken. "
+    "x ONNX and x TS: how many times faster than ONNX Runtime and TorchScript the row is."
+)
+
+
+def _measure(runners: list[CaseRunner], model: ShapeModel, effort: Effort) -> list[Times]:
+    slowest = max(warm_up(runner, effort.warm_up_seconds) for runner in runners)
+    block_seconds = model.block_samples / model.sample_rate_hz
+    count = block_count(effort.audio_seconds, block_seconds, slowest, effort.least_blocks,
+                        effort.budget_seconds)
+    return alternate(runners, count)
+
+
+def _row(
+    name: str, runner: CaseRunner, times: Times, model: ShapeModel, cost: MethodCost
+) -> dict[str, Any]:
+    return {
+        "file": name, "case": name, "backend": runner.backend, "dtype": "float32",
+        "device": "cpu", "method": f"{len(model.methods)} segments",
+        **time_figures(times, model.block_samples, model.sample_rate_hz),
+        "ns_per_sample": 1e6 * times.p50 / model.block_samples,
+        "cold_start_ms": None,
+        "latency_samples": model.block_samples - 1,
+        "weights_bytes": cost.weights_bytes,
+        "state_bytes": cost.state_bytes,
+    }
+
+
+def add_shares(row: dict[str, Any], cost: MethodCost, machine: dict[str, Any]) -> None:
+    """Share of peak, what bounds the case, and how near to that bound the row is."""
+    block_seconds = row["block_samples"] / row["sample_rate_hz"]
+    row.update(work_figures(cost, block_seconds, row["block_ms_p50"], machine["peak_gflops"]))
+    bound = block_bound(cost, block_seconds, machine["peak_gflops"], machine["caches"])
+    row.update(bound_ms=bound.combined_ms, bound_arithmetic_ms=bound.arithmetic_ms,
+               bound_reading_ms=bound.reading_ms, bound_memory=bound.memory,
+               bandwidth_gb_s=bound.bandwidth_gb_s, bound=_limit(cost, bound),
+               bound_reached=bound.combined_ms / row["block_ms_p50"])
+
+
+def _limit(cost: MethodCost, bound: Bound) -> str:
+    return "latency" if any(op.kind in LATENCY_BOUND for op in cost.ops) else bound.limit
+
+
+def add_ratios(rows: list[dict[str, Any]]) -> None:
+    """How many times faster each row is than ONNX Runtime and TorchScript on the same case."""
+    medians = {(row["case"], row["backend"]): row["block_ms_p50"] for row in rows}
+    for row in rows:
+        for peer in ("onnx", "torchscript"):
+            theirs = medians.get((row["case"], peer))
+            row[f"speedup_over_{peer}"] = theirs / row["block_ms_p50"] if theirs else None
+
+
+def suite_table(rows: list[dict[str, Any]]) -> Table:
+    """A line for each case and backend."""
+    table = Table(title="shapes: published networks, random weights, one thread",
+                  title_justify="left")
+    table.add_column("case", no_wrap=True)
+    table.add_column("backend", no_wrap=True)
+    for title in ("ms p50", "p99", "RTF p50", "ns/sample", "x ONNX", "x TS", "of peak",
+                  "weights", "bound", "bound ms", "reached"):
+        table.add_column(title, justify="right", no_wrap=True)
+    before = ""
+    for row in rows:
+        if before and row["case"] != before:
+            table.add_section()
+        table.add_row(
+            row["case"] if row["case"] != before else "", row["backend"],
+            f"{row['block_ms_p50']:.4f}", f"{row['block_ms_p99']:.4f}", f"{row['rtf_p50']:.4f}",
+            f"{row['ns_per_sample']:.0f}", _times(row["speedup_over_onnx"]),
+            _times(row["speedup_over_torchscript"]), f"{100 * row['peak_share']:.1f} %",
+            size_text(row["weights_bytes"]), row["bound"], f"{row['bound_ms']:.4f}",
+            f"{100 * row['bound_reached']:.0f} %",
+        )
+        before = row["case"]
+    return table
+
+
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}"
