@@ -124,10 +124,11 @@ class Cache:
         return self.folder / f"{digest[:24]}.i16"
 
     def _fresh(self, entry: Entry, source: Source) -> bool:
-        same = (entry.size_bytes, entry.modified_ns) == (source.size_bytes, source.modified_ns)
-        if not same or entry.reason or not self.store:
-            return same and (bool(entry.reason) or not entry.stored or self._complete(entry))
-        return entry.stored and self._complete(entry)
+        if (entry.size_bytes, entry.modified_ns) != (source.size_bytes, source.modified_ns):
+            return False
+        if entry.reason:
+            return True
+        return self._complete(entry) if entry.stored else not self.store
 
     def _complete(self, entry: Entry) -> bool:
         path = self._file(entry.name)

@@ -168,7 +168,9 @@ def parse_assignment(text: str, known: dict[str, list[str]]) -> tuple[str, str, 
             raise ConfigError(f"--set {text}: unknown key {name!r}{nearest(name, bare)}")
         return owners[0], name, _value(value)
     if table not in known or key not in known[table]:
-        raise ConfigError(f"--set {text}: unknown key {name!r}{nearest(name, everything)}")
+        elsewhere = [f"{t}.{k}" for t, keys in known.items() for k in keys if k == key]
+        hint = nearest(name, elsewhere or everything)
+        raise ConfigError(f"--set {text}: unknown key {name!r}{hint}")
     return table, key, _value(value)
 
 
@@ -194,24 +196,3 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
             if old.get(key) != new.get(key):
                 found.append(f"{table}.{key} was {old.get(key)!r}, is now {new.get(key)!r}")
     return found
-
-
-def to_toml(settings: dict[str, Any]) -> str:
-    """Tables of strings, numbers, booleans and flat lists as TOML."""
-    lines: list[str] = []
-    for table, entries in settings.items():
-        lines.append(f"[{table}]")
-        lines += [f"{key} = {_toml(value)}" for key, value in entries.items()]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
-    return "[" + ", ".join(_toml(item) for item in value) + "]"

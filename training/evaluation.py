@@ -51,7 +51,7 @@ def evaluate_folder(
     spec = player.description.method("forward")
     if spec.in_ratio != 1 or spec.in_channels != spec.out_channels:
         raise ConfigError(f"{player.name}.forward does not turn audio into audio")
-    folder = scan(data_dir)
+    folder = scan(Path(data_dir))
     skipped = list(folder.skipped)
     subjects = _subjects(player, baselines)
     scores: dict[str, list[Scores]] = {name: [] for name in subjects}

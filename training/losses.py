@@ -18,6 +18,7 @@ from torch.nn import functional as F
 WINDOWS = (2048, 1024, 512, 256, 128)
 OVERLAP = 4  # the hop is a quarter of the window
 EPSILON = 1e-5
+NEVER_ZERO = 1e-20  # divides where a magnitude may be 0; 1 / (EPSILON * it) is still a float32
 
 
 @lru_cache(maxsize=64)
@@ -59,7 +60,7 @@ class _Distance(torch.autograd.Function):
         if x.requires_grad:
             # d|ln(|X| + eps) - t| / dX = sign / (|X| + eps) * X / |X|; X = 0 gives 0.
             slope = difference.sign_().div_(magnitude + EPSILON)
-            slope.div_(magnitude.clamp_min_(torch.finfo(x.dtype).tiny)).div_(slope.numel())
+            slope.div_(magnitude.clamp_min_(NEVER_ZERO)).div_(slope.numel())
             ctx.save_for_backward(spectra * slope)
         ctx.size, ctx.time = size, x.shape[1]
         return distance

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 import torch
 
 from engine.errors import ConfigError, TudorError
 from engine.files import written_whole
 from engine.models.store import CONFIG_FILE, WEIGHTS_FILE, read_settings
 from training.audio_folder import Skipped
-from training.config import RunConfig, differences, to_toml
+from training.config import RunConfig, differences
 
 CHECKPOINT_VERSION = 1
 
@@ -71,7 +72,7 @@ class RunFolder:
     def write_config(self, run: RunConfig) -> None:
         """The resolved configuration."""
         with written_whole(self.config) as temporary:
-            temporary.write_text(to_toml(run.settings()), "utf-8")
+            temporary.write_text(tomli_w.dumps(run.settings()), "utf-8")
 
     def write_skipped(self, skipped: list[Skipped]) -> None:
         """The names and reasons of unused files."""

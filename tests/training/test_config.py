@@ -1,0 +1,70 @@
+"""Presets, `--set` and the errors that a mistyped run gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from training_helpers import preset
+
+from engine.errors import ConfigError
+from engine.presets import preset_names
+from training.config import differences, parse_assignment, resolve, training_config
+
+KNOWN = {"model": ["latents", "seed"], "training": ["batch_size", "seed"]}
+
+
+def test_assignments() -> None:
+    assert parse_assignment("model.latents=8", KNOWN) == ("model", "latents", 8)
+    assert parse_assignment("latents = 8", KNOWN) == ("model", "latents", 8)
+    assert parse_assignment("batch_size=[1, 2]", KNOWN) == ("training", "batch_size", [1, 2])
+    assert parse_assignment("batch_size=some text", KNOWN)[2] == "some text"
+    assert parse_assignment("batch_size=none", KNOWN)[2] is None
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("latents", "wanted key=value"),
+    ("=8", "wanted key=value"),
+    ("latnets=8", "did you mean 'latents'"),
+    ("model.latnets=8", "did you mean 'model.latents'"),
+    ("training.latents=8", "did you mean 'model.latents'"),
+    ("seed=1", "say model.seed or training.seed"),
+])
+def test_wrong_assignments(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_assignment(text, KNOWN)
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("batch_size", "many"), ("batch_size", 0), ("batch_size", 2.5), ("batch_size", True),
+    ("learning_rate", -1), ("objective", "gan"), ("schedule", "cosines"), ("nothing", 1),
+])
+def test_wrong_training_values_name_their_key(key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"training.{key}"):
+        training_config({key: value})
+
+
+def test_resolve(tmp_path: Path) -> None:
+    run = resolve(preset(tmp_path), tmp_path, ["latents=7", "training.batch_size=3"], seed=5)
+    assert run.settings()["model"]["latents"] == 7
+    assert (run.training.batch_size, run.training.seed, run.training.steps) == (3, 5, 6)
+    assert resolve(preset(tmp_path), tmp_path, [], minutes=2.0).training.steps is None
+    both = resolve(preset(tmp_path), tmp_path, [], minutes=2.0, steps=9).training
+    assert (both.minutes, both.steps) == (2.0, 9)
+    with pytest.raises(ConfigError, match="latents"):
+        resolve(preset(tmp_path), tmp_path, ["latents=many"])
+    with pytest.raises(ConfigError, match="did you mean 'techno-tiny'"):
+        resolve("techno-tinny", tmp_path, [])
+    with pytest.raises(ConfigError, match="does not exist"):
+        resolve(str(tmp_path / "absent.toml"), tmp_path, [])
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_resolves(name: str, tmp_path: Path) -> None:
+    assert resolve(name, tmp_path, []).training.batch_size >= 1
+
+
+def test_differences_name_keys_but_not_the_budget() -> None:
+    before = {"model": {"latents": 4}, "training": {"steps": 10, "batch_size": 2}}
+    after = {"model": {"latents": 5}, "training": {"steps": 20, "batch_size": 2}}
+    assert differences(before, after) == ["model.latents was 4, is now 5"]
