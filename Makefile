@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/setup.sh $(wildcard setup.py)
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/python -m benchmarks.demo --out demo $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python -m nn_tudor.demo --out demo $(if $(DATA),--data "$(DATA)")
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -21,9 +21,14 @@ CONFIG = '[model]\nfamily = "raw_vae"\nlatents = 2\nbands = 4\ncompression = 16\
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), written_whole(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("power cut")
+
+    def interrupted() -> None:
+        with written_whole(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
     with written_whole(path) as temporary:

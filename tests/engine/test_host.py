@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def test_changing_block_sizes(player):
     player.reset()
     host = Host(player, "forward")
     cuts = [0, 1, 4, 40, 41, 300, 555, 1000]
-    out = np.concatenate([host.process(x[:, a:b]) for a, b in zip(cuts, cuts[1:], strict=False)],
+    out = np.concatenate([host.process(x[:, a:b]) for a, b in pairwise(cuts)],
                          axis=1)
     assert host.added_latency_samples == 15
     assert out.shape == x.shape

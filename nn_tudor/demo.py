@@ -1,0 +1,160 @@
+"""`make demo`: the whole walk from a folder of sounds to exports, in a few minutes.
+
+Every step is a command that a user could type; each is printed before it runs, and what the steps
+leave behind is gathered into `report.html`. Run again, it goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.errors import TudorError
+from engine.friendly import friendly
+
+PRESET = "techno-tiny"
+TRAIN_SEED, HELD_OUT_SEED = 0, 1000
+
+
+@dataclass
+class Demo:
+    """Where things go, and what the steps found out."""
+
+    out: Path
+    minutes: float
+    data: Path | None
+    corpus_minutes: float
+    commands: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def call(self, program: str, *args: object, keep: Path | None = None) -> None:
+        """Run `tudor ...` or `rtf-bench ...` as a user would; `keep` receives its stdout."""
+        words = [str(a) for a in args]
+        shown = " ".join([program, *words]) + (f" > {keep}" if keep else "")
+        print(f"\n$ {shown}", flush=True)
+        self.commands.append(shown)
+        module = {"tudor": "nn_tudor.cli", "rtf-bench": "benchmarks.commands"}[program]
+        started = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", module, *words], check=False, text=True,
+            stdout=subprocess.PIPE if keep else None,
+        )
+        step = f"{program} {words[0]}" if program == "tudor" else program
+        self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - started
+        if done.returncode:
+            raise TudorError(f"the step above ended with exit code {done.returncode}")
+        if keep:
+            keep.write_text(done.stdout)
+
+    def folders(self) -> tuple[Path, Path]:
+        """Folders of loops to train on and of loops held out."""
+        held_out = self.out / "held_out"
+        if self.data is not None:
+            if not self.data.is_dir():
+                raise TudorError(f"DATA={self.data} is not a folder")
+            _link_validation_files(self.data, held_out)
+            return self.data, held_out
+        loops = self.out / "loops"
+        for folder, minutes, seed in ((loops, self.corpus_minutes, TRAIN_SEED),
+                                      (held_out, max(1.0, self.corpus_minutes / 6), HELD_OUT_SEED)):
+            if not (folder / "metadata.csv").exists():
+                self.call("tudor", "corpus", "techno", folder, "--minutes", minutes,
+                          "--seed", seed)
+        return loops, held_out
+
+    def export(self) -> list[Path]:
+        """The trained run for every target that this installation has."""
+        from export.targets import TARGETS
+
+        files = []
+        for name, target in TARGETS.items():
+            if not target.available:
+                continue
+            path = self.out / f"{PRESET}{target.suffix}"
+            self.call("tudor", "export", self.out / "run", "--to", name, "--out", path)
+            files.append(path)
+        self.call("tudor", "verify", *files, "--against", self.out / "run", "--json",
+                  keep=self.out / "verify.json")
+        return files
+
+    def play(self, files: list[Path], source: Path) -> list[Path]:
+        """A held-out loop through each export, lined up with the original for the ear."""
+        sounds = []
+        for file in files:
+            sound = self.out / f"out_{file.suffix[1:]}.wav"
+            self.call("tudor", "run", file, source, sound, "--align")
+            sounds.append(sound)
+        return sounds
+
+    def run(self) -> Path:
+        """Everything; returns the report."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        loops, held_out = self.folders()
+        run = self.out / "run"
+        self.call("tudor", "train", PRESET, "--data", loops, "--out", run,
+                  "--minutes", self.minutes)
+        self.call("tudor", "evaluate", run, "--data", held_out, "--json",
+                  keep=self.out / "evaluation.json")
+        files = self.export()
+        source = self.out / "held_out_loop.wav"
+        shutil.copyfile(_first_sound(held_out), source)
+        sounds = self.play(files, source)
+        self.call("rtf-bench", *files, "--block", "128,512,2048", "--seconds", 5,
+                  "--json", self.out / "bench.json", "--plot", self.out / "bench.png")
+        from nn_tudor.report import write_report
+
+        return write_report(self.out, source, sounds, self.commands, self.seconds)
+
+
+def _link_validation_files(data: Path, held_out: Path) -> None:
+    """The files of `data` that training validates on, but never learns from, in one folder."""
+    from training.audio_folder import scan, split
+    from training.config import TrainingConfig
+
+    names = [source.name for source in scan(data).sources]
+    _, validation = split(names, TrainingConfig().validation_fraction)
+    shutil.rmtree(held_out, ignore_errors=True)
+    held_out.mkdir(parents=True)
+    for index, name in enumerate(validation):
+        source = (data / name).resolve()
+        os.symlink(source, held_out / f"{index:03d}_{source.name}")
+
+
+def _first_sound(folder: Path) -> Path:
+    from training.audio_folder import scan
+
+    return folder / scan(folder).sources[0].name
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point of `make demo`."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("demo"))
+    parser.add_argument("--data", type=Path, help="your own folder of sounds")
+    parser.add_argument("--minutes", type=float, default=4.0, help="of training")
+    parser.add_argument("--corpus-minutes", type=float, default=8.0)
+    args = parser.parse_args(argv)
+    with friendly():
+        started = time.perf_counter()
+        report = Demo(args.out, args.minutes, args.data, args.corpus_minutes).run()
+        _print_summary(args.out, report, time.perf_counter() - started)
+
+
+def _print_summary(out: Path, report: Path, seconds: float) -> None:
+    results: dict[str, Any] = json.loads((out / "evaluation.json").read_text())["results"]
+    print("\nspectral distance on held-out loops (lower is better):")
+    for name in ("model", "untrained", "noise_2048", "noise_128"):
+        print(f"  {name:11s} {results[name]['spectral_distance']:.3f}")
+    print(f"\n{report} shows everything; the walk took {seconds / 60:.1f} minutes")
+
+
+if __name__ == "__main__":
+    main()

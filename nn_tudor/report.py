@@ -1,0 +1,198 @@
+"""The demo's one-page report: figures, pictures and players, in a folder that can be moved."""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.audio import read_audio
+from engine.files import written_whole
+from engine.runtime import FloatArray
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+       color: #1e293b; }
+h1, h2 { line-height: 1.2; } img { max-width: 100%; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #cbd5e1; }
+th:first-child, td:first-child { text-align: left; }
+pre { background: #f1f5f9; padding: .8rem; overflow-x: auto; font-size: .85rem; }
+audio { vertical-align: middle; } .row { margin: .4rem 0; }
+"""
+
+NAMES = {
+    "model": "the trained model", "untrained": "the same model before training",
+    "noise_2048": "noise with 8 octave envelopes, frames of 2048",
+    "noise_512": "noise, frames of 512", "noise_128": "noise, frames of 128",
+    "silence": "silence",
+}
+Row = list[str]
+
+
+def write_report(
+    folder: Path, source: Path, sounds: list[Path], commands: list[str], seconds: dict[str, float]
+) -> Path:
+    """`report.html` in `folder`, from the JSON files and sounds that the demo left there."""
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    verification = json.loads((folder / "verify.json").read_text())
+    bench = json.loads((folder / "bench.json").read_text())
+    plot_spectrograms([source, *sounds], folder / "spectrograms.png")
+    plot_training(folder / "run" / "metrics.jsonl", folder / "training.png")
+    parts = [
+        "<h1>tudor: one walk through the house</h1>",
+        _sentence(evaluation),
+        "<h2>Listen</h2>",
+        *[_player(path) for path in [source, *sounds]],
+        _image("spectrograms.png", "spectrograms of the held-out loop and of each output"),
+        "<h2>How it sounds, in figures</h2>",
+        f"<p>Means over {evaluation['files']} held-out files, {evaluation['seconds']:.0f} s. Lower "
+        "is better but for the onset F.</p>",
+        table(["", "spectral distance", "log-mel dB", "onset F", "level error dB"],
+              [_score_row(name, scores) for name, scores in evaluation["results"].items()]),
+        "<h2>Training</h2>", _image("training.png", "loss over time"),
+        "<h2>The exports, compared with offline PyTorch</h2>", _verification_table(verification),
+        "<h2>Speed</h2>", _machine(bench["machine"]), _bench_table(bench["results"]),
+        _image("bench.png", "block times against the deadline"),
+        "<h2>The commands</h2>",
+        f"<pre>{html.escape(chr(10).join(commands))}</pre>",
+        table(["step", "seconds"], [[step, f"{s:.1f}"] for step, s in seconds.items()]),
+    ]
+    page = (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>tudor demo</title>'
+            f"<style>{STYLE}</style>\n" + "\n".join(parts) + "\n</html>\n")
+    path = folder / "report.html"
+    with written_whole(path) as temporary:
+        temporary.write_text(page, "utf-8")
+    return path
+
+
+def table(head: Row, rows: list[Row]) -> str:
+    """An HTML table; cells are escaped."""
+    def line(tag: str, cells: Row) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+
+    return "<table>" + line("th", head) + "".join(line("td", row) for row in rows) + "</table>"
+
+
+def _sentence(evaluation: dict[str, Any]) -> str:
+    results = evaluation["results"]
+    model, fresh, noise = (results[k]["spectral_distance"]
+                           for k in ("model", "untrained", "noise_2048"))
+    return (
+        f"<p>On loops it has never heard, the model's spectral distance is <b>{model:.3f}</b>: "
+        f"{model / fresh:.2f} of its untrained self ({fresh:.3f}), and {model / noise:.2f} of "
+        f"noise shaped by the input's own octave-band levels in frames of 2048 samples "
+        f"({noise:.3f}).</p>"
+    )
+
+
+def _player(path: Path) -> str:
+    peak, rms, quiet = levels(read_audio(path)[0])
+    return (f'<div class="row"><audio controls src="{path.name}"></audio> '
+            f"{html.escape(path.name)}: peak {peak:.1f} dBFS, RMS {rms:.1f} dBFS, "
+            f"{100 * quiet:.0f} % of it below -60 dBFS</div>")
+
+
+def levels(audio: FloatArray) -> tuple[float, float, float]:
+    """Peak and RMS in dBFS, and the share of 10 ms-like frames (160 samples) below -60 dBFS."""
+    floor = 1e-6
+    count = audio.shape[1] // 160 * 160
+    frames = audio[:, :count].reshape(audio.shape[0], -1, 160)
+    rms = np.sqrt(np.square(frames).mean(axis=2))
+    peak = 20 * np.log10(max(float(np.abs(audio).max()), floor))
+    total = 20 * np.log10(max(float(np.sqrt(np.square(audio).mean())), floor))
+    return peak, total, float((rms < 1e-3).mean()) if rms.size else 0.0
+
+
+def _image(name: str, text: str) -> str:
+    return f'<p><img src="{name}" alt="{html.escape(text)}"></p>'
+
+
+def _score_row(name: str, scores: dict[str, float]) -> Row:
+    return [NAMES.get(name, name), f"{scores['spectral_distance']:.3f}",
+            f"{scores['log_mel_db']:.1f}", f"{scores['onset_f']:.2f}",
+            f"{scores['level_error_db']:.1f}"]
+
+
+def _verification_table(reports: list[dict[str, Any]]) -> str:
+    rows = []
+    for report in reports:
+        for name, method in report["methods"].items():
+            snr = method["snr_db"]
+            rows.append([
+                Path(report["file"]).name, name, f"{method['max_abs_error']:.1e}",
+                "exact" if snr is None else f"{snr:.0f}",
+                "passed" if report["passed"] else "FAILED",
+            ])
+    return table(["file", "method", "largest error", "SNR dB", ""], rows)
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    facts = ", ".join(str(machine[k]) for k in ("cpu", "cores", "os") if machine.get(k))
+    return f"<p>{html.escape(facts)}. Processing time over audio time, one thread.</p>"
+
+
+def _bench_table(results: list[dict[str, Any]]) -> str:
+    rows = [
+        [f"{Path(r['file']).name}", str(r["block_samples"]), f"{r['rtf_p50']:.4f}",
+         f"{r['rtf_p99']:.4f}", f"{r['block_ms_max']:.2f}", str(r["deadline_misses"]),
+         f"{r['cold_start_ms']:.0f}" if r["cold_start_ms"] is not None else "-"]
+        for r in results
+    ]
+    return table(["file", "block", "RTF p50 (lower is better)", "RTF p99", "worst block ms",
+                  "deadlines missed", "cold start ms"], rows)
+
+
+def plot_spectrograms(paths: list[Path], out: Path) -> None:
+    """One log-frequency spectrogram per file, above each other on one time axis, 90 dB deep."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(len(paths), 1, figsize=(11, 2.3 * len(paths)), sharex=True,
+                                layout="constrained", squeeze=False)
+    for axis, path in zip(axes[:, 0], paths, strict=True):
+        audio, rate = read_audio(path)
+        axis.specgram(audio.mean(axis=0) + 1e-9, NFFT=1024, Fs=rate, noverlap=768, vmin=-130,
+                      vmax=-40, cmap="magma")
+        axis.set_yscale("symlog", linthresh=200)
+        axis.set_ylim(30, rate / 2)
+        axis.set_yticks([50, 100, 200, 500, 1000, 2000, 5000])
+        axis.set_yticklabels(["50", "100", "200", "500", "1k", "2k", "5k"])
+        axis.set_ylabel("Hz")
+        axis.set_title(path.name, loc="left", fontsize=10)
+    axes[-1, 0].set_xlabel("seconds")
+    _save(figure, out)
+
+
+def plot_training(metrics: Path, out: Path) -> None:
+    """Losses of the run over training time."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    rows = [json.loads(line) for line in metrics.read_text().splitlines() if line.strip()]
+    figure, axis = plt.subplots(figsize=(9, 3.6), layout="constrained")
+    for kind, label, marker in (("train", "training crops", None),
+                                ("validation", "validation (averaged weights)", "o")):
+        points = [(r["seconds"] / 60, r["spectral_distance"]) for r in rows if r["kind"] == kind]
+        if points:
+            axis.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=4)
+    axis.set_xlabel("minutes")
+    axis.set_ylabel("spectral distance")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    _save(figure, out)
+
+
+def _save(figure: Any, out: Path) -> None:
+    from matplotlib import pyplot as plt
+
+    with written_whole(out) as temporary:
+        figure.savefig(temporary, dpi=110)
+    plt.close(figure)
