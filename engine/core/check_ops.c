@@ -1,0 +1,172 @@
+/* Checks of ops: that values exist, shapes and rates fit, history suffices and weights lie inside the file. */
+#include "internal.h"
+
+struct look {
+    const tudor_model *model;
+    const struct format_method *method;
+    const struct format_value *values;
+    const struct format_buffer *buffers;
+    const struct format_op *op;
+};
+
+static const struct format_value *value(const struct look *l, uint32_t index) {
+    return index < l->method->values_count ? &l->values[index] : 0;
+}
+
+static uint32_t rows_of(const struct look *l, const struct format_value *v) { return l->buffers[v->buffer].rows; }
+
+/* A value of this many channels at this rate. */
+static int fits(const struct look *l, uint32_t index, uint64_t channels, uint32_t rows) {
+    const struct format_value *v = value(l, index);
+    if (!v) return TUDOR_ERROR_VALUE;
+    if (v->channels != channels) return TUDOR_ERROR_CHANNELS;
+    return rows_of(l, v) == rows ? 0 : TUDOR_ERROR_RATE;
+}
+
+static int optional_fits(const struct look *l, uint32_t index, uint64_t channels, uint32_t rows) {
+    return index == FORMAT_NONE ? 0 : fits(l, index, channels, rows);
+}
+
+static int check_params(const struct look *l, uint64_t floats) {
+    return tudor_weights_lie(header_of(l->model), l->op->params, floats) ? TUDOR_ERROR_WEIGHTS : 0;
+}
+
+static int check_act(const struct look *l, uint64_t channels) {
+    const struct format_op *op = l->op;
+    if (op->act >= ACT_END) return TUDOR_ERROR_KIND;
+    if (!(op->slope >= -1e6f && op->slope <= 1e6f)) return TUDOR_ERROR_SHAPE;
+    return op->act == ACT_SNAKE ? check_params(l, 2 * channels) : 0;
+}
+
+static int check_gate(const struct look *l) {
+    return l->op->act == ACT_TANH || l->op->act == ACT_LINEAR ? 0 : TUDOR_ERROR_KIND;
+}
+
+/* Rows read before the block must be remembered by the buffer. */
+static int check_window(const struct look *l, const struct format_value *in) {
+    const struct format_op *op = l->op;
+    const uint64_t span = (uint64_t)(op->kernel - 1) * op->dilation + 1;
+    const uint64_t back = span > op->stride ? span - op->stride : 0;
+    return back + in->delay > l->buffers[in->buffer].history ? TUDOR_ERROR_HISTORY : 0;
+}
+
+static int check_conv_shape(const struct format_op *op, const struct format_value *in, const struct format_value *out) {
+    if (op->kernel == 0 || op->kernel > FORMAT_MAX_ROWS || op->stride == 0 || op->stride > FORMAT_MAX_ROWS ||
+        op->dilation == 0 || op->dilation > FORMAT_MAX_ROWS || op->phases == 0 || op->phases > FORMAT_MAX_ROWS ||
+        op->groups == 0 || op->gate > 1)
+        return TUDOR_ERROR_SHAPE;
+    if ((uint64_t)out->channels * op->phases > FORMAT_MAX_ROWS) return TUDOR_ERROR_SHAPE;
+    if (op->kind == OP_DEPTHWISE)
+        return in->channels == out->channels && op->groups == in->channels && op->phases == 1 && !op->gate
+                   ? 0
+                   : TUDOR_ERROR_SHAPE;
+    if (in->channels % op->groups || out->channels % op->groups) return TUDOR_ERROR_CHANNELS;
+    if (op->gate && (op->groups != 1 || op->phases != 1)) return TUDOR_ERROR_SHAPE;
+    return 0;
+}
+
+static int check_conv(const struct look *l) {
+    const struct format_op *op = l->op;
+    const struct format_value *in = value(l, op->in_a), *out = value(l, op->out);
+    int code = check_conv_shape(op, in, out);
+    if (code) return code;
+    const uint32_t in_rows = rows_of(l, in), out_rows = rows_of(l, out);
+    if (in_rows % op->stride || (uint64_t)in_rows / op->stride * op->phases != out_rows) return TUDOR_ERROR_RATE;
+    if (op->phases > 1) { /* phases are written side by side: rows without gaps, nothing added */
+        if (out->first_channel || l->buffers[out->buffer].row_stride != out->channels) return TUDOR_ERROR_SHAPE;
+        if (op->pre != FORMAT_NONE || op->post != FORMAT_NONE) return TUDOR_ERROR_SHAPE;
+    }
+    if ((code = check_window(l, in)) != 0) return code;
+    if ((code = check_act(l, (uint64_t)out->channels * op->phases)) != 0) return code;
+    if (op->gate && (code = check_gate(l)) != 0) return code;
+    if ((code = optional_fits(l, op->pre, (uint64_t)out->channels * (op->gate ? 2 : 1), out_rows)) != 0) return code;
+    if ((code = optional_fits(l, op->post, out->channels, out_rows)) != 0) return code;
+    const struct conv_shape s = tudor_conv_shape(op, in->channels, out->channels);
+    const uint64_t k = (uint64_t)op->kernel * s.cin, width = s.outputs + 3ull;
+    if (k * width >= (uint64_t)1 << 34) return TUDOR_ERROR_WEIGHTS; /* before it could overflow a 32-bit size */
+    const uint64_t floats = (packed_bias(s.outputs) + k * packed_width(s.outputs)) * (uint64_t)s.runs;
+    if (op->weights_count != floats || tudor_weights_lie(header_of(l->model), op->weights, floats))
+        return TUDOR_ERROR_WEIGHTS;
+    return 0;
+}
+
+static int check_rnn(const struct look *l) {
+    const struct format_op *op = l->op;
+    const struct format_value *in = value(l, op->in_a), *out = value(l, op->out);
+    const uint64_t h = out->channels, gates = op->kind == OP_LSTM ? 4 : 3;
+    if (in->channels != gates * h) return TUDOR_ERROR_CHANNELS;
+    if (rows_of(l, in) != rows_of(l, out)) return TUDOR_ERROR_RATE;
+    if (h > 16384 || in->delay) return TUDOR_ERROR_SHAPE;
+    if (op->state > l->method->state_words || 2 * h > l->method->state_words - op->state) return TUDOR_ERROR_STATE;
+    const size_t size = (size_t)h;
+    const uint64_t floats = op->kind == OP_LSTM ? packed_count(4 * size, size)
+                                                : (uint64_t)packed_count(2 * size, size) + packed_count(size, size);
+    if (op->weights_count != floats || tudor_weights_lie(header_of(l->model), op->weights, floats))
+        return TUDOR_ERROR_WEIGHTS;
+    return 0;
+}
+
+static int check_attribute_length(const struct look *l, uint32_t attribute, uint32_t count) {
+    if (attribute >= header_of(l->model)->attributes_count) return TUDOR_ERROR_ATTRIBUTE;
+    return attribute_of(l->model, attribute)->count == count ? 0 : TUDOR_ERROR_ATTRIBUTE;
+}
+
+static int check_affine(const struct look *l) {
+    const struct format_op *op = l->op;
+    const uint32_t channels = value(l, op->out)->channels;
+    int code = 0;
+    if (op->attr_a == FORMAT_NONE || op->attr_b == FORMAT_NONE) code = check_params(l, 2 * (uint64_t)channels);
+    if (!code && op->attr_a != FORMAT_NONE) code = check_attribute_length(l, op->attr_a, channels);
+    if (!code && op->attr_b != FORMAT_NONE) code = check_attribute_length(l, op->attr_b, channels);
+    return code ? code : fits(l, op->in_a, channels, rows_of(l, value(l, op->out)));
+}
+
+static int check_op(const struct look *l) {
+    const struct format_op *op = l->op;
+    const struct format_value *out = value(l, op->out);
+    int code = 0;
+    if (op->kind == 0 || op->kind >= OP_END) return TUDOR_ERROR_KIND;
+    if (!value(l, op->in_a) || !out || out->delay) return TUDOR_ERROR_VALUE;
+    if (op->name >= header_of(l->model)->text_bytes) return TUDOR_ERROR_TEXT;
+    if (op->reserved_0 || op->reserved_1) return TUDOR_ERROR_RESERVED;
+    const uint32_t channels = out->channels, rows = rows_of(l, out);
+    switch (op->kind) {
+    case OP_CONV:
+    case OP_DEPTHWISE: return check_conv(l);
+#ifndef TUDOR_NO_RNN
+    case OP_LSTM:
+    case OP_GRU: return check_rnn(l);
+#endif
+    case OP_AFFINE: return check_affine(l);
+    case OP_MAP: code = check_act(l, channels); break;
+    case OP_GATED:
+        code = check_gate(l);
+        return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);
+    case OP_ADD:
+    case OP_MUL: code = fits(l, op->in_b, channels, rows); break;
+#ifndef TUDOR_NO_NOISE
+    case OP_NOISE:
+        if (op->state >= l->method->state_words) return TUDOR_ERROR_STATE;
+        break;
+    case OP_GAUSSIAN:
+        if (op->state >= l->method->state_words) return TUDOR_ERROR_STATE;
+        code = check_attribute_length(l, op->attr_a, 1);
+        return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);
+#endif
+    case OP_GUARD:
+    case OP_COPY: break;
+    default: return TUDOR_ERROR_UNSUPPORTED;
+    }
+    return code ? code : fits(l, op->in_a, channels, rows);
+}
+
+int tudor_check_ops(const tudor_model *model, const struct format_method *m, uint32_t *index) {
+    struct look l = {model, m, values_of(model, m), buffers_of(model, m), 0};
+    for (uint32_t i = 0; i < m->ops_count; i++) {
+        l.op = ops_of(model, m) + i;
+        *index = i;
+        const int code = check_op(&l);
+        if (code) return code;
+    }
+    return 0;
+}

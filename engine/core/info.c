@@ -1,0 +1,135 @@
+/* Everything a host may ask about a model, and attributes. */
+#include "internal.h"
+
+#include <string.h>
+
+#define FAULT(code, NAME, text) text,
+static const char *const error_texts[] = {
+#include "faults.inc"
+};
+#undef FAULT
+
+#define ACT(code, NAME, name)
+#define OP(code, NAME, name, inputs, weights) #name,
+static const char *const op_names[] = {"none",
+#include "ops.inc"
+};
+#undef OP
+#undef ACT
+
+const char *tudor_error_text(int code) {
+    return code >= 0 && code < TUDOR_ERROR_END ? error_texts[code] : "unknown error";
+}
+
+const char *tudor_name(const tudor_model *model) { return text_at(model, header_of(model)->name); }
+const char *tudor_metadata(const tudor_model *model) { return text_at(model, header_of(model)->metadata); }
+uint32_t tudor_sample_rate_hz(const tudor_model *model) { return header_of(model)->sample_rate_hz; }
+int tudor_methods(const tudor_model *model) { return (int)header_of(model)->methods_count; }
+int tudor_attributes(const tudor_model *model) { return (int)header_of(model)->attributes_count; }
+
+static int method_lies(const tudor_model *model, int method) {
+    return method < 0 || (uint32_t)method >= header_of(model)->methods_count;
+}
+
+int tudor_find_method(const tudor_model *model, const char *name) {
+    for (int i = 0; i < tudor_methods(model); i++)
+        if (strcmp(text_at(model, method_of(model, (uint32_t)i)->name), name) == 0) return i;
+    return -1;
+}
+
+int tudor_method(const tudor_model *model, int method, tudor_method_info *info) {
+    if (!model || !info) return TUDOR_ERROR_NULL_POINTER;
+    if (method_lies(model, method)) return TUDOR_ERROR_METHOD;
+    const struct format_method *m = method_of(model, (uint32_t)method);
+    *info = (tudor_method_info){text_at(model, m->name), m->in_channels, m->in_ratio, m->out_channels, m->out_ratio,
+                                m->frame_samples, m->latency_samples, text_at(model, m->in_labels),
+                                text_at(model, m->out_labels)};
+    return 0;
+}
+
+int tudor_find_attribute(const tudor_model *model, const char *name) {
+    for (int i = 0; i < tudor_attributes(model); i++)
+        if (strcmp(text_at(model, attribute_of(model, (uint32_t)i)->name), name) == 0) return i;
+    return -1;
+}
+
+int tudor_attribute(const tudor_model *model, int attribute, tudor_attribute_info *info) {
+    if (!model || !info) return TUDOR_ERROR_NULL_POINTER;
+    if (attribute < 0 || attribute >= tudor_attributes(model)) return TUDOR_ERROR_ARGUMENT;
+    const struct format_attribute *a = attribute_of(model, (uint32_t)attribute);
+    *info = (tudor_attribute_info){text_at(model, a->name), text_at(model, a->label), a->count, a->minimum, a->maximum,
+                                   weights_at(model, a->defaults)};
+    return 0;
+}
+
+int tudor_ops(const tudor_model *model, int method) {
+    return !model || method_lies(model, method) ? 0 : (int)method_of(model, (uint32_t)method)->ops_count;
+}
+
+int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *info) {
+    if (!model || !info) return TUDOR_ERROR_NULL_POINTER;
+    if (index < 0 || index >= tudor_ops(model, method)) return TUDOR_ERROR_ARGUMENT;
+    const struct format_method *m = method_of(model, (uint32_t)method);
+    const struct format_op *op = ops_of(model, m) + index;
+    const struct format_value *values = values_of(model, m), *in = &values[op->in_a], *out = &values[op->out];
+    const struct format_buffer *buffers = buffers_of(model, m), *to = &buffers[out->buffer];
+    const int rnn = op->kind == OP_LSTM || op->kind == OP_GRU, noise = op->kind == OP_NOISE || op->kind == OP_GAUSSIAN;
+    *info = (tudor_op_info){.kind = op_names[op->kind], .name = text_at(model, op->name)};
+    info->macs = tudor_op_macs(op, values, buffers);
+    info->cost = tudor_op_cost(op, values, buffers);
+    info->weights_bytes = (uint64_t)op->weights_count * 4;
+    info->state_bytes = (rnn ? out->channels * 8ull : noise ? 4u : 0u) + (uint64_t)to->history * out->channels * 4;
+    info->scratch_bytes = to->history ? 0 : (uint64_t)to->rows * out->channels * 4;
+    info->in_channels = in->channels;
+    info->out_channels = out->channels;
+    info->rows = to->rows;
+    info->kernel = op->kernel;
+    info->stride = op->stride;
+    info->dilation = op->dilation;
+    info->groups = op->groups;
+    return 0;
+}
+
+static float *attribute_slot(const tudor *t, int attribute) {
+    float *at = t->attributes;
+    for (int i = 0; i < attribute; i++) at += attribute_of(&t->model, (uint32_t)i)->count;
+    return at;
+}
+
+static int check_attribute_call(const tudor *t, int attribute, const float *values, uint32_t count) {
+    if (!t || !values) return TUDOR_ERROR_NULL_POINTER;
+    if (attribute < 0 || attribute >= tudor_attributes(&t->model)) return TUDOR_ERROR_ARGUMENT;
+    return attribute_of(&t->model, (uint32_t)attribute)->count == count ? 0 : TUDOR_ERROR_ATTRIBUTE;
+}
+
+int tudor_set_attribute(tudor *t, int attribute, const float *values, uint32_t count) {
+    const int error = check_attribute_call(t, attribute, values, count);
+    if (error) return error;
+    const struct format_attribute *a = attribute_of(&t->model, (uint32_t)attribute);
+    float *slot = attribute_slot(t, attribute);
+    for (uint32_t i = 0; i < count; i++) {
+        float value = values[i] >= a->minimum ? values[i] : a->minimum; /* NaN becomes the minimum */
+        if (value > a->maximum) value = a->maximum;
+        slot[i] = value < 0x1p-60f && value > -0x1p-60f ? 0.0f : value;
+    }
+    return 0;
+}
+
+int tudor_get_attribute(const tudor *t, int attribute, float *values, uint32_t count) {
+    const int error = check_attribute_call(t, attribute, values, count);
+    if (error) return error;
+    memcpy(values, attribute_slot(t, attribute), count * sizeof *values);
+    return 0;
+}
+
+uint64_t tudor_nonfinite(const tudor *t) { return t->nonfinite; }
+
+const char *tudor_isa(const tudor *t) { return t->kernels->name; }
+
+int tudor_use_isa(tudor *t, const char *name) {
+    const struct tudor_kernels *kernels = tudor_find_kernels(name);
+    if (!t) return TUDOR_ERROR_NULL_POINTER;
+    if (!kernels) return TUDOR_ERROR_ISA;
+    t->kernels = kernels;
+    return 0;
+}

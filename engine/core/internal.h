@@ -1,0 +1,108 @@
+/* What the runtime's files share: views of the file, and how an instance lies in memory.
+ *
+ * fast: struct tudor | method plans | buffer plans | attribute values | state | scratch arena
+ * bulk: state (rings that the file marks as bulk)
+ * State of one method is `batch` blocks, one per stream: slots of its rings | words | rings. No pointers in it. */
+#ifndef TUDOR_INTERNAL_H
+#define TUDOR_INTERNAL_H
+
+#include "format.h"
+#include "kernels.h"
+#include "tudor.h"
+
+static inline const void *file_at(const tudor_model *m, uint32_t offset) {
+    return (const char *)m->file + offset;
+}
+static inline const struct format_header *header_of(const tudor_model *m) { return m->header; }
+static inline const struct format_method *method_of(const tudor_model *m, uint32_t i) {
+    return (const struct format_method *)file_at(m, header_of(m)->methods) + i;
+}
+static inline const struct format_attribute *attribute_of(const tudor_model *m, uint32_t i) {
+    return (const struct format_attribute *)file_at(m, header_of(m)->attributes) + i;
+}
+static inline const struct format_buffer *buffers_of(const tudor_model *m, const struct format_method *f) {
+    return (const struct format_buffer *)file_at(m, header_of(m)->buffers) + f->first_buffer;
+}
+static inline const struct format_value *values_of(const tudor_model *m, const struct format_method *f) {
+    return (const struct format_value *)file_at(m, header_of(m)->values) + f->first_value;
+}
+static inline const struct format_op *ops_of(const tudor_model *m, const struct format_method *f) {
+    return (const struct format_op *)file_at(m, header_of(m)->ops) + f->first_op;
+}
+static inline const char *text_at(const tudor_model *m, uint32_t offset) {
+    return (const char *)file_at(m, header_of(m)->text) + offset;
+}
+static inline const float *weights_at(const tudor_model *m, uint32_t offset) {
+    return (const float *)file_at(m, header_of(m)->weights + offset);
+}
+
+/* A convolution as runs of panels: one run, unless it has groups; then one per group (and phase, if transposed). */
+struct conv_shape {
+    uint32_t runs, cin, outputs, panels; /* of one run */
+    size_t packed;                       /* floats of one run */
+};
+struct conv_shape tudor_conv_shape(const struct format_op *op, uint32_t in_channels, uint32_t out_channels);
+
+/* An op may be cut into units of equal cost, which slices are made of. */
+uint32_t tudor_op_units(const struct format_op *op, const struct format_value *values);
+uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *values,
+                       const struct format_buffer *buffers);
+uint64_t tudor_op_cost(const struct format_op *op, const struct format_value *values,
+                       const struct format_buffer *buffers);
+
+/* Not zero unless `floats` at `offset` lie in the weights, with 64 spare bytes behind them for vector loads. */
+int tudor_weights_lie(const struct format_header *h, uint32_t offset, uint64_t floats);
+int tudor_check_ops(const tudor_model *model, const struct format_method *method, uint32_t *index);
+
+struct buffer_plan {
+    size_t offset;            /* floats, from the arena or from the stream's state */
+    uint32_t capacity_rows;   /* ring */
+    uint32_t period;          /* mirrored ring: rows until it wraps; 0: sliding */
+};
+
+struct method_plan {
+    uint32_t max_frames;
+    uint32_t first_buffer;                  /* in the instance's buffer plans */
+    size_t fast_state_bytes, bulk_state_bytes; /* of one stream */
+    size_t fast_state, bulk_state;          /* offsets in their regions */
+    size_t words;                           /* offset in a stream's fast state */
+};
+
+struct tudor {
+    tudor_model model;
+    const struct tudor_kernels *kernels;
+    uint32_t batch, methods;
+    struct method_plan *plans;
+    struct buffer_plan *buffers;
+    float *attributes;
+    char *fast, *bulk;
+    size_t fast_state, fast_state_bytes, bulk_state_bytes, arena;
+    uint64_t nonfinite;
+    /* a block that is being played in slices */
+    int busy_method;
+    uint32_t busy_samples, busy_slices, next_slice;
+};
+
+/* One stream's block on its way through a method. */
+struct play {
+    tudor *t;
+    const struct format_method *method;
+    const struct format_buffer *buffers;
+    const struct format_value *values;
+    const struct buffer_plan *plans;
+    char *fast_state, *bulk_state;
+    uint32_t *slots;
+    float *words;
+    uint32_t frames, max_frames;
+};
+
+void tudor_rings_begin(const struct play *p);
+void tudor_rings_end(const struct play *p);
+struct rows tudor_rows(const struct play *p, uint32_t value);
+void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit);
+
+void tudor_noise_multiply(const struct map_args *a, uint32_t seed, float *counter);
+void tudor_latent_sample(const struct map_args *a, uint32_t seed, float temperature, float *counter);
+void tudor_guard(const struct map_args *a, uint64_t *nonfinite);
+
+#endif

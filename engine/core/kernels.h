@@ -1,0 +1,79 @@
+/* What each instruction set offers: the same table of functions, the same bits. */
+#ifndef TUDOR_KERNELS_H
+#define TUDOR_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Rows of channels in memory: row r begins at data + r * row. */
+struct rows {
+    float *data;
+    size_t row; /* floats */
+};
+
+/* After the sum: y = act(sum + pre) + post. Rows without data are not there. */
+struct finish {
+    uint32_t act;
+    float slope;
+    const float *snake; /* a[channels], then 1/a[channels] */
+    uint32_t snake_channels;
+    struct rows pre, post;
+};
+
+/* A convolution, dense or depthwise. Packed weights, N outputs, K = taps * cin:
+ *   bias[N rounded up to 16] | panel 0: [K][64] | panel 1: [K][64] | … | last panel: [K][rest rounded up to 4]
+ * so that one panel is one stream to read, whatever the vector length. Depthwise: bias[…] | [taps][C rounded up to 4].
+ * Frame f reads taps at x + f * x_frame + tap * x_tap. */
+struct conv_args {
+    const float *x;
+    size_t x_frame, x_tap;
+    uint32_t taps, cin, outputs, frames;
+    const float *packed;
+    uint32_t first_panel, end_panel;
+    struct rows y;
+    struct finish finish;
+    uint32_t gate; /* panels hold halves a | b, and y is act(a) * sigmoid(b), `outputs` / 2 wide */
+};
+
+struct map_args {
+    struct rows x, b, y; /* b: second operand of add, mul */
+    uint32_t rows, channels;
+    struct finish finish;
+    const float *scale, *bias; /* affine */
+};
+
+struct rnn_args {
+    struct rows gates; /* input parts; overwritten with the gates */
+    struct rows y;
+    uint32_t rows, hidden;
+    const float *packed; /* lstm: [H -> 4H]; gru: [H -> 2H], then [H -> H] with its bias */
+    float *state;        /* lstm: h, c; gru: h, scratch */
+};
+
+struct tudor_kernels {
+    const char *name;
+    void (*conv)(const struct conv_args *);
+    void (*depthwise)(const struct conv_args *);
+    void (*map)(const struct map_args *);
+    void (*gated)(const struct map_args *);
+    void (*add)(const struct map_args *);
+    void (*mul)(const struct map_args *);
+    void (*affine)(const struct map_args *);
+    void (*lstm)(const struct rnn_args *);
+    void (*gru)(const struct rnn_args *);
+};
+
+extern const struct tudor_kernels tudor_kernels_ref;
+extern const struct tudor_kernels tudor_kernels_scalar;
+extern const struct tudor_kernels tudor_kernels_avx2;
+extern const struct tudor_kernels tudor_kernels_avx512;
+extern const struct tudor_kernels tudor_kernels_neon;
+
+/* The best table for this processor, or the one named; NULL if it cannot run here. */
+const struct tudor_kernels *tudor_find_kernels(const char *name);
+
+static inline size_t packed_width(size_t outputs) { return outputs / 64 * 64 + (outputs % 64 + 3) / 4 * 4; }
+static inline size_t packed_bias(size_t outputs) { return (outputs + 15) / 16 * 16; }
+static inline size_t packed_count(size_t outputs, size_t k) { return packed_bias(outputs) + k * packed_width(outputs); }
+
+#endif

@@ -1,0 +1,31 @@
+/* AVX-512: 32 registers of 16 lanes. The pragmas let this file use instructions that the rest of the
+ * program must not assume, without compiler options of its own. */
+#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__clang__)
+#include <immintrin.h>
+#pragma clang attribute push(__attribute__((target("avx512f,avx2,fma"))), apply_to = function)
+#elif defined(__GNUC__)
+#pragma GCC target("avx512f,avx2,fma")
+#endif
+#include "vec_avx512.h"
+
+#define TILES                                                                                            \
+    TILE(4, 1) TILE(4, 2) TILE(4, 3) TILE(4, 4) TILE(4, 5) TILE(4, 6)                                     \
+    TILE(3, 1) TILE(3, 2) TILE(3, 3) TILE(3, 4) TILE(3, 5) TILE(3, 6) TILE(3, 8)                          \
+    TILE(2, 1) TILE(2, 2) TILE(2, 3) TILE(2, 4) TILE(2, 5) TILE(2, 6) TILE(2, 8) TILE(2, 10) TILE(2, 12)  \
+    TILE(1, 1) TILE(1, 2) TILE(1, 3) TILE(1, 4) TILE(1, 5) TILE(1, 6) TILE(1, 8) TILE(1, 10) TILE(1, 12)
+static const unsigned char tile_frames[5] = {0, 12, 12, 8, 6};
+#define TILE_FRAMES(vectors) tile_frames[vectors]
+#define TILE_VECTORS(frames) ((void)(frames), 4)
+
+#include "kernels.inc"
+#include "hidden.inc"
+#include "kernels_rnn.inc"
+
+const struct tudor_kernels tudor_kernels_avx512 = {"avx512", conv, depthwise, map, gated, add, mul, affine, lstm, gru};
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#else
+typedef int tudor_no_avx512;
+#endif

@@ -1,0 +1,18 @@
+/* One lane, register-tiled: Cortex-M7 (32 single-precision registers) and machines without a body of their own. */
+#include "vec_scalar.h"
+
+#define TILES TILE(8, 1) TILE(4, 1) TILE(4, 2) TILE(4, 3) TILE(4, 4) TILE(1, 1) TILE(1, 2) TILE(1, 3) TILE(1, 4)
+static const unsigned char tile_frames[9] = {0, 4, 0, 0, 4, 0, 0, 0, 1};
+#define TILE_FRAMES(vectors) tile_frames[vectors]
+#define TILE_VECTORS(frames) ((frames) == 1 ? 8 : 4)
+
+#include "kernels.inc"
+#ifndef TUDOR_NO_RNN
+#include "hidden.inc"
+#include "kernels_rnn.inc"
+#else
+#define lstm 0
+#define gru 0
+#endif
+
+const struct tudor_kernels tudor_kernels_scalar = {"scalar", conv, depthwise, map, gated, add, mul, affine, lstm, gru};

@@ -1,0 +1,65 @@
+/* Rows that outlive a block. Every reader sees one straight run: `history` past rows, then the block's own.
+ *
+ * Sliding (history ≤ largest block): the window moves up the buffer; at the end the last `history` rows are moved
+ * to the front.
+ *
+ *   | . . h h h B B B . |   ->   | . . . . . h h h B B B |   ->   | h h h B B B . . |
+ *
+ * Mirrored (long history): the window runs round a period of `history + block` rows, and rows beyond the period are
+ * also written one period lower, where the window continues after the wrap. So the cost of a long history is spread
+ * evenly over blocks, and no block ever pays for all of it. */
+#include "internal.h"
+
+#include <string.h>
+
+static float *ring_data(const struct play *p, uint32_t b) {
+    return (float *)(void *)(p->buffers[b].bulk ? p->bulk_state : p->fast_state) + p->plans[b].offset;
+}
+
+struct rows tudor_rows(const struct play *p, uint32_t value) {
+    const struct format_value *v = &p->values[value];
+    const struct format_buffer *b = &p->buffers[v->buffer];
+    struct rows rows = {0, b->row_stride};
+    if (b->history == 0) {
+        char *arena = p->t->fast + p->t->arena;
+        rows.data = (float *)(void *)(arena + (size_t)b->arena_offset * p->max_frames) + v->first_channel;
+    } else {
+        const size_t row = (size_t)p->slots[v->buffer] + b->history - v->delay;
+        rows.data = ring_data(p, v->buffer) + row * b->row_stride + v->first_channel;
+    }
+    return rows;
+}
+
+void tudor_rings_begin(const struct play *p) {
+    for (uint32_t b = 0; b < p->method->buffers_count; b++) {
+        const struct format_buffer *buffer = &p->buffers[b];
+        const struct buffer_plan *plan = &p->plans[b];
+        if (buffer->history == 0 || plan->period) continue;
+        const uint32_t rows = p->frames * buffer->rows;
+        if (p->slots[b] + buffer->history + rows <= plan->capacity_rows) continue;
+        float *data = ring_data(p, b);
+        memmove(data, data + (size_t)p->slots[b] * buffer->row_stride,
+                (size_t)buffer->history * buffer->row_stride * sizeof *data);
+        p->slots[b] = 0;
+    }
+}
+
+void tudor_rings_end(const struct play *p) {
+    for (uint32_t b = 0; b < p->method->buffers_count; b++) {
+        const struct format_buffer *buffer = &p->buffers[b];
+        const uint32_t period = p->plans[b].period, rows = p->frames * buffer->rows;
+        if (buffer->history == 0) continue;
+        if (period) {
+            const uint32_t end = p->slots[b] + buffer->history + rows;
+            uint32_t first = p->slots[b] + buffer->history;
+            if (first < period) first = period;
+            if (end > first) {
+                float *data = ring_data(p, b);
+                memcpy(data + (size_t)(first - period) * buffer->row_stride, data + (size_t)first * buffer->row_stride,
+                       (size_t)(end - first) * buffer->row_stride * sizeof *data);
+            }
+        }
+        p->slots[b] += rows;
+        if (period && p->slots[b] >= period) p->slots[b] -= period;
+    }
+}

@@ -1,0 +1,58 @@
+/* Shapes and costs of ops, worked out from the file in one place for the checks, the player and the op table. */
+#include "internal.h"
+
+struct conv_shape tudor_conv_shape(const struct format_op *op, uint32_t in_channels, uint32_t out_channels) {
+    struct conv_shape s;
+    const uint32_t outputs = op->gate ? 2 * out_channels : out_channels;
+    if (op->kind == OP_DEPTHWISE) {
+        s = (struct conv_shape){1, 1, outputs, 0, 0};
+    } else if (op->groups == 1) { /* phases side by side: one dense run */
+        s = (struct conv_shape){1, in_channels, outputs * op->phases, 0, 0};
+    } else {
+        s = (struct conv_shape){op->groups * op->phases, in_channels / op->groups, outputs / op->groups, 0, 0};
+    }
+    s.panels = (s.outputs + 63) / 64;
+    s.packed = packed_count(s.outputs, (size_t)op->kernel * s.cin);
+    return s;
+}
+
+static int is_conv(const struct format_op *op) { return op->kind == OP_CONV || op->kind == OP_DEPTHWISE; }
+
+uint32_t tudor_op_units(const struct format_op *op, const struct format_value *values) {
+    if (!is_conv(op)) return 1;
+    const struct conv_shape s = tudor_conv_shape(op, values[op->in_a].channels, values[op->out].channels);
+    return s.runs * s.panels;
+}
+
+uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *values,
+                       const struct format_buffer *buffers) {
+    const struct format_value *in = &values[op->in_a], *out = &values[op->out];
+    const uint64_t in_rows = buffers[in->buffer].rows, h = out->channels;
+    if (is_conv(op)) {
+        const struct conv_shape s = tudor_conv_shape(op, in->channels, out->channels);
+        return in_rows / op->stride * s.runs * s.outputs * op->kernel * s.cin;
+    }
+    if (op->kind == OP_LSTM) return in_rows * 4 * h * h;
+    if (op->kind == OP_GRU) return in_rows * 3 * h * h;
+    return 0;
+}
+
+/* What one number of an op's output costs beside its MACs, in MACs: rough, only used to cut even slices. */
+static uint64_t number_cost(const struct format_op *op) {
+    static const uint8_t act[ACT_END] = {2, 3, 12, 10, 11, 10, 12};
+    const uint64_t gate = op->gate || op->kind == OP_GATED ? 12 : 0;
+    switch (op->kind) {
+    case OP_LSTM: return 50;
+    case OP_GRU: return 35;
+    case OP_GAUSSIAN: return 60;
+    case OP_NOISE: return 10;
+    default: return act[op->act] + gate;
+    }
+}
+
+uint64_t tudor_op_cost(const struct format_op *op, const struct format_value *values,
+                       const struct format_buffer *buffers) {
+    const struct format_value *out = &values[op->out];
+    const uint64_t numbers = (uint64_t)buffers[out->buffer].rows * out->channels;
+    return tudor_op_macs(op, values, buffers) + numbers * number_cost(op) + 100;
+}
