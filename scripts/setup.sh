@@ -10,34 +10,39 @@ say() { printf '%s\n' "setup: $*"; }
 # A C compiler and Python's venv for everyone; cross compilers and emulators for the tests.
 missing=""
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
-need cc gcc
+need cc 'gcc libc6-dev'
 need clang clang
 need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 need qemu-aarch64 qemu-user
 need arm-none-eabi-gcc gcc-arm-none-eabi
 [ -d /usr/aarch64-linux-gnu/include ] || missing="$missing libc6-dev-arm64-cross"
-[ -n "$(find /usr/lib -maxdepth 4 -name 'libclang_rt.fuzzer-*' 2>/dev/null | head -1)" ] \
-  || [ -n "$(find /usr/lib/llvm-* -name 'libclang_rt.fuzzer*' 2>/dev/null | head -1)" ] \
-  || missing="$missing $(apt-cache search --names-only '^libclang-rt-[0-9]+-dev$' 2>/dev/null \
-       | sort -V | tail -1 | cut -d' ' -f1)"
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 "$PYTHON" -c 'import sysconfig, os, sys
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' \
   || missing="$missing python3-dev"
 
-missing=$(echo $missing)
-if [ -n "$missing" ]; then
+
+install() {  # install the named Debian packages, or say plainly what is missing
   sudo=""
   [ "$(id -u)" = 0 ] || sudo="sudo -n"
   if command -v apt-get >/dev/null 2>&1 && $sudo true 2>/dev/null; then
-    say "installing system packages: $missing"
-    $sudo apt-get update -qq
-    # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq $missing >/dev/null \
-      || say "apt could not install all of: $missing"
+    say "installing system packages: $*"
+    [ -n "${updated:-}" ] || $sudo apt-get update -qq
+    updated=yes
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq "$@" >/dev/null \
+      || say "apt could not install all of: $*"
   else
-    say "may not install system packages here; please install: $missing"
+    say "may not install system packages here; please install: $*"
   fi
+}
+
+# shellcheck disable=SC2086
+[ -z "$missing" ] || install $missing
+# The fuzzer and the sanitizers of clang come in a package that carries its version.
+if command -v clang >/dev/null 2>&1; then
+  [ -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ] \
+    || [ -e "$(clang -print-runtime-dir 2>/dev/null)/libclang_rt.fuzzer.a" ] \
+    || install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
 fi
 
 # --- Python -----------------------------------------------------------------------------------
