@@ -144,7 +144,10 @@ class TrainingModule(lightning.LightningModule):
                 "new --out"
             )
 
-    def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_idx: int) -> None:
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        # Here rather than at the batch's end, whose callbacks run before the module's own hook
+        # and would save new weights under the old step.
         self.step += 1
         self.average.update(self.model, self.step)
         self._advance()
