@@ -151,7 +151,7 @@ def _save(proto: ModelProto, path: Path) -> None:
 def _load(path: Path) -> ModelProto:
     try:
         return onnx.load_model(path)
-    except FileNotFoundError:
-        raise ModelFileError(f"{path} does not exist") from None
-    except (OSError, DecodeError, onnx.checker.ValidationError) as error:
-        raise ModelFileError(f"{path} is not a readable ONNX file: {error}") from None
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from None
+    except (DecodeError, ValueError) as error:
+        raise ModelFileError(f"{path} is no ONNX file, or a damaged one ({error})") from None

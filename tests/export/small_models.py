@@ -9,6 +9,8 @@ import torch
 from engine.models.base import Model
 from engine.models.registry import build
 
+torch.set_num_threads(1)  # small blocks gain nothing, and test workers share the cores
+
 SMALL: dict[str, dict[str, dict[str, Any]]] = {
     "raw_vae": {
         "mono": {"latents": 4, "compression": 64, "bands": 8, "strides": [4, 2],
