@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from engine.backends.torchscript import read_description
-from engine.description import METADATA_KEY, Description
+from engine.description import Description
 from engine.errors import ConfigError
 from engine.files import written_whole
 from engine.models.base import Model
-from export.nn_graph import Step, check_operators, trace_steps
+from export.nn_archive import rewrite
+from export.nn_graph import Step, trace_steps
+from export.nn_operators import check_operators
 from export.nn_source import IDLE, RESET, shell_source, step_name
 
 __all__ = ["export_nn", "read_description", "write_description"]
@@ -32,19 +34,19 @@ def export_nn(
     _check_ratios(description)
     shell = build_shell(folded(model), description, max_batch)
     with written_whole(path) as temporary:
-        _save(shell, temporary, description)
+        raw = temporary.with_name(f"{temporary.name}.raw")
+        try:
+            torch.jit.save(shell, str(raw))
+            rewrite(raw, temporary, description)
+        finally:
+            raw.unlink(missing_ok=True)
 
 
 def write_description(path: Path, description: Description) -> None:
     """Replace the metadata of an exported file, weights and code unchanged."""
-    shell = torch.jit.load(str(path), map_location="cpu")
+    read_description(path)  # complains when the file is not ours
     with written_whole(path) as temporary:
-        _save(shell, temporary, description)
-
-
-def _save(shell: Any, path: Path, description: Description) -> None:
-    torch.jit.save(shell, str(path),
-                   _extra_files={f"{METADATA_KEY}.json": description.to_json()})
+        rewrite(path, temporary, description)
 
 
 def _check_ratios(description: Description) -> None:
@@ -104,9 +106,8 @@ class _Shell(nn.Module):
 def build_shell(model: Model, description: Description, max_batch: int) -> Any:
     """The scripted module, ready to be saved."""
     steps = trace_steps(model)
-    for name, step in steps.items():
-        check_operators(name, step.operators)
-    shell = _Shell(description)
+    # A class of its own: modules of one class share a type, and its methods are defined once.
+    shell = type("Model", (_Shell,), {})(description)
     weights = _add_weights(shell, steps)
     states = {name: _add_states(shell, name, model, max_batch) for name in description.methods}
     idle = description.ratio < SMALLEST_RATIO
@@ -119,6 +120,7 @@ def build_shell(model: Model, description: Description, max_batch: int) -> Any:
     for name in steps:
         # The functions live no longer than `steps`; inlined, the methods do not need them.
         torch._C._jit_pass_inline(scripted._c._get_method(name).graph)
+    check_operators(scripted, description.name)
     return scripted.eval()
 
 

@@ -19,23 +19,12 @@ from export.nn_fast import MatrixConvolutions
 ENDLESS = 2**63 - 1
 
 
-# Operators that LibTorch 2.5.1, which the official builds of nn~ carry, has with these very
-# schemas (checked against its own registry). All run on CPU, CUDA and MPS, with MKL or without.
-OPERATORS = frozenset("""
-""".split())
-
-
-def check_operators(name: str, operators: frozenset[str]) -> None:
-    """Refuse what official builds of nn~ may lack."""
-
-
 @dataclass(frozen=True)
 class Step:
     """One method as a function of tensors, and the weights that it takes last."""
 
     function: Any
     weights: list[Tensor]
-    operators: frozenset[str]
 
 
 class _Methods(nn.Module):
@@ -69,7 +58,7 @@ def trace_steps(model: Model) -> dict[str, Step]:
         with MatrixConvolutions(methods, record=False):
             traced = torch.jit.trace_module(methods, examples, check_trace=False)
     return {
-        name: _flatten(f"__torch__.tudor.{name}_step", getattr(traced, name).graph, traced, len(example))
+        name: _flatten(name, getattr(traced, name).graph, traced, len(example))
         for name, example in examples.items()
     }
 
@@ -85,6 +74,7 @@ def _example(model: Model, name: str) -> tuple[Tensor, ...]:
 
 
 def _flatten(name: str, graph: Any, traced: Any, arguments: int) -> Step:
+    weights: list[Any]
     graph, weights = torch._C._jit_pass_lower_graph(graph, traced._c)
     torch._C._jit_pass_inline(graph)
     torch._C._jit_pass_lower_all_tuples(graph)
@@ -94,7 +84,7 @@ def _flatten(name: str, graph: Any, traced: Any, arguments: int) -> Step:
     _devices_from_input(graph)
     torch._C._jit_pass_cse(graph)
     torch._C._jit_pass_dce(graph)
-    torch._C._jit_pass_constant_pooling(graph)
+    torch._C._jit_pass_constant_pooling(graph)  # type: ignore[attr-defined]
     torch._C._jit_pass_erase_shape_information(graph)
     graph.makeMultiOutputIntoTuple()
     inputs = list(graph.inputs())
@@ -104,9 +94,8 @@ def _flatten(name: str, graph: Any, traced: Any, arguments: int) -> Step:
             used.append(weights[index - arguments])
         else:
             graph.eraseInput(index)
-    operators = frozenset(node.schema() for node in graph.nodes() if node.schema() != "(no schema)")
-    function = torch._C._create_function_from_graph(name, graph)
-    return Step(function, [w.detach() for w in reversed(used)], operators)
+    function = torch._C._create_function_from_graph(f"__torch__.{name}_step", graph)
+    return Step(function, [w.detach() for w in reversed(used)])
 
 
 def _constant(value: Any) -> Any:

@@ -70,17 +70,20 @@ def _method(name: str, states: Sequence[str], constants: Sequence[str]) -> str:
 
 
 def _grow(name: str, states: Sequence[str]) -> str:
-    """Make room for `n` streams in every state buffer of method `name`."""
-    lines = [f"def _grow_{name}(self, n: int) -> None:"]
-    for state in states:
-        lines += [
-            f"    had = self.{state}.size(0)",
-            f"    shape = self.{state}.size()",
-            "    shape[0] = n",
-            f"    self.{state}.resize_(shape)",
-            f"    self.{state}[had:].zero_()",
-        ]
-    return "\n".join(lines) + "\n"
+    """Make room for `n` streams in every state buffer of method `name`.
+
+    Memory that came from a file cannot be resized, and a rebound buffer would be an inference
+    tensor; `set_` gives the old tensor new memory and keeps it what it is."""
+    states_list = ", ".join(f"self.{state}" for state in states)
+    return f"""def _grow_{name}(self, n: int) -> None:
+    for state in [{states_list}]:
+        shape = state.size()
+        had = shape[0]
+        shape[0] = n
+        more = torch.zeros(shape, dtype=torch.float32, device=state.device)
+        more[:had].copy_(state)
+        state.set_(more)
+"""
 
 
 def _string_list(name: str, values: Sequence[str]) -> str:
