@@ -14,7 +14,7 @@ from export.verify import MethodReport, Report
 def verify_table(reports: list[Report]) -> Table:
     """One row per file and method, or one with the reason why a file could not be compared."""
     table = Table("file", "backend", "method", title="streamed file against offline PyTorch")
-    for name in ("max abs error", "SNR dB", "peak"):
+    for name in ("max abs error", "float32 itself", "SNR dB", "peak"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for report in reports:
@@ -22,7 +22,7 @@ def verify_table(reports: list[Report]) -> Table:
             table.add_row(report.file, report.backend, method.method, *figures(method),
                           _verdict(method.passed, report.tolerance))
         if report.problem:
-            table.add_row(report.file, report.backend, "-", "-", "-", "-",
+            table.add_row(report.file, report.backend, "-", "-", "-", "-", "-",
                           Text(report.problem, "bold red"))
     return table
 
@@ -35,10 +35,11 @@ def export_table(done: Done) -> Table:
     return table
 
 
-def figures(method: MethodReport) -> tuple[str, str, str]:
-    """Error, signal-to-noise ratio and peak as text."""
+def figures(method: MethodReport) -> tuple[str, str, str, str]:
+    """Error, PyTorch's own rounding, signal-to-noise ratio and peak as text."""
     snr = "exact" if method.snr_db == inf else f"{method.snr_db:.1f}"
-    return f"{method.max_abs_error:.1e}", snr, f"{method.peak:.2f}"
+    return (f"{method.max_abs_error:.1e}", f"{method.float32_error:.1e}", snr,
+            f"{method.peak:.2f}")
 
 
 def _verdict(passed: bool, tolerance: float) -> Text:

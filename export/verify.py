@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from math import inf, log10
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine.description import Description, Method
 from engine.errors import TudorError
@@ -31,17 +33,23 @@ UNITS = 64  # and at least so many smallest blocks
 IRREGULAR = (1, 17, 2, 5, 1, 31, 3, 8)  # units per block, repeated until the end
 REGULAR = ((1,), (2,), (8,))
 REGULAR_BLOCKS = 256  # of each; at one sample a block, the whole signal would take minutes
+Settings = dict[str, FloatArray]
+Sizes = tuple[int, ...]
 PlayerFactory = Callable[[], Player]
 
 
 @dataclass(frozen=True)
 class MethodReport:
-    """How far the streamed output of a method is from offline PyTorch, over all passes."""
+    """How far the streamed output of a method is from offline PyTorch, over all passes.
+
+    `float32_error` is how far PyTorch's own float32 is from float64 on the same input: an export
+    that adds in another order cannot be closer than about twice that."""
 
     method: str
     max_abs_error: float
     snr_db: float
     peak: float
+    float32_error: float
     frames: int
     passed: bool
 
@@ -96,7 +104,8 @@ def verify(
         problem = difference(made.description, model)
         if problem:
             return Report(name, backend, tolerance, problem=problem)
-        methods = {m: _verify_method(made, model, m, tolerance) for m in model.methods}
+        exact = deepcopy(model).double()
+        methods = {m: _verify_method(made, model, exact, m, tolerance) for m in model.methods}
     except TudorError as error:
         return Report(name, backend, tolerance, problem=str(error))
     except Exception as error:  # whatever a backend throws while it plays is its failure
@@ -131,35 +140,59 @@ def difference(description: Description, model: Model) -> str:
     return ""
 
 
-def _verify_method(player: Player, model: Model, method: str, tolerance: float) -> MethodReport:
-    """All passes over one method, gathered into one report."""
+def _verify_method(
+    player: Player, model: Model, exact: Model, method: str, tolerance: float
+) -> MethodReport:
+    """All passes over one method; `exact` is `model` in float64."""
     spec = model.methods[method]
     x = passages(spec)
-    error = peak = noise = signal = 0.0
-    for settings, sizes in _passes(model):
+    sums, rounding = _Sums(), 0.0
+    for settings, plan in _passes(model):
         whole = _offline(model, method, x, settings)
+        rounding = max(rounding, _gap(whole, _offline(exact, method, x, settings)))
         for name, value in settings.items():
             player.set(name, value)
-        player.reset()
-        frames = x.shape[1] if sizes is IRREGULAR else REGULAR_BLOCKS * sizes[0] * spec.in_frames
-        streamed = _stream(player, method, x[:, :frames], [s * spec.in_frames for s in sizes])
-        reference = whole[:, : min(frames, x.shape[1]) * spec.in_ratio // spec.out_ratio]
-        if streamed.shape != reference.shape:
-            raise TudorError(f"{method} gives shape {list(streamed.shape)}, wanted "
-                             f"{list(reference.shape)}")
-        gap = np.abs(streamed.astype(np.float64) - reference)
-        # A NaN must not vanish in a comparison: it is the largest error there is.
-        error = max(error, float(gap.max()) if np.isfinite(gap).all() else inf)
-        peak = max(peak, float(np.abs(reference).max()))
-        noise += float(np.square(gap).sum())
-        signal += float(np.square(reference, dtype=np.float64).sum())
-    snr = 10 * log10(signal / noise) if noise > 0 and signal > 0 and error < inf else (
-        inf if noise == 0 else -inf)
-    return MethodReport(method, error, snr, peak, x.shape[1], error <= tolerance)
+        for sizes in plan:
+            blocks = None if sizes is IRREGULAR else REGULAR_BLOCKS
+            player.reset()
+            streamed = _stream(player, spec, x, sizes, blocks)
+            reference = whole if blocks is None else whole[:, : streamed.shape[1]]
+            sums.add(streamed, reference)
+    return MethodReport(method, sums.error, sums.snr_db, sums.peak, rounding, x.shape[1],
+                        sums.error <= tolerance)
 
 
-def _passes(model: Model) -> Iterator[tuple[dict[str, FloatArray], tuple[int, ...]]]:
-    """Attribute values and block sizes (in units) of each pass."""
+@dataclass
+class _Sums:
+    """What is gathered over passes."""
+
+    error: float = 0.0
+    peak: float = 0.0
+    noise: float = 0.0
+    signal: float = 0.0
+
+    def add(self, streamed: FloatArray, reference: FloatArray) -> None:
+        self.error = max(self.error, _gap(streamed, reference))
+        self.peak = max(self.peak, float(np.abs(reference).max()))
+        self.noise += float(np.square(streamed.astype(np.float64) - reference).sum())
+        self.signal += float(np.square(reference, dtype=np.float64).sum())
+
+    @property
+    def snr_db(self) -> float:
+        """Signal to error; `inf` when they are equal, `-inf` when nothing is right."""
+        if self.error in (0.0, inf) or self.signal == 0:
+            return inf if self.error == 0 else -inf
+        return 10 * log10(self.signal / self.noise)
+
+
+def _gap(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Largest difference. A NaN must not vanish in a comparison: it is the largest there is."""
+    gap = np.abs(a.astype(np.float64) - b)
+    return float(gap.max()) if np.isfinite(gap).all() else inf
+
+
+def _passes(model: Model) -> Iterator[tuple[Settings, tuple[Sizes, ...]]]:
+    """Attribute values, and the block sizes (in units) to play with them."""
     default = {a.name: np.full(a.size, a.default, np.float32) for a in model.attributes.values()}
     rng = np.random.default_rng(3)
     drawn = {}
@@ -168,10 +201,8 @@ def _passes(model: Model) -> Iterator[tuple[dict[str, FloatArray], tuple[int, ..
         inside = (a.default + step >= a.minimum) & (a.default + step <= a.maximum)
         near = np.clip(a.default + np.where(inside, step, -step), a.minimum, a.maximum)
         drawn[a.name] = near.astype(np.float32)
-    yield default, IRREGULAR
-    yield drawn, IRREGULAR
-    for sizes in REGULAR:
-        yield default, sizes
+    yield default, (IRREGULAR, *REGULAR)
+    yield drawn, (IRREGULAR,)
 
 
 def passages(spec: Method) -> FloatArray:
@@ -194,20 +225,25 @@ def passages(spec: Method) -> FloatArray:
     return x
 
 
-def _offline(
-    model: Model, method: str, x: FloatArray, settings: dict[str, FloatArray]
-) -> FloatArray:
-    values = {k: torch.from_numpy(v) for k, v in settings.items()}
-    return model.offline(method, torch.from_numpy(x)[None], **values)[0].numpy()
+def _offline(model: Model, method: str, x: FloatArray, settings: Settings) -> NDArray[Any]:
+    dtype = next(model.parameters()).dtype
+    values = {k: torch.from_numpy(v).to(dtype) for k, v in settings.items()}
+    return model.offline(method, torch.from_numpy(x).to(dtype)[None], **values)[0].numpy()
 
 
 def _stream(
-    player: Player, method: str, x: FloatArray, sizes: list[int]
+    player: Player, spec: Method, x: FloatArray, sizes: Sizes, blocks: int | None
 ) -> FloatArray:
-    """`x` through the player in blocks of `sizes` frames, over and over."""
-    blocks, at, turn = [], 0, 0
-    while at < x.shape[1]:
-        size = sizes[turn % len(sizes)]
-        blocks.append(player.process(method, x[:, at : at + size]))
-        at, turn = at + size, turn + 1
-    return np.concatenate(blocks, axis=1)
+    """`x` through the player in blocks of `sizes` units, over and over: all, or so many blocks."""
+    outputs: list[FloatArray] = []
+    at, end = 0, x.shape[1]
+    while at < end and (blocks is None or len(outputs) < blocks):
+        frames = min(sizes[len(outputs) % len(sizes)] * spec.in_frames, end - at)
+        y = player.process(spec.name, x[:, at : at + frames])
+        wanted = frames // spec.in_frames * spec.out_frames
+        if y.shape != (spec.out_channels, wanted):
+            raise TudorError(f"{spec.name} gives {list(y.shape)} for {frames} frames, wanted "
+                             f"[{spec.out_channels}, {wanted}]")
+        outputs.append(y)
+        at += frames
+    return np.concatenate(outputs, axis=1)

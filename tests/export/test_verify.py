@@ -65,7 +65,10 @@ def test_every_model_to_every_target(to, case, tmp_path):
     done = export_model(stored(net), TARGETS[to], out)
     assert done.report.passed
     assert set(done.report.methods) == set(net.methods)
-    assert all(m.max_abs_error <= 1e-5 * max(1, m.peak) for m in done.report.methods.values())
+    for m in done.report.methods.values():
+        assert 0 < m.float32_error < 5e-5
+        # Both round, in different orders: what is beyond 1e-5 must be explained by that.
+        assert m.max_abs_error <= max(1e-5, 3 * m.float32_error)
     assert all(m.frames * net.methods[n].in_ratio >= 16384 for n, m in done.report.methods.items())
     assert sorted(tmp_path.iterdir()) == sorted(done.files)  # nothing else is left
     found = load(out).description
