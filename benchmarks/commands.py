@@ -82,6 +82,8 @@ def bench(
 
     Example: rtf-bench model.ts model.onnx --block 128,512 --json bench.json --plot bench.png
     """
+    if json_file and json_file.is_dir():  # an hour's run must not end in this
+        raise TudorError(f"--json {json_file} is a directory; name a file")
     if suite is not None:
         if models:
             raise ConfigError("--suite brings its own networks: leave out MODEL")
@@ -149,8 +151,6 @@ def write_json(data: dict[str, object], path: Path) -> None:
 
     from engine.files import written_whole
 
-    if path.is_dir():
-        raise TudorError(f"--json {path} is a directory; name a file")
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", "utf-8")
 

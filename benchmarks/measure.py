@@ -14,7 +14,7 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import perf_counter, perf_counter_ns
+from time import perf_counter, perf_counter_ns, thread_time_ns
 from typing import Protocol
 
 import numpy as np
@@ -34,9 +34,14 @@ class Subject(Protocol):
 
 @dataclass(frozen=True)
 class Times:
-    """Durations of consecutive blocks, in milliseconds."""
+    """Durations of consecutive blocks, in milliseconds.
+
+    `cpu_ms` is the processor time of the calling thread: on a machine with more work than cores,
+    blocks are interrupted, long ones more often than short ones. Processor time leaves that out,
+    so its ratios hold where those of the durations do not."""
 
     block_ms: NDArray[np.float64]
+    cpu_ms: NDArray[np.float64] | None = None
 
     def percentile(self, percent: float) -> float:
         """Linear between the two nearest blocks."""
@@ -49,6 +54,11 @@ class Times:
     @property
     def p99(self) -> float:
         return self.percentile(99)
+
+    @property
+    def cpu_p50(self) -> float | None:
+        """Median processor time; None where it was not taken."""
+        return None if self.cpu_ms is None else float(np.median(self.cpu_ms))
 
     @property
     def mean(self) -> float:
@@ -108,16 +118,18 @@ def alternate(
     subjects: Sequence[Subject], count: int, burst: int = BURST_BLOCKS
 ) -> list[Times]:
     """Times of `count` blocks of each subject, taken in turns of `burst` blocks."""
-    durations = [np.zeros(count, np.int64) for _ in subjects]  # nanoseconds
-    clock = perf_counter_ns
+    durations, processor = ([np.zeros(count, np.int64) for _ in subjects] for _ in range(2))
+    clock, cpu_clock = perf_counter_ns, thread_time_ns
     with undisturbed():
         for first in range(0, count, burst):
-            for subject, record in zip(subjects, durations, strict=True):
+            for subject, record, cpu_record in zip(subjects, durations, processor, strict=True):
                 play = subject.play
                 if len(subjects) > 1:
                     play(first)
                 for index in range(first, min(first + burst, count)):
+                    cpu_start = cpu_clock()
                     start = clock()
                     play(index)
                     record[index] = clock() - start
-    return [Times(record / 1e6) for record in durations]
+                    cpu_record[index] = cpu_clock() - cpu_start
+    return [Times(wall / 1e6, cpu / 1e6) for wall, cpu in zip(durations, processor, strict=True)]

@@ -29,6 +29,7 @@ def time_figures(
         "block_ms_max": times.max,
         "block_ms_min": float(times.block_ms.min()),
         "block_ms_mean": times.mean,
+        "block_cpu_ms_p50": times.cpu_p50,  # without interruptions by other programs
         "jitter_ms": times.jitter_ms,
         "deadline_misses": times.misses(deadline_ms),
     }

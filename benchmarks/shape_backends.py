@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import import_module
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.peak import held_to_avx2
 from benchmarks.shapes import ShapeModel
 from engine.errors import TudorError
 
@@ -49,7 +51,8 @@ class TorchScriptRunner(CaseRunner):
         torch.set_num_threads(threads)
         self._torch = torch
         self._inputs = [torch.from_numpy(x)[None] for x in model.inputs()]
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # shapes are fixed, as meant
             traced = torch.jit.trace(_with_caches(model), tuple(self._inputs), check_trace=False)
         file = io.BytesIO()
         torch.jit.save(traced, file)
@@ -176,20 +179,41 @@ def native_available() -> bool:
     return True
 
 
-def native_runner(model: ShapeModel, folder: Path) -> CaseRunner:
+class NativeRunner(CaseRunner):
     """The case on the C runtime, by way of a `.tudor` file in `folder`."""
-    from export.native import export_native  # type: ignore[import-not-found]
 
-    from engine.runtime import load
+    backend = "native"
 
-    path = folder / f"{model.name.replace('/', '-')}.tudor"
-    export_native(model, path)
-    return PlayerRunner(load(path), model)
+    def __init__(self, model: ShapeModel, folder: Path) -> None:
+        from engine.native import NativeModel, ffi, lib
+        from export.native import export_native
+
+        path = folder / f"{model.name.replace('/', '-')}.tudor"
+        export_native(model, path, model.describe(model.name))
+        # Held to AVX2, all backends are: the comparison is between equals.
+        self.native = NativeModel.open(path, isa="avx2" if held_to_avx2() else None)
+        self._process, self._calls, self._results = lib.tudor_process, [], []
+        for method, x in zip(model.methods.values(), model.inputs(), strict=True):
+            frames = model.block_samples // method.out_ratio
+            out = np.zeros((1, method.out_channels, frames), np.float32)
+            # Pointers are bound once, as ONNX Runtime's are: the C call alone is timed.
+            self._calls.append((
+                self.native._t, self.native.methods[method.name].index,
+                ffi.from_buffer("float[]", np.ascontiguousarray(x)),
+                ffi.from_buffer("float[]", out), model.block_samples))
+            self._results.append(out)
+
+    def play(self, index: int) -> object:
+        process = self._process
+        return [process(*call) for call in self._calls]
+
+    def outputs(self) -> list[FloatArray]:
+        return [out[0] for out in self._results]
 
 
 def runners_for(model: ShapeModel, folder: Path, threads: int = 1) -> list[CaseRunner]:
     """Every backend that this installation has, for one case."""
     runners: list[CaseRunner] = [TorchScriptRunner(model, threads), OnnxRunner(model, threads)]
     if native_available():
-        runners.append(native_runner(model, folder))
+        runners.append(NativeRunner(model, folder))
     return runners

@@ -43,7 +43,7 @@ SHAPES = Path(__file__).with_name("shapes.json")
 SLOPE = 0.2
 # Cases beside the networks of shapes.json: (blocks, what runs), at 48 kHz.
 SMALL_RATE_HZ = 48000
-SMALL_BLOCKS = {"nam-a1": (16, 64), "lstm-16": (64,), "gru-8": (64,)}
+SMALL_BLOCKS = {"nam-a1": (16, 64), "lstm-16": (256,), "gru-8": (256,)}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""A player whose speed is known, so that figures can be judged."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+from engine.description import Description, Method
+from engine.runtime import Player
+
+RATE_HZ = 16000
+
+
+class FakePlayer(Player):
+    """Doubles its input; takes `cost_ms(x)` for a block, by spinning (sleep is too coarse)."""
+
+    backend = "fake"
+
+    def __init__(self, name="fake", cost_ms=1.0, ratio=1, lookahead=0, log=None):
+        method = Method("forward", 1, 1, 1, 1, ("audio",), ("audio",), lookahead)
+        coarse = Method("decode", 2, ratio, 1, 1, ("a", "b"), ("audio",), lookahead)
+        if ratio > 1:  # a frame-wise model: whole frames only
+            class Framed(Method):
+                @property
+                def ratio(self):
+                    return ratio
+            method = Framed("forward", 1, 1, 1, 1, ("audio",), ("audio",), lookahead)
+        methods = {"forward": method, "decode": coarse}
+        super().__init__(Description(name, "none", RATE_HZ, methods, {}), None)
+        self.cost_ms, self.log = cost_ms, log
+
+    def _run(self, method, x):
+        if self.log is not None:
+            self.log.append(self.name)
+        cost = self.cost_ms(x) if callable(self.cost_ms) else self.cost_ms
+        end = perf_counter() + cost / 1000
+        while perf_counter() < end:
+            pass
+        return np.repeat(2 * x[:, :1], method.in_ratio, axis=2)
+
+    def _reset(self):
+        pass
+
+    def _apply(self, name, value):
+        pass
+
+    def state_bytes(self, method):
+        return 12
+
+    def weights_bytes(self, method):
+        return 3400
+
+
+@pytest.fixture
+def fake():
+    return FakePlayer

@@ -1,0 +1,127 @@
+"""The suite's networks: published arithmetic, the same function on every backend, the report."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from benchmarks.nam import NamWaveNet
+from benchmarks.shape_backends import (
+    NativeRunner,
+    OnnxRunner,
+    PlayerRunner,
+    TorchScriptRunner,
+    native_available,
+)
+from benchmarks.shapes import (
+    Layer,
+    build_case,
+    case_names,
+    is_pair,
+    layers_of,
+    published_mmacs,
+    segments_of,
+)
+from benchmarks.suite import Effort, add_ratios, busy_note, run_shapes
+from engine.backends.pytorch import PyTorchPlayer
+from engine.layers import Residual
+
+NETWORKS = [name for name in case_names() if published_mmacs(name) is not None]
+SMALL = [name for name in case_names() if published_mmacs(name) is None]
+
+
+def test_there_are_six_networks_and_the_small_cases():
+    assert len(NETWORKS) == 6
+    assert SMALL == ["nam-a1/16", "nam-a1/64", "lstm-16/256", "gru-8/256"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_arithmetic_is_as_published(name):
+    model = build_case(name)
+    mmacs = model.cost().macs_per_block(model.block_samples / model.sample_rate_hz) / 1e6
+    assert mmacs == pytest.approx(published_mmacs(name), abs=0.05)
+    assert mmacs * 1e6 == pytest.approx(sum(layer.macs_per_block for layer in layers_of(name)))
+
+
+@pytest.mark.parametrize("name", case_names())
+def test_segments_cover_a_block_exactly(name):
+    model = build_case(name)
+    assert model.in_frames[0] == model.block_samples
+    for method, x in zip(model.methods.values(), model.inputs(), strict=True):
+        assert x.shape[1] * method.in_ratio == model.block_samples
+        assert x.shape[0] == method.in_channels
+
+
+def test_nam_has_its_published_size():
+    model = NamWaveNet()
+    assert model.parameter_count == 13802
+    assert model.receptive_field == 1 + 2 * 2 * 1023
+    assert len(model.state_shapes()) == 20
+
+
+def test_pairs_and_feeding():
+    a = Layer(8, 8, 3, 1, 9, 4)
+    assert is_pair(a, Layer(8, 8, 1, 1, 1, 4))
+    assert is_pair(a, Layer(8, 8, 3, 1, 1, 4))
+    assert not is_pair(a, Layer(8, 8, 3, 1, 3, 4))
+    assert not is_pair(a, Layer(8, 16, 1, 1, 1, 4))
+    assert not is_pair(Layer(8, 8, 2, 1, 1, 4), a)
+    chain = [Layer(1, 8, 4, 2, 1, 8), a, Layer(8, 8, 1, 1, 1, 4)]
+    first, second = segments_of(chain)  # 8 frames do not feed a layer that wants 4
+    assert (first.in_frames, second.in_frames) == (16, 4)
+    assert isinstance(next(iter(second.chain)), Residual)
+
+
+@pytest.mark.parametrize("name", ["brave/128", "rave-raspberry/2048", *SMALL])
+def test_every_backend_computes_the_same(name, tmp_path):
+    model = build_case(name)
+    runners = [PlayerRunner(PyTorchPlayer(model), model), TorchScriptRunner(model),
+               OnnxRunner(model)]
+    if native_available():
+        runners.append(NativeRunner(model, tmp_path))
+    for block in range(3):  # the caches must carry over from block to block
+        for runner in runners:
+            runner.play(block)
+        reference, *others = [runner.outputs() for runner in runners]
+        for outputs in others:
+            for y, wanted in zip(outputs, reference, strict=True):
+                assert y.shape == wanted.shape
+                assert np.abs(y - wanted).max() <= 1e-5
+
+
+def test_caches_matter():
+    """The comparison above would see a runner that forgets: blocks differ with equal input."""
+    model = build_case("nam-a1/64")
+    runner = TorchScriptRunner(model)
+    runner.play(0)
+    first = runner.outputs()[0].copy()
+    runner.play(1)
+    assert np.abs(runner.outputs()[0] - first).max() > 1e-3
+
+
+def test_suite_reports_each_case_and_backend():
+    console = Console(record=True, width=200)
+    effort = Effort(0.01, 10, 0.01, 1.0)
+    report = run_shapes(True, ["nam-a1/64", "gru-8/256"], console, effort)
+    cases = {row["case"] for row in report.results}
+    assert cases == {"nam-a1/64", "gru-8/256"}
+    for row in report.results:
+        assert row["peak_share"] > 0
+        assert row["bound_ms"] > 0
+        if row["backend"] == "onnx":
+            assert row["speedup_over_onnx"] == 1
+    assert {row["bound"] for row in report.results} == {"arithmetic", "latency"}
+    assert "nam-a1/64" in console.export_text()
+
+
+def test_ratios_say_how_many_times_faster():
+    rows = [{"case": "a/1", "backend": b, "block_ms_p50": t, "block_cpu_ms_p50": t / 2}
+            for b, t in (("torchscript", 8.0), ("onnx", 2.0), ("native", 0.5))]
+    add_ratios(rows)
+    assert rows[2]["speedup_over_onnx"] == 4
+    assert rows[2]["speedup_over_torchscript"] == 16
+    assert rows[0]["speedup_over_onnx"] == 0.25
+    assert rows[2]["cpu_speedup_over_onnx"] == 4
+    assert "up to 2.0 times" in busy_note(rows)
+    assert busy_note([{"block_ms_p50": 1.0, "block_cpu_ms_p50": 0.99}]) is None
