@@ -51,7 +51,7 @@ def write_description(path: Path, description: Description) -> None:
 
 def _check_ratios(description: Description) -> None:
     for method in description.methods.values():
-        for ratio in (method.in_ratio, method.out_ratio):
+        for ratio in (method.in_ratio, method.out_ratio, method.ratio):
             if ratio < 1 or ratio & (ratio - 1):
                 raise ConfigError(
                     f"{description.name}.{method.name} has a ratio of {ratio}; nn~ plays powers "
@@ -110,9 +110,10 @@ def build_shell(model: Model, description: Description, max_batch: int) -> Any:
     shell = type("Model", (_Shell,), {})(description)
     weights = _add_weights(shell, steps)
     states = {name: _add_states(shell, name, model, max_batch) for name in description.methods}
-    idle = description.ratio < SMALLEST_RATIO
-    if idle:
-        shell._describe(IDLE, ["nothing"], ["nothing"], [1, SMALLEST_RATIO, 1, SMALLEST_RATIO])
+    smallest = max(SMALLEST_RATIO, description.ratio)
+    idle = smallest > max(max(m.in_ratio, m.out_ratio) for m in description.methods.values())
+    if idle:  # nn~ learns the smallest block from ratios alone
+        shell._describe(IDLE, ["nothing"], ["nothing"], [1, smallest, 1, smallest])
     scripted = torch.jit.script(shell)
     known = {"torch": torch, **{step_name(name): step.function for name, step in steps.items()}}
     for source in shell_source(description, states, weights, idle):

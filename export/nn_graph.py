@@ -74,7 +74,6 @@ def _example(model: Model, name: str) -> tuple[Tensor, ...]:
 
 
 def _flatten(name: str, graph: Any, traced: Any, arguments: int) -> Step:
-    weights: list[Any]
     graph, weights = torch._C._jit_pass_lower_graph(graph, traced._c)
     torch._C._jit_pass_inline(graph)
     torch._C._jit_pass_lower_all_tuples(graph)
@@ -88,7 +87,7 @@ def _flatten(name: str, graph: Any, traced: Any, arguments: int) -> Step:
     torch._C._jit_pass_erase_shape_information(graph)
     graph.makeMultiOutputIntoTuple()
     inputs = list(graph.inputs())
-    used = []
+    used: list[Any] = []
     for index in reversed(range(arguments, len(inputs))):
         if inputs[index].uses():
             used.append(weights[index - arguments])

@@ -130,7 +130,10 @@ def _bytes(tensor: Tensor) -> int:
 
 def derive_description(module: Any, path: Path) -> Description:
     """What a `.ts` made by others tells of itself through its nn~ parameters."""
-    methods = {name: _method(module, name) for name in _listed(module, "get_methods")}
+    names = _listed(module, "get_methods")
+    # nn~ hands over multiples of the largest ratio of all methods, whichever of them it plays.
+    ratio = max((max(_parameters(module, name)[1::2]) for name in names), default=1)
+    methods = {name: _method(module, name, ratio) for name in names}
     if not methods:
         raise ModelFileError(
             f"{path} is TorchScript, but no model for nn~: it has no method with *_params"
@@ -152,8 +155,13 @@ def _listed(module: Any, function: str) -> list[str]:
     return [name for name in names if hasattr(module, f"{name}_params")]
 
 
-def _method(module: Any, name: str) -> Method:
-    in_channels, in_ratio, out_channels, out_ratio = getattr(module, f"{name}_params").tolist()
+def _parameters(module: Any, name: str) -> list[int]:
+    """in_channels, in_ratio, out_channels, out_ratio."""
+    return [int(number) for number in getattr(module, f"{name}_params").tolist()[:4]]
+
+
+def _method(module: Any, name: str, granularity_samples: int) -> Method:
+    in_channels, in_ratio, out_channels, out_ratio = _parameters(module, name)
 
     def labels(side: str, count: int) -> tuple[str, ...]:
         given = list(getattr(module, f"{name}_{side}_labels", []))
@@ -161,7 +169,8 @@ def _method(module: Any, name: str) -> Method:
 
     return Method(name, in_channels, in_ratio, out_channels, out_ratio,
                   labels("input", in_channels), labels("output", out_channels),
-                  receptive_field_samples=inf)
+                  receptive_field_samples=inf,
+                  granularity_samples=granularity_samples)
 
 
 def _sample_rate_hz(module: Any) -> int:
