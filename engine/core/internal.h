@@ -43,8 +43,15 @@ struct conv_shape {
 };
 struct conv_shape tudor_conv_shape(const struct format_op *op, uint32_t in_channels, uint32_t out_channels);
 
-/* An op may be cut into units of equal cost, which slices are made of. */
-uint32_t tudor_op_units(const struct format_op *op, const struct format_value *values);
+/* An op may be cut into units of about equal cost, which slices are made of: a convolution into panels of outputs
+ * and groups of frames, others not at all. */
+#define TUDOR_UNIT_FRAMES 8u
+#define TUDOR_ALL_UNITS UINT32_MAX
+static inline uint32_t tudor_frame_parts(uint32_t frames) {
+    return frames / TUDOR_UNIT_FRAMES + (frames % TUDOR_UNIT_FRAMES != 0);
+}
+uint32_t tudor_op_units(const struct format_op *op, const struct format_value *values,
+                        const struct format_buffer *buffers, uint32_t frames);
 uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *values,
                        const struct format_buffer *buffers);
 uint64_t tudor_op_cost(const struct format_op *op, const struct format_value *values,

@@ -55,7 +55,7 @@ int tudor_process(tudor *t, int method, const float *in, float *out, uint32_t sa
         const struct play p = begin(t, method, samples / m->frame_samples, stream);
         tudor_rings_begin(&p);
         load(&p, in + stream * stream_floats(samples, m->in_channels, m->in_ratio));
-        for (uint32_t i = 0; i < m->ops_count; i++) tudor_run_op(&p, &ops[i], 0, UINT32_MAX);
+        for (uint32_t i = 0; i < m->ops_count; i++) tudor_run_op(&p, &ops[i], 0, TUDOR_ALL_UNITS);
         store(&p, out + stream * stream_floats(samples, m->out_channels, m->out_ratio));
         tudor_rings_end(&p);
     }
@@ -77,6 +77,7 @@ static void cut(struct line *l, uint64_t cost, uint32_t units, uint32_t *first, 
     const uint64_t to = l->high > l->at ? (l->high - l->at + each - 1) / each : 0;
     *first = from < units ? (uint32_t)from : units;
     *end = to < units ? (uint32_t)to : units;
+    if (*end < *first) *end = *first;
     l->at += each * units;
     l->spent += each * (*end - *first);
 }
@@ -96,9 +97,9 @@ static void walk(const struct play *p, struct line *l, const float *in, float *o
         load(p, in);
     }
     for (uint32_t i = 0; i < m->ops_count; i++) {
-        cut(l, tudor_op_cost(&ops[i], p->values, p->buffers) * p->frames, tudor_op_units(&ops[i], p->values), &first,
-            &end);
-        if (first < end && in) tudor_run_op(p, &ops[i], first, end);
+        const uint32_t units = tudor_op_units(&ops[i], p->values, p->buffers, p->frames);
+        cut(l, tudor_op_cost(&ops[i], p->values, p->buffers) * p->frames, units ? units : 1, &first, &end);
+        if (first < end && in) tudor_run_op(p, &ops[i], first, units ? end : TUDOR_ALL_UNITS);
     }
     cut(l, end_cost(p, m->out_channels, m->out_ratio), 1, &first, &end);
     if (first < end && out) {
@@ -120,7 +121,7 @@ static uint64_t walk_all(tudor *t, int method, const float *in, float *out, uint
 static struct line slice_of(uint64_t total, uint32_t slice, uint32_t slices) {
     struct line l = {0, total / slices * slice + total % slices * slice / slices, 0, 0};
     const uint32_t next = slice + 1;
-    l.high = next == slices ? UINT64_MAX : total / slices * next + total % slices * next / slices;
+    l.high = next == slices ? UINT64_MAX / 2 : total / slices * next + total % slices * next / slices;
     return l;
 }
 

@@ -15,41 +15,81 @@ static uint32_t rows_of(const struct play *p, uint32_t value) {
     return p->frames * p->buffers[p->values[value].buffer].rows;
 }
 
-static void run_conv(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit) {
+/* A convolution before it is cut: all panels of all runs, all frames. */
+struct conv_plan {
+    struct conv_args args;
+    struct conv_shape shape;
+    const float *packed, *snake;
+    uint32_t out_channels, phases, depthwise;
+    const struct tudor_kernels *kernels;
+};
+
+static struct conv_plan plan_conv(const struct play *p, const struct format_op *op) {
     const struct format_value *in = &p->values[op->in_a], *out = &p->values[op->out];
-    const struct conv_shape s = tudor_conv_shape(op, in->channels, out->channels);
     const struct rows x = tudor_rows(p, op->in_a), y = tudor_rows(p, op->out);
-    const size_t span = (size_t)(op->kernel - 1) * op->dilation;
-    struct conv_args a = {0};
+    const ptrdiff_t span = (ptrdiff_t)(op->kernel - 1) * (ptrdiff_t)op->dilation;
+    struct conv_plan c = {.shape = tudor_conv_shape(op, in->channels, out->channels)};
+    struct conv_args *a = &c.args;
     /* the window of the first frame ends at the newest row of its group of `stride` */
-    const float *first = x.data + (ptrdiff_t)x.row * ((ptrdiff_t)op->stride - 1 - (ptrdiff_t)span);
-    a.x_frame = x.row * op->stride;
-    a.x_tap = x.row * op->dilation;
-    a.taps = op->kernel;
-    a.cin = s.cin;
-    a.outputs = s.outputs;
-    a.frames = rows_of(p, op->in_a) / op->stride;
-    a.gate = op->gate;
-    a.finish = (struct finish){op->act, op->act ? op->slope : 1.0f,
-                               0, s.runs * s.outputs, optional_rows(p, op->pre), optional_rows(p, op->post)};
-    const float *snake = op->act == ACT_SNAKE ? weights_at(&p->t->model, op->params) : 0;
-    const struct finish finish = a.finish;
-    if (end_unit > s.runs * s.panels) end_unit = s.runs * s.panels;
-    for (uint32_t run = first_unit / s.panels; run * s.panels < end_unit; run++) {
-        const uint32_t from = run * s.panels, group = run / op->phases, phase = run % op->phases;
-        const uint32_t channel = s.runs == 1 ? 0 : phase * out->channels + group * s.outputs;
-        a.first_panel = first_unit > from ? first_unit - from : 0;
-        a.end_panel = end_unit - from < s.panels ? end_unit - from : s.panels;
-        a.x = s.runs == 1 ? first : first + group * s.cin;
-        a.y = (struct rows){y.data + channel, y.row * op->phases};
-        a.packed = weights_at(&p->t->model, op->weights) + run * s.packed;
-        a.finish.snake = snake ? snake + channel : 0;
-        if (finish.pre.data) a.finish.pre.data = finish.pre.data + channel;
-        if (finish.post.data) a.finish.post.data = finish.post.data + channel;
-        if (op->kind == OP_DEPTHWISE)
-            p->t->kernels->depthwise(&a);
-        else
-            p->t->kernels->conv(&a);
+    a->x = x.data + (ptrdiff_t)x.row * ((ptrdiff_t)op->stride - 1 - span);
+    a->x_frame = x.row * op->stride;
+    a->x_tap = x.row * op->dilation;
+    a->taps = op->kernel;
+    a->cin = c.shape.cin;
+    a->outputs = c.shape.outputs;
+    a->frames = rows_of(p, op->in_a) / op->stride;
+    a->y = (struct rows){y.data, y.row * op->phases};
+    a->gate = op->gate;
+    a->finish = (struct finish){op->act, op->act ? op->slope : 1.0f, 0, c.shape.runs * c.shape.outputs,
+                                optional_rows(p, op->pre), optional_rows(p, op->post)};
+    c.packed = weights_at(&p->t->model, op->weights);
+    c.snake = op->act == ACT_SNAKE ? weights_at(&p->t->model, op->params) : 0;
+    c.out_channels = out->channels;
+    c.phases = op->phases;
+    c.depthwise = op->kind == OP_DEPTHWISE;
+    c.kernels = p->t->kernels;
+    return c;
+}
+
+static void skip_rows(struct rows *rows, uint32_t count) {
+    if (rows->data) rows->data += (size_t)count * rows->row;
+}
+
+/* Some panels of one run, some frames. */
+static void conv_part(const struct conv_plan *c, uint32_t run, uint32_t first_panel, uint32_t end_panel,
+                      uint32_t first_frame, uint32_t frames) {
+    struct conv_args a = c->args;
+    const uint32_t group = run / c->phases, phase = run % c->phases;
+    const uint32_t channel = c->shape.runs == 1 ? 0 : phase * c->out_channels + group * c->shape.outputs;
+    a.first_panel = first_panel;
+    a.end_panel = end_panel;
+    a.frames = frames;
+    a.packed = c->packed + run * c->shape.packed;
+    a.x += (c->shape.runs == 1 ? 0 : (size_t)group * c->shape.cin) + first_frame * a.x_frame;
+    a.y.data += channel;
+    if (a.finish.pre.data) a.finish.pre.data += channel;
+    if (a.finish.post.data) a.finish.post.data += channel;
+    skip_rows(&a.y, first_frame);
+    skip_rows(&a.finish.pre, first_frame);
+    skip_rows(&a.finish.post, first_frame);
+    a.finish.snake = c->snake ? c->snake + channel : 0;
+    if (c->depthwise)
+        c->kernels->depthwise(&a);
+    else
+        c->kernels->conv(&a);
+}
+
+static void run_conv(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit) {
+    const struct conv_plan c = plan_conv(p, op);
+    if (end_unit == TUDOR_ALL_UNITS) {
+        for (uint32_t run = 0; run < c.shape.runs; run++) conv_part(&c, run, 0, c.shape.panels, 0, c.args.frames);
+        return;
+    }
+    const uint32_t parts = tudor_frame_parts(c.args.frames);
+    for (uint32_t unit = first_unit; unit < end_unit; unit++) {
+        const uint32_t panel = unit / parts % c.shape.panels, run = unit / parts / c.shape.panels;
+        const uint32_t from = unit % parts * TUDOR_UNIT_FRAMES, left = c.args.frames - from;
+        conv_part(&c, run, panel, panel + 1, from, left < TUDOR_UNIT_FRAMES ? left : TUDOR_UNIT_FRAMES);
     }
 }
 

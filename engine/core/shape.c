@@ -18,10 +18,14 @@ struct conv_shape tudor_conv_shape(const struct format_op *op, uint32_t in_chann
 
 static int is_conv(const struct format_op *op) { return op->kind == OP_CONV || op->kind == OP_DEPTHWISE; }
 
-uint32_t tudor_op_units(const struct format_op *op, const struct format_value *values) {
+uint32_t tudor_op_units(const struct format_op *op, const struct format_value *values,
+                        const struct format_buffer *buffers, uint32_t frames) {
+    const struct format_value *in = &values[op->in_a];
     if (!is_conv(op)) return 1;
-    const struct conv_shape s = tudor_conv_shape(op, values[op->in_a].channels, values[op->out].channels);
-    return s.runs * s.panels;
+    const struct conv_shape s = tudor_conv_shape(op, in->channels, values[op->out].channels);
+    const uint64_t rows = (uint64_t)frames * (buffers[in->buffer].rows / op->stride);
+    const uint64_t units = (uint64_t)s.runs * s.panels * tudor_frame_parts((uint32_t)rows);
+    return units < 1u << 30 ? (uint32_t)units : 0;
 }
 
 uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *values,

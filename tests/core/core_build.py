@@ -1,0 +1,54 @@
+"""Compiles test programs against the C runtime, each once per content of its sources."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+CORE = HERE.parent.parent / "engine" / "core"
+STRICT = ("-std=c11", "-ffp-contract=off", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+CACHE = Path(tempfile.gettempdir()) / "tudor-core-tests"
+
+
+def need(tool: str) -> str:
+    """A tool's path, or a skipped test that names it."""
+    path = shutil.which(tool)
+    if path is None:
+        pytest.skip(f"{tool} is not installed")
+    return path
+
+
+def core_sources() -> list[Path]:
+    return sorted(CORE.glob("*.c"))
+
+
+def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None = None) -> Path:
+    """The program of `main` (a file of this folder) and the runtime."""
+    need(cc)
+    files = [HERE / main, *(core_sources() if sources is None else sources)]
+    headers = [p for p in (*CORE.glob("*.h"), *CORE.glob("*.inc"))]
+    digest = hashlib.sha256(" ".join((cc, *flags)).encode())
+    for path in sorted([*files, *headers]):
+        digest.update(path.read_bytes())
+    CACHE.mkdir(exist_ok=True)
+    out = CACHE / f"{Path(main).stem}-{digest.hexdigest()[:16]}"
+    if not out.exists():
+        partial = out.with_suffix(".partial")
+        command = [cc, *flags, f"-I{CORE}", *map(str, files), "-o", str(partial)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        partial.rename(out)
+    return out
+
+
+def run(*command: object, timeout: float = 120) -> str:
+    """Output of a command that must succeed."""
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, f"{command[0]}: {done.returncode}\n{done.stderr[-3000:]}"
+    return done.stdout

@@ -1,0 +1,147 @@
+"""Small networks as native files: one for every kind of operation, so that each row of the op list has a test."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cache
+from math import lcm
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.description import Attribute, Description, Method
+from engine.graph import Builder, Graph
+from engine.layers import (
+    ELU,
+    GRU,
+    LSTM,
+    Conv1d,
+    ConvTranspose1d,
+    Delay,
+    GatedUnit,
+    Identity,
+    LatentSample,
+    LeakyReLU,
+    NoiseMultiply,
+    Parallel,
+    PQMFAnalysis,
+    PQMFSynthesis,
+    Residual,
+    Sequence,
+    Sigmoid,
+    Snake,
+    Streaming,
+    Tanh,
+)
+from engine.layers.pointwise import Guard
+from export.native import compile_graphs
+
+FloatArray = NDArray[np.float32]
+
+
+def method_of(net: Streaming) -> Method:
+    """A `forward` over a bare layer: rates chosen so that all ratios are whole."""
+    ratio = Fraction(net.ratio)
+    names = [tuple(f"{side} {i}" for i in range(count))
+             for side, count in (("in", net.in_channels), ("out", net.out_channels))]
+    return Method("forward", net.in_channels, ratio.denominator, net.out_channels,
+                  ratio.numerator, *names,
+                  granularity_samples=lcm(1, net.granularity * ratio.denominator))
+
+
+def graph_of(net: Streaming) -> Graph:
+    build = Builder("forward", net.in_channels)
+    return build.finish(net.lower(build, build.input))
+
+
+def describe(method: Method, attributes: dict[str, Attribute] | None = None) -> Description:
+    return Description("case", "test", 48000, {"forward": method}, attributes or {})
+
+
+def file_of(net: Streaming) -> bytes:
+    """The net alone as a native file."""
+    return compile_graphs({"forward": graph_of(net)}, describe(method_of(net)))
+
+
+def _latents() -> bytes:
+    """guard, gaussian and affine, with the attributes that they read."""
+    build = Builder("forward", 3)
+    x = Guard(3).lower(build, build.input)
+    x = Conv1d(3, 10, 3).lower(build, x)
+    x = LatentSample(5).lower(build, x)
+    x = build.op("affine", x, attributes={"scale": "scale", "bias": "bias"})
+    x = build.op("slice", x, channels=3, attributes={"start": 1, "stop": 4})
+    names = tuple("abc")
+    attributes = {a.name: a for a in (
+        Attribute("temperature", 1, 0.7, 0.0, 4.0, "noise"),
+        Attribute("scale", 5, 1.5, -4.0, 4.0, "factor"),
+        Attribute("bias", 5, -0.25, -8.0, 8.0, "offset"),
+    )}
+    method = Method("forward", 3, 1, 3, 1, names, names)
+    return compile_graphs({"forward": build.finish(x)}, describe(method, attributes))
+
+
+def _wavenet(channels: int, layers: int = 3) -> Streaming:
+    """Gated residual layers with growing dilation and a skip connection."""
+    stack: list[Streaming] = [Conv1d(1, channels, 3)]
+    for i in range(layers):
+        stack.append(Residual(Conv1d(channels, 2 * channels, 3, dilation=2**i),
+                              GatedUnit(2 * channels), Conv1d(channels, channels, 1)))
+    return Sequence(*stack, Parallel(Conv1d(channels, 2, 1), Conv1d(channels, 2, 5)), Tanh(2))
+
+
+NETS = {
+    "wide": lambda: Sequence(Conv1d(2, 96, 7), LeakyReLU(96), Residual(
+        Conv1d(96, 96, 3, dilation=9), LeakyReLU(96), Conv1d(96, 96, 1)), Conv1d(96, 5, 3)),
+    "strided": lambda: Sequence(Conv1d(1, 16, 33, stride=8), Conv1d(16, 130, 5, stride=2), ELU(130),
+                                ConvTranspose1d(130, 20, 4, 2), Snake(20, 0.7),
+                                ConvTranspose1d(20, 1, 19, 8), Tanh(1)),
+    "short_kernel": lambda: Sequence(Conv1d(2, 7, 2, stride=5), Conv1d(7, 3, 1)),
+    "long_history": lambda: Sequence(Conv1d(1, 8, 3, dilation=300), Tanh(8), Conv1d(8, 1, 3)),
+    "grouped": lambda: Sequence(Conv1d(6, 12, 3, groups=3), Snake(12),
+                                ConvTranspose1d(12, 6, 7, 3, groups=3), Conv1d(6, 6, 3, groups=6),
+                                LeakyReLU(6), Conv1d(6, 70, 2), Conv1d(70, 70, 5, groups=70), ELU(70)),
+    "gated": lambda: _wavenet(40),
+    "gated_narrow": lambda: _wavenet(3),
+    "bank": lambda: Sequence(PQMFAnalysis(4, 1), Parallel(Identity(4), Sigmoid(4), combine="concat"),
+                             Conv1d(8, 8, 3), GatedUnit(8, "linear"), NoiseMultiply(4),
+                             PQMFSynthesis(4, 1)),
+    "lstm": lambda: Sequence(LSTM(2, 16), LSTM(16, 5), Conv1d(5, 1, 1)),
+    "gru": lambda: Sequence(GRU(2, 20), GRU(20, 3)),
+    "branches": lambda: Sequence(Parallel(
+        Sequence(Conv1d(2, 3, 3, lookahead=2), Tanh(3)), Sequence(Delay(2, 4), Conv1d(2, 3, 1)),
+        combine="product"), Parallel(Conv1d(3, 4, 1), Delay(3, 2), Identity(3), combine="concat"),
+        Parallel(Identity(10), Conv1d(10, 10, 3)), Snake(10, 2.0)),
+    "unfused": lambda: Sequence(Parallel(Identity(6), Tanh(6)), GatedUnit(6), Parallel(
+        Sigmoid(3), Identity(3)), ConvTranspose1d(3, 4, 4, 2), Parallel(Identity(4), Tanh(4))),
+    "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35), Snake(35, 3.0),
+                                    LeakyReLU(35), Guard(35)),
+}
+NAMES = (*NETS, "latents")
+
+
+@cache
+def net(name: str) -> Streaming:
+    """A net by name with reproducible weights; biases are not zero."""
+    torch.manual_seed(len(name))
+    made = NETS[name]().eval().requires_grad_(False)
+    for parameter in made.parameters():
+        if parameter.ndim == 1:
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return made
+
+
+@cache
+def case(name: str) -> bytes:
+    """A case's file."""
+    return _latents() if name == "latents" else file_of(net(name))
+
+
+def noise(channels: int, rows: int, batch: int = 1, seed: int = 0) -> FloatArray:
+    """[batch, channels, rows]: loud, then quiet, then silence, then loud again."""
+    x = np.random.default_rng(seed).standard_normal((batch, channels, rows)).astype(np.float32)
+    quarter = max(1, rows // 4)
+    x[:, :, quarter : 2 * quarter] *= np.float32(1e-4)
+    x[:, :, 2 * quarter : 3 * quarter] = 0
+    return x
