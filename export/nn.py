@@ -73,12 +73,24 @@ def folded(model: Model) -> Model:
     result = copy.deepcopy(model, memo).eval().cpu().float().requires_grad_(False)
     for module in list(result.modules()):
         if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):  # type: ignore[union-attr,arg-type]
-                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+            _fold(module)
         for hook in list(module._forward_pre_hooks.values()):
             if hasattr(hook, "remove") and hasattr(hook, "name"):  # torch.nn.utils.weight_norm
                 torch.nn.utils.remove_weight_norm(module, hook.name)
     return result.requires_grad_(False)
+
+
+def _fold(module: nn.Module) -> None:
+    """Computed weights become plain ones.
+
+    `remove_parametrizations` will not do: it takes the property off the class, which the copy
+    shares with the caller's model."""
+    names = list(module.parametrizations)  # type: ignore[arg-type]
+    values = {name: getattr(module, name).detach().clone() for name in names}
+    module.__class__ = parametrize.type_before_parametrizations(module)
+    del module.parametrizations
+    for name, value in values.items():
+        module.register_parameter(name, nn.Parameter(value))
 
 
 class _Shell(nn.Module):
