@@ -183,4 +183,5 @@ def _sample_rate_hz(module: Any) -> int:
 
 
 def _get(module: Any, name: str) -> list[float]:
-    return [float(value) for value in getattr(module, f"get_{name}")()]
+    values = getattr(module, f"get_{name}")()
+    return [float(v) for v in (values if isinstance(values, (tuple, list)) else [values])]
