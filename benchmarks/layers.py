@@ -44,28 +44,29 @@ class Row:
 
 def print_layers(report: Report, request: Request, console: Console) -> None:
     """For each file a table at its first block size, and the answer in words for each."""
+    shown: list[MethodCost] = []
     for source, player in report.players.items():
         cost = cost_of(player, request.method)
         rows = [row for row in report.results if row["file"] == source]
         if cost is None:
             console.print(f"{label(source)}: its layers cannot be told (unknown family)")
             continue
+        bounds = [block_bound(cost, row["deadline_ms"] / 1000, report.machine["peak_gflops"],
+                              report.machine["caches"]) for row in rows]
+        for row, bound in zip(rows, bounds, strict=True):
+            row["bound_ms"] = bound.combined_ms
         subject = FileSubject(player, request.method, rows[0]["block_samples"])
         times = layer_times(subject, cost) if hasattr(player, "model") else None
-        title = f"{label(source)}, {request.method}, block of {rows[0]['block_samples']} samples"
         table = layer_rows(cost, times)
-        console.print(layer_table(table, title))
-        bound = block_bound(cost, rows[0]["deadline_ms"] / 1000, report.machine["peak_gflops"],
-                            report.machine["caches"])
-        text = answer(rows, cost, bound)
-        for row in rows:
-            row["bound_ms"] = block_bound(
-                cost, row["deadline_ms"] / 1000, report.machine["peak_gflops"],
-                report.machine["caches"],
-            ).combined_ms
         rows[0]["layers"] = [vars(row) for row in table]
-        rows[0]["answer"] = text
-        console.print(text, highlight=False, soft_wrap=True)
+        rows[0]["answer"] = answer(rows, cost, bounds[0])
+        # Files of one model differ in time alone: without times one table says it for all.
+        if times or cost not in shown:
+            size = rows[0]["block_samples"]
+            console.print(layer_table(
+                table, f"{label(source)}, {request.method}, block of {size} samples"))
+        shown.append(cost)
+        console.print(rows[0]["answer"], highlight=False, soft_wrap=True)
 
 
 # --- time per layer ------------------------------------------------------------------------------
@@ -191,34 +192,41 @@ def answer(rows: list[dict[str, Any]], cost: MethodCost, bound: Bound) -> str:
     row = rows[0]
     took = row["block_ms_mean"] if row["through_host"] else row["block_ms_p50"]
     overhead = max(0.0, took - bound.combined_ms)
-    shares = {
-        "arithmetic": min(1.0, bound.arithmetic_ms / took),
-        f"reading weights from {bound.memory}": min(1.0, bound.reading_ms / took),
-        "overhead per operation": overhead / took,
-    }
-    culprit = max(shares, key=lambda name: shares[name])
+    each_us = 1000 * overhead / max(1, len(cost.ops))
     verdict = ("keeps up even at p99" if row["rtf_p99"] < 1 else "keeps up at the median only"
                if row["rtf_p50"] < 1 else "does not keep up")
     parts = [
         f"What impedes real time? {row['model']} on {row['backend']} takes {took:.3f} ms for a "
-        f"block of {row['deadline_ms']:.2f} ms and {verdict} (RTF p50 {row['rtf_p50']:.3f}, "
-        f"p99 {row['rtf_p99']:.3f}).",
-        f"Its arithmetic at this machine's peak would need {_part(bound.arithmetic_ms, took)}, "
-        f"reading {size_text(cost.weights_bytes)} of weights once from {bound.memory} "
-        f"{_part(bound.reading_ms, took)}; the other {_part(overhead, took)} are overhead: "
-        f"{1000 * overhead / max(1, len(cost.ops)):.1f} us for each of {len(cost.ops)} operations.",
+        f"block of {row['deadline_ms']:.2f} ms and {verdict} (RTF p50 {row['rtf_p50']:.4f}, "
+        f"p99 {row['rtf_p99']:.4f}).",
+        f"At this machine's peak its arithmetic needs {bound.arithmetic_ms:.4f} ms, reading its "
+        f"{size_text(cost.weights_bytes)} of weights once from {bound.memory} "
+        f"{bound.reading_ms:.4f} ms, both together at least {_part(bound.combined_ms, took)}; the "
+        f"other {_part(overhead, took)} are overhead: {each_us:.2f} us for each of "
+        f"{len(cost.ops)} operations.",
     ]
     split = fixed_and_rate(rows)
     if split:
         parts.append(f"A call costs {split[0]:.3f} ms however short it is, and "
                      f"{split[1]:.4f} ms for each ms of audio in it.")
-    parts.append(
-        f"Delay: {row['latency_ms']:.1f} ms, of which the model's lookahead "
-        f"{1000 * row['latency_algorithmic_samples'] / row['sample_rate_hz']:.1f} ms and waiting "
-        f"for the block the rest. So it is above all {culprit} that stands in the way"
-        + (": a runtime with less overhead, or longer blocks, would help; fewer weights would not."
-           if culprit.startswith("overhead") else "."))
-    return " ".join(parts)
+    ahead = 1000 * row["latency_algorithmic_samples"] / row["sample_rate_hz"]
+    parts.append(f"Delay: {row['latency_ms']:.1f} ms: {ahead:.1f} ms of lookahead, the rest is "
+                 "waiting for the block.")
+    return " ".join([*parts, _verdict(overhead / took, bound)])
+
+
+def _verdict(overhead_share: float, bound: Bound) -> str:
+    """The last sentence: what stands in the way, and what would help."""
+    if overhead_share > 0.8:
+        return ("So it is the overhead per operation that stands in the way: a runtime with less "
+                "of it, or longer blocks, would help; fewer weights would not.")
+    if overhead_share > 0.5:
+        return (f"So overhead comes first, {bound.limit} second: longer blocks spread the one, a "
+                "smaller model eases the other.")
+    if bound.limit == "arithmetic":
+        return "So it is arithmetic that stands in the way: a smaller model is what would help."
+    return (f"So it is {bound.limit} that stand in the way: longer blocks read the weights less "
+            "often, narrower weights are fewer bytes.")
 
 
 def _part(part_ms: float, whole_ms: float) -> str:

@@ -103,9 +103,14 @@ def _versions() -> dict[str, str]:
 
 def peak_memory_bytes() -> int | None:
     """Most memory that this process has held so far (resident set), where the system tells."""
+    # Linux first asks the process itself: getrusage there also counts what the parent held before
+    # this program was started in its place.
+    for line in (_read(Path("/proc/self/status")) or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
     try:
         import resource
     except ImportError:  # Windows
         return None
-    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kilobytes
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, others kilobytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -8,6 +8,9 @@ from benchmarks.measure import Times
 from benchmarks.subject import FileSubject
 from engine.cost import MethodCost
 
+# A quiet machine stays below both: duration over processor time, and p99 over p50.
+BUSY, BUSY_TAIL = 1.15, 5.0
+
 
 def time_figures(
     times: Times, block_samples: int, sample_rate_hz: int
@@ -48,6 +51,19 @@ def work_figures(
         "peak_share": gflops / peak_gflops if peak_gflops else None,
         "operations": len(cost.ops),
     }
+
+
+def busy_note(rows: list[dict[str, Any]]) -> str | None:
+    """A warning when blocks were interrupted so much that their times mislead."""
+    if not rows:
+        return None
+    stretch = max(row["block_ms_p50"] / row["block_cpu_ms_p50"] for row in rows)
+    late = max(row["block_ms_p99"] / row["block_ms_p50"] for row in rows)
+    if stretch < BUSY and late < BUSY_TAIL:
+        return None
+    return (f"other programs seem to hold the processor: median blocks took up to {stretch:.1f} "
+            f"times their processor time, p99 up to {late:.0f} times the median; long blocks "
+            "suffer more than short ones, so trust ratios of processor time (block_cpu_ms_p50)")
 
 
 def file_result(

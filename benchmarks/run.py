@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.fresh import cold_start
 from benchmarks.machine import describe_machine, remeasure_peak
 from benchmarks.measure import Times, alternate, block_count, warm_up
-from benchmarks.results import file_result
+from benchmarks.results import busy_note, file_result
 from benchmarks.subject import FileSubject, label, playable_block
 from engine.cost import MethodCost, described_cost, method_cost
 from engine.errors import ConfigError
@@ -66,9 +66,16 @@ def measure_files(request: Request, say: Callable[[str], None] = lambda _: None)
             report.results.append(
                 _result(report, request, source, subject, costs[source], fresh[source])
             )
+    if request.device == "cpu" and request.threads == 1:
+        report.notes += filter(None, [busy_note(_whole_blocks(report.results))])
     report.notes = list(dict.fromkeys(report.notes))
     _finish_peak(report, request)
     return report
+
+
+def _whole_blocks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows whose blocks all do the same work; through a host some do none."""
+    return [row for row in rows if not row["through_host"]]
 
 
 def check_device(device: str) -> None:
@@ -100,6 +107,8 @@ def _load(request: Request) -> dict[str, Player]:
     players = {}
     for source in dict.fromkeys(request.sources):
         player = load(source, threads=request.threads, device=request.device)
+        if request.device != "cpu" and player.backend == "native":
+            raise ConfigError(f"{source}: the native runtime plays on the CPU; use --device cpu")
         player.description.method(request.method)  # a missing method is an error now, not later
         players[source] = player
     return players

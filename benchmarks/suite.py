@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmarks.bounds import Bound, block_bound
 from benchmarks.machine import describe_machine, remeasure_peak
 from benchmarks.measure import Times, alternate, block_count, warm_up
-from benchmarks.results import time_figures, work_figures
+from benchmarks.results import busy_note, time_figures, work_figures
 from benchmarks.run import Report
 from benchmarks.shape_backends import CaseRunner, native_available, runners_for
 from benchmarks.shapes import ShapeModel, build_case, case_names
@@ -22,7 +22,6 @@ from benchmarks.tables import print_machine
 from engine.cost import MethodCost
 from engine.errors import ConfigError, nearest
 
-BUSY = 1.15  # duration over processor time at the median
 LATENCY_BOUND = ("lstm", "gru")  # each sample waits for the one before
 
 
@@ -138,15 +137,6 @@ def add_ratios(rows: list[dict[str, Any]]) -> None:
                 theirs = medians.get((row["case"], peer))
                 known = theirs is not None and row[key]
                 row[f"{prefix}speedup_over_{peer}"] = theirs / row[key] if known else None
-
-
-def busy_note(rows: list[dict[str, Any]]) -> str | None:
-    """A warning when blocks were interrupted so much that their times mislead."""
-    stretch = max(row["block_ms_p50"] / row["block_cpu_ms_p50"] for row in rows)
-    if stretch < BUSY:
-        return None
-    return (f"other programs held the processor: median blocks took up to {stretch:.1f} times "
-            "their processor time, long ones more than short ones; trust the cpu columns")
 
 
 def suite_table(rows: list[dict[str, Any]]) -> Table:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.measure import Times, alternate, block_count, undisturbed, warm_up
+from benchmarks.results import busy_note
 
 
 class Counter:
@@ -92,3 +93,11 @@ def test_processor_time_leaves_out_waiting():
     (times,) = alternate([Sleeper()], 5)
     assert times.p50 >= 5
     assert times.cpu_p50 < 2
+
+
+def test_a_busy_machine_is_named():
+    row = {"block_ms_p50": 1.0, "block_cpu_ms_p50": 0.99, "block_ms_p99": 1.2}
+    assert busy_note([row]) is None
+    assert busy_note([]) is None
+    assert "up to 2.0 times" in busy_note([row, {**row, "block_cpu_ms_p50": 0.5}])
+    assert "9 times the median" in busy_note([row, {**row, "block_ms_p99": 9.0}])
