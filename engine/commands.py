@@ -23,15 +23,20 @@ def presets(as_json: Json = False) -> None:
 def info(
     model: Annotated[str, typer.Argument(help="Model file, run directory or preset.")],
     layers: Annotated[bool, typer.Option("--layers", help="Add a row for each operation.")] = False,
+    method: Annotated[
+        Optional[str], typer.Option(help="Whose operations; default: the whole model.")  # noqa: UP045
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show what a model is: methods, latency, receptive field, cost, verification.
+
+    A .tudor file always comes with its table of operations.
 
     Example: tudor info techno-tiny --layers
     """
     from engine.reports import print_info
 
-    print_info(model, layers, as_json)
+    print_info(model, layers, method, as_json)
 
 
 def run(

@@ -100,12 +100,12 @@ class Description:
         return self.methods[name]
 
     def to_json(self) -> str:
-        """Stable JSON; an endless receptive field becomes null."""
+        """JSON text; an endless receptive field becomes null."""
         data = {"version": METADATA_VERSION, **asdict(self)}
         for method in data["methods"].values():
             if method["receptive_field_samples"] == inf:
                 method["receptive_field_samples"] = None
-        return json.dumps(data, sort_keys=True)
+        return json.dumps(data)
 
     @classmethod
     def from_json(cls, text: str, source: str) -> Description:

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.description import Description, Method
-from engine.runtime import load
+from engine.errors import ConfigError, nearest
+from engine.runtime import Player, load
 
 FILES = (".ts", ".onnx", ".tudor")
 
@@ -25,16 +26,12 @@ def wide_console() -> Console:
 
 def print_presets(as_json: bool) -> None:
     """One row per preset: shape, size, cost and delay."""
-    from engine.models.store import load_model
     from engine.presets import preset_names, preset_settings
 
-    rows = []
-    for name in preset_names():
-        stored = load_model(name)
-        facts = _model_facts(stored.model, stored.model.describe(name))
-        facts.update(name=name, trained=stored.trained,
-                     summary=preset_settings(name).get("summary", ""))
-        rows.append(facts)
+    rows = [{**model_facts(name), "summary": preset_settings(name).get("summary", "")}
+            for name in preset_names()]
+    for row in rows:
+        del row["operations"], row["operations_of"]
     if as_json:
         print(json.dumps(rows, indent=2))
         return
@@ -56,44 +53,73 @@ def print_presets(as_json: bool) -> None:
     console.print("train one: tudor train techno-tiny --data FOLDER --out RUN", highlight=False)
 
 
-def print_info(model: str, layers: bool, as_json: bool) -> None:
+def print_info(model: str, layers: bool, method: str | None, as_json: bool) -> None:
     """Everything known of a model file, a run directory or a preset."""
-    facts = model_facts(model)
+    facts = model_facts(model, method)
     if as_json:
         print(json.dumps(facts, indent=2))
         return
     console = wide_console()
     _print_facts(console, facts)
-    if layers:
-        rows = facts.get("operations")
-        if rows:
-            console.print(_operation_table(rows))
-        else:
-            console.print("no operation table: this file holds a compiled graph; ask its run "
-                          "directory or preset")
+    if layers or facts["backend"] == "native":
+        console.print(_operation_table(facts["operations_of"], facts["operations"]))
 
 
-def model_facts(model: str) -> dict[str, Any]:
-    """Plain data about `model`, for JSON and tables."""
+def model_facts(model: str, method: str | None = None) -> dict[str, Any]:
+    """Plain data about `model`, for JSON and tables; operations of `method` (default: the last,
+    which is the whole of the model)."""
     path = Path(model)
-    if path.suffix.lower() in FILES:
+    if path.is_file() or path.suffix.lower() in FILES:
         player = load(model)
         facts = _describe(player.description)
-        facts.update(file=str(path), backend=player.backend, file_bytes=path.stat().st_size)
-        facts["provenance"] = player.description.provenance
-        for name, method in facts["methods"].items():
-            method["state_bytes"] = player.state_bytes(name)
-            method["weights_bytes"] = player.weights_bytes(name)
-        operations = getattr(player, "operations", None)
-        if operations is not None:
-            facts["operations"] = operations()
-        return facts
-    from engine.models.store import load_model
+        facts.update(file=str(path), backend=player.backend, file_bytes=path.stat().st_size,
+                     provenance=player.description.provenance)
+        costs = _file_costs(player)
+        for name, row in facts["methods"].items():
+            row["state_bytes"], row["weights_bytes"] = (player.state_bytes(name),
+                                                        player.weights_bytes(name))
+    else:
+        from engine.models.store import load_model
 
-    stored = load_model(model)
-    facts = _model_facts(stored.model, stored.model.describe(stored.name))
-    facts.update(backend="pytorch", trained=stored.trained)
-    return facts
+        stored = load_model(model)
+        facts = _describe(stored.model.describe(stored.name))
+        facts.update(backend="pytorch", trained=stored.trained,
+                     parameters=stored.model.parameter_count)
+        costs = _model_costs(stored.model)
+        for name, row in facts["methods"].items():
+            for key in ("state_bytes", "weights_bytes"):
+                row[key] = sum(op[key] for op in costs[name])
+    for name, operations in costs.items():
+        facts["methods"][name]["macs_per_second"] = sum(o["macs_per_second"] for o in operations)
+    chosen = method or list(facts["methods"])[-1]
+    if chosen not in facts["methods"]:
+        raise ConfigError(f"{model} has no method {chosen!r}{nearest(chosen, facts['methods'])}")
+    return {**facts, "operations_of": chosen, "operations": costs.get(chosen, [])}
+
+
+def _model_costs(model: Any) -> dict[str, list[dict[str, Any]]]:
+    """Operations of every method with what each costs, from the layers."""
+    from engine.cost import method_cost
+
+    return {
+        name: [asdict(op) for op in
+               method_cost(model.graph(name), model.sample_rate_hz / method.in_ratio).ops]
+        for name, method in model.methods.items()
+    }
+
+
+def _file_costs(player: Player) -> dict[str, list[dict[str, Any]]]:
+    """The same for a file: the op table of a native one, else its family's, if torch is here."""
+    if player.backend == "native":
+        return player.operations()  # type: ignore[attr-defined]
+    try:
+        from engine.models.registry import FAMILIES, build
+    except ModuleNotFoundError:
+        return {}
+    description = player.description
+    if description.family not in FAMILIES:  # a foreign file, playable but not ours
+        return {}
+    return _model_costs(build(description.family, description.config))
 
 
 def _describe(description: Description) -> dict[str, Any]:
@@ -123,29 +149,6 @@ def _method_facts(method: Method, rate: int) -> dict[str, Any]:
         "latency_ms": 1000 * (method.lookahead_samples + method.ratio - 1) / rate,
         "receptive_field_samples": None if field == inf else field,
     }
-
-
-def _model_facts(model: Any, description: Description) -> dict[str, Any]:
-    """Facts that need the layers: parameters and costs."""
-    facts = _describe(description)
-    facts["parameters"] = model.parameter_count
-    for name, method in facts["methods"].items():
-        graph = model.graph(name)
-        frames_per_second = description.sample_rate_hz / method["in_ratio"]
-        method["macs_per_second"] = graph.macs_per_input_frame() * frames_per_second
-        method["state_bytes"] = graph.state_count * 4
-        method["weights_bytes"] = graph.weight_count * 4
-    graph = model.graph(next(reversed(description.methods)))
-    rate = description.sample_rate_hz / description.methods[graph.method].in_ratio
-    facts["operations"] = [
-        {"name": op.name, "kind": op.kind, "in_channels": op.inputs[0].channels,
-         "out_channels": op.output.channels,
-         "frame_rate_hz": rate / float(op.output.ratio),
-         "macs_per_second": op.macs_per_input_frame() * rate,
-         "weights_bytes": op.weight_count * 4, "state_bytes": op.state_count * 4}
-        for op in graph.ops
-    ]
-    return facts
 
 
 def _print_facts(console: Console, facts: dict[str, Any]) -> None:
@@ -180,19 +183,33 @@ def _print_facts(console: Console, facts: dict[str, Any]) -> None:
         console.print("config: " + ", ".join(f"{k}={v}" for k, v in facts["config"].items()),
                       highlight=False, soft_wrap=True, markup=False)
     for key, value in facts.get("provenance", {}).items():
-        console.print(f"{key}: {value}", highlight=False, soft_wrap=True, markup=False)
+        if key != "verification":
+            console.print(f"{key}: {value}", highlight=False, soft_wrap=True, markup=False)
+    verification = facts.get("provenance", {}).get("verification")
+    if verification:
+        errors = ", ".join(f"{name} {m['max_abs_error']:.1e}"
+                           for name, m in verification.get("methods", {}).items())
+        verdict = "passed" if verification.get("passed") else "FAILED"
+        console.print(f"verified when exported: {verdict}, largest error against offline PyTorch: "
+                      f"{errors}", highlight=False, soft_wrap=True)
 
 
-def _operation_table(rows: list[dict[str, Any]]) -> Table:
+def _operation_table(method: str, rows: list[dict[str, Any]]) -> Table | str:
+    if not rows:
+        return "no operation table: the file is not of a family that this installation knows"
     total = sum(row["macs_per_second"] for row in rows) or 1.0
-    table = Table(title="operations, in running order", title_justify="left")
-    for title in ("operation", "channels", "frames/s", "MMAC/s", "share", "weights", "state"):
-        table.add_column(title, justify="left" if title == "operation" else "right")
+    scratch = "scratch_bytes" in rows[0]
+    table = Table(title=f"operations of {method}, in running order", title_justify="left")
+    for title in ("operation", "kind", "channels", "MMAC/s", "share", "weights", "state",
+                  *(["scratch"] if scratch else [])):
+        left = title in ("operation", "kind")
+        table.add_column(title, justify="left" if left else "right", no_wrap=True)
     for row in rows:
         table.add_row(
-            row["name"], f"{row['in_channels']} > {row['out_channels']}",
-            f"{row['frame_rate_hz']:g}", f"{row['macs_per_second'] / 1e6:.2f}",
+            row["name"], row["kind"], f"{row['in_channels']} > {row['out_channels']}",
+            f"{row['macs_per_second'] / 1e6:.2f}",
             f"{100 * row['macs_per_second'] / total:.1f} %",
             f"{row['weights_bytes'] / 1024:.1f} KiB", f"{row['state_bytes']} B",
+            *([f"{row['scratch_bytes']} B"] if scratch else []),
         )
     return table

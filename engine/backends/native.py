@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from engine.description import Description, Method
 from engine.native import NativeFile, NativeModel
@@ -35,3 +35,17 @@ class NativePlayer(Player):
 
     def weights_bytes(self, method: str) -> int:
         return sum(op.weights_bytes for op in self._file.ops(method))
+
+    def operations(self) -> dict[str, list[dict[str, Any]]]:
+        """The op table of every method, with rates per second of audio."""
+        tables = {}
+        for name, spec in self._file.methods.items():
+            frames = self.sample_rate_hz / spec.frame_samples
+            tables[name] = [
+                {"name": op.name, "kind": op.kind, "in_channels": op.in_channels,
+                 "out_channels": op.out_channels, "macs_per_second": op.macs * frames,
+                 "weights_bytes": op.weights_bytes, "state_bytes": op.state_bytes,
+                 "scratch_bytes": op.scratch_bytes}
+                for op in self._file.ops(name)
+            ]
+        return tables
