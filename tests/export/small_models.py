@@ -29,11 +29,10 @@ CASES = [(family, name) for family, shapes in SMALL.items() for name in shapes]
 
 def small_model(family: str = "raw_vae", name: str = "mono", seed: int = 0) -> Model:
     """A freshly initialised small model; every weight random, so that no mistake hides in zeros."""
-    generator = torch.Generator().manual_seed(seed)
-    model = build(family, SMALL[family][name]).eval()
-    with torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        model = build(family, SMALL[family][name]).eval()
         for parameter in model.parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
             scale = parameter.abs().mean().clamp_min(0.05)
-            parameter.add_(0.2 * scale * noise)
+            parameter.add_(0.2 * scale * torch.randn(parameter.shape))
     return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -133,13 +134,13 @@ def test_load_chooses_the_backend_by_suffix(mono):
 def test_ten_minutes_without_drift(tmp_path):
     """Irregular blocks for ten minutes at 16 kHz: the last minute is as close as the first.
 
-    The reference is float64: over ten million samples, the rounding of two float32 runs that add
-    in different order is apart by up to twice what each is wrong."""
+    The reference is float64, and float32 PyTorch says what rounding alone does to this model."""
     net = small_model("raw_vae", "wide")
     path = tmp_path / "x.onnx"
     export_onnx(net, path, net.describe("small"))
     player, minute = OnnxPlayer(path), 60 * 16000 // 1024 * 1024
-    errors = []
+    errors, rounding = [], []
+    rounded, held = deepcopy(net), net.init_state("forward")
     net = net.double()
     state, controls = net.init_state("forward"), net.default_attributes()
     rng = np.random.default_rng(0)
@@ -147,11 +148,14 @@ def test_ten_minutes_without_drift(tmp_path):
         x = noise(1, minute, seed=number)
         with torch.no_grad():  # one block a minute, carrying its own state
             wanted, state = net.step("forward", torch.from_numpy(x).double(), state, controls)
+            plain, held = rounded.step("forward", torch.from_numpy(x), held,
+                                       rounded.default_attributes())
         sizes = (1024 * rng.integers(1, 24, 40)).tolist()
         got = play(player, "forward", x[0], sizes)
         assert got.shape == wanted[0].shape
         errors.append(float(np.abs(got - wanted[0].numpy()).max()))
-    assert max(errors) < TOLERANCE
+        rounding.append(float((plain - wanted).abs().max()))
+    assert max(errors) < max(TOLERANCE, 2 * max(rounding))
     assert errors[-1] < 3 * errors[0]
 
 
