@@ -307,3 +307,17 @@ def test_playing_needs_neither_torch_nor_onnx(mono):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
                           cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
+
+
+def test_the_host_in_the_guide_plays_what_pytorch_plays(tmp_path, monkeypatch):
+    guide = (Path(__file__).parents[2] / "docs" / "onnx.md").read_text("utf-8")
+    code = guide.split("```python\n")[1].split("```")[0]
+    net = small_model()
+    export_onnx(net, tmp_path / "model.onnx", net.describe("small"))
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    exec(code, found)
+    got = np.concatenate(found["played"], axis=2)
+    wanted = net.offline("forward", torch.from_numpy(found["audio"])).numpy()
+    assert got.shape == wanted.shape == (1, 1, 40 * 64)
+    assert np.abs(got - wanted).max() < TOLERANCE
