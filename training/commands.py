@@ -63,10 +63,10 @@ def train(
     from rich.console import Console
 
     from training.config import resolve
-    from training.loop import Machine
+    from training.loop import Machine, first_process
     from training.loop import train as run_training
 
-    console = Console()
+    console = Console(quiet=not first_process())
     run = resolve(preset, data, assignments or [], steps=steps, minutes=minutes, seed=seed)
     outcome = run_training(run, out, Machine(device, devices, nodes), console)
     if not outcome.already_finished:

@@ -46,6 +46,7 @@ class TrainingConfig(BaseModel):
     gradient_clip: Positive = 10.0  # largest norm of all gradients together
     ema_decay: Unit = 0.998
 
+    linear_weight: NotNegative = 0.5  # of the linear distance, against the spectral distance
     kl_weight: NotNegative = 1e-3  # against the spectral distance, per latent number
     kl_warmup_steps: Annotated[int, Field(ge=0)] = 500
     free_bits: NotNegative = 0.05  # nats per latent dimension and frame that cost nothing

@@ -16,7 +16,7 @@ from torch import Tensor
 from engine.errors import AudioError, ConfigError
 from engine.models.base import Model
 from engine.models.registry import build
-from training.audio_folder import scan, split
+from training.audio_folder import Folder, scan, split
 from training.cache import Cache, bytes_needed
 from training.callbacks import Display, Keeper
 from training.config import RunConfig
@@ -60,8 +60,10 @@ def train(
     run: RunConfig, out: Path, machine: Machine | None = None, console: Console | None = None
 ) -> Outcome:
     """Train, or go on training, in the run directory `out`."""
-    machine, console = machine or Machine(), console or Console()
+    machine = machine or Machine()
+    console = console or Console(quiet=not first_process())
     device = _device(machine.device)
+    found = scan(run.data)  # before anything is written
     folder = RunFolder(out)
     folder.open(run)
     checkpoint = folder.load()
@@ -72,8 +74,8 @@ def train(
         )
         return Outcome(out, checkpoint.step, checkpoint.seconds, None, True)
     model = _seeded_model(run)
-    batches, crops = _prepare(run, folder, model, device, console, checkpoint)
-    if _first_process():
+    batches, crops = _prepare(run, folder, found, model, device, console, checkpoint)
+    if first_process():
         folder.write_config(run)
     module = TrainingModule(model, run.training, batches, _workers(run, device), checkpoint)
     if checkpoint is not None:
@@ -98,14 +100,13 @@ def _seeded_model(run: RunConfig) -> Model:
 
 
 def _prepare(
-    run: RunConfig, folder: RunFolder, model: Model, device: str, console: Console,
+    run: RunConfig, folder: RunFolder, found: Folder, model: Model, device: str, console: Console,
     checkpoint: Checkpoint | None,
 ) -> tuple[CropBatches, Tensor | None]:
     """Preflight: look at the data, fill the cache, tell what will happen."""
     config, rate = run.training, model.sample_rate_hz
     channels, ratio = model.methods["forward"].in_channels, model.ratio
     mmacs = check_ops(model) / 1e6
-    found = scan(run.data)
     cache = Cache.plan(folder.cache, found.sources, rate, channels, config.cache_gb)
     size = bytes_needed(found.sources, rate, channels)
     if not cache.store:
@@ -120,7 +121,7 @@ def _prepare(
     kept, held = split(list(usable), config.validation_fraction)
     needed, free = check_disk(folder, model.parameter_count)
     samples = crop_samples(config, rate, ratio)
-    if _first_process():
+    if first_process():
         folder.write_skipped(skipped)
         one = step_seconds(model, config, samples, device)
         left = 1.0 if checkpoint is None else 1 - checkpoint.step / (config.steps or 1e18)
@@ -185,6 +186,6 @@ def _workers(run: RunConfig, device: str) -> int:
     return 0 if device == "cpu" else min(8, (os.cpu_count() or 2) - 1)
 
 
-def _first_process() -> bool:
+def first_process() -> bool:
     """Whether this process speaks and writes: strategies start the others with these set."""
     return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "RANK"))

@@ -46,34 +46,38 @@ def _padded(x: Tensor, size: int) -> Tensor:
 
 
 class _Distance(torch.autograd.Function):
-    """One scale, gradient included: the log, its sign and the division stay in one pass over
-    memory, and nothing is kept for the backward pass but the gradient of the spectra."""
+    """One scale, gradients included: logarithm, sign and division stay in one pass over memory,
+    and the backward pass is one inverse FFT."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, target: Tensor, size: int) -> Tensor:
-        """`x`, `target`: [signals, time >= size]."""
-        wanted = _magnitude(_spectra(target, size)).add_(EPSILON).log_()
+    def forward(ctx: Any, x: Tensor, target: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """`x`, `target`: [signals, time >= size]. Returns logarithmic and linear distance."""
+        wanted = _magnitude(_spectra(target, size))  # [signals, frames, bins]
         spectra = _spectra(x, size)
         magnitude = _magnitude(spectra)
-        difference = (magnitude + EPSILON).log_().sub_(wanted)
+        error = magnitude - wanted
+        power = wanted.square().sum(dim=(1, 2), keepdim=True) + EPSILON**2 * wanted[0].numel()
+        linear = (error.square().sum(dim=(1, 2), keepdim=True) / power).mean()
+        difference = (magnitude + EPSILON).log_().sub_(wanted.add_(EPSILON).log_())
         distance = difference.abs().mean()
         if x.requires_grad:
-            # d|ln(|X| + eps) - t| / dX = sign / (|X| + eps) * X / |X|; X = 0 gives 0.
-            slope = difference.sign_().div_(magnitude + EPSILON)
-            slope.div_(magnitude.clamp_min_(NEVER_ZERO)).div_(slope.numel())
-            ctx.save_for_backward(spectra * slope)
+            # d|X| / dX = X / |X|, taken as 0 where X is 0.
+            # d|ln(|X| + eps) - t| / d|X| = sign / (|X| + eps)
+            by_log = difference.sign_().div_(magnitude + EPSILON).div_(error.numel())
+            by_error = error.mul_(2 / (power * len(power)))
+            magnitude.clamp_min_(NEVER_ZERO)
+            ctx.save_for_backward(spectra, by_log.div_(magnitude), by_error.div_(magnitude))
         ctx.size, ctx.time = size, x.shape[1]
-        return distance
+        return distance, linear
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (slope,) = ctx.saved_tensors  # complex [signals, frames, bins]
+        spectra, by_log, by_error = ctx.saved_tensors
         size, hop = ctx.size, ctx.size // OVERLAP
+        spectra = spectra * torch.add(by_log * gradients[0], by_error * gradients[1])
         # The adjoint of rfft is an inverse FFT without its 1/n in which the bins that stand for
         # two (all but the first and last) count half.
-        spectra = slope * 0.5
-        spectra[..., 0] *= 2
-        spectra[..., -1] *= 2
+        spectra[..., 1:-1] *= 0.5
         frames = torch.fft.irfft(spectra, n=size, norm="forward")
         frames *= _window(size, frames.dtype, frames.device)
         signals, count = frames.shape[:2]
@@ -81,14 +85,16 @@ class _Distance(torch.autograd.Function):
         for part in range(OVERLAP):
             summed[:, part : part + count] += frames[..., part * hop : (part + 1) * hop]
         flat = summed.reshape(signals, -1)
-        return F.pad(flat, (0, ctx.time - flat.shape[1])) * gradients[0], None, None
+        return F.pad(flat, (0, ctx.time - flat.shape[1])), None, None
 
 
-def spectral_distance(
+def spectral_terms(
     x: Tensor, target: Tensor, windows: tuple[int, ...] = WINDOWS
-) -> Tensor:
-    """Distance between two batches of audio [..., time] of one shape, as a scalar.
+) -> tuple[Tensor, Tensor]:
+    """Spectral distance and linear distance of two batches of audio [..., time], as scalars.
 
+    The linear distance is || |X| - |Y| ||^2 / || |Y| ||^2, mean over signals and scales: it minds
+    the few loud bins, which carry the level and which the logarithm counts like any other.
     Frames lie wholly inside the signal; samples after the last whole frame do not count, and a
     signal shorter than a window is padded with zeros. Gradients reach `x` only."""
     if x.shape != target.shape:
@@ -98,7 +104,13 @@ def spectral_distance(
         x = x.reshape(-1, x.shape[-1])  # [signals, time]
         target = target.detach().to(x.dtype).reshape(x.shape)
         scales = [_Distance.apply(_padded(x, n), _padded(target, n), n) for n in windows]
-        return torch.stack(scales).mean()  # type: ignore[arg-type]
+        logarithmic, linear = zip(*scales, strict=True)
+        return torch.stack(logarithmic).mean(), torch.stack(linear).mean()
+
+
+def spectral_distance(x: Tensor, target: Tensor, windows: tuple[int, ...] = WINDOWS) -> Tensor:
+    """The distance of the formula above, as a scalar; see `spectral_terms`."""
+    return spectral_terms(x, target, windows)[0]
 
 
 def kl_per_dimension(mean: Tensor, log_std: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
-from training.losses import kl_penalty, kl_per_dimension, spectral_distance
+from training.losses import kl_penalty, kl_per_dimension, spectral_terms
 
 if TYPE_CHECKING:
     from engine.models.base import Model
@@ -43,19 +43,21 @@ class Objective(nn.Module):
 
 
 class KLObjective(Objective):
-    """Spectral distance plus KL divergence with warm-up and free bits."""
+    """Spectral distance, a linear one beside it, and KL divergence with warm-up and free bits."""
 
     def terms(self, model: Model, audio: Tensor, step: int) -> Terms:
         coder = as_autoencoder(model)
         mean, log_std = coder.distribution(audio)  # each [batch, latents, frames]
         z = mean + torch.exp(log_std) * torch.randn_like(mean)
-        distance = aligned_distance(model, coder.reconstruct(z), audio)
+        distance, linear = aligned_terms(model, coder.reconstruct(z), audio)
         per_dimension = kl_per_dimension(mean.float(), log_std.float())
         warm = min(1.0, (step + 1) / max(1, self.config.kl_warmup_steps))
         penalty = kl_penalty(per_dimension, self.config.free_bits)
         return {
-            "loss": distance + warm * self.config.kl_weight * penalty,
+            "loss": distance + self.config.linear_weight * linear
+            + warm * self.config.kl_weight * penalty,
             "spectral_distance": distance.detach(),
+            "linear_distance": linear.detach(),
             "kl_nats_per_frame": per_dimension.detach().sum(),
             "active_latents": (per_dimension.detach() > ACTIVE_NATS).sum(),
         }
@@ -73,8 +75,8 @@ def as_autoencoder(model: Model) -> Autoencoder:
     return model  # type: ignore[return-value]
 
 
-def aligned_distance(model: Model, output: Tensor, audio: Tensor) -> Tensor:
-    """Spectral distance after taking the model's delay out of its output."""
+def aligned_terms(model: Model, output: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+    """Spectral and linear distance after taking the model's delay out of its output."""
     late = model.methods["forward"].lookahead_samples
     # output: | late | y0 y1 ...    against    audio: | x0 x1 ... | late (has no answer yet)
-    return spectral_distance(output[..., late:], audio[..., : audio.shape[-1] - late])
+    return spectral_terms(output[..., late:], audio[..., : audio.shape[-1] - late])

@@ -69,9 +69,9 @@ def step_seconds(model: Model, config: TrainingConfig, samples: int, device: str
     with torch.random.fork_rng(devices=[]):
         for _ in range(TRIAL_STEPS):
             begun = time.perf_counter()
-            float_loss = objective.terms(trial, audio, 0)["loss"]
-            float_loss.backward()  # type: ignore[no-untyped-call]
-            float(float_loss.detach())  # waits for the device
+            loss = objective.terms(trial, audio, 0)["loss"]
+            loss.backward()  # type: ignore[no-untyped-call]
+            float(loss.detach())  # waits for the device
             times.append(time.perf_counter() - begun)
     return min(times)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.losses import WINDOWS, kl_penalty, kl_per_dimension, spectral_distance
+from training.losses import WINDOWS, kl_penalty, kl_per_dimension, spectral_distance, spectral_terms
 
 
 def by_formula(x: np.ndarray, y: np.ndarray) -> float:
@@ -43,7 +43,7 @@ def test_gradient_is_that_of_the_formula() -> None:
     y = torch.randn(2, 300, generator=generator, dtype=torch.float64)
 
     def distance(x: torch.Tensor) -> torch.Tensor:
-        return spectral_distance(x, y, windows=(256, 128))
+        return torch.stack(spectral_terms(x, y, windows=(256, 128)))
 
     assert torch.autograd.gradcheck(distance, (x,), eps=1e-7, atol=1e-5)
 
@@ -88,6 +88,13 @@ def test_reference_values() -> None:
     assert float(spectral_distance(torch.zeros_like(x), x)) > 4
     with pytest.raises(ValueError, match="shapes differ"):
         spectral_distance(x, x[:, :-1])
+
+
+def test_linear_distance_is_the_share_of_power_that_is_wrong() -> None:
+    x = torch.randn(2, 6000) * 0.1
+    assert float(spectral_terms(x, x)[1]) == 0
+    assert float(spectral_terms(torch.zeros_like(x), x)[1]) == pytest.approx(1, abs=1e-3)
+    assert float(spectral_terms(0.5 * x, x)[1]) == pytest.approx(0.25, abs=1e-3)
 
 
 def test_kl_is_that_of_two_gaussians() -> None:
