@@ -142,16 +142,20 @@ def test_temperature_follows_the_counter(files) -> None:
     assert_same(host.play(signal), wanted)
 
 
-def test_reset_is_an_attribute(files) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_reset_is_an_attribute(files, method: str) -> None:
     model, path = files["mono"]
-    host = NnHost(path, "forward", 512, batch=2)
-    first, again = noise(2, 1, 1024), noise(2, 1, 1024, seed=1)
+    host = NnHost(path, method, 512, batch=2)
+    first = noise(2, host.in_channels, 1024)
+    again = noise(2, host.in_channels, 1024, seed=1)
     host.play(first)
     assert host.set("reset", "0")
     carried = host.play(again)
-    assert np.abs(carried - expected(model, "forward", again)).max() > TOLERANCE
+    assert np.abs(carried - expected(model, method, again)).max() > TOLERANCE
     assert host.set("reset", "1")
-    assert_same(host.play(again), expected(model, "forward", again))
+    assert all(not buffer.any() for name, buffer in host.module.named_buffers()
+               if "_state_" in name)
+    assert_same(host.play(again), expected(model, method, again))
 
 
 def test_setters_and_calls_may_alternate(files) -> None:
