@@ -9,6 +9,11 @@ from pathlib import Path
 
 from engine.errors import TudorError
 
+# What a run directory holds for everyone (training keeps more in it, see training/run_folder.py).
+CONFIG_FILE = "config.toml"
+WEIGHTS_FILE = "model.safetensors"
+NATIVE_FILE = "model.tudor"
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:

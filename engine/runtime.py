@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.description import Attribute, Description, Method
 from engine.errors import AudioError, ConfigError, ModelFileError, nearest
+from engine.presets import preset_names, shipped_native
 
 FloatArray = NDArray[np.float32]
 
@@ -155,8 +156,11 @@ class Player(ABC):
 def load(source: str | Path, batch: int = 1, threads: int = 1, device: str = "cpu") -> Player:
     """A player for a `.ts`, `.onnx` or `.tudor` file, a run directory, or a preset's name.
 
-    The file decides the backend. `threads` and `device` go to backends that know them."""
+    The file decides the backend; a preset that ships a native file plays that, a run directory
+    plays in PyTorch. `threads` and `device` go to backends that know them."""
     path = Path(source)
+    if not path.exists() and str(source) in preset_names():
+        path = shipped_native(str(source)) or path
     if path.is_file():
         kind = path.suffix.lower()
         if kind == ".ts":

@@ -28,7 +28,7 @@ COMMANDS: dict[str, Entry] = {
     "evaluate": Entry("training.commands", "evaluate", "Measure how well a model sounds."),
     "export": Entry("export.commands", "export", "Write a model for nn~, ONNX or the C runtime."),
     "verify": Entry("export.commands", "verify", "Compare exported files with their model."),
-    "run": Entry("engine.commands", "run", "Play a sound file through a model."),
+    "run": Entry("nn_tudor.commands", "run", "Play a sound file through a model."),
     "info": Entry("engine.commands", "info", "Show what a model is, costs and needs."),
 }
 

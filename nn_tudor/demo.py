@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -125,7 +124,7 @@ def _link_validation_files(data: Path, held_out: Path) -> None:
     held_out.mkdir(parents=True)
     for index, name in enumerate(validation):
         source = (data / name).resolve()
-        os.symlink(source, held_out / f"{index:03d}_{source.name}")
+        (held_out / f"{index:03d}_{source.name}").symlink_to(source)
 
 
 def _first_sound(folder: Path) -> Path:

@@ -12,13 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from engine.errors import ConfigError, ModelFileError
-from engine.files import written_whole
+from engine.files import CONFIG_FILE, WEIGHTS_FILE, written_whole
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.presets import preset_names, preset_path
-
-CONFIG_FILE = "config.toml"
-WEIGHTS_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)

@@ -22,3 +22,9 @@ def preset_path(name: str) -> Path:
 def preset_settings(name: str) -> dict[str, Any]:
     """A preset's tables, as read from its file."""
     return tomllib.loads(preset_path(name).read_text("utf-8"))
+
+
+def shipped_native(name: str) -> Path | None:
+    """The native file that a preset comes with, if it does."""
+    path = _HERE / f"{name}.tudor"
+    return path if path.exists() else None
