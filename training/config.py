@@ -33,12 +33,12 @@ class TrainingConfig(BaseModel):
     minutes: Positive | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 
-    batch_size: Count = 16
+    batch_size: Count = 8
     crop_seconds: Positive = 1.0
     gain_db: NotNegative = 6.0  # each crop is made louder or softer by up to this much
     polarity: bool = True  # half of the crops are turned upside down
 
-    learning_rate: Positive = 2e-3
+    learning_rate: Positive = 4e-3
     betas: Annotated[tuple[Unit, Unit], Field(strict=False)] = (0.8, 0.99)
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     schedule: str = "cosine"  # "cosine" falls to `final_rate` of the peak, "constant" stays
@@ -46,7 +46,7 @@ class TrainingConfig(BaseModel):
     gradient_clip: Positive = 10.0  # largest norm of all gradients together
     ema_decay: Unit = 0.998
 
-    linear_weight: NotNegative = 0.5  # of the linear distance, against the spectral distance
+    linear_weight: NotNegative = 1.0  # of the linear distance, against the spectral distance
     kl_weight: NotNegative = 1e-3  # against the spectral distance, per latent number
     kl_warmup_steps: Annotated[int, Field(ge=0)] = 500
     free_bits: NotNegative = 0.05  # nats per latent dimension and frame that cost nothing

@@ -231,9 +231,10 @@ def test_errors_of_machine_and_folder(tmp_path: Path) -> None:
         train(resolve(preset(tmp_path), tmp_path, []), tmp_path / "run", Machine("tpu"), QUIET)
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="is a file"):
-        train(resolve(preset(tmp_path), tmp_path, []), tmp_path / "file", CPU, QUIET)
+        train(resolve(preset(tmp_path), fill(tmp_path / "data"), []), tmp_path / "file", CPU, QUIET)
     with pytest.raises(TudorError, match="does not exist"):
         train(resolve(preset(tmp_path), tmp_path / "absent", []), tmp_path / "run", CPU, QUIET)
+    assert not (tmp_path / "run").exists()
 
 
 def test_bfloat16_leaves_the_filter_bank_alone(tmp_path: Path) -> None:
