@@ -11,7 +11,7 @@ from engine.errors import TudorError
 # Which extra brings a package that a command asked for in vain.
 _EXTRA_OF = {
     "torch": "torch", "safetensors": "torch", "pydantic": "torch", "onnxruntime": "onnx",
-    "onnx": "export", "onnxscript": "export", "lightning": "train", "librosa": "train",
+    "onnx": "export", "lightning": "train", "librosa": "train",
     "tensorboard": "train", "scipy": "train", "tomli_w": "train", "matplotlib": "bench",
 }
 
