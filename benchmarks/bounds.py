@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, log2
+from math import log2
 
 from benchmarks.peak import read_bandwidth
 from engine.cost import MethodCost
 
+LARGE_BYTES = 4 << 20
 SIZE_UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
 
 
@@ -61,10 +62,13 @@ def memory_of(size_bytes: int, caches: dict[str, str]) -> str:
 
 
 def measured_bandwidth(size_bytes: int) -> float:
-    """Bytes per second for a working set, measured once per half octave of size."""
-    return _bandwidth(ceil(2 * log2(max(size_bytes, 4096))))
+    """Bytes per second for a working set, measured once per eighth of an octave of size."""
+    return _bandwidth(round(8 * log2(max(size_bytes, 4096))))
 
 
 @lru_cache(maxsize=64)
-def _bandwidth(half_octaves: int) -> float:
-    return read_bandwidth(int(2 ** (half_octaves / 2)))
+def _bandwidth(eighths: int) -> float:
+    size_bytes = int(2 ** (eighths / 8))
+    # A pass over a large buffer takes milliseconds, of which other programs often take a part:
+    # more passes find an undisturbed one.
+    return read_bandwidth(size_bytes, 0.04 if size_bytes < LARGE_BYTES else 0.4)
