@@ -106,7 +106,7 @@ def _prepare(
     """Preflight: look at the data, fill the cache, tell what will happen."""
     config, rate = run.training, model.sample_rate_hz
     channels, ratio = model.methods["forward"].in_channels, model.ratio
-    mmacs = check_ops(model) / 1e6
+    macs, backends = check_ops(model)
     cache = Cache.plan(folder.cache, found.sources, rate, channels, config.cache_gb)
     size = bytes_needed(found.sources, rate, channels)
     if not cache.store:
@@ -127,8 +127,9 @@ def _prepare(
         left = 1.0 if checkpoint is None else 1 - checkpoint.step / (config.steps or 1e18)
         hours = sum(usable.values()) / rate / 3600
         show(console, Preflight(
-            len(usable), len(held), hours, tuple(skipped), model.parameter_count, mmacs, one,
-            total_seconds(config, one) * left, size if cache.store else 0, needed, free,
+            len(usable), len(held), hours, tuple(skipped), model.parameter_count, macs, backends,
+            one, total_seconds(config, one) * left,
+            size if cache.store else 0, needed, free,
         ))
     length = round(VALIDATION_SECONDS * rate / ratio) * ratio
     crops = validation_crops(cache, held, length, VALIDATION_CROPS)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from rich.console import Console
 
+from engine.cost import backends_of
 from engine.errors import ConfigError
-from engine.graph import OPS
 from training.audio_folder import Skipped
 from training.callbacks import duration
 from training.objective import OBJECTIVES
@@ -34,7 +34,8 @@ class Preflight:
     hours: float
     skipped: tuple[Skipped, ...]
     parameters: int
-    mmacs_per_second: float
+    macs_per_second: float
+    backends: str
     step_seconds: float
     total_seconds: float
     cache_bytes: int
@@ -42,19 +43,21 @@ class Preflight:
     disk_free: int
 
 
-def check_ops(model: Model) -> float:
-    """MAC/s of `forward`; an error if a layer could not be exported."""
-    missing: set[str] = set()
+def check_ops(model: Model) -> tuple[float, str]:
+    """MAC/s of `forward`, and where the model can run, in words; an error if a layer could not be
+    exported at all."""
+    kinds: set[str] = set()
     for method in model.methods:
         try:
-            missing |= {op.kind for op in model.graph(method).ops} - set(OPS)
+            kinds |= {op.kind for op in model.graph(method).ops}
         except NotImplementedError as error:
             raise ConfigError(f"{model.family}.{method} cannot be exported: {error}") from None
-    if missing:
-        raise ConfigError(f"no backend knows the operations {', '.join(sorted(missing))}")
     spec = model.methods["forward"]
-    per_frame = model.graph("forward").macs_per_input_frame()
-    return per_frame * model.sample_rate_hz / spec.in_ratio
+    rate = model.sample_rate_hz / spec.in_ratio
+    missing = sorted(kind for kind in kinds if "native" not in backends_of(kind))
+    where = (f"not in the C runtime: {', '.join(missing)}" if missing
+             else "every layer runs in every backend")
+    return model.graph("forward").macs_per_input_frame() * rate, where
 
 
 def step_seconds(model: Model, config: TrainingConfig, samples: int, device: str) -> float:
@@ -107,8 +110,8 @@ def show(console: Console, found: Preflight) -> None:
     console.print(
         f"data     {found.files} files ({found.validation_files} for validation), "
         f"{found.hours:.2f} h, {len(found.skipped)} skipped\n"
-        f"model    {found.parameters:,} parameters, {found.mmacs_per_second:.1f} MMAC/s, "
-        "every operation known to every backend\n"
+        f"model    {found.parameters:,} parameters, {found.macs_per_second / 1e6:.1f} MMAC/s, "
+        f"{found.backends}\n"
         f"disk     cache {found.cache_bytes / 1e6:.0f} MB, checkpoints "
         f"{found.disk_needed / 1e6:.0f} MB, {found.disk_free / 1e9:.1f} GB free\n"
         f"time     {found.step_seconds * 1e3:.0f} ms a step, about "
