@@ -32,10 +32,13 @@ def corpus_command(
     console = Console()
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("synthesising", total=1.0)
-        paths = write_corpus(
-            out_dir, minutes, seed, sample_rate_hz, channels,
-            progress=lambda share: bar.update(task, completed=share),
-        )
+        try:
+            paths = write_corpus(
+                out_dir, minutes, seed, sample_rate_hz, channels,
+                progress=lambda share: bar.update(task, completed=share),
+            )
+        except ValueError as error:  # what the synthesiser says of a wrong argument is for the user
+            raise ConfigError(str(error)) from None
     console.print(f"{len(paths)} loops in {out_dir}", highlight=False)
 
 
