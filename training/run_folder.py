@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 from dataclasses import dataclass
@@ -83,19 +84,18 @@ class RunFolder:
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the last checkpoint, whole or not at all."""
         data = {"version": CHECKPOINT_VERSION, **checkpoint.__dict__}
+        buffer = io.BytesIO()  # torch's own writer hides why a disk refused
+        torch.save(data, buffer)
         try:
             with written_whole(self.checkpoint) as temporary:
-                torch.save(data, temporary)
-        except RuntimeError as error:  # how torch reports a full disk
-            raise self._not_saved(error) from None
+                temporary.write_bytes(buffer.getbuffer())
         except TudorError as error:
             raise self._not_saved(error) from None
 
-    def _not_saved(self, error: Exception) -> TudorError:
+    def _not_saved(self, error: TudorError) -> TudorError:
         kept = ("; the one before is intact, the same command resumes from it once there is room"
                 if self.checkpoint.exists() else "")
-        reason = str(error).split("\n")[0]
-        return TudorError(f"cannot write checkpoint {self.checkpoint} ({reason}){kept}")
+        return TudorError(f"{error}{kept}")
 
     def load(self, device: str = "cpu") -> Checkpoint | None:
         """The last checkpoint, None before the first."""

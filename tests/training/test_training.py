@@ -171,11 +171,12 @@ def test_full_disk_keeps_the_last_checkpoint(
     folder = RunFolder(tmp_path / "run")
     kept = folder.checkpoint.read_bytes()
 
-    def full(data: Any, path: Path) -> None:
-        path.write_bytes(b"half a check")
+    def full(path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(TudorError, match=r"No space left on device.*one before is intact"):
         run(tmp_path, steps=6)
     assert folder.checkpoint.read_bytes() == kept
