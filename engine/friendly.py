@@ -29,12 +29,16 @@ def friendly() -> Iterator[None]:
             raise
         fail(f"this needs {package}, which is not installed: "
              f"pip install 'nn-tudor[{_EXTRA_OF[package]}]'")
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        raise SystemExit(130) from None
     except BrokenPipeError:  # `tudor info ... | head` closed our output
         sys.stderr.close()
         raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        fail(f"{error.filename}: {error.strerror}")
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 def fail(message: str) -> None:
