@@ -1,4 +1,4 @@
-"""Only what pyproject.toml cannot say: the C runtime is built at install with the system compiler."""
+"""What pyproject.toml cannot say: the C runtime is built at install by the system's compiler."""
 
 from setuptools import setup
 

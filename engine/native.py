@@ -115,7 +115,7 @@ class NativeFile:
         self._load(aligned(len(data), data))
         return self
 
-    def _load(self, data: mmap.mmap | FloatArray) -> None:
+    def _load(self, data: mmap.mmap | NDArray[np.uint8]) -> None:
         self._data = ffi.from_buffer(data)
         self.model = ffi.new("tudor_model *")
         fault = ffi.new("tudor_fault *")

@@ -183,7 +183,8 @@ class Lowering:
             movable = (view.is_whole() and root.home is None and not root.dense
                        and root in self.made_by)
             if not movable:
-                root = self._emit(Node("copy", op.name, [view], Root(view.channels, root.rows))).root
+                copy = Node("copy", op.name, [view], Root(view.channels, root.rows))
+                root = self._emit(copy).root
             root.home, root.offset = out, at
             at += view.channels
         return self._whole(out)
@@ -321,7 +322,7 @@ class Lowering:
         hidden = op.attributes["hidden"]
         bias = op.weights["bias_ih"].astype(np.float64)
         bias_hh = op.weights["bias_hh"].astype(np.float64)
-        known = 4 * hidden if gates == 4 else 2 * hidden  # gru: n's hidden bias stays inside r * (.)
+        known = 4 * hidden if gates == 4 else 2 * hidden  # gru: n's hidden one stays inside r * (.)
         bias[:known] += bias_hh[:known]
         params = {"kernel": 1, "stride": 1, "dilation": 1, "groups": 1, "phases": 1}
         rows = view.root.rows

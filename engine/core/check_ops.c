@@ -33,7 +33,6 @@ static int check_params(const struct look *l, uint64_t floats) {
 
 static int check_act(const struct look *l, uint64_t channels) {
     const struct format_op *op = l->op;
-    if (op->act >= ACT_END) return TUDOR_ERROR_KIND;
     if (!(op->slope >= -1e6f && op->slope <= 1e6f)) return TUDOR_ERROR_SHAPE;
     return op->act == ACT_SNAKE ? check_params(l, 2 * channels) : 0;
 }
@@ -129,6 +128,8 @@ static int check_op(const struct look *l) {
     if (!value(l, op->in_a) || !out || out->delay) return TUDOR_ERROR_VALUE;
     if (op->name >= header_of(l->model)->text_bytes) return TUDOR_ERROR_TEXT;
     if (op->reserved_0 || op->reserved_1) return TUDOR_ERROR_RESERVED;
+    const int has_act = op->kind == OP_CONV || op->kind == OP_DEPTHWISE || op->kind == OP_MAP || op->kind == OP_GATED;
+    if (op->act >= ACT_END || (op->act != ACT_LINEAR && !has_act)) return TUDOR_ERROR_KIND;
     const uint32_t channels = out->channels, rows = rows_of(l, out);
     switch (op->kind) {
     case OP_CONV:

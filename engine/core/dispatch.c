@@ -1,4 +1,5 @@
-/* Chooses the kernels for the processor it runs on. Builds may leave bodies out: TUDOR_ONLY_SCALAR keeps one. */
+/* Chooses the kernels for the processor it runs on. Builds may leave bodies out: TUDOR_ONLY_SCALAR keeps one,
+ * TUDOR_NO_AVX512 drops that one. */
 #include "kernels.h"
 
 #include <string.h>
@@ -52,7 +53,9 @@ const struct tudor_kernels *tudor_find_kernels(const char *name) {
     int count = 0;
 #if defined(TUDOR_X86)
     const int level = x86_level();
+#ifndef TUDOR_NO_AVX512
     if (level >= 3) able[count++] = &tudor_kernels_avx512;
+#endif
     if (level >= 2) able[count++] = &tudor_kernels_avx2;
 #elif !defined(TUDOR_ONLY_SCALAR) && (defined(__aarch64__) || defined(_M_ARM64))
     able[count++] = &tudor_kernels_neon;

@@ -1,6 +1,6 @@
 /* AVX-512: 32 registers of 16 lanes. The pragmas let this file use instructions that the rest of the
  * program must not assume, without compiler options of its own. */
-#if defined(__x86_64__) || defined(_M_X64)
+#if (defined(__x86_64__) || defined(_M_X64)) && !defined(TUDOR_NO_AVX512)
 #if defined(__clang__)
 #include <immintrin.h>
 #pragma clang attribute push(__attribute__((target("avx512f,avx2,fma"))), apply_to = function)

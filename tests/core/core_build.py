@@ -32,7 +32,7 @@ def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None
     """The program of `main` (a file of this folder) and the runtime."""
     need(cc)
     files = [HERE / main, *(core_sources() if sources is None else sources)]
-    headers = [p for p in (*CORE.glob("*.h"), *CORE.glob("*.inc"))]
+    headers = [*CORE.glob("*.h"), *CORE.glob("*.inc")]
     digest = hashlib.sha256(" ".join((cc, *flags)).encode())
     for path in sorted([*files, *headers]):
         digest.update(path.read_bytes())
@@ -40,7 +40,8 @@ def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None
     out = CACHE / f"{Path(main).stem}-{digest.hexdigest()[:16]}"
     if not out.exists():
         partial = out.with_suffix(".partial")
-        command = [cc, *flags, f"-I{CORE}", *map(str, files), "-o", str(partial)]
+        libraries = [f for f in flags if f.startswith("-l")]
+        command = [cc, *flags, f"-I{CORE}", *map(str, files), *libraries, "-o", str(partial)]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         partial.rename(out)
@@ -49,6 +50,7 @@ def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None
 
 def run(*command: object, timeout: float = 120) -> str:
     """Output of a command that must succeed."""
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True,
+                          timeout=timeout)
     assert done.returncode == 0, f"{command[0]}: {done.returncode}\n{done.stderr[-3000:]}"
     return done.stdout

@@ -1,4 +1,4 @@
-"""Small networks as native files: one for every kind of operation, so that each row of the op list has a test."""
+"""Small networks as native files: together they hold every kind of operation."""
 
 from __future__ import annotations
 
@@ -101,10 +101,12 @@ NETS = {
     "long_history": lambda: Sequence(Conv1d(1, 8, 3, dilation=300), Tanh(8), Conv1d(8, 1, 3)),
     "grouped": lambda: Sequence(Conv1d(6, 12, 3, groups=3), Snake(12),
                                 ConvTranspose1d(12, 6, 7, 3, groups=3), Conv1d(6, 6, 3, groups=6),
-                                LeakyReLU(6), Conv1d(6, 70, 2), Conv1d(70, 70, 5, groups=70), ELU(70)),
+                                LeakyReLU(6), Conv1d(6, 70, 2), Conv1d(70, 70, 5, groups=70),
+                                ELU(70)),
     "gated": lambda: _wavenet(40),
     "gated_narrow": lambda: _wavenet(3),
-    "bank": lambda: Sequence(PQMFAnalysis(4, 1), Parallel(Identity(4), Sigmoid(4), combine="concat"),
+    "bank": lambda: Sequence(PQMFAnalysis(4, 1), Parallel(Identity(4), Sigmoid(4),
+                                                          combine="concat"),
                              Conv1d(8, 8, 3), GatedUnit(8, "linear"), NoiseMultiply(4),
                              PQMFSynthesis(4, 1)),
     "lstm": lambda: Sequence(LSTM(2, 16), LSTM(16, 5), Conv1d(5, 1, 1)),
@@ -115,8 +117,8 @@ NETS = {
         Parallel(Identity(10), Conv1d(10, 10, 3)), Snake(10, 2.0)),
     "unfused": lambda: Sequence(Parallel(Identity(6), Tanh(6)), GatedUnit(6), Parallel(
         Sigmoid(3), Identity(3)), ConvTranspose1d(3, 4, 4, 2), Parallel(Identity(4), Tanh(4))),
-    "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35), Snake(35, 3.0),
-                                    LeakyReLU(35), Guard(35)),
+    "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35),
+                                    Snake(35, 3.0), LeakyReLU(35), Guard(35)),
 }
 NAMES = (*NETS, "latents")
 

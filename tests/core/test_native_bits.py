@@ -1,4 +1,4 @@
-"""The same bits: every instruction set, every chunking, slices, batches, saved and restored state."""
+"""The same bits: every instruction set and chunking, slices, batches, saved and restored state."""
 
 from __future__ import annotations
 

@@ -16,7 +16,9 @@ from tests.core.native_cases import case, noise
 BLOCKS = 100_000
 
 
-def realtime(tmp_path: Path, name: str, blocks: int, *plant: str) -> subprocess.CompletedProcess[str]:
+def realtime(
+    tmp_path: Path, name: str, blocks: int, *plant: str
+) -> subprocess.CompletedProcess[str]:
     program = compiled("realtime.c", "-std=gnu11", "-O2", "-ffp-contract=off")
     model = tmp_path / "m.tudor"
     model.write_bytes(case(name))

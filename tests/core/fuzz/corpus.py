@@ -1,0 +1,54 @@
+"""Writes the seeds of the fuzzer: small files that together hold every kind of operation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from engine.layers import (
+    ELU,
+    GRU,
+    LSTM,
+    Conv1d,
+    ConvTranspose1d,
+    Delay,
+    GatedUnit,
+    Identity,
+    LeakyReLU,
+    NoiseMultiply,
+    Parallel,
+    Residual,
+    Sequence,
+    Sigmoid,
+    Snake,
+    Streaming,
+    Tanh,
+)
+from engine.layers.pointwise import Guard
+from tests.core.native_cases import case, file_of
+
+FOLDER = Path(__file__).with_name("corpus")
+
+
+def nets() -> dict[str, Streaming]:
+    torch.manual_seed(0)
+    return {
+        "conv": Sequence(Guard(2), Conv1d(2, 6, 3, dilation=2), LeakyReLU(6),
+                         Residual(Conv1d(6, 6, 3), Snake(6)), ConvTranspose1d(6, 4, 5, 2), Tanh(4),
+                         Conv1d(4, 2, 4, stride=2)),
+        "grouped": Sequence(Conv1d(4, 8, 3, groups=2), ConvTranspose1d(8, 4, 4, 2, groups=2),
+                            Conv1d(4, 4, 3, groups=4), ELU(4)),
+        "gated": Sequence(Conv1d(1, 4, 3), Residual(Conv1d(4, 8, 2), GatedUnit(8)),
+                          Parallel(Conv1d(4, 2, 1), Identity(4), combine="concat")),
+        "rnn": Sequence(LSTM(1, 4), GRU(4, 3), NoiseMultiply(3)),
+        "unfused": Sequence(Parallel(Identity(2), Tanh(2)), GatedUnit(2), Delay(1, 3), Sigmoid(1)),
+        "long": Sequence(Conv1d(1, 1, 3, dilation=90), Conv1d(1, 1, 1)),
+    }
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, net in nets().items():
+        (FOLDER / f"{name}.tudor").write_bytes(file_of(net.eval()))
+    (FOLDER / "latents.tudor").write_bytes(case("latents"))

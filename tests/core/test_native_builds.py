@@ -1,0 +1,129 @@
+"""Compilers, sanitizers and machines: clean builds, clean runs, the same bits under emulation."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.native import NativeFile, NativeModel
+from tests.core.core_build import CORE, STRICT, compiled, core_sources, need, run
+from tests.core.native_cases import NAMES, case, noise
+
+AARCH64 = "aarch64-linux-gnu-gcc"
+CORTEX_M7 = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard")
+TEXT_AIM_BYTES = 24 * 1024
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang", AARCH64, "arm-none-eabi-gcc"])
+def test_no_warnings(compiler: str, tmp_path: Path) -> None:
+    extra = (*CORTEX_M7, "-DTUDOR_ONLY_SCALAR") if compiler.startswith("arm") else ()
+    for source in core_sources():
+        run(need(compiler), *STRICT, *extra, "-O1", "-c", source, "-o", tmp_path / "x.o")
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_sanitizers_find_nothing(compiler: str, tmp_path: Path) -> None:
+    # clang needs minutes for AVX-512 under sanitizers; gcc checks that body
+    extra = ["-DTUDOR_NO_AVX512"] if compiler == "clang" else []
+    program = compiled("play.c", "-std=c11", "-O1", "-g", "-ffp-contract=off",
+                       "-fsanitize=address", *extra, cc=compiler)
+    for name in NAMES:
+        model, x, spec = _files(tmp_path, name, batch=2)
+        for isa in ("ref", "scalar", "avx2", *(["avx512"] if compiler == "gcc" else [])):
+            if _able(model, isa):
+                run(program, model, "forward", x, tmp_path / "out", f"isa={isa}", "batch=2",
+                    "chunks=1,5,2", f"max={spec * 5}")
+        run(program, model, "forward", x, tmp_path / "out", "batch=2", "chunks=1,3", "slices=7")
+
+
+def _able(model: Path, isa: str) -> bool:
+    from engine.errors import ConfigError
+
+    try:
+        NativeModel.open(model, isa=isa)
+    except ConfigError:
+        return False
+    return True
+
+
+def _files(folder: Path, name: str, batch: int = 1) -> tuple[Path, Path, int]:
+    """A case's file and input on disk, and its frame in samples."""
+    model, x = folder / f"{name}.tudor", folder / f"{name}.in"
+    model.write_bytes(case(name))
+    spec = NativeFile(model).methods["forward"]
+    rows = 24 * spec.frame_samples // spec.in_ratio
+    x.write_bytes(noise(spec.in_channels, rows, batch).tobytes())
+    return model, x, spec.frame_samples
+
+
+@pytest.mark.parametrize("isa", ["neon", "scalar", "ref"])
+def test_aarch64_under_emulation_gives_the_same_bits(isa: str, tmp_path: Path) -> None:
+    emulator = need("qemu-aarch64")
+    program = compiled("play.c", "-std=c11", "-O2", "-ffp-contract=off", "-static", cc=AARCH64)
+    for name in NAMES:
+        model, x, _ = _files(tmp_path, name)
+        out = tmp_path / "out"
+        shown = run(emulator, "-cpu", "cortex-a72", program, model, "forward", x, out, f"isa={isa}",
+                    "chunks=1,7,3")
+        assert shown.strip() == isa
+        spec = NativeFile(model).methods["forward"]
+        block = np.fromfile(x, np.float32).reshape(1, spec.in_channels, -1)
+        wanted = NativeModel.open(model, isa="ref").process("forward", block)
+        got = np.fromfile(out, np.float32)
+        assert got.size == wanted.size > 0
+        assert np.array_equal(got.view(np.uint32), wanted.reshape(-1).view(np.uint32)), name
+
+
+def test_text_size_on_cortex_m7(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a model of convolutions and activations needs, at -Os."""
+    cc = need("arm-none-eabi-gcc")
+    main = tmp_path / "main.c"
+    main.write_text(
+        '#include "tudor.h"\n'
+        "void _exit(int c) { (void)c; for (;;) {} }\n"
+        "int main(void) { static _Alignas(64) char f[64], m[64]; static float x[1]; tudor_model v;"
+        " tudor *t; tudor_sizes s; tudor_open(f, 64, &v, 0); tudor_measure(&v, 1, 1, &s);"
+        " tudor_init(&v, 1, 1, m, 64, 0, 0, &t); tudor_process(t, 0, x, x, 1);"
+        " return tudor_process_slice(t, 0, x, x, 1, 0, 1); }\n")
+    sizes = {}
+    for what, flags in (("conv", ("-DTUDOR_NO_RNN", "-DTUDOR_NO_NOISE")), ("all", ())):
+        out = tmp_path / what
+        run(cc, *CORTEX_M7, "-std=c11", "-Os", "-ffp-contract=off", "-DTUDOR_ONLY_SCALAR", *flags,
+            "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", "--specs=nosys.specs",
+            "-Wl,-e,main", "-nostartfiles", f"-I{CORE}", main, *core_sources(), "-o", out)
+        shown = subprocess.run(["arm-none-eabi-size", out], capture_output=True, text=True)
+        sizes[what] = int(shown.stdout.splitlines()[1].split()[0])
+    with capsys.disabled():
+        print(f"\nCortex-M7 text at -Os: conv and activations {sizes['conv']} bytes, "
+              f"all ops {sizes['all']} bytes (aim {TEXT_AIM_BYTES})")
+    assert sizes["conv"] <= TEXT_AIM_BYTES
+
+
+def test_polynomials_stay_within_their_bound() -> None:
+    program = compiled("math_grid.c", "-std=gnu11", "-O2", "-ffp-contract=off", "-lm", sources=[])
+    for line in run(program).splitlines():
+        name, worst, _, broken, points = line.split()
+        assert int(points) > 1_000_000, name
+        assert int(broken) == 0, f"{name}: {broken} points beyond 1e-6 and 4 ulp, worst {worst}"
+
+
+@pytest.mark.slow
+def test_a_long_fuzz_finds_nothing(tmp_path: Path) -> None:
+    _fuzz(tmp_path, "-runs=1000000", 3000)
+
+
+def test_a_minute_of_fuzzing_finds_nothing(tmp_path: Path) -> None:
+    _fuzz(tmp_path, "-max_total_time=60", 300)
+
+
+def _fuzz(folder: Path, limit: str, timeout: float) -> None:
+    from tests.core.fuzz.corpus import FOLDER
+    from tests.core.fuzz.fuzz_build import fuzzer
+
+    done = subprocess.run([fuzzer(), folder, FOLDER, limit, "-max_len=16384", "-timeout=20",
+                           f"-artifact_prefix={folder}/"], capture_output=True, text=True,
+                          timeout=timeout)
+    assert done.returncode == 0, done.stderr[-4000:]
