@@ -1,0 +1,65 @@
+"""The demo in small: the whole walk on a short corpus and on a user's folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from nn_tudor.report import levels, table
+
+MARKERS = ("<audio", "spectrograms.png", "bench.png", "training.png", "spectral distance", "rtf")
+
+
+def demo(out: Path, *args: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "nn_tudor.demo", "--out", str(out), "--minutes", "0.1",
+         "--corpus-minutes", "0.4", *map(str, args)],
+        capture_output=True, text=True, timeout=500, check=False,
+    )
+
+
+def test_the_whole_walk(tmp_path: Path):
+    out = tmp_path / "demo"
+    done = demo(out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (out / "report.html").read_text().lower()
+    assert all(marker in page for marker in MARKERS)
+    for name in ("spectrograms.png", "training.png", "bench.png", "held_out_loop.wav"):
+        assert (out / name).stat().st_size > 1000
+    source, _ = soundfile.read(out / "held_out_loop.wav")
+    sounds = sorted(out.glob("out_*.wav"))
+    assert [path.stem for path in sounds] == ["out_onnx", "out_ts", "out_tudor"]
+    reference, _ = soundfile.read(sounds[0])
+    for path in sounds:
+        sound, _ = soundfile.read(path)
+        assert len(sound) == len(source)
+        assert np.abs(sound).max() > 1e-3, "silent"
+        assert np.abs(sound - reference).max() < 1e-4, "exports differ"
+    results = json.loads((out / "evaluation.json").read_text())["results"]
+    assert set(results) >= {"model", "untrained", "noise_2048"}
+    assert all(r["passed"] for r in json.loads((out / "verify.json").read_text()))
+
+
+def test_a_wrong_folder_is_one_line(tmp_path: Path):
+    done = demo(tmp_path / "demo", "--data", tmp_path / "gone")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "not a folder" in done.stderr
+
+
+def test_levels_of_known_sounds():
+    full = np.ones((1, 1600), np.float32)
+    assert levels(full) == pytest.approx((0, 0, 0))
+    half = np.concatenate((0.5 * full, 0 * full), axis=1)
+    peak, rms, quiet = levels(half)
+    assert (peak, rms, quiet) == pytest.approx((-6.02, -9.03, 0.5), abs=0.01)
+
+
+def test_tables_escape_what_they_show():
+    assert "&lt;b&gt;" in table(["a"], [["<b>"]])
