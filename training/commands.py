@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def _share_cores() -> None:
+    """Must run before torch is imported. By default OpenMP's threads spin while they wait for each
+    other; when anything else runs on the machine that makes a training step up to 7 times slower.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def corpus_command(
@@ -63,6 +71,7 @@ def train(
 
     Example: tudor train techno-tiny --data loops --out runs/first --minutes 5
     """
+    _share_cores()
     from rich.console import Console
 
     from training.config import resolve
@@ -90,6 +99,7 @@ def evaluate(
 
     Example: tudor evaluate runs/first --data held-out --json
     """
+    _share_cores()
     import json
 
     from rich.console import Console
