@@ -22,7 +22,7 @@ struct finish {
 
 /* A convolution, dense or depthwise. Packed weights, N outputs, K = taps * cin:
  *   bias[N rounded up to 16] | panel 0: [K][64] | panel 1: [K][64] | … | last panel: [K][rest rounded up to 4]
- * so that one panel is one stream to read, whatever the vector length. Depthwise: bias[…] | [taps][C rounded up to 4].
+ * so that one panel is one stream to read, whatever the vector length. Depthwise: the same with K = taps.
  * Frame f reads taps at x + f * x_frame + tap * x_tap. */
 struct conv_args {
     const float *x;

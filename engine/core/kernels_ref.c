@@ -68,13 +68,13 @@ static void ref_conv(const struct conv_args *a) {
 
 static void ref_depthwise(const struct conv_args *a) {
     const struct finish *f = &a->finish;
-    const float *w = a->packed + packed_bias(a->outputs);
     const uint32_t end = a->outputs < a->end_panel * 64 ? a->outputs : a->end_panel * 64;
     for (uint32_t frame = 0; frame < a->frames; frame++)
         for (uint32_t c = a->first_panel * 64; c < end; c++) {
             float y = a->packed[c];
             for (uint32_t tap = 0; tap < a->taps; tap++)
-                y = scalar_fma(a->x[frame * a->x_frame + tap * a->x_tap + c], w[tap * packed_width(a->outputs) + c], y);
+                y = scalar_fma(a->x[frame * a->x_frame + tap * a->x_tap + c],
+                               weight(a->packed, a->outputs, a->taps, tap, c), y);
             if (f->pre.data) y += *AT(f->pre, frame, c);
             y = one_act(f, y, c);
             if (f->post.data) y += *AT(f->post, frame, c);

@@ -1,5 +1,5 @@
-"""Builds the fuzz target. Kernels get the address sanitizer only, and no AVX-512: with all checks in
-every unrolled line the compiler needs minutes."""
+"""Builds the fuzz target. Kernels get the address sanitizer only, and no AVX-512: with all checks
+in every unrolled line the compiler needs minutes."""
 
 from __future__ import annotations
 
