@@ -32,6 +32,7 @@ def export_table(done: Done) -> Table:
     table = verify_table([done.report])
     names = ", ".join(f"{f.name} ({f.stat().st_size / 1024:.0f} KiB)" for f in done.files)
     table.caption = f"wrote {names} in {done.seconds:.1f} s"
+    table.caption_justify = "left"
     return table
 
 

@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.audio import read_audio, write_audio
 from engine.errors import TudorError
 from engine.friendly import friendly
 
 PRESET = "techno-tiny"
 TRAIN_SEED, HELD_OUT_SEED = 0, 1000
+LISTEN_SECONDS = 20  # of a held-out sound, however long it is
 
 
 @dataclass
@@ -104,7 +106,7 @@ class Demo:
                   keep=self.out / "evaluation.json")
         files = self.export()
         source = self.out / "held_out_loop.wav"
-        shutil.copyfile(_first_sound(held_out), source)
+        _copy_sound(held_out, source)
         sounds = self.play(files, source)
         self.call("rtf-bench", *files, "--block", "128,512,2048", "--seconds", 5,
                   "--json", self.out / "bench.json", "--plot", self.out / "bench.png")
@@ -127,10 +129,12 @@ def _link_validation_files(data: Path, held_out: Path) -> None:
         (held_out / f"{index:03d}_{source.name}").symlink_to(source)
 
 
-def _first_sound(folder: Path) -> Path:
+def _copy_sound(folder: Path, out: Path) -> None:
+    """The beginning of the first sound of `folder`, whatever its format, as a WAV."""
     from training.audio_folder import scan
 
-    return folder / scan(folder).sources[0].name
+    audio, rate = read_audio(folder / scan(folder).sources[0].name)
+    write_audio(out, audio[:2, : LISTEN_SECONDS * rate], rate)
 
 
 def main(argv: list[str] | None = None) -> None:
