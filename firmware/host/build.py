@@ -1,0 +1,117 @@
+"""Builds the host program for a target, once per content of its sources."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import TudorError, nearest
+
+HERE = Path(__file__).parent
+CORE = HERE.parent.parent / "engine" / "core"
+PROGRAM = ("host.c", "counter.c", "words.c")
+FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+CORTEX_M7 = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard",
+             "-DTUDOR_ONLY_SCALAR", "-nostartfiles", "--specs=nosys.specs", "-T",
+             str(HERE / "an500.ld"))
+# Which Debian package has each tool.
+PACKAGES = {
+    "gcc": "gcc", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu", "qemu-aarch64": "qemu-user",
+    "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-arm-none-eabi",
+    "qemu-system-arm": "qemu-system-arm",
+}
+
+
+class MissingToolError(TudorError):
+    """A compiler or an emulator that is not installed."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A machine that the program is built for."""
+
+    name: str
+    title: str
+    compiler: str
+    platform: str
+    flags: tuple[str, ...] = ()
+    emulator: str | None = None
+    cpus: tuple[str, ...] = ()  # processors that the emulator imitates, the usual one first
+    isas: tuple[str, ...] = ()  # instruction sets of the runtime that must work there
+
+
+TARGETS = {target.name: target for target in (
+    Target("native", "this machine", "gcc", "platform_linux.c", isas=("ref", "scalar")),
+    Target("aarch64", "aarch64 under qemu-aarch64", "aarch64-linux-gnu-gcc", "platform_linux.c",
+           ("-static",), "qemu-aarch64", ("cortex-a72", "cortex-a53", "cortex-a76"),
+           ("ref", "scalar", "neon")),
+    Target("m7", "bare-metal Cortex-M7 under qemu-system-arm", "arm-none-eabi-gcc",
+           "platform_an500.c", CORTEX_M7, "qemu-system-arm", ("cortex-m7",), ("scalar",)),
+)}
+
+
+def target_named(name: str) -> Target:
+    """The target called `name`, or an error that suggests one."""
+    if name not in TARGETS:
+        raise TudorError(f"unknown machine {name!r}{nearest(name, TARGETS)}")
+    return TARGETS[name]
+
+
+def tool(name: str) -> str:
+    """The path of a compiler or emulator; an error names the package that has it."""
+    path = shutil.which(name)
+    if path is None:
+        raise MissingToolError(f"{name} is not installed; on Debian: apt install {PACKAGES[name]}")
+    return path
+
+
+def program(target: Target) -> Path:
+    """The built program."""
+    sources = [HERE / name for name in (*PROGRAM, target.platform)]
+    sources += sorted(CORE.glob("*.c"))
+    command = [tool(target.compiler), *FLAGS, *target.flags, f"-I{CORE}",
+               "-Wl,--wrap=tudor_run_op", *map(str, sources)]
+    return _built(f"host-{target.name}", command)
+
+
+def count_plugin() -> Path:
+    """The plugin that counts instructions for qemu-aarch64."""
+    shown = subprocess.run([tool("qemu-aarch64"), "--version"], capture_output=True, text=True)
+    found = re.search(r"version (\d+)", shown.stdout)
+    version = 2 if found and int(found[1]) >= 9 else 1
+    command = [tool("gcc"), *FLAGS, f"-DPLUGIN_VERSION={version}", "-fPIC", "-shared",
+               str(HERE / "count_plugin.c")]
+    return _built("count-plugin", command)
+
+
+def _built(name: str, command: list[str]) -> Path:
+    """What `command` makes, from the cache if nothing that goes into it has changed."""
+    digest = hashlib.sha256("\0".join(command).encode())
+    for folder in (HERE, CORE):
+        for path in sorted(p for p in folder.iterdir() if p.suffix in (".c", ".h", ".inc", ".ld")):
+            digest.update(path.name.encode() + path.read_bytes())
+    out = _cache() / f"{name}-{digest.hexdigest()[:16]}"
+    if not out.exists():
+        partial = out.with_suffix(f".{os.getpid()}.partial")
+        done = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True)
+        if done.returncode:
+            raise TudorError(f"{name} does not compile:\n{done.stderr[-3000:]}")
+        partial.rename(out)
+    return out
+
+
+def _cache() -> Path:
+    """Where built programs are kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    folder = (Path(base) if base else Path.home() / ".cache") / "tudor" / "host"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TudorError(f"cannot keep built programs in {folder} ({error.strerror}); set "
+                         "XDG_CACHE_HOME to a folder that can be written") from None
+    return folder

@@ -1,0 +1,36 @@
+"""Which machines can be tried here: a missing toolchain fails in CI and skips elsewhere."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from firmware.host.build import TARGETS, MissingToolError, Target, program, tool
+
+FloatArray = NDArray[np.float32]
+
+
+def machine(name: str) -> Target:
+    """A target whose compiler and emulator are here."""
+    target = TARGETS[name]
+    try:
+        program(target)
+        if target.emulator:
+            tool(target.emulator)
+    except MissingToolError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    return target
+
+
+def assert_same_bits(got: FloatArray, wanted: FloatArray, what: str = "") -> None:
+    """Equal, not silent, and something to compare."""
+    assert got.shape == wanted.shape, what
+    assert got.size > 0
+    assert np.abs(wanted).max() > 1e-3, "silence proves nothing"
+    differ = np.flatnonzero(got.view(np.uint32) != wanted.view(np.uint32))
+    assert differ.size == 0, f"{what}: {differ.size} of {got.size} differ, first {differ[0]}"

@@ -1,0 +1,61 @@
+"""One golden file per preset judges every runtime: the same bits on x86, aarch64 and Cortex-M7."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.errors import ConfigError
+from engine.models.registry import FAMILIES
+from engine.native import NativeFile, NativeModel
+from firmware.host.build import TARGETS
+from firmware.host.play import play
+from tests.firmware.machines import assert_same_bits, machine
+from tests.golden.golden import FRAMES, Golden, names, read
+
+CHUNKS = (1, 3, 2, 7)  # frames, taken in turn
+
+
+@pytest.fixture(params=names(), scope="module")
+def golden(request: pytest.FixtureRequest) -> Golden:
+    return read(request.param)
+
+
+def test_every_family_has_a_golden_file() -> None:
+    assert {read(name).family for name in names()} == set(FAMILIES), \
+        "make one: python -m tests.golden.golden PRESET"
+
+
+def test_a_golden_file_holds_what_it_says(golden: Golden) -> None:
+    methods = NativeFile.from_bytes(golden.model).methods
+    assert set(golden.inputs) == set(golden.outputs) == set(methods)
+    for name, spec in methods.items():
+        rows = FRAMES * spec.frame_samples // spec.out_ratio
+        assert golden.outputs[name].shape == (spec.out_channels, rows)
+        assert golden.outputs[name].std() > 1e-2
+        assert not np.isfinite(golden.inputs[name]).all(), "nothing for the guard to catch"
+
+
+@pytest.mark.parametrize("isa", ["ref", "scalar", "avx2", "avx512", "neon"])
+def test_the_library_of_this_machine(golden: Golden, isa: str) -> None:
+    file = NativeFile.from_bytes(golden.model)
+    try:
+        model = NativeModel(file, isa=isa)
+    except ConfigError:
+        pytest.skip(f"this processor has no {isa}")
+    for method, x in golden.inputs.items():
+        assert_same_bits(model.process(method, x[None])[0], golden.outputs[method], method)
+
+
+@pytest.mark.parametrize(("target", "cpu", "isa"), [
+    (target.name, cpu, isa) for target in TARGETS.values()
+    for isa in target.isas for cpu in (target.cpus or (None,))
+    if isa == target.isas[-1] or cpu == next(iter(target.cpus), None)
+])
+def test_the_host_program(golden: Golden, target: str, cpu: str | None, isa: str) -> None:
+    board = machine(target)
+    for method, x in golden.inputs.items():
+        played = play(board, golden.model, x, method=method, frames=CHUNKS, isa=isa, cpu=cpu)
+        assert played.facts["isa"] == isa
+        assert int(played.facts["nonfinite"]) == (~np.isfinite(x)).sum() > 0
+        assert_same_bits(played.audio, golden.outputs[method], f"{method} on {target} {cpu}")
