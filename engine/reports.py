@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from importlib.util import find_spec
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from engine.description import Description, Method
 from engine.errors import ConfigError, nearest
+from engine.presets import preset_names, preset_settings, shipped_native
 from engine.runtime import Player, load
 
 FILES = (".ts", ".onnx", ".tudor")
@@ -26,8 +28,6 @@ def wide_console() -> Console:
 
 def print_presets(as_json: bool) -> None:
     """One row per preset: shape, size, cost and delay."""
-    from engine.presets import preset_names, preset_settings
-
     rows = [{**model_facts(name), "summary": preset_settings(name).get("summary", "")}
             for name in preset_names()]
     for row in rows:
@@ -41,9 +41,9 @@ def print_presets(as_json: bool) -> None:
         left = title in ("preset", "what for")
         table.add_column(title, justify="left" if left else "right", no_wrap=title == "preset")
     for row in rows:
-        forward = row["methods"]["forward"]
+        forward, parameters = row["methods"]["forward"], row.get("parameters")
         table.add_row(
-            row["name"], f"{row['sample_rate_hz']}", f"{row['parameters']:,}",
+            row["name"], f"{row['sample_rate_hz']}", f"{parameters:,}" if parameters else "-",
             f"{forward['macs_per_second'] / 1e6:.1f}", f"{forward['latency_ms']:.1f} ms",
             str(row["config"].get("latents", "-")), "yes" if row["trained"] else "no",
             row["summary"],
@@ -69,11 +69,14 @@ def model_facts(model: str, method: str | None = None) -> dict[str, Any]:
     """Plain data about `model`, for JSON and tables; operations of `method` (default: the last,
     which is the whole of the model)."""
     path = Path(model)
+    if not path.exists() and find_spec("torch") is None:
+        path = shipped_native(model) or path  # without PyTorch, what a preset's native file tells
     if path.is_file() or path.suffix.lower() in FILES:
-        player = load(model)
+        player = load(path)
         facts = _describe(player.description)
         facts.update(file=str(path), backend=player.backend, file_bytes=path.stat().st_size,
-                     provenance=player.description.provenance)
+                     provenance=player.description.provenance,
+                     trained=player.description.provenance.get("trained"))
         costs = _file_costs(player)
         for name, row in facts["methods"].items():
             row["state_bytes"], row["weights_bytes"] = (player.state_bytes(name),
