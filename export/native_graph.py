@@ -3,6 +3,7 @@
     conv1d -> leaky_relu                 one conv with the activation inside
     conv1d -> gated                      one conv whose panels hold both halves
     add(conv1d, y) [-> tanh]             y added inside, before the activation if one follows
+    add(conv1d, 1x1 conv1d)              the second becomes one more tap of the first
     slice, delay                         no operation: another view of the same rows
     concat                               its parts are written side by side where they are made
 """
@@ -220,6 +221,9 @@ class Lowering:
 
     def _sum(self, op: Op, inputs: list[View]) -> View:
         if op.kind == "add":
+            merged = self._merge(op, inputs)
+            if merged is not None:
+                return merged
             for index in self._later_first(inputs):
                 conv, other = self._single(op, index, inputs[index]), inputs[1 - index]
                 if conv is not None and self._may_add(conv, other):
@@ -229,6 +233,28 @@ class Lowering:
                         conv.post = other
                     return inputs[index]
         return self._emit(Node(op.kind, op.name, inputs, self._root(op.output)))
+
+    def _merge(self, op: Op, inputs: list[View]) -> View | None:
+        """Two convolutions of which one looks at the newest row only: one sum over both."""
+        convs = [self._single(op, i, view) for i, view in enumerate(inputs)]
+        for main, side in (convs, convs[::-1]):
+            if main is None or side is None or main is side:
+                continue
+            plain = all(c.kind == "conv" and c.act == "linear" and not c.gate and c.pre is None
+                        and c.post is None and len(c.inputs) == 1 and c.params["groups"] == 1
+                        and c.phases == 1 for c in (main, side))
+            if not plain or side.params["kernel"] != 1 or side.params["stride"] != 1:
+                continue
+            (weight, bias), (more, more_bias) = main.runs[0], side.runs[0]
+            known = [b.astype(np.float64) for b in (bias, more_bias) if b is not None]
+            main.runs = [(np.concatenate([weight, more]),
+                          sum(known).astype(np.float32) if known else None)]  # type: ignore[union-attr]
+            main.inputs.append(side.inputs[0])
+            place = max(self.nodes.index(main), self.nodes.index(side))
+            self.nodes[place] = main  # where both inputs are there
+            del self.nodes[self.nodes.index(main if self.nodes.index(main) != place else side)]
+            return self._whole(main.out)
+        return None
 
     def _later_first(self, inputs: list[View]) -> list[int]:
         place = {id(node.out): i for i, node in enumerate(self.nodes)}

@@ -64,6 +64,15 @@ static int check_conv_shape(const struct format_op *op, const struct format_valu
     return 0;
 }
 
+/* A side input has one row per frame. */
+static int check_side(const struct look *l, uint32_t frames) {
+    const struct format_op *op = l->op;
+    if (op->in_b == FORMAT_NONE) return 0;
+    if (!value(l, op->in_b)) return TUDOR_ERROR_VALUE;
+    if (op->kind == OP_DEPTHWISE || op->groups != 1 || op->phases != 1) return TUDOR_ERROR_SHAPE;
+    return rows_of(l, value(l, op->in_b)) == frames ? 0 : TUDOR_ERROR_RATE;
+}
+
 static int check_conv(const struct look *l) {
     const struct format_op *op = l->op;
     const struct format_value *in = value(l, op->in_a), *out = value(l, op->out);
@@ -80,8 +89,9 @@ static int check_conv(const struct look *l) {
     if (op->gate && (code = check_gate(l)) != 0) return code;
     if ((code = optional_fits(l, op->pre, (uint64_t)out->channels * (op->gate ? 2 : 1), out_rows)) != 0) return code;
     if ((code = optional_fits(l, op->post, out->channels, out_rows)) != 0) return code;
-    const struct conv_shape s = tudor_conv_shape(op, in->channels, out->channels);
-    const uint64_t k = (uint64_t)op->kernel * s.cin, width = s.outputs + 3ull;
+    if ((code = check_side(l, in_rows / op->stride)) != 0) return code;
+    const struct conv_shape s = tudor_conv_shape(op, l->values);
+    const uint64_t k = (uint64_t)op->kernel * s.cin + s.side, width = s.outputs + 3ull;
     if (k * width >= (uint64_t)1 << 34) return TUDOR_ERROR_WEIGHTS; /* before it could overflow a 32-bit size */
     const uint64_t floats = (packed_bias(s.outputs) + k * packed_width(s.outputs)) * (uint64_t)s.runs;
     if (op->weights_count != floats || tudor_weights_lie(header_of(l->model), op->weights, floats))

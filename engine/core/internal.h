@@ -38,10 +38,10 @@ static inline const float *weights_at(const tudor_model *m, uint32_t offset) {
 
 /* A convolution as runs of panels: one run, unless it has groups; then one per group (and phase, if transposed). */
 struct conv_shape {
-    uint32_t runs, cin, outputs, panels; /* of one run */
+    uint32_t runs, cin, side, outputs, panels; /* of one run; side: channels of the side input */
     size_t packed;                       /* floats of one run */
 };
-struct conv_shape tudor_conv_shape(const struct format_op *op, uint32_t in_channels, uint32_t out_channels);
+struct conv_shape tudor_conv_shape(const struct format_op *op, const struct format_value *values);
 
 /* An op may be cut into units of about equal cost, which slices are made of: a convolution into panels of outputs
  * and groups of frames, others not at all. */

@@ -20,14 +20,16 @@ struct finish {
     struct rows pre, post;
 };
 
-/* A convolution, dense or depthwise. Packed weights, N outputs, K = taps * cin:
+/* A convolution, dense or depthwise. Packed weights, N outputs, K = taps * cin + side_channels:
  *   bias[N rounded up to 16] | panel 0: [K][64] | panel 1: [K][64] | … | last panel: [K][rest rounded up to 4]
  * so that one panel is one stream to read, whatever the vector length. Depthwise: the same with K = taps.
- * Frame f reads taps at x + f * x_frame + tap * x_tap. */
+ * Frame f reads taps at x + f * x_frame + tap * x_tap. Taps that lie side by side may be given as one long tap. */
 struct conv_args {
     const float *x;
     size_t x_frame, x_tap;
     uint32_t taps, cin, outputs, frames;
+    struct rows side; /* one more tap, of other channels: its weights follow the others */
+    uint32_t side_channels;
     const float *packed;
     uint32_t first_panel, end_panel;
     struct rows y;

@@ -18,6 +18,7 @@ static const unsigned char tile_frames[5] = {0, 12, 12, 8, 6};
 #define TILE_FRAMES(vectors) tile_frames[vectors]
 #define TILE_VECTORS(frames) ((void)(frames), 4)
 
+#define NARROW_KERNELS tudor_kernels_avx2
 #include "kernels.inc"
 #include "hidden.inc"
 #include "kernels_rnn.inc"

@@ -15,12 +15,14 @@ static float weight(const float *packed, uint32_t outputs, size_t k_count, size_
     return packed[packed_bias(outputs) + k_count * panel * 64 + k * width + output % 64];
 }
 
-static float one_sum(const struct conv_args *a, const float *x, uint32_t output, float start) {
-    const size_t k_count = (size_t)a->taps * a->cin;
+static float one_sum(const struct conv_args *a, const float *x, const float *side, uint32_t output, float start) {
+    const size_t main_count = (size_t)a->taps * a->cin, k_count = main_count + a->side_channels;
     float sum = start;
     for (uint32_t tap = 0; tap < a->taps; tap++)
         for (uint32_t c = 0; c < a->cin; c++)
             sum = scalar_fma(x[tap * a->x_tap + c], weight(a->packed, a->outputs, k_count, tap * a->cin + c, output), sum);
+    for (uint32_t c = 0; c < a->side_channels; c++)
+        sum = scalar_fma(side[c], weight(a->packed, a->outputs, k_count, main_count + c, output), sum);
     return sum;
 }
 
@@ -29,13 +31,14 @@ static float one_act(const struct finish *f, float x, uint32_t channel) {
     return v_act(x, f->act, f->slope, snake, f->snake_channels, 1);
 }
 
-static void ref_conv_gated(const struct conv_args *a, const float *x, uint32_t frame, uint32_t panel) {
+static void ref_conv_gated(const struct conv_args *a, const float *x, const float *side, uint32_t frame,
+                           uint32_t panel) {
     const struct finish *f = &a->finish;
     const uint32_t rest = a->outputs - panel * 64, half = (rest < 64 ? rest : 64) / 2;
     for (uint32_t i = 0; i < half; i++) {
         const uint32_t channel = panel * 32 + i;
-        float first = one_sum(a, x, panel * 64 + i, a->packed[panel * 64 + i]);
-        float second = one_sum(a, x, panel * 64 + half + i, a->packed[panel * 64 + half + i]);
+        float first = one_sum(a, x, side, panel * 64 + i, a->packed[panel * 64 + i]);
+        float second = one_sum(a, x, side, panel * 64 + half + i, a->packed[panel * 64 + half + i]);
         if (f->pre.data) {
             first += *AT(f->pre, frame, channel);
             second += *AT(f->pre, frame, channel + a->outputs / 2);
@@ -50,13 +53,14 @@ static void ref_conv(const struct conv_args *a) {
     const struct finish *f = &a->finish;
     for (uint32_t frame = 0; frame < a->frames; frame++) {
         const float *x = a->x + (size_t)frame * a->x_frame;
+        const float *side = a->side_channels ? AT(a->side, frame, 0) : 0;
         for (uint32_t panel = a->first_panel; panel < a->end_panel; panel++) {
             if (a->gate) {
-                ref_conv_gated(a, x, frame, panel);
+                ref_conv_gated(a, x, side, frame, panel);
                 continue;
             }
             for (uint32_t o = panel * 64; o < a->outputs && o < panel * 64 + 64; o++) {
-                float y = one_sum(a, x, o, a->packed[o]);
+                float y = one_sum(a, x, side, o, a->packed[o]);
                 if (f->pre.data) y += *AT(f->pre, frame, o);
                 y = one_act(f, y, o);
                 if (f->post.data) y += *AT(f->post, frame, o);
@@ -84,8 +88,8 @@ static void ref_depthwise(const struct conv_args *a) {
 
 static void hidden_part(const float *packed, uint32_t outputs, uint32_t hidden, const float *h, const float *start,
                         float *y) {
-    struct conv_args a = {h, 0, 0, 1, hidden, outputs, 1, packed, 0, 0, {0, 0}, {0}, 0};
-    for (uint32_t o = 0; o < outputs; o++) y[o] = one_sum(&a, h, o, start[o]);
+    const struct conv_args a = {.taps = 1, .cin = hidden, .outputs = outputs, .packed = packed};
+    for (uint32_t o = 0; o < outputs; o++) y[o] = one_sum(&a, h, 0, o, start[o]);
 }
 
 #include "kernels_rnn.inc"

@@ -15,40 +15,48 @@ static uint32_t rows_of(const struct play *p, uint32_t value) {
     return p->frames * p->buffers[p->values[value].buffer].rows;
 }
 
-/* A convolution before it is cut: all panels of all runs, all frames. */
+/* A convolution before it is cut: all panels of the first run, all frames. */
 struct conv_plan {
     struct conv_args args;
     struct conv_shape shape;
     const float *packed, *snake;
-    uint32_t out_channels, phases, depthwise;
-    const struct tudor_kernels *kernels;
+    uint32_t out_channels, phases;
+    void (*kernel)(const struct conv_args *);
 };
 
-static struct conv_plan plan_conv(const struct play *p, const struct format_op *op) {
-    const struct format_value *in = &p->values[op->in_a], *out = &p->values[op->out];
+static void plan_conv(const struct play *p, const struct format_op *op, struct conv_plan *c) {
     const struct rows x = tudor_rows(p, op->in_a), y = tudor_rows(p, op->out);
     const ptrdiff_t span = (ptrdiff_t)(op->kernel - 1) * (ptrdiff_t)op->dilation;
-    struct conv_plan c = {.shape = tudor_conv_shape(op, in->channels, out->channels)};
-    struct conv_args *a = &c.args;
+    const struct conv_shape s = tudor_conv_shape(op, p->values);
+    const uint32_t rows = rows_of(p, op->in_a);
+    const int depthwise = op->kind == OP_DEPTHWISE;
+    struct conv_args *a = &c->args;
     /* the window of the first frame ends at the newest row of its group of `stride` */
     a->x = x.data + (ptrdiff_t)x.row * ((ptrdiff_t)op->stride - 1 - span);
     a->x_frame = x.row * op->stride;
     a->x_tap = x.row * op->dilation;
     a->taps = op->kernel;
-    a->cin = c.shape.cin;
-    a->outputs = c.shape.outputs;
-    a->frames = rows_of(p, op->in_a) / op->stride;
+    a->cin = s.cin;
+    if (a->x_tap == a->cin && !depthwise) { /* taps lie side by side: one long run instead of many short ones */
+        a->cin *= a->taps;
+        a->taps = 1;
+    }
+    a->outputs = s.outputs;
+    a->frames = op->stride == 1 ? rows : rows / op->stride;
+    a->side = s.side ? tudor_rows(p, op->in_b) : (struct rows){0, 0};
+    a->side_channels = s.side;
+    a->first_panel = 0;
+    a->end_panel = s.panels;
     a->y = (struct rows){y.data, y.row * op->phases};
     a->gate = op->gate;
-    a->finish = (struct finish){op->act, op->act ? op->slope : 1.0f, 0, c.shape.runs * c.shape.outputs,
-                                optional_rows(p, op->pre), optional_rows(p, op->post)};
-    c.packed = weights_at(&p->t->model, op->weights);
-    c.snake = op->act == ACT_SNAKE ? weights_at(&p->t->model, op->params) : 0;
-    c.out_channels = out->channels;
-    c.phases = op->phases;
-    c.depthwise = op->kind == OP_DEPTHWISE;
-    c.kernels = p->t->kernels;
-    return c;
+    a->packed = c->packed = weights_at(&p->t->model, op->weights);
+    c->snake = op->act == ACT_SNAKE ? weights_at(&p->t->model, op->params) : 0;
+    a->finish = (struct finish){op->act, op->slope, c->snake, s.runs * s.outputs, optional_rows(p, op->pre),
+                                optional_rows(p, op->post)};
+    c->shape = s;
+    c->out_channels = p->values[op->out].channels;
+    c->phases = op->phases;
+    c->kernel = depthwise ? p->t->kernels->depthwise : p->t->kernels->conv;
 }
 
 static void skip_rows(struct rows *rows, uint32_t count) {
@@ -69,19 +77,22 @@ static void conv_part(const struct conv_plan *c, uint32_t run, uint32_t first_pa
     a.y.data += channel;
     if (a.finish.pre.data) a.finish.pre.data += channel;
     if (a.finish.post.data) a.finish.post.data += channel;
+    skip_rows(&a.side, first_frame);
     skip_rows(&a.y, first_frame);
     skip_rows(&a.finish.pre, first_frame);
     skip_rows(&a.finish.post, first_frame);
     a.finish.snake = c->snake ? c->snake + channel : 0;
-    if (c->depthwise)
-        c->kernels->depthwise(&a);
-    else
-        c->kernels->conv(&a);
+    c->kernel(&a);
 }
 
 static void run_conv(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit) {
-    const struct conv_plan c = plan_conv(p, op);
+    struct conv_plan c;
+    plan_conv(p, op, &c);
     if (end_unit == TUDOR_ALL_UNITS) {
+        if (c.shape.runs == 1) {
+            c.kernel(&c.args);
+            return;
+        }
         for (uint32_t run = 0; run < c.shape.runs; run++) conv_part(&c, run, 0, c.shape.panels, 0, c.args.frames);
         return;
     }

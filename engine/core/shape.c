@@ -1,18 +1,22 @@
 /* Shapes and costs of ops, worked out from the file in one place for the checks, the player and the op table. */
 #include "internal.h"
 
-struct conv_shape tudor_conv_shape(const struct format_op *op, uint32_t in_channels, uint32_t out_channels) {
-    struct conv_shape s;
+struct conv_shape tudor_conv_shape(const struct format_op *op, const struct format_value *values) {
+    const uint32_t in_channels = values[op->in_a].channels, out_channels = values[op->out].channels;
     const uint32_t outputs = op->gate ? 2 * out_channels : out_channels;
+    struct conv_shape s = {1, in_channels, 0, outputs, 0, 0};
     if (op->kind == OP_DEPTHWISE) {
-        s = (struct conv_shape){1, 1, outputs, 0, 0};
+        s.cin = 1;
     } else if (op->groups == 1) { /* phases side by side: one dense run */
-        s = (struct conv_shape){1, in_channels, outputs * op->phases, 0, 0};
+        s.side = op->in_b == FORMAT_NONE ? 0 : values[op->in_b].channels;
+        s.outputs *= op->phases;
     } else {
-        s = (struct conv_shape){op->groups * op->phases, in_channels / op->groups, outputs / op->groups, 0, 0};
+        s.runs = op->groups * op->phases;
+        s.cin /= op->groups;
+        s.outputs /= op->groups;
     }
     s.panels = (s.outputs + 63) / 64;
-    s.packed = packed_count(s.outputs, (size_t)op->kernel * s.cin);
+    s.packed = packed_count(s.outputs, (size_t)op->kernel * s.cin + s.side);
     return s;
 }
 
@@ -22,7 +26,7 @@ uint32_t tudor_op_units(const struct format_op *op, const struct format_value *v
                         const struct format_buffer *buffers, uint32_t frames) {
     const struct format_value *in = &values[op->in_a];
     if (!is_conv(op)) return 1;
-    const struct conv_shape s = tudor_conv_shape(op, in->channels, values[op->out].channels);
+    const struct conv_shape s = tudor_conv_shape(op, values);
     const uint64_t rows = (uint64_t)frames * (buffers[in->buffer].rows / op->stride);
     const uint64_t units = (uint64_t)s.runs * s.panels * tudor_frame_parts((uint32_t)rows);
     return units < 1u << 30 ? (uint32_t)units : 0;
@@ -33,8 +37,8 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
     const struct format_value *in = &values[op->in_a], *out = &values[op->out];
     const uint64_t in_rows = buffers[in->buffer].rows, h = out->channels;
     if (is_conv(op)) {
-        const struct conv_shape s = tudor_conv_shape(op, in->channels, out->channels);
-        return in_rows / op->stride * s.runs * s.outputs * op->kernel * s.cin;
+        const struct conv_shape s = tudor_conv_shape(op, values);
+        return in_rows / op->stride * s.runs * s.outputs * ((uint64_t)op->kernel * s.cin + s.side);
     }
     if (op->kind == OP_LSTM) return in_rows * 4 * h * h;
     if (op->kind == OP_GRU) return in_rows * 3 * h * h;

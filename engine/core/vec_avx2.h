@@ -28,6 +28,5 @@ static const int32_t v_tail_bits[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0,
 #define V_MIN(a, b) _mm256_min_ps(a, b)
 #define V_ABS(a) _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff)))
 #define V_SHL23(a) _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23))
-#define V_PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
 
 #endif

@@ -25,6 +25,5 @@ typedef __mmask16 M;
 #define V_MIN(a, b) _mm512_min_ps(a, b)
 #define V_ABS(a) _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)))
 #define V_SHL23(a) _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23))
-#define V_PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
 
 #endif

@@ -38,6 +38,5 @@ static inline void v_store_n(float *p, V a, int n) {
 #define V_MIN(a, b) vbslq_f32(vcgtq_f32(b, a), a, b)
 #define V_ABS(a) vabsq_f32(a)
 #define V_SHL23(a) vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a), 23))
-#define V_PREFETCH(p) __builtin_prefetch(p)
 
 #endif
