@@ -1,0 +1,180 @@
+"""Will it run? A method on a board: arithmetic, memory, the reading of weights, load and verdict.
+
+Nothing here is measured: every load is modelled from counted work and the ranges in
+`engine/boards.py`, and says so wherever it is printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from engine.boards import DTYPES, WEIGHT_BYTES, Board, Range, board_named
+from engine.errors import ConfigError, TudorError, nearest
+from engine.placement import Placement, passes, place
+from engine.work import Task, task_of_model
+
+if TYPE_CHECKING:
+    from engine.models.base import Model
+
+FITS, UNCERTAIN, TOO_MUCH = "fits", "uncertain", "does not fit"
+ZERO = Range(0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Loads:
+    """Shares of one core. Arithmetic and reading may overlap: the whole lies between the larger of
+    both per operation and their sum."""
+
+    arithmetic: Range
+    one_frame: Range  # part of the arithmetic, in layers that run one frame at a time
+    reading: Range
+    whole: Range
+    bytes_read_per_second: Range
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The answer and everything it rests on."""
+
+    model: str
+    method: str
+    target: str
+    dtype: str
+    sample_rate_hz: int
+    block_samples: int  # what the host hands over
+    call_samples: int  # what is played at once: whole frames
+    slices: int  # callbacks that share the work of a call
+    macs_per_second: float
+    one_frame_macs_per_second: float
+    loads: Loads
+    split_loads: Loads | None  # were weights split over memories
+    worst_callback: Range  # share of a callback's time that the busiest one takes
+    load_limit: float
+    lookahead_samples: int
+    latency_samples: int
+    placement: Placement
+    split_placement: Placement | None
+    problems: tuple[str, ...]
+    verdict: str
+
+    @property
+    def latency_ms(self) -> float:
+        """Lookahead, waiting for a call's samples, and spreading its work."""
+        return 1000 * self.latency_samples / self.sample_rate_hz
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"figures": "modelled, not measured", **asdict(self), "latency_ms": self.latency_ms}
+
+
+def fit(task: Task, target: str, dtype: str = "float32", block: int | None = None) -> Fit:
+    """Model `task` on the board called `target`; `block`: samples per callback."""
+    board = board_named(target)
+    if dtype not in DTYPES:
+        raise ConfigError(f"unknown dtype {dtype!r}{nearest(dtype, DTYPES)}")
+    block = board.block_samples if block is None else block
+    if block < 1:
+        raise ConfigError(f"a block has at least one sample, got {block}")
+    call, slices = task.call_samples(block), max(1, task.frame_samples // block)
+    plan = place(task, board, dtype, call)
+    loads = _loads(task, board, dtype, call, plan)
+    apart = None
+    if board.placed and plan.weights_in and plan.weights_in[0] != board.memories[1].name:
+        apart = place(task, board, dtype, call, split=True)
+    worst = loads.whole.scaled(call / (slices * block))
+    problems = tuple(_problems(task, board, plan))
+    return Fit(
+        task.model, task.method, board.name, dtype, task.sample_rate_hz, block, call, slices,
+        task.macs_per_second, _one_frame_macs(task, call), loads,
+        _loads(task, board, dtype, call, apart) if apart and apart.fits else None,
+        worst, board.load_limit, task.lookahead_samples,
+        task.lookahead_samples + call - 1 + (slices - 1) * block, plan, apart, problems,
+        _verdict(worst, board.load_limit, problems),
+    )
+
+
+def _loads(task: Task, board: Board, dtype: str, call: int, plan: Placement) -> Loads:
+    memories = {memory.name: memory.reads for memory in board.memories}
+    calls = task.sample_rate_hz / call
+    arithmetic, alone, reading, whole, amount = [], [], [], [], []
+    for i, work in enumerate(task.works):
+        once = _runs_one_frame(work.rows_per_second, calls)
+        slower = board.one_frame[dtype] if once else 1.0
+        time = board.macs[dtype].inverse(work.cost_per_second * slower)
+        size = work.weights * WEIGHT_BYTES[dtype]
+        read = Range(size * calls, size * passes(task, i, calls, board))
+        speed = memories.get(plan.weights_in[i], board.memories[-1].reads)
+        spent = Range(read.low / speed.high, read.high / speed.low)
+        arithmetic.append(time)
+        alone.append(time if once else ZERO)
+        reading.append(spent)
+        amount.append(read)
+        whole.append(Range(max(time.low, spent.low), time.high + spent.high))
+    return Loads(*map(_total, (arithmetic, alone, reading, whole, amount)))
+
+
+def _total(ranges: list[Range]) -> Range:
+    return Range(sum(r.low for r in ranges), sum(r.high for r in ranges))
+
+
+def _runs_one_frame(rows_per_second: float, calls_per_second: float) -> bool:
+    return rows_per_second <= 1.5 * calls_per_second
+
+
+def _one_frame_macs(task: Task, call: int) -> float:
+    calls = task.sample_rate_hz / call
+    return sum(w.macs_per_second for w in task.works if _runs_one_frame(w.rows_per_second, calls))
+
+
+def _problems(task: Task, board: Board, plan: Placement) -> list[str]:
+    """What no amount of speed would mend."""
+    found = [plan.shortage] if plan.shortage else []
+    if board.rates_hz and task.sample_rate_hz not in board.rates_hz:
+        rates = ", ".join(f"{rate / 1000:g}" for rate in board.rates_hz)
+        found.append(f"{task.sample_rate_hz} Hz is no rate of its codec ({rates} kHz)")
+    return found
+
+
+def _verdict(worst: Range, limit: float, problems: tuple[str, ...]) -> str:
+    if problems or worst.low > limit:
+        return TOO_MUCH
+    return FITS if worst.high <= limit else UNCERTAIN
+
+
+def percent(load: Range) -> str:
+    """A load for people: 12-18 %."""
+    low, high = 100 * load.low, 100 * load.high
+    if high < 10:
+        return f"{low:.1f}-{high:.1f} %"
+    return f"{low:.0f}-{high:.0f} %" if ceil(low) < high else f"{high:.0f} %"
+
+
+def summary(found: Fit) -> str:
+    """The answer in one line, with its figures."""
+    text = (f"{found.model} ({found.method}, {found.dtype}) on {found.target}: {found.verdict}; "
+            f"modelled load of the busiest callback {percent(found.worst_callback)} of one core, "
+            f"limit {100 * found.load_limit:.0f} %; {found.macs_per_second / 1e6:.1f} MMAC/s, "
+            f"weights {found.placement.weights_bytes // 1024} KiB")
+    return "; ".join([text, *found.problems])
+
+
+def require_fit(model: Model, target: str, dtype: str = "float32", name: str = "the model",
+                block: int | None = None) -> Fit:
+    """Refuse a model that cannot run on `target`; one that might is let through."""
+    found = fit(task_of_model(model, name), target, dtype, block)
+    if found.verdict == TOO_MUCH:
+        raise TudorError(f"{summary(found)}. `tudor fit` shows where it goes; make it smaller "
+                         "(widths, dilations, sample_rate_hz) or choose another --target")
+    return found
+
+
+def largest(
+    tasks: Iterable[Task], target: str, dtype: str = "float32", block: int | None = None
+) -> str | None:
+    """The name of the costliest of `tasks` that fits."""
+    fitting = [(f.macs_per_second, f.model) for f in
+               (fit(task, target, dtype, block) for task in tasks) if f.verdict == FITS]
+    return max(fitting)[1] if fitting else None

@@ -1,0 +1,208 @@
+"""`tudor fit`: figures checked by hand on small tasks, estimates against a real file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from engine.boards import BOARDS, DTYPES, KIB, board_named
+from engine.errors import ConfigError, TudorError
+from engine.fit import FITS, TOO_MUCH, UNCERTAIN, fit, largest, percent, require_fit
+from engine.models.registry import build
+from engine.native import NativeFile
+from engine.placement import RECORDS_BYTES, place
+from engine.work import Task, Work, task_of_file, task_of_model
+from nn_tudor.cli import main
+from tests.golden.golden import read
+
+SMALL = {"latents": 2, "bands": 4, "compression": 16, "widths": (8, 6)}
+
+
+def task(*works: Work, rate: int = 48000, frame: int = 48, numbers: int = 1000) -> Task:
+    return Task("case", "forward", rate, frame, 0, works, lambda samples: (samples, numbers),
+                sum(w.weights for w in works))
+
+
+def work(macs: float, rows: float, weights: int, name: str = "conv") -> Work:
+    return Work(name, "conv", macs, macs, rows, weights, 0)
+
+
+def test_arithmetic_is_work_over_rate() -> None:
+    found = fit(task(work(100e6, 48000, 100)), "daisy")
+    assert found.loads.arithmetic.low == pytest.approx(100e6 * 1.5 / 480e6)
+    assert found.loads.arithmetic.high == pytest.approx(100e6 * 2.1 / 480e6)
+    assert found.loads.one_frame.high == found.one_frame_macs_per_second == 0
+
+
+def test_a_layer_that_runs_one_frame_at_a_time_costs_more() -> None:
+    found = fit(task(work(100e6, 1000, 100)), "daisy", block=48)  # 1000 calls per second
+    assert found.loads.arithmetic.high == pytest.approx(1.4 * 100e6 * 2.1 / 480e6)
+    assert found.one_frame_macs_per_second == 100e6
+    longer = fit(task(work(100e6, 1000, 100)), "daisy", block=480)
+    assert longer.one_frame_macs_per_second == 0
+    assert longer.loads.arithmetic.high < found.loads.arithmetic.high
+
+
+def test_weights_are_read_once_per_call_or_once_per_tile() -> None:
+    weights = 200 * KIB  # numbers: 800 KiB in float32, too much for AXI SRAM
+    found = fit(task(work(1e6, 8000, weights)), "daisy", block=48)
+    read = found.loads.bytes_read_per_second
+    assert read.low == weights * 4 * 1000
+    assert read.high == weights * 4 * 1000 * 2  # eight rows per call, four per tile
+    assert set(found.placement.weights_in) == {"SDRAM"}
+    assert found.loads.reading.low == pytest.approx(read.low / 200e6)
+    assert found.loads.reading.high == pytest.approx(read.high / 100e6)
+    assert found.verdict == TOO_MUCH
+
+
+def test_reading_and_arithmetic_bound_the_load_from_both_sides() -> None:
+    loads = fit(task(work(50e6, 8000, 50000), work(1e6, 1000, 20000)), "daisy").loads
+    assert loads.whole.low <= loads.arithmetic.low + loads.reading.low
+    assert loads.whole.low >= max(loads.arithmetic.low, loads.reading.low)
+    assert loads.whole.high == pytest.approx(loads.arithmetic.high + loads.reading.high)
+
+
+def test_a_frame_longer_than_a_callback_is_spread() -> None:
+    found = fit(task(work(10e6, 1000, 100), rate=16000, frame=128), "daisy", block=48)
+    assert (found.call_samples, found.slices) == (128, 2)
+    assert found.worst_callback.high == pytest.approx(found.loads.whole.high * 128 / 96)
+    assert found.latency_samples == 127 + 48
+    whole = fit(task(work(10e6, 1000, 100), rate=16000, frame=32), "daisy", block=48)
+    assert (whole.call_samples, whole.slices) == (64, 1)
+    assert whole.worst_callback.high == pytest.approx(whole.loads.whole.high * 64 / 48)
+
+
+@pytest.mark.parametrize(
+    ("macs", "verdict"), [(140e6, FITS), (180e6, UNCERTAIN), (220e6, TOO_MUCH)]
+)
+def test_verdicts(macs: float, verdict: str) -> None:
+    found = fit(task(work(macs, 48000, 100)), "daisy")
+    assert found.verdict == verdict, percent(found.worst_callback)
+
+
+def test_what_speed_would_not_mend() -> None:
+    rate = fit(task(work(1e6, 44100, 100), rate=44100), "daisy")
+    assert rate.verdict == TOO_MUCH
+    assert "44100 Hz is no rate of its codec" in rate.problems[0]
+    assert fit(task(work(1e6, 44100, 100), rate=44100), "pi4").verdict == FITS
+    large = fit(task(work(1e6, 100, 3_000_000)), "daisy")
+    assert large.verdict == TOO_MUCH
+    assert "larger than the 7680 KiB of flash" in large.problems[0]
+
+
+def test_a_cache_is_chosen_by_the_working_set() -> None:
+    places = [fit(task(work(1e6, 1000, count)), "pi5").placement.weights_in[0]
+              for count in (50_000, 300_000, 3_000_000)]
+    assert places == ["L2 cache", "L3 cache", "DRAM"]
+
+
+def test_split_weights_lie_where_there_is_room_fastest_layers_first() -> None:
+    works = [work(1e6, rows, 40 * KIB, f"{rows}") for rows in (1000, 16000, 4000, 48000, 8000)]
+    board = board_named("daisy")
+    plan = place(task(*works), board, "float32", 48, split=True)
+    rooms = {m.name: m.room_bytes for m in board.memories}
+    for name, room in rooms.items():
+        assert sum(item.bytes for item in plan.items if item.memory == name) <= room
+    assert sum(item.bytes for item in plan.items if item.what == "weights") == 5 * 160 * KIB
+    order = ["DTCM", "AXI SRAM", "D2 SRAM", "SDRAM"]
+    by_rate = sorted(zip((1000, 16000, 4000, 48000, 8000), plan.weights_in, strict=True),
+                     reverse=True)
+    ranks = [order.index(name) for _, name in by_rate]
+    assert ranks == sorted(ranks)
+    assert ranks[0] < ranks[-1]
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[Task, Task]:
+    """The same model from its layers and from its file."""
+    from engine.models.store import load_model
+
+    model = load_model("techno-tiny").model
+    return (task_of_model(model, "techno-tiny"),
+            task_of_file(NativeFile.from_bytes(read("techno-tiny").model)))
+
+
+def test_layers_and_file_agree(both: tuple[Task, Task]) -> None:
+    layers, file = both
+    # The file keeps no biases apart, pads some filters, and joins neighbours.
+    assert layers.macs_per_second == pytest.approx(file.macs_per_second, rel=0.03)
+    assert layers.weights == pytest.approx(file.weights, rel=0.03)
+    cost = [sum(w.cost_per_second for w in t.works) for t in both]
+    assert cost[0] == pytest.approx(cost[1], rel=0.05)
+    scratch, state = zip(*(t.instance(128) for t in both), strict=True)
+    assert state[0] == pytest.approx(state[1], rel=0.1)
+    assert 0.25 < scratch[0] / scratch[1] < 2
+    fits = [fit(t, "pi4") for t in both]
+    assert fits[0].loads.whole.high == pytest.approx(fits[1].loads.whole.high, rel=0.15)
+    assert fits[0].latency_samples == fits[1].latency_samples
+
+
+def test_smaller_weights_take_less_room(both: tuple[Task, Task]) -> None:
+    found = {dtype: fit(both[0], "daisy", dtype) for dtype in DTYPES}
+    sizes = [found[d].placement.file_bytes - RECORDS_BYTES for d in DTYPES]
+    assert sizes == [4 * sizes[2], 2 * sizes[2], sizes[2]]
+    assert found["q16x8"].verdict == FITS
+    assert found["q16x8"].worst_callback.high < found["float32"].worst_callback.low
+
+
+def test_training_for_a_board_refuses_with_the_figures() -> None:
+    small = build("raw_vae", SMALL)
+    assert require_fit(small, "daisy").verdict == FITS
+    large = build("raw_vae", {**SMALL, "widths": (256, 256), "sample_rate_hz": 48000})
+    with pytest.raises(TudorError, match=r"daisy: does not fit; modelled load .* % of one core, "
+                                         r"limit 65 %; .* MMAC/s, weights \d+ KiB"):
+        require_fit(large, "daisy", name="big")
+
+
+def test_unknown_names_suggest_what_there_is() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'pi-zero2'"):
+        fit(task(work(1, 1, 1)), "pi-zero")
+    with pytest.raises(ConfigError, match="did you mean 'q16x8'"):
+        fit(task(work(1, 1, 1)), "daisy", "q8x16")
+    with pytest.raises(ConfigError, match="at least one sample"):
+        fit(task(work(1, 1, 1)), "daisy", block=0)
+
+
+def test_the_largest_that_fits() -> None:
+    tasks = [Task(str(macs), "forward", 48000, 48, 0, (work(macs, 48000, 100),),
+                  lambda samples: (samples, 0), 100) for macs in (1e6, 100e6, 400e6)]
+    assert largest(tasks, "daisy") == "100000000.0"
+    assert largest(tasks[2:], "daisy") is None
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    _tudor("fit", "techno-tiny", "--target", "daisy", "--dtype", "q16x8", "--json")
+    data = json.loads(capsys.readouterr().out)
+    assert data["figures"] == "modelled, not measured"
+    assert data["verdict"] == FITS
+    assert data["largest_preset"]
+    assert data["placement"]["items"]
+    _tudor("fit", "techno-tiny", "--json")
+    assert [row["target"] for row in json.loads(capsys.readouterr().out)] == list(BOARDS)
+    _tudor("fit", "techno-tiny", "--target", "daisy")
+    text = capsys.readouterr().out
+    for word in ("does not fit", "AXI SRAM", "one frame at a time", "modelled", "largest preset"):
+        assert word in text
+
+
+def _tudor(*words: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    assert ended.value.code == 0
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("techno-tin",), "did you mean 'techno-tiny'"),
+    (("techno-tiny", "--target", "dasy"), "did you mean 'daisy'"),
+    (("techno-tiny", "--method", "dream"), "it has encode, decode, forward"),
+    (("model.onnx",), "boards play .tudor files"),
+])
+def test_mistakes_are_one_line(words: tuple[str, ...], said: str,
+                               capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", *words])
+    assert ended.value.code == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
