@@ -24,15 +24,15 @@ def clean(values: Any, what: str = "weights") -> FloatArray:
 def pack_dense(weight: FloatArray, bias: FloatArray | None) -> FloatArray:
     """[taps * in, outputs] and [outputs] as the kernels read them (core/kernels.h):
 
-    bias, rounded up to 16 | panels of 64 outputs, each [taps * in][64]; the last is narrower."""
+    bias, rounded up to 16 | strips of 16 outputs, each [taps * in][16]; the last is narrower."""
     count, outputs = weight.shape
     head = np.zeros(-(-outputs // 16) * 16, np.float32)
     if bias is not None:
         head[:outputs] = bias
     parts = [head]
-    panel = fmt.constants()["PANEL"]
-    for first in range(0, outputs, panel):
-        part = weight[:, first : first + panel]
+    strip = fmt.constants()["STRIP"]
+    for first in range(0, outputs, strip):
+        part = weight[:, first : first + strip]
         width = -(-part.shape[1] // 4) * 4
         padded = np.zeros((count, width), np.float32)
         padded[:, : part.shape[1]] = part

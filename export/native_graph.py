@@ -1,7 +1,7 @@
 """A graph of layers becomes a list of native operations: views resolved, neighbours fused.
 
     conv1d -> leaky_relu                 one conv with the activation inside
-    conv1d -> gated                      one conv whose panels hold both halves
+    conv1d -> gated                      one conv whose outputs alternate between both halves
     add(conv1d, y) [-> tanh]             y added inside, before the activation if one follows
     add(conv1d, 1x1 conv1d)              the second becomes one more tap of the first
     slice, delay                         no operation: another view of the same rows

@@ -21,8 +21,9 @@ struct finish {
 };
 
 /* A convolution, dense or depthwise. Packed weights, N outputs, K = taps * cin + side_channels:
- *   bias[N rounded up to 16] | panel 0: [K][64] | panel 1: [K][64] | … | last panel: [K][rest rounded up to 4]
- * so that one panel is one stream to read, whatever the vector length. Depthwise: the same with K = taps.
+ *   bias[N rounded up to 16] | strip 0: [K][16] | strip 1: [K][16] | … | last strip: [K][rest rounded up to 4]
+ * A strip is one stream of whole cache lines, whatever the vector length; four strips are a panel, the piece that
+ * work is cut into. Depthwise: the same with K = taps.
  * Frame f reads taps at x + f * x_frame + tap * x_tap. Taps that lie side by side may be given as one long tap. */
 struct conv_args {
     const float *x;
@@ -74,8 +75,15 @@ extern const struct tudor_kernels tudor_kernels_neon;
 /* The best table for this processor, or the one named; NULL if it cannot run here. */
 const struct tudor_kernels *tudor_find_kernels(const char *name);
 
-static inline size_t packed_width(size_t outputs) { return outputs / 64 * 64 + (outputs % 64 + 3) / 4 * 4; }
+static inline size_t packed_width(size_t outputs) { return (outputs + 3) / 4 * 4; }
 static inline size_t packed_bias(size_t outputs) { return (outputs + 15) / 16 * 16; }
+/* Weights of an output: first of K, `row` floats apart. */
+static inline const float *packed_lane(const float *packed, size_t outputs, size_t k, size_t output, size_t *row) {
+    const size_t strips = outputs / 16 * 16;
+    const float *w = packed + packed_bias(outputs);
+    *row = output < strips ? 16 : packed_width(outputs - strips);
+    return output < strips ? w + output / 16 * 16 * k + output % 16 : w + strips * k + (output - strips);
+}
 static inline size_t packed_count(size_t outputs, size_t k) { return packed_bias(outputs) + k * packed_width(outputs); }
 
 #endif

@@ -10,9 +10,9 @@
 #include "kernels_rows.inc"
 
 static float weight(const float *packed, uint32_t outputs, size_t k_count, size_t k, uint32_t output) {
-    const uint32_t panel = output / 64;
-    const size_t width = outputs - panel * 64 < 64 ? (outputs - panel * 64 + 3) / 4 * 4 : 64;
-    return packed[packed_bias(outputs) + k_count * panel * 64 + k * width + output % 64];
+    size_t row;
+    const float *w = packed_lane(packed, outputs, k_count, output, &row);
+    return w[k * row];
 }
 
 static float one_sum(const struct conv_args *a, const float *x, const float *side, uint32_t output, float start) {
