@@ -42,7 +42,8 @@ def bench(
                             "are timed where a minute suffices.", min=0.01)
     ] = 10.0,
     threads: Annotated[int, typer.Option(help="Threads of each backend.", min=1)] = 1,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(
+        help="cpu or cuda; m7 or aarch64: instructions counted in an emulator.")] = "cpu",
     method: Annotated[str, typer.Option(help="Method to play.")] = "forward",
     warmup: Annotated[
         float, typer.Option(help="Seconds of warm-up, not counted, per file and block.", min=0.0)
@@ -93,6 +94,11 @@ def bench(
         raise ConfigError("name at least one model file, run directory or preset (or --suite)")
     if quick or only:
         raise ConfigError("--quick and --only belong to --suite shapes")
+    if device in ("m7", "aarch64"):
+        if plot or silence:
+            raise ConfigError(f"--device {device} counts instructions: leave out --plot, --silence")
+        _count_files(device, models, method, parse_blocks(block), json_file)
+        return
     from benchmarks.run import Request
 
     request = Request(models, parse_blocks(block), seconds, threads, device, method, warmup, cold)
@@ -130,6 +136,21 @@ def _run_files(
         write_json(report.to_json(), json_file)
     if plot:
         plot_report(report, plot)
+
+
+def _count_files(
+    device: str, models: list[str], method: str, blocks: list[int], json_file: Path | None
+) -> None:
+    from benchmarks.emulated import count_file, print_counts
+    from benchmarks.tables import console_for_output
+
+    console = console_for_output()
+    with console.status("") as status:
+        counted = [count_file(device, Path(m), method, blocks, status.update) for m in models]
+    for counts in counted:
+        print_counts(counts, console)
+    if json_file:
+        write_json({"results": [counts.to_json() for counts in counted]}, json_file)
 
 
 def _run_suite(suite: str, quick: bool, only: str | None, json_file: Path | None) -> None:

@@ -15,6 +15,8 @@ need clang clang
 need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 need qemu-aarch64 qemu-user
 need arm-none-eabi-gcc gcc-arm-none-eabi
+need qemu-system-arm qemu-system-arm
+[ -n "$(find /usr/lib/arm-none-eabi -name libc.a 2>/dev/null | head -n 1)" ] || missing="$missing libnewlib-arm-none-eabi"
 [ -d /usr/aarch64-linux-gnu/include ] || missing="$missing libc6-dev-arm64-cross"
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 "$PYTHON" -c 'import sysconfig, os, sys

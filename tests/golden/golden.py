@@ -1,25 +1,37 @@
 """Golden files: what each runtime must give, to the bit. One per preset, `PRESET.npz`:
 
-    model              the native file, as bytes
+    description        JSON: family, configuration, methods
+    weights            JSON: for each method, operation and weight, which array it is
+    array_N            those arrays, each once
     in_METHOD          float32 [channels, rows]
     out_METHOD         float32 [channels, rows]: what the plain C reference gave
 
 Made by `python -m tests.golden.golden [PRESET ...]`. A golden file changes only when the arithmetic
-is meant to change; it judges runtimes, so nothing but its model file's bytes goes into it: not
-torch's random numbers, and not the cosines of the machine that plays it.
+is meant to change. So it holds weights as layers have them, not as some version of the file format
+packs them; and it holds all of them, for neither torch's random numbers nor the cosines of the
+machine that plays it may go in.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.description import Description
+from engine.graph import Graph
+from engine.models.base import Model
+from engine.models.registry import build
 from engine.native import NativeFile, NativeModel
+from export.native import compile_graphs
 
 HERE = Path(__file__).parent
 PRESETS = ("techno-tiny",)
@@ -29,7 +41,7 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Golden:
-    """A golden file in memory."""
+    """A golden file in memory, its model compiled as today's export does."""
 
     name: str
     family: str
@@ -43,13 +55,35 @@ def names() -> list[str]:
     return sorted(path.stem for path in HERE.glob("*.npz"))
 
 
+@cache
 def read(name: str) -> Golden:
     """A golden file by name."""
     with np.load(HERE / f"{name}.npz") as data:
         parts = {key: data[key] for key in data.files}
-    methods = [key.removeprefix("in_") for key in parts if key.startswith("in_")]
-    return Golden(name, str(parts["family"]), parts["model"].tobytes(),
+    description = Description.from_json(str(parts["description"]), f"{name}.npz")
+    arrays = {key: parts[f"array_{index}"]
+              for key, index in json.loads(str(parts["weights"])).items()}
+    graphs = _graphs(build(description.family, description.config), description)
+    slots = list(_slots(graphs))
+    assert {key for key, _, _ in slots} == set(arrays), f"{name}: layers changed; make it anew"
+    for key, weights, part in slots:
+        assert weights[part].shape == arrays[key].shape, f"{name}: {key} changed; make it anew"
+        weights[part] = arrays[key]
+    methods = list(description.methods)
+    return Golden(name, description.family, compile_graphs(graphs, description),
                   {m: parts[f"in_{m}"] for m in methods}, {m: parts[f"out_{m}"] for m in methods})
+
+
+def _graphs(model: Model, description: Description) -> dict[str, Graph]:
+    return {method: model.eval().graph(method) for method in description.methods}
+
+
+def _slots(graphs: dict[str, Graph]) -> Iterator[tuple[str, dict[str, FloatArray], str]]:
+    """Where every weight lies: a name for it, the operation's weights, and its key there."""
+    for method, graph in graphs.items():
+        for at, op in enumerate(graph.ops):
+            for part in op.weights:
+                yield f"{method} {at} {op.name} {part}", op.weights, part
 
 
 def hashed(key: str, count: int) -> NDArray[np.uint64]:
@@ -86,16 +120,21 @@ def make(name: str) -> None:
 
     from engine.models.store import build_from, read_settings
     from engine.presets import preset_path
-    from export.native import compile_graphs
 
     model = build_from(read_settings(preset_path(name))).eval()
     for key, parameter in model.named_parameters():
         parameter.data = torch.from_numpy(_weights(key, tuple(parameter.shape)))
     description = model.describe(name)
-    data = compile_graphs({m: model.graph(m) for m in description.methods}, description)
-    file = NativeFile.from_bytes(data, name)
-    parts: dict[str, NDArray] = {"model": np.frombuffer(data, np.uint8),
-                                 "family": np.array(description.family)}
+    graphs = _graphs(model, description)
+    file = NativeFile.from_bytes(compile_graphs(graphs, description), name)
+    parts: dict[str, NDArray[Any]] = {"description": np.array(description.to_json())}
+    arrays: dict[bytes, int] = {}
+    weights: dict[str, int] = {}
+    for key, held, part in _slots(graphs):
+        data = held[part]
+        weights[key] = arrays.setdefault(repr(data.shape).encode() + data.tobytes(), len(arrays))
+        parts[f"array_{weights[key]}"] = data
+    parts["weights"] = np.array(json.dumps(weights))
     for method, spec in file.methods.items():
         rows = FRAMES * spec.frame_samples // spec.in_ratio
         x = noise(method, (spec.in_channels, rows))

@@ -1,0 +1,91 @@
+"""`rtf-bench --device m7|aarch64`: counts that repeat, add up, and say what they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.commands import main
+from benchmarks.emulated import DEVICES, spreads
+from engine.boards import board_named
+from tests.firmware.machines import machine
+from tests.golden.golden import read
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "model.tudor"
+    path.write_bytes(read("techno-tiny").model)
+    return path
+
+
+def bench(*words: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_counts_of_a_file(device: str, file: Path, tmp_path: Path,
+                          capsys: pytest.CaptureFixture[str]) -> None:
+    machine(device)
+    results = []
+    for name in ("a.json", "b.json"):
+        where = tmp_path / name
+        assert bench("--device", device, file, "--block", "48,128,256", "--json", where) == 0
+        results.append(json.loads(where.read_text()))
+    assert results[0] == results[1], "counts repeat exactly"
+    shown = capsys.readouterr().out
+    assert "they are not time" in shown
+    assert ("480 MHz" in shown) == (device == "m7")
+    counts = results[0]["results"][0]
+    assert [b["block_samples"] for b in counts["blocks"]] == [128, 256], "whole frames, once each"
+    small, large = counts["blocks"]
+    assert large["per_sample"] < small["per_sample"], "more frames share a reading of the weights"
+    in_ops = sum(op["per_sample"] for op in counts["ops"])
+    assert 0.95 * small["per_sample"] < in_ops < small["per_sample"]
+    assert sum(op["share"] for op in counts["ops"]) == pytest.approx(1)
+    assert small["per_mac"] == pytest.approx(small["per_sample"] / counts["macs_per_sample"])
+    for spread in counts["spreads"]:
+        even = spread["average"] * spread["call_samples"] / spread["slices"] / 48
+        assert even <= spread["worst"] < 1.5 * even
+    assert (small["load"] is None) == (device != "m7")
+
+
+def test_the_modelled_load_is_instructions_times_cycles_over_clock(
+    file: Path, tmp_path: Path
+) -> None:
+    machine("m7")
+    assert bench("--device", "m7", file, "--block", "128", "--json", tmp_path / "a.json") == 0
+    counts = json.loads((tmp_path / "a.json").read_text())["results"][0]
+    cycles = board_named("daisy").cycles_per_instruction
+    assert cycles is not None
+    block, spread = counts["blocks"][0], counts["spreads"][0]
+    assert block["load"]["high"] == pytest.approx(
+        block["per_sample"] * 16000 * cycles.high / 480e6, rel=1e-6)
+    assert spread["worst_load"]["low"] == pytest.approx(
+        spread["worst"] * (16000 / 48) * cycles.low / 480e6, rel=1e-6)
+
+
+@pytest.mark.parametrize(("frame", "ways"), [
+    (128, [(1, 2), (3, 8)]),  # 3 frames of 128 end together with the eighth callback
+    (48, [(1, 1)]),
+    (16, [(3, 1)]),
+    (32, [(3, 2)]),
+    (2048, [(1, 42)]),  # evenly would take 128 callbacks
+])
+def test_ways_to_spread(frame: int, ways: list[tuple[int, int]]) -> None:
+    assert spreads(frame) == ways
+
+
+def test_mistakes_are_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench("--device", "m7", "model.onnx") == 1
+    assert "plays .tudor files" in capsys.readouterr().err
+    assert bench("--device", "m7", file, "--method", "dream") == 1
+    assert "it has encode, decode, forward" in capsys.readouterr().err
+    assert bench("--device", "m7", file, "--silence", "1") == 1
+    assert "leave out --plot, --silence" in capsys.readouterr().err
+    assert bench("--device", "m7", "none.tudor") == 1
+    assert "No such file" in capsys.readouterr().err
