@@ -66,6 +66,10 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help="GPUs or processes per node")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="machines")] = 1,
     seed: Annotated[int | None, typer.Option(help="of weights, crops and noise")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="refuse a model that cannot run there: daisy, pi4, ...")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="number format meant for --target")] = "float32",
 ) -> None:
     """Train a model on a folder of audio. The same command resumes a run that was stopped.
 
@@ -80,6 +84,11 @@ def train(
 
     console = Console(quiet=not first_process())
     run = resolve(preset, data, assignments or [], steps=steps, minutes=minutes, seed=seed)
+    if target is not None:
+        from engine.fit import require_fit
+        from engine.models.registry import build
+
+        require_fit(build(run.family, run.model), target, dtype, preset)
     outcome = run_training(run, out, Machine(device, devices, nodes), console)
     if not outcome.already_finished:
         end = f", validation {outcome.validation:.3f}" if outcome.validation is not None else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from training_helpers import preset
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, TudorError
 from engine.presets import preset_names
 from training.config import differences, parse_assignment, resolve, training_config
 
@@ -68,3 +68,13 @@ def test_differences_name_keys_but_not_the_budget() -> None:
     before = {"model": {"latents": 4}, "training": {"steps": 10, "batch_size": 2}}
     after = {"model": {"latents": 5}, "training": {"steps": 20, "batch_size": 2}}
     assert differences(before, after) == ["model.latents was 4, is now 5"]
+
+
+def test_a_model_that_cannot_run_on_its_target_is_refused_before_training(tmp_path):
+    from training.commands import train
+
+    with pytest.raises(TudorError, match="on daisy: does not fit"):
+        train("techno-desktop", data=tmp_path, out=tmp_path / "run", target="daisy")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(TudorError, match="did you mean 'daisy'"):
+        train("techno-tiny", data=tmp_path, out=tmp_path / "run", target="dasy")
