@@ -55,3 +55,26 @@ def test_streamed_export_of_a_preset_is_as_exact_as_float32(preset, target, tmp_
     player.reset()
     shifted = player.process("forward", np.roll(x, unit, axis=1)[:, : 4 * unit])
     assert np.abs(shifted - wanted[:, : 4 * unit]).max() > 1e-4, "the comparison cannot fail"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_ten_minutes_do_not_drift(target, tmp_path: Path):
+    """The last minute of ten is as close to offline PyTorch as the first; irregular blocks."""
+    model = load_model("techno-tiny").model
+    minute = 60 * model.sample_rate_hz
+    rng = np.random.default_rng(1)
+    x = (rng.standard_normal((1, 10 * minute)) * 0.2).astype(np.float32)
+    row, path = TARGETS[target], tmp_path / f"m{TARGETS[target].suffix}"
+    row.function(row.writer)(model, path, model.describe("techno-tiny"))
+    player, blocks, at = load(path), (128, 4096, 256, 1024, 8064, 384), 0
+    outputs = []
+    while at < x.shape[1]:
+        block = blocks[len(outputs) % len(blocks)]
+        outputs.append(player.process("forward", x[:, at : at + block]))
+        at += block
+    streamed = np.concatenate(outputs, axis=1)
+    offline = model.offline("forward", torch.from_numpy(x)[None])[0].numpy()
+    assert streamed.shape == offline.shape
+    error = np.abs(streamed - offline).reshape(10, -1).max(axis=1)  # of each minute
+    assert error.max() <= 1e-5
+    assert error[-1] <= 2 * error[0]
