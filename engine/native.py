@@ -27,6 +27,8 @@ except ImportError as error:  # pragma: no cover - depends on the installation
 
 FloatArray = NDArray[np.float32]
 DEFAULT_BLOCK_SAMPLES = 8192
+_FLOATS = ffi.typeof("float[]")
+_buffer, _process = ffi.from_buffer, lib.tudor_process  # looked up once: blocks may be microseconds
 
 
 def text(pointer: object) -> str:
@@ -183,6 +185,7 @@ class NativeModel:
     def __init__(self, file: NativeFile, batch: int = 1,
                  max_samples: int = DEFAULT_BLOCK_SAMPLES, isa: str | None = None) -> None:
         self.file = file
+        self._specs = file.methods
         self.batch = batch
         # Every method must be able to play at least one frame.
         self.max_samples = max([max_samples, *(m.frame_samples for m in file.methods.values())])
@@ -226,12 +229,13 @@ class NativeModel:
         """Play a block [batch, channels, rows]; contiguous float32 is neither copied nor changed.
 
         `out` may be given to avoid an allocation."""
-        spec = self._method(method)
-        x = np.ascontiguousarray(x, np.float32)
-        if x.ndim != 3 or x.shape[:2] != (self.batch, spec.in_channels):
+        spec = self._specs.get(method) or self._method(method)
+        x = np.asarray(x, np.float32, order="C")
+        given = x.shape
+        if len(given) != 3 or given[0] != self.batch or given[1] != spec.in_channels:
             raise AudioError(f"{method} takes [{self.batch}, {spec.in_channels}, rows], "
-                             f"got {list(x.shape)}")
-        samples = x.shape[2] * spec.in_ratio
+                             f"got {list(given)}")
+        samples = given[2] * spec.in_ratio
         if samples == 0 or samples % spec.frame_samples:
             raise AudioError(f"{method} takes blocks of a multiple of "
                              f"{spec.frame_samples // spec.in_ratio} rows, got {x.shape[2]}")
@@ -240,10 +244,10 @@ class NativeModel:
             out = np.empty(shape, np.float32)
         elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise AudioError(f"out must be contiguous float32 {list(shape)}")
-        most = self.max_samples // spec.frame_samples * spec.frame_samples
-        if samples <= most:
+        if samples <= self.max_samples:
             self._process(spec, x, out, samples)
             return out
+        most = self.max_samples // spec.frame_samples * spec.frame_samples
         for at in range(0, samples, most):
             end = min(at + most, samples)
             part = np.ascontiguousarray(x[:, :, at // spec.in_ratio : end // spec.in_ratio])
@@ -253,8 +257,9 @@ class NativeModel:
         return out
 
     def _process(self, spec: MethodInfo, x: FloatArray, out: FloatArray, samples: int) -> None:
-        _raise(lib.tudor_process(self._t, spec.index, ffi.from_buffer("float[]", x),
-                                 ffi.from_buffer("float[]", out), samples), spec.name)
+        code = _process(self._t, spec.index, _buffer(_FLOATS, x), _buffer(_FLOATS, out), samples)
+        if code:
+            _raise(code, spec.name)
 
     def process_slice(self, method: str, x: FloatArray, out: FloatArray, slice_: int,
                       slices: int) -> None:

@@ -31,7 +31,8 @@ def options() -> list[str]:
     """Compiler options; results depend on -ffp-contract=off, speed on -O3."""
     if sys.platform == "win32":
         return ["/O2", "/std:c11", "/fp:precise"]
-    return ["-std=c11", "-O3", "-ffp-contract=off", "-g0"]
+    return ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-fno-stack-protector",
+            "-g0"]
 
 
 ffi = FFI()

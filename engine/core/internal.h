@@ -100,12 +100,29 @@ struct play {
     char *fast_state, *bulk_state;
     uint32_t *slots;
     float *words;
-    uint32_t frames, max_frames;
+    uint32_t frames;
 };
 
 void tudor_rings_begin(const struct play *p);
 void tudor_rings_end(const struct play *p);
-struct rows tudor_rows(const struct play *p, uint32_t value);
+static inline float *tudor_ring(const struct play *p, uint32_t b) {
+    return (float *)(void *)(p->buffers[b].bulk ? p->bulk_state : p->fast_state) + p->plans[b].offset;
+}
+
+/* Where a value's rows of this block begin. */
+static inline struct rows tudor_rows(const struct play *p, uint32_t value) {
+    const struct format_value *v = &p->values[value];
+    const struct format_buffer *b = &p->buffers[v->buffer];
+    struct rows rows = {0, b->row_stride};
+    if (b->history == 0) {
+        char *arena = p->t->fast + p->t->arena;
+        rows.data = (float *)(void *)(arena + (size_t)b->arena_offset * p->frames) + v->first_channel;
+    } else {
+        const size_t row = (size_t)p->slots[v->buffer] + b->history - v->delay;
+        rows.data = tudor_ring(p, v->buffer) + row * b->row_stride + v->first_channel;
+    }
+    return rows;
+}
 void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit);
 
 void tudor_noise_multiply(const struct map_args *a, uint32_t seed, float *counter);

@@ -13,8 +13,8 @@
     TILE(4, 1) TILE(4, 2) TILE(4, 3) TILE(4, 4) TILE(4, 5) TILE(4, 6)                                     \
     TILE(3, 1) TILE(3, 2) TILE(3, 3) TILE(3, 4) TILE(3, 5) TILE(3, 6) TILE(3, 8)                          \
     TILE(2, 1) TILE(2, 2) TILE(2, 3) TILE(2, 4) TILE(2, 5) TILE(2, 6) TILE(2, 8) TILE(2, 10) TILE(2, 12)  \
-    TILE(1, 1) TILE(1, 2) TILE(1, 3) TILE(1, 4) TILE(1, 5) TILE(1, 6) TILE(1, 8) TILE(1, 10) TILE(1, 12)
-static const unsigned char tile_frames[5] = {0, 12, 12, 8, 6};
+    TILE(1, 1) TILE(1, 2) TILE(1, 3) TILE(1, 4) TILE(1, 5) TILE(1, 6) TILE(1, 8)
+static const unsigned char tile_frames[5] = {0, 8, 12, 8, 6};
 #define TILE_FRAMES(vectors) tile_frames[vectors]
 #define TILE_VECTORS(frames) ((void)(frames), 4)
 

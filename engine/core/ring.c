@@ -1,7 +1,7 @@
 /* Rows that outlive a block. Every reader sees one straight run: `history` past rows, then the block's own.
  *
- * Sliding (history ≤ largest block): the window moves up the buffer; at the end the last `history` rows are moved
- * to the front.
+ * Sliding (history ≤ largest block): the window moves up the buffer; at the end, or before, the last `history` rows
+ * are moved to the front.
  *
  *   | . . h h h B B B . |   ->   | . . . . . h h h B B B |   ->   | h h h B B B . . |
  *
@@ -12,32 +12,17 @@
 
 #include <string.h>
 
-static float *ring_data(const struct play *p, uint32_t b) {
-    return (float *)(void *)(p->buffers[b].bulk ? p->bulk_state : p->fast_state) + p->plans[b].offset;
-}
-
-struct rows tudor_rows(const struct play *p, uint32_t value) {
-    const struct format_value *v = &p->values[value];
-    const struct format_buffer *b = &p->buffers[v->buffer];
-    struct rows rows = {0, b->row_stride};
-    if (b->history == 0) {
-        char *arena = p->t->fast + p->t->arena;
-        rows.data = (float *)(void *)(arena + (size_t)b->arena_offset * p->max_frames) + v->first_channel;
-    } else {
-        const size_t row = (size_t)p->slots[v->buffer] + b->history - v->delay;
-        rows.data = ring_data(p, v->buffer) + row * b->row_stride + v->first_channel;
-    }
-    return rows;
-}
-
 void tudor_rings_begin(const struct play *p) {
     for (uint32_t b = 0; b < p->method->buffers_count; b++) {
         const struct format_buffer *buffer = &p->buffers[b];
         const struct buffer_plan *plan = &p->plans[b];
         if (buffer->history == 0 || plan->period) continue;
         const uint32_t rows = p->frames * buffer->rows;
-        if (p->slots[b] + buffer->history + rows <= plan->capacity_rows) continue;
-        float *data = ring_data(p, b);
+        /* Turning back early keeps the ring in the nearest cache when blocks are shorter than the largest. */
+        uint32_t far = buffer->history > 32 ? buffer->history : 32;
+        if (far < 4 * rows) far = 4 * rows;
+        if (p->slots[b] < far && p->slots[b] + buffer->history + rows <= plan->capacity_rows) continue;
+        float *data = tudor_ring(p, b);
         memmove(data, data + (size_t)p->slots[b] * buffer->row_stride,
                 (size_t)buffer->history * buffer->row_stride * sizeof *data);
         p->slots[b] = 0;
@@ -54,7 +39,7 @@ void tudor_rings_end(const struct play *p) {
             uint32_t first = p->slots[b] + buffer->history;
             if (first < period) first = period;
             if (end > first) {
-                float *data = ring_data(p, b);
+                float *data = tudor_ring(p, b);
                 memcpy(data + (size_t)(first - period) * buffer->row_stride, data + (size_t)first * buffer->row_stride,
                        (size_t)(end - first) * buffer->row_stride * sizeof *data);
             }

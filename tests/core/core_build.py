@@ -28,11 +28,12 @@ def core_sources() -> list[Path]:
     return sorted(CORE.glob("*.c"))
 
 
-def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None = None) -> Path:
+def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None = None,
+             core: Path = CORE) -> Path:
     """The program of `main` (a file of this folder) and the runtime."""
     need(cc)
     files = [HERE / main, *(core_sources() if sources is None else sources)]
-    headers = [*CORE.glob("*.h"), *CORE.glob("*.inc")]
+    headers = [*core.glob("*.h"), *core.glob("*.inc")]
     digest = hashlib.sha256(" ".join((cc, *flags)).encode())
     for path in sorted([*files, *headers]):
         digest.update(path.read_bytes())
@@ -41,7 +42,7 @@ def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None
     if not out.exists():
         partial = out.with_suffix(".partial")
         libraries = [f for f in flags if f.startswith("-l")]
-        command = [cc, *flags, f"-I{CORE}", *map(str, files), *libraries, "-o", str(partial)]
+        command = [cc, *flags, f"-I{core}", *map(str, files), *libraries, "-o", str(partial)]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         partial.rename(out)

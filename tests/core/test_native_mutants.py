@@ -1,0 +1,57 @@
+"""Faults planted in copies of the runtime: each must change the bits, or equality proves nothing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.core.core_build import CORE, compiled, run
+from tests.core.native_cases import case, noise
+
+# file, what stands there, what is planted, the case that must notice, how it is played
+MUTANTS = [
+    ("kernels.inc", "acc[v * nf + f] = V_FMA(sample, row[v], acc[v * nf + f]);",
+     "acc[v * nf + f] = V_ADD(V_MUL(sample, row[v]), acc[v * nf + f]);", "wide", ()),
+    ("kernels.inc", "acc[v * nf + f] = bias;", "acc[v * nf + f] = K(0.0f);", "wide", ()),
+    ("kernels.inc", "if (post) sum = V_ADD(", "if (0) sum = V_ADD(", "wide", ()),
+    ("kernels_rnn.inc", "V_FMA(f, *cell, V_MUL(i, g))", "V_FMA(i, g, V_MUL(f, *cell))", "lstm", ()),
+    ("ring.c", "if (first < period) first = period;", "if (first < period) first = period + 1;",
+     "long_history", ("max=64", "chunks=7")),
+    ("ring.c", "data + (size_t)p->slots[b] * buffer->row_stride", "data", "wide", ("chunks=3",)),
+    ("run_op.c", "skip_rows(&a.finish.post, first_frame);", "", "wide", ("slices=64", "chunks=20")),
+    ("run.c", "*first = from < units ? (uint32_t)from : units;",
+     "*first = from + 1 < units ? (uint32_t)from + 1 : units;", "wide", ("slices=5",)),
+    ("run.c", "stream * plan->fast_state_bytes;", "0 * stream;", "gru", ("batch=2",)),
+]
+FLAGS = ("-std=c11", "-O1", "-ffp-contract=off")
+
+
+@pytest.mark.parametrize(("file", "old", "new", "name", "options"), MUTANTS)
+def test_a_planted_fault_is_seen(
+    file: str, old: str, new: str, name: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = tmp_path / "core"
+    shutil.copytree(CORE, folder)
+    text = (folder / file).read_text()
+    assert text.count(old) >= 1, f"{file} has changed: plant the fault elsewhere"
+    (folder / file).write_text(text.replace(old, new))
+    model, x = tmp_path / "m.tudor", tmp_path / "x"
+    model.write_bytes(case(name))
+    from engine.native import NativeFile
+
+    spec = NativeFile(model).methods["forward"]
+    frames = 2000 if name == "long_history" else 60  # long enough for its ring to go round
+    rows = frames * spec.frame_samples // spec.in_ratio
+    x.write_bytes(noise(spec.in_channels, rows, 2).tobytes())
+    batch = () if "batch=2" in options else ("batch=2",)
+    outputs = []
+    for core, isa, how in ((CORE, "ref", ()), (folder, "scalar", options)):
+        program = compiled("play.c", *FLAGS, sources=sorted(core.glob("*.c")),
+                           core=core)
+        out = tmp_path / isa
+        run(program, model, "forward", x, out, f"isa={isa}", *batch, *how)
+        outputs.append(out.read_bytes())
+    assert len(outputs[0]) == len(outputs[1]) > 0
+    assert outputs[0] != outputs[1], "the fault went unseen"
