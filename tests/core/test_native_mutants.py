@@ -1,4 +1,4 @@
-"""Faults planted in copies of the runtime: each must change the bits, or equality proves nothing."""
+"""Faults planted in copies of the runtime: each must change the bits, or tests prove nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MUTANTS = [
     ("kernels.inc", "acc[v * nf + f] = bias;", "acc[v * nf + f] = K(0.0f);", "wide", ()),
     ("kernels.inc", "if (post) sum = V_ADD(", "if (0) sum = V_ADD(", "wide", ()),
     ("kernels_rnn.inc", "V_FMA(f, *cell, V_MUL(i, g))", "V_FMA(i, g, V_MUL(f, *cell))", "lstm", ()),
-    ("ring.c", "if (first < period) first = period;", "if (first < period) first = period + 1;",
+    ("ring.c", "data + (size_t)(first - period) *", "data + (size_t)(first - period + 1) *",
      "long_history", ("max=64", "chunks=7")),
     ("ring.c", "data + (size_t)p->slots[b] * buffer->row_stride", "data", "wide", ("chunks=3",)),
     ("run_op.c", "skip_rows(&a.finish.post, first_frame);", "", "wide", ("slices=64", "chunks=20")),
