@@ -78,21 +78,34 @@ void platform_write(const char *path, const void *data, size_t bytes) {
 }
 
 /* The board's timer counts down at 25 MHz of a time that QEMU, told `-icount shift=10`, advances by 2^10 ns with every
- * instruction: 40 ns a tick, so instructions = ticks * 40 / 1024. It wraps after 167 million instructions. */
+ * instruction: 40 ns a tick, so instructions = ticks * 40 / 1024. It starts anew after 10 million instructions and then
+ * interrupts; the handler is counted too, a few instructions in millions. */
 #define TIMER ((volatile uint32_t *)0x40000000u)
-enum { TIMER_CONTROL, TIMER_VALUE, TIMER_RELOAD };
+#define TIMER_PERIOD (1u << 28)
+#define TIMER_INTERRUPT 8
+enum { TIMER_CONTROL, TIMER_VALUE, TIMER_RELOAD, TIMER_CLEAR };
+enum { TIMER_ENABLE = 1, TIMER_ENABLE_INTERRUPT = 8 };
+
+static volatile uint32_t timer_periods;
+
+static void timer_starts_anew(void) {
+    TIMER[TIMER_CLEAR] = 1;
+    timer_periods++;
+}
 
 static void start_timer(void) {
-    TIMER[TIMER_RELOAD] = TIMER[TIMER_VALUE] = UINT32_MAX;
-    TIMER[TIMER_CONTROL] = 1;
+    TIMER[TIMER_RELOAD] = TIMER[TIMER_VALUE] = TIMER_PERIOD - 1;
+    TIMER[TIMER_CONTROL] = TIMER_ENABLE | TIMER_ENABLE_INTERRUPT;
+    *(volatile uint32_t *)0xE000E100u = 1u << TIMER_INTERRUPT; /* the interrupt controller lets it through */
 }
 
 uint64_t platform_count(void) {
-    static uint64_t ticks;
-    static uint32_t last = UINT32_MAX;
-    const uint32_t now = TIMER[TIMER_VALUE];
-    ticks += last - now;
-    last = now;
+    uint32_t periods, value;
+    do { /* again, if it started anew in between */
+        periods = timer_periods;
+        value = TIMER[TIMER_VALUE];
+    } while (periods != timer_periods);
+    const uint64_t ticks = (uint64_t)periods * TIMER_PERIOD + (TIMER_PERIOD - 1 - value);
     return (ticks * 40 + 512) / 1024;
 }
 
@@ -129,7 +142,8 @@ static void fault(void) {
     platform_exit(99);
 }
 
-__attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
+__attribute__((section(".vectors"), used)) static const void *const vectors[16 + TIMER_INTERRUPT + 1] = {
     &stack_top, (const void *)reset, (const void *)fault, (const void *)fault,
     (const void *)fault, (const void *)fault, (const void *)fault,
+    [16 + TIMER_INTERRUPT] = (const void *)timer_starts_anew,
 };

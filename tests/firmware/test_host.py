@@ -114,3 +114,15 @@ def test_a_missing_tool_names_its_package(monkeypatch) -> None:
 def test_an_unknown_machine_suggests_one() -> None:
     with pytest.raises(TudorError, match="did you mean 'aarch64'"):
         target_named("aarch")
+
+
+def test_counts_outlive_the_board_s_timer() -> None:
+    """One call of more instructions than the timer holds counts as many as its parts."""
+    golden, board = read("techno-tiny"), machine("m7")
+    x = golden.inputs["forward"]  # 24 frames: twice around the timer
+    long = play(board, golden.model, x, frames=(24,), count="calls").calls
+    parts = play(board, golden.model, x, frames=(8,), count="calls").calls
+    assert long is not None
+    assert parts is not None
+    assert long.total > 12e6
+    assert long.total == pytest.approx(parts.total, rel=0.05)
