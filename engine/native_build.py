@@ -51,5 +51,5 @@ if __name__ == "__main__":
 
     os.chdir(ROOT)
     ffi.compile(tmpdir=".", verbose=False)
-    for leftover in ("engine/_native.c", "engine/_native.o"):
-        Path(leftover).unlink(missing_ok=True)
+    for leftover in [Path("engine/_native.c"), Path("engine/_native.o"), *CORE.glob("*.o")]:
+        leftover.unlink(missing_ok=True)
