@@ -1,5 +1,5 @@
-"""Fits the polynomials of engine/core/vmath.inc and prints their coefficients: weighted least squares
-on Chebyshev nodes, weights moved towards the largest error until it is level (Lawson).
+"""Fits the polynomials of engine/core/vmath.inc and prints their coefficients: weighted least
+squares on Chebyshev nodes, weights moved towards the largest error until it is level (Lawson).
 
     python tests/core/fit_polynomials.py
 """
