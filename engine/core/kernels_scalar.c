@@ -1,10 +1,22 @@
 /* One lane, register-tiled: Cortex-M7 (32 single-precision registers) and machines without a body of their own. */
 #include "vec_scalar.h"
 
+#ifdef __OPTIMIZE_SIZE__
 #define TILES TILE(8, 1) TILE(4, 1) TILE(4, 2) TILE(4, 3) TILE(4, 4) TILE(1, 1) TILE(1, 2) TILE(1, 3) TILE(1, 4)
 static const unsigned char tile_frames[9] = {0, 4, 0, 0, 4, 0, 0, 0, 1};
 #define TILE_FRAMES(vectors) tile_frames[vectors]
 #define TILE_VECTORS(frames) ((frames) == 1 ? 8 : 4)
+#else
+/* Taller tiles share each weight among more frames: 7 % fewer instructions at 16 frames, 11 % at one, for 6 KB of
+ * code (counted on a Cortex-M7). */
+#define TILES                                                                                \
+    TILE(16, 1) TILE(8, 1)                                                                    \
+    TILE(4, 1) TILE(4, 2) TILE(4, 3) TILE(4, 4) TILE(4, 5) TILE(4, 6)                         \
+    TILE(1, 1) TILE(1, 2) TILE(1, 3) TILE(1, 4)
+static const unsigned char tile_frames[17] = {0, 4, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1};
+#define TILE_FRAMES(vectors) tile_frames[vectors]
+#define TILE_VECTORS(frames) ((frames) == 1 ? 16 : 4)
+#endif
 
 #include "kernels.inc"
 #ifndef TUDOR_NO_RNN

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.commands import main
-from benchmarks.emulated import DEVICES, spreads
+from benchmarks.emulated import DEVICES, count_file, spreads
 from engine.boards import board_named
+from engine.layers import Conv1d, LeakyReLU, Residual, Sequence
+from tests.core.native_cases import file_of
 from tests.firmware.machines import machine
 from tests.golden.golden import read
 
@@ -67,6 +70,21 @@ def test_the_modelled_load_is_instructions_times_cycles_over_clock(
         block["per_sample"] * 16000 * cycles.high / 480e6, rel=1e-6)
     assert spread["worst_load"]["low"] == pytest.approx(
         spread["worst"] * (16000 / 48) * cycles.low / 480e6, rel=1e-6)
+
+
+def test_instructions_per_mac_of_a_whole_network_stay_within_the_aim(tmp_path: Path) -> None:
+    """64 channels, float32: at most 1.8 at sixteen frames, and what one frame costs."""
+    machine("m7")
+    torch.manual_seed(0)
+    layers = [Residual(Conv1d(64, 64, 3, dilation=d), LeakyReLU(64), Conv1d(64, 64, 1))
+              for d in (1, 2, 4)]
+    net = Sequence(Conv1d(1, 64, 3), *layers, Conv1d(64, 1, 3)).eval().requires_grad_(False)
+    path = tmp_path / "net.tudor"
+    path.write_bytes(file_of(net))
+    counts = count_file("m7", path, "forward", (16, 1))
+    assert counts.macs_per_sample > 49000
+    assert counts.blocks[0].per_mac <= 1.8
+    assert counts.blocks[1].per_mac <= 2.6
 
 
 @pytest.mark.parametrize(("frame", "ways"), [
