@@ -127,6 +127,10 @@ def failure(report: Report) -> str:
     if report.problem:
         return report.problem
     worst = max(report.methods.values(), key=lambda m: m.max_abs_error)
+    if worst.max_abs_error <= report.tolerance:
+        worst = max(report.methods.values(), key=lambda m: m.guarded_error)
+        return (f"{worst.method} differs from PyTorch by {worst.guarded_error:.2g} where the input "
+                "holds NaN, infinity or 1e30: it is not cleaned as it should be")
     return (f"{worst.method} differs from PyTorch by {worst.max_abs_error:.2g} "
             f"(SNR {worst.snr_db:.1f} dB), more than {report.tolerance:g}")
 

@@ -28,6 +28,9 @@ from engine.models.base import Model
 from engine.runtime import FloatArray, Player, load
 
 TOLERANCE = 1e-4  # largest absolute error that an export may have
+# After 1e30 and its like the guard hands on +18 dBFS spikes, and a trained model's latents leave
+# all that it ever saw: float32 itself wanders there. What a broken guard does is of another size.
+GUARDED_TOLERANCE = 1e-2
 SAMPLES = 16384  # audio samples per pass, at least
 UNITS = 64  # and at least so many smallest blocks
 IRREGULAR = (1, 17, 2, 5, 1, 31, 3, 8)  # units per block, repeated until the end
@@ -43,13 +46,15 @@ class MethodReport:
     """How far the streamed output of a method is from offline PyTorch, over all passes.
 
     `float32_error` is how far PyTorch's own float32 is from float64 on the same input: an export
-    that adds in another order cannot be closer than about twice that."""
+    that adds in another order cannot be closer than about twice that. `guarded_error` is the
+    largest error where the input is wrong (NaN, infinity, 1e30); the others leave that out."""
 
     method: str
     max_abs_error: float
     snr_db: float
     peak: float
     float32_error: float
+    guarded_error: float
     frames: int
     passed: bool
 
@@ -146,10 +151,12 @@ def _verify_method(
     """All passes over one method; `exact` is `model` in float64."""
     spec = model.methods[method]
     x = passages(spec)
-    sums, rounding = _Sums(), 0.0
+    sums, rounding, guarded = _Sums(), 0.0, 0.0
     for settings, plan in _passes(model):
         whole = _offline(model, method, x, settings)
-        rounding = max(rounding, _gap(whole, _offline(exact, method, x, settings)))
+        right = whole.shape[1] * 3 // 4  # from here on, the input is wrong
+        rounding = max(rounding, _gap(whole[:, :right],
+                                      _offline(exact, method, x, settings)[:, :right]))
         for name, value in settings.items():
             player.set(name, value)
         for sizes in plan:
@@ -157,9 +164,11 @@ def _verify_method(
             player.reset()
             streamed = _stream(player, spec, x, sizes, blocks)
             reference = whole if blocks is None else whole[:, : streamed.shape[1]]
-            sums.add(streamed, reference)
-    return MethodReport(method, sums.error, sums.snr_db, sums.peak, rounding, x.shape[1],
-                        sums.error <= tolerance)
+            sums.add(streamed[:, :right], reference[:, :right])
+            guarded = max(guarded, _gap(streamed[:, right:], reference[:, right:]))
+    passed = sums.error <= tolerance and guarded <= max(tolerance, GUARDED_TOLERANCE)
+    return MethodReport(method, sums.error, sums.snr_db, sums.peak, rounding, guarded, x.shape[1],
+                        passed)
 
 
 @dataclass
@@ -188,7 +197,7 @@ class _Sums:
 def _gap(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Largest difference. A NaN must not vanish in a comparison: it is the largest there is."""
     gap = np.abs(a.astype(np.float64) - b)
-    return float(gap.max()) if np.isfinite(gap).all() else inf
+    return float(gap.max(initial=0.0)) if np.isfinite(gap).all() else inf
 
 
 def _passes(model: Model) -> Iterator[tuple[Settings, tuple[Sizes, ...]]]:

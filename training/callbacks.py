@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.errors import TudorError
 from engine.models.store import save_weights
+from training.latents import in_range
 from training.losses import spectral_distance
 from training.module import TrainingModule
 from training.run_folder import Checkpoint, RunFolder
@@ -147,7 +148,7 @@ class Keeper(Callback):
             objective=module.objective.state_dict(),
             optimizer=trainer.optimizers[0].state_dict(),
         ))
-        save_weights(module.average.model, self.folder.weights)
+        save_weights(in_range(module.average.model, self.crops), self.folder.weights)
 
 
 class Display(Callback):

@@ -15,6 +15,7 @@ from fractions import Fraction
 from math import inf, log2
 from typing import Annotated, Any, ClassVar
 
+import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
@@ -238,6 +239,18 @@ class RawVAE(Model):
         y = self.encoder.offline(self.guard_audio(x, ())[0])
         mean, log_std = y.chunk(2, dim=1)
         return mean, log_std.clamp(*LatentSample.LOG_STD_RANGE)
+
+    @torch.no_grad()
+    def rescale_latents(self, factor: Tensor) -> None:
+        """Divide each latent by `factor` [latents] without changing any sound: the encoder's last
+        convolution shrinks what the decoder's first one then grows. Powers of two are exact."""
+        count = self.config.latents
+        last: Any = self.encoder.layers[-1]
+        first: Any = self.decoder.layers[0]
+        last.weight[:count].div_(factor[:, None, None])
+        last.bias[:count].div_(factor)
+        last.bias[count:].sub_(factor.log())
+        first.weight.mul_(factor[None, :, None])
 
     def reconstruct(self, z: Tensor) -> Tensor:
         """Audio [batch, channels, time] from latents [batch, latents, frames], with gradients."""
