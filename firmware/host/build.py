@@ -25,6 +25,10 @@ PACKAGES = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-arm-none-eabi",
     "qemu-system-arm": "qemu-system-arm",
 }
+# A cross compiler comes without a C library; what its lack looks like, and the packages.
+LIBRARIES = {"aarch64-linux-gnu-gcc": "libc6-dev-arm64-cross",
+             "arm-none-eabi-gcc": "libnewlib-arm-none-eabi"}
+NO_LIBRARY = re.compile(r"(string|stdio|stdint)\.h: No such file|cannot (find|read) (-lc|spec)")
 
 
 class MissingToolError(TudorError):
@@ -73,6 +77,8 @@ def tool(name: str) -> str:
 def program(target: Target) -> Path:
     """The built program."""
     sources = [HERE / name for name in (*PROGRAM, target.platform)]
+    if not all(path.exists() for path in sources):
+        raise TudorError(f"the host program's sources are not in {HERE}: run from a checkout")
     sources += sorted(CORE.glob("*.c"))
     command = [tool(target.compiler), *FLAGS, *target.flags, f"-I{CORE}",
                "-Wl,--wrap=tudor_run_op", *map(str, sources)]
@@ -99,6 +105,10 @@ def _built(name: str, command: list[str]) -> Path:
     if not out.exists():
         partial = out.with_suffix(f".{os.getpid()}.partial")
         done = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True)
+        library = LIBRARIES.get(Path(command[0]).name)
+        if done.returncode and library and NO_LIBRARY.search(done.stderr):
+            raise MissingToolError(f"{Path(command[0]).name} has no C library; on Debian: apt "
+                                   f"install {library}")
         if done.returncode:
             raise TudorError(f"{name} does not compile:\n{done.stderr[-3000:]}")
         partial.rename(out)

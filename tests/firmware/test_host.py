@@ -7,7 +7,7 @@ import pytest
 
 from engine.errors import ModelFileError, TudorError
 from engine.native import NativeFile, NativeModel
-from firmware.host.build import TARGETS, target_named, tool
+from firmware.host.build import TARGETS, MissingToolError, program, target_named, tool
 from firmware.host.play import play
 from tests.core.native_cases import NAMES, FloatArray, case, noise
 from tests.firmware.machines import assert_same_bits, machine
@@ -109,6 +109,16 @@ def test_a_missing_tool_names_its_package(monkeypatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(TudorError, match="apt install qemu-system-arm"):
         tool("qemu-system-arm")
+
+
+def test_a_compiler_without_a_library_names_the_package(tmp_path, monkeypatch) -> None:
+    compiler = tmp_path / "arm-none-eabi-gcc"
+    compiler.write_text("#!/bin/sh\necho 'x.c: string.h: No such file or directory' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(MissingToolError, match="apt install libnewlib-arm-none-eabi"):
+        program(TARGETS["m7"])
 
 
 def test_an_unknown_machine_suggests_one() -> None:
