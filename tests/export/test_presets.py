@@ -10,9 +10,9 @@ import torch
 
 from engine.models.base import Model
 from engine.models.store import load_model
-from engine.presets import preset_names
+from engine.presets import preset_names, shipped_native
 from engine.runtime import load
-from export.targets import TARGETS
+from export.targets import TARGETS, export_model
 
 BLOCKS = (1, 3, 2, 7, 1)  # smallest blocks per call
 SECONDS = 0.75
@@ -78,3 +78,26 @@ def test_ten_minutes_do_not_drift(target, tmp_path: Path):
     error = np.abs(streamed - offline).reshape(10, -1).max(axis=1)  # of each minute
     assert error.max() <= 1e-5
     assert error[-1] <= 2 * error[0]
+
+
+SHIPPED = [name for name in preset_names() if shipped_native(name)]
+
+
+@pytest.mark.parametrize("preset", SHIPPED)
+def test_a_shipped_native_file_is_what_its_weights_give_today(preset, tmp_path: Path):
+    """It was made from the safetensors beside it, and by the present compiler."""
+    path = tmp_path / "again.tudor"
+    stored = load_model(preset)
+    export_model(stored, TARGETS["native"], path)
+    shipped, again = load(preset), load(path)
+    assert (shipped.backend, stored.trained) == ("native", True)
+    x = (np.random.default_rng(2).standard_normal((1, 64 * shipped.ratio)) * 0.2).astype(np.float32)
+    y = shipped.process("forward", x)
+    assert np.abs(y).max() > 1e-2
+    assert np.array_equal(y, again.process("forward", x))
+    made_from = shipped.description.provenance["weights_sha256"]
+    assert made_from == again.description.provenance["weights_sha256"]
+
+
+def test_a_preset_is_shipped_trained():
+    assert "techno-tiny" in SHIPPED
