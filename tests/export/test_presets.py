@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from engine.models.store import load_model
 from engine.presets import preset_names, shipped_native
 from engine.runtime import load
 from export.targets import TARGETS, export_model
+from training.corpus.techno import render_loop
 
 BLOCKS = (1, 3, 2, 7, 1)  # smallest blocks per call
 SECONDS = 0.75
@@ -20,10 +22,15 @@ SECONDS = 0.75
 
 def exact(model: Model, x: np.ndarray) -> np.ndarray:
     """Offline in float64."""
-    double = model.double()
-    y = double.offline("forward", torch.from_numpy(x)[None].double())[0].numpy()
-    model.float()
-    return y
+    double = deepcopy(model).double()
+    return double.offline("forward", torch.from_numpy(x)[None].double())[0].numpy()
+
+
+def music(rate_hz: int, samples: int) -> np.ndarray:
+    """Loops that no preset was trained on, one after the other: [1, samples], peak 1."""
+    loops = [render_loop(1000, index, rate_hz)[0][0] for index in range(4)]
+    x = np.tile(np.concatenate(loops), samples // sum(map(len, loops)) + 1)[:samples]
+    return (x / np.abs(x).max()).astype(np.float32)[None]
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -33,9 +40,7 @@ def test_streamed_export_of_a_preset_is_as_exact_as_float32(preset, target, tmp_
     model = stored.model
     unit = model.ratio
     frames = int(SECONDS * model.sample_rate_hz) // (unit * sum(BLOCKS)) + 1
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((model.methods["forward"].in_channels, frames * unit * sum(BLOCKS)))
-    x = (x / np.abs(x).max()).astype(np.float32)  # normalised audio
+    x = music(model.sample_rate_hz, frames * unit * sum(BLOCKS))
     wanted = exact(model, x)
     float32 = np.abs(model.offline("forward", torch.from_numpy(x)[None])[0].numpy() - wanted).max()
 
@@ -61,9 +66,7 @@ def test_streamed_export_of_a_preset_is_as_exact_as_float32(preset, target, tmp_
 def test_ten_minutes_do_not_drift(target, tmp_path: Path):
     """The last minute of ten is as close to offline PyTorch as the first; irregular blocks."""
     model = load_model("techno-tiny").model
-    minute = 60 * model.sample_rate_hz
-    rng = np.random.default_rng(1)
-    x = (rng.standard_normal((1, 10 * minute)) * 0.2).astype(np.float32)
+    x = music(model.sample_rate_hz, 600 * model.sample_rate_hz)
     row, path = TARGETS[target], tmp_path / f"m{TARGETS[target].suffix}"
     row.function(row.writer)(model, path, model.describe("techno-tiny"))
     player, blocks, at = load(path), (128, 4096, 256, 1024, 8064, 384), 0
@@ -74,10 +77,13 @@ def test_ten_minutes_do_not_drift(target, tmp_path: Path):
         at += block
     streamed = np.concatenate(outputs, axis=1)
     offline = model.offline("forward", torch.from_numpy(x)[None])[0].numpy()
-    assert streamed.shape == offline.shape
-    error = np.abs(streamed - offline).reshape(10, -1).max(axis=1)  # of each minute
-    assert error.max() <= 1e-5
-    assert error[-1] <= 2 * error[0]
+    wanted = exact(model, x)
+    assert streamed.shape == offline.shape == wanted.shape
+    # A trained model magnifies rounding: float32 PyTorch itself is 1e-5 and more from float64.
+    assert np.abs(streamed - wanted).max() <= max(1e-5, 4 * np.abs(offline - wanted).max())
+    rms = np.sqrt(np.square(streamed - wanted).reshape(10, -1).mean(axis=1))  # of each minute
+    assert rms[0] > 0
+    assert rms[-1] <= 1.5 * rms[0]
 
 
 SHIPPED = [name for name in preset_names() if shipped_native(name)]
