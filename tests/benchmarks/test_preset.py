@@ -1,4 +1,5 @@
-"""A real preset through the whole of `rtf-bench`: costs, layers, silence, cold start."""
+"""A preset in PyTorch (it ships no native file) through the whole of `rtf-bench`: costs, layers,
+silence, cold start."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from benchmarks.silence import LIMIT, add_silence, compare_silence, print_silenc
 from benchmarks.subject import FileSubject
 from engine.runtime import load
 
-REQUEST = Request(["techno-tiny"], [128, 512], seconds=0.2, warm_up_seconds=0.05, fresh=False)
+REQUEST = Request(["techno-daisy"], [128, 512], seconds=0.2, warm_up_seconds=0.05, fresh=False)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def report():
 
 
 def test_costs_are_those_of_the_graph(report):
-    player = load("techno-tiny")
+    player = load("techno-daisy")
     graph = player.model.graph("forward")
     row = report.results[0]
     assert row["macs_per_second"] == pytest.approx(graph.macs_per_input_frame() * 16000)
@@ -36,7 +37,7 @@ def test_costs_are_those_of_the_graph(report):
 def test_every_layer_finds_its_operation():
     from engine.layers import Streaming
 
-    player = load("techno-tiny")
+    player = load("techno-daisy")
     cost = cost_of(player, "forward")
     counted = [op for op in cost.ops if op.macs_per_second]
     found = set()
@@ -50,7 +51,7 @@ def test_every_layer_finds_its_operation():
 
 
 def test_layer_times_add_up():
-    player = load("techno-tiny")
+    player = load("techno-daisy")
     cost = cost_of(player, "forward")
     times = layer_times(FileSubject(player, "forward", 128), cost)
     assert sum(times.values()) == pytest.approx(1)
@@ -95,7 +96,7 @@ def test_expensive_silence_is_found(fake):
 
 
 def test_cold_start_comes_from_a_fresh_process():
-    figures = cold_start("techno-tiny", "forward", 128, 1, "cpu")
+    figures = cold_start("techno-daisy", "forward", 128, 1, "cpu")
     assert figures["cold_start_ms"] > figures["cold_start_load_ms"] > 100  # torch's import alone
     assert figures["peak_memory_bytes"] is None or figures["peak_memory_bytes"] > 50e6
 
