@@ -28,10 +28,7 @@ def wide_console() -> Console:
 
 def print_presets(as_json: bool) -> None:
     """One row per preset: shape, size, cost and delay."""
-    rows = [{**model_facts(name), "summary": preset_settings(name).get("summary", "")}
-            for name in preset_names()]
-    for row in rows:
-        del row["operations"], row["operations_of"]
+    rows = [_preset_row(name) for name in preset_names()]
     if as_json:
         print(json.dumps(rows, indent=2))
         return
@@ -41,16 +38,30 @@ def print_presets(as_json: bool) -> None:
         left = title in ("preset", "what for")
         table.add_column(title, justify="left" if left else "right", no_wrap=title == "preset")
     for row in rows:
-        forward, parameters = row["methods"]["forward"], row.get("parameters")
+        forward, parameters = row["methods"].get("forward"), row.get("parameters")
         table.add_row(
             row["name"], f"{row['sample_rate_hz']}", f"{parameters:,}" if parameters else "-",
-            f"{forward['macs_per_second'] / 1e6:.1f}", f"{forward['latency_ms']:.1f} ms",
+            f"{forward['macs_per_second'] / 1e6:.1f}" if forward else "-",
+            f"{forward['latency_ms']:.1f} ms" if forward else "-",
             str(row["config"].get("latents", "-")), "yes" if row["trained"] else "no",
             row["summary"],
         )
     console = wide_console()
     console.print(table)
     console.print("train one: tudor train techno-tiny --data FOLDER --out RUN", highlight=False)
+
+
+def _preset_row(name: str) -> dict[str, Any]:
+    """Facts of a preset; without PyTorch, of one that ships no native file, only its settings."""
+    settings = preset_settings(name)
+    summary = {"summary": settings.get("summary", "")}
+    if find_spec("torch") is None and shipped_native(name) is None:
+        shape = settings["model"]
+        return {"name": name, "family": shape["family"], "config": shape, "methods": {},
+                "sample_rate_hz": shape.get("sample_rate_hz"), "trained": False, **summary}
+    facts = model_facts(name)
+    del facts["operations"], facts["operations_of"]
+    return {**facts, **summary}
 
 
 def print_info(model: str, layers: bool, method: str | None, as_json: bool) -> None:
