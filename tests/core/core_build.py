@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -17,9 +18,11 @@ CACHE = Path(tempfile.gettempdir()) / "tudor-core-tests"
 
 
 def need(tool: str) -> str:
-    """A tool's path, or a skipped test that names it."""
+    """A tool's path, or a skipped test that names it; in CI a failed one."""
     path = shutil.which(tool)
     if path is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{tool} is not installed")
         pytest.skip(f"{tool} is not installed")
     return path
 
