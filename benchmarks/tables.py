@@ -9,14 +9,14 @@ from rich.table import Table
 
 from benchmarks.run import Report
 from benchmarks.subject import label
+from engine.reports import wide_console
 
 MISSING = "-"
 
 
 def console_for_output() -> Console:
-    """A console that does not squeeze tables when the output is a pipe or a file."""
-    console = Console()
-    return console if console.is_terminal else Console(width=170)
+    """Wide enough for the benchmark's tables."""
+    return wide_console(170)
 
 
 def print_report(report: Report, console: Console) -> None:

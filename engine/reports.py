@@ -20,10 +20,10 @@ from engine.runtime import Player, load
 FILES = (".ts", ".onnx", ".tudor")
 
 
-def wide_console() -> Console:
+def wide_console(width: int = 120) -> Console:
     """A console that does not squeeze tables when the output is a pipe or a file."""
     console = Console()
-    return console if console.is_terminal else Console(width=120)
+    return console if console.is_terminal else Console(width=width)
 
 
 def print_presets(as_json: bool) -> None:

@@ -22,6 +22,7 @@ from engine.errors import AudioError, ConfigError
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.models.store import Stored
+from engine.play import stream
 from engine.runtime import Player, load
 from training.audio_folder import Skipped, Source, scan
 from training.cache import SILENCE, decode
@@ -103,15 +104,10 @@ def untrained(description: Description) -> Model:
 
 def play(player: Player, audio: FloatArray) -> FloatArray:
     """`forward` over a whole sound from fresh state, its delay taken out: the same shape."""
-    spec = player.description.method("forward")
-    late, samples = spec.lookahead_samples, audio.shape[1]
-    padding = late + -(samples + late) % spec.ratio
-    padded = np.pad(audio, ((0, 0), (0, padding)))
-    block = max(1, round(BLOCK_SECONDS * player.sample_rate_hz / spec.ratio)) * spec.ratio
+    unit = player.description.method("forward").ratio
+    block = max(1, round(BLOCK_SECONDS * player.sample_rate_hz / unit)) * unit
     player.reset()
-    parts = [player.process("forward", padded[:, at : at + block])
-             for at in range(0, padded.shape[1], block)]
-    return np.concatenate(parts, axis=1)[:, late : late + samples]
+    return stream(player, "forward", audio, block, align=True)[0]
 
 
 def _subjects(player: Player, baselines: bool) -> dict[str, Callable[[FloatArray], FloatArray]]:
