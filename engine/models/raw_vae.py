@@ -58,6 +58,7 @@ class RawVAEConfig(ModelConfig):
     widths: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 48, 64)
     kernel_size: Annotated[int, Field(ge=1, le=64)] = 3
     dilations: tuple[Positive, ...] = (1, 3)
+    separable: bool = False  # residual units of a depthwise convolution and two dense 1x1
     noise: bool = True
 
     @field_validator("compression", "bands")
@@ -103,15 +104,14 @@ class RawVAEConfig(ModelConfig):
 
 def _block(width: int, config: RawVAEConfig) -> list[Streaming]:
     """Residual units of growing dilation at one level."""
-    return [
-        Residual(
-            LeakyReLU(width),
-            Conv1d(width, width, config.kernel_size, dilation=dilation),
-            LeakyReLU(width),
-            Conv1d(width, width, 1),
-        )
-        for dilation in config.dilations
-    ]
+    units: list[Streaming] = []
+    for dilation in config.dilations:
+        groups = width if config.separable else 1
+        wide = [Conv1d(width, width, config.kernel_size, dilation=dilation, groups=groups)]
+        if config.separable:
+            wide.append(Conv1d(width, width, 1))
+        units.append(Residual(LeakyReLU(width), *wide, LeakyReLU(width), Conv1d(width, width, 1)))
+    return units
 
 
 def _encoder(config: RawVAEConfig) -> Sequence:
