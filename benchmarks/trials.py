@@ -84,11 +84,12 @@ def table(rows: list[dict[str, Any]], header: bool = True) -> str:
     ] if header else []
     for row in rows:
         low, high = (100 * share for share in row["worst_callback"])
-        weights, rate = row["parameters"] / 1e3, row["macs_per_second"] / 1e6
-        lines.append(
-            f"| {row['name']} | {weights:.0f} k | {rate:.0f} | {low:.0f}-{high:.0f} % | {row['latency_ms']:.1f} | {row['spectral_distance']:.3f}"
-            f" | {row['log_mel_db']:.2f} | {row['onset_f']:.2f} |"
-        )
+        cells = [
+            row["name"], f"{row['parameters'] / 1e3:.0f} k", f"{row['macs_per_second'] / 1e6:.0f}",
+            f"{low:.0f}-{high:.0f} %", f"{row['latency_ms']:.1f}",
+            f"{row['spectral_distance']:.3f}", f"{row['log_mel_db']:.2f}", f"{row['onset_f']:.2f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
