@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.errors import TudorError
 from engine.models.store import save_weights
+from training.health import SUSPICIOUS
 from training.latents import in_range
 from training.losses import spectral_distance
 from training.module import TrainingModule
@@ -135,6 +136,8 @@ class Keeper(Callback):
 
     def _save(self, trainer: Trainer, module: TrainingModule) -> None:
         module.check_loss()
+        if module.health.worse_than(SUSPICIOUS) and module.progress < 1:
+            return  # it may be running away: the checkpoint before is worth more
         if not all(bool(torch.isfinite(p).all()) for p in module.model.parameters()):
             raise TudorError(
                 f"the weights became non-finite by step {module.step}; the last good checkpoint "

@@ -21,9 +21,11 @@ from training.cache import Cache, bytes_needed
 from training.callbacks import Display, Keeper
 from training.config import RunConfig
 from training.crops import CropBatches, crop_samples, validation_crops
+from training.health import out_of_memory
 from training.module import TrainingModule
 from training.preflight import (
     Preflight,
+    batch_too_large,
     check_disk,
     check_ops,
     show,
@@ -82,7 +84,13 @@ def train(
         console.print(f"resuming at step {checkpoint.step}", highlight=False)
     keeper = Keeper(folder, crops)
     trainer = _trainer(run, machine, device, [keeper, Display(console, keeper)])
-    trainer.fit(module)
+    try:
+        trainer.fit(module)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        trainer = None  # and with it the optimiser's memory
+        raise batch_too_large(model, run.training, batches.samples, device) from None
     return Outcome(out, module.step, module.budget.seconds, keeper.last_distance, False)
 
 

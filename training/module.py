@@ -14,6 +14,8 @@ from torch import Tensor
 from engine.errors import TudorError
 from engine.layers import PQMFAnalysis, PQMFSynthesis
 from training.crops import CropBatches, Shard, loader
+from training.health import Health, advice, diagnosis
+from training.noise import vary_noise
 from training.objective import OBJECTIVES, Terms
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ class TrainingModule(lightning.LightningModule):
         self.budget = Budget(config)
         self.progress = 0.0
         self.terms: Terms = {}
+        self.health = Health()
+        self._batch: Tensor | None = None
         self._batches, self._workers = batches, workers
         self._optimizer_state: dict[str, Any] | None = None
         if checkpoint is not None:
@@ -101,6 +105,7 @@ class TrainingModule(lightning.LightningModule):
             self.average.model.load_state_dict(checkpoint.average)
             self.objective.load_state_dict(checkpoint.objective)
             self._optimizer_state = checkpoint.optimizer
+        vary_noise(self.model)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         trained = [*self.model.parameters(), *self.objective.parameters()]
@@ -129,19 +134,22 @@ class TrainingModule(lightning.LightningModule):
             group["lr"] = rate
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        self._batch = batch
         self.terms = self.objective.terms(self.model, batch, self.step)
         if self.device.type == "cpu" or self.step % CHECK_STEPS == 0:
             self.check_loss()
+            self.health.look(float(self.terms["spectral_distance"]))
+            self.health.check(self.step, self.config.learning_rate)
         return self.terms["loss"]
 
     def check_loss(self) -> None:
         """An error that says what to do when the loss has left the real numbers."""
         loss = float(self.terms["loss"].detach())
         if not math.isfinite(loss):
+            found = diagnosis(self.model, self.terms, self._batch)
             raise TudorError(
-                f"the loss became {loss} at step {self.step}; the last good checkpoint is kept. "
-                f"Try a lower training.learning_rate (now {self.config.learning_rate:g}) in a "
-                "new --out"
+                f"the loss became {loss} at step {self.step} ({found}); the last good checkpoint "
+                f"is kept. {advice(self.config.learning_rate)}"
             )
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:

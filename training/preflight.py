@@ -11,9 +11,10 @@ import torch
 from rich.console import Console
 
 from engine.cost import backends_of
-from engine.errors import ConfigError
+from engine.errors import ConfigError, TudorError
 from training.audio_folder import Skipped
 from training.callbacks import duration
+from training.health import out_of_memory, too_large
 from training.objective import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -61,13 +62,33 @@ def check_ops(model: Model) -> tuple[float, str]:
 
 
 def step_seconds(model: Model, config: TrainingConfig, samples: int, device: str) -> float:
-    """Time of a training step here, on noise and on a copy: nothing of the run changes."""
+    """Time of a training step here, on noise and on a copy: nothing of the run changes. An error
+    if the batch does not fit into memory, with one that does."""
+    try:
+        return _trial_seconds(model, config, samples, device, config.batch_size)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+    raise batch_too_large(model, config, samples, device)
+
+
+def batch_too_large(
+    model: Model, config: TrainingConfig, samples: int, device: str
+) -> TudorError:
+    """The error that says which batch would fit."""
+    return too_large(config.batch_size, config.crop_seconds,
+                     lambda batch: _trial_seconds(model, config, samples, device, batch))
+
+
+def _trial_seconds(
+    model: Model, config: TrainingConfig, samples: int, device: str, batch: int
+) -> float:
     import copy
 
     trial = copy.deepcopy(model).to(device).train()
     objective = OBJECTIVES[config.objective](config).to(device)
     channels = model.methods["forward"].in_channels
-    audio = 0.1 * torch.randn(config.batch_size, channels, samples, device=device)
+    audio = 0.1 * torch.randn(batch, channels, samples, device=device)
     times = []
     with torch.random.fork_rng(devices=[]):
         for _ in range(TRIAL_STEPS):
