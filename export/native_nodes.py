@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from export.native_file import FloatArray, pack_dense
 
@@ -21,6 +22,7 @@ class Root:
     home: Root | None = None
     offset: int = 0
     dense: bool = False  # must fill its buffer's rows alone: phases are written side by side
+    scale: float = 0.0  # of an outermost root: 0 holds float32, else int16 that stand for x * scale
 
 
 @dataclass(eq=False)
@@ -34,6 +36,17 @@ class View:
 
     def is_whole(self) -> bool:
         return self.first == 0 and self.channels == self.root.channels and self.delay == 0
+
+
+@dataclass(frozen=True)
+class Integers:
+    """Weights of one run as whole numbers: w = planes[0] (+ 256 * planes[1]), each int8
+    [taps * in, outputs]. `step` [outputs]: real value of one unit of the sum; `bias` [outputs] in
+    such units, the sum starts there."""
+
+    planes: tuple[NDArray[np.int8], ...]
+    step: FloatArray
+    bias: NDArray[np.int32]
 
 
 @dataclass(eq=False)
@@ -55,6 +68,8 @@ class Node:
     runs: list[tuple[FloatArray, FloatArray | None]] = field(default_factory=list)
     extra: FloatArray | None = None  # snake: a, 1/a
     state_words: int = 0
+    dtype: str = "float32"  # of its weights: float32, bfloat16, int8, int16 (two planes)
+    integers: list[Integers] = field(default_factory=list)  # one per run, where weights are whole
 
     @property
     def phases(self) -> int:
@@ -71,6 +86,11 @@ class Node:
             span = (self.params["kernel"] - 1) * self.params["dilation"] + 1
             back = max(0, span - self.params["stride"])
         return back + view.delay
+
+    def played(self, index: int) -> FloatArray:
+        """Weights of a run as real numbers that the file plays: rounded where `dtype` rounds."""
+        weight = self.runs[index][0]
+        return bfloat16(weight) if self.dtype == "bfloat16" else weight
 
     def packed(self) -> FloatArray | None:
         """Its weights as the kernels read them."""
@@ -101,3 +121,19 @@ class Program:
     input: View
     output: View
     nodes: list[Node]
+
+
+def bfloat16(values: FloatArray) -> FloatArray:
+    """float32 rounded to the nearest bfloat16, ties to even: its upper 16 bits."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    bits = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+    return (bits & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def outermost(root: Root) -> tuple[Root, int]:
+    """The root whose memory holds `root`, and at which channel."""
+    first = 0
+    while root.home is not None:
+        first += root.offset
+        root = root.home
+    return root, first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from export.native_graph import Node, Program, Root, View
+from export.native_nodes import Node, Program, Root, View, outermost
 
 ALIGN = 64
 BULK_BYTES = 16384  # longer histories go to the slow region of boards that have two
@@ -43,15 +43,6 @@ class Plan:
         top, first = outermost(view.root)
         return {"buffer": self.index[top], "first_channel": first + view.first,
                 "channels": view.channels, "delay": view.delay}
-
-
-def outermost(root: Root) -> tuple[Root, int]:
-    """The root whose memory holds `root`, and at which channel."""
-    first = 0
-    while root.home is not None:
-        first += root.offset
-        root = root.home
-    return root, first
 
 
 def plan(program: Program) -> Plan:
