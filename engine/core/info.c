@@ -90,9 +90,9 @@ int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *inf
     return 0;
 }
 
-static float *attribute_slot(const tudor *t, int attribute) {
+float *tudor_attribute_values(const tudor *t, uint32_t attribute) {
     float *at = t->attributes;
-    for (int i = 0; i < attribute; i++) at += attribute_of(&t->model, (uint32_t)i)->count;
+    for (uint32_t i = 0; i < attribute; i++) at += attribute_of(&t->model, i)->count;
     return at;
 }
 
@@ -106,7 +106,7 @@ int tudor_set_attribute(tudor *t, int attribute, const float *values, uint32_t c
     const int error = check_attribute_call(t, attribute, values, count);
     if (error) return error;
     const struct format_attribute *a = attribute_of(&t->model, (uint32_t)attribute);
-    float *slot = attribute_slot(t, attribute);
+    float *slot = tudor_attribute_values(t, (uint32_t)attribute);
     for (uint32_t i = 0; i < count; i++) {
         float value = values[i] >= a->minimum ? values[i] : a->minimum; /* NaN becomes the minimum */
         if (value > a->maximum) value = a->maximum;
@@ -118,7 +118,7 @@ int tudor_set_attribute(tudor *t, int attribute, const float *values, uint32_t c
 int tudor_get_attribute(const tudor *t, int attribute, float *values, uint32_t count) {
     const int error = check_attribute_call(t, attribute, values, count);
     if (error) return error;
-    memcpy(values, attribute_slot(t, attribute), count * sizeof *values);
+    memcpy(values, tudor_attribute_values(t, (uint32_t)attribute), count * sizeof *values);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* What the runtime's files share: views of the file, and how an instance lies in memory.
  *
- * fast: struct tudor | method plans | buffer plans | attribute values | state | scratch arena
+ * fast: struct tudor | method plans | buffer plans | op plans | attribute values | state | scratch arena
  * bulk: state (rings that the file marks as bulk)
  * State of one method is `batch` blocks, one per stream: slots of its rings | words | rings. No pointers in it. */
 #ifndef TUDOR_INTERNAL_H
@@ -65,6 +65,25 @@ struct buffer_plan {
     size_t offset;            /* floats, from the arena or from the stream's state */
     uint32_t capacity_rows;   /* ring */
     uint32_t period;          /* mirrored ring: rows until it wraps; 0: sliding */
+    float *base;              /* this block's first row (no delay, channel 0); written at its beginning */
+};
+
+/* Where an operand's rows begin: floats from its buffer's base. */
+struct place {
+    uint32_t buffer; /* FORMAT_NONE: not there */
+    ptrdiff_t offset;
+};
+
+/* What the kernels are told about an op. Worked out once; a block fills in the number of rows and the pointers that
+ * go with `places`. */
+struct op_plan {
+    uint32_t rows, runs; /* rows per frame; runs of a convolution */
+    struct place x, b, y, pre, post;
+    union {
+        struct conv_args conv;
+        struct map_args map;
+        struct rnn_args rnn;
+    } args;
 };
 
 struct method_plan {
@@ -81,6 +100,7 @@ struct tudor {
     uint32_t batch, methods;
     struct method_plan *plans;
     struct buffer_plan *buffers;
+    struct op_plan *ops;
     float *attributes;
     char *fast, *bulk;
     size_t fast_state, fast_state_bytes, bulk_state_bytes, arena;
@@ -96,33 +116,27 @@ struct play {
     const struct format_method *method;
     const struct format_buffer *buffers;
     const struct format_value *values;
-    const struct buffer_plan *plans;
+    const struct format_op *first_op;
+    struct buffer_plan *plans;
+    struct op_plan *ops;
     char *fast_state, *bulk_state;
     uint32_t *slots;
     float *words;
     uint32_t frames;
 };
 
-void tudor_rings_begin(const struct play *p);
+void tudor_rings_begin(const struct play *p); /* makes room, then tudor_rings_place */
+void tudor_rings_place(const struct play *p); /* the buffers' bases */
 void tudor_rings_end(const struct play *p);
-static inline float *tudor_ring(const struct play *p, uint32_t b) {
-    return (float *)(void *)(p->buffers[b].bulk ? p->bulk_state : p->fast_state) + p->plans[b].offset;
-}
 
 /* Where a value's rows of this block begin. */
 static inline struct rows tudor_rows(const struct play *p, uint32_t value) {
     const struct format_value *v = &p->values[value];
-    const struct format_buffer *b = &p->buffers[v->buffer];
-    struct rows rows = {0, b->row_stride};
-    if (b->history == 0) {
-        char *arena = p->t->fast + p->t->arena;
-        rows.data = (float *)(void *)(arena + (size_t)b->arena_offset * p->frames) + v->first_channel;
-    } else {
-        const size_t row = (size_t)p->slots[v->buffer] + b->history - v->delay;
-        rows.data = tudor_ring(p, v->buffer) + row * b->row_stride + v->first_channel;
-    }
-    return rows;
+    const size_t row = p->buffers[v->buffer].row_stride;
+    return (struct rows){p->plans[v->buffer].base + v->first_channel - v->delay * row, row};
 }
+void tudor_plan_ops(tudor *t);
+float *tudor_attribute_values(const tudor *t, uint32_t attribute);
 void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit);
 
 void tudor_noise_multiply(const struct map_args *a, uint32_t seed, float *counter);

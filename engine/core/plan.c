@@ -25,7 +25,7 @@ static uint64_t take(uint64_t *region, uint64_t bytes, int *too_large) {
 }
 
 static struct buffer_plan plan_ring(const struct format_buffer *b, uint64_t block_rows, struct layout *state) {
-    struct buffer_plan plan = {0, 0, 0};
+    struct buffer_plan plan = {0, 0, 0, 0};
     const uint64_t history = b->history;
     uint64_t capacity = history + block_rows;
     if (history > block_rows) capacity *= 2;
@@ -49,7 +49,7 @@ static void plan_method(const tudor_model *model, const struct format_method *m,
     plan->words = (size_t)take(&state->fast, (uint64_t)m->state_words * sizeof(float), &state->too_large);
     plan->max_frames = (uint32_t)frames;
     for (uint32_t b = 0; b < m->buffers_count; b++) {
-        struct buffer_plan ring = {0, 0, 0};
+        struct buffer_plan ring = {0, 0, 0, 0};
         const uint64_t block_rows = frames * buffers[b].rows;
         if (block_rows >= (uint64_t)1 << 30) state->too_large = 1;
         if (buffers[b].history && !state->too_large) ring = plan_ring(&buffers[b], block_rows, state);
@@ -75,11 +75,13 @@ static int lay_out(const tudor_model *model, uint32_t batch, uint32_t max_sample
     const uint64_t plans_at = take(&all.fast, (uint64_t)h->methods_count * sizeof *plans, &all.too_large);
     const uint64_t buffers_at =
         take(&all.fast, (uint64_t)h->buffers_count * sizeof(struct buffer_plan), &all.too_large);
+    const uint64_t ops_at = take(&all.fast, (uint64_t)h->ops_count * sizeof(struct op_plan), &all.too_large);
     const uint64_t attributes_at = take(&all.fast, attribute_floats(model) * sizeof(float), &all.too_large);
     const uint64_t state_at = all.fast;
     if (t) {
         t->plans = plans = (struct method_plan *)(void *)(t->fast + plans_at);
         t->buffers = (struct buffer_plan *)(void *)(t->fast + buffers_at);
+        t->ops = (struct op_plan *)(void *)(t->fast + ops_at);
         t->attributes = (float *)(void *)(t->fast + attributes_at);
     }
     uint64_t arena_bytes = 0;
@@ -146,6 +148,7 @@ int tudor_init(const tudor_model *model, uint32_t batch, uint32_t max_samples, v
         memcpy(at, weights_at(model, a->defaults), a->count * sizeof *at);
         at += a->count;
     }
+    tudor_plan_ops(t);
     *instance = t;
     return 0;
 }

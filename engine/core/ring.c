@@ -12,6 +12,10 @@
 
 #include <string.h>
 
+static float *ring_of(const struct play *p, uint32_t b) {
+    return (float *)(void *)(p->buffers[b].bulk ? p->bulk_state : p->fast_state) + p->plans[b].offset;
+}
+
 void tudor_rings_begin(const struct play *p) {
     for (uint32_t b = 0; b < p->method->buffers_count; b++) {
         const struct format_buffer *buffer = &p->buffers[b];
@@ -22,10 +26,21 @@ void tudor_rings_begin(const struct play *p) {
         uint32_t far = buffer->history > 32 ? buffer->history : 32;
         if (far < 4 * rows) far = 4 * rows;
         if (p->slots[b] < far && p->slots[b] + buffer->history + rows <= plan->capacity_rows) continue;
-        float *data = tudor_ring(p, b);
+        float *data = ring_of(p, b);
         memmove(data, data + (size_t)p->slots[b] * buffer->row_stride,
                 (size_t)buffer->history * buffer->row_stride * sizeof *data);
         p->slots[b] = 0;
+    }
+    tudor_rings_place(p);
+}
+
+void tudor_rings_place(const struct play *p) {
+    char *arena = p->t->fast + p->t->arena;
+    for (uint32_t b = 0; b < p->method->buffers_count; b++) {
+        const struct format_buffer *buffer = &p->buffers[b];
+        p->plans[b].base = buffer->history
+            ? ring_of(p, b) + ((size_t)p->slots[b] + buffer->history) * buffer->row_stride
+            : (float *)(void *)(arena + (size_t)buffer->arena_offset * p->frames);
     }
 }
 
@@ -39,7 +54,7 @@ void tudor_rings_end(const struct play *p) {
             uint32_t first = p->slots[b] + buffer->history;
             if (first < period) first = period;
             if (end > first) {
-                float *data = tudor_ring(p, b);
+                float *data = ring_of(p, b);
                 memcpy(data + (size_t)(first - period) * buffer->row_stride, data + (size_t)first * buffer->row_stride,
                        (size_t)(end - first) * buffer->row_stride * sizeof *data);
             }

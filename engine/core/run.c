@@ -8,7 +8,9 @@ static struct play begin(tudor *t, int index, uint32_t frames, uint32_t stream) 
     p.method = method_of(&t->model, (uint32_t)index);
     p.buffers = buffers_of(&t->model, p.method);
     p.values = values_of(&t->model, p.method);
+    p.first_op = ops_of(&t->model, p.method);
     p.plans = t->buffers + plan->first_buffer;
+    p.ops = t->ops + p.method->first_op;
     p.fast_state = t->fast + plan->fast_state + stream * plan->fast_state_bytes;
     p.bulk_state = t->bulk ? t->bulk + plan->bulk_state + stream * plan->bulk_state_bytes : 0;
     p.slots = (uint32_t *)(void *)p.fast_state;
@@ -95,6 +97,8 @@ static void walk(const struct play *p, struct line *l, const float *in, float *o
     if (first < end && in) {
         tudor_rings_begin(p);
         load(p, in);
+    } else if (in) {
+        tudor_rings_place(p); /* another stream may have been there since */
     }
     for (uint32_t i = 0; i < m->ops_count; i++) {
         const uint32_t units = tudor_op_units(&ops[i], p->values, p->buffers, p->frames);

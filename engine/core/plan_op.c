@@ -1,0 +1,109 @@
+/* What the kernels are told about each op, worked out once, when an instance is made. */
+#include "internal.h"
+
+/* A method's records, while its ops are planned. */
+struct planned {
+    const tudor *t;
+    const struct format_buffer *buffers;
+    const struct format_value *values;
+    const struct format_op *op;
+};
+
+static struct place place_of(const struct planned *m, uint32_t value) {
+    if (value == FORMAT_NONE) return (struct place){FORMAT_NONE, 0};
+    const struct format_value *v = &m->values[value];
+    const ptrdiff_t late = (ptrdiff_t)v->delay * (ptrdiff_t)m->buffers[v->buffer].row_stride;
+    return (struct place){v->buffer, (ptrdiff_t)v->first_channel - late};
+}
+
+static uint32_t row_of(const struct planned *m, uint32_t value) {
+    return value == FORMAT_NONE ? 0 : m->buffers[m->values[value].buffer].row_stride;
+}
+
+static uint32_t rows_of(const struct planned *m, uint32_t value) {
+    return m->buffers[m->values[value].buffer].rows;
+}
+
+static struct finish plan_finish(const struct planned *m, uint32_t channels) {
+    const struct format_op *op = m->op;
+    const float *snake = op->act == ACT_SNAKE ? weights_at(&m->t->model, op->params) : 0;
+    return (struct finish){op->act, op->slope, snake, channels, {0, 0}, {0, 0}};
+}
+
+/* All panels of the first run. */
+static void plan_conv(const struct planned *m, struct op_plan *o) {
+    const struct format_op *op = m->op;
+    const struct conv_shape s = tudor_conv_shape(op, m->values);
+    const size_t x_row = row_of(m, op->in_a);
+    const ptrdiff_t span = (ptrdiff_t)(op->kernel - 1) * (ptrdiff_t)op->dilation;
+    struct conv_args *a = &o->args.conv;
+    /* the window of the first frame ends at the newest row of its group of `stride` */
+    o->x.offset += (ptrdiff_t)x_row * ((ptrdiff_t)op->stride - 1 - span);
+    a->x_frame = x_row * op->stride;
+    a->x_tap = x_row * op->dilation;
+    a->taps = op->kernel;
+    a->cin = s.cin;
+    if (a->x_tap == a->cin && op->kind == OP_CONV) { /* taps lie side by side: one long run, not many short ones */
+        a->cin *= a->taps;
+        a->taps = 1;
+    }
+    a->outputs = s.outputs;
+    a->side_channels = s.side;
+    if (!s.side) o->b.buffer = FORMAT_NONE;
+    a->side.row = row_of(m, op->in_b);
+    a->end_panel = s.panels;
+    a->y.row = (size_t)row_of(m, op->out) * op->phases;
+    a->gate = op->gate;
+    a->packed = weights_at(&m->t->model, op->weights);
+    a->finish = plan_finish(m, s.runs * s.outputs);
+    a->finish.pre.row = row_of(m, op->pre);
+    a->finish.post.row = row_of(m, op->post);
+    o->pre = place_of(m, op->pre);
+    o->post = place_of(m, op->post);
+    o->rows = rows_of(m, op->in_a) / op->stride;
+    o->runs = s.runs;
+}
+
+static void plan_affine(const struct planned *m, struct map_args *a) {
+    const struct format_op *op = m->op;
+    const float *params = op->params == FORMAT_NONE ? 0 : weights_at(&m->t->model, op->params);
+    a->scale = op->attr_a == FORMAT_NONE ? params : tudor_attribute_values(m->t, op->attr_a);
+    a->bias = op->attr_b == FORMAT_NONE ? params + a->channels : tudor_attribute_values(m->t, op->attr_b);
+}
+
+static void plan_map(const struct planned *m, struct op_plan *o) {
+    const struct format_op *op = m->op;
+    struct map_args *a = &o->args.map;
+    a->channels = m->values[op->out].channels;
+    a->x.row = row_of(m, op->in_a);
+    a->y.row = row_of(m, op->out);
+    a->finish = plan_finish(m, a->channels);
+    if (op->kind == OP_ADD || op->kind == OP_MUL)
+        a->b.row = row_of(m, op->in_b);
+    else
+        o->b.buffer = FORMAT_NONE;
+    if (op->kind == OP_AFFINE) plan_affine(m, a);
+}
+
+static void plan_op(const struct planned *m, struct op_plan *o) {
+    const struct format_op *op = m->op;
+    const struct place none = {FORMAT_NONE, 0};
+    *o = (struct op_plan){rows_of(m, op->out), 1, place_of(m, op->in_a), place_of(m, op->in_b), place_of(m, op->out),
+                          none, none, {{0}}};
+    if (op->kind == OP_CONV || op->kind == OP_DEPTHWISE) {
+        plan_conv(m, o);
+    } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {
+        o->args.rnn = (struct rnn_args){{0, row_of(m, op->in_a)}, {0, row_of(m, op->out)}, 0,
+                                        m->values[op->out].channels, weights_at(&m->t->model, op->weights), 0};
+    } else {
+        plan_map(m, o);
+    }
+}
+
+void tudor_plan_ops(tudor *t) {
+    for (uint32_t i = 0; i < t->methods; i++) {
+        const struct format_method *method = method_of(&t->model, i);
+        struct planned m = {t, buffers_of(&t->model, method), values_of(&t->model, method), ops_of(&t->model, method)};
+        for (uint32_t k = 0; k < method->ops_count; k++, m.op++) plan_op(&m, &t->ops[method->first_op + k]);
+    }
+}
