@@ -1,0 +1,239 @@
+/* The instrument: plays `.tudor` models under knobs, CVs, gates and MIDI, in a rack or in a program.
+ *
+ *   module_config config;
+ *   module_defaults(&config);                             // then what your board is: rate, block, channels, clock
+ *   tudor_module *m;
+ *   module_init(&config, memory, module_bytes(&config), &m);
+ *   module_read_calibration(m, text, length, &why);       // optional, before the first block
+ *
+ *   module_need need;                                     // for each model, off the audio thread, at any time
+ *   module_measure(m, file, file_bytes, map, map_bytes, &need, &why);
+ *   module_load(m, slot, "name", file, file_bytes, map, map_bytes, fast, need.fast_bytes, bulk, need.bulk_bytes, &why);
+ *
+ *   module_push(m, lane, &event);                         // controls, from their own thread or interrupt
+ *   module_process(m, in, out);                           // the audio callback: `block_samples` of every channel
+ *   module_read_status(m, &status);                       // from anywhere: LEDs, displays, logs
+ *
+ * There is no hardware in here: a board hands over audio and numbers. Nothing allocates; you own all memory (aligned
+ * to 64 bytes, yours again when nothing plays from it). module_process takes no lock, calls no system, and does the
+ * same share of a model's work in every call, however the block and the model's frame fit together. Its output is the
+ * same bits on x86, aarch64 and Cortex-M7 for the same calls with the same events and clock readings.
+ *
+ * Threads. One audio thread or interrupt calls module_process. One control thread calls module_load, module_unload
+ * and module_measure. Each lane of events has one thread that pushes. module_read_status, module_now and
+ * module_report_miss may be called by any. None of them waits for another. All may be the same thread.
+ *
+ * Functions that can fail return 0 or a MODULE_ERROR_ code, and where they take a `module_complaint` it then holds a
+ * sentence for the builder: what is wrong, in which line, and what would be right. */
+#ifndef TUDOR_MODULE_H
+#define TUDOR_MODULE_H
+
+#include "tudor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MODULE_KNOBS 16 /* most inputs of each kind; a board uses the first of them */
+#define MODULE_CVS 16
+#define MODULE_GATES 8
+#define MODULE_SLOTS 8
+#define MODULE_LANES 4
+#define MODULE_CHANNELS 2
+#define MODULE_LATENTS 64 /* most latents that are played; a model with more is refused for bend and source */
+#define MODULE_SHOWN 8    /* latents in the status */
+#define MODULE_NAME 32
+
+typedef struct tudor_module tudor_module;
+
+enum module_error {
+    MODULE_OK,
+    MODULE_ERROR_ARGUMENT, /* a null pointer, or a number outside its range */
+    MODULE_ERROR_MEMORY,   /* too little, or not on a 64-byte boundary */
+    MODULE_ERROR_MODEL,    /* the model file was refused by the runtime */
+    MODULE_ERROR_RATE,     /* the model's sample rate cannot be had on this board */
+    MODULE_ERROR_WAY,      /* the model has no method for the way of playing that was asked for */
+    MODULE_ERROR_TEXT,     /* a line of a mapping or calibration file */
+    MODULE_ERROR_BUSY,     /* the slot is playing */
+    MODULE_ERROR_FULL      /* the ring has no room: the event was dropped and counted */
+};
+
+typedef struct module_complaint {
+    int code;
+    uint32_t line; /* of the text, from 1; 0: it is about no line */
+    char text[200];
+} module_complaint;
+
+/* ------------------------------------------------------------------------------------------------ start */
+
+/* What the board is. module_defaults fills in all but sample_rate_hz's and block_samples' final values. */
+typedef struct module_config {
+    uint32_t sample_rate_hz; /* of the converters; default 48000 */
+    uint32_t block_samples;  /* of every module_process, 1 to 8192; default 48 */
+    uint32_t in_channels;    /* 0 to 2; default 1 */
+    uint32_t out_channels;   /* 1 or 2; default 1 */
+    uint32_t lanes;          /* threads that push events, 1 to MODULE_LANES; default 1 */
+    uint32_t lane_events;    /* room in each, a power of two; default 256 */
+    uint32_t gesture_events; /* what a recorded gesture may consist of; default 1024 */
+    uint32_t dry_samples;    /* longest delay of the dry sound, a power of two; default 16384. The dry sound is
+                              * delayed by the model's latency, or by this where that is longer */
+    uint32_t resample_taps;  /* even, 8 to 128: quality of rate conversion, 32 is 70 dB; default 32.
+                              * 0: the board cannot afford it, models of another rate are refused */
+    size_t resample_bytes;   /* most memory for one model's conversion tables; default 65536 */
+    uint32_t overlap;        /* not 0: two models may run at once during a slot change (a crossfade); default 0: the
+                              * old one fades to dry or silence before the new one runs */
+    uint32_t fade_ms;        /* of slot changes, mutes and recoveries, 1 to 1000; default 30 */
+    uint32_t seed;           /* of walks and jumps: the same seed, the same music; default 1 */
+    float ceiling;           /* of the limiter, 0.1 to 1; default 0.98 */
+    float overload_load;     /* a block that takes more than this share of its time is a miss; default 0.95 */
+
+    /* The load meter. `clock` is read at the beginning and end of every block; null: no metering. It must not call
+     * the system unless that is harmless in your audio thread (clock_gettime through the vDSO is, DWT->CYCCNT is). */
+    uint32_t (*clock)(void *context); /* counts up, modulo 2^32 */
+    uint32_t clock_hz;
+    /* Called at the end of every block that left the instrument in order; null: not called. For a hardware watchdog
+     * that wants feeding; a process watchdog rather looks whether `blocks` in the status still grows. */
+    void (*healthy)(void *context);
+    void *context;
+} module_config;
+
+void module_defaults(module_config *config);
+
+/* Bytes that module_init needs; 0: the configuration is not possible. */
+size_t module_bytes(const module_config *config);
+int module_init(const module_config *config, void *memory, size_t bytes, tudor_module **module);
+
+/* How the board's converters read: lines such as "cv1 offset=0.5 gain=10" or "knob2 offset=0.01 gain=1.02 curve=s";
+ * see docs/mapping.md. A knob becomes 0 to 1, a CV volts: (reading - offset) * gain. Without: knobs as read, CVs
+ * times 5 (a reading of -1 to 1 is -5 V to 5 V). Call it before the first block. On an error nothing is changed. */
+int module_read_calibration(tudor_module *m, const char *text, size_t bytes, module_complaint *why);
+
+/* ------------------------------------------------------------------------------------------------ slots */
+
+enum module_way {
+    MODULE_EFFECT = 1, /* audio through `forward` */
+    MODULE_BEND = 2,   /* audio through `encode`, latents changed by the controls, then `decode` */
+    MODULE_SOURCE = 4  /* no audio in: latents from walks, CVs and notes, or from `generate`, through `decode` */
+};
+
+/* The ways that a model can be played, as a sum of enum module_way; 0: none. */
+uint32_t module_ways(const tudor_model *model);
+
+typedef struct module_need {
+    size_t fast_bytes, bulk_bytes; /* as the runtime's: `bulk` may lie in slow memory, and may be 0 */
+    uint32_t way;                  /* that will be played */
+    uint32_t latency_samples;      /* of the wet sound at the board's rate: model, buffering, rate conversion */
+    uint32_t slices;               /* that a frame is cut into; 1: a block plays whole frames */
+} module_need;
+
+/* What a model will need. `mapping` is the text of its mapping file, or null for one derived from the model. */
+int module_measure(const tudor_module *m, const void *file, size_t file_bytes, const char *mapping,
+                   size_t mapping_bytes, module_need *need, module_complaint *why);
+
+/* Prepares a model in a slot (0 to MODULE_SLOTS - 1) that is empty or not playing. All work that takes long is done
+ * here, before the audio thread ever sees it. `file` (aligned to 64), `fast` and `bulk` belong to the slot until it
+ * is unloaded; `name` and the mapping are copied. The first slot that is loaded starts to play. */
+int module_load(tudor_module *m, uint32_t slot, const char *name, const void *file, size_t file_bytes,
+                const char *mapping, size_t mapping_bytes, void *fast, size_t fast_bytes, void *bulk,
+                size_t bulk_bytes, module_complaint *why);
+
+/* Empties a slot; MODULE_ERROR_BUSY while it plays or fades: select another, and try again after the fade. */
+int module_unload(tudor_module *m, uint32_t slot);
+
+/* ------------------------------------------------------------------------------------------------ controls */
+
+enum module_kind {
+    MODULE_KNOB = 1, /* source 0 to MODULE_KNOBS - 1; value as the converter reads it, usually 0 to 1 */
+    MODULE_CV,       /* source 0 to MODULE_CVS - 1; value usually -1 to 1 */
+    MODULE_GATE,     /* source 0 to MODULE_GATES - 1; value above 0.5 is high */
+    MODULE_MIDI,     /* a whole message in `midi`; see module_midi_byte */
+    MODULE_SELECT    /* slot `source` is to play */
+};
+
+typedef struct module_event {
+    uint32_t at_samples; /* when, in samples of the board's clock, modulo 2^32: module_now and onwards. The past means
+                          * at once; more than two seconds ahead is taken for the past. In order within a lane */
+    uint16_t kind;
+    uint16_t source; /* from 0: knob1 in a mapping is source 0 */
+    float value;     /* what is not finite is ignored and counted */
+    uint8_t midi[4];
+} module_event;
+
+/* Hands an event over. Never waits: MODULE_ERROR_FULL if the lane has no room. */
+int module_push(tudor_module *m, uint32_t lane, const module_event *event);
+
+/* The time at which the next block begins. A control thread stamps what it reads with this plus one block, and
+ * then controls are late by a constant time, without jitter. */
+uint32_t module_now(const tudor_module *m);
+
+/* MIDI bytes as they come, with running status, real-time bytes in between, system exclusive skipped, damage
+ * survived. Zero the struct before the first byte. */
+typedef struct module_midi {
+    uint8_t status, have, data[2], exclusive;
+} module_midi;
+
+/* Takes one byte; 1: `event` is a whole message and only lacks its time; 0: nothing to push yet. */
+int module_midi_byte(module_midi *parser, uint8_t byte, module_event *event);
+
+/* ------------------------------------------------------------------------------------------------ audio */
+
+/* One block: in[channel][block_samples], out[channel][block_samples]; both may be the same memory. `in` may be null,
+ * which is silence. What comes out is finite and never above the ceiling. */
+void module_process(tudor_module *m, const float *const *in, float *const *out);
+
+/* The board lost a block (an xrun): counts as a miss towards overload. */
+void module_report_miss(tudor_module *m);
+
+/* Constant delay of the dry sound with no model loaded, by the limiter's looking ahead. Part of every latency. */
+uint32_t module_limiter_samples(const tudor_module *m);
+
+/* ------------------------------------------------------------------------------------------------ state */
+
+enum module_state {
+    MODULE_EMPTY,     /* no slot is loaded: dry sound */
+    MODULE_PLAYING,
+    MODULE_CHANGING,  /* from slot to slot */
+    MODULE_OVERLOAD,  /* the model rests because blocks came late: dry sound, or silence for a source */
+    MODULE_RECOVERING /* after a fault or an overload: the model runs unheard until its state is in order */
+};
+
+enum module_flag { /* held controls, for LEDs */
+    MODULE_FROZEN = 1,
+    MODULE_RECORDING = 2,
+    MODULE_LOOPING = 4,
+    MODULE_LIMITING = 8 /* the limiter took more than 1 dB off in the last block */
+};
+
+typedef struct module_status {
+    uint32_t blocks;  /* processed so far, modulo 2^32 */
+    uint32_t state;   /* enum module_state */
+    uint32_t flags;   /* sum of enum module_flag */
+    uint32_t slot;    /* that plays or fades in; MODULE_SLOTS: none */
+    uint32_t loaded;  /* bit for each slot that is ready */
+    uint32_t way;     /* enum module_way of the slot */
+    uint32_t latency_samples;
+    float load;       /* share of the block's time that processing took, averaged over about a second */
+    float load_worst; /* worst block of the last second or so */
+    uint32_t misses, overloads; /* blocks late; times that the model had to rest */
+    uint32_t faults;  /* times that a model gave what is not finite or exploded, and was reset */
+    uint32_t dropped; /* events that found no room */
+    uint32_t ignored; /* events that named no input or held no number */
+    uint32_t nonfinite; /* input samples that were no numbers, and were taken as 0 */
+    float in_peak, out_peak; /* of the last block */
+    float reduction;  /* the limiter's gain, 1: untouched */
+    float envelope;   /* follower of the output, 0 to 1 */
+    float wet;        /* what of the mix is the model, after fades */
+    uint32_t latents; /* how many of `latent` are valid */
+    float latent[MODULE_SHOWN]; /* as the model got them, each over its range: 0 at its minimum, 1 at its maximum */
+} module_status;
+
+void module_read_status(const tudor_module *m, module_status *status);
+const char *module_slot_name(const tudor_module *m, uint32_t slot); /* "": empty. For the control thread */
+
+const char *module_state_text(uint32_t state);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
