@@ -35,15 +35,22 @@ class Journal:
         self._file = folder.metrics.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder.tensorboard), purge_step=step + 1)  # type: ignore[no-untyped-call]
 
-    def write(self, kind: str, step: int, values: dict[str, float]) -> None:
-        """One line and one point per value."""
+    def write(self, kind: str, step: int, values: dict[str, float | list[float]]) -> None:
+        """One line; one point per value, for a list one curve per place."""
         try:
             self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
             self._file.flush()
         except OSError as error:
             raise TudorError(f"cannot write {self._file.name}: {error.strerror}") from error
         for name, value in values.items():
-            self._board.add_scalar(f"{kind}/{name}", value, step)  # type: ignore[no-untyped-call]
+            if isinstance(value, list):
+                for place, one in enumerate(value):
+                    self._point(f"{kind}/{name}/{place + 1}", one, step)
+            else:
+                self._point(f"{kind}/{name}", value, step)
+
+    def _point(self, name: str, value: float, step: int) -> None:
+        self._board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
 
     def audio(self, name: str, sound: Tensor, step: int, rate_hz: int) -> None:
         """A sound [channels, samples] that TensorBoard plays."""
@@ -103,7 +110,14 @@ class Keeper(Callback):
         now, (then, step) = time.monotonic(), self._logged_at
         self._logged_at = (now, module.step)
         steps_per_second = (module.step - step) / max(now - then, 1e-9)
-        values = {name: float(value.detach()) for name, value in module.terms.items()}
+        values: dict[str, float | list[float]] = {
+            name: float(value.detach()) for name, value in module.terms.items()
+        }
+        latents = module.latents()
+        if latents is not None:
+            values["active_latents"] = latents.active
+            values["latent_bits_per_second"] = round(latents.bits_per_second, 1)
+            values["latent_nats"] = [round(value, 4) for value in latents.nats]
         values["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         values["seconds"] = round(module.budget.seconds, 3)
         values["steps_per_second"] = steps_per_second

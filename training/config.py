@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from engine.errors import ConfigError, nearest
 from engine.models.base import ModelConfig
 from engine.models.registry import FAMILIES, configure, explain
 from engine.models.store import read_settings
 from engine.presets import preset_names, preset_path
+from training import regularisers
+from training.assignments import assign, parse_assignment
 from training.objective import OBJECTIVES
+from training.regularisers import REGULARISERS, KLConfig, RegulariserConfig
 
 Unit = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -27,7 +37,7 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    objective: str = "kl"
+    objective: str = "autoencoder"
     # Budget: the run ends at whichever of the two comes first; None does not limit.
     steps: Count | None = 20000
     minutes: Positive | None = None
@@ -47,9 +57,8 @@ class TrainingConfig(BaseModel):
     ema_decay: Unit = 0.998
 
     linear_weight: NotNegative = 1.0  # of the linear distance, against the spectral distance
-    kl_weight: NotNegative = 1e-3  # against the spectral distance, per latent number
-    kl_warmup_steps: Annotated[int, Field(ge=0)] = 500
-    free_bits: NotNegative = 0.05  # nats per latent dimension and frame that cost nothing
+    # What holds the latents near a prior: a table of its own, see `training/regularisers.py`.
+    regulariser: SerializeAsAny[RegulariserConfig] = KLConfig()
 
     validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     validation_seconds: Positive = 60.0  # time between validations
@@ -57,6 +66,16 @@ class TrainingConfig(BaseModel):
     log_steps: Count = 20
     workers: Annotated[int, Field(ge=0)] | None = None  # loader processes; None chooses
     cache_gb: NotNegative = 20.0  # the cache beside the run is not made larger than this
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_earlier(cls, data: Any) -> Any:
+        return upgraded(data) if isinstance(data, dict) else data
+
+    @field_validator("regulariser", mode="before")
+    @classmethod
+    def _known_regulariser(cls, value: Any) -> RegulariserConfig:
+        return regularisers.checked(value)
 
     @field_validator("objective")
     @classmethod
@@ -71,6 +90,27 @@ class TrainingConfig(BaseModel):
         if value not in ("cosine", "constant"):
             raise ValueError("must be 'cosine' or 'constant'")
         return value
+
+
+EARLIER = {"kl_weight": "weight", "kl_warmup_steps": "warmup_steps", "free_bits": "free_bits"}
+
+
+def upgraded(training: dict[str, Any]) -> dict[str, Any]:
+    """A `[training]` table with the keys of earlier versions in their new places."""
+    settings = dict(training)
+    if settings.get("objective") == "kl":
+        settings["objective"] = "autoencoder"
+    moved = {new: settings.pop(old) for old, new in EARLIER.items() if old in settings}
+    if not moved:
+        return settings
+    table = settings.get("regulariser", {})
+    if not isinstance(table, dict):  # left for its own check
+        return settings
+    if table.get("kind", "kl") != "kl":
+        old = next(old for old in EARLIER if old in training)
+        raise ConfigError(f"training.{old} belongs to the regulariser 'kl'; this one is "
+                          f"{table['kind']!r}: set training.regulariser.{EARLIER[old]}")
+    return {**settings, "regulariser": {**moved, **table}}
 
 
 # These may change when a run is taken up again: they steer it without changing what is learnt.
@@ -99,7 +139,12 @@ class RunConfig:
 
 
 def _plain(config: BaseModel) -> dict[str, Any]:
-    return {k: v for k, v in config.model_dump(mode="json").items() if v is not None}
+    """Nested tables without what is None, which TOML cannot say."""
+    def full(table: dict[str, Any]) -> dict[str, Any]:
+        return {k: full(v) if isinstance(v, dict) else v
+                for k, v in table.items() if v is not None}
+
+    return full(config.model_dump(mode="json"))
 
 
 def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> RunConfig:
@@ -112,12 +157,10 @@ def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> 
     family = str(model.pop("family"))
     if family not in FAMILIES:
         raise ConfigError(f"unknown model family {family!r}{nearest(family, FAMILIES)}")
-    tables = {"model": model, "training": training}
-    fields = {"model": FAMILIES[family].config.model_fields,
-              "training": TrainingConfig.model_fields}
-    for text in assignments:
-        table, key, value = parse_assignment(text, {k: list(v) for k, v in fields.items()})
-        tables[table][key] = value
+    training = upgraded(training)
+    known = {"model": list(FAMILIES[family].config.model_fields), "training": training_keys()}
+    assign({"model": model, "training": training},
+            [parse_assignment(text, known) for text in assignments])
     given = {key: value for key, value in options.items() if value is not None}
     training.update(given)
     limits: dict[str, Any] = {}
@@ -128,6 +171,13 @@ def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> 
     return RunConfig(
         family, configure(family, model), training_config({**training, **limits}), data.resolve()
     )
+
+
+def training_keys() -> list[str]:
+    """All keys of `[training]`, those of its tables with a dot, and those of earlier versions."""
+    nested = {key for row in REGULARISERS.values() for key in row.config.model_fields}
+    return [*TrainingConfig.model_fields, *EARLIER, *(f"regulariser.{key}" for key in
+                                                      sorted(nested))]
 
 
 def training_config(settings: dict[str, Any]) -> TrainingConfig:
@@ -147,53 +197,35 @@ def config_path(preset: str) -> Path:
     raise ConfigError(f"unknown preset {preset!r}{nearest(preset, preset_names())}")
 
 
-def parse_assignment(text: str, known: dict[str, list[str]]) -> tuple[str, str, Any]:
-    """`model.latents=8` as ("model", "latents", 8); the table may be left out where it is clear.
-
-    `known`: keys of each table."""
-    name, equals, value = text.partition("=")
-    name = name.strip()
-    if not equals or not name:
-        raise ConfigError(f"--set {text}: wanted key=value, for example model.latents=8")
-    table, dot, key = name.rpartition(".")
-    everything = [f"{t}.{k}" for t, keys in known.items() for k in keys]
-    if not dot:
-        owners = [t for t, keys in known.items() if name in keys]
-        if len(owners) > 1:
-            raise ConfigError(
-                f"--set {text}: {name!r} is ambiguous; say "
-                + " or ".join(f"{owner}.{name}" for owner in owners)
-            )
-        bare = [k for keys in known.values() for k in keys]
-        if not owners:
-            raise ConfigError(f"--set {text}: unknown key {name!r}{nearest(name, bare)}")
-        return owners[0], name, _value(value)
-    if table not in known or key not in known[table]:
-        elsewhere = [f"{t}.{k}" for t, keys in known.items() for k in keys if k == key]
-        hint = nearest(name, elsewhere or everything)
-        raise ConfigError(f"--set {text}: unknown key {name!r}{hint}")
-    return table, key, _value(value)
-
-
-def _value(text: str) -> Any:
-    """A TOML value; what is none is taken as a plain string."""
-    text = text.strip()
-    if text.lower() == "none":
-        return None
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Keys in which two settings differ, `FREE_KEYS` aside, each with both values."""
+    """Keys in which two settings differ, `FREE_KEYS` aside, each with both values. Settings of an
+    earlier version are read as what they mean today."""
     found = []
     for table in ("model", "training", "data"):
         old, new = before.get(table, {}), now.get(table, {})
+        if table == "training":
+            old, new = _completed(old), _completed(new)
+        old, new = _flat(old), _flat(new)
         for key in sorted({*old, *new}):
             if table == "training" and key in FREE_KEYS:
                 continue
             if old.get(key) != new.get(key):
                 found.append(f"{table}.{key} was {old.get(key)!r}, is now {new.get(key)!r}")
+    return found
+
+
+def _completed(training: dict[str, Any]) -> dict[str, Any]:
+    """With defaults where nothing is said; as it is where it cannot be read."""
+    try:
+        return _plain(training_config(training))
+    except ConfigError:
+        return upgraded(training)
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys with dots."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        inside = isinstance(value, dict)
+        found.update(_flat(value, f"{prefix}{key}.") if inside else {f"{prefix}{key}": value})
     return found

@@ -33,6 +33,7 @@ from training.preflight import (
     total_seconds,
 )
 from training.run_folder import Checkpoint, RunFolder
+from training.watch import Watch
 
 VALIDATION_CROPS = 32
 VALIDATION_SECONDS = 2.0
@@ -83,7 +84,7 @@ def train(
     if checkpoint is not None:
         console.print(f"resuming at step {checkpoint.step}", highlight=False)
     keeper = Keeper(folder, crops)
-    trainer = _trainer(run, machine, device, [keeper, Display(console, keeper)])
+    trainer = _trainer(run, machine, device, [keeper, Display(console, keeper), Watch(console)])
     try:
         trainer.fit(module)
     except (RuntimeError, MemoryError) as error:

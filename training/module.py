@@ -15,6 +15,7 @@ from engine.errors import TudorError
 from engine.layers import PQMFAnalysis, PQMFSynthesis
 from training.crops import CropBatches, Shard, loader
 from training.health import Health, advice, diagnosis
+from training.monitor import LatentState
 from training.noise import vary_noise
 from training.objective import OBJECTIVES, Terms
 
@@ -161,6 +162,12 @@ class TrainingModule(lightning.LightningModule):
         self._advance()
         if self.progress >= 1:
             self.trainer.should_stop = True
+
+    def latents(self) -> LatentState | None:
+        """What the latents carry at present, None for an objective without any."""
+        if self.objective.monitor is None:
+            return None
+        return self.objective.monitor.state(self.model.sample_rate_hz / self.model.ratio)
 
     def _advance(self) -> None:
         """Progress now; the first process's clock counts for all, or their weights would part."""

@@ -1,8 +1,7 @@
 """What a training step minimises. One registry; a new objective is a class and a row.
 
-Issue-sized additions have their place here: a WAE-MMD regulariser is another `Objective`;
-adversarial losses are an `Objective` with networks of its own (`modules`) and phases that read
-`progress`.
+How latents are regularised is `training/regularisers.py`; what the adversarial phase adds is
+`training/adversarial.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
-from training.losses import kl_penalty, kl_per_dimension, spectral_terms
+from training.losses import spectral_terms
+from training.monitor import LatentMonitor
+from training.regularisers import build_regulariser
 
 if TYPE_CHECKING:
     from engine.models.base import Model
@@ -36,36 +37,40 @@ class Objective(nn.Module):
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
         self.config = config
+        self.monitor: LatentMonitor | None = None
 
     def terms(self, model: Model, audio: Tensor, step: int) -> Terms:
-        """Scalars by name for a batch [batch, channels, time]; "loss" is minimised."""
+        """Scalars by name for a batch [batch, channels, time]; "loss" is minimised and
+        "spectral_distance" is watched."""
         raise NotImplementedError
 
 
-class KLObjective(Objective):
-    """Spectral distance, a linear one beside it, and KL divergence with warm-up and free bits."""
+class AutoencoderObjective(Objective):
+    """Spectral distance, a linear one beside it, and the regulariser of the configuration."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        super().__init__(config)
+        self.regulariser = build_regulariser(config.regulariser)
+        self.monitor = LatentMonitor()
 
     def terms(self, model: Model, audio: Tensor, step: int) -> Terms:
         coder = as_autoencoder(model)
         mean, log_std = coder.distribution(audio)  # each [batch, latents, frames]
         z = mean + torch.exp(log_std) * torch.randn_like(mean)
         distance, linear = aligned_terms(model, coder.reconstruct(z), audio)
-        per_dimension = kl_per_dimension(mean.float(), log_std.float())
-        warm = min(1.0, (step + 1) / max(1, self.config.kl_warmup_steps))
-        penalty = kl_penalty(per_dimension, self.config.free_bits)
+        penalty, figures = self.regulariser.penalty(mean, log_std, z)
+        assert self.monitor is not None
+        self.monitor.update(mean, log_std)
         return {
             "loss": distance + self.config.linear_weight * linear
-            + warm * self.config.kl_weight * penalty,
+            + self.regulariser.weight(step) * penalty,
             "spectral_distance": distance.detach(),
             "linear_distance": linear.detach(),
-            "kl_nats_per_frame": per_dimension.detach().sum(),
-            "active_latents": (per_dimension.detach() > ACTIVE_NATS).sum(),
+            **figures,
         }
 
 
-ACTIVE_NATS = 0.1  # a latent that carries less than this per frame counts as unused
-
-OBJECTIVES: dict[str, type[Objective]] = {"kl": KLObjective}
+OBJECTIVES: dict[str, type[Objective]] = {"autoencoder": AutoencoderObjective}
 
 
 def as_autoencoder(model: Model) -> Autoencoder:
@@ -77,6 +82,11 @@ def as_autoencoder(model: Model) -> Autoencoder:
 
 def aligned_terms(model: Model, output: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
     """Spectral and linear distance after taking the model's delay out of its output."""
+    return spectral_terms(*aligned(model, output, audio))
+
+
+def aligned(model: Model, output: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+    """Output and target without the model's delay, of one length."""
     late = model.methods["forward"].lookahead_samples
     # output: | late | y0 y1 ...    against    audio: | x0 x1 ... | late (has no answer yet)
-    return spectral_terms(output[..., late:], audio[..., : audio.shape[-1] - late])
+    return output[..., late:], audio[..., : audio.shape[-1] - late]

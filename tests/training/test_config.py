@@ -9,7 +9,8 @@ from training_helpers import preset
 
 from engine.errors import ConfigError, TudorError
 from engine.presets import preset_names
-from training.config import differences, parse_assignment, resolve, training_config
+from training.assignments import parse_assignment
+from training.config import differences, resolve, training_config
 
 KNOWN = {"model": ["latents", "seed"], "training": ["batch_size", "seed"]}
 

@@ -248,14 +248,14 @@ def test_errors_of_machine_and_folder(tmp_path: Path) -> None:
 
 def test_bfloat16_leaves_the_filter_bank_alone(tmp_path: Path) -> None:
     from training.module import keep_full_precision
-    from training.objective import KLObjective
+    from training.objective import AutoencoderObjective
 
     model = load_model("techno-tiny").model.train()
     keep_full_precision(model)
     config = resolve(preset(tmp_path, TINY), tmp_path, []).training
     audio = 0.1 * torch.randn(2, 1, 8192)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = KLObjective(config).terms(model, audio, 0)["loss"]
+        loss = AutoencoderObjective(config).terms(model, audio, 0)["loss"]
     loss.backward()
     assert loss.dtype == torch.float32
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
