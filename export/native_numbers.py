@@ -23,7 +23,7 @@ from engine.layers.noise import LatentSample, frame_numbers, uniform
 from engine.layers.pointwise import INPUT_LIMIT
 from export.native_nodes import Node, Program, Root, View, outermost
 
-INT16_LIMIT = 32767.0
+INT16_RANGE = (-32768.0, 32767.0)
 TINY = 2.0**-60  # float32 rows below this are stored as 0, as the runtime does
 
 Watch = Callable[[Node, Tensor], None]
@@ -95,7 +95,7 @@ class Numbers:
 
     def real(self, view: View) -> Tensor:
         """What a view holds, as numbers of `dtype`: [channels, time]."""
-        rows = self._window(view)
+        rows = self.window(view)
         scale = self.scale_of(view.root)
         return rows * torch.tensor(scale, dtype=self.dtype) if scale else rows
 
@@ -103,7 +103,8 @@ class Numbers:
         """Scale of the whole numbers in `root`; 0 where there are real ones."""
         return outermost(root)[0].scale if self.annotated else 0.0
 
-    def _window(self, view: View) -> Tensor:
+    def window(self, view: View) -> Tensor:
+        """What a view holds, as kept: whole numbers where its root has a scale."""
         top, first = outermost(view.root)
         first += view.first
         rows = self._rows[top][first : first + view.channels]
@@ -116,7 +117,7 @@ class Numbers:
         if scale:
             inverse = torch.tensor(1.0, dtype=torch.float32) / torch.tensor(
                 scale, dtype=torch.float32)
-            kept = (y * inverse).clamp(-INT16_LIMIT, INT16_LIMIT).round()
+            kept = (y * inverse).round().clamp(*INT16_RANGE)
             real = kept * torch.tensor(scale, dtype=torch.float32)
         else:
             kept = real = torch.where(y.abs() >= TINY, y, torch.zeros_like(y))
@@ -153,8 +154,7 @@ class Numbers:
         return getattr(maths, act)(x)  # type: ignore[no-any-return]
 
     def _conv(self, node: Node) -> Tensor:
-        whole = self.annotated and bool(node.integers)
-        y = self._integer_sums(node) if whole else self._float_sums(node)
+        y = self.sums(node)
         if self.before is not None:
             self.before(node, y)
         if node.pre is not None:
@@ -165,6 +165,11 @@ class Numbers:
         else:
             y = self._act(node, y)
         return y if node.post is None else y + self.real(node.post)
+
+    def sums(self, node: Node) -> Tensor:
+        """What a convolution adds up, bias included: [channels, time'] as real numbers."""
+        whole = self.annotated and bool(node.integers)
+        return self._integer_sums(node) if whole else self._float_sums(node)
 
     def _float_sums(self, node: Node) -> Tensor:
         inputs = [self.real(view) for view in node.inputs]
@@ -179,7 +184,7 @@ class Numbers:
 
     def _integer_sums(self, node: Node) -> Tensor:
         """Exact: whole numbers in float64, whose sums stay far below 2^53."""
-        inputs = [self._window(view).double() for view in node.inputs]
+        inputs = [self.window(view).double() for view in node.inputs]
         parts = []
         for index, run in enumerate(node.integers):
             sums = [run_sums(node, index, torch.as_tensor(plane).double(), inputs)
@@ -277,6 +282,27 @@ def run_sums(node: Node, index: int, weight: Tensor, inputs: list[Tensor]) -> Te
     if len(inputs) > 1:
         y = y + weight[kernel * per_tap :].T @ inputs[1]
     return y
+
+
+def run_patches(node: Node, index: int, inputs: list[Tensor], frames: Tensor) -> Tensor:
+    """What the weights of a run are multiplied with at some of its frames: [taps * in (+ side),
+    frames], or for a depthwise one [channels, taps, frames]."""
+    kernel, stride, dilation = (node.params[key] for key in ("kernel", "stride", "dilation"))
+    x = inputs[0]
+    if node.kind != "depthwise" and node.params["groups"] > 1:
+        size = len(x) // node.params["groups"]
+        group = index // node.phases
+        x = x[group * size : (group + 1) * size]
+    span = (kernel - 1) * dilation
+    first = frames * stride + stride - 1 - span
+    padded = F.pad(x, (span, 0))
+    taps = torch.stack([padded[:, first + span + tap * dilation] for tap in range(kernel)])
+    if node.kind == "depthwise":
+        return taps.transpose(0, 1)
+    parts = [taps.flatten(0, 1)]
+    if len(inputs) > 1:
+        parts.append(inputs[1][:, frames])
+    return torch.cat(parts)
 
 
 def _joined(node: Node, runs: list[Tensor]) -> Tensor:
