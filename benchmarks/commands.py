@@ -43,7 +43,8 @@ def bench(
     ] = 10.0,
     threads: Annotated[int, typer.Option(help="Threads of each backend.", min=1)] = 1,
     device: Annotated[str, typer.Option(
-        help="cpu or cuda; m7 or aarch64: instructions counted in an emulator.")] = "cpu",
+        help="cpu or cuda; ssh:HOST: copied to another machine and timed there; m7 or aarch64: "
+             "instructions counted in an emulator.")] = "cpu",
     method: Annotated[str, typer.Option(help="Method to play.")] = "forward",
     warmup: Annotated[
         float, typer.Option(help="Seconds of warm-up, not counted, per file and block.", min=0.0)
@@ -99,6 +100,12 @@ def bench(
             raise ConfigError(f"--device {device} counts instructions: leave out --plot, --silence")
         _count_files(device, models, method, parse_blocks(block), json_file)
         return
+    if device.startswith("ssh:"):
+        if plot or silence or layers or threads != 1:
+            raise ConfigError("--device ssh:HOST times the native runtime on one thread: leave out "
+                              "--plot, --silence, --layers, --threads")
+        _measure_remote(device, models, method, parse_blocks(block), seconds, warmup, json_file)
+        return
     from benchmarks.run import Request
 
     request = Request(models, parse_blocks(block), seconds, threads, device, method, warmup, cold)
@@ -146,11 +153,35 @@ def _count_files(
 
     console = console_for_output()
     with console.status("") as status:
-        counted = [count_file(device, Path(m), method, blocks, status.update) for m in models]
+        counted = [count_file(device, path, method, blocks, status.update)
+                   for path in _native_files(models)]
     for counts in counted:
         print_counts(counts, console)
     if json_file:
         write_json({"results": [counts.to_json() for counts in counted]}, json_file)
+
+
+def _native_files(models: list[str]) -> list[Path]:
+    """The files that are named, a preset's own among them."""
+    from engine.presets import shipped_native
+
+    return [Path(m) if Path(m).exists() else shipped_native(m) or Path(m) for m in models]
+
+
+def _measure_remote(
+    device: str, models: list[str], method: str, blocks: list[int], seconds: float,
+    warm_up_seconds: float, json_file: Path | None,
+) -> None:
+    from benchmarks.remote import Wanted, measure_remote, print_remote
+    from benchmarks.tables import console_for_output
+
+    console = console_for_output()
+    wanted = Wanted(method, blocks, seconds, warm_up_seconds)
+    with console.status("") as status:
+        report = measure_remote(device, _native_files(models), wanted, status.update)
+    print_remote(report, console)
+    if json_file:
+        write_json(report.to_json(), json_file)
 
 
 def _run_suite(suite: str, quick: bool, only: str | None, json_file: Path | None) -> None:

@@ -82,7 +82,7 @@ def check_device(device: str) -> None:
     """Fail early and clearly when the device is unknown or not there."""
     kind = device.split(":")[0]
     if kind not in ("cpu", "cuda"):
-        raise ConfigError(f"--device is cpu, cuda, m7 or aarch64, got {device!r}")
+        raise ConfigError(f"--device is cpu, cuda, ssh:HOST, m7 or aarch64, got {device!r}")
     if kind == "cuda":
         import torch
 

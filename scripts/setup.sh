@@ -18,6 +18,10 @@ need arm-none-eabi-gcc gcc-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 [ -n "$(find /usr/lib/arm-none-eabi -name libc.a 2>/dev/null | head -n 1)" ] || missing="$missing libnewlib-arm-none-eabi"
 [ -d /usr/aarch64-linux-gnu/include ] || missing="$missing libc6-dev-arm64-cross"
+# A server for the tests of ssh; nobody's machine shall begin to serve because of them.
+if [ -n "${CI:-}" ] || [ ! -d /run/systemd/system ]; then
+  [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
+fi
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 "$PYTHON" -c 'import sysconfig, os, sys
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' \

@@ -23,7 +23,7 @@ CORTEX_M7 = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard",
 PACKAGES = {
     "gcc": "gcc", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu", "qemu-aarch64": "qemu-user",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-arm-none-eabi",
-    "qemu-system-arm": "qemu-system-arm",
+    "qemu-system-arm": "qemu-system-arm", "ssh": "openssh-client", "sshd": "openssh-server",
 }
 # A cross compiler comes without a C library; what its lack looks like, and the packages.
 LIBRARIES = {"aarch64-linux-gnu-gcc": "libc6-dev-arm64-cross",

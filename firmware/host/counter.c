@@ -9,6 +9,8 @@ static struct {
     enum counter_mode mode;
     int outside;
     struct tally tallies[TALLY_SLOTS];
+    uint64_t *log;
+    size_t room, logged;
 } counter;
 
 void counter_use(enum counter_mode mode, int outside) {
@@ -20,6 +22,14 @@ void counter_use(enum counter_mode mode, int outside) {
         counter_end(TALLY_EMPTY);
     }
 }
+
+void counter_log(uint64_t *log, size_t room) {
+    counter.log = log;
+    counter.room = room;
+    counter.logged = 0;
+}
+
+size_t counter_logged(void) { return counter.logged; }
 
 void counter_begin(uint32_t slot) {
     if (counter.mode == COUNTER_OFF || slot >= TALLY_SLOTS) return;
@@ -33,8 +43,11 @@ void counter_end(uint32_t slot) {
     if (counter.mode == COUNTER_OFF || slot >= TALLY_SLOTS) return;
     if (counter.outside)
         platform_mark(slot, 0);
-    else
-        tally_end(&counter.tallies[slot], platform_count());
+    else {
+        const uint64_t now = platform_count(), spent = now - counter.tallies[slot].start;
+        tally_end(&counter.tallies[slot], now);
+        if (slot == TALLY_CALLS && counter.logged < counter.room) counter.log[counter.logged++] = spent;
+    }
 }
 
 void counter_report(void) {

@@ -1,10 +1,11 @@
 /* Plays a model file on raw float32, the same way on every machine:
  *
- *   host MODEL METHOD IN OUT [frames=1,7,3] [slices=N] [isa=NAME] [count=calls|ops] [marks=1]
+ *   host MODEL METHOD IN OUT [frames=1,7,3] [slices=N] [isa=NAME] [count=calls|ops] [marks=1] [times=FILE]
  *
  * IN and OUT hold [channels][rows], planar. Blocks are `frames` frames long, lengths taken in turn. Each block is
  * played by one call, or with slices=N by N calls that share its work. Facts and counts go to standard output, a line
- * each: "name value". Exit codes: 0 played; 1 wrong use; 2 the file was refused. */
+ * each: "name value". FILE gets what every call took, uint64 each. Exit codes: 0 played; 1 wrong use; 2 the file was
+ * refused. */
 #include "counter.h"
 #include "platform.h"
 #include "tally.h"
@@ -16,7 +17,7 @@
 #define MAX_LENGTHS 64
 
 struct options {
-    const char *isa;
+    const char *isa, *times;
     uint32_t lengths[MAX_LENGTHS], length_count; /* frames */
     uint32_t slices;
     enum counter_mode count;
@@ -75,9 +76,12 @@ static struct options parse(int count, char **words) {
             o.count = strcmp(value, "ops") == 0 ? COUNTER_OPS : COUNTER_CALLS;
         else if ((value = value_of(words[i], "marks")) != 0)
             o.marks = 1;
+        else if ((value = value_of(words[i], "times")) != 0)
+            o.times = value;
         else
             die(1, words[i], "no such option");
     }
+    if (o.times) o.count = COUNTER_CALLS;
     return o;
 }
 
@@ -164,9 +168,13 @@ void host_main(int count, char **words) {
     j.block_in = platform_memory(sizeof(float) * longest / j.info.in_ratio * j.info.in_channels, 1);
     j.block_out = platform_memory(sizeof(float) * longest / j.info.out_ratio * j.info.out_channels, 1);
     j.t = instance(&model, &o, longest);
+    const size_t calls = (size_t)frames * (o.slices ? o.slices : 1); /* at most */
+    uint64_t *const times = o.times ? platform_memory(calls * sizeof *times, 0) : 0;
     counter_use(o.count, o.marks);
+    counter_log(times, times ? calls : 0);
     const uint64_t blocks = play_all(&j);
     platform_write(words[4], j.out, out_bytes);
+    if (times) platform_write(o.times, times, counter_logged() * sizeof *times);
     print_fact("frame_samples", frame);
     print_fact("samples", j.total_samples);
     print_fact("blocks", blocks);

@@ -95,16 +95,19 @@ def _run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
+def parse_output(text: str) -> dict[str, str]:
+    """The facts among what the program says: lines "name value"."""
+    pairs = (line.partition(" ") for line in text.splitlines())
+    return {name: value for name, _, value in pairs if value and name != "tally"}
+
+
 def _parse(text: str, audio: FloatArray) -> Played:
-    facts: dict[str, str] = {}
+    facts = parse_output(text)
     tallies: dict[int, Tally] = {}
     for line in text.splitlines():
-        name, _, value = line.partition(" ")
-        if name == "tally":
-            slot, calls, total, worst = map(int, value.split())
+        if line.startswith("tally "):
+            slot, calls, total, worst = map(int, line.split()[1:])
             tallies[slot] = Tally(calls, total, worst)
-        elif value:
-            facts[name] = value
     if not tallies:
         return Played(audio, facts)
     empty = tallies[EMPTY].worst  # what counting costs by itself

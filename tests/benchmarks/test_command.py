@@ -100,7 +100,7 @@ def test_command_writes_json_and_plot(players, tmp_path, capsys):
     (["techno-tiny", "--block", "12x"], "--block takes sample counts"),
     (["techno-tiny", "--block", "0"], "--block takes sample counts"),
     (["techno-tiny", "--method", "sing"], "no method 'sing'"),
-    (["techno-tiny", "--device", "tpu"], "--device is cpu, cuda, m7 or aarch64"),
+    (["techno-tiny", "--device", "tpu"], "--device is cpu, cuda, ssh:HOST, m7 or aarch64"),
     (["techno-tiny", "--plot", "x.bmp"], "--plot x.bmp"),
     (["techno-tiny", "--quick"], "--suite"),
     (["--suite", "shape"], "did you mean 'shapes'"),
