@@ -26,6 +26,7 @@ from export.native_numbers import Numbers, run_patches
 HEADROOM = 1.25  # what plays may be 2 dB louder than what was heard in calibration
 PERCENTILES = (100.0, 99.9999, 99.999, 99.99, 99.9)
 INT16_LARGEST = 32767.0
+LEAST_SCALE = 2.0**-40  # what the file format allows
 KEPT_SAMPLES = 200_000  # of each root, per method
 KEPT_FRAMES = 8192  # at which the products of inputs are averaged
 Signals = Mapping[str, Tensor]  # per method, [in_channels, time]
@@ -86,7 +87,7 @@ def best_scale(magnitudes: Tensor) -> float:
         error = float((magnitudes - limit).clamp_min(0).square().mean()) + step * step / 12
         if error < least:
             best, least = limit, error
-    return float(np.float32(best / INT16_LARGEST))
+    return float(np.float32(max(best / INT16_LARGEST, LEAST_SCALE)))
 
 
 def find_weights(programs: Programs, attributes: Mapping[str, Tensor], signals: Signals,

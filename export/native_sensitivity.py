@@ -1,0 +1,172 @@
+"""Which layers a quantised model loses its accuracy in, and which few should keep int16 weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import inf, log10
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from export.native_nodes import CONVS, Node, Program
+from export.native_numbers import Numbers
+from export.native_quantise import Choices, Programs, Signals, find_weights
+
+MARGIN_DB = 0.5  # above the aims, since other audio will be played than was calibrated with
+SHORT_SECONDS_SHARE = 0.25  # of the signals: enough to rank layers
+MOST_ROUNDS = 8
+
+
+@dataclass(frozen=True)
+class Aim:
+    """SNR in dB that a method's output should have."""
+
+    plain: float
+    kept: float  # with --keep auto
+
+
+LATENTS, AUDIO = Aim(28.0, 35.0), Aim(24.0, 30.0)
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What rounding one layer's weights does to a method's output when all others stay float."""
+
+    name: str
+    noise: float  # power of the error over power of the output
+    macs: float  # per row of the method's input
+
+    @property
+    def snr_db(self) -> float:
+        return decibels(1.0, self.noise)
+
+
+def decibels(signal: float, noise: float) -> float:
+    """10 log10 of a ratio of powers; `inf` without noise."""
+    return inf if noise <= 0 else -inf if signal <= 0 else 10 * log10(signal / noise)
+
+
+def macs(node: Node, program: Program) -> float:
+    """Multiply-accumulates of a convolution per row of the method's input."""
+    rows = node.out.rows if node.phases == 1 else node.out.rows // node.phases
+    return sum(w.size for w, _ in node.runs) * rows / program.input.root.rows
+
+
+def alone(program: Program, attributes: Mapping[str, Tensor], signal: Tensor,
+          float_output: Tensor) -> list[Alone]:
+    """Every convolution with rounded weights by itself, on `signal`; `float_output`: what the float
+    model gives for it."""
+    power = float(float_output.double().square().mean()) or 1.0
+    with _only(program, ()):
+        rest = Numbers(program, attributes, annotated=True).run(signal)
+    found = []
+    for node in program.nodes:
+        if is_rounded(node):
+            with _only(program, (node,)):
+                y = Numbers(program, attributes, annotated=True).run(signal)
+            noise = float((y.double() - rest.double()).square().mean())
+            found.append(Alone(node.name, noise / power, macs(node, program)))
+    return found
+
+
+def is_rounded(node: Node) -> bool:
+    """Whether the file holds its weights in fewer bits than float32."""
+    return node.kind in CONVS and node.dtype != "float32"
+
+
+@contextmanager
+def _only(program: Program, nodes: Iterable[Node]) -> Iterator[None]:
+    """All convolutions but these play their float weights."""
+    held = [(node, node.integers, node.dtype) for node in program.nodes if node not in nodes]
+    for node, _, _ in held:
+        node.integers, node.dtype = [], "float32"
+    try:
+        yield
+    finally:
+        for node, integers, dtype in held:
+            node.integers, node.dtype = integers, dtype
+
+
+def keep_auto(programs: Programs, attributes: Mapping[str, Tensor], signals: Signals,
+              choices: Choices, aims: Mapping[str, float], wide: set[str]) -> set[str]:
+    """Layers to keep at int16 weights so that every method reaches its aim on `signals`, those
+    first that remove the most noise per MAC; `wide` are kept already. Leaves their weights found.
+
+    When all that can be widened is and an aim is still missed, that is the answer."""
+    whole = {m: Numbers(p, attributes, dtype=torch.float32).run(signals[m])
+             for m, p in programs.items() if m in aims}
+    ranked: dict[str, list[Alone]] = {}
+    for _ in range(MOST_ROUNDS):
+        short = {m: noise_ratio(programs[m], attributes, signals[m], whole[m]) for m in whole}
+        short = {m: noise for m, noise in short.items()
+                 if decibels(1.0, noise) < aims[m] + MARGIN_DB}
+        before = len(wide)
+        for method, noise in short.items():
+            if method not in ranked:
+                cut = _cut(signals[method], programs[method])
+                output = whole[method][:, : _cut(whole[method], programs[method], cut)]
+                ranked[method] = alone(programs[method], attributes,
+                                       signals[method][:, :cut], output)
+            wide |= _enough(ranked[method], noise, 10 ** (-(aims[method] + MARGIN_DB) / 10),
+                            wide | set(choices.refused))
+        if len(wide) == before:
+            break
+        find_weights(programs, attributes, signals, choices, wide)
+        wide -= set(choices.refused)
+    return wide
+
+
+def _enough(layers: list[Alone], noise: float, allowed: float, taken: set[str]) -> set[str]:
+    """The layers with the most noise per MAC that bring `noise` down to `allowed`."""
+    chosen: set[str] = set()
+    for layer in sorted(layers, key=lambda item: -item.noise / item.macs):
+        if noise <= allowed:
+            break
+        if layer.name not in taken and layer.noise > 0:
+            chosen.add(layer.name)
+            noise -= layer.noise
+    return chosen
+
+
+def _cut(signal: Tensor, program: Program, source: int = 0) -> int:
+    """Rows of the first part of a signal, in whole smallest blocks; with `source`, the output rows
+    that belong to that many input rows."""
+    if source:
+        return source // program.input.root.rows * program.output.root.rows
+    units = signal.shape[1] // program.input.root.rows
+    return max(1, int(units * SHORT_SECONDS_SHARE)) * program.input.root.rows
+
+
+def noise_ratio(program: Program, attributes: Mapping[str, Tensor], signal: Tensor,
+                exact: Tensor) -> float:
+    """Power of the error of the quantised method over the power of `exact`, the float output."""
+    played = Numbers(program, attributes, annotated=True).run(signal)
+    return error_ratio(exact, played)
+
+
+def error_ratio(exact: Tensor, played: Tensor) -> float:
+    """Power of the difference over power of `exact`."""
+    power = float(exact.double().square().mean())
+    noise = float((played.double() - exact.double()).square().mean())
+    return noise / power if power > 0 else (inf if noise > 0 else 0.0)
+
+
+def layer_snr_db(program: Program, attributes: Mapping[str, Tensor], signal: Tensor
+                 ) -> dict[str, float]:
+    """SNR of what each node writes in the quantised method: all errors up to there together."""
+    seen: list[list[Tensor]] = [[], []]
+    watchers = [lambda node, y, held=held: held.append(y) for held in seen]
+    exact = Numbers(program, attributes, dtype=torch.float32, watch=watchers[0])
+    played = Numbers(program, attributes, annotated=True, watch=watchers[1])
+    exact.start(signal)
+    played.start(signal)
+    found: dict[str, float] = {}
+    for at, node in enumerate(program.nodes):
+        exact.step(at)
+        played.step(at)
+        found[node.name] = float(np.round(decibels(1.0, error_ratio(seen[0].pop(),
+                                                                   seen[1].pop())), 2))
+    return found
