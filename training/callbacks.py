@@ -118,6 +118,7 @@ class Keeper(Callback):
             values["active_latents"] = latents.active
             values["latent_bits_per_second"] = round(latents.bits_per_second, 1)
             values["latent_nats"] = [round(value, 4) for value in latents.nats]
+        values["phase"] = module.phase
         values["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         values["seconds"] = round(module.budget.seconds, 3)
         values["steps_per_second"] = steps_per_second
@@ -164,6 +165,7 @@ class Keeper(Callback):
             average=module.average.model.state_dict(),
             objective=module.objective.state_dict(),
             optimizer=trainer.optimizers[0].state_dict(),
+            adversary=None if module.adversary is None else module.adversary.state(),
         ))
         save_weights(in_range(module.average.model, self.crops), self.folder.weights)
 
@@ -219,6 +221,7 @@ class Display(Callback):
         left = duration(ran * (1 - module.progress) / gained) if gained > 0 else "?"
         distance = self.keeper.last_distance
         parts = [
+            *([f"phase {module.phase}"] if module.adversary is not None else []),
             f"step {module.step}", f"{left} left",
             f"{audio * trainer.world_size:.0f} audio-s/s",
             f"loss {float(module.terms['loss'].detach()):.3f}",

@@ -21,7 +21,8 @@ from engine.models.base import ModelConfig
 from engine.models.registry import FAMILIES, configure, explain
 from engine.models.store import read_settings
 from engine.presets import preset_names, preset_path
-from training import regularisers
+from training import adversarial, regularisers
+from training.adversarial import AdversarialConfig
 from training.assignments import assign, parse_assignment
 from training.objective import OBJECTIVES
 from training.regularisers import REGULARISERS, KLConfig, RegulariserConfig
@@ -59,6 +60,8 @@ class TrainingConfig(BaseModel):
     linear_weight: NotNegative = 1.0  # of the linear distance, against the spectral distance
     # What holds the latents near a prior: a table of its own, see `training/regularisers.py`.
     regulariser: SerializeAsAny[RegulariserConfig] = KLConfig()
+    # The second phase, a table too: see `training/adversarial.py`.
+    adversarial: AdversarialConfig | None = None
 
     validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     validation_seconds: Positive = 60.0  # time between validations
@@ -76,6 +79,11 @@ class TrainingConfig(BaseModel):
     @classmethod
     def _known_regulariser(cls, value: Any) -> RegulariserConfig:
         return regularisers.checked(value)
+
+    @field_validator("adversarial", mode="before")
+    @classmethod
+    def _known_adversarial(cls, value: Any) -> AdversarialConfig | None:
+        return adversarial.checked(value)
 
     @field_validator("objective")
     @classmethod
@@ -175,9 +183,10 @@ def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> 
 
 def training_keys() -> list[str]:
     """All keys of `[training]`, those of its tables with a dot, and those of earlier versions."""
-    nested = {key for row in REGULARISERS.values() for key in row.config.model_fields}
-    return [*TrainingConfig.model_fields, *EARLIER, *(f"regulariser.{key}" for key in
-                                                      sorted(nested))]
+    inside = {f"regulariser.{key}" for row in REGULARISERS.values()
+              for key in row.config.model_fields}
+    inside |= {f"adversarial.{key}" for key in AdversarialConfig.model_fields}
+    return [*TrainingConfig.model_fields, *EARLIER, *sorted(inside)]
 
 
 def training_config(settings: dict[str, Any]) -> TrainingConfig:

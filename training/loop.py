@@ -16,6 +16,7 @@ from torch import Tensor
 from engine.errors import AudioError, ConfigError
 from engine.models.base import Model
 from engine.models.registry import build
+from training.adversarial import check_schedule
 from training.audio_folder import Folder, scan, split
 from training.cache import Cache, bytes_needed
 from training.callbacks import Display, Keeper
@@ -133,11 +134,14 @@ def _prepare(
     if first_process():
         folder.write_skipped(skipped)
         one = step_seconds(model, config, samples, device)
+        begun = checkpoint is not None and (checkpoint.adversary or {}).get("began_step", -1) >= 0
+        schedule = ("phase 2 adversarial, begun earlier" if begun
+                    else check_schedule(config, one[0]))
         left = 1.0 if checkpoint is None else 1 - checkpoint.step / (config.steps or 1e18)
         hours = sum(usable.values()) / rate / 3600
         show(console, Preflight(
             len(usable), len(held), hours, tuple(skipped), model.parameter_count, macs, backends,
-            one, total_seconds(config, one) * left,
+            one, schedule, total_seconds(config, one) * left,
             size if cache.store else 0, needed, free,
         ))
     length = round(VALIDATION_SECONDS * rate / ratio) * ratio
@@ -156,12 +160,14 @@ def _trainer(run: RunConfig, machine: Machine, device: str, callbacks: list[Any]
     if device == "cuda":
         torch.set_float32_matmul_precision("high")
     many = machine.devices * machine.nodes > 1
+    # Phase 2 may leave the encoder out, which plain "ddp" would wait for.
+    ddp = "ddp" if run.training.adversarial is None else "ddp_find_unused_parameters_true"
     try:
         return Trainer(
             accelerator={"cuda": "gpu"}.get(device, device),
             devices=machine.devices,
             num_nodes=machine.nodes,
-            strategy="ddp" if many else "auto",
+            strategy=ddp if many else "auto",
             precision="bf16-mixed" if device == "cuda" else "32-true",
             max_epochs=-1,
             gradient_clip_val=run.training.gradient_clip,

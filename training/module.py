@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine.errors import TudorError
 from engine.layers import PQMFAnalysis, PQMFSynthesis
+from training.adversarial import Adversary
 from training.crops import CropBatches, Shard, loader
 from training.health import Health, advice, diagnosis
 from training.monitor import LatentState
@@ -90,10 +91,12 @@ class TrainingModule(lightning.LightningModule):
         super().__init__()
         self.model, self.config = model, config
         self.objective = OBJECTIVES[config.objective](config)
+        self.adversary = new_adversary(model, config)
+        self.objective.adversary = self.adversary
         self.average = Average(model, config.ema_decay)
         self.step = 0
         self.budget = Budget(config)
-        self.progress = 0.0
+        self.progress = self._seconds = 0.0
         self.terms: Terms = {}
         self.health = Health()
         self._batch: Tensor | None = None
@@ -106,6 +109,8 @@ class TrainingModule(lightning.LightningModule):
             self.average.model.load_state_dict(checkpoint.average)
             self.objective.load_state_dict(checkpoint.objective)
             self._optimizer_state = checkpoint.optimizer
+            if self.adversary is not None and checkpoint.adversary is not None:
+                self.adversary.load(checkpoint.adversary)
         vary_noise(self.model)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -121,6 +126,8 @@ class TrainingModule(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         self.average.model.to(self.device)
+        if self.adversary is not None:
+            self.adversary.to(self.device)
         if "mixed" in str(self.trainer.precision):
             keep_full_precision(self.model)
 
@@ -131,6 +138,9 @@ class TrainingModule(lightning.LightningModule):
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
         torch.manual_seed(_step_seed(self.config.seed, self.step, self.global_rank))
         rate = learning_rate(self.config, self.step, self.progress)
+        adversary = self.adversary
+        if adversary is not None and adversary.began(self.step, self._seconds, self.progress):
+            rate = min(rate, adversary.config.learning_rate)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
 
@@ -163,6 +173,11 @@ class TrainingModule(lightning.LightningModule):
         if self.progress >= 1:
             self.trainer.should_stop = True
 
+    @property
+    def phase(self) -> int:
+        """1 reconstruction, 2 adversarial."""
+        return 2 if self.adversary is not None and self.adversary.began_step >= 0 else 1
+
     def latents(self) -> LatentState | None:
         """What the latents carry at present, None for an objective without any."""
         if self.objective.monitor is None:
@@ -171,10 +186,18 @@ class TrainingModule(lightning.LightningModule):
 
     def _advance(self) -> None:
         """Progress now; the first process's clock counts for all, or their weights would part."""
-        progress = self.budget.progress(self.step)
-        if self.config.minutes and self.trainer.world_size > 1:
-            progress = self.trainer.strategy.broadcast(progress)
-        self.progress = progress
+        now = self.budget.progress(self.step), self.budget.seconds
+        if self.trainer.world_size > 1:
+            now = self.trainer.strategy.broadcast(now)
+        self.progress, self._seconds = now
+
+
+def new_adversary(model: Model, config: TrainingConfig) -> Adversary | None:
+    """The discriminators of a configuration that asks for them."""
+    if config.adversarial is None or not config.adversarial.on:
+        return None
+    channels = model.methods["forward"].out_channels
+    return Adversary(config.adversarial, channels, model.sample_rate_hz, config.seed)
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:

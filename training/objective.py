@@ -18,6 +18,7 @@ from training.regularisers import build_regulariser
 
 if TYPE_CHECKING:
     from engine.models.base import Model
+    from training.adversarial import Adversary
     from training.config import TrainingConfig
 
 Terms = dict[str, Tensor]
@@ -38,6 +39,7 @@ class Objective(nn.Module):
         super().__init__()
         self.config = config
         self.monitor: LatentMonitor | None = None
+        self.adversary: Adversary | None = None  # with it, the objective may have a second phase
 
     def terms(self, model: Model, audio: Tensor, step: int) -> Terms:
         """Scalars by name for a batch [batch, channels, time]; "loss" is minimised and
@@ -54,20 +56,24 @@ class AutoencoderObjective(Objective):
         self.monitor = LatentMonitor()
 
     def terms(self, model: Model, audio: Tensor, step: int) -> Terms:
-        coder = as_autoencoder(model)
-        mean, log_std = coder.distribution(audio)  # each [batch, latents, frames]
-        z = mean + torch.exp(log_std) * torch.randn_like(mean)
-        distance, linear = aligned_terms(model, coder.reconstruct(z), audio)
+        coder, adversary = as_autoencoder(model), self.adversary
+        playing = adversary is not None and adversary.began_step >= 0
+        frozen = playing and adversary is not None and adversary.config.freeze_encoder
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            mean, log_std = coder.distribution(audio)  # each [batch, latents, frames]
+            z = mean + torch.exp(log_std) * torch.randn_like(mean)
+        output = coder.reconstruct(z)
+        distance, linear = aligned_terms(model, output, audio)
         penalty, figures = self.regulariser.penalty(mean, log_std, z)
         assert self.monitor is not None
         self.monitor.update(mean, log_std)
-        return {
-            "loss": distance + self.config.linear_weight * linear
-            + self.regulariser.weight(step) * penalty,
-            "spectral_distance": distance.detach(),
-            "linear_distance": linear.detach(),
-            **figures,
-        }
+        loss = distance + self.config.linear_weight * linear
+        loss = loss + self.regulariser.weight(step) * penalty
+        if playing and adversary is not None:
+            heard, said = adversary.play(*aligned(model, output, audio), step)
+            loss, figures = loss + heard, {**figures, **said}
+        return {"loss": loss, "spectral_distance": distance.detach(),
+                "linear_distance": linear.detach(), **figures}
 
 
 OBJECTIVES: dict[str, type[Objective]] = {"autoencoder": AutoencoderObjective}

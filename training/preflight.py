@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from engine.cost import backends_of
 from engine.errors import ConfigError, TudorError
+from training.adversarial import start_of
 from training.audio_folder import Skipped
 from training.callbacks import duration
 from training.health import out_of_memory, too_large
-from training.objective import OBJECTIVES
+from training.module import new_adversary
+from training.objective import OBJECTIVES, Objective
 
 if TYPE_CHECKING:
     from engine.models.base import Model
@@ -37,7 +40,8 @@ class Preflight:
     parameters: int
     macs_per_second: float
     backends: str
-    step_seconds: float
+    step_seconds: tuple[float, float]  # of phase 1 and of phase 2
+    schedule: str
     total_seconds: float
     cache_bytes: int
     disk_needed: int
@@ -61,9 +65,11 @@ def check_ops(model: Model) -> tuple[float, str]:
     return model.graph("forward").macs_per_input_frame() * rate, where
 
 
-def step_seconds(model: Model, config: TrainingConfig, samples: int, device: str) -> float:
-    """Time of a training step here, on noise and on a copy: nothing of the run changes. An error
-    if the batch does not fit into memory, with one that does."""
+def step_seconds(
+    model: Model, config: TrainingConfig, samples: int, device: str
+) -> tuple[float, float]:
+    """Time of a training step of each phase here, on noise and on a copy: nothing of the run
+    changes. An error if the batch does not fit into memory, with one that does."""
     try:
         return _trial_seconds(model, config, samples, device, config.batch_size)
     except (RuntimeError, MemoryError) as error:
@@ -82,32 +88,53 @@ def batch_too_large(
 
 def _trial_seconds(
     model: Model, config: TrainingConfig, samples: int, device: str, batch: int
-) -> float:
+) -> tuple[float, float]:
     import copy
 
     trial = copy.deepcopy(model).to(device).train()
     objective = OBJECTIVES[config.objective](config).to(device)
     channels = model.methods["forward"].in_channels
     audio = 0.1 * torch.randn(batch, channels, samples, device=device)
+    first = _fastest(trial, objective, audio, 0)
+    objective.adversary = new_adversary(model, config)
+    if objective.adversary is None:
+        return first, first
+    objective.adversary.to(torch.device(device))
+    objective.adversary.began_step = 0
+    return first, _fastest(trial, objective, audio, objective.adversary.config.warmup_steps)
+
+
+def _fastest(trial: Model, objective: Objective, audio: Tensor, step: int) -> float:
     times = []
     with torch.random.fork_rng(devices=[]):
         for _ in range(TRIAL_STEPS):
             begun = time.perf_counter()
-            loss = objective.terms(trial, audio, 0)["loss"]
+            loss = objective.terms(trial, audio, step)["loss"]
             loss.backward()  # type: ignore[no-untyped-call]
             float(loss.detach())  # waits for the device
             times.append(time.perf_counter() - begun)
     return min(times)
 
 
-def total_seconds(config: TrainingConfig, one_step: float) -> float:
-    """Estimated time of the whole run."""
+def total_seconds(config: TrainingConfig, times: tuple[float, float]) -> float:
+    """Estimated time of the whole run, from the time of a step of each phase."""
     estimates = []
     if config.steps:
-        estimates.append(config.steps * one_step)
+        estimates.append(config.steps * _mean_step(config, config.steps, times))
     if config.minutes:
         estimates.append(60 * config.minutes)
     return min(estimates, default=float("inf"))
+
+
+def _mean_step(config: TrainingConfig, steps: int, times: tuple[float, float]) -> float:
+    """Time of an average step of a run of so many."""
+    first, second = times
+    if config.adversarial is None or not config.adversarial.on:
+        return first
+    unit, value = start_of(config.adversarial.start)
+    share = {"share": value, "steps": value / steps, "minutes": 60 * value / first / steps}[unit]
+    share = min(1.0, share)
+    return share * first + (1 - share) * second
 
 
 def check_disk(folder: RunFolder, parameters: int) -> tuple[int, int]:
@@ -128,6 +155,8 @@ def show(console: Console, found: Preflight) -> None:
         console.print(f"skipped {item.name}: {item.reason}", highlight=False, markup=False)
     if len(found.skipped) > NAMED:
         console.print(f"and {len(found.skipped) - NAMED} more, all in skipped.txt")
+    first, second = (f"{seconds * 1e3:.0f} ms" for seconds in found.step_seconds)
+    steps = first if first == second else f"{first}, then {second}"
     console.print(
         f"data     {found.files} files ({found.validation_files} for validation), "
         f"{found.hours:.2f} h, {len(found.skipped)} skipped\n"
@@ -135,6 +164,7 @@ def show(console: Console, found: Preflight) -> None:
         f"{found.backends}\n"
         f"disk     cache {found.cache_bytes / 1e6:.0f} MB, checkpoints "
         f"{found.disk_needed / 1e6:.0f} MB, {found.disk_free / 1e9:.1f} GB free\n"
-        f"time     {found.step_seconds * 1e3:.0f} ms a step, about "
+        f"schedule {found.schedule}\n"
+        f"time     {steps} a step, about "
         f"{duration(found.total_seconds)} in all", highlight=False, markup=False,
     )

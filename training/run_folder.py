@@ -39,6 +39,7 @@ class Checkpoint:
     average: dict[str, Any]
     objective: dict[str, Any]
     optimizer: dict[str, Any]
+    adversary: dict[str, Any] | None = None  # discriminators and their optimiser
 
 
 class RunFolder:

@@ -21,6 +21,7 @@ class Watch(Callback):
         self.console = console
         self._told = 0.0
         self._warned = False
+        self._phase = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._told = pl_module.budget.seconds
@@ -29,6 +30,7 @@ class Watch(Callback):
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         seconds = pl_module.budget.seconds
+        self._phases(pl_module)
         if pl_module.step % pl_module.config.log_steps:
             return
         due = seconds - self._told >= EVERY_SECONDS
@@ -46,7 +48,21 @@ class Watch(Callback):
             self._warned = True
             self._say(f"[yellow]posterior collapse:[/] {self._advice(state, pl_module.config)}")
 
+    def _phases(self, module: Any) -> None:
+        """A line where a phase begins and where the discriminators begin to be heard."""
+        adversary, step = module.adversary, module.step - 1  # the step that has just been made
+        if adversary is None:
+            return
+        reached = module.phase + int(adversary.warm(step))
+        if reached > self._phase > 0:
+            self._say(f"step {step}: " + ("phase 2 begins: discriminators listen" if reached == 2
+                                          else "discriminators are heard from here"))
+        self._phase = reached
+
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if pl_module.adversary is not None and not pl_module.adversary.warm(pl_module.step - 1):
+            self._say("[yellow]the discriminators were never heard:[/] the run ended before; give "
+                      "a smaller training.adversarial.start or warmup_steps, or a longer run")
         state = pl_module.latents()
         if state is not None:
             self._say(state.sentence())
