@@ -27,7 +27,7 @@ COMMANDS: dict[str, Entry] = {
     "train": Entry("training.commands", "train", "Train a model on a folder of sounds."),
     "evaluate": Entry("training.commands", "evaluate", "Measure how well a model sounds."),
     "export": Entry("export.commands", "export", "Write a model for nn~, ONNX or the C runtime."),
-    "verify": Entry("export.commands", "verify", "Compare exported files with their model."),
+    "verify": Entry("nn_tudor.commands", "verify", "Compare exported files with their model."),
     "run": Entry("nn_tudor.commands", "run", "Play a sound file through a model."),
     "fit": Entry("engine.fit_command", "fit_command", "Say whether a model will run on a board."),
     "info": Entry("engine.commands", "info", "Show what a model is, costs and needs."),

@@ -1,4 +1,5 @@
-"""`tudor run`: it may export before it plays, so it lives under the roof."""
+"""`tudor run` may export before it plays, `tudor verify` may play on emulated boards: so they live
+under the roof."""
 
 from __future__ import annotations
 
@@ -39,3 +40,39 @@ def run(
     from nn_tudor.native import as_native
 
     play_file(as_native(model, backend), source, out, method, block, settings or [], align)
+
+
+def verify(
+    files: Annotated[list[Path], typer.Argument(
+        metavar="FILE...", help="Exported files: .ts, .onnx, .tudor; with --all: one run directory "
+        "or preset.")],
+    against: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--against", help="The model that the files were made from.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Export the model to every format and number format, and "
+                           "play it on every machine there is, emulated boards among them.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Compare exported files, streamed, with offline PyTorch. Exits with 1 if any differs.
+
+    Example: tudor verify techno.ts techno.onnx --against runs/techno
+    (or: tudor verify --all runs/techno)
+    """
+    from engine.errors import ConfigError
+
+    if everything:
+        if len(files) != 1 or against:
+            raise ConfigError("tudor verify --all takes one run directory or preset, nothing else")
+        from nn_tudor.parity import verify_all
+
+        verify_all(str(files[0]), json_output)
+        return
+    if against is None:
+        raise ConfigError("name the model that the files were made from: --against RUN "
+                          "(or tudor verify --all RUN)")
+    from export.commands import verify as verify_files
+
+    verify_files(files, against, json_output)
