@@ -49,8 +49,10 @@ static void plan_conv(const struct planned *m, struct op_plan *o) {
     }
     a->outputs = s.outputs;
     a->side_channels = s.side;
-    if (!s.side) o->b.buffer = FORMAT_NONE;
-    a->side.row = row_of(m, op->in_b);
+    if (s.side) {
+        o->b = place_of(m, op->in_b);
+        a->side.row = row_of(m, op->in_b);
+    }
     a->end_panel = s.panels;
     a->y.row = (size_t)row_of(m, op->out) * op->phases;
     a->gate = op->gate;
@@ -78,18 +80,18 @@ static void plan_map(const struct planned *m, struct op_plan *o) {
     a->x.row = row_of(m, op->in_a);
     a->y.row = row_of(m, op->out);
     a->finish = plan_finish(m, a->channels);
-    if (op->kind == OP_ADD || op->kind == OP_MUL)
+    if (op->kind == OP_ADD || op->kind == OP_MUL) { /* elsewhere in_b means nothing, and nobody has checked it */
+        o->b = place_of(m, op->in_b);
         a->b.row = row_of(m, op->in_b);
-    else
-        o->b.buffer = FORMAT_NONE;
+    }
     if (op->kind == OP_AFFINE) plan_affine(m, a);
 }
 
 static void plan_op(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
     const struct place none = {FORMAT_NONE, 0};
-    *o = (struct op_plan){rows_of(m, op->out), 1, place_of(m, op->in_a), place_of(m, op->in_b), place_of(m, op->out),
-                          none, none, {{0}}};
+    *o = (struct op_plan){rows_of(m, op->out), 1, place_of(m, op->in_a), none, place_of(m, op->out), none, none,
+                          {{0}}};
     if (op->kind == OP_CONV || op->kind == OP_DEPTHWISE) {
         plan_conv(m, o);
     } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {
