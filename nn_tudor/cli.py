@@ -13,7 +13,7 @@ from engine.friendly import friendly
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a command lives, and its line in `tudor --help`."""
+    """Where a command or a group of commands lives, and its line in `tudor --help`."""
 
     module: str
     function: str
@@ -31,6 +31,7 @@ COMMANDS: dict[str, Entry] = {
     "run": Entry("nn_tudor.commands", "run", "Play a sound file through a model."),
     "fit": Entry("engine.fit_command", "fit_command", "Say whether a model will run on a board."),
     "info": Entry("engine.commands", "info", "Show what a model is, costs and needs."),
+    "flash": Entry("firmware.flash.commands", "app", "Put the instrument on a card or a board."),
 }
 
 
@@ -66,10 +67,13 @@ def _overview() -> typer.Typer:
 
 
 def _one(name: str) -> typer.Typer:
-    """The command `name` alone, its module loaded."""
+    """The command or the group `name` alone, its module loaded."""
     entry = COMMANDS[name]
+    found = getattr(import_module(entry.module), entry.function)
+    if isinstance(found, typer.Typer):
+        return found
     app = _new_app()
-    app.command(name=name)(getattr(import_module(entry.module), entry.function))
+    app.command(name=name)(found)
     return app
 
 

@@ -1,0 +1,100 @@
+"""`tudor flash`. Heavy imports wait inside, so that --help is quick."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    help="Put the instrument on a Raspberry Pi's card, a running module, or a Daisy.",
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+    pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON when done.")]
+Models = Annotated[list[Path], typer.Option(
+    "--models", help=".tudor file, one for each slot; repeat the option. A NAME.map beside it "
+    "goes along.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")]
+
+
+@app.command("pi")
+def flash_pi(
+    more: Annotated[Optional[list[Path]], typer.Argument(  # noqa: UP045
+        metavar="[MODELS]...", help="More models, as in --models A.tudor B.tudor.")] = None,
+    image: Annotated[Optional[Path], typer.Option(  # noqa: UP045
+        help="Raspberry Pi OS Lite (64-bit), .img or .img.xz.")] = None,
+    out: Annotated[Optional[Path], typer.Option(help="Card image to write.")] = None,  # noqa: UP045
+    device: Annotated[Optional[Path], typer.Option(  # noqa: UP045
+        help="Card to write, such as /dev/sdb.")] = None,
+    ssh: Annotated[Optional[str], typer.Option(  # noqa: UP045
+        help="Update a running module instead, such as root@tudor.local.")] = None,
+    models: Models = [],  # noqa: B006
+    codec: Annotated[Optional[str], typer.Option(help="Sound card; `list` lists them.")] = None,  # noqa: UP045
+    hostname: Annotated[str, typer.Option(help="Name on the network.")] = "tudor",
+    ssh_key: Annotated[Optional[Path], typer.Option(  # noqa: UP045
+        help="Public key that may log in as root; switches ssh on.")] = None,
+    wifi: Annotated[Optional[str], typer.Option(  # noqa: UP045
+        help="Network's name; its password is asked for, or in TUDOR_WIFI_PASSWORD.")] = None,
+    country: Annotated[Optional[str], typer.Option(  # noqa: UP045
+        help="Two letters: whose radio rules hold for --wifi.")] = None,
+    package: Annotated[Optional[Path], typer.Option(  # noqa: UP045
+        help="tudor-module_*_arm64.deb; default: it is built from this checkout.")] = None,
+    writable: Annotated[bool, typer.Option(
+        "--writable", help="Leave the root file system writable, as the stock image has it.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before erasing a card.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a card for a Raspberry Pi from a stock image, or update a running module.
+
+    Nothing is mounted and nobody need be root (but for writing to a device). What is written is
+    read back.
+
+    Example: tudor flash pi --image raspios-lite-arm64.img.xz --out card.img --models techno.tudor
+    --codec wm8731 --hostname tudor --ssh-key ~/.ssh/id_ed25519.pub
+    """
+    from firmware.flash import flash_pi as job
+
+    request = job.Request(image, out, device, ssh, [*models, *(more or [])], codec, hostname,
+                          ssh_key, wifi, country, package, writable, yes)
+    report = job.flash(request)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        for line in job.lines(report):
+            typer.echo(line)
+
+
+@app.command("daisy")
+def flash_daisy(
+    application: Annotated[Optional[Path], typer.Option(  # noqa: UP045
+        "--app", help="The app, built by LIBDAISY_DIR=... make -C firmware/daisy.")] = None,
+    model: Annotated[Optional[Path], typer.Option(help=".tudor file for its slot.")] = None,  # noqa: UP045
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Write the app, a model, or both into a Daisy that runs the Daisy bootloader.
+
+    Example: tudor flash daisy --app firmware/daisy/build/patch_sm/tudor.bin --model techno.tudor
+    """
+    from firmware.flash import daisy
+
+    writes = daisy.plan(application, model)
+    shown = [{"what": w.what, "address": f"0x{w.address:08x}", "bytes": len(w.data),
+              "command": w.command(f"{w.what.split()[-1]}")} for w in writes]
+    if not as_json:
+        for item, w in zip(shown, writes, strict=True):
+            typer.echo(f"{item['what']}: {len(w.data)} bytes to {item['address']}")
+    if not dry_run:
+        daisy.check_device()
+        daisy.write(writes)
+    elif not as_json:
+        for w in writes:
+            typer.echo(" ".join(w.command(w.what.split()[-1])))
+    if as_json:
+        typer.echo(json.dumps({"written": not dry_run, "writes": shown}, indent=2))
+    elif not dry_run:
+        typer.echo("done" if writes[-1].leave else "done; press RESET to play it")

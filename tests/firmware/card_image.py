@@ -1,0 +1,104 @@
+"""Small stand-ins for a stock image and the module's package, made here, without root."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+from pathlib import Path
+
+from firmware.flash.tools import tool
+
+MIB = 1 << 20
+BOOT_OFFSET, BOOT_BYTES = 4 * MIB, 34 * MIB  # below 33 MB a FAT32 would not be one
+CONFIG = "# stock\ndtparam=audio=on\n\n[cm4]\notg_mode=1\n"
+CMDLINE = ("console=serial0,115200 console=tty1 root=PARTUUID=4d3f5e0a-02 rootfstype=ext4 "
+           "fsck.repair=yes rootwait quiet init=/usr/lib/raspberrypi-sys-mods/firstboot\n")
+STATUS = ("Package: base-files\nStatus: install ok installed\nVersion: 12.4\n\n"
+          "Package: libasound2\nStatus: install ok installed\nVersion: 1.2.8\n")
+
+
+def stock_tree(folder: Path, machine: str = "aarch64-linux-gnu") -> Path:
+    """A root file system of the files that flashing looks at."""
+    files = {
+        "etc/os-release": 'ID=debian\nVERSION_ID="12"\n', "etc/hostname": "raspberrypi\n",
+        "etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\traspberrypi\n",
+        "var/lib/dpkg/status": STATUS, f"usr/lib/{machine}/libasound.so.2": "library",
+        "etc/systemd/system/multi-user.target.wants/.keep": "",
+        "usr/lib/systemd/system/ssh.service": "[Unit]\n", "root/.profile": "",
+    }
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def make_image(folder: Path, root: Path, root_bytes: int = 24 * MIB,
+               boot: dict[str, bytes] | None = None) -> Path:
+    """`folder/stock.img`: an MBR, a FAT boot partition and an ext4 holding `root`."""
+    image, part = folder / "stock.img", folder / "part"
+    root_offset = BOOT_OFFSET + BOOT_BYTES
+    image.write_bytes(b"")
+    with image.open("r+b") as file:
+        file.truncate(root_offset + root_bytes)
+        entries = b"".join(struct.pack("<B3sB3sII", 0, bytes(3), kind, bytes(3), at // 512,
+                                       size // 512)
+                           for kind, at, size in ((0x0C, BOOT_OFFSET, BOOT_BYTES),
+                                                  (0x83, root_offset, root_bytes)))
+        file.write(bytes(440) + struct.pack("<I", 0x4D3F5E0A) + bytes(2) + entries + bytes(32)
+                   + b"\x55\xaa")
+    part.write_bytes(b"")
+    with part.open("r+b") as file:
+        file.truncate(BOOT_BYTES)
+    _run(["mkfs.vfat", "-F", "32", "-s", "1", "-n", "bootfs", str(part)])
+    for name, data in {"config.txt": CONFIG.encode(), "cmdline.txt": CMDLINE.encode(),
+                       **(boot or {})}.items():
+        (folder / "one").write_bytes(data)
+        _run(["mcopy", "-i", str(part), str(folder / "one"), f"::{name}"])
+    _place(part, image, BOOT_OFFSET)
+    part.write_bytes(b"")
+    with part.open("r+b") as file:
+        file.truncate(root_bytes)
+    _run(["mkfs.ext4", "-q", "-E", "root_owner=0:0", "-d", str(root), str(part)])
+    _place(part, image, root_offset)
+    part.unlink()
+    return image
+
+
+def make_package(folder: Path, version: str = "1.0", program: bytes = b"\x7fELF program",
+                 architecture: str = "arm64") -> Path:
+    """A package with the files that ours has, quick to build."""
+    tree = folder / f"deb-{version}"
+    files = {"usr/bin/tudor-module": (program, 0o755),
+             "usr/lib/tudor/overlay-init": (b"#!/bin/sh\n", 0o755),
+             "usr/lib/systemd/system/tudor-module.service": (b"[Service]\n", 0o644),
+             "etc/tudor/module.conf": (b"# settings\nperiod = 128\n", 0o644)}
+    for name, (data, mode) in files.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        path.chmod(mode)
+    (tree / "DEBIAN").mkdir()
+    (tree / "DEBIAN" / "control").write_text(
+        f"Package: tudor-module\nVersion: {version}\nArchitecture: {architecture}\n"
+        "Maintainer: tests <tests@example.org>\nDescription: a stand-in\n")
+    (tree / "DEBIAN" / "conffiles").write_text("/etc/tudor/module.conf\n")
+    out = folder / f"tudor-module_{version}_{architecture}.deb"
+    _run(["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", str(tree), str(out)])
+    return out
+
+
+def _place(part: Path, image: Path, offset: int) -> None:
+    """Copies without the empty stretches."""
+    with part.open("rb") as source, image.open("r+b") as to:
+        at = 0
+        while chunk := source.read(MIB):
+            if chunk.count(0) != len(chunk):
+                to.seek(offset + at)
+                to.write(chunk)
+            at += len(chunk)
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run([tool(command[0]), *command[1:]], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
