@@ -74,6 +74,25 @@ class Attribute:
 
 
 @dataclass(frozen=True)
+class Latent:
+    """What one latent was found to do on the corpus, in the units that players use.
+
+    `low` and `high` are the 1st and 99th percentile of what `encode` gives, so a knob or CV that
+    spans them covers what the model knows; `nats` is what it carries per frame, `active` whether
+    that is worth a knob. In training it was number `index` and `scale` times as large, which is
+    where the prior lives."""
+
+    low: float
+    high: float
+    mean: float
+    std: float
+    nats: float
+    active: bool
+    scale: float = 1.0
+    index: int = 0
+
+
+@dataclass(frozen=True)
 class Description:
     """A model as its files describe it."""
 
@@ -85,6 +104,8 @@ class Description:
     config: dict[str, Any] = field(default_factory=dict)
     # How the file came to be and how well it was verified: free-form, for people and `tudor info`.
     provenance: dict[str, Any] = field(default_factory=dict)
+    # In the order of decode's inputs, which is that of what they carry; empty if never measured.
+    latents: tuple[Latent, ...] = ()
 
     @property
     def ratio(self) -> int:
@@ -123,6 +144,7 @@ class Description:
                 k: Attribute(**{**v, "labels": tuple(v["labels"])})
                 for k, v in data["attributes"].items()
             }
+            data["latents"] = tuple(Latent(**v) for v in data.get("latents", ()))
             return cls(**data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelFileError(f"{source}: its tudor metadata is damaged ({error})") from None

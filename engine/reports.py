@@ -20,10 +20,10 @@ from engine.runtime import Player, load
 FILES = (".ts", ".onnx", ".tudor")
 
 
-def wide_console(width: int = 120) -> Console:
+def wide_console(width: int = 120, stderr: bool = False) -> Console:
     """A console that does not squeeze tables when the output is a pipe or a file."""
-    console = Console()
-    return console if console.is_terminal else Console(width=width)
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(width=width, stderr=stderr)
 
 
 def print_presets(as_json: bool) -> None:
@@ -149,6 +149,7 @@ def _describe(description: Description) -> dict[str, Any]:
         "config": description.config,
         "methods": methods,
         "attributes": {k: asdict(a) for k, a in description.attributes.items()},
+        "latents": [asdict(latent) for latent in description.latents],
     }
 
 
@@ -193,12 +194,24 @@ def _print_facts(console: Console, facts: dict[str, Any]) -> None:
     for name, a in facts["attributes"].items():
         console.print(f"  {name} ({a['size']} x {a['minimum']:g} ... {a['maximum']:g}, "
                       f"default {a['default']:g}): {a['help']}", highlight=False, soft_wrap=True)
+    for number, latent in enumerate(facts["latents"], 1):
+        use = (f"{latent['low']:g} ... {latent['high']:g} on the corpus, {latent['nats']:.2f} nats "
+               "per frame" if latent["active"] else "unused")
+        console.print(f"latent {number}: {use}", highlight=False)
     if facts["config"]:
         console.print("config: " + ", ".join(f"{k}={v}" for k, v in facts["config"].items()),
                       highlight=False, soft_wrap=True, markup=False)
     for key, value in facts.get("provenance", {}).items():
-        if key != "verification":
+        if key not in ("verification", "quantisation"):
             console.print(f"{key}: {value}", highlight=False, soft_wrap=True, markup=False)
+    quantisation = facts.get("provenance", {}).get("quantisation")
+    if quantisation:
+        figures = ", ".join(f"{name} {m['snr_db']} dB" for name, m in
+                            quantisation.get("methods", {}).items())
+        kept = ", ".join(quantisation.get("kept", ())) or "none"
+        console.print(f"{quantisation.get('dtype')} against float32 (SNR on held-out audio): "
+                      f"{figures}; calibrated with {quantisation.get('calibration')}; layers kept "
+                      f"at more bits: {kept}", highlight=False, soft_wrap=True, markup=False)
     verification = facts.get("provenance", {}).get("verification")
     if verification:
         errors = ", ".join(f"{name} {m['max_abs_error']:.1e}"

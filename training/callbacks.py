@@ -16,7 +16,7 @@ from torch import Tensor
 from engine.errors import TudorError
 from engine.models.store import save_weights
 from training.health import SUSPICIOUS
-from training.latents import in_range
+from training.latents import playable
 from training.losses import spectral_distance
 from training.module import TrainingModule
 from training.run_folder import Checkpoint, RunFolder
@@ -65,8 +65,11 @@ class Journal:
 class Keeper(Callback):
     """Writes checkpoints and weights from the first process; validates; logs."""
 
-    def __init__(self, folder: RunFolder, crops: Tensor | None) -> None:
-        self.folder, self.crops = folder, crops
+    def __init__(
+        self, folder: RunFolder, crops: Tensor | None, corpus: Tensor | None = None
+    ) -> None:
+        """`crops` validate; over `corpus` the latents are measured."""
+        self.folder, self.crops, self.corpus = folder, crops, corpus
         self.journal: Journal | None = None
         self.last_distance: float | None = None
         self._saved = self._validated = 0.0
@@ -167,7 +170,8 @@ class Keeper(Callback):
             optimizer=trainer.optimizers[0].state_dict(),
             adversary=None if module.adversary is None else module.adversary.state(),
         ))
-        save_weights(in_range(module.average.model, self.crops), self.folder.weights)
+        active = module.config.active_latents
+        save_weights(playable(module.average.model, self.corpus, active), self.folder.weights)
 
 
 class Display(Callback):

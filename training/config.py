@@ -63,6 +63,9 @@ class TrainingConfig(BaseModel):
     # The second phase, a table too: see `training/adversarial.py`.
     adversarial: AdversarialConfig | None = None
 
+    # So many latents are kept when weights are saved, those that carry most; None keeps all.
+    active_latents: Count | None = None
+
     validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     validation_seconds: Positive = 60.0  # time between validations
     checkpoint_seconds: Positive = 30.0  # time between checkpoints
@@ -176,9 +179,18 @@ def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> 
         limits["steps"] = None  # a budget in minutes replaces the default one in steps
     elif "minutes" in given and "steps" not in given:
         limits["steps"] = None
-    return RunConfig(
+    run = RunConfig(
         family, configure(family, model), training_config({**training, **limits}), data.resolve()
     )
+    _check_active(run)
+    return run
+
+
+def _check_active(run: RunConfig) -> None:
+    wanted, have = run.training.active_latents, getattr(run.model, "latents", None)
+    if wanted is not None and have is not None and wanted > have:
+        raise ConfigError(f"training.active_latents is {wanted}, but the model has only {have} "
+                          "(model.latents)")
 
 
 def training_keys() -> list[str]:

@@ -38,6 +38,7 @@ from training.watch import Watch
 
 VALIDATION_CROPS = 32
 VALIDATION_SECONDS = 2.0
+CORPUS_CROPS = 48
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,13 @@ def train(
         )
         return Outcome(out, checkpoint.step, checkpoint.seconds, None, True)
     model = _seeded_model(run)
-    batches, crops = _prepare(run, folder, found, model, device, console, checkpoint)
+    batches, crops, corpus = _prepare(run, folder, found, model, device, console, checkpoint)
     if first_process():
         folder.write_config(run)
     module = TrainingModule(model, run.training, batches, _workers(run, device), checkpoint)
     if checkpoint is not None:
         console.print(f"resuming at step {checkpoint.step}", highlight=False)
-    keeper = Keeper(folder, crops)
+    keeper = Keeper(folder, crops, corpus)
     trainer = _trainer(run, machine, device, [keeper, Display(console, keeper), Watch(console)])
     try:
         trainer.fit(module)
@@ -112,8 +113,9 @@ def _seeded_model(run: RunConfig) -> Model:
 def _prepare(
     run: RunConfig, folder: RunFolder, found: Folder, model: Model, device: str, console: Console,
     checkpoint: Checkpoint | None,
-) -> tuple[CropBatches, Tensor | None]:
-    """Preflight: look at the data, fill the cache, tell what will happen."""
+) -> tuple[CropBatches, Tensor | None, Tensor | None]:
+    """Preflight: look at the data, fill the cache, tell what will happen. Returns what to train
+    on, what to validate with, and a sample of the corpus to measure latents on."""
     config, rate = run.training, model.sample_rate_hz
     channels, ratio = model.methods["forward"].in_channels, model.ratio
     macs, backends = check_ops(model)
@@ -146,7 +148,8 @@ def _prepare(
         ))
     length = round(VALIDATION_SECONDS * rate / ratio) * ratio
     crops = validation_crops(cache, held, length, VALIDATION_CROPS)
-    return CropBatches(cache, kept, config, samples), crops
+    corpus = validation_crops(cache, kept, length, CORPUS_CROPS)
+    return CropBatches(cache, kept, config, samples), crops, corpus
 
 
 def _trainer(run: RunConfig, machine: Machine, device: str, callbacks: list[Any]) -> Any:

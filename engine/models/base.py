@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from engine.description import Attribute, Description, Method
+from engine.description import Attribute, Description, Latent, Method
 from engine.layers import State
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ class Model(nn.Module):
     config: ModelConfig
     methods: dict[str, Method]
     attributes: dict[str, Attribute]
+    latents: tuple[Latent, ...] = ()  # what was measured when its weights were saved
+
+    def set_latents(self, latents: tuple[Latent, ...]) -> None:
+        """Take in what was measured; families with latents name their channels after it."""
+        self.latents = latents
 
     @property
     def sample_rate_hz(self) -> int:
@@ -91,6 +96,7 @@ class Model(nn.Module):
             attributes=self.attributes,
             config=self.config.model_dump(mode="json"),
             provenance=provenance or {},
+            latents=self.latents,
         )
 
 

@@ -19,7 +19,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
-from engine.description import Attribute, Method
+from engine.description import Attribute, Latent, Method
 from engine.graph import Builder, Graph, Value
 from engine.layers import (
     Conv1d,
@@ -177,16 +177,25 @@ class RawVAE(Model):
         self.encoder = _encoder(config)
         self.decoder = _decoder(config)
         self.sample = LatentSample(config.latents)
-        self.methods = _methods(self)
-        latent_names = tuple(f"latent {i + 1}" for i in range(config.latents))
+        self.set_latents(())
+
+    def set_latents(self, latents: tuple[Latent, ...]) -> None:
+        """Take in what was measured of each latent, and call those that carry nothing unused."""
+        count = self.config.latents
+        if latents and len(latents) != count:
+            raise ValueError(f"{len(latents)} latents were measured, the model has {count}")
+        super().set_latents(latents)
+        unused = [bool(latents) and not latent.active for latent in latents] or [False] * count
+        names = tuple(f"latent {i + 1}{' (unused)' if unused[i] else ''}" for i in range(count))
+        self.methods = _methods(self, names)
         self.attributes = {a.name: a for a in (
             Attribute("temperature", 1, 0.0, 0.0, 4.0,
                       "latent noise in forward: 0 none, 1 as much as the encoder is unsure",
                       ("temperature",)),
-            Attribute("scale", config.latents, 1.0, -4.0, 4.0,
-                      "factor on each latent before decoding", latent_names),
-            Attribute("bias", config.latents, 0.0, -8.0, 8.0,
-                      "offset on each latent before decoding", latent_names),
+            Attribute("scale", count, 1.0, -4.0, 4.0,
+                      "factor on each latent before decoding", names),
+            Attribute("bias", count, 0.0, -8.0, 8.0,
+                      "offset on each latent before decoding", names),
         )}
 
     def state_shapes(self, method: str) -> list[tuple[int, ...]]:
@@ -252,16 +261,39 @@ class RawVAE(Model):
         last.bias[count:].sub_(factor.log())
         first.weight.mul_(factor[None, :, None])
 
+    @torch.no_grad()
+    def permute_latents(self, order: Tensor) -> None:
+        """Let latent i be what latent `order[i]` was; no sound changes but for rounding."""
+        last: Any = self.encoder.layers[-1]
+        first: Any = self.decoder.layers[0]
+        both = torch.cat((order, order + self.config.latents))
+        last.weight.copy_(last.weight[both])
+        last.bias.copy_(last.bias[both])
+        first.weight.copy_(first.weight[:, order])
+
+    @torch.no_grad()
+    def silence_latents(self, start: int, mean: Tensor) -> None:
+        """Hold every latent from `start` on at its `mean` [latents]: encode gives 0 there, and
+        decode ignores it."""
+        count = self.config.latents
+        last: Any = self.encoder.layers[-1]
+        first: Any = self.decoder.layers[0]
+        first.bias.add_((first.weight[:, start:].sum(dim=2) * mean[start:]).sum(dim=1))
+        first.weight[:, start:] = 0
+        for part in (slice(start, count), slice(count + start, 2 * count)):
+            last.weight[part] = 0
+            last.bias[part] = 0
+        last.bias[count + start :] = LatentSample.LOG_STD_RANGE[0]
+
     def reconstruct(self, z: Tensor) -> Tensor:
         """Audio [batch, channels, time] from latents [batch, latents, frames], with gradients."""
         return self.decoder.offline(z)
 
 
-def _methods(model: RawVAE) -> dict[str, Method]:
+def _methods(model: RawVAE, latents: tuple[str, ...]) -> dict[str, Method]:
     """The three methods with ratios and delays worked out from the layers."""
     config, ratio = model.config, model.config.compression
     audio = ("audio",) if config.channels == 1 else ("left", "right")
-    latents = tuple(f"latent {i + 1}" for i in range(config.latents))
     encoder, decoder = model.encoder, model.decoder
     decoder_field = decoder.receptive_field
     through = chain_receptive_field([encoder, decoder])

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from engine.description import Latent
 from engine.errors import ConfigError, ModelFileError
 from engine.files import CONFIG_FILE, WEIGHTS_FILE, written_whole
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.presets import preset_names, preset_path
+
+LATENTS_KEY = "latents"  # of the safetensors metadata
 
 
 @dataclass(frozen=True)
@@ -103,13 +107,25 @@ def load_weights(model: Model, path: Path) -> None:
     if bad:
         raise ModelFileError(f"{path} holds non-finite numbers in {bad[0]}")
     model.load_state_dict(tensors)
+    model.set_latents(_measured(path))
+
+
+def _measured(path: Path) -> tuple[Latent, ...]:
+    """What the file says of each latent; nothing if it was written before that was measured."""
+    with safe_open(path, "pt") as file:
+        text = (file.metadata() or {}).get(LATENTS_KEY, "[]")
+    try:
+        return tuple(Latent(**item) for item in json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise ModelFileError(f"{path}: what it says of its latents is damaged ({error})") from None
 
 
 def save_weights(model: Model, path: Path) -> None:
     """Weights to a safetensors file, whole or not at all."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    latents = json.dumps([asdict(latent) for latent in model.latents])
     with written_whole(path) as temporary:
         try:
-            save_file(tensors, temporary)
+            save_file(tensors, temporary, {LATENTS_KEY: latents} if model.latents else None)
         except SafetensorError as error:  # a full disk comes as this, not as an OSError
             raise ModelFileError(f"cannot write {path}: {error}") from None

@@ -195,7 +195,7 @@ def test_weights_on_disk_are_the_average(tmp_path: Path) -> None:
     folder = run(tmp_path, "ema_decay=0.5").folder
     checkpoint = RunFolder(folder).load()
     assert checkpoint is not None
-    stored = load_model(folder).model  # its latents were brought into range, which changes no sound
+    stored = load_model(folder).model  # its latents were ordered, which changes sound by rounding
     x = torch.randn(1, 1, 4 * stored.ratio) * 0.3
 
     def sound(state: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -203,8 +203,9 @@ def test_weights_on_disk_are_the_average(tmp_path: Path) -> None:
         model.load_state_dict(state)
         return model.offline("forward", x)
 
-    assert torch.equal(stored.offline("forward", x), sound(checkpoint.average))
-    assert not torch.equal(stored.offline("forward", x), sound(checkpoint.model))
+    error = (stored.offline("forward", x) - sound(checkpoint.average)).abs().max()
+    apart = (sound(checkpoint.model) - sound(checkpoint.average)).abs().max()
+    assert 100 * float(error) < float(apart)
 
 
 def test_average_follows_the_formula() -> None:
