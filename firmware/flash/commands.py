@@ -9,7 +9,8 @@ from typing import Annotated, Optional
 import typer
 
 app = typer.Typer(
-    help="Put the instrument on a Raspberry Pi's card, a running module, or a Daisy.",
+    help="Put the instrument on a Raspberry Pi's card, a running module, or a Daisy.\n\n"
+    "Example: tudor flash daisy --model techno.tudor --dry-run",
     no_args_is_help=True, add_completion=False, rich_markup_mode=None,
     pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -143,8 +143,8 @@ def write(writes: list[Write]) -> None:
             path.write_bytes(item.data)
             command = item.command(str(path))
             done = subprocess.run([tool("dfu-util"), *command[1:]])
-            # After :leave the board is gone before dfu-util has its answer: exit code 74 is fine
-            # then (seen with version 0.11), if it had said that the file went over.
+            # Told to leave, the board restarts before it answers, which dfu-util takes for an
+            # input/output error (74). The app itself checks the model when it starts.
             if done.returncode and not (item.leave and done.returncode == 74):
                 raise TudorError(f"dfu-util failed with exit code {done.returncode} at the "
                                  f"{item.what}; press RESET, then BOOT, and run this again")

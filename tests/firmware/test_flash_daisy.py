@@ -1,0 +1,172 @@
+"""`tudor flash daisy` against a dfu-util that writes down how it was called."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+
+from engine.presets import shipped_native
+from firmware.flash import daisy
+from nn_tudor.cli import main
+
+MODEL = shipped_native("techno-tiny") or Path("techno-tiny.tudor")
+BOOTLOADER = ('Found DFU: [0483:df11] ver=0200, devnum=46, cfg=1, intf=0, path="1-4", alt=0, '
+              'name="@Flash /0x90000000/64*4Kg/0x90040000/60*64Kg/0x90400000/60*64Kg", '
+              'serial="{}"')
+CHIP = ('Found DFU: [0483:df11] ver=0200, devnum=46, cfg=1, intf=0, path="1-4", alt=0, '
+        'name="@Internal Flash   /0x08000000/16*128Kg", serial="200364500000"')
+
+
+class Board:
+    """A fake dfu-util on the PATH: what it finds, what it was told to write."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.finds(BOOTLOADER.format("395B377C3330"))
+        script = folder / "dfu-util"
+        script.write_text(f"""#!/bin/sh
+cd {folder}
+if [ "$1" = -l ]; then cat found; exit 0; fi
+echo "$@" >> calls
+while [ $# -gt 0 ]; do
+  case "$1" in -D) data="$2"; shift;; -s) at="$2"; shift;; esac; shift
+done
+cp "$data" "written-${{at%:leave}}"
+code=$(cat code 2>/dev/null || echo 0)
+case "$at" in *:leave) exit "$code";; *) exit "$(cat hard 2>/dev/null || echo 0)";; esac
+""")
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+    def finds(self, *lines: str) -> None:
+        (self.folder / "found").write_text("dfu-util 0.11\n\n" + "".join(f"{x}\n" for x in lines))
+
+    @property
+    def calls(self) -> list[str]:
+        path = self.folder / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def written(self, address: int) -> bytes:
+        return (self.folder / f"written-0x{address:08x}").read_bytes()
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    return Board(folder, monkeypatch)
+
+
+def flash(*options: object) -> int:
+    """Its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main(["flash", "daisy", *map(str, options)])
+    return int(ended.value.code or 0)
+
+
+def make_app(path: Path, start: int = 0x24000299, stack: int = 0x20020000, size: int = 4096
+             ) -> Path:
+    path.write_bytes(struct.pack("<II", stack, start) + bytes(size - 8))
+    return path
+
+
+def test_model_and_app_go_to_their_places(board: Board, tmp_path: Path) -> None:
+    app = make_app(tmp_path / "tudor.bin")
+    assert flash("--app", app, "--model", MODEL) == 0
+    assert len(board.calls) == 2
+    model_call, app_call = board.calls
+    assert model_call.startswith("-a 0 -s 0x90100000 -D ")
+    assert app_call.startswith("-a 0 -s 0x90040000:leave -D ")
+    assert model_call.endswith("-d ,0483:df11")
+    assert board.written(0x90040000) == app.read_bytes()
+    data = board.written(0x90100000)
+    magic, version, model_bytes, map_bytes, crc, _ = struct.unpack_from("<8sIIIII", data)
+    assert (magic, version, map_bytes) == (b"TUDRSTOR", 1, 0)
+    assert data[64 : 64 + model_bytes] == MODEL.read_bytes()
+    assert crc == zlib.crc32(data[64:])
+
+
+def test_the_mapping_goes_along(board: Board, tmp_path: Path) -> None:
+    model = tmp_path / "a.tudor"
+    model.write_bytes(MODEL.read_bytes())
+    model.with_suffix(".map").write_bytes(b"knob1 latent1\n")
+    assert flash("--model", model) == 0
+    data = board.written(0x90100000)
+    assert data.endswith(b"knob1 latent1\n")
+    assert struct.unpack_from("<I", data, 16)[0] == 14
+    assert ":leave" not in board.calls[0]
+
+
+def test_dry_run_checks_and_writes_nothing(board: Board, tmp_path: Path,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    app = make_app(tmp_path / "tudor.bin")
+    assert flash("--app", app, "--model", MODEL, "--dry-run", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [w["address"] for w in report["writes"]] == ["0x90100000", "0x90040000"]
+    assert not report["written"]
+    assert board.calls == []
+    (tmp_path / "broken.tudor").write_bytes(MODEL.read_bytes()[:-9])
+    assert flash("--model", tmp_path / "broken.tudor", "--dry-run") == 1
+
+
+@pytest.mark.parametrize(("found", "word"), [
+    ([], "none listens"),
+    ([CHIP], "the chip's own bootloader"),
+    ([BOOTLOADER.format("A"), BOOTLOADER.format("B")], "2 Daisys"),
+])
+def test_the_wrong_board_gets_nothing(board: Board, found: list[str], word: str,
+                                      capsys: pytest.CaptureFixture[str]) -> None:
+    board.finds(*found)
+    assert flash("--model", MODEL) == 1
+    said = capsys.readouterr().err
+    assert word in said
+    assert len(found) == 2 or "press BOOT once" in said
+    assert board.calls == []
+
+
+@pytest.mark.parametrize(("start", "stack", "size", "word"), [
+    (0x24000299, 0x20020000, 480 * 1024 + 1, "may have 491520"),
+    (0x90040299, 0x20020000, 768 * 1024 + 1, "may have 786432"),
+    (0x08000299, 0x20020000, 4096, "BOOT_SRAM or BOOT_QSPI"),
+    (0x24000299, 0x464C457F, 4096, "not the .elf"),
+])
+def test_apps_that_would_not_start_are_refused(board: Board, tmp_path: Path, start: int,
+                                               stack: int, size: int, word: str,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
+    assert flash("--app", make_app(tmp_path / "tudor.bin", start, stack, size)) == 1
+    assert word in capsys.readouterr().err
+    assert board.calls == []
+
+
+def test_apps_at_the_limit_are_taken(tmp_path: Path) -> None:
+    for start, size in ((0x24000299, 480 * 1024), (0x90040299, 768 * 1024)):
+        assert len(daisy.read_app(make_app(tmp_path / "app", start, size=size))) == size
+
+
+def test_a_model_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = len(daisy.read_model(MODEL))
+    monkeypatch.setattr(daisy, "END_ADDRESS", daisy.MODEL_ADDRESS + room)
+    assert len(daisy.read_model(MODEL)) == room
+    monkeypatch.setattr(daisy, "END_ADDRESS", daisy.MODEL_ADDRESS + room - 1)
+    with pytest.raises(daisy.ConfigError, match="for a model"):
+        daisy.read_model(MODEL)
+
+
+def test_failures_of_dfu_util_are_told(board: Board, tmp_path: Path,
+                                       capsys: pytest.CaptureFixture[str]) -> None:
+    app = make_app(tmp_path / "tudor.bin")
+    (board.folder / "code").write_text("74")  # the board has left: the file is there
+    assert flash("--app", app) == 0
+    (board.folder / "code").write_text("64")
+    assert flash("--app", app) == 1
+    assert "exit code 64" in capsys.readouterr().err
+    (board.folder / "hard").write_text("74")
+    assert flash("--model", MODEL) == 1
+
+
+def test_nothing_asked_is_an_error(board: Board) -> None:
+    assert flash() == 1
