@@ -19,6 +19,7 @@ from training.health import SUSPICIOUS
 from training.latents import playable
 from training.losses import spectral_distance
 from training.module import TrainingModule
+from training.quantised import plain
 from training.run_folder import Checkpoint, RunFolder
 
 AUDIO_SHOWN = 3  # validation crops that TensorBoard can play
@@ -171,7 +172,8 @@ class Keeper(Callback):
             adversary=None if module.adversary is None else module.adversary.state(),
         ))
         active = module.config.active_latents
-        save_weights(playable(module.average.model, self.corpus, active), self.folder.weights)
+        finished = playable(plain(module.average.model), self.corpus, active)
+        save_weights(finished, self.folder.weights)
 
 
 class Display(Callback):

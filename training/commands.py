@@ -51,7 +51,9 @@ def corpus_command(
 
 
 def train(
-    preset: Annotated[str, typer.Argument(help="a preset's name or a path to a .toml file")],
+    preset: Annotated[
+        str, typer.Argument(help="a preset's name, a path to a .toml file, or a run directory")
+    ],
     data: Annotated[Path, typer.Option(help="folder of audio: wav, flac, ogg, mp3, aiff")],
     out: Annotated[Path, typer.Option(help="run directory; an unfinished run in it is resumed")],
     steps: Annotated[int | None, typer.Option(help="end after so many steps")] = None,
@@ -70,10 +72,20 @@ def train(
         str | None, typer.Option(help="refuse a model that cannot run there: daisy, pi4, ...")
     ] = None,
     dtype: Annotated[str, typer.Option(help="number format meant for --target")] = "float32",
+    start_from: Annotated[
+        str | None,
+        typer.Option("--from", help="begin with the weights of this run directory or preset"),
+    ] = None,
+    quantise: Annotated[
+        str | None, typer.Option(help="learn to be exported with rounded weights: q16x8")
+    ] = None,
 ) -> None:
     """Train a model on a folder of audio. The same command resumes a run that was stopped.
 
     Example: tudor train techno-tiny --data loops --out runs/first --minutes 5
+
+    Fine-tuning for q16x8: tudor train runs/first --from runs/first --quantise q16x8 --data loops
+    --out runs/first-q --steps 1000
     """
     _share_cores()
     from rich.console import Console
@@ -83,7 +95,8 @@ def train(
     from training.loop import train as run_training
 
     console = Console(quiet=not first_process())
-    run = resolve(preset, data, assignments or [], steps=steps, minutes=minutes, seed=seed)
+    run = resolve(preset, data, assignments or [], steps=steps, minutes=minutes, seed=seed,
+                  start_from=start_from, quantise=quantise)
     if target is not None:
         from engine.fit import require_fit
         from engine.models.registry import build

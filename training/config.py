@@ -17,11 +17,12 @@ from pydantic import (
 )
 
 from engine.errors import ConfigError, nearest
+from engine.files import CONFIG_FILE
 from engine.models.base import ModelConfig
 from engine.models.registry import FAMILIES, configure, explain
 from engine.models.store import read_settings
 from engine.presets import preset_names, preset_path
-from training import adversarial, regularisers
+from training import adversarial, quantised, regularisers
 from training.adversarial import AdversarialConfig
 from training.assignments import assign, parse_assignment
 from training.objective import OBJECTIVES
@@ -66,6 +67,9 @@ class TrainingConfig(BaseModel):
     # So many latents are kept when weights are saved, those that carry most; None keeps all.
     active_latents: Count | None = None
 
+    quantise: str | None = None  # "q16x8": convolutions play weights as that export rounds them
+    start_from: str | None = None  # run directory or preset whose weights are the beginning
+
     validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     validation_seconds: Positive = 60.0  # time between validations
     checkpoint_seconds: Positive = 30.0  # time between checkpoints
@@ -93,6 +97,13 @@ class TrainingConfig(BaseModel):
     def _known_objective(cls, value: str) -> str:
         if value not in OBJECTIVES:
             raise ValueError(f"unknown objective{nearest(value, OBJECTIVES)}")
+        return value
+
+    @field_validator("quantise")
+    @classmethod
+    def _known_format(cls, value: str | None) -> str | None:
+        if value is not None and value not in quantised.FORMATS:
+            raise ValueError(f"unknown format{nearest(value, quantised.FORMATS)}")
         return value
 
     @field_validator("schedule")
@@ -162,13 +173,15 @@ def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> 
     """The run that `tudor train PRESET` describes.
 
     `assignments` are `key=value` texts; `options` are training keys given as options of their
-    own (steps, minutes, seed), None where the option was not used."""
+    own (steps, minutes, seed), None where the option was not used. A run that starts from other
+    weights has no warm-up of its regulariser, and one that learns to be rounded a low learning
+    rate, unless that is assigned."""
     settings = read_settings(config_path(preset))
     model, training = dict(settings["model"]), dict(settings.get("training", {}))
     family = str(model.pop("family"))
     if family not in FAMILIES:
         raise ConfigError(f"unknown model family {family!r}{nearest(family, FAMILIES)}")
-    training = upgraded(training)
+    training = _fine_tuning(upgraded(training), options)
     known = {"model": list(FAMILIES[family].config.model_fields), "training": training_keys()}
     assign({"model": model, "training": training},
             [parse_assignment(text, known) for text in assignments])
@@ -184,6 +197,17 @@ def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> 
     )
     _check_active(run)
     return run
+
+
+def _fine_tuning(training: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a preset or an earlier run as the beginning of what `options` ask for."""
+    if options.get("start_from") is None:
+        return training
+    table = training.get("regulariser", {})
+    changed: dict[str, Any] = {"regulariser": {**table, "warmup_steps": 0}}
+    if options.get("quantise") is not None:
+        changed["learning_rate"] = quantised.LEARNING_RATE
+    return {**training, **changed}
 
 
 def _check_active(run: RunConfig) -> None:
@@ -210,11 +234,13 @@ def training_config(settings: dict[str, Any]) -> TrainingConfig:
 
 
 def config_path(preset: str) -> Path:
-    """Configuration file of a preset's name, or of a path to a .toml file."""
+    """Configuration file of a preset's name, of a path to a .toml file, or of a run directory."""
     if preset in preset_names():
         return preset_path(preset)
     if preset.endswith(".toml"):
         return Path(preset)
+    if Path(preset).is_dir():
+        return Path(preset) / CONFIG_FILE
     raise ConfigError(f"unknown preset {preset!r}{nearest(preset, preset_names())}")
 
 

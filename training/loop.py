@@ -16,11 +16,12 @@ from torch import Tensor
 from engine.errors import AudioError, ConfigError
 from engine.models.base import Model
 from engine.models.registry import build
+from engine.models.store import load_model
 from training.adversarial import check_schedule
 from training.audio_folder import Folder, scan, split
 from training.cache import Cache, bytes_needed
 from training.callbacks import Display, Keeper
-from training.config import RunConfig
+from training.config import RunConfig, differences
 from training.crops import CropBatches, crop_samples, validation_crops
 from training.health import out_of_memory
 from training.module import TrainingModule
@@ -33,6 +34,7 @@ from training.preflight import (
     step_seconds,
     total_seconds,
 )
+from training.quantised import quantise_weights
 from training.run_folder import Checkpoint, RunFolder
 from training.watch import Watch
 
@@ -105,9 +107,23 @@ def _finished(run: RunConfig, checkpoint: Checkpoint) -> bool:
 
 
 def _seeded_model(run: RunConfig) -> Model:
+    """The model at step 0: initialised by the seed, or with another run's weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.training.seed)
-        return build(run.family, run.model)
+        model = build(run.family, run.model)
+    if run.training.start_from is not None:
+        stored = load_model(run.training.start_from)
+        if not stored.trained:
+            raise ConfigError(f"{run.training.start_from} has no trained weights to start from")
+        own, other = ({"family": m.family, **m.config.model_dump(mode="json")}
+                      for m in (model, stored.model))
+        changed = differences({"model": other}, {"model": own})
+        if changed:
+            raise ConfigError(f"{run.training.start_from} is another model: {'; '.join(changed)}")
+        model.load_state_dict(stored.model.state_dict())
+    if run.training.quantise is not None:
+        quantise_weights(model)
+    return model
 
 
 def _prepare(
