@@ -10,6 +10,7 @@ clipping, a sample rate that leaves half of the spectrum empty) is an error that
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,21 @@ class Material:
     calibration: FloatArray
     held_out: FloatArray
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked of a quantised export. `keep`: layers that stay at more bits, or ("auto",):
+    as few as reach the aims. `tell` hears what is being done."""
+
+    dtype: str
+    material: Material
+    keep: tuple[str, ...] = ()
+    tell: Callable[[str], None] = lambda _: None
+
+    @property
+    def auto(self) -> bool:
+        return self.keep == ("auto",)
 
 
 def material(name: str, settings: dict[str, Any], folder: Path | None, rate_hz: int,

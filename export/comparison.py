@@ -42,14 +42,15 @@ Signals = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of a method. `snr_db`: of what it writes, after all errors before it; `alone_db`: of
-    the method's output if this layer's weights alone were rounded (None: it has no weights)."""
+    """A layer of a method. `snr_db`: of what it writes, after all errors before it (None: not
+    known); `alone_db`: of the method's output if this layer alone had fewer bits (None: it has
+    as many as in float32)."""
 
     name: str
     kind: str
     dtype: str
     macs_share: float
-    snr_db: float
+    snr_db: float | None
     alone_db: float | None
 
 
@@ -81,7 +82,9 @@ class Comparison:
     held_out_seconds: float
     methods: dict[str, MethodLoss]
     kept: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    exact: Signals = field(default_factory=dict)  # outputs on the held-out audio, for the picture
+    played: Signals = field(default_factory=dict)
 
     def to_dict(self, layers: bool = True) -> dict[str, Any]:
         """Plain numbers for JSON; endless ones become null."""

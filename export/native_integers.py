@@ -24,8 +24,8 @@ INT32_MAX = 2**31 - 1
 X_LARGEST = 32768
 WIDE_LIMIT = 127 * 256  # of a weight in two planes: 256 * high + low
 DAMPING = 0.01  # of the mean power, added to every input's: rounding must not trust noise
-SHRINK = 0.9
-MOST_SHRINKS, MOST_SHRINKS_WIDE = 100, 12  # the low of two planes does not shrink with the step
+MOST_SHRINKS, LEAST_SHRINK = 50, 1.02
+WIDE_ROOM = 8.0  # steps so much coarser are not worth two planes
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,17 @@ def to_integers(weight: FloatArray, bias: FloatArray | None, input_scale: FloatA
         step = int8_scale(rows, moments.diagonal().clamp_min(1e-9))
     limit = WIDE_LIMIT if wide else LIMIT
     shrunk = torch.zeros(len(rows), dtype=torch.bool)
-    for _ in range(MOST_SHRINKS_WIDE if wide else MOST_SHRINKS):
+    finest, factor = step, _factor(moments)
+    for _ in range(MOST_SHRINKS):
         step = step.float().double()  # what the file holds
-        levels = _round(rows, step, moments, limit)
+        levels = _round(rows, step, factor, limit)
         whole_bias = (start / step).round()
-        over = _overflows(levels, whole_bias, wide)
-        if not over.any():
+        excess = _largest_sum(levels, whole_bias, wide) / INT32_MAX
+        over = excess > 1
+        if not over.any() or (wide and bool((step > WIDE_ROOM * finest).any())):
             break
         shrunk |= over
-        step = torch.where(over, step / SHRINK, step)
+        step = torch.where(over, step * excess.clamp_min(LEAST_SHRINK), step)
     planes = _planes(levels) if wide else (levels,)
     fits = not bool(over.any())
     return Rounded(Integers(
@@ -75,24 +77,31 @@ def with_bias(integers: Integers, change: NDArray[np.float64]) -> Integers:
     """The same weights with `change` [outputs], in real units, added to the bias if it fits."""
     bias = integers.bias + np.round(change / integers.step.astype(np.float64))
     planes = [torch.as_tensor(p.T.astype(np.float64)) for p in integers.planes]
-    over = _low_sum(planes[0], torch.as_tensor(bias)).numpy() > INT32_MAX
+    over = _sum(planes[0], torch.as_tensor(bias)).numpy() > INT32_MAX
     return Integers(integers.planes, integers.step,
                     np.where(over, integers.bias, bias).astype(np.int32))
 
 
-def _round(rows: Tensor, step: Tensor, moments: Tensor, limit: int) -> Tensor:
-    """Whole numbers [outputs, inputs], later inputs making up for the errors of earlier ones."""
-    count = rows.shape[1]
-    power = moments.diagonal()
-    mean = float(power.mean())
+def _factor(moments: Tensor) -> tuple[Tensor, Tensor] | None:
+    """In which order to round, the loudest input first, for all others can make up for it; and the
+    triangular factor of the inverse moments, which says how. None: there is nothing to share."""
+    count, mean = len(moments), float(moments.diagonal().mean())
     if count == 1 or mean == 0:
-        return (rows / step[:, None]).round().clamp(-limit, limit)
-    order = power.argsort(descending=True)  # the loudest first: all others can make up for them
+        return None
+    order = moments.diagonal().argsort(descending=True)
     damped = moments[order][:, order] + DAMPING * mean * torch.eye(count, dtype=torch.float64)
-    upper = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(damped)), upper=True)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
+    return order, torch.linalg.cholesky(inverse, upper=True)
+
+
+def _round(rows: Tensor, step: Tensor, factor: tuple[Tensor, Tensor] | None, limit: int) -> Tensor:
+    """Whole numbers [outputs, inputs], later inputs making up for the errors of earlier ones."""
+    if factor is None:
+        return (rows / step[:, None]).round().clamp(-limit, limit)
+    order, upper = factor
     left = rows[:, order].clone()
     levels = torch.zeros_like(left)
-    for k in range(count):
+    for k in range(len(order)):
         levels[:, k] = (left[:, k] / step).round().clamp(-limit, limit)
         error = (left[:, k] - levels[:, k] * step) / upper[k, k]
         left[:, k + 1 :] -= error[:, None] * upper[k, k + 1 :]
@@ -105,13 +114,14 @@ def _planes(levels: Tensor) -> tuple[Tensor, Tensor]:
     return low, (levels - low) / 256
 
 
-def _low_sum(levels: Tensor, bias: Tensor) -> Tensor:
+def _sum(levels: Tensor, bias: Tensor) -> Tensor:
     """Largest magnitude that a sum over these weights [outputs, inputs] can have."""
     return levels.abs().sum(dim=1) * X_LARGEST + bias.abs()
 
 
-def _overflows(levels: Tensor, bias: Tensor, wide: bool) -> Tensor:
-    """Outputs whose sum may leave 32 bits."""
-    planes = _planes(levels) if wide else (levels,)
-    over = _low_sum(planes[0], bias) > INT32_MAX
-    return over | (_low_sum(planes[-1], torch.zeros_like(bias)) > INT32_MAX)
+def _largest_sum(levels: Tensor, bias: Tensor, wide: bool) -> Tensor:
+    """The same for whole weights; of two planes the larger sum. The bias is in the low one."""
+    if not wide:
+        return _sum(levels, bias)
+    low, high = _planes(levels)
+    return torch.maximum(_sum(low, bias), _sum(high, torch.zeros_like(bias)))

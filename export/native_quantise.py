@@ -73,21 +73,18 @@ def find_scales(programs: Programs, attributes: Mapping[str, Tensor], signals: S
 
 
 def best_scale(magnitudes: Tensor) -> float:
-    """int16 scale with the least squared error (rounding and clipping) over the percentiles."""
-    magnitudes = magnitudes.double()
-    largest = float(magnitudes.max())
-    if largest == 0.0:
-        return 1.0 / INT16_LARGEST
-    best, least = largest, float("inf")
-    for limit in np.percentile(magnitudes.numpy(), PERCENTILES):
-        if limit <= 0:
-            continue
-        limit = float(limit) * HEADROOM
-        step = limit / INT16_LARGEST
-        error = float((magnitudes - limit).clamp_min(0).square().mean()) + step * step / 12
+    """int16 scale with the least squared error (rounding and clipping) over the percentiles of
+    what was heard, played a little louder."""
+    louder = magnitudes.double() * HEADROOM
+    best, least = 1.0 / INT16_LARGEST, float("inf")
+    if not louder.any():
+        return best
+    for limit in np.percentile(louder.numpy(), PERCENTILES):
+        step = max(float(limit) / INT16_LARGEST, LEAST_SCALE)
+        error = float((louder - step * INT16_LARGEST).clamp_min(0).square().mean()) + step**2 / 12
         if error < least:
-            best, least = limit, error
-    return float(np.float32(max(best / INT16_LARGEST, LEAST_SCALE)))
+            best, least = step, error
+    return float(np.float32(best))
 
 
 def find_weights(programs: Programs, attributes: Mapping[str, Tensor], signals: Signals,
