@@ -79,7 +79,7 @@ typedef struct module_config {
                               * delayed by the model's latency, or by this where that is longer */
     uint32_t resample_taps;  /* even, 8 to 128: quality of rate conversion, 32 is 70 dB; default 32.
                               * 0: the board cannot afford it, models of another rate are refused */
-    size_t resample_bytes;   /* most memory for one model's conversion tables; default 65536 */
+    size_t resample_bytes;   /* most bulk memory for one model's conversion tables; default 131072 */
     uint32_t overlap;        /* not 0: two models may run at once during a slot change (a crossfade); default 0: the
                               * old one fades to dry or silence before the new one runs */
     uint32_t fade_ms;        /* of slot changes, mutes and recoveries, 1 to 1000; default 30 */

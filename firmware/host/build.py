@@ -14,6 +14,7 @@ from engine.errors import TudorError, nearest
 
 HERE = Path(__file__).parent
 CORE = HERE.parent.parent / "engine" / "core"
+COMMON = HERE.parent / "common"
 PROGRAM = ("host.c", "counter.c", "words.c")
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 CORTEX_M7 = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard",
@@ -85,6 +86,17 @@ def program(target: Target) -> Path:
     return _built(f"host-{target.name}", command)
 
 
+def rack(target: Target, *flags: str) -> Path:
+    """The program that plays the instrument from files; `flags`: further ones for the compiler."""
+    sources = [HERE / name for name in ("rack.c", "words.c", target.platform)]
+    sources += [*sorted(COMMON.glob("*.c")), *sorted(CORE.glob("*.c"))]
+    if not sources[0].exists():
+        raise TudorError(f"the instrument's sources are not in {HERE}: run from a checkout")
+    command = [tool(target.compiler), *FLAGS, *target.flags, *flags, f"-I{CORE}", f"-I{COMMON}",
+               "-Wl,--wrap=tudor_process,--wrap=tudor_process_slice", *map(str, sources)]
+    return _built(f"rack-{target.name}", command)
+
+
 def count_plugin() -> Path:
     """The plugin that counts instructions for qemu-aarch64."""
     shown = subprocess.run([tool("qemu-aarch64"), "--version"], capture_output=True, text=True)
@@ -98,7 +110,7 @@ def count_plugin() -> Path:
 def _built(name: str, command: list[str]) -> Path:
     """What `command` makes, from the cache if nothing that goes into it has changed."""
     digest = hashlib.sha256("\0".join(command).encode())
-    for folder in (HERE, CORE):
+    for folder in (HERE, COMMON, CORE):
         for path in sorted(p for p in folder.iterdir() if p.suffix in (".c", ".h", ".inc", ".ld")):
             digest.update(path.name.encode() + path.read_bytes())
     out = _cache() / f"{name}-{digest.hexdigest()[:16]}"

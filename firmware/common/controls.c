@@ -1,0 +1,220 @@
+/* Events from their lanes, at their time: into inputs, gates and notes, and from there to whatever is playing. */
+#include "internal.h"
+
+#define GATE_ATTACK 0.005f /* seconds: of the sound when a gate plays it */
+#define GATE_RELEASE 0.15f
+#define RAMP_SECONDS 0.005f
+#define FUTURE_SECONDS 2u
+
+int module_push(tudor_module *m, uint32_t lane, const module_event *event) {
+    if (!m || !event || lane >= m->config.lanes) return MODULE_ERROR_ARGUMENT;
+    struct lane *const l = &m->lanes[lane];
+    const uint32_t head = atomic_load_explicit(&l->head, memory_order_relaxed);
+    const uint32_t tail = atomic_load_explicit(&l->tail, memory_order_acquire);
+    if (head - tail == m->config.lane_events) {
+        atomic_fetch_add_explicit(&m->dropped, 1, memory_order_relaxed);
+        return MODULE_ERROR_FULL;
+    }
+    l->events[head & (m->config.lane_events - 1)] = *event;
+    atomic_store_explicit(&l->head, head + 1, memory_order_release);
+    return 0;
+}
+
+/* The model whose mapping holds: the one that comes, else the one that plays. */
+static struct player *leading(tudor_module *m) {
+    return m->voice[1].player ? m->voice[1].player : m->voice[0].player;
+}
+
+void set_input(tudor_module *m, uint32_t input, float value) {
+    m->controls.input[input] = value;
+    m->controls.known[input] = 1;
+    for (uint32_t v = 0; v < 2; v++)
+        if (m->voice[v].player) player_hear(m->voice[v].player, input, value);
+}
+
+/* ---- actions ---- */
+
+static void jump(tudor_module *m, struct player *p, uint32_t place) {
+    for (uint32_t i = 0; i < p->latents; i++) {
+        const float half = 0.5f * (p->subject.ranges[i].high - p->subject.ranges[i].low);
+        p->jump_goal[i] = 0.75f * half * uniform(hashed(m->config.seed ^ (place * 0x9E3779B9u)) + i);
+    }
+}
+
+/* A gate did something; `place`: where a jump leads, the same for the same note. */
+static void act(tudor_module *m, const struct connection *c, int high, uint32_t place, uint32_t now) {
+    struct controls *const k = &m->controls;
+    struct player *const p = leading(m);
+    const uint32_t toggled = k->held[c->index] ^ 1u;
+    if (c->toggles && !high) return;
+    const int on = c->toggles ? (int)toggled : high;
+    k->held[c->index] = (uint32_t)on;
+    switch (c->index) {
+    case ACTION_FREEZE: k->frozen = (uint32_t)on; break;
+    case ACTION_PLAY: k->play_gates = (uint32_t)on; break;
+    case ACTION_RECORD: gesture_record(m, on, now); break;
+    case ACTION_LOOP:
+        if (high) gesture_loop(m, !k->gesture.looping, now);
+        break;
+    case ACTION_RESET:
+        if (high) m->voice[m->voice[1].player ? 1 : 0].reset = 1;
+        break;
+    case ACTION_NEXT:
+        if (high) request_next(m);
+        break;
+    default:
+        if (high && p) jump(m, p, place);
+    }
+}
+
+static void gate(tudor_module *m, uint32_t input, int high, uint32_t place, uint32_t now) {
+    struct player *const p = leading(m);
+    for (uint32_t i = 0; p && i < p->mapping.count; i++) {
+        const struct connection *const c = &p->mapping.connections[i];
+        if (c->target == TARGET_ACTION && c->input == input) act(m, c, high, place, now);
+    }
+}
+
+/* ---- events ---- */
+
+static void live_input(tudor_module *m, uint32_t input, float value, uint32_t now) {
+    struct gesture *const g = &m->controls.gesture;
+    gesture_hear(g, input, value, now);
+    if (!gesture_keeps(g, input, value)) set_input(m, input, value);
+}
+
+static void note(tudor_module *m, uint32_t number, uint32_t velocity, uint32_t now) {
+    struct controls *const k = &m->controls;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < k->note_count; i++)
+        if (k->notes[i] != number) k->notes[kept++] = k->notes[i];
+    const int was_held = kept != k->note_count;
+    if (velocity) {
+        if (kept == sizeof k->notes) memmove(k->notes, k->notes + 1, --kept);
+        k->notes[kept++] = (uint8_t)number;
+        live_input(m, IN_VELOCITY, (float)velocity / 127.0f, now);
+    } else if (!was_held) {
+        return;
+    }
+    k->note_count = (uint8_t)kept;
+    if (kept) live_input(m, IN_NOTE, ((float)k->notes[kept - 1] - 60.0f) / 12.0f, now);
+    if (velocity)
+        gate(m, IN_NOTE, 1, 0x10000u + number, now);
+    else if (kept == 0)
+        gate(m, IN_NOTE, 0, 0, now);
+}
+
+static void midi(tudor_module *m, const uint8_t *bytes, uint32_t now) {
+    const uint32_t a = bytes[1] & 0x7Fu, b = bytes[2] & 0x7Fu;
+    switch (bytes[0] & 0xF0) {
+    case 0x80: note(m, a, 0, now); break;
+    case 0x90: note(m, a, b, now); break;
+    case 0xB0:
+        if (a == 120 || a == 123) { /* all sound off, all notes off */
+            m->controls.note_count = 0;
+            gate(m, IN_NOTE, 0, 0, now);
+        } else {
+            const int was = m->controls.input[IN_CC + a] >= 0.5f;
+            live_input(m, IN_CC + a, (float)b / 127.0f, now);
+            if (was != (b >= 64)) gate(m, IN_CC + a, b >= 64, ++m->controls.jumps, now);
+        }
+        break;
+    case 0xC0:
+        if (a < MODULE_SLOTS) m->wanted = a;
+        break;
+    case 0xD0: live_input(m, IN_PRESSURE, (float)a / 127.0f, now); break;
+    case 0xE0: live_input(m, IN_BENDER, ((float)(a + 128 * b) - 8192.0f) / 8192.0f, now); break;
+    default: break; /* poly pressure */
+    }
+}
+
+static float calibrated(const struct calibration *c, float value, float low, float high) {
+    const float x = clamped((value - c->offset) * c->gain, low, high);
+    if (c->curve == CURVE_LINEAR) return x;
+    const float part = magnitude(x) / high;
+    return x < 0.0f ? -high * shaped(c->curve, part) : high * shaped(c->curve, part);
+}
+
+static void apply(tudor_module *m, const module_event *e, uint32_t now) {
+    static const uint32_t counts[] = {0, MODULE_KNOBS, MODULE_CVS, MODULE_GATES, 1, MODULE_SLOTS};
+    struct controls *const k = &m->controls;
+    const uint32_t i = e->source;
+    const int has_value = e->kind == MODULE_KNOB || e->kind == MODULE_CV || e->kind == MODULE_GATE;
+    if (e->kind < MODULE_KNOB || e->kind > MODULE_SELECT || (e->kind != MODULE_MIDI && i >= counts[e->kind]) ||
+        (e->kind == MODULE_MIDI && e->midi[0] < 0x80) || (has_value && !is_finite(e->value))) {
+        m->ignored++;
+        return;
+    }
+    if (e->kind == MODULE_KNOB)
+        live_input(m, IN_KNOB + i, calibrated(&k->calibration[IN_KNOB + i], e->value, 0.0f, 1.0f), now);
+    else if (e->kind == MODULE_CV)
+        live_input(m, IN_CV + i, calibrated(&k->calibration[IN_CV + i], e->value, -12.0f, 12.0f), now);
+    else if (e->kind == MODULE_MIDI)
+        midi(m, e->midi, now);
+    else if (e->kind == MODULE_SELECT)
+        m->wanted = i;
+    else {
+        const int high = e->value > 0.5f, was = k->input[IN_GATE + i] > 0.5f;
+        if (high == was && k->known[IN_GATE + i]) return;
+        set_input(m, IN_GATE + i, high ? 1.0f : 0.0f);
+        if (high != was) gate(m, IN_GATE + i, high, ++k->jumps, now);
+    }
+}
+
+/* What is due before `end`, of every lane. */
+static void take_events(tudor_module *m, uint32_t end) {
+    const uint32_t future = FUTURE_SECONDS * m->config.sample_rate_hz;
+    for (uint32_t lane = 0; lane < m->config.lanes; lane++) {
+        struct lane *const l = &m->lanes[lane];
+        uint32_t tail = atomic_load_explicit(&l->tail, memory_order_relaxed);
+        const uint32_t head = atomic_load_explicit(&l->head, memory_order_acquire);
+        while (tail != head) {
+            const module_event e = l->events[tail & (m->config.lane_events - 1)];
+            const uint32_t ahead = e.at_samples - end;
+            if (ahead < future) break; /* not yet; the past wraps to far ahead */
+            apply(m, &e, end);
+            atomic_store_explicit(&l->tail, ++tail, memory_order_release);
+        }
+    }
+}
+
+/* ---- time ---- */
+
+static int plays_by_gate(const struct player *p) {
+    for (uint32_t i = 0; i < p->mapping.count; i++)
+        if (p->mapping.connections[i].target == TARGET_ACTION && p->mapping.connections[i].index == ACTION_PLAY) return 1;
+    return 0;
+}
+
+/* Levels at the end of a tick; the samples before it lie on a line. */
+static void ramp_to(tudor_module *m, uint32_t from, uint32_t samples) {
+    const struct player *const p = leading(m);
+    const float seconds = (float)samples / (float)m->config.sample_rate_hz;
+    const float open = p && plays_by_gate(p) ? (float)m->controls.play_gates : 1.0f;
+    const float gate_seconds = open > m->envelope_gate ? GATE_ATTACK : GATE_RELEASE;
+    m->envelope_gate = flushed(m->envelope_gate + (open - m->envelope_gate) * (seconds / (seconds + gate_seconds)));
+    const float goals[RAMPS] = {p ? player_scalar(p, TARGET_WET) : 0.0f,
+                                (p ? player_scalar(p, TARGET_OUTPUT) : 1.0f) * m->envelope_gate};
+    for (uint32_t k = 0; k < RAMPS; k++) {
+        const float last = m->ramp_last[k];
+        const float next = flushed(last + (goals[k] - last) * (seconds / (seconds + RAMP_SECONDS)));
+        const float step = (next - last) / (float)samples;
+        for (uint32_t i = 0; i < samples; i++) m->ramp[k][from + i] = last + step * (float)(i + 1);
+        m->ramp_last[k] = next;
+    }
+}
+
+/* Works the controls out up to `samples` of this block, a tick at a time. */
+void controls_until(tudor_module *m, uint32_t samples) {
+    const uint32_t now = atomic_load_explicit(&m->now, memory_order_relaxed);
+    while (m->next_tick < samples) {
+        const uint32_t from = m->next_tick, left = m->config.block_samples - from;
+        const uint32_t length = left < TICK_SAMPLES ? left : TICK_SAMPLES;
+        take_events(m, now + from + length);
+        gesture_step(m, now + from + length);
+        for (uint32_t v = 0; v < 2; v++)
+            if (m->voice[v].player) player_step(m->voice[v].player, length);
+        ramp_to(m, from, length);
+        m->next_tick = from + length;
+    }
+}

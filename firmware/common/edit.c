@@ -1,0 +1,214 @@
+/* What controls do to a model: attributes once a frame, latents row by row. */
+#include "internal.h"
+
+#define JUMP_SECONDS 0.05f
+#define FREEZE_SECONDS 0.03f
+#define LATENT_LIMIT 8.0f /* where the runtime's own guard clamps */
+
+/* ---- connections ---- */
+
+static float goal_of(const struct connection *c, float x) {
+    const float span = c->in_high - c->in_low;
+    if (!c->adds) return c->low + (c->high - c->low) * shaped(c->curve, clamped((x - c->in_low) / span, 0.0f, 1.0f));
+    const float part = clamped(x / span, -1.0f, 1.0f); /* zero volts change nothing */
+    const float bent = part < 0.0f ? -shaped(c->curve, -part) : shaped(c->curve, part);
+    return (c->high - c->low) * bent;
+}
+
+/* An input moved. */
+void player_hear(struct player *p, uint32_t input, float value) {
+    for (uint32_t i = 0; i < p->mapping.count; i++) {
+        struct connection *const c = &p->mapping.connections[i];
+        if (c->input != input || c->target == TARGET_ACTION) continue;
+        c->goal = goal_of(c, value);
+        if (!c->live) c->value = c->adds ? 0.0f : c->goal;
+        c->live = 1;
+    }
+}
+
+/* All inputs as they stand, at once: for a model that begins to play. */
+void player_refresh(const struct controls *controls, struct player *p) {
+    for (uint32_t i = 0; i < p->mapping.count; i++) {
+        struct connection *const c = &p->mapping.connections[i];
+        if (c->target == TARGET_ACTION || !controls->known[c->input]) continue;
+        c->value = c->goal = goal_of(c, controls->input[c->input]);
+        c->live = 1;
+    }
+}
+
+/* Smoothing: a one-pole filter in steps of a tick. */
+void player_step(struct player *p, uint32_t samples) {
+    const float part = (float)samples * (1.0f / (float)TICK_SAMPLES);
+    for (uint32_t i = 0; i < p->mapping.count; i++) {
+        struct connection *const c = &p->mapping.connections[i];
+        const float distance = c->goal - c->value;
+        const float scale = magnitude(c->goal) + magnitude(c->high - c->low);
+        if (magnitude(distance) <= scale * 1e-6f)
+            c->value = c->goal; /* arrived: no endless tail of ever smaller numbers */
+        else
+            c->value += distance * (c->approach * part);
+    }
+}
+
+/* What knobs set, plus what CVs add; the base where no knob has spoken. */
+float player_scalar(const struct player *p, enum target target) {
+    float set = 0.0f, added = 0.0f;
+    int is_set = 0;
+    for (uint32_t i = 0; i < p->mapping.count; i++) {
+        const struct connection *const c = &p->mapping.connections[i];
+        if (c->target != (uint32_t)target || !c->live) continue;
+        if (c->adds) {
+            added += c->value;
+        } else {
+            set += c->value;
+            is_set = 1;
+        }
+    }
+    const struct range limit = p->mapping.limits[target];
+    return clamped((is_set ? set : p->mapping.base[target]) + added, limit.low, limit.high);
+}
+
+static float pitch_value(const struct player *p) {
+    const float octaves = player_scalar(p, TARGET_PITCH); /* 0: middle C, MIDI note 60 */
+    return p->subject.pitch_in_hz ? 261.625565f * exponential2(octaves) : 60.0f + 12.0f * octaves;
+}
+
+/* ---- attributes ---- */
+
+static uint32_t attribute_at(const struct player *p, int attribute) {
+    tudor_attribute_info info;
+    uint32_t at = 0;
+    for (int a = 0; a < attribute && !tudor_attribute(&p->model, a, &info); a++) at += info.count;
+    return at;
+}
+
+static void attributes_from_connections(struct player *p) {
+    for (int pass = 0; pass < 2; pass++) /* knobs replace the default, CVs add to that */
+        for (uint32_t i = 0; i < p->mapping.count; i++) {
+            const struct connection *const c = &p->mapping.connections[i];
+            if (c->target != TARGET_ATTRIBUTE || !c->live || c->adds != pass) continue;
+            float *const value = &p->attributes[attribute_at(p, c->attribute) + c->index];
+            *value = pass ? *value + c->value : c->value;
+        }
+    if (p->subject.pitch >= 0) p->attributes[attribute_at(p, p->subject.pitch)] = pitch_value(p);
+}
+
+void player_attributes(struct player *p) {
+    tudor_attribute_info info;
+    float *now = p->attributes, *set = p->attributes_set;
+    for (int a = 0; !tudor_attribute(&p->model, a, &info); now += info.count, a++)
+        memcpy(now, info.defaults, info.count * sizeof *now);
+    attributes_from_connections(p);
+    now = p->attributes;
+    for (int a = 0; !tudor_attribute(&p->model, a, &info); now += info.count, set += info.count, a++) {
+        if (memcmp(now, set, info.count * sizeof *now) == 0) continue;
+        memcpy(set, now, info.count * sizeof *now);
+        tudor_set_attribute(p->t, a, now, info.count);
+    }
+}
+
+/* ---- latents ---- */
+
+static void gather(struct player *p) {
+    uint8_t is_set[MODULE_LATENTS] = {0};
+    const int source = p->way == MODULE_SOURCE;
+    memcpy(p->offset[0], p->offset[1], sizeof p->offset[0]);
+    memcpy(p->spread[0], p->spread[1], sizeof p->spread[0]);
+    p->swap[0] = p->swap[1];
+    p->walk[0] = p->walk[1];
+    p->swap[1] = player_scalar(p, TARGET_SWAP);
+    p->walk[1] = player_scalar(p, TARGET_WALK);
+    for (uint32_t i = 0; i < p->latents; i++) {
+        p->offset[1][i] = source ? 0.5f * (p->subject.ranges[i].low + p->subject.ranges[i].high) : 0.0f;
+        p->spread[1][i] = 1.0f;
+    }
+    for (uint32_t i = 0; i < p->mapping.count; i++) {
+        const struct connection *const c = &p->mapping.connections[i];
+        if (!c->live || (c->target != TARGET_LATENT && c->target != TARGET_SPREAD)) continue;
+        const uint8_t bit = c->target == TARGET_LATENT ? 1 : 2;
+        float *const to = bit == 1 ? &p->offset[1][c->index] : &p->spread[1][c->index];
+        if (!c->adds && !(is_set[c->index] & bit)) *to = 0.0f; /* the first knob replaces the base; */
+        if (!c->adds) is_set[c->index] |= bit;
+    }
+    for (uint32_t i = 0; i < p->mapping.count; i++) { /* then all add up */
+        const struct connection *const c = &p->mapping.connections[i];
+        if (!c->live) continue;
+        if (c->target == TARGET_LATENT) p->offset[1][c->index] += c->value;
+        if (c->target == TARGET_SPREAD) p->spread[1][c->index] += c->value;
+    }
+}
+
+/* A walk is a function of time and seed alone: smooth from one hashed number to the next. */
+static float walk_of(uint32_t seed, uint32_t latent, uint64_t walked) {
+    const uint64_t at = walked + (uint64_t)latent * 0x9E3779B9u; /* latents turn at different times */
+    const uint32_t segment = (uint32_t)(at >> 32), key = hashed(seed * 0x85EBCA6Bu + latent);
+    const float part = (float)((uint32_t)at >> 8) * 0x1p-24f;
+    const float from = uniform(key + segment), to = uniform(key + segment + 1);
+    return from + (to - from) * smooth_step(part);
+}
+
+static void freeze_row(const tudor_module *m, struct player *p, float *z) {
+    const float step = p->row_seconds / FREEZE_SECONDS;
+    if (m->controls.frozen && !p->caught) {
+        memcpy(p->frozen, z, p->latents * sizeof *z);
+        p->caught = 1;
+    }
+    p->freeze = clamped(p->freeze + (m->controls.frozen ? step : -step), 0.0f, 1.0f);
+    if (!m->controls.frozen && p->freeze <= 0.0f) p->caught = 0;
+    if (p->freeze <= 0.0f) return;
+    for (uint32_t i = 0; i < p->latents; i++) z[i] += p->freeze * (p->frozen[i] - z[i]);
+}
+
+static void swap_row(const struct player *p, float *z, float amount) {
+    float from[MODULE_LATENTS];
+    const uint32_t n = p->latents, whole = (uint32_t)amount;
+    const float part = amount - (float)whole;
+    if (amount <= 0.0f) return;
+    memcpy(from, z, n * sizeof *z);
+    for (uint32_t i = 0; i < n; i++) {
+        const float a = from[(i + whole) % n], b = from[(i + whole + 1) % n];
+        z[i] = a + part * (b - a);
+    }
+}
+
+static void move_row(const tudor_module *m, struct player *p, float *z, float t) {
+    const float walk = p->walk[0] + t * (p->walk[1] - p->walk[0]);
+    const float glide = p->row_seconds / (p->row_seconds + JUMP_SECONDS);
+    for (uint32_t i = 0; i < p->latents; i++) {
+        const float half = 0.5f * (p->subject.ranges[i].high - p->subject.ranges[i].low);
+        p->jump[i] = flushed(p->jump[i] + glide * (p->jump_goal[i] - p->jump[i]));
+        z[i] += p->jump[i];
+        if (walk > 0.0f) z[i] += walk * half * walk_of(m->config.seed, i, p->walked);
+    }
+    if (!m->controls.frozen) p->walked += (uint64_t)(player_scalar(p, TARGET_RATE) * p->row_seconds * 0x1p32f);
+}
+
+static void finish_row(struct player *p, float *z, float t) {
+    for (uint32_t i = 0; i < p->latents; i++) {
+        const struct range r = p->subject.ranges[i];
+        const float half = 0.5f * (r.high - r.low);
+        const float spread = p->spread[0][i] + t * (p->spread[1][i] - p->spread[0][i]);
+        const float offset = p->offset[0][i] + t * (p->offset[1][i] - p->offset[0][i]);
+        z[i] = flushed(clamped(clamped(z[i] * spread + offset, r.low - half, r.high + half), -LATENT_LIMIT, LATENT_LIMIT));
+    }
+    if (p->way == MODULE_SOURCE && p->subject.pitch_latent >= 0) z[p->subject.pitch_latent] = pitch_value(p);
+}
+
+/* rows: [latents][rows] of the frame, as the encoder gave them, or to be generated. */
+void edit_rows(const tudor_module *m, struct player *p, float *rows, int generated) {
+    float z[MODULE_LATENTS];
+    gather(p);
+    for (uint32_t r = 0; r < p->rows; r++) {
+        const float t = (float)(r + 1) / (float)p->rows;
+        for (uint32_t i = 0; i < p->latents; i++) z[i] = generated ? 0.0f : rows[i * p->rows + r];
+        move_row(m, p, z, t);
+        freeze_row(m, p, z);
+        swap_row(p, z, p->swap[0] + t * (p->swap[1] - p->swap[0]));
+        finish_row(p, z, t);
+        for (uint32_t i = 0; i < p->latents; i++) rows[i * p->rows + r] = z[i];
+    }
+    for (uint32_t i = 0; i < p->latents; i++) {
+        const struct range range = p->subject.ranges[i];
+        p->shown[i] = (z[i] - range.low) / (range.high - range.low);
+    }
+}

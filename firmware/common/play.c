@@ -1,0 +1,168 @@
+/* One model in a block: audio in, the slices that are due, audio out. */
+#include "internal.h"
+
+#define ENDING_SAMPLES 64u /* in which the last good sample dies away after a fault */
+
+/* The model to silence. What is on its way through the buffers stays, so that time goes on. */
+static void clear_model(struct player *p) {
+    for (uint32_t i = 0; i < p->stages; i++) tudor_reset_method(p->t, p->stage[i].method);
+    memset(p->jump, 0, sizeof p->jump);
+    memset(p->jump_goal, 0, sizeof p->jump_goal);
+    p->walked = 0;
+    p->caught = 0;
+    p->freeze = 0.0f;
+    p->faulty = p->reset = 0;
+}
+
+/* From the beginning: silence in all buffers, as many samples of it as the schedule wants. */
+void player_start(struct player *p) {
+    for (uint32_t c = 0; c < p->in_channels; c++) {
+        p->from_board[c].first = p->from_board[c].count = 0;
+        if (p->in[c].table) resampler_start(&p->in[c]);
+    }
+    for (uint32_t c = 0; c < p->out_channels; c++) {
+        struct fifo *const f = &p->to_board[c];
+        f->first = 0;
+        f->count = p->schedule.prime;
+        memset(f->data, 0, f->size * sizeof(float));
+        p->last[c] = 0.0f;
+        if (p->out[c].table) {
+            resampler_start(&p->out[c]);
+            p->out[c].phase = p->out[c].up; /* the first sample out wants one in */
+        }
+    }
+    p->due = 0;
+    p->part = 0;
+    p->skip = p->schedule.delay;
+    clear_model(p);
+}
+
+/* Asks for the model to be silenced when its present frame is complete. */
+void player_reset(struct player *p) { p->reset = 1; }
+
+/* A mono model hears both channels; a stereo model on one channel hears it twice. */
+static float heard(const tudor_module *m, const struct player *p, uint32_t channel, uint32_t i) {
+    const uint32_t have = m->config.in_channels;
+    if (have == 0) return 0.0f;
+    if (p->in_channels == 1 && have == 2) return 0.5f * (m->trimmed[0][i] + m->trimmed[1][i]);
+    return m->trimmed[channel < have ? channel : 0][i];
+}
+
+static void feed(const tudor_module *m, struct player *p) {
+    for (uint32_t c = 0; c < p->in_channels; c++) {
+        struct resampler *const r = &p->in[c];
+        for (uint32_t i = 0; i < m->config.block_samples; i++) {
+            const float x = heard(m, p, c, i);
+            if (!r->table) {
+                fifo_put(&p->from_board[c], x);
+                continue;
+            }
+            resampler_push(r, x);
+            for (; r->phase < r->up; r->phase += r->down) fifo_put(&p->from_board[c], resampler_value(r));
+            r->phase -= r->up;
+        }
+    }
+}
+
+static void begin_frame(const tudor_module *m, struct player *p) {
+    if (p->reset) clear_model(p);
+    for (uint32_t c = 0; c < p->in_channels; c++) {
+        float *const to = p->buffer[0] + (size_t)c * p->frame;
+        for (uint32_t i = 0; i < p->frame; i++) to[i] = fifo_get(&p->from_board[c]);
+    }
+    player_attributes(p);
+    if (p->edited == 0) edit_rows(m, p, p->buffer[0], 1);
+}
+
+static int is_sound(const float *x, size_t count, float most) {
+    for (size_t i = 0; i < count; i++)
+        if (!(magnitude(x[i]) <= most)) return 0;
+    return 1;
+}
+
+/* Hands a frame on; instead of one that is no audio, an end without a click. */
+static int end_frame(struct player *p) {
+    float *const y = p->buffer[p->stages];
+    const int fault = p->faulty || !is_sound(y, (size_t)p->out_channels * p->frame, EXPLODED);
+    const uint32_t ending = p->frame < ENDING_SAMPLES ? p->frame : ENDING_SAMPLES;
+    p->faulty = 0;
+    for (uint32_t c = 0; c < p->out_channels; c++) {
+        float *const channel = y + (size_t)c * p->frame;
+        if (fault)
+            for (uint32_t i = 0; i < p->frame; i++)
+                channel[i] = i < ending ? p->last[c] * (float)(ending - 1 - i) / (float)ending : 0.0f;
+        for (uint32_t i = 0; i < p->frame; i++) fifo_put(&p->to_board[c], channel[i]);
+        p->last[c] = channel[p->frame - 1];
+    }
+    return fault;
+}
+
+/* Something of a stage; `parts` 1 is all of it. */
+static void run_part(const tudor_module *m, struct player *p, uint32_t stage, uint32_t part, uint32_t parts) {
+    if (stage == 1 && part == 0 && p->edited == 1) {
+        if (!is_sound(p->buffer[1], (size_t)p->latents * p->rows, FLOAT_MAX)) p->faulty = 1;
+        edit_rows(m, p, p->buffer[1], 0);
+    }
+    const float *const in = p->buffer[stage];
+    float *const out = p->buffer[stage + 1];
+    const int error = parts == 1 ? tudor_process(p->t, p->stage[stage].method, in, out, p->frame)
+                                 : tudor_process_slice(p->t, p->stage[stage].method, in, out, p->frame, part, parts);
+    if (error) p->faulty = 1;
+}
+
+static int run_slice(const tudor_module *m, struct player *p) {
+    const uint32_t slices = p->schedule.slices, slice = p->part++;
+    if (slice == 0) begin_frame(m, p);
+    if (p->stages == 1) {
+        run_part(m, p, 0, slice, slices);
+    } else if (slices == 1) {
+        run_part(m, p, 0, 0, 1);
+        run_part(m, p, 1, 0, 1);
+    } else {
+        const uint32_t first = p->stage[0].parts;
+        for (uint32_t i = slice * FINE; i < (slice + 1) * FINE; i++)
+            run_part(m, p, i < first ? 0 : 1, i < first ? i : i - first, i < first ? first : p->stage[1].parts);
+    }
+    if (p->part < slices) return 0;
+    p->part = 0;
+    return end_frame(p);
+}
+
+static void draw(const tudor_module *m, struct player *p, float *const *out) {
+    for (uint32_t c = 0; c < p->out_channels; c++) {
+        struct resampler *const r = &p->out[c];
+        for (uint32_t i = 0; i < m->config.block_samples; i++) {
+            if (!r->table) {
+                out[c][i] = fifo_get(&p->to_board[c]);
+                continue;
+            }
+            for (; r->phase >= r->up; r->phase -= r->up) resampler_push(r, fifo_get(&p->to_board[c]));
+            out[c][i] = resampler_value(r);
+            r->phase += r->down;
+        }
+    }
+    /* one channel into two, two into one */
+    if (p->out_channels < m->config.out_channels)
+        memcpy(out[1], out[0], m->config.block_samples * sizeof(float));
+    if (p->out_channels > m->config.out_channels)
+        for (uint32_t i = 0; i < m->config.block_samples; i++) out[0][i] = 0.5f * (out[0][i] + out[1][i]);
+}
+
+/* out: [MODULE_CHANNELS][block]. leads: the controls follow this player's frames. */
+int player_run(tudor_module *m, struct player *p, float *const *out, int leads) {
+    int fault = 0;
+    feed(m, p);
+    p->due += p->schedule.step;
+    const uint32_t due = (uint32_t)(p->due / p->schedule.unit), block = m->config.block_samples;
+    p->due %= p->schedule.unit;
+    for (uint32_t k = 0; k < due; k++) {
+        if (leads) controls_until(m, (uint32_t)((uint64_t)block * (k + 1) / due));
+        if (p->skip) {
+            p->skip--;
+        } else if (p->part || !p->in_channels || p->from_board[0].count >= p->frame) {
+            fault |= run_slice(m, p);
+        }
+    }
+    draw(m, p, out);
+    return fault;
+}

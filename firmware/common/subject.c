@@ -1,0 +1,160 @@
+/* What of a model the instrument can play: its ways, its latents and their ranges, its pitch. */
+#include "internal.h"
+
+#define RANGE_DEFAULT 3.0f /* of a latent that the file gives no range for: a unit Gaussian is inside of it */
+#define METADATA_LIMIT (1u << 20)
+
+struct signature {
+    tudor_method_info info;
+    int found;
+};
+
+static struct signature method_named(const tudor_model *model, const char *name) {
+    struct signature s = {.found = 0};
+    const int method = tudor_find_method(model, name);
+    s.found = method >= 0 && tudor_method(model, method, &s.info) == 0;
+    return s;
+}
+
+static int is_audio(uint32_t channels, uint32_t ratio) { return ratio == 1 && channels <= MODULE_CHANNELS; }
+static int is_latent(uint32_t channels, uint32_t ratio) { return ratio > 1 && channels <= MODULE_LATENTS; }
+
+static int generates(const tudor_model *model, const struct signature *decode) {
+    const struct signature g = method_named(model, "generate");
+    if (!g.found || !is_latent(g.info.in_channels, g.info.in_ratio)) return 0;
+    if (is_audio(g.info.out_channels, g.info.out_ratio)) return 1;
+    return decode->found && g.info.out_channels == decode->info.in_channels &&
+           g.info.out_ratio == decode->info.in_ratio && is_audio(decode->info.out_channels, decode->info.out_ratio);
+}
+
+uint32_t module_ways(const tudor_model *model) {
+    if (!model) return 0;
+    const struct signature f = method_named(model, "forward"), e = method_named(model, "encode"),
+                           d = method_named(model, "decode");
+    uint32_t ways = 0;
+    const int decodes = d.found && is_latent(d.info.in_channels, d.info.in_ratio) &&
+                        is_audio(d.info.out_channels, d.info.out_ratio);
+    if (f.found && is_audio(f.info.in_channels, f.info.in_ratio) && is_audio(f.info.out_channels, f.info.out_ratio))
+        ways |= MODULE_EFFECT;
+    if (decodes && e.found && is_audio(e.info.in_channels, e.info.in_ratio) &&
+        e.info.out_channels == d.info.in_channels && e.info.out_ratio == d.info.in_ratio)
+        ways |= MODULE_BEND;
+    if (decodes || generates(model, &d)) ways |= MODULE_SOURCE;
+    return ways;
+}
+
+/* A number of JSON. Returns what stands behind it, null if there is none. */
+static const char *json_number(const char *at, const char *end, float *value) {
+    double mantissa = 0;
+    int negative = 0, digits = 0, exponent = 0, shift = 0, fraction = 0;
+    if (at < end && *at == '-') negative = 1, at++;
+    for (; at < end && ((*at >= '0' && *at <= '9') || (*at == '.' && !fraction)); at++) {
+        if (*at == '.') {
+            fraction = 1;
+        } else if (++digits <= 17) {
+            mantissa = mantissa * 10.0 + (double)(*at - '0');
+            shift -= fraction;
+        } else {
+            shift += !fraction;
+        }
+    }
+    if (digits == 0) return 0;
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        int minus = 0;
+        if (++at < end && (*at == '-' || *at == '+')) minus = *at++ == '-';
+        for (; at < end && *at >= '0' && *at <= '9'; at++)
+            if (exponent < 1000) exponent = exponent * 10 + (*at - '0');
+        if (minus) exponent = -exponent;
+    }
+    exponent = exponent + shift;
+    if (exponent > 30 || digits > 300) return 0;
+    for (; exponent > 0; exponent--) mantissa *= 10.0;
+    for (; exponent < 0 && exponent > -60; exponent++) mantissa /= 10.0;
+    *value = exponent < 0 || mantissa > 1e30 ? 0.0f : (float)(negative ? -mantissa : mantissa);
+    return at;
+}
+
+static const char *skip(const char *at, const char *end, char wanted) {
+    while (at && at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r')) at++;
+    return at && at < end && *at == wanted ? at + 1 : 0;
+}
+
+/* "latent_ranges": [[low, high], ...] in the file's metadata, as far as it goes. */
+static void find_ranges(const char *json, struct range *ranges, uint32_t count) {
+    static const char key[] = "\"latent_ranges\"";
+    const char *at = json ? strstr(json, key) : 0;
+    if (!at) return;
+    const size_t length = strlen(at);
+    const char *const end = at + (length < METADATA_LIMIT ? length : METADATA_LIMIT);
+    at = skip(skip(at + sizeof key - 1, end, ':'), end, '[');
+    for (uint32_t i = 0; at && i < count; i++) {
+        struct range r;
+        at = skip(at, end, '[');
+        while (at && at < end && *at == ' ') at++;
+        if (!at || !(at = json_number(at, end, &r.low))) return;
+        at = skip(at, end, ',');
+        while (at && at < end && *at == ' ') at++;
+        if (!at || !(at = json_number(at, end, &r.high))) return;
+        at = skip(at, end, ']');
+        if (!at || !(r.low < r.high) || r.low < -100.0f || r.high > 100.0f) return;
+        ranges[i] = r;
+        at = skip(at, end, ',');
+    }
+}
+
+static int attribute_named(const tudor_model *model, const char *name, uint32_t *count) {
+    tudor_attribute_info info;
+    const int index = tudor_find_attribute(model, name);
+    if (index < 0 || tudor_attribute(model, index, &info)) return -1;
+    *count = info.count;
+    return index;
+}
+
+/* The input that is labelled as a pitch. */
+static int pitch_input(const char *labels, uint32_t channels, int *in_hz) {
+    for (uint32_t i = 0; i < channels; i++) {
+        const char *const end = strchr(labels, '\n');
+        const struct word label = {labels, end ? (size_t)(end - labels) : strlen(labels)};
+        *in_hz = is_word(label, "pitch_hz");
+        if (*in_hz || is_word(label, "pitch")) return (int)i;
+        if (!end) return -1;
+        labels = end + 1;
+    }
+    return -1;
+}
+
+static void find_pitch(const tudor_model *model, struct subject *s) {
+    uint32_t count = 0;
+    s->pitch_latent = -1;
+    s->pitch = attribute_named(model, "pitch_hz", &count);
+    s->pitch_in_hz = s->pitch >= 0;
+    if (s->pitch < 0) s->pitch = attribute_named(model, "pitch", &count);
+    if (s->pitch >= 0 && count != 1) s->pitch = -1;
+    const struct signature g = method_named(model, "generate"), d = method_named(model, "decode");
+    const struct signature *const from = g.found ? &g : &d;
+    int in_hz = 0;
+    if (s->pitch >= 0 || !from->found || from->info.in_channels > MODULE_LATENTS) return;
+    s->pitch_latent = pitch_input(from->info.in_labels, from->info.in_channels, &in_hz);
+    if (s->pitch_latent >= 0) s->pitch_in_hz = in_hz;
+}
+
+int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_channels, struct subject *s,
+             module_complaint *why) {
+    uint32_t count = 0;
+    memset(s, 0, sizeof *s);
+    s->model = model;
+    s->sample_rate_hz = sample_rate_hz;
+    s->in_channels = in_channels;
+    s->ways = module_ways(model);
+    if (!s->ways)
+        return complain(why, MODULE_ERROR_WAY, 0,
+                        "the model has no method that an instrument can play: forward with audio in and out, encode "
+                        "and decode, or generate, of at most two channels and 64 latents", 0, 0, 0);
+    s->bias = attribute_named(model, "bias", &count);
+    if (s->bias >= 0 && count > MODULE_LATENTS) s->bias = -1;
+    s->scale = s->bias >= 0 ? attribute_named(model, "scale", &count) : -1;
+    find_pitch(model, s);
+    for (uint32_t i = 0; i < MODULE_LATENTS; i++) s->ranges[i] = (struct range){-RANGE_DEFAULT, RANGE_DEFAULT};
+    find_ranges(tudor_metadata(model), s->ranges, MODULE_LATENTS);
+    return 0;
+}
