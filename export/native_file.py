@@ -21,25 +21,6 @@ def clean(values: Any, what: str = "weights") -> FloatArray:
     return np.where(np.abs(array) < TINY, np.float32(0), array)
 
 
-def pack_dense(weight: FloatArray, bias: FloatArray | None) -> FloatArray:
-    """[taps * in, outputs] and [outputs] as the kernels read them (core/kernels.h):
-
-    bias, rounded up to 16 | strips of 16 outputs, each [taps * in][16]; the last is narrower."""
-    count, outputs = weight.shape
-    head = np.zeros(-(-outputs // 16) * 16, np.float32)
-    if bias is not None:
-        head[:outputs] = bias
-    parts = [head]
-    strip = fmt.constants()["STRIP"]
-    for first in range(0, outputs, strip):
-        part = weight[:, first : first + strip]
-        width = -(-part.shape[1] // 4) * 4
-        padded = np.zeros((count, width), np.float32)
-        padded[:, : part.shape[1]] = part
-        parts.append(padded.reshape(-1))
-    return np.concatenate(parts)
-
-
 class FileWriter:
     """Collects records and turns them into bytes. Equal texts and weights are stored once."""
 
@@ -61,7 +42,13 @@ class FileWriter:
 
     def weights(self, values: FloatArray) -> int:
         """Byte offset of a tensor in the weights section."""
-        data = clean(values).astype("<f4").tobytes()
+        return self._store(clean(values).astype("<f4").tobytes())
+
+    def raw(self, values: NDArray[np.uint8]) -> int:
+        """Byte offset of a packed tensor that is not float32."""
+        return self._store(values.tobytes())
+
+    def _store(self, data: bytes) -> int:
         if data not in self._stored:
             self._weights += bytes(-len(self._weights) % fmt.constants()["ALIGN"])
             self._stored[data] = len(self._weights)

@@ -28,6 +28,7 @@ static int check_prefix(const void *file, size_t bytes) {
     if (p->magic != FORMAT_MAGIC) return TUDOR_ERROR_MAGIC;
     if (p->version > FORMAT_VERSION) return TUDOR_ERROR_NEWER;
     if (p->version < 1) return TUDOR_ERROR_VERSION;
+    if (p->version < FORMAT_VERSION) return TUDOR_ERROR_OLDER;
     if (p->file_bytes < sizeof *p + sizeof(struct format_header)) return TUDOR_ERROR_TOO_SHORT;
     if (bytes < p->file_bytes || p->file_bytes % 64) return TUDOR_ERROR_TRUNCATED;
     return checksum_matches(p) ? 0 : TUDOR_ERROR_CHECKSUM;
@@ -63,9 +64,9 @@ static int check_sections(const struct format_prefix *p, const struct format_hea
 
 static int text_lies(const struct format_header *h, uint32_t offset) { return offset >= h->text_bytes; }
 
-/* Room for `floats` at `offset`, with 64 spare bytes behind them for vector loads. */
-int tudor_weights_lie(const struct format_header *h, uint32_t offset, uint64_t floats) {
-    return offset % FORMAT_ALIGN || floats >= (uint64_t)1 << 40 || offset + floats * 4 + 64 > h->weights_bytes;
+/* Room for `bytes` at `offset`, with 64 spare bytes behind them for vector loads. */
+int tudor_weights_lie(const struct format_header *h, uint32_t offset, uint64_t bytes) {
+    return offset % FORMAT_ALIGN || bytes >= (uint64_t)1 << 42 || offset + bytes + 64 > h->weights_bytes;
 }
 
 static int check_attribute(const tudor_model *model, const struct format_attribute *a) {
@@ -73,15 +74,18 @@ static int check_attribute(const tudor_model *model, const struct format_attribu
     if (text_lies(h, a->name) || text_lies(h, a->label)) return TUDOR_ERROR_TEXT;
     if (a->count == 0 || a->count > FORMAT_MAX_CHANNELS) return TUDOR_ERROR_ATTRIBUTE;
     if (!(a->minimum <= a->maximum) || !(a->minimum >= -1e30f) || !(a->maximum <= 1e30f)) return TUDOR_ERROR_ATTRIBUTE;
-    return tudor_weights_lie(h, a->defaults, a->count) ? TUDOR_ERROR_WEIGHTS : 0;
+    return tudor_weights_lie(h, a->defaults, a->count * 4ull) ? TUDOR_ERROR_WEIGHTS : 0;
 }
 
 static int check_buffer(const struct format_method *m, const struct format_buffer *b) {
     if (b->rows == 0 || b->rows > FORMAT_MAX_ROWS || b->row_stride == 0 || b->row_stride > FORMAT_MAX_CHANNELS ||
         b->history > FORMAT_MAX_ROWS || b->bulk > 1)
         return TUDOR_ERROR_BUFFER;
+    if (b->type > FORMAT_ROWS_INT16) return TUDOR_ERROR_NUMBERS;
+    const int scaled = b->scale >= 0x1p-40f && b->scale <= 0x1p40f; /* false for NaN too */
+    if (b->type == FORMAT_ROWS_INT16 ? !scaled : b->scale != 0.0f) return TUDOR_ERROR_SCALE;
     if (b->history) return 0;
-    const uint64_t end = b->arena_offset + (uint64_t)b->rows * b->row_stride * 4;
+    const uint64_t end = b->arena_offset + (uint64_t)b->rows * b->row_stride * number_bytes(b);
     return b->arena_offset % FORMAT_ALIGN || end > m->arena_bytes ? TUDOR_ERROR_BUFFER : 0;
 }
 
@@ -99,6 +103,7 @@ static int end_value_lies(const struct format_method *m, const struct format_val
     if (index >= m->values_count) return TUDOR_ERROR_VALUE;
     const struct format_value *v = &values[index];
     if (v->channels != channels) return TUDOR_ERROR_CHANNELS;
+    if (buffers[v->buffer].type != FORMAT_ROWS_FLOAT32) return TUDOR_ERROR_NUMBERS;
     return ratio == 0 || m->frame_samples % ratio || buffers[v->buffer].rows != m->frame_samples / ratio
                ? TUDOR_ERROR_RATE
                : 0;

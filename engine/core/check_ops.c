@@ -15,6 +15,42 @@ static const struct format_value *value(const struct look *l, uint32_t index) {
 
 static uint32_t rows_of(const struct look *l, const struct format_value *v) { return l->buffers[v->buffer].rows; }
 
+static int is_int16(const struct look *l, uint32_t index) {
+    const struct format_value *v = value(l, index);
+    return v && l->buffers[v->buffer].type == FORMAT_ROWS_INT16;
+}
+
+/* Which number formats an op takes. A value that does not exist is someone else's fault. */
+static int check_numbers(const struct look *l) {
+    const struct format_op *op = l->op;
+    const int in = is_int16(l, op->in_a), side = is_int16(l, op->in_b), out = is_int16(l, op->out);
+    const int any = in || side || out || is_int16(l, op->pre) || is_int16(l, op->post);
+    const int conv = op->kind == OP_CONV || op->kind == OP_DEPTHWISE;
+    if (op->dtype > FORMAT_DTYPE_INT16 || (op->dtype && !conv)) return TUDOR_ERROR_NUMBERS;
+#if 1
+    if (op->dtype == FORMAT_DTYPE_BFLOAT16) return TUDOR_ERROR_UNSUPPORTED;
+#endif
+#ifdef TUDOR_NO_INT
+    if (op->dtype >= FORMAT_DTYPE_INT8 || any) return TUDOR_ERROR_UNSUPPORTED;
+#endif
+    switch (op->kind) {
+    case OP_CONV:
+    case OP_DEPTHWISE:
+        if (op->dtype < FORMAT_DTYPE_INT8) break; /* float32 rows only */
+        return in && (side || op->in_b == FORMAT_NONE) ? 0 : TUDOR_ERROR_NUMBERS;
+    case OP_MAP:
+    case OP_GATED:
+    case OP_ADD:
+    case OP_MUL:
+    case OP_COPY:
+    case OP_AFFINE: return 0;
+    case OP_QUANTISE: return !in && out ? 0 : TUDOR_ERROR_NUMBERS;
+    case OP_DEQUANTISE: return in && !out ? 0 : TUDOR_ERROR_NUMBERS;
+    default: break;
+    }
+    return any ? TUDOR_ERROR_NUMBERS : 0;
+}
+
 /* A value of this many channels at this rate. */
 static int fits(const struct look *l, uint32_t index, uint64_t channels, uint32_t rows) {
     const struct format_value *v = value(l, index);
@@ -28,7 +64,7 @@ static int optional_fits(const struct look *l, uint32_t index, uint64_t channels
 }
 
 static int check_params(const struct look *l, uint64_t floats) {
-    return tudor_weights_lie(header_of(l->model), l->op->params, floats) ? TUDOR_ERROR_WEIGHTS : 0;
+    return tudor_weights_lie(header_of(l->model), l->op->params, floats * 4) ? TUDOR_ERROR_WEIGHTS : 0;
 }
 
 static int check_act(const struct look *l, uint64_t channels) {
@@ -93,8 +129,8 @@ static int check_conv(const struct look *l) {
     const struct conv_shape s = tudor_conv_shape(op, l->values);
     const uint64_t k = (uint64_t)op->kernel * s.cin + s.side, width = s.outputs + 3ull;
     if (k * width >= (uint64_t)1 << 34) return TUDOR_ERROR_WEIGHTS; /* before it could overflow a 32-bit size */
-    const uint64_t floats = (packed_bias(s.outputs) + k * packed_width(s.outputs)) * (uint64_t)s.runs;
-    if (op->weights_count != floats || tudor_weights_lie(header_of(l->model), op->weights, floats))
+    const uint64_t bytes = s.packed_bytes * s.runs;
+    if (op->weights_bytes != bytes || tudor_weights_lie(header_of(l->model), op->weights, bytes))
         return TUDOR_ERROR_WEIGHTS;
     return 0;
 }
@@ -110,7 +146,7 @@ static int check_rnn(const struct look *l) {
     const size_t size = (size_t)h;
     const uint64_t floats = op->kind == OP_LSTM ? packed_count(4 * size, size)
                                                 : (uint64_t)packed_count(2 * size, size) + packed_count(size, size);
-    if (op->weights_count != floats || tudor_weights_lie(header_of(l->model), op->weights, floats))
+    if (op->weights_bytes != floats * 4 || tudor_weights_lie(header_of(l->model), op->weights, floats * 4))
         return TUDOR_ERROR_WEIGHTS;
     return 0;
 }
@@ -137,7 +173,8 @@ static int check_op(const struct look *l) {
     if (op->kind == 0 || op->kind >= OP_END) return TUDOR_ERROR_KIND;
     if (!value(l, op->in_a) || !out || out->delay) return TUDOR_ERROR_VALUE;
     if (op->name >= header_of(l->model)->text_bytes) return TUDOR_ERROR_TEXT;
-    if (op->reserved_0 || op->reserved_1) return TUDOR_ERROR_RESERVED;
+    if (op->reserved_0) return TUDOR_ERROR_RESERVED;
+    if ((code = check_numbers(l)) != 0) return code;
     const int has_act = op->kind == OP_CONV || op->kind == OP_DEPTHWISE || op->kind == OP_MAP || op->kind == OP_GATED;
     if (op->act >= ACT_END || (op->act != ACT_LINEAR && !has_act)) return TUDOR_ERROR_KIND;
     const uint32_t channels = out->channels, rows = rows_of(l, out);
@@ -165,7 +202,9 @@ static int check_op(const struct look *l) {
         return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);
 #endif
     case OP_GUARD:
-    case OP_COPY: break;
+    case OP_COPY:
+    case OP_QUANTISE:
+    case OP_DEQUANTISE: break;
     default: return TUDOR_ERROR_UNSUPPORTED;
     }
     return code ? code : fits(l, op->in_a, channels, rows);

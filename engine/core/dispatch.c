@@ -37,23 +37,27 @@ static uint32_t saved_registers(void) {
 #endif
 }
 
-static int x86_level(void) { /* 0: neither, 2: AVX2 and FMA, 3: AVX-512F too */
+static int x86_level(void) { /* 0: neither, 2: AVX2 and FMA, 3: AVX-512F and BW too, 4: VNNI too */
     if (cpuid(0).a < 7) return 0;
-    const uint32_t c = cpuid(1).c, b = cpuid(7).b;
-    const uint32_t fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, avx2 = 1u << 5, avx512f = 1u << 16;
+    const struct cpuid seven = cpuid(7);
+    const uint32_t c = cpuid(1).c, b = seven.b;
+    const uint32_t fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, avx2 = 1u << 5;
+    const uint32_t avx512 = 1u << 16 | 1u << 30, vnni = 1u << 11; /* F and BW */
     if (!(c & osxsave)) return 0;
     const uint32_t saved = saved_registers();
     if (!(c & fma) || !(c & avx) || !(b & avx2) || (saved & 6) != 6) return 0;
-    return (b & avx512f) && (saved & 0xe6) == 0xe6 ? 3 : 2;
+    if ((b & avx512) != avx512 || (saved & 0xe6) != 0xe6) return 2;
+    return seven.c & vnni ? 4 : 3;
 }
 #endif
 
 const struct tudor_kernels *tudor_find_kernels(const char *name) {
-    const struct tudor_kernels *able[5];
+    const struct tudor_kernels *able[6];
     int count = 0;
 #if defined(TUDOR_X86)
     const int level = x86_level();
 #ifndef TUDOR_NO_AVX512
+    if (level >= 4) able[count++] = &tudor_kernels_avx512vnni;
     if (level >= 3) able[count++] = &tudor_kernels_avx512;
 #endif
     if (level >= 2) able[count++] = &tudor_kernels_avx2;

@@ -77,9 +77,10 @@ int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *inf
     *info = (tudor_op_info){.kind = op_names[op->kind], .name = text_at(model, op->name)};
     info->macs = tudor_op_macs(op, values, buffers);
     info->cost = tudor_op_cost(op, values, buffers);
-    info->weights_bytes = (uint64_t)op->weights_count * 4;
-    info->state_bytes = (rnn ? out->channels * 8ull : noise ? 4u : 0u) + (uint64_t)to->history * out->channels * 4;
-    info->scratch_bytes = to->history ? 0 : (uint64_t)to->rows * out->channels * 4;
+    const uint64_t row_bytes = (uint64_t)out->channels * number_bytes(to);
+    info->weights_bytes = op->weights_bytes;
+    info->state_bytes = (rnn ? out->channels * 8ull : noise ? 4u : 0u) + to->history * row_bytes;
+    info->scratch_bytes = to->history ? 0 : to->rows * row_bytes;
     info->in_channels = in->channels;
     info->out_channels = out->channels;
     info->rows = to->rows;

@@ -36,10 +36,14 @@ static inline const float *weights_at(const tudor_model *m, uint32_t offset) {
     return (const float *)file_at(m, header_of(m)->weights + offset);
 }
 
+static inline size_t number_bytes(const struct format_buffer *b) {
+    return b->type == FORMAT_ROWS_INT16 ? sizeof(int16_t) : sizeof(float);
+}
+
 /* A convolution as runs of panels: one run, unless it has groups; then one per group (and phase, if transposed). */
 struct conv_shape {
     uint32_t runs, cin, side, outputs, panels; /* of one run; side: channels of the side input */
-    size_t packed;                       /* floats of one run */
+    uint64_t packed_bytes;                     /* of one run */
 };
 struct conv_shape tudor_conv_shape(const struct format_op *op, const struct format_value *values);
 
@@ -57,18 +61,18 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
 uint64_t tudor_op_cost(const struct format_op *op, const struct format_value *values,
                        const struct format_buffer *buffers);
 
-/* Not zero unless `floats` at `offset` lie in the weights, with 64 spare bytes behind them for vector loads. */
-int tudor_weights_lie(const struct format_header *h, uint32_t offset, uint64_t floats);
+/* Not zero unless `bytes` at `offset` lie in the weights, with 64 spare bytes behind them for vector loads. */
+int tudor_weights_lie(const struct format_header *h, uint32_t offset, uint64_t bytes);
 int tudor_check_ops(const tudor_model *model, const struct format_method *method, uint32_t *index);
 
 struct buffer_plan {
-    size_t offset;            /* floats, from the arena or from the stream's state */
+    size_t offset;            /* bytes, from the arena or from the stream's state */
     uint32_t capacity_rows;   /* ring */
     uint32_t period;          /* mirrored ring: rows until it wraps; 0: sliding */
-    float *base;              /* this block's first row (no delay, channel 0); written at its beginning */
+    char *base;               /* this block's first row (no delay, channel 0); written at its beginning */
 };
 
-/* Where an operand's rows begin: floats from its buffer's base. */
+/* Where an operand's rows begin: bytes from its buffer's base. */
 struct place {
     uint32_t buffer; /* FORMAT_NONE: not there */
     ptrdiff_t offset;
@@ -132,8 +136,9 @@ void tudor_rings_end(const struct play *p);
 /* Where a value's rows of this block begin. */
 static inline struct rows tudor_rows(const struct play *p, uint32_t value) {
     const struct format_value *v = &p->values[value];
-    const size_t row = p->buffers[v->buffer].row_stride;
-    return (struct rows){p->plans[v->buffer].base + v->first_channel - v->delay * row, row};
+    const struct format_buffer *b = &p->buffers[v->buffer];
+    const ptrdiff_t row = (ptrdiff_t)b->row_stride, at = (ptrdiff_t)v->first_channel - (ptrdiff_t)v->delay * row;
+    return (struct rows){p->plans[v->buffer].base + at * (ptrdiff_t)number_bytes(b), b->row_stride, b->scale};
 }
 void tudor_plan_ops(tudor *t);
 float *tudor_attribute_values(const tudor *t, uint32_t attribute);

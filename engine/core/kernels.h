@@ -2,13 +2,17 @@
 #ifndef TUDOR_KERNELS_H
 #define TUDOR_KERNELS_H
 
+#include "format.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-/* Rows of channels in memory: row r begins at data + r * row. */
+/* Rows of channels in memory: row r begins at data + r * row. The numbers are float32 if scale is 0, else int16
+ * that stand for q * scale. Kernels for float32 do not look at the scale: nobody hands them other rows. */
 struct rows {
-    float *data;
-    size_t row; /* floats */
+    void *data;
+    size_t row; /* numbers */
+    float scale;
 };
 
 /* After the sum: y = act(sum + pre) + post. Rows without data are not there. */
@@ -26,17 +30,31 @@ struct finish {
  * work is cut into. Depthwise: the same with K = taps.
  * Frame f reads taps at x + f * x_frame + tap * x_tap. Taps that lie side by side may be given as one long tap. */
 struct conv_args {
-    const float *x;
+    const void *x; /* float, or int16_t where weights are whole numbers */
     size_t x_frame, x_tap;
     uint32_t taps, cin, outputs, frames;
     struct rows side; /* one more tap, of other channels: its weights follow the others */
     uint32_t side_channels;
-    const float *packed;
+    const void *packed;
+    uint32_t dtype; /* of the weights, as in the file */
     uint32_t first_panel, end_panel;
     struct rows y;
     struct finish finish;
     uint32_t gate; /* panels hold halves a | b, and y is act(a) * sigmoid(b), `outputs` / 2 wide */
 };
+
+/* The same of whole numbers (kernels_int.inc). x and side are int16, weights int8, sums int32 that start at the bias and wrap
+ * (an exporter sees to it that they cannot): exact, so order is free. Then in float32, where every step is exact or
+ * correctly rounded on every machine:
+ *   s = float(sum) * step;  two planes of weights, low + 256 * high: s = fma(256, float(high sum), float(sum)) * step
+ *   y = act(s + pre) + post, rounded to int16 (nearest even, saturated, NaN is 0) or stored as float32.
+ *
+ * Packed weights, N outputs, K = pairs of channels; each tap and the side input are padded to whole pairs:
+ *   step[N up to 16] | bias[N up to 16] | low plane | high plane, if there is one
+ * A plane is strips of 32 outputs, the last one of the rest, rounded up to 2. With half = its width / 2, a strip is
+ *   [K][half] words of 4 int8: w(o, k), w(o + half, k), w(o, k + 1), w(o + half, k + 1)
+ * so that on a Cortex-M7 SXTB16 of the word, or of the word turned by 8, is a pair of weights for SMLAD, and on other
+ * machines two shifts are pairs for a vector of outputs. Depthwise: a plane is [taps][N]. */
 
 struct map_args {
     struct rows x, b, y; /* b: second operand of add, mul */
@@ -53,6 +71,8 @@ struct rnn_args {
     float *state;        /* lstm: h, c; gru: h, scratch */
 };
 
+static inline struct rows rows_at(float *data, size_t row) { return (struct rows){data, row, 0.0f}; }
+
 struct tudor_kernels {
     const char *name;
     void (*conv)(const struct conv_args *);
@@ -64,12 +84,17 @@ struct tudor_kernels {
     void (*affine)(const struct map_args *);
     void (*lstm)(const struct rnn_args *);
     void (*gru)(const struct rnn_args *);
+    void (*int_conv)(const struct conv_args *);
+    void (*int_depthwise)(const struct conv_args *);
+    /* A row-wise kernel on rows of any number format. x_half: columns from a to b of a gated one, else 0. */
+    void (*mixed)(const struct map_args *, void (*kernel)(const struct map_args *), uint32_t x_half, uint32_t pre_half);
 };
 
 extern const struct tudor_kernels tudor_kernels_ref;
 extern const struct tudor_kernels tudor_kernels_scalar;
 extern const struct tudor_kernels tudor_kernels_avx2;
 extern const struct tudor_kernels tudor_kernels_avx512;
+extern const struct tudor_kernels tudor_kernels_avx512vnni;
 extern const struct tudor_kernels tudor_kernels_neon;
 
 /* The best table for this processor, or the one named; NULL if it cannot run here. */
@@ -85,5 +110,14 @@ static inline const float *packed_lane(const float *packed, size_t outputs, size
     return output < strips ? w + output / 16 * 16 * k + output % 16 : w + strips * k + (output - strips);
 }
 static inline size_t packed_count(size_t outputs, size_t k) { return packed_bias(outputs) + k * packed_width(outputs); }
+
+/* The same for whole numbers, in bytes. */
+static inline size_t int_head(size_t outputs) { return 2 * packed_bias(outputs) * sizeof(float); }
+static inline size_t int_pairs(size_t taps, size_t cin, size_t side) { return taps * ((cin + 1) / 2) + (side + 1) / 2; }
+static inline size_t int_plane(size_t outputs, size_t pairs) { return pairs * ((outputs + 1) / 2 * 4); }
+static inline size_t int_strip_half(size_t outputs, size_t output) {
+    const size_t rest = outputs - output / 32 * 32;
+    return rest >= 32 ? 16 : (rest + 1) / 2;
+}
 
 #endif

@@ -35,10 +35,11 @@ static void ref_conv_gated(const struct conv_args *a, const float *x, const floa
                            uint32_t panel) {
     const struct finish *f = &a->finish;
     const uint32_t rest = a->outputs - panel * 64, half = (rest < 64 ? rest : 64) / 2;
+    const float *bias = a->packed;
     for (uint32_t i = 0; i < half; i++) {
         const uint32_t channel = panel * 32 + i;
-        float first = one_sum(a, x, side, panel * 64 + i, a->packed[panel * 64 + i]);
-        float second = one_sum(a, x, side, panel * 64 + half + i, a->packed[panel * 64 + half + i]);
+        float first = one_sum(a, x, side, panel * 64 + i, bias[panel * 64 + i]);
+        float second = one_sum(a, x, side, panel * 64 + half + i, bias[panel * 64 + half + i]);
         if (f->pre.data) {
             first += *AT(f->pre, frame, channel);
             second += *AT(f->pre, frame, channel + a->outputs / 2);
@@ -52,7 +53,7 @@ static void ref_conv_gated(const struct conv_args *a, const float *x, const floa
 static void ref_conv(const struct conv_args *a) {
     const struct finish *f = &a->finish;
     for (uint32_t frame = 0; frame < a->frames; frame++) {
-        const float *x = a->x + (size_t)frame * a->x_frame;
+        const float *x = (const float *)a->x + (size_t)frame * a->x_frame;
         const float *side = a->side_channels ? AT(a->side, frame, 0) : 0;
         for (uint32_t panel = a->first_panel; panel < a->end_panel; panel++) {
             if (a->gate) {
@@ -60,7 +61,7 @@ static void ref_conv(const struct conv_args *a) {
                 continue;
             }
             for (uint32_t o = panel * 64; o < a->outputs && o < panel * 64 + 64; o++) {
-                float y = one_sum(a, x, side, o, a->packed[o]);
+                float y = one_sum(a, x, side, o, ((const float *)a->packed)[o]);
                 if (f->pre.data) y += *AT(f->pre, frame, o);
                 y = one_act(f, y, o);
                 if (f->post.data) y += *AT(f->post, frame, o);
@@ -75,9 +76,9 @@ static void ref_depthwise(const struct conv_args *a) {
     const uint32_t end = a->outputs < a->end_panel * 64 ? a->outputs : a->end_panel * 64;
     for (uint32_t frame = 0; frame < a->frames; frame++)
         for (uint32_t c = a->first_panel * 64; c < end; c++) {
-            float y = a->packed[c];
+            float y = ((const float *)a->packed)[c];
             for (uint32_t tap = 0; tap < a->taps; tap++)
-                y = scalar_fma(a->x[frame * a->x_frame + tap * a->x_tap + c],
+                y = scalar_fma(((const float *)a->x)[frame * a->x_frame + tap * a->x_tap + c],
                                weight(a->packed, a->outputs, a->taps, tap, c), y);
             if (f->pre.data) y += *AT(f->pre, frame, c);
             y = one_act(f, y, c);
@@ -93,5 +94,8 @@ static void hidden_part(const float *packed, uint32_t outputs, uint32_t hidden, 
 }
 
 #include "kernels_rnn.inc"
+#include "kernels_mixed.inc"
+#include "kernels_ref_int.inc"
 
-const struct tudor_kernels tudor_kernels_ref = {"ref", ref_conv, ref_depthwise, map, gated, add, mul, affine, lstm, gru};
+const struct tudor_kernels tudor_kernels_ref = {"ref", ref_conv, ref_depthwise, map, gated, add, mul, affine, lstm, gru,
+                                                ref_int_conv, ref_int_depthwise, mixed};

@@ -27,4 +27,25 @@ static const unsigned char tile_frames[17] = {0, 4, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0
 #define gru 0
 #endif
 
-const struct tudor_kernels tudor_kernels_scalar = {"scalar", conv, depthwise, map, gated, add, mul, affine, lstm, gru};
+#ifndef TUDOR_NO_INT
+#define MIXED_ROWS 2
+#define INT_CHUNK 6
+#include "kernels_mixed.inc"
+#include "kernels_int_rows.inc"
+#define INT(name) int_##name
+#ifdef __OPTIMIZE_SIZE__
+#define INT_UNROLL 1
+#else
+#define INT_UNROLL 4
+#endif
+#define INT_TILES TILE(4, 1) TILE(1, 1) TILE(1, 2) TILE(1, 3)
+static const unsigned char int_tile_frames[5] = {0, 3, 0, 0, 1};
+#define INT_TILE_FRAMES(vectors) int_tile_frames[vectors]
+#define INT_TILE_VECTORS(frames) ((frames) == 1 ? 4 : 1)
+#include "kernels_int.inc"
+#define INT_KERNELS int_conv, int_depthwise, mixed
+#else
+#define INT_KERNELS 0, 0, 0
+#endif
+
+const struct tudor_kernels tudor_kernels_scalar = {"scalar", conv, depthwise, map, gated, add, mul, affine, lstm, gru, INT_KERNELS};

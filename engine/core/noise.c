@@ -10,8 +10,8 @@
 void tudor_guard(const struct map_args *a, uint64_t *nonfinite) {
     uint32_t bad = 0;
     for (uint32_t r = 0; r < a->rows; r++) {
-        const float *x = a->x.data + r * a->x.row;
-        float *y = a->y.data + r * a->y.row;
+        const float *x = (const float *)a->x.data + r * a->x.row;
+        float *y = (float *)a->y.data + r * a->y.row;
         for (uint32_t c = 0; c < a->channels; c++) {
             const float value = x[c];
             const int finite = V_ABS(value) <= 0x1.fffffep127f; /* false for NaN too */
@@ -48,8 +48,9 @@ void tudor_noise_multiply(const struct map_args *a, uint32_t seed, float *counte
     const uint32_t start = counter_read(counter);
     for (uint32_t r = 0; r < a->rows; r++) {
         const uint32_t first = (start + r) % COUNTER_PERIOD * a->channels + seed;
-        for (uint32_t c = 0; c < a->channels; c++)
-            a->y.data[r * a->y.row + c] = v_flush(a->x.data[r * a->x.row + c] * uniform(first + c));
+        const float *x = (const float *)a->x.data + r * a->x.row;
+        float *y = (float *)a->y.data + r * a->y.row;
+        for (uint32_t c = 0; c < a->channels; c++) y[c] = v_flush(x[c] * uniform(first + c));
     }
     counter_write(counter, start + a->rows);
 }
@@ -59,13 +60,14 @@ void tudor_latent_sample(const struct map_args *a, uint32_t seed, float temperat
     const uint32_t start = counter_read(counter), latents = a->channels;
     for (uint32_t r = 0; r < a->rows; r++) {
         const uint32_t first = (start + r) % COUNTER_PERIOD * 4 * latents + seed;
-        const float *x = a->x.data + r * a->x.row;
+        const float *x = (const float *)a->x.data + r * a->x.row;
+        float *y = (float *)a->y.data + r * a->y.row;
         for (uint32_t c = 0; c < latents; c++) {
             const float low = uniform(first + c) + uniform(first + c + latents);
             const float high = uniform(first + c + 2 * latents) + uniform(first + c + 3 * latents);
             const float g = (low + high) * 0.866025404f;
             const float log_std = V_MIN(V_MAX(x[latents + c], -10.0f), 2.0f);
-            a->y.data[r * a->y.row + c] = v_flush(scalar_fma(temperature * v_exp(log_std), g, x[c]));
+            y[c] = v_flush(scalar_fma(temperature * v_exp(log_std), g, x[c]));
         }
     }
     counter_write(counter, start + a->rows);

@@ -35,8 +35,8 @@ static struct buffer_plan plan_ring(const struct format_buffer *b, uint64_t bloc
     }
     plan.capacity_rows = (uint32_t)capacity;
     plan.period = history > block_rows ? (uint32_t)(capacity / 2) : 0;
-    const uint64_t bytes = capacity * b->row_stride * sizeof(float);
-    plan.offset = (size_t)(take(b->bulk ? &state->bulk : &state->fast, bytes, &state->too_large) / sizeof(float));
+    const uint64_t bytes = capacity * b->row_stride * number_bytes(b);
+    plan.offset = (size_t)take(b->bulk ? &state->bulk : &state->fast, bytes, &state->too_large);
     return plan;
 }
 

@@ -12,12 +12,16 @@ struct planned {
 static struct place place_of(const struct planned *m, uint32_t value) {
     if (value == FORMAT_NONE) return (struct place){FORMAT_NONE, 0};
     const struct format_value *v = &m->values[value];
-    const ptrdiff_t late = (ptrdiff_t)v->delay * (ptrdiff_t)m->buffers[v->buffer].row_stride;
-    return (struct place){v->buffer, (ptrdiff_t)v->first_channel - late};
+    const struct format_buffer *b = &m->buffers[v->buffer];
+    const ptrdiff_t numbers = (ptrdiff_t)v->first_channel - (ptrdiff_t)v->delay * (ptrdiff_t)b->row_stride;
+    return (struct place){v->buffer, numbers * (ptrdiff_t)number_bytes(b)};
 }
 
-static uint32_t row_of(const struct planned *m, uint32_t value) {
-    return value == FORMAT_NONE ? 0 : m->buffers[m->values[value].buffer].row_stride;
+/* A value's rows, still without their place. */
+static struct rows row_of(const struct planned *m, uint32_t value) {
+    if (value == FORMAT_NONE) return (struct rows){0};
+    const struct format_buffer *b = &m->buffers[m->values[value].buffer];
+    return (struct rows){0, b->row_stride, b->scale};
 }
 
 static uint32_t rows_of(const struct planned *m, uint32_t value) {
@@ -27,23 +31,26 @@ static uint32_t rows_of(const struct planned *m, uint32_t value) {
 static struct finish plan_finish(const struct planned *m, uint32_t channels) {
     const struct format_op *op = m->op;
     const float *snake = op->act == ACT_SNAKE ? weights_at(&m->t->model, op->params) : 0;
-    return (struct finish){op->act, op->slope, snake, channels, {0, 0}, {0, 0}};
+    return (struct finish){op->act, op->slope, snake, channels, {0}, {0}};
 }
 
 /* All panels of the first run. */
 static void plan_conv(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
     const struct conv_shape s = tudor_conv_shape(op, m->values);
-    const size_t x_row = row_of(m, op->in_a);
+    const struct format_buffer *in = &m->buffers[m->values[op->in_a].buffer];
+    const size_t x_row = in->row_stride;
     const ptrdiff_t span = (ptrdiff_t)(op->kernel - 1) * (ptrdiff_t)op->dilation;
     struct conv_args *a = &o->args.conv;
     /* the window of the first frame ends at the newest row of its group of `stride` */
-    o->x.offset += (ptrdiff_t)x_row * ((ptrdiff_t)op->stride - 1 - span);
+    o->x.offset += (ptrdiff_t)(x_row * number_bytes(in)) * ((ptrdiff_t)op->stride - 1 - span);
     a->x_frame = x_row * op->stride;
     a->x_tap = x_row * op->dilation;
     a->taps = op->kernel;
     a->cin = s.cin;
-    if (a->x_tap == a->cin && op->kind == OP_CONV) { /* taps lie side by side: one long run, not many short ones */
+    /* taps lie side by side: one long run, not many short ones; but whole weights are padded to pairs in each tap */
+    const int padded = op->dtype >= FORMAT_DTYPE_INT8 && a->cin % 2;
+    if (a->x_tap == a->cin && op->kind == OP_CONV && !padded) {
         a->cin *= a->taps;
         a->taps = 1;
     }
@@ -51,15 +58,17 @@ static void plan_conv(const struct planned *m, struct op_plan *o) {
     a->side_channels = s.side;
     if (s.side) {
         o->b = place_of(m, op->in_b);
-        a->side.row = row_of(m, op->in_b);
+        a->side = row_of(m, op->in_b);
     }
     a->end_panel = s.panels;
-    a->y.row = (size_t)row_of(m, op->out) * op->phases;
+    a->y = row_of(m, op->out);
+    a->y.row *= op->phases;
     a->gate = op->gate;
+    a->dtype = op->dtype;
     a->packed = weights_at(&m->t->model, op->weights);
     a->finish = plan_finish(m, s.runs * s.outputs);
-    a->finish.pre.row = row_of(m, op->pre);
-    a->finish.post.row = row_of(m, op->post);
+    a->finish.pre = row_of(m, op->pre);
+    a->finish.post = row_of(m, op->post);
     o->pre = place_of(m, op->pre);
     o->post = place_of(m, op->post);
     o->rows = rows_of(m, op->in_a) / op->stride;
@@ -77,12 +86,12 @@ static void plan_map(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
     struct map_args *a = &o->args.map;
     a->channels = m->values[op->out].channels;
-    a->x.row = row_of(m, op->in_a);
-    a->y.row = row_of(m, op->out);
+    a->x = row_of(m, op->in_a);
+    a->y = row_of(m, op->out);
     a->finish = plan_finish(m, a->channels);
     if (op->kind == OP_ADD || op->kind == OP_MUL) { /* elsewhere in_b means nothing, and nobody has checked it */
         o->b = place_of(m, op->in_b);
-        a->b.row = row_of(m, op->in_b);
+        a->b = row_of(m, op->in_b);
     }
     if (op->kind == OP_AFFINE) plan_affine(m, a);
 }
@@ -95,8 +104,8 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
     if (op->kind == OP_CONV || op->kind == OP_DEPTHWISE) {
         plan_conv(m, o);
     } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {
-        o->args.rnn = (struct rnn_args){{0, row_of(m, op->in_a)}, {0, row_of(m, op->out)}, 0,
-                                        m->values[op->out].channels, weights_at(&m->t->model, op->weights), 0};
+        o->args.rnn = (struct rnn_args){row_of(m, op->in_a), row_of(m, op->out), 0, m->values[op->out].channels,
+                                        weights_at(&m->t->model, op->weights), 0};
     } else {
         plan_map(m, o);
     }

@@ -12,9 +12,11 @@
 
 #include <string.h>
 
-static float *ring_of(const struct play *p, uint32_t b) {
-    return (float *)(void *)(p->buffers[b].bulk ? p->bulk_state : p->fast_state) + p->plans[b].offset;
+static char *ring_of(const struct play *p, uint32_t b) {
+    return (p->buffers[b].bulk ? p->bulk_state : p->fast_state) + p->plans[b].offset;
 }
+
+static size_t row_bytes(const struct format_buffer *b) { return b->row_stride * number_bytes(b); }
 
 void tudor_rings_begin(const struct play *p) {
     for (uint32_t b = 0; b < p->method->buffers_count; b++) {
@@ -26,9 +28,8 @@ void tudor_rings_begin(const struct play *p) {
         uint32_t far = buffer->history > 32 ? buffer->history : 32;
         if (far < 4 * rows) far = 4 * rows;
         if (p->slots[b] < far && p->slots[b] + buffer->history + rows <= plan->capacity_rows) continue;
-        float *data = ring_of(p, b);
-        memmove(data, data + (size_t)p->slots[b] * buffer->row_stride,
-                (size_t)buffer->history * buffer->row_stride * sizeof *data);
+        char *data = ring_of(p, b);
+        memmove(data, data + p->slots[b] * row_bytes(buffer), buffer->history * row_bytes(buffer));
         p->slots[b] = 0;
     }
     tudor_rings_place(p);
@@ -39,8 +40,8 @@ void tudor_rings_place(const struct play *p) {
     for (uint32_t b = 0; b < p->method->buffers_count; b++) {
         const struct format_buffer *buffer = &p->buffers[b];
         p->plans[b].base = buffer->history
-            ? ring_of(p, b) + ((size_t)p->slots[b] + buffer->history) * buffer->row_stride
-            : (float *)(void *)(arena + (size_t)buffer->arena_offset * p->frames);
+            ? ring_of(p, b) + ((size_t)p->slots[b] + buffer->history) * row_bytes(buffer)
+            : arena + (size_t)buffer->arena_offset * p->frames;
     }
 }
 
@@ -54,9 +55,9 @@ void tudor_rings_end(const struct play *p) {
             uint32_t first = p->slots[b] + buffer->history;
             if (first < period) first = period;
             if (end > first) {
-                float *data = ring_of(p, b);
-                memcpy(data + (size_t)(first - period) * buffer->row_stride, data + (size_t)first * buffer->row_stride,
-                       (size_t)(end - first) * buffer->row_stride * sizeof *data);
+                char *data = ring_of(p, b);
+                const size_t row = row_bytes(buffer);
+                memcpy(data + (first - period) * row, data + first * row, (end - first) * row);
             }
         }
         p->slots[b] += rows;

@@ -20,18 +20,20 @@ static struct play begin(tudor *t, int index, uint32_t frames, uint32_t stream) 
 
 /* Planar audio [channels][rows] into rows, and back. */
 static void load(const struct play *p, const float *in) {
-    const struct rows x = tudor_rows(p, p->method->input_value);
+    const struct rows rows_in = tudor_rows(p, p->method->input_value);
+    float *x = rows_in.data;
     const uint32_t channels = p->method->in_channels, rows = p->frames * (p->method->frame_samples / p->method->in_ratio);
     for (uint32_t c = 0; c < channels; c++, in += rows)
-        for (uint32_t r = 0; r < rows; r++) x.data[r * x.row + c] = in[r];
+        for (uint32_t r = 0; r < rows; r++) x[r * rows_in.row + c] = in[r];
 }
 
 static void store(const struct play *p, float *out) {
-    const struct rows y = tudor_rows(p, p->method->output_value);
+    const struct rows rows_out = tudor_rows(p, p->method->output_value);
+    const float *y = rows_out.data;
     const uint32_t channels = p->method->out_channels;
     const uint32_t rows = p->frames * (p->method->frame_samples / p->method->out_ratio);
     for (uint32_t c = 0; c < channels; c++, out += rows)
-        for (uint32_t r = 0; r < rows; r++) out[r] = y.data[r * y.row + c];
+        for (uint32_t r = 0; r < rows; r++) out[r] = y[r * rows_out.row + c];
 }
 
 static size_t stream_floats(uint32_t samples, uint32_t channels, uint32_t ratio) {

@@ -1,13 +1,14 @@
 /* One op of one stream's block: finds its rows and hands them to the kernels. */
 #include "internal.h"
 
-static float *at(const struct play *p, struct place place) { return p->plans[place.buffer].base + place.offset; }
-static float *optional_at(const struct play *p, struct place place) {
+static void *at(const struct play *p, struct place place) { return p->plans[place.buffer].base + place.offset; }
+static void *optional_at(const struct play *p, struct place place) {
     return place.buffer == FORMAT_NONE ? 0 : at(p, place);
 }
 
-static void skip_rows(struct rows *rows, uint32_t count) {
-    if (rows->data) rows->data += (size_t)count * rows->row;
+static void skip(struct rows *rows, uint32_t count, uint32_t channels) {
+    const size_t numbers = (size_t)count * rows->row + channels;
+    if (rows->data) rows->data = (char *)rows->data + numbers * (rows->scale != 0.0f ? sizeof(int16_t) : sizeof(float));
 }
 
 /* A convolution that is cut: into runs, and for slices into units. */
@@ -27,23 +28,28 @@ static void conv_part(const struct cut_conv *c, uint32_t run, uint32_t first_pan
     a.first_panel = first_panel;
     a.end_panel = end_panel;
     a.frames = frames;
-    a.packed += run * c->shape.packed;
-    a.x += (c->shape.runs == 1 ? 0 : (size_t)group * c->shape.cin) + first_frame * a.x_frame;
-    a.y.data += channel;
-    if (a.finish.pre.data) a.finish.pre.data += channel;
-    if (a.finish.post.data) a.finish.post.data += channel;
-    skip_rows(&a.side, first_frame);
-    skip_rows(&a.y, first_frame);
-    skip_rows(&a.finish.pre, first_frame);
-    skip_rows(&a.finish.post, first_frame);
+    a.packed = (const char *)a.packed + run * (size_t)c->shape.packed_bytes;
+    const size_t x_numbers = (c->shape.runs == 1 ? 0 : (size_t)group * c->shape.cin) + first_frame * a.x_frame;
+    a.x = (const char *)a.x + x_numbers * (a.dtype >= FORMAT_DTYPE_INT8 ? sizeof(int16_t) : sizeof(float));
+    skip(&a.side, first_frame, 0);
+    skip(&a.y, first_frame, channel);
+    skip(&a.finish.pre, first_frame, channel);
+    skip(&a.finish.post, first_frame, channel);
     if (a.finish.snake) a.finish.snake += channel;
     c->kernel(&a);
+}
+
+static void (*conv_kernel(const struct tudor_kernels *k, const struct format_op *op))(const struct conv_args *) {
+#ifndef TUDOR_NO_INT
+    if (op->dtype >= FORMAT_DTYPE_INT8) return op->kind == OP_CONV ? k->int_conv : k->int_depthwise;
+#endif
+    return op->kind == OP_CONV ? k->conv : k->depthwise;
 }
 
 static void run_conv(const struct play *p, const struct format_op *op, struct op_plan *o, uint32_t first_unit,
                      uint32_t end_unit) {
     struct conv_args *a = &o->args.conv;
-    void (*kernel)(const struct conv_args *) = op->kind == OP_CONV ? p->t->kernels->conv : p->t->kernels->depthwise;
+    void (*kernel)(const struct conv_args *) = conv_kernel(p->t->kernels, op);
     a->frames = p->frames * o->rows;
     a->x = at(p, o->x);
     a->y.data = at(p, o->y);
@@ -91,6 +97,19 @@ static struct map_args *place_map(const struct play *p, struct op_plan *o) {
     return a;
 }
 
+/* half: columns from a to b of a gated one, else 0. */
+static void run_rows(const struct play *p, struct op_plan *o, void (*kernel)(const struct map_args *), uint32_t half) {
+    const struct map_args *a = place_map(p, o);
+#ifndef TUDOR_NO_INT
+    if (a->x.scale != 0.0f || a->b.scale != 0.0f || a->y.scale != 0.0f) {
+        p->t->kernels->mixed(a, kernel, half, 0);
+        return;
+    }
+#endif
+    (void)half;
+    kernel(a);
+}
+
 void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit) {
     const struct tudor_kernels *k = p->t->kernels;
     struct op_plan *o = &p->ops[op - p->first_op];
@@ -99,11 +118,13 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_DEPTHWISE: run_conv(p, op, o, first_unit, end_unit); break;
     case OP_GUARD: tudor_guard(place_map(p, o), &p->t->nonfinite); break;
     case OP_MAP:
-    case OP_COPY: k->map(place_map(p, o)); break; /* a copy has the linear activation */
-    case OP_GATED: k->gated(place_map(p, o)); break;
-    case OP_ADD: k->add(place_map(p, o)); break;
-    case OP_MUL: k->mul(place_map(p, o)); break;
-    case OP_AFFINE: k->affine(place_map(p, o)); break;
+    case OP_COPY: /* copies have the linear activation */
+    case OP_QUANTISE:
+    case OP_DEQUANTISE: run_rows(p, o, k->map, 0); break;
+    case OP_GATED: run_rows(p, o, k->gated, o->args.map.channels); break;
+    case OP_ADD: run_rows(p, o, k->add, 0); break;
+    case OP_MUL: run_rows(p, o, k->mul, 0); break;
+    case OP_AFFINE: run_rows(p, o, k->affine, 0); break;
 #ifndef TUDOR_NO_NOISE
     case OP_NOISE: tudor_noise_multiply(place_map(p, o), op->seed, p->words + op->state); break;
     case OP_GAUSSIAN:

@@ -1,6 +1,17 @@
 /* Shapes and costs of ops, worked out from the file in one place for the checks, the player and the op table. */
 #include "internal.h"
 
+/* 64 bits: the file is not checked yet when this is first asked. */
+static uint64_t packed_bytes(const struct format_op *op, const struct conv_shape *s) {
+    const uint64_t k = (uint64_t)op->kernel * s->cin + s->side, head = (s->outputs + 15ull) / 16 * 16 * 4;
+    const uint64_t width = (s->outputs + 3ull) / 4 * 4;
+    const uint64_t pairs = op->kernel * ((s->cin + 1ull) / 2) + (s->side + 1ull) / 2;
+    const uint64_t plane = op->kind == OP_DEPTHWISE ? (uint64_t)op->kernel * s->outputs
+                                                    : pairs * ((s->outputs + 1ull) / 2 * 4);
+    if (op->dtype >= FORMAT_DTYPE_INT8) return 2 * head + plane * (op->dtype == FORMAT_DTYPE_INT16 ? 2 : 1);
+    return head + k * width * (op->dtype == FORMAT_DTYPE_BFLOAT16 ? 2 : 4);
+}
+
 struct conv_shape tudor_conv_shape(const struct format_op *op, const struct format_value *values) {
     const uint32_t in_channels = values[op->in_a].channels, out_channels = values[op->out].channels;
     const uint32_t outputs = op->gate ? 2 * out_channels : out_channels;
@@ -16,7 +27,7 @@ struct conv_shape tudor_conv_shape(const struct format_op *op, const struct form
         s.outputs /= op->groups;
     }
     s.panels = (s.outputs + 63) / 64;
-    s.packed = packed_count(s.outputs, (size_t)op->kernel * s.cin + s.side);
+    s.packed_bytes = packed_bytes(op, &s);
     return s;
 }
 

@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
 #define VW 8
 typedef __m256 V;
@@ -28,5 +29,43 @@ static const int32_t v_tail_bits[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0,
 #define V_MIN(a, b) _mm256_min_ps(a, b)
 #define V_ABS(a) _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff)))
 #define V_SHL23(a) _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23))
+
+/* Whole numbers: eight sums, words of four int8 and pairs of int16 (kernels_int.inc). */
+#define IVW 8
+typedef __m256i IV;
+typedef __m256i IW;
+#define IV_LOAD(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define IV_STORE(p, a) _mm256_storeu_si256((__m256i *)(void *)(p), a)
+#define IV_DOT(sum, w, x) _mm256_add_epi32(sum, _mm256_madd_epi16(w, x))
+#define IW_LOAD(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define IW_EVEN(w) _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8)
+#define IW_ODD(w) _mm256_srai_epi16(w, 8)
+#define IW_PAIR(p) _mm256_set1_epi32(load_pair(p))
+#define IW_X16(p) _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p)))
+#define IW_W8(p) _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
+
+static inline int32_t load_pair(const int16_t *p) {
+    int32_t pair;
+    memcpy(&pair, p, sizeof pair);
+    return pair;
+}
+
+/* NaN to 0, then nearest even. Only the upper bound matters: what is too negative becomes the lowest int32. */
+static inline __m128i v_to_int16(__m256 a) {
+    const __m256 number = _mm256_and_ps(a, _mm256_cmp_ps(a, a, _CMP_ORD_Q));
+    const __m256i q = _mm256_cvtps_epi32(_mm256_min_ps(number, _mm256_set1_ps(32767.0f)));
+    return _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+}
+
+static inline void v_store16_n(int16_t *p, __m256 a, int n) {
+    int16_t lanes[8];
+    _mm_storeu_si128((__m128i *)(void *)lanes, v_to_int16(a));
+    memcpy(p, lanes, (size_t)n * sizeof *p);
+}
+
+#define V_FROM_INT(p) _mm256_cvtepi32_ps(IV_LOAD(p))
+#define V_LOAD16(p) _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
+#define V_STORE16(p, a) _mm_storeu_si128((__m128i *)(void *)(p), v_to_int16(a))
+#define V_STORE16_N(p, a, n) v_store16_n(p, a, n)
 
 #endif

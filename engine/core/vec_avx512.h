@@ -3,6 +3,8 @@
 #define TUDOR_VEC_AVX512_H
 
 #include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
 
 #define VW 16
 typedef __m512 V;
@@ -25,5 +27,37 @@ typedef __mmask16 M;
 #define V_MIN(a, b) _mm512_min_ps(a, b)
 #define V_ABS(a) _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)))
 #define V_SHL23(a) _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23))
+
+/* Whole numbers: sixteen sums, words of four int8 and pairs of int16 (kernels_int.inc). */
+#define IVW 16
+typedef __m512i IV;
+typedef __m512i IW;
+#define IV_LOAD(p) _mm512_loadu_si512(p)
+#define IV_STORE(p, a) _mm512_storeu_si512(p, a)
+#define IV_DOT(sum, w, x) _mm512_add_epi32(sum, _mm512_madd_epi16(w, x))
+#define IW_LOAD(p) _mm512_loadu_si512(p)
+#define IW_EVEN(w) _mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8)
+#define IW_ODD(w) _mm512_srai_epi16(w, 8)
+#define IW_PAIR(p) _mm512_set1_epi32(load_pair(p))
+#define IW_X16(p) _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
+#define IW_W8(p) _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p)))
+
+static inline int32_t load_pair(const int16_t *p) {
+    int32_t pair;
+    memcpy(&pair, p, sizeof pair);
+    return pair;
+}
+
+/* NaN to 0, then nearest even. Only the upper bound matters: what is too negative becomes the lowest int32. */
+static inline __m512i v_to_int(__m512 a) {
+    const __mmask16 number = _mm512_cmp_ps_mask(a, a, _CMP_ORD_Q);
+    return _mm512_cvtps_epi32(_mm512_maskz_min_ps(number, a, _mm512_set1_ps(32767.0f)));
+}
+
+#define V_FROM_INT(p) _mm512_cvtepi32_ps(IV_LOAD(p))
+#define V_LOAD16(p) \
+    _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))))
+#define V_STORE16(p, a) _mm256_storeu_si256((__m256i *)(void *)(p), _mm512_cvtsepi32_epi16(v_to_int(a)))
+#define V_STORE16_N(p, a, n) _mm512_mask_cvtsepi32_storeu_epi16(p, V_TAIL(n), v_to_int(a))
 
 #endif

@@ -54,4 +54,78 @@ typedef int M;
 #define V_ABS(a) __builtin_fabsf(a)
 #define V_SHL23(a) scalar_shift23(a)
 
+/* Whole numbers: one sum, a word of four int8, a pair of int16 (kernels_int.inc). Sums wrap. */
+#define IVW 1
+typedef uint32_t IV;
+typedef uint32_t IW;
+
+static inline uint32_t load_word(const void *p) {
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+static inline uint32_t iv_product(uint32_t a, uint32_t b) { return (uint32_t)((int32_t)(int16_t)a * (int16_t)b); }
+
+#if defined(__ARM_FEATURE_DSP) && !defined(__aarch64__)
+static inline uint32_t iw_even(uint32_t word) {
+    uint32_t pair;
+    __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(word));
+    return pair;
+}
+static inline uint32_t iw_odd(uint32_t word) {
+    uint32_t pair;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word));
+    return pair;
+}
+static inline uint32_t iv_dot(uint32_t sum, uint32_t w, uint32_t x) {
+    __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(w), "r"(x));
+    return sum;
+}
+#else
+static inline uint32_t iw_even(uint32_t word) {
+    return (uint32_t)(int32_t)(int8_t)word << 16 >> 16 | (uint32_t)(int32_t)(int8_t)(word >> 16) << 16;
+}
+static inline uint32_t iw_odd(uint32_t word) { return iw_even(word >> 8); }
+static inline uint32_t iv_dot(uint32_t sum, uint32_t w, uint32_t x) {
+    return sum + iv_product(w, x) + iv_product(w >> 16, x >> 16);
+}
+#endif
+
+/* Nearest even, saturated, NaN is 0. */
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FP) && !defined(__aarch64__)
+static inline int16_t scalar_to_int16(float a) {
+    float rounded;
+    int32_t q;
+    __asm__("vcvtr.s32.f32 %0, %1" : "=t"(rounded) : "t"(a));
+    memcpy(&q, &rounded, sizeof q);
+    __asm__("ssat %0, #16, %0" : "+r"(q));
+    return (int16_t)q;
+}
+#else
+static inline int16_t scalar_to_int16(float a) {
+    if (a >= 32767.0f) return INT16_MAX;
+    if (a <= -32768.0f) return INT16_MIN;
+    a = a == a ? a + 0x1.8p23f : 0x1.8p23f; /* the lower bits of this sum are the rounded number */
+    int32_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    return (int16_t)(uint16_t)(bits & 0xffff);
+}
+#endif
+
+#define IV_LOAD(p) ((uint32_t) * (p))
+#define IV_STORE(p, a) (*(p) = (int32_t)(a))
+#define IV_DOT(sum, w, x) iv_dot(sum, w, x)
+#define IV_DOT1(sum, w, x) ((sum) + iv_product(w, x)) /* of the first of each pair alone */
+#define IW_LOAD(p) load_word(p)
+#define IW_EVEN(w) iw_even(w)
+#define IW_ODD(w) iw_odd(w)
+#define IW_PAIR(p) load_word(p)
+#define IW_X16(p) ((uint16_t) * (p))
+#define IW_W8(p) ((uint32_t)(int32_t) * (p))
+#define V_FROM_INT(p) ((float)*(p))
+#define V_LOAD16(p) ((float)*(p))
+#define V_STORE16(p, a) (*(p) = scalar_to_int16(a))
+#define V_STORE16_N(p, a, n) (*(p) = scalar_to_int16(a))
+
 #endif

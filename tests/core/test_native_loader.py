@@ -58,7 +58,8 @@ def conv_of(name: str, **wanted: int) -> int:
 def test_prefix_damage_is_named(tmp_path: Path) -> None:
     data = case(NAME)
     assert "not a tudor model file" in refusal(b"RIFF" + data[4:])
-    assert "newer version" in refusal(data[:4] + b"\2\0\0\0" + data[8:])
+    assert "newer version" in refusal(data[:4] + b"\3\0\0\0" + data[8:])
+    assert "older version" in refusal(data[:4] + b"\1\0\0\0" + data[8:])
     assert "never existed" in refusal(data[:4] + b"\0\0\0\0" + data[8:])
     assert "shorter than its header" in refusal(data[:40])
     assert "truncated" in refusal(data[:-64])
@@ -109,10 +110,15 @@ REFUSALS = [
     ("op", "phases", 2, CONV, "rates or ratios"),
     ("op", "weights", NONE - 63, CONV, "weights lie outside"),
     ("op", "weights", 4, CONV, "weights lie outside"),
-    ("op", "weights_count", 3, CONV, "weights lie outside"),
+    ("op", "weights_bytes", 12, CONV, "weights lie outside"),
     ("op", "slope", float("nan"), CONV, "impossible shape"),
     ("op", "name", 1 << 28, CONV, "text lies outside"),
-    ("op", "reserved_1", 5, CONV, "reserved"),
+    ("op", "reserved_0", 5, CONV, "reserved"),
+    ("op", "dtype", 9, CONV, "number format"),
+    ("op", "dtype", 2, CONV, "number format"),
+    ("buffer", "type", 7, 0, "number format"),
+    ("buffer", "type", 1, 0, "scale"),
+    ("buffer", "scale", 0.5, 0, "scale"),
 ]
 
 
@@ -125,7 +131,8 @@ def test_a_wrong_field_is_refused_and_named(
 
 @pytest.mark.parametrize(("name", "kind", "field", "value", "message"), [
     ("lstm", "lstm", "state", 1 << 30, "state lies outside"),
-    ("gru", "gru", "weights_count", 0, "weights lie outside"),
+    ("gru", "gru", "weights_bytes", 0, "weights lie outside"),
+    ("gru", "gru", "dtype", 1, "number format"),
     ("latents", "gaussian", "attr_a", 7, "attribute"),
     ("latents", "affine", "attr_b", 0, "attribute"),
     ("strided", "conv", "params", 128, "weights lie outside"),
@@ -143,7 +150,7 @@ def test_wrong_fields_of_other_ops(
 def test_every_fault_text_is_different_and_reachable_from_python() -> None:
     from engine.native import error_text
 
-    texts = [error_text(i) for i in range(31)]
+    texts = [error_text(i) for i in range(34)]
     assert len(set(texts)) == len(texts)
     assert error_text(999) == "unknown error"
 
