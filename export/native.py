@@ -14,14 +14,15 @@ from engine.graph import Graph
 from engine.models.base import Model
 from engine.native import NativeFile
 from export.native_file import FileWriter, clean, seal
-from export.native_graph import Lowering, Node, View
+from export.native_graph import Lowering
+from export.native_nodes import Node, Program, View
 from export.native_plan import Plan, plan, state_words
 
 
 def export_native(model: Model, path: Path, description: Description) -> None:
     """Write `model` to `path`."""
     data = compile_graphs({m: model.graph(m) for m in description.methods}, description)
-    _write(path, data)
+    write_native(path, data)
 
 
 def read_description(path: Path) -> Description:
@@ -31,11 +32,12 @@ def read_description(path: Path) -> Description:
 
 def write_description(path: Path, description: Description) -> None:
     """Replace the description in `path`; all else stays."""
-    _write(path, with_metadata(path.read_bytes(), description.to_json()))
+    write_native(path, with_metadata(path.read_bytes(), description.to_json()))
 
 
-def _write(path: Path, data: bytes) -> None:
-    NativeFile.from_bytes(data, path.name)  # the loader's own checks, before anyone sees the file
+def write_native(path: Path, data: bytes) -> None:
+    """Check the bytes of a native file as its loader does, then write them."""
+    NativeFile.from_bytes(data, path.name)
     with written_whole(path) as temporary:
         temporary.write_bytes(data)
 
@@ -61,11 +63,22 @@ def with_metadata(data: bytes, metadata: str) -> bytes:
 
 
 def compile_graphs(graphs: Mapping[str, Graph], description: Description) -> bytes:
-    """All methods of a model as the bytes of a native file."""
+    """All methods of a model as the bytes of a native file, in float32."""
+    return compile_programs(lower(graphs, description), description)
+
+
+def lower(graphs: Mapping[str, Graph], description: Description) -> dict[str, Program]:
+    """Every method as native operations."""
+    return {name: Lowering(graph, description.methods[name].in_frames).run()
+            for name, graph in graphs.items()}
+
+
+def compile_programs(programs: Mapping[str, Program], description: Description) -> bytes:
+    """Lowered methods, whatever their number formats, as the bytes of a native file."""
     writer = FileWriter()
     attributes = {name: _attribute(writer, a) for name, a in description.attributes.items()}
-    for name, graph in graphs.items():
-        _method(writer, description.methods[name], graph, attributes)
+    for name, program in programs.items():
+        _method(writer, description.methods[name], program, attributes)
     return writer.finish(description.name, description.to_json(), description.sample_rate_hz)
 
 
@@ -79,15 +92,16 @@ def _attribute(writer: FileWriter, attribute: Attribute) -> int:
 
 
 def _method(
-    writer: FileWriter, spec: Method, graph: Graph, attributes: dict[str, int]
+    writer: FileWriter, spec: Method, program: Program, attributes: dict[str, int]
 ) -> None:
-    program = Lowering(graph, spec.in_frames).run()
     layout = plan(program)
     first = {kind: len(writer.records[kind]) for kind in ("op", "value", "buffer")}
     for buffer in layout.buffers:
-        writer.add("buffer", rows=buffer.root.rows, row_stride=buffer.root.channels,
+        rows = "ROWS_INT16" if buffer.root.scale else "ROWS_FLOAT32"
+        writer.add("buffer", rows=buffer.root.rows, row_stride=buffer.row_stride,
                    history=buffer.history, bulk=buffer.bulk and buffer.history > 0,
-                   arena_offset=0 if buffer.history else buffer.arena_offset)
+                   arena_offset=0 if buffer.history else buffer.arena_offset,
+                   type=fmt.constants()[rows], scale=buffer.root.scale)
     values = _Values(writer, layout)
     words, word_count = state_words(program.nodes)
     source, output = values.index(program.input), values.index(program.output)
@@ -136,7 +150,8 @@ def _op(
     try:
         packed = node.packed()
         if packed is not None:
-            fields.update(weights=writer.weights(packed), weights_count=packed.size)
+            fields.update(weights=writer.raw(packed), weights_bytes=packed.size,
+                          dtype=fmt.constants()[f"DTYPE_{node.dtype.upper()}"])
         params = none if node.extra is None else writer.weights(clean(node.extra))
     except ValueError as error:
         raise ValueError(f"{node.name}: {error}") from None

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.native_file import FloatArray, pack_dense
+from export.native_file import FloatArray, clean
+from export.native_pack import pack_bfloat16, pack_dense, pack_integer_depthwise, pack_integers
 
 CONVS = ("conv", "depthwise")
 
@@ -92,17 +93,32 @@ class Node:
         weight = self.runs[index][0]
         return bfloat16(weight) if self.dtype == "bfloat16" else weight
 
-    def packed(self) -> FloatArray | None:
+    def packed(self) -> NDArray[np.uint8] | None:
         """Its weights as the kernels read them."""
         if not self.runs:
             return None
+        return np.concatenate([self._packed_run(index) for index in range(len(self.runs))])
+
+    def _packed_run(self, index: int) -> NDArray[np.uint8]:
+        weight, bias = self.runs[index]
+        order = gate_order(weight.shape[1] // 2) if self.gate else list(range(weight.shape[1]))
+        if self.integers:
+            return self._packed_integers(self.integers[index], order)
+        weight = clean(weight)[:, order]
+        bias = None if bias is None else clean(bias)[order]
+        if self.dtype == "bfloat16":
+            return pack_bfloat16(weight, bias)
+        return pack_dense(weight, bias).astype("<f4").view(np.uint8)
+
+    def _packed_integers(self, whole: Integers, order: list[int]) -> NDArray[np.uint8]:
+        planes = [plane[:, order] for plane in whole.planes]
+        step, bias = whole.step[order], whole.bias[order]
         if self.kind == "depthwise":
-            return pack_dense(*self.runs[0])
-        if self.gate:
-            weight, bias = self.runs[0]
-            order = gate_order(weight.shape[1] // 2)
-            return pack_dense(weight[:, order], None if bias is None else bias[order])
-        return np.concatenate([pack_dense(w, b) for w, b in self.runs])
+            return pack_integer_depthwise(planes, step, bias)
+        side = self.inputs[1].channels if len(self.inputs) > 1 else 0
+        kernel = self.params["kernel"]
+        per_tap = (len(planes[0]) - side) // kernel
+        return pack_integers(planes, step, bias, [per_tap] * kernel + [side] * bool(side))
 
 
 def gate_order(half: int) -> list[int]:

@@ -21,13 +21,24 @@ class Buffer:
     arena_offset: int = 0
 
     @property
+    def row_stride(self) -> int:
+        """Numbers from one row to the next. Rows of int16 begin on 4 bytes, so that a pair of
+        channels is one load, unless phases must lie side by side."""
+        channels = self.root.channels
+        return channels + channels % 2 if self.root.scale and not self.root.dense else channels
+
+    @property
+    def row_bytes(self) -> int:
+        return self.row_stride * (2 if self.root.scale else 4)
+
+    @property
     def frame_bytes(self) -> int:
         """Scratch per frame, rounded up so that every buffer begins on a boundary."""
-        return -(-self.root.rows * self.root.channels * 4 // ALIGN) * ALIGN
+        return -(-self.root.rows * self.row_bytes // ALIGN) * ALIGN
 
     @property
     def bulk(self) -> bool:
-        return self.history * self.root.channels * 4 > BULK_BYTES
+        return self.history * self.row_bytes > BULK_BYTES
 
 
 @dataclass

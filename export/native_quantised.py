@@ -1,0 +1,120 @@
+"""Trained model -> native file in fewer bits: bf16w or q16x8, with what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine.description import Description
+from engine.errors import ConfigError, TudorError, nearest
+from engine.models.base import Model
+from engine.runtime import load
+from export.calibration import Request
+from export.comparison import (
+    Comparison,
+    aim_of,
+    compare,
+    float_outputs,
+    layer_table,
+    played_outputs,
+    signals,
+)
+from export.native import compile_programs, lower, write_native
+from export.native_nodes import CONVS, Program
+from export.native_numbers import Numbers
+from export.native_quantise import cast, find_scales, find_weights
+from export.native_sensitivity import decibels, error_ratio, keep_auto, macs
+
+SAME_DB = 40.0  # a file and its simulation differ in the last bit of an activation, not in more
+
+
+def export_quantised(model: Model, path: Path, description: Description,
+                     request: Request) -> Comparison:
+    """Write `model` to `path` in `request.dtype`, and compare it with float32 on held-out audio."""
+    programs = lower({m: model.graph(m) for m in description.methods}, description)
+    attributes = model.default_attributes()
+    notes = list(request.material.notes)
+    if request.dtype == "bf16w":
+        kept = _bfloat16(programs, request)
+    else:
+        kept = _q16x8(programs, model, attributes, request, notes)
+    request.tell("comparing with float32 on held-out audio")
+    write_native(path, compile_programs(programs, description))
+    audio = request.material.held_out
+    inputs = signals(model, audio)
+    exact, played = float_outputs(model, inputs), played_outputs(load(path), inputs)
+    _check_simulation(programs, attributes, inputs, played)
+    layers = layer_table(programs, attributes, inputs)
+    losses = compare(model, audio, exact, played, request.auto, layers)
+    return Comparison(request.dtype, request.material.source,
+                      round(audio.shape[1] / model.sample_rate_hz, 1), losses, kept, tuple(notes),
+                      exact, played)
+
+
+def _bfloat16(programs: Mapping[str, Program], request: Request) -> tuple[str, ...]:
+    """Convolutions get bfloat16 weights; recurrent layers stay as they are."""
+    if request.keep:
+        raise ConfigError("--keep is for q16x8 and int8: bf16w rounds no layer that far")
+    for program in programs.values():
+        for node in program.nodes:
+            if node.kind in CONVS:
+                node.dtype = "bfloat16"
+    return ()
+
+
+def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[str, Tensor],
+           request: Request, notes: list[str]) -> tuple[str, ...]:
+    """Scales and integer weights; returns the layers that keep 16 bits."""
+    cast(programs)
+    wide = set() if request.auto else _named(programs, request.keep)
+    request.tell(f"finding the ranges of all rows with {request.material.source}")
+    inputs = signals(model, request.material.calibration)
+    choices = find_scales(programs, attributes, inputs)
+    request.tell("rounding weights")
+    find_weights(programs, attributes, inputs, choices, wide)
+    if request.auto:
+        request.tell("choosing layers to keep at int16 weights")
+        aims = {name: aim_of(spec).kept for name, spec in model.methods.items()}
+        wide = keep_auto(programs, attributes, inputs, choices, aims, wide)
+    notes += [f"{name}: {count} outputs take coarser steps, so that their sums fit into 32 bits"
+              for name, count in sorted(choices.shrunk.items())]
+    notes += [f"{name}: stays at int8, too many inputs for sums of 16-bit weights in 32 bits"
+              for name in sorted(set(choices.refused))]
+    kept = wide - set(choices.refused)
+    if kept:
+        notes.append(_share(programs, kept))
+    return tuple(sorted(kept))
+
+
+def _named(programs: Mapping[str, Program], keep: tuple[str, ...]) -> set[str]:
+    """The layers of --keep, each known."""
+    known = {node.name for p in programs.values() for node in p.nodes if node.kind in CONVS}
+    for name in keep:
+        if name not in known:
+            raise ConfigError(f"--keep {name}: no layer has that name{nearest(name, known)}")
+    return set(keep)
+
+
+def _share(programs: Mapping[str, Program], kept: set[str]) -> str:
+    """What keeping costs: each multiplication by a 16-bit weight is two by 8-bit ones."""
+    parts = []
+    for method, program in programs.items():
+        convs = [node for node in program.nodes if node.kind in CONVS]
+        extra = sum(macs(node, program) for node in convs if node.name in kept)
+        parts.append(f"{method} {100 * extra / sum(macs(node, program) for node in convs):.0f} %")
+    return f"layers kept at int16 weights add MACs: {', '.join(parts)}"
+
+
+@torch.no_grad()
+def _check_simulation(programs: Mapping[str, Program], attributes: Mapping[str, Tensor],
+                      inputs: Mapping[str, Tensor], played: Mapping[str, Tensor]) -> None:
+    """The figures per layer come from a simulation: it must be what the file plays."""
+    for name, program in programs.items():
+        simulated = Numbers(program, attributes, annotated=True).run(inputs[name])
+        same = decibels(1.0, error_ratio(simulated, played[name]))
+        if same < SAME_DB:
+            raise TudorError(f"{name}: the file plays something else than its own arithmetic says "
+                             f"(SNR {same:.1f} dB); please report this")
