@@ -7,14 +7,15 @@ bytes per second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.errors import ConfigError, nearest
 
 KIB, MIB = 1024, 1024 * 1024
 DTYPES = ("float32", "bf16w", "q16x8")
-WEIGHT_BYTES = {"float32": 4, "bf16w": 2, "q16x8": 1}
-STATE_BYTES = {"float32": 4, "bf16w": 4, "q16x8": 2}
+STATE_BYTES = {"float32": 4, "bf16w": 4, "q16x8": 2}  # of a number of state or scratch
+# Operations without a kernel in a number format.
+LACKS = {"q16x8": ("gru", "lstm")}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,24 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Kernels:
+    """Instructions of the C runtime in one number format, counted in an emulator
+    (tests/firmware/kernel_counts.py prints them). `_once`: of frames
+    that no tile of frames is left for, and so come singly."""
+
+    mac: float  # dense
+    mac_once: float
+    number: float  # beside the MACs: each number that a dense convolution puts out
+    depthwise: float  # per MAC
+    depthwise_once: float
+    depthwise_number: float
+    depthwise_number_once: float
+    row: float  # each number of what runs by itself: an activation, a sum
+    act: float  # per unit of what activations cost (engine/work.py)
+    call: float  # each operation of each call
+
+
+@dataclass(frozen=True)
 class Board:
     """One core of a machine. With `placed` memories a plan says what lies where; else they are
     caches, and the smallest that holds everything counts."""
@@ -52,14 +71,16 @@ class Board:
     name: str
     title: str
     clock_hz: float
-    macs: dict[str, Range]  # per dtype, several frames at a time
-    one_frame: dict[str, float]  # how many times longer a MAC takes when frames come singly
+    macs: dict[str, Range]  # per second and dtype: dense, several frames at a time
+    kernels: dict[str, Kernels]
+    instructions: Range  # per second, of all that is no dense MAC
     memories: tuple[Memory, ...]
     placed: bool
     load_limit: float  # of one core; what is left belongs to the rest of the instrument
     tile_frames: int  # frames that share one reading of the weights
     rates_hz: tuple[int, ...] = ()  # of its codec; empty: any
     file_bytes: int = 0  # flash for the model file; 0: no limit worth naming
+    flash_reads: Range | None = None  # bytes per second
     block_samples: int = 128
     cycles_per_instruction: Range | None = None
     source: str = ""
@@ -70,17 +91,28 @@ def _same(rate: Range) -> dict[str, Range]:
     return dict.fromkeys(DTYPES, rate)
 
 
-_VECTOR = {"float32": 1.15, "bf16w": 1.15, "q16x8": 1.15}
+# Counted with GCC 12; q16x8 of the M7: inner loop of the SMLAD prototype, sixteen instructions for
+# every number put out.
+_M7_FLOAT = Kernels(1.63, 2.25, 14, 4.25, 8.0, 21, 63, 10, 3.6, 340)
+_M7_BFLOAT = replace(_M7_FLOAT, mac=1.9, mac_once=2.9)
+_M7_INT = replace(_M7_FLOAT, mac=1.29, mac_once=1.74, number=16)
+_ARM = Kernels(0.44, 0.56, 2.5, 2.1, 4.0, 10, 22, 4, 1.9, 380)
+_M7_HZ = 480e6
+# Cycles per instruction of a core that issues up to two at once, modelled; dense MACs come from
+# them: float32 1.63 instructions, q16x8 1.29, which pair better.
+_M7_CYCLES, _M7_SMLAD_CYCLES = Range(0.83, 1.11), Range(0.5, 0.81)
 
-# Instructions per MAC counted in the emulator (float32: this runtime's portable kernels, 1.75 at
-# sixteen frames and 2.5 at one; q16x8: 1.29 and 1.74 with SMLAD, inner loop alone); cycles per MAC
-# modelled from them for a core that issues up to two at once: float32 1.5-2.0, q16x8 0.65-1.05.
-_M7 = 480e6
+
+def _m7_macs(kernels: Kernels, cycles: Range) -> Range:
+    return cycles.scaled(kernels.mac).inverse(_M7_HZ)
+
+
 _DAISY = Board(
-    "daisy", "Daisy Seed or Patch SM, Cortex-M7 at 480 MHz", _M7,
-    {"float32": Range(1.5, 2.0).inverse(_M7), "bf16w": Range(1.7, 2.6).inverse(_M7),
-     "q16x8": Range(0.65, 1.05).inverse(_M7)},
-    {"float32": 1.4, "bf16w": 1.4, "q16x8": 1.35},
+    "daisy", "Daisy Seed or Patch SM, Cortex-M7 at 480 MHz", _M7_HZ,
+    {"float32": _m7_macs(_M7_FLOAT, _M7_CYCLES), "bf16w": _m7_macs(_M7_BFLOAT, _M7_CYCLES),
+     "q16x8": _m7_macs(_M7_INT, _M7_SMLAD_CYCLES)},
+    {"float32": _M7_FLOAT, "bf16w": _M7_BFLOAT, "q16x8": _M7_INT},
+    _M7_CYCLES.inverse(_M7_HZ),
     (
         # The stack takes 16 KiB; audio buffers for DMA 32 KiB of D2; program and data, started by
         # the bootloader from AXI SRAM, about 96 KiB there.
@@ -91,9 +123,9 @@ _DAISY = Board(
     ),
     placed=True, load_limit=0.65, tile_frames=4, rates_hz=(8000, 16000, 32000, 48000, 96000),
     file_bytes=8 * MIB - 256 * KIB - 256 * KIB,  # QSPI, less bootloader's part and program
-    block_samples=48, cycles_per_instruction=Range(0.83, 1.11),
-    source="sizes: STM32H750 reference and the board's linker scripts; SDRAM bandwidth, cycles "
-           "per MAC: modelled; AXI, D2: from bus width and clock",
+    block_samples=48, cycles_per_instruction=_M7_CYCLES, flash_reads=Range(30e6, 45e6),
+    source="sizes: STM32H750 reference and the board's linker scripts; instructions: counted in an "
+           "emulator; cycles for each, SDRAM bandwidth: modelled; AXI, D2: bus width and clock",
 )
 
 _PI_NOTE = ("MAC rates and DRAM bandwidth: estimates from memory, not measured here; caches: bus "
@@ -101,8 +133,9 @@ _PI_NOTE = ("MAC rates and DRAM bandwidth: estimates from memory, not measured h
 
 
 def _pi(name: str, title: str, clock_hz: float, macs: Range, *caches: Memory) -> Board:
-    return Board(name, title, clock_hz, _same(macs), _VECTOR, caches, placed=False,
-                 load_limit=0.5, tile_frames=6, source=_PI_NOTE)
+    return Board(name, title, clock_hz, _same(macs), dict.fromkeys(DTYPES, _ARM),
+                 macs.scaled(_ARM.mac), caches, placed=False, load_limit=0.5, tile_frames=6,
+                 source=_PI_NOTE)
 
 
 def _cache(name: str, size_bytes: int, low: float, high: float) -> Memory:
@@ -121,7 +154,7 @@ BOARDS: dict[str, Board] = {board.name: board for board in (
         _cache("L2 cache", 512 * KIB, 20e9, 40e9), _cache("L3 cache", 2 * MIB, 12e9, 24e9),
         _cache("DRAM", 2048 * MIB, 10e9, 14e9)),
     Board("desktop", "one core of a desktop or laptop with AVX2, about 3 GHz", 3e9,
-          _same(Range(12e9, 35e9)), _VECTOR,
+          _same(Range(12e9, 35e9)), dict.fromkeys(DTYPES, _ARM), Range(5e9, 15e9),
           (_cache("L2 cache", 512 * KIB, 40e9, 80e9), _cache("L3 cache", 8 * MIB, 20e9, 40e9),
            _cache("DRAM", 8192 * MIB, 8e9, 15e9)),
           placed=False, load_limit=0.5, tile_frames=6,

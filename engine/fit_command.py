@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engine.boards import BOARDS, DTYPES, board_named
+from engine.boards import BOARDS, DTYPES, Range, board_named
 from engine.errors import ConfigError, nearest
 from engine.files import CONFIG_FILE
-from engine.fit import FITS, Fit, fit, largest, percent
+from engine.fit import FITS, Fit, Loads, busiest, fit, largest, percent
+from engine.placement import Placement
 from engine.work import Task, task_of_file, task_of_model
 
 
@@ -24,7 +25,10 @@ def fit_command(
         Optional[str],  # noqa: UP045 (typer evaluates it on every supported Python)
         typer.Option(help=f"{', '.join(BOARDS)}; default: all.")
     ] = None,
-    dtype: Annotated[str, typer.Option(help=f"{', '.join(DTYPES)}.")] = "float32",
+    dtype: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help=f"{', '.join(DTYPES)} or all; default: the file's own, else float32.")
+    ] = None,
     block: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(help="Samples per callback; default: 48 on a Daisy, else 128.")
@@ -38,19 +42,26 @@ def fit_command(
     """
     names = [board_named(target).name] if target else list(BOARDS)
     task = read_task(model, method)
-    fits = [fit(task, name, dtype, block) for name in names]
-    best = {f.target: largest(_presets(), f.target, dtype, block)
+    dtypes = list(DTYPES) if dtype == "all" else [dtype]
+    fits = [fit(task, name, d, block) for name in names for d in dtypes]
+    asked = None if dtype == "all" else dtype
+    best = {f.target: largest(_presets(), f.target, asked, block)
             for f in fits if target or f.verdict != FITS}
     if as_json:
-        rows = [{**f.to_json(), "largest_preset": best.get(f.target)} for f in fits]
-        print(json.dumps(rows[0] if target else rows, indent=2))
+        rows = [{**f.to_json(), **_best(best.get(f.target))} for f in fits]
+        print(json.dumps(rows[0] if target and len(rows) == 1 else rows, indent=2))
         return
     console = Console()
     console = console if console.is_terminal else Console(width=130)
-    if target:
+    if len(fits) == 1:
         _print_one(console, fits[0], best[fits[0].target])
     else:
         _print_all(console, fits)
+
+
+def _best(found: tuple[str, str] | None) -> dict[str, str | None]:
+    name, dtype = found or (None, None)
+    return {"largest_preset": name, "largest_preset_dtype": dtype}
 
 
 def read_task(model: str, method: str) -> Task:
@@ -96,22 +107,21 @@ def _presets() -> Iterator[Task]:
 
 def _print_all(console: Console, fits: list[Fit]) -> None:
     first = fits[0]
-    table = Table(title=f"{first.model}, {first.method}, {first.dtype}: "
-                  f"{first.macs_per_second / 1e6:.1f} MMAC/s, weights "
-                  f"{first.placement.weights_bytes // 1024} KiB (all loads modelled, one core)",
-                  title_justify="left")
-    for title in ("target", "board", "verdict", "load", "busiest callback", "limit", "weights in",
-                  "latency"):
-        table.add_column(title, no_wrap=title != "board")
+    table = Table(title=f"{first.model}, {first.method}: {first.macs_per_second / 1e6:.1f} MMAC/s "
+                  "(all loads modelled, one core)", title_justify="left")
+    for title in ("target", "numbers", "verdict", "load", "busiest callback", "limit",
+                  "weights", "in", "latency"):
+        table.add_column(title, no_wrap=True)
     for f in fits:
-        table.add_row(f.target, board_named(f.target).title, _coloured(f), percent(f.loads.whole),
-                      percent(f.worst_callback), f"{100 * f.load_limit:.0f} %",
+        table.add_row(f.target, f.dtype, _coloured(f),
+                      percent(f.loads.whole), percent(f.worst_callback),
+                      f"{100 * f.load_limit:.0f} %", f"{f.placement.weights_bytes // 1024} KiB",
                       f.placement.weights_in[0] if f.placement.weights_in else "-",
                       f"{f.latency_ms:.1f} ms")
     console.print(table)
     for f in fits:
         for problem in f.problems:
-            console.print(f"{f.target}: {problem}", highlight=False, soft_wrap=True)
+            console.print(f"{f.target}, {f.dtype}: {problem}", highlight=False, soft_wrap=True)
 
 
 def _coloured(found: Fit) -> str:
@@ -119,7 +129,7 @@ def _coloured(found: Fit) -> str:
     return f"[{colour}]{found.verdict}[/]"
 
 
-def _print_one(console: Console, found: Fit, best: str | None) -> None:
+def _print_one(console: Console, found: Fit, best: tuple[str, str] | None) -> None:
     board = board_named(found.target)
 
     def say(text: str, style: str | None = None) -> None:
@@ -133,7 +143,7 @@ def _print_one(console: Console, found: Fit, best: str | None) -> None:
     console.print(_memory_table(found))
     for note in _notes(found):
         say(f"note: {note}")
-    say(f"largest preset that fits here: {best or 'none'}")
+    say(f"largest preset that fits here: {f'{best[0]} in {best[1]}' if best else 'none'}")
     say(f"All loads are modelled, none was measured on this board. {board.source}.", "dim")
 
 
@@ -148,8 +158,7 @@ def _bounds_table(found: Fit) -> Table:
         ("arithmetic", f"{found.macs_per_second / 1e6:.1f} MMAC/s", percent(loads.arithmetic)),
         ("  of it one frame at a time", f"{found.one_frame_macs_per_second / 1e6:.1f} MMAC/s",
          percent(loads.one_frame)),
-        ("reading weights", f"{read.low / 1e6:.0f}-{read.high / 1e6:.0f} MB/s",
-         percent(loads.reading)),
+        ("reading weights", _megabytes(read), percent(loads.reading)),
         ("both together", "", percent(loads.whole)),
         ("busiest callback", f"{found.block_samples} samples", percent(found.worst_callback)),
         ("limit", "", f"{100 * found.load_limit:.0f} %"),
@@ -165,19 +174,26 @@ def _bounds_table(found: Fit) -> Table:
 def _memory_table(found: Fit) -> Table:
     board = board_named(found.target)
     table = Table(title="memory plan" if board.placed else "caches", title_justify="left")
-    for title in ("memory", "room", "reads", "holds"):
-        table.add_column(title, justify="left" if title in ("memory", "holds") else "right")
-    for memory in board.memories:
+    for title in ("memory", "room", "can give", "weights read", "of it", "holds"):
+        left = title in ("memory", "holds")
+        table.add_column(title, justify="left" if left else "right", no_wrap=title != "holds")
+    for memory, traffic in zip(board.memories, found.traffic, strict=True):
         held = [f"{item.what} {item.bytes / 1024:.1f} KiB" for item in found.placement.items
                 if item.memory == memory.name and item.bytes]
-        table.add_row(memory.name, f"{memory.room_bytes // 1024} KiB",
-                      f"{memory.reads.low / 1e6:.0f}-{memory.reads.high / 1e6:.0f} MB/s",
-                      ", ".join(held) or "-")
-    if board.file_bytes:
-        table.add_row("QSPI flash", f"{board.file_bytes // 1024} KiB", "30-45 MB/s",
-                      f"the stored file, {found.placement.file_bytes / 1024:.0f} KiB, copied at "
-                      "start")
+        read = traffic.bytes_per_second.high > 0
+        table.add_row(memory.name, f"{memory.room_bytes // 1024} KiB", _megabytes(memory.reads),
+                      _megabytes(traffic.bytes_per_second) if read else "-",
+                      percent(traffic.share) if read else "-", ", ".join(held) or "-")
+    if board.flash_reads:
+        table.add_row("QSPI flash", f"{board.file_bytes // 1024} KiB",
+                      _megabytes(board.flash_reads), "-", "-", "the stored file, "
+                      f"{found.placement.file_bytes / 1024:.0f} KiB, copied at start")
     return table
+
+
+def _megabytes(reads: Range) -> str:
+    low, high = reads.low / 1e6, reads.high / 1e6
+    return f"{low:.0f}-{high:.0f} MB/s" if round(low) < round(high) else f"{high:.0f} MB/s"
 
 
 def _notes(found: Fit) -> list[str]:
@@ -185,16 +201,23 @@ def _notes(found: Fit) -> list[str]:
     if found.slices > 1:
         notes.append(f"a frame's work is spread over {found.slices} callbacks of "
                      f"{found.block_samples} samples")
-    if found.dtype != "float32":
-        notes.append(f"{found.dtype} is modelled from planned kernels")
+    board, read = board_named(found.target), found.loads.bytes_read_per_second
+    if board.flash_reads and read.low > board.flash_reads.high:
+        notes.append(f"weights cannot be read from flash while it plays: {_megabytes(read)} are "
+                     f"wanted, {_megabytes(board.flash_reads)} are there")
     if found.split_placement and found.split_loads:
-        apart: dict[str, int] = {}
-        for item in found.split_placement.items:
-            if item.what == "weights":
-                apart[item.memory] = apart.get(item.memory, 0) + item.bytes
-        where = ", ".join(f"{size // 1024} KiB in {name}" for name, size in apart.items())
-        worst = found.split_loads.whole.scaled(
-            found.call_samples / (found.slices * found.block_samples))
-        notes.append(f"the runtime reads a file in one piece; with the weights of the fastest "
-                     f"layers apart ({where}) the busiest callback would take {percent(worst)}")
+        notes.append(_split_note(found, found.split_placement, found.split_loads))
     return notes
+
+
+def _split_note(found: Fit, placement: Placement, loads: Loads) -> str:
+    """What a loader would gain that puts weights into several memories."""
+    apart: dict[str, int] = {}
+    for item in placement.items:
+        if item.what == "weights":
+            apart[item.memory] = apart.get(item.memory, 0) + item.bytes
+    where = ", ".join(f"{size // 1024} KiB in {name}" for name, size in apart.items())
+    worst = busiest(loads, found.call_samples, found.slices, found.block_samples)
+    return (f"the runtime reads a file in one piece, and all of it lies in "
+            f"{found.placement.weights_in[0]}; were the weights of the fastest layers apart "
+            f"({where}), the busiest callback would take {percent(worst)}")

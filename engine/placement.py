@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from engine.boards import KIB, STATE_BYTES, WEIGHT_BYTES, Board, Memory
-from engine.work import Task
+from engine.boards import KIB, STATE_BYTES, Board, Memory
+from engine.work import KEPT, Task
 
-INSTANCE_BYTES = 4 * KIB  # plans, slots, attributes
+INSTANCE_BYTES = 4 * KIB  # slots, attributes
+PLAN_BYTES = 168  # of each operation, where pointers have 4 bytes
 RECORDS_BYTES = 40 * KIB  # of a file: records, texts, metadata
 
 
@@ -46,13 +47,10 @@ def place(
     task: Task, board: Board, dtype: str, call_samples: int, split: bool = False
 ) -> Placement:
     """Plan `task`, played in calls of `call_samples`; with `split` weights may lie apart."""
-    width = WEIGHT_BYTES[dtype]
-    weights = task.weights * width
-    file_bytes = task.one_weights * width + RECORDS_BYTES
-    if task.file_bytes is not None:
-        file_bytes = ceil(task.file_bytes * width / 4)
+    weights = task.weights_bytes(dtype)
+    file_bytes = _file_bytes(task, dtype)
     scratch, state = (n * STATE_BYTES[dtype] for n in task.instance(call_samples))
-    state += INSTANCE_BYTES
+    state += INSTANCE_BYTES + PLAN_BYTES * task.operations
     if not board.placed:
         return _cached(task, board, (weights, file_bytes, state, scratch))
     room = {memory.name: memory.room_bytes for memory in board.memories}
@@ -60,7 +58,7 @@ def place(
     for what, size in (("scratch", scratch), ("state", state)):
         _take(board.memories, room, items, what, size)
     if split:
-        where = _split(task, board, room, items, width, call_samples)
+        where = _split(task, board, room, items, dtype, call_samples)
     else:
         # DTCM is left to scratch and state: a model file seldom fits there.
         name = _take(board.memories[1:], room, items, "model file", file_bytes)
@@ -72,6 +70,14 @@ def place(
                      f"{board.file_bytes // KIB} KiB of flash for it; ")
     return Placement(tuple(items), where, weights, file_bytes, state, scratch, split,
                      not shortage, shortage.rstrip("; "))
+
+
+def _file_bytes(task: Task, dtype: str) -> int:
+    """Of the whole file; methods share weights, and others may have more than this one."""
+    if task.file_bytes is not None and task.dtype == dtype:
+        return task.file_bytes
+    more = max(1.0, task.one_weights / task.weights) if task.weights else 1.0
+    return ceil(task.weights_bytes(dtype) * more) + RECORDS_BYTES
 
 
 def _cached(task: Task, board: Board, sizes: tuple[int, int, int, int]) -> Placement:
@@ -96,7 +102,7 @@ def _take(memories: tuple[Memory, ...], room: dict[str, int], items: list[Item],
     return name
 
 
-def _split(task: Task, board: Board, room: dict[str, int], items: list[Item], width: int,
+def _split(task: Task, board: Board, room: dict[str, int], items: list[Item], dtype: str,
            call_samples: int) -> tuple[str, ...]:
     """Weights of each operation, those of the fastest layers first, in the quickest memories."""
     quickest = tuple(sorted(board.memories, key=lambda m: -m.reads.low))
@@ -105,7 +111,7 @@ def _split(task: Task, board: Board, room: dict[str, int], items: list[Item], wi
     where = [""] * len(task.works)
     taken: dict[str, int] = {}
     for i in order:
-        size = task.works[i].weights * width
+        size = task.works[i].weights_bytes(dtype)
         where[i] = next((m.name for m in quickest if size <= room[m.name]), "")
         if where[i]:
             room[where[i]] -= size
@@ -116,5 +122,6 @@ def _split(task: Task, board: Board, room: dict[str, int], items: list[Item], wi
 
 def passes(task: Task, index: int, calls_per_second: float, board: Board) -> float:
     """How often per second an operation's weights are read, at most."""
-    rows = task.works[index].rows_per_second / calls_per_second
-    return calls_per_second * max(1, ceil(rows / board.tile_frames))
+    work = task.works[index]
+    tile = 1 if work.kind in KEPT else board.tile_frames
+    return calls_per_second * max(1, ceil(work.rows_per_second / calls_per_second / tile))

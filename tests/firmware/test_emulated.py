@@ -11,6 +11,8 @@ import torch
 from benchmarks.commands import main
 from benchmarks.emulated import DEVICES, count_file, spreads
 from engine.boards import board_named
+from engine.fit import fit
+from engine.fit_command import read_task
 from engine.layers import Conv1d, LeakyReLU, Residual, Sequence
 from tests.core.native_cases import file_of
 from tests.firmware.machines import machine
@@ -85,6 +87,18 @@ def test_instructions_per_mac_of_a_whole_network_stay_within_the_aim(tmp_path: P
     assert counts.macs_per_sample > 49000
     assert counts.blocks[0].per_mac <= 1.8
     assert counts.blocks[1].per_mac <= 2.6
+
+
+@pytest.mark.parametrize("block", [128, 512])
+def test_the_model_behind_fit_agrees_with_what_is_counted(block: int, file: Path) -> None:
+    """Instructions of the arithmetic: within a tenth, operation kinds and tiles of frames mixed."""
+    machine("m7")
+    counted = count_file("m7", file, "forward", [block]).blocks[0]
+    cycles = board_named("daisy").cycles_per_instruction
+    assert cycles is not None
+    load = fit(read_task(str(file), "forward"), "daisy", block=block).loads.arithmetic
+    for share, each in ((load.low, cycles.low), (load.high, cycles.high)):
+        assert share * 480e6 / each / 16000 == pytest.approx(counted.per_sample, rel=0.1)
 
 
 @pytest.mark.parametrize(("frame", "ways"), [
