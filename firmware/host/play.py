@@ -60,14 +60,16 @@ def play(
         (folder / "model").write_bytes(model)
         np.ascontiguousarray(audio, np.float32).tofile(folder / "in")
         words = ["model", method, "in", "out", *options]
-        chosen = cpu or next(iter(target.cpus), None)
-        text = _run(_command(target, words, chosen, bool(count)), folder)
+        text = run_there(command(target, program(target), words, cpu, bool(count)), folder)
         got = np.fromfile(folder / "out", np.float32)
     return _parse(text, got.reshape(spec.out_channels, -1))
 
 
-def _command(target: Target, words: list[str], cpu: str | None, counted: bool) -> list[str]:
-    built = str(program(target))
+def command(target: Target, program_: Path, words: list[str], cpu: str | None = None,
+            counted: bool = False) -> list[str]:
+    """The command line that runs a built program on a target, under its emulator."""
+    built = str(program_)
+    cpu = cpu or next(iter(target.cpus), None)
     if target.name == "aarch64":
         plugin = ["-plugin", str(count_plugin()), "-d", "plugin"] if counted else []
         return [tool("qemu-aarch64"), "-cpu", str(cpu), *plugin, built, *words]
@@ -79,7 +81,7 @@ def _command(target: Target, words: list[str], cpu: str | None, counted: bool) -
     return [built, *words]
 
 
-def _run(command: list[str], folder: Path) -> str:
+def run_there(command: list[str], folder: Path) -> str:
     """Everything that the program says; semihosting and plugins write to standard error."""
     try:
         done = subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE,

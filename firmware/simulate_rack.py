@@ -1,0 +1,121 @@
+"""Runs the instrument's C code on this machine or an emulated one: controls and audio in, audio and
+a status for every block out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware.host.build import Target, rack
+from firmware.host.play import command, run_there
+
+FloatArray = NDArray[np.float32]
+
+KINDS = {"knob": 1, "cv": 2, "gate": 3, "midi": 4, "select": 5}
+# Faults that the program plants: a load of every block, an xrun, output that is no audio.
+PLANTS = {"load": 100, "miss": 101, "nan": 102, "huge": 103}
+EVENT = np.dtype([("at_samples", "<u4"), ("kind", "<u2"), ("source", "<u2"), ("value", "<f4"),
+                  ("midi", "u1", 4)])
+SHOWN = 8
+STATUS = np.dtype([
+    *((name, "<u4") for name in ("blocks", "state", "flags", "slot", "loaded", "way",
+                                 "latency_samples")),
+    ("load", "<f4"), ("load_worst", "<f4"),
+    *((name, "<u4") for name in ("misses", "overloads", "faults", "dropped", "ignored",
+                                 "nonfinite")),
+    *((name, "<f4") for name in ("in_peak", "out_peak", "reduction", "envelope", "wet")),
+    ("latents", "<u4"), ("latent", "<f4", SHOWN),
+])
+STATES = ("empty", "playing", "changing", "overload", "recovering")
+
+
+@dataclass(frozen=True)
+class Racked:
+    """What a run gave. `status`: one STATUS record per block; `facts`: what the program said."""
+
+    audio: FloatArray  # [channels, samples]
+    status: NDArray[np.void]
+    facts: dict[str, str]
+    refused: tuple[str, ...]
+    digests: tuple[str, ...]
+
+
+def events(rows: Sequence[tuple[float, str, int, float]], sample_rate_hz: int) -> NDArray[np.void]:
+    """Event records from (seconds, kind, source from 0, value), in order of time.
+
+    A MIDI message is (seconds, "midi", 0, its bytes as one number 0xSSDDDD)."""
+    made = np.zeros(len(rows), EVENT)
+    for record, (seconds, kind, source, value) in zip(made, rows, strict=True):
+        record["at_samples"] = round(seconds * sample_rate_hz)
+        record["kind"] = {**KINDS, **PLANTS}[kind]
+        record["source"] = source
+        if kind == "midi":
+            packed = int(value)
+            record["midi"] = (packed >> 16 & 255, packed >> 8 & 255, packed & 255, 0)
+        else:
+            record["value"] = value
+    return made[np.argsort(made["at_samples"], kind="stable")]
+
+
+def play_rack(
+    target: Target, models: Sequence[bytes], *, maps: Sequence[str | None] = (),
+    script: NDArray[np.void] | None = None, audio: FloatArray | None = None,
+    seconds: int = 0, channels: tuple[int, int] = (1, 1), calibration: str | None = None,
+    trace: bool = True, digest: bool = False, cpu: str | None = None, **options: int,
+) -> Racked:
+    """Play `models`, one slot each, on a target.
+
+    audio: [channels, samples], or None for the program's own test signal of `seconds`.
+    options: rate, block, taps, overlap, fade, seed, lane, as rack.c takes them.
+    digest: no audio comes back, but a digest of it for every second."""
+    with TemporaryDirectory(prefix="tudor-rack-") as name:
+        folder = Path(name)
+        words = _files(folder, models, maps, script, audio, calibration)
+        words += [f"channels={channels[0]},{channels[1]}"]
+        words += [f"seconds={seconds}"] if audio is None else []
+        words += ["digest=1"] if digest else ["out=out"]
+        words += ["trace=trace"] if trace else []
+        words += [f"{key}={value}" for key, value in options.items()]
+        text = run_there(command(target, rack(target), words, cpu), folder)
+        got = np.zeros(0, np.float32) if digest else np.fromfile(folder / "out", np.float32)
+        status = np.fromfile(folder / "trace", STATUS) if trace else np.zeros(0, STATUS)
+    pairs = [line.partition(" ") for line in text.splitlines()]
+    return Racked(
+        got.reshape(channels[1], -1), status, {key: value for key, _, value in pairs},
+        tuple(value for key, _, value in pairs if key == "refused"),
+        tuple(value for key, _, value in pairs if key == "digest"),
+    )
+
+
+def _files(
+    folder: Path, models: Sequence[bytes], maps: Sequence[str | None],
+    script: NDArray[np.void] | None, audio: FloatArray | None, calibration: str | None,
+) -> list[str]:
+    """Everything the program reads, under short names: a Cortex-M7's command line is short."""
+    known: dict[bytes, str] = {}
+    names, map_names = [], []
+    for model in models:
+        name = known.setdefault(model, f"m{len(known)}")
+        (folder / name).write_bytes(model)
+        names.append(name)
+    for i, text in enumerate(maps):
+        map_names.append("-" if text is None else f"t{i}")
+        if text is not None:
+            (folder / map_names[-1]).write_text(text)
+    words = [f"models={','.join(names)}"] if names else []
+    words += [f"maps={','.join(map_names)}"] if map_names else []
+    if script is not None and script.size:
+        script.tofile(folder / "events")
+        words.append("events=events")
+    if audio is not None:
+        np.ascontiguousarray(audio, np.float32).tofile(folder / "in")
+        words.append("in=in")
+    if calibration is not None:
+        (folder / "cal").write_text(calibration)
+        words.append("calibration=cal")
+    return words
