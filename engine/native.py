@@ -93,6 +93,8 @@ class OpInfo:
     stride: int
     dilation: int
     groups: int
+    phases: int
+    dtype: int  # number format of the weights, DTYPE_... of core/format.inc
 
 
 class NativeFile:

@@ -88,6 +88,8 @@ int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *inf
     info->stride = op->stride;
     info->dilation = op->dilation;
     info->groups = op->groups;
+    info->phases = op->phases;
+    info->dtype = op->dtype;
     return 0;
 }
 

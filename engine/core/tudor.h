@@ -81,7 +81,8 @@ typedef struct tudor_op_info {
     const char *kind, *name;
     uint64_t macs, cost; /* cost: in MACs, what slices are cut by */
     uint64_t weights_bytes, state_bytes, scratch_bytes;
-    uint32_t in_channels, out_channels, rows, kernel, stride, dilation, groups;
+    uint32_t in_channels, out_channels, rows, kernel, stride, dilation, groups, phases;
+    uint32_t dtype; /* number format of the weights: DTYPE_… of format.inc */
 } tudor_op_info;
 
 const char *tudor_error_text(int code);
