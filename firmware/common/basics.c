@@ -1,5 +1,5 @@
 /* Memory, exponentials, curves. */
-#include "internal.h"
+#include "instrument.h"
 
 #include "vec_scalar.h"
 

@@ -1,5 +1,5 @@
 /* Events from their lanes, at their time: into inputs, gates and notes, and from there to whatever is playing. */
-#include "internal.h"
+#include "instrument.h"
 
 #define GATE_ATTACK 0.005f /* seconds: of the sound when a gate plays it */
 #define GATE_RELEASE 0.15f

@@ -1,5 +1,5 @@
 /* What controls do to a model: attributes once a frame, latents row by row. */
-#include "internal.h"
+#include "instrument.h"
 
 #define JUMP_SECONDS 0.05f
 #define FREEZE_SECONDS 0.03f

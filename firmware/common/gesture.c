@@ -1,5 +1,5 @@
 /* Movements of the controls, recorded and played again in a loop. */
-#include "internal.h"
+#include "instrument.h"
 
 #define MOVED 0.02f               /* of its range: more than a converter's noise, a hand */
 

@@ -1,6 +1,6 @@
 /* Mapping and calibration files: which input moves what, over which range. docs/mapping.md is for those who write
  * them. */
-#include "internal.h"
+#include "instrument.h"
 
 static const char *const curve_names[CURVES] = {"linear", "square", "cube", "root", "s"};
 static const char *const action_names[ACTIONS] = {"freeze", "reset", "next", "jump", "record", "loop", "play"};

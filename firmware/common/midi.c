@@ -1,5 +1,5 @@
 /* MIDI bytes into messages. */
-#include "internal.h"
+#include "instrument.h"
 
 /* Data bytes of a channel message, by its status. */
 static uint32_t data_bytes(uint8_t status) {

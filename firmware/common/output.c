@@ -1,5 +1,5 @@
 /* Audio's way around the model: trim and dry delay before it; mix, DC blocker and limiter behind it. */
-#include "internal.h"
+#include "instrument.h"
 
 #define INPUT_LIMIT 8.0f
 #define ONE (1u << 24) /* a limiter's gain of 1 */

@@ -1,5 +1,5 @@
 /* One model in a block: audio in, the slices that are due, audio out. */
-#include "internal.h"
+#include "instrument.h"
 
 #define ENDING_SAMPLES 64u /* in which the last good sample dies away after a fault */
 

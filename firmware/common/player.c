@@ -1,5 +1,5 @@
 /* Preparing one model to be played: what is run in which order, and where it lies in memory. */
-#include "internal.h"
+#include "instrument.h"
 
 static uint32_t gcd32(uint32_t a, uint32_t b) {
     while (b) {

@@ -1,5 +1,5 @@
 /* One block, the load it made, and the status that everybody may read. */
-#include "internal.h"
+#include "instrument.h"
 
 #include "fpenv.h"
 

@@ -1,6 +1,6 @@
 /* Rate conversion while streaming: a windowed sinc in phases. Filters are worked out in double with +, -, *, / alone,
  * so that they are the same bits on every machine. */
-#include "internal.h"
+#include "instrument.h"
 
 #define PI 3.14159265358979323846
 

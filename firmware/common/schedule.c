@@ -10,7 +10,7 @@
  * With rates that differ, a frame lasts frame * down / up of the board's samples, and if the exact cut would be very
  * fine, a coarser one is taken: blocks then differ by at most one slice. Delays are not derived but found by walking
  * through one period of blocks, frames and rates, so they are the smallest that work. */
-#include "internal.h"
+#include "instrument.h"
 
 static uint64_t gcd(uint64_t a, uint64_t b) {
     while (b) {

@@ -1,5 +1,5 @@
 /* Starting the instrument, and filling its slots. */
-#include "internal.h"
+#include "instrument.h"
 
 void module_defaults(module_config *c) {
     memset(c, 0, sizeof *c);

@@ -1,6 +1,6 @@
 /* Which model sounds: changes between slots, and rests after faults and overloads. Fades are counted in samples; a
  * model runs unheard until what it plays is its own. */
-#include "internal.h"
+#include "instrument.h"
 
 #define SECONDS_FORGIVEN 10u /* in order for so long, and the next rest is a short one again */
 #define LONGEST_REST_SECONDS 16u

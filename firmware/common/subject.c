@@ -1,5 +1,5 @@
 /* What of a model the instrument can play: its ways, its latents and their ranges, its pitch. */
-#include "internal.h"
+#include "instrument.h"
 
 #define RANGE_DEFAULT 3.0f /* of a latent that the file gives no range for: a unit Gaussian is inside of it */
 #define METADATA_LIMIT (1u << 20)

@@ -1,6 +1,6 @@
 /* Words and numbers of mapping and calibration files, and sentences about what is wrong with them. No stdio: bare
  * metal has none. */
-#include "internal.h"
+#include "instrument.h"
 
 #define LINE_LIMIT 200u
 
