@@ -62,7 +62,8 @@ def put(image: Path, load: Load, step: Step = lambda text: None) -> Content:
     step("root partition")
     changed = _changed_root(root, content)
     root.write({p: content.root[p] for p in changed if p in content.root},
-               {p: content.links[p] for p in changed if p in content.links})
+               {p: content.links[p] for p in changed if p in content.links},
+               load.package.folders)
     for path, data in content.boot.items():
         step(f"boot partition: {path.removeprefix('/')}")
         if boot.read(path) != data:
@@ -122,6 +123,18 @@ def _check_system(root: Ext4, there: dict[str, bytes | None], image: Path, packa
         if found[LIBRARY] is None:
             raise ImageError(f"{image}: has no ALSA library (libasound2), which the module plays "
                              f"through; {STOCK}")
+    needed = _number(re.search(r"libc6 \(>= ([\d.]+)\)", package.control))
+    has = _number(re.search(r"^Package: libc6\n(?:.+\n)*?Version: (?:\d+:)?([\d.]+)",
+                            (there[STATUS] or b"").decode(), re.MULTILINE))
+    if needed and has and has < needed:
+        raise ImageError(f"{image}: its C library is {'.'.join(map(str, has))}, the package needs "
+                         f"{'.'.join(map(str, needed))}; take a newer Raspberry Pi OS, or a "
+                         "package built on an older Debian")
+
+
+def _number(found: re.Match[str] | None) -> tuple[int, ...]:
+    """A version as numbers that compare."""
+    return tuple(int(part) for part in found[1].strip(".").split(".")) if found else ()
 
 
 def _add_identity(files: dict[str, tuple[bytes, int]], links: dict[str, str], load: Load,

@@ -58,9 +58,11 @@ class Ext4:
                 found[path] = to.read_bytes() if is_file and to.exists() else None
             return found
 
-    def write(self, files: dict[str, tuple[bytes, int]], links: dict[str, str]) -> None:
-        """Make or replace files (content, permissions; owned by root) and symbolic links."""
-        folders = _folders_above([*files, *links])
+    def write(self, files: dict[str, tuple[bytes, int]], links: dict[str, str],
+              empty: Iterable[str] = ()) -> None:
+        """Make or replace files (content, permissions; owned by root) and symbolic links; folders
+        above them, and `empty` ones, are made where they are not."""
+        folders = _folders_above([*files, *links, *(f"{path}/inside" for path in empty)])
         there = self.stat([*folders, *files, *links])
         for path in folders:
             entry = there[path]

@@ -91,6 +91,11 @@ class Remote:
         return self._ask(f"cd {shlex.quote(self.folder)} && {line}", what="the program failed",
                          seconds=PLAY_SECONDS).decode("utf-8", "replace")
 
+    def run(self, words: Sequence[str], what: str, seconds: int = ASK_SECONDS) -> str:
+        """Run a command in the folder; what it says. `what`: begins the error if it fails."""
+        line = f"cd {shlex.quote(self.folder)} && {shlex.join(words)}"
+        return self._ask(line, what=what, seconds=seconds).decode("utf-8", "replace")
+
     def _told(self, script: str) -> dict[str, str]:
         """The marked lines that a script prints."""
         text = self._ask(script, what="cannot be used").decode("utf-8", "replace")

@@ -66,7 +66,7 @@ def make_image(folder: Path, root: Path, root_bytes: int = 24 * MIB,
 
 
 def make_package(folder: Path, version: str = "1.0", program: bytes = b"\x7fELF program",
-                 architecture: str = "arm64") -> Path:
+                 architecture: str = "arm64", needs: str = "libc6 (>= 2.34)") -> Path:
     """A package with the files that ours has, quick to build."""
     tree = folder / f"deb-{version}"
     files = {"usr/bin/tudor-module": (program, 0o755),
@@ -78,9 +78,11 @@ def make_package(folder: Path, version: str = "1.0", program: bytes = b"\x7fELF 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         path.chmod(mode)
+    (tree / "var/lib/tudor").mkdir(parents=True)
     (tree / "DEBIAN").mkdir()
     (tree / "DEBIAN" / "control").write_text(
         f"Package: tudor-module\nVersion: {version}\nArchitecture: {architecture}\n"
+        f"Depends: {needs}\n"
         "Maintainer: tests <tests@example.org>\nDescription: a stand-in\n")
     (tree / "DEBIAN" / "conffiles").write_text("/etc/tudor/module.conf\n")
     out = folder / f"tudor-module_{version}_{architecture}.deb"

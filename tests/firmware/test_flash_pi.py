@@ -373,3 +373,20 @@ def test_nobody_to_ask_means_no(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(TudorError, match="--yes"):
         _asker(False)("erase?")
     assert _asker(True)("erase?")
+
+
+def test_an_image_that_is_too_old_for_the_package_is_refused(tmp_path: Path) -> None:
+    tree = stock_tree(tmp_path / "tree")
+    with (tree / "var/lib/dpkg/status").open("a") as file:
+        file.write("\nPackage: libc6\nStatus: install ok installed\nVersion: 2.31-13\n")
+    image = make_image(tmp_path, tree)
+    models = {"a.tudor": MODEL.read_bytes()}
+    newer = make_package(tmp_path, "3.0", needs="libc6 (>= 2.34)")
+    with pytest.raises(ImageError, match=r"2\.31, the package needs 2\.34"):
+        card.put(image, card.Load(read_package(newer), CODECS["wm8731"], models))
+    older = make_package(tmp_path, "4.0", needs="libc6 (>= 2.4)")
+    card.put(image, card.Load(read_package(older), CODECS["wm8731"], models))
+    _, root = content(image)
+    folder = root.stat(["/var/lib/tudor"])["/var/lib/tudor"]
+    assert folder is not None
+    assert (folder.kind, folder.mode) == ("directory", 0o755)

@@ -1,0 +1,68 @@
+#include "adc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/i2c-dev.h>
+#include <linux/spi/spidev.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPI_HZ 1000000 /* the MCP3208's most at 2.7 V; at 3.3 V a little more is allowed */
+/* ADS1015: single shot, 4.096 V full scale, 3300 per second, no comparator (data sheet, table "Config Register"). */
+#define ADS_CONFIG 0x83c3u
+#define ADS_SINGLE_ENDED 0x4000u
+#define ADS_STEPS_AT_SUPPLY (3.3f / 4.096f * 2047.0f)
+#define ADS_CONVERSION_NS 350000
+
+int adc_open(struct adc *adc, const struct adc_place *place) {
+    adc->kind = place->kind;
+    adc->file = open(place->path, O_RDWR | O_CLOEXEC);
+    if (adc->file < 0) return errno;
+    unsigned char mode = SPI_MODE_0, bits = 8;
+    unsigned int hz = SPI_HZ;
+    int failed;
+    if (place->kind == ADC_MCP3208)
+        failed = ioctl(adc->file, SPI_IOC_WR_MODE, &mode) < 0 || ioctl(adc->file, SPI_IOC_WR_BITS_PER_WORD, &bits) < 0
+                 || ioctl(adc->file, SPI_IOC_WR_MAX_SPEED_HZ, &hz) < 0;
+    else
+        failed = ioctl(adc->file, I2C_SLAVE, (long)place->address) < 0;
+    if (!failed) return 0;
+    const int error = errno;
+    adc_close(adc);
+    return error;
+}
+
+/* Start bit, single-ended, three bits of channel; twelve bits come back (data sheet, figure "SPI Communication"). */
+static float read_mcp3208(const struct adc *adc, int channel) {
+    unsigned char out[3] = {(unsigned char)(0x06 | channel >> 2), (unsigned char)((channel & 3) << 6), 0}, in[3] = {0};
+    struct spi_ioc_transfer transfer = {.tx_buf = (uintptr_t)out, .rx_buf = (uintptr_t)in, .len = sizeof out,
+                                        .speed_hz = SPI_HZ, .bits_per_word = 8};
+    if (ioctl(adc->file, SPI_IOC_MESSAGE(1), &transfer) < 0) return (float)-errno;
+    return (float)((in[1] & 0x0f) << 8 | in[2]) / 4095.0f;
+}
+
+static float read_ads1015(const struct adc *adc, int channel) {
+    const unsigned config = ADS_CONFIG | ADS_SINGLE_ENDED | (unsigned)channel << 12;
+    const unsigned char start[3] = {1, (unsigned char)(config >> 8), (unsigned char)config}, result = 0;
+    const struct timespec conversion = {.tv_nsec = ADS_CONVERSION_NS};
+    unsigned char in[2];
+    if (write(adc->file, start, sizeof start) != sizeof start) return (float)-EIO;
+    nanosleep(&conversion, 0);
+    if (write(adc->file, &result, 1) != 1 || read(adc->file, in, sizeof in) != sizeof in) return (float)-EIO;
+    const int steps = (int16_t)(in[0] << 8 | in[1]) / 16;
+    const float value = (float)steps / ADS_STEPS_AT_SUPPLY;
+    return value < 0.0f ? 0.0f : value > 1.0f ? 1.0f : value;
+}
+
+float adc_read(const struct adc *adc, int channel) {
+    if (adc->file < 0) return (float)-ENODEV;
+    return adc->kind == ADC_MCP3208 ? read_mcp3208(adc, channel) : read_ads1015(adc, channel);
+}
+
+int adc_steps(const struct adc *adc) { return adc->kind == ADC_MCP3208 ? 4095 : (int)ADS_STEPS_AT_SUPPLY; }
+
+void adc_close(struct adc *adc) {
+    if (adc->file >= 0) close(adc->file);
+    adc->file = -1;
+}

@@ -1,0 +1,195 @@
+#include "audio.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const snd_pcm_format_t FORMATS[SAMPLE_FORMATS] = {SND_PCM_FORMAT_S32_LE, SND_PCM_FORMAT_S24_3LE,
+                                                         SND_PCM_FORMAT_S16_LE, SND_PCM_FORMAT_FLOAT_LE};
+
+static int failed(struct audio *a, const char *what, int error) {
+    snprintf(a->why, sizeof a->why, "%s: %s: %s", a->card, what, a->api->snd_strerror(error));
+    return 1;
+}
+
+/* The first card that is not a screen's, as "hw:N"; 0 if there is one. */
+static int find_card(struct audio *a) {
+    for (int card = -1; a->api->snd_card_next(&card) == 0 && card >= 0;) {
+        char *name = 0;
+        if (a->api->snd_card_get_name(card, &name) == 0 && name) {
+            const int screen = strstr(name, "hdmi") || strstr(name, "HDMI") || strstr(name, "Headphones");
+            free(name);
+            if (screen) continue;
+        }
+        snprintf(a->card, sizeof a->card, "hw:%d", card);
+        return 0;
+    }
+    snprintf(a->why, sizeof a->why, "no sound card was found; is the codec seated, and its overlay in config.txt?");
+    return 1;
+}
+
+/* Agrees on format, channels, rate and buffer. `near`: channels wanted. */
+static int configure(struct audio *a, struct stream *s, unsigned near) {
+    const struct alsa_api *const api = a->api;
+    snd_pcm_hw_params_t *const p = calloc(1, api->snd_pcm_hw_params_sizeof());
+    snd_pcm_uframes_t period = a->period_samples;
+    unsigned periods = a->periods, rate = a->rate_hz;
+    int format = 0, error = p ? api->snd_pcm_hw_params_any(s->pcm, p) : -ENOMEM;
+    if (error >= 0) error = api->snd_pcm_hw_params_set_rate_resample(s->pcm, p, 0);
+    if (error >= 0) error = api->snd_pcm_hw_params_set_access(s->pcm, p, SND_PCM_ACCESS_MMAP_INTERLEAVED);
+    while (error >= 0 && format < SAMPLE_FORMATS && api->snd_pcm_hw_params_test_format(s->pcm, p, FORMATS[format]))
+        format++;
+    if (format == SAMPLE_FORMATS) error = -EINVAL;
+    s->channels = near;
+    if (error >= 0) error = api->snd_pcm_hw_params_set_format(s->pcm, p, FORMATS[format]);
+    if (error >= 0) error = api->snd_pcm_hw_params_set_channels_near(s->pcm, p, &s->channels);
+    if (error >= 0) error = api->snd_pcm_hw_params_set_rate_near(s->pcm, p, &rate, 0);
+    if (error >= 0) error = api->snd_pcm_hw_params_set_period_size_near(s->pcm, p, &period, 0);
+    if (error >= 0) error = api->snd_pcm_hw_params_set_periods_near(s->pcm, p, &periods, 0);
+    if (error >= 0) error = api->snd_pcm_hw_params(s->pcm, p);
+    if (error >= 0) error = api->snd_pcm_hw_params_get_buffer_size(p, &s->buffer_samples);
+    free(p);
+    s->format = (enum sample_format)format;
+    if (error < 0) return failed(a, "does not take these settings", error);
+    if (a->record.pcm && s == &a->play && (rate != a->rate_hz || period != a->period_samples)) {
+        snprintf(a->why, sizeof a->why, "%s: input and output do not agree on rate and period", a->card);
+        return 1;
+    }
+    a->rate_hz = rate;
+    a->period_samples = (uint32_t)period;
+    return 0;
+}
+
+/* Wakes us for each period, and never starts by itself. */
+static int configure_waking(struct audio *a, struct stream *s) {
+    const struct alsa_api *const api = a->api;
+    snd_pcm_sw_params_t *const p = calloc(1, api->snd_pcm_sw_params_sizeof());
+    int error = p ? api->snd_pcm_sw_params_current(s->pcm, p) : -ENOMEM;
+    if (error >= 0) error = api->snd_pcm_sw_params_set_avail_min(s->pcm, p, a->period_samples);
+    if (error >= 0) error = api->snd_pcm_sw_params_set_start_threshold(s->pcm, p, (snd_pcm_uframes_t)1 << 30);
+    if (error >= 0) error = api->snd_pcm_sw_params(s->pcm, p);
+    free(p);
+    return error < 0 ? failed(a, "does not take these settings", error) : 0;
+}
+
+static int open_stream(struct audio *a, struct stream *s, const char *name, snd_pcm_stream_t way, int wanted) {
+    const int error = a->api->snd_pcm_open(&s->pcm, name, way, SND_PCM_NONBLOCK);
+    if (error < 0) {
+        s->pcm = 0;
+        return failed(a, way == SND_PCM_STREAM_CAPTURE ? "cannot be opened for input" : "cannot be opened", error);
+    }
+    return configure(a, s, wanted > 0 ? (unsigned)wanted : 2) || configure_waking(a, s);
+}
+
+int audio_open(struct audio *a, const struct alsa_api *api, const struct settings *s) {
+    *a = (struct audio){.api = api, .rate_hz = (unsigned)s->rate_hz, .period_samples = (uint32_t)s->period_samples,
+                        .periods = (uint32_t)s->periods};
+    snprintf(a->card, sizeof a->card, "%s", s->device);
+    if (!strcmp(s->device, "auto") && find_card(a)) return 1;
+    const char *const capture = strcmp(s->capture, "auto") ? s->capture : a->card;
+    /* A card that only plays is no mistake unless inputs were asked for by number. */
+    if (s->inputs && open_stream(a, &a->record, capture, SND_PCM_STREAM_CAPTURE, s->inputs)) {
+        if (s->inputs > 0) return 1;
+        if (a->record.pcm) api->snd_pcm_close(a->record.pcm);
+        a->record.pcm = 0;
+    }
+    if (open_stream(a, &a->play, a->card, SND_PCM_STREAM_PLAYBACK, s->outputs)) return 1;
+    a->in_channels = a->record.pcm ? a->record.channels : 0;
+    a->out_channels = a->play.channels;
+    if (a->in_channels > MODULE_CHANNELS) a->in_channels = MODULE_CHANNELS;
+    if (a->out_channels > MODULE_CHANNELS) a->out_channels = MODULE_CHANNELS;
+    if (s->inputs > 0 && a->in_channels > (unsigned)s->inputs) a->in_channels = (unsigned)s->inputs;
+    if (s->outputs > 0 && a->out_channels > (unsigned)s->outputs) a->out_channels = (unsigned)s->outputs;
+    a->linked = a->record.pcm && api->snd_pcm_link(a->record.pcm, a->play.pcm) == 0;
+    for (int c = 0; c < MODULE_CHANNELS; c++) {
+        a->in[c] = calloc(a->period_samples, sizeof(float));
+        a->out[c] = calloc(a->period_samples, sizeof(float));
+        if (!a->in[c] || !a->out[c]) return failed(a, "blocks", -ENOMEM);
+    }
+    a->why[0] = 0;
+    return 0;
+}
+
+/* Hands `samples` frames over between the card's memory and the blocks; 0 or a negative error. */
+static int transfer(struct audio *a, struct stream *s, uint32_t samples) {
+    for (uint32_t done = 0; done < samples;) {
+        const snd_pcm_channel_area_t *areas;
+        snd_pcm_uframes_t offset, count = samples - done;
+        const int error = a->api->snd_pcm_mmap_begin(s->pcm, &areas, &offset, &count);
+        if (error < 0) return error;
+        if (count == 0) return -EPIPE;
+        char *const at = (char *)areas[0].addr + areas[0].first / 8 + offset * (areas[0].step / 8);
+        if (s == &a->record)
+            block_read(s->format, at, s->channels, a->in_channels, a->in, done, (uint32_t)count);
+        else
+            block_write(s->format, at, s->channels, a->out_channels, (const float *const *)a->out, done,
+                        (uint32_t)count);
+        const snd_pcm_sframes_t taken = a->api->snd_pcm_mmap_commit(s->pcm, offset, count);
+        if (taken < 0) return (int)taken;
+        if ((snd_pcm_uframes_t)taken != count) return -EPIPE;
+        done += (uint32_t)count;
+    }
+    return 0;
+}
+
+/* From stillness: the buffer filled with silence, both directions running. */
+static int start(struct audio *a) {
+    const struct alsa_api *const api = a->api;
+    api->snd_pcm_drop(a->play.pcm);
+    if (a->record.pcm) api->snd_pcm_drop(a->record.pcm);
+    int error = api->snd_pcm_prepare(a->play.pcm);
+    if (error >= 0 && a->record.pcm && !a->linked) error = api->snd_pcm_prepare(a->record.pcm);
+    for (int c = 0; c < MODULE_CHANNELS; c++) memset(a->out[c], 0, a->period_samples * sizeof(float));
+    for (uint32_t i = 0; error >= 0 && i < a->play.buffer_samples / a->period_samples; i++)
+        error = transfer(a, &a->play, a->period_samples);
+    if (error >= 0 && a->record.pcm) error = api->snd_pcm_start(a->record.pcm);
+    if (error >= 0 && !a->linked) error = api->snd_pcm_start(a->play.pcm);
+    return error;
+}
+
+/* Until a period is there to be read and there is room for one; 0 or a negative error. */
+static int wait_for_period(struct audio *a) {
+    struct stream *const streams[2] = {&a->record, &a->play};
+    for (int i = 0; i < 2; i++) {
+        snd_pcm_t *const pcm = streams[i]->pcm;
+        while (pcm && !a->stop) {
+            const snd_pcm_sframes_t there = a->api->snd_pcm_avail_update(pcm);
+            if (there < 0) return (int)there;
+            if ((snd_pcm_uframes_t)there >= a->period_samples) break;
+            const int woken = a->api->snd_pcm_wait(pcm, 1000);
+            if (woken < 0) return woken;
+            if (woken == 0) {
+                a->waits++;
+                return -EIO;
+            }
+        }
+    }
+    return 0;
+}
+
+int audio_play(struct audio *a, tudor_module *m, uint64_t blocks) {
+    int error = start(a), restarts = 0;
+    for (uint64_t done = 0; error >= 0 && !a->stop && (!blocks || done < blocks);) {
+        error = wait_for_period(a);
+        if (error >= 0 && a->record.pcm) error = transfer(a, &a->record, a->period_samples);
+        if (error >= 0 && !a->stop) {
+            module_process(m, a->record.pcm ? (const float *const *)a->in : 0, a->out);
+            error = transfer(a, &a->play, a->period_samples);
+            done++;
+            if (error >= 0) restarts = 0;
+        }
+        /* Late (EPIPE), suspended, or stuck: from the beginning. A card that is gone answers ENODEV. */
+        if (error < 0 && error != -ENODEV && restarts++ < 16) {
+            a->xruns++;
+            module_report_miss(m);
+            error = start(a);
+        }
+    }
+    return error < 0 ? failed(a, "stopped", error) : 0;
+}
+
+void audio_close(struct audio *a) {
+    if (a->play.pcm) a->api->snd_pcm_close(a->play.pcm);
+    if (a->record.pcm) a->api->snd_pcm_close(a->record.pcm);
+}

@@ -1,0 +1,48 @@
+"""`tudor module status` and `tudor module check`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Optional
+
+import typer
+
+Host = Annotated[Optional[str], typer.Option(  # noqa: UP045
+    help="Module to ask by ssh, such as root@tudor.local; default: this machine.")]
+
+
+def status(
+    host: Host = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a running module does: load, xruns, slot, controls.
+
+    Example: tudor module status --host root@tudor.local
+    """
+    from firmware.pi import status as job
+
+    found = job.status(host)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        typer.echo("\n".join(job.lines(found)))
+
+
+def check(
+    host: Host = None,
+    seconds: Annotated[int, typer.Option(min=1, max=3600, help="How long to watch.")] = 20,
+) -> None:
+    """Find what is wrong with a board: watches sound, load, knobs, jacks, power and heat.
+
+    Turn every knob and patch every jack meanwhile. Exits with 1 if something is wrong.
+
+    Example: tudor module check --host root@tudor.local
+    """
+    from firmware.pi import status as job
+
+    typer.echo(f"watching for {seconds} s: turn every knob, patch something into each jack",
+               err=True)
+    done = job.ask(host, "--check", str(seconds), seconds=seconds + job.ASK_SECONDS)
+    typer.echo(done.stdout, nl=False)
+    if done.returncode:
+        raise typer.Exit(1)

@@ -1,0 +1,239 @@
+/* tudor-module: the instrument on a Raspberry Pi.
+ *
+ *   tudor-module [--config FILE]     plays until it is told to stop
+ *   tudor-module --status            what the running one does
+ *   tudor-module --check [SECONDS]   what only a board can show, watched while it runs
+ *   tudor-module --blocks N          plays N blocks and stops (for tests)
+ *
+ * Threads: audio (real-time, one core), analog inputs, gates, MIDI; and this one, which loads models, answers for the
+ * status, shows the LEDs and tells systemd's watchdog that sound still flows. */
+#include "audio.h"
+#include "check.h"
+#include "controls.h"
+#include "notes.h"
+#include "slots.h"
+#include "status.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SHOW_MS 20
+#define PULSE_MS 1000
+#define CLOCK_HZ 1000000000u
+
+static const char *const CONFIGS[] = {"/boot/firmware/tudor/module.conf", "/etc/tudor/module.conf"};
+
+struct instrument {
+    struct settings settings;
+    struct alsa_api api;
+    struct audio audio;
+    struct controls controls;
+    tudor_module *m;
+    uint64_t blocks;
+    pthread_t thread;
+    _Atomic int ended;
+};
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal) {
+    (void)signal;
+    stopped = 1;
+}
+
+static uint32_t clock_now(void *context) {
+    struct timespec now;
+    (void)context;
+    clock_gettime(CLOCK_MONOTONIC, &now); /* through the vDSO: no system call */
+    return (uint32_t)((uint64_t)now.tv_sec * CLOCK_HZ + (uint64_t)now.tv_nsec);
+}
+
+/* A line for systemd (sd_notify's protocol: a datagram to the socket in NOTIFY_SOCKET). */
+static void notify(const char *text) {
+    const char *const path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    if (!path || !*path || strlen(path) >= sizeof at.sun_path) return;
+    memcpy(at.sun_path, path, strlen(path));
+    if (*path == '@') at.sun_path[0] = 0;
+    const socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    const int file = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (file < 0) return;
+    sendto(file, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&at, length);
+    close(file);
+}
+
+static void read_settings(struct settings *s, const char *named) {
+    size_t bytes;
+    settings_default(s);
+    for (size_t i = 0; i < (named ? 1 : sizeof CONFIGS / sizeof *CONFIGS); i++) {
+        const char *const path = named ? named : CONFIGS[i];
+        char *const text = read_whole(path, &bytes);
+        if (!text) {
+            if (named || errno != ENOENT) note("%s: %s", path, strerror(errno));
+            continue;
+        }
+        settings_read(s, path, text);
+        free(text);
+        break;
+    }
+    for (int i = 0; i < s->complaints; i++) note("%s", s->complaint[i]);
+}
+
+/* Real-time scheduling on a core of its own, for the calling thread. What is not granted is noted before. */
+static void become_urgent(const struct settings *s) {
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const int cpu = s->cpu == AUTO ? (cores > 1 ? (int)cores - 1 : OFF) : s->cpu;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (cpu >= 0) {
+        CPU_SET((size_t)cpu, &set);
+        if (sched_setaffinity(0, sizeof set, &set)) fprintf(stderr, "cpu = %d: %s\n", cpu, strerror(errno));
+    }
+    const struct sched_param priority = {.sched_priority = s->priority};
+    if (s->priority > 0 && sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority))
+        fprintf(stderr, "priority = %d: %s; sound may be interrupted\n", s->priority, strerror(errno));
+}
+
+static void *audio_thread(void *context) {
+    struct instrument *const it = context;
+    prctl(PR_SET_NAME, "tudor-audio");
+    become_urgent(&it->settings);
+    const int failed = audio_play(&it->audio, it->m, it->blocks);
+    it->ended = failed ? 2 : 1;
+    return 0;
+}
+
+static int make_module(struct instrument *it) {
+    const struct settings *const s = &it->settings;
+    module_config config;
+    module_complaint why = {0};
+    module_defaults(&config);
+    config.sample_rate_hz = it->audio.rate_hz;
+    config.block_samples = it->audio.period_samples;
+    config.in_channels = it->audio.in_channels;
+    config.out_channels = it->audio.out_channels;
+    config.lanes = LANES;
+    config.resample_taps = (uint32_t)s->resample_taps & ~1u;
+    config.resample_bytes = 1 << 20;
+    config.overlap = 1;
+    config.overload_load = (float)(s->overload > 0 ? s->overload : 95) / 100.0f;
+    config.clock = s->overload > 0 ? clock_now : 0;
+    config.clock_hz = CLOCK_HZ;
+    const size_t bytes = module_bytes(&config);
+    void *const memory = bytes ? aligned_alloc(64, (bytes + 63) / 64 * 64) : 0;
+    if (!memory || module_init(&config, memory, bytes, &it->m)) {
+        note("the instrument cannot be set up for %u Hz, blocks of %u", it->audio.rate_hz, it->audio.period_samples);
+        return 1;
+    }
+    size_t length;
+    char *const text = read_whole(s->calibration, &length);
+    if (text && module_read_calibration(it->m, text, length, &why))
+        note("%.80s:%u: %.100s", s->calibration, why.line, why.text);
+    free(text);
+    return 0;
+}
+
+/* Until a signal or the audio thread's end; 0: all is well. */
+static int attend(struct instrument *it, int socket) {
+    uint32_t seen = 0, shown = 0;
+    int ready = 0;
+    while (!stopped && !it->ended) {
+        struct pollfd wait = {.fd = socket, .events = POLLIN};
+        poll(&wait, socket >= 0, SHOW_MS);
+        if (socket >= 0) status_answer(socket, it->m, &it->audio, &it->controls);
+        module_status status;
+        module_read_status(it->m, &status);
+        controls_show(&it->controls, &status);
+        if ((!ready && status.blocks > 8) || (++shown * SHOW_MS >= PULSE_MS && status.blocks != seen)) {
+            notify(ready ? "WATCHDOG=1" : "READY=1\nWATCHDOG=1");
+            seen = status.blocks;
+            shown = 0;
+            ready = 1;
+        }
+    }
+    return it->ended == 2;
+}
+
+static int play(struct instrument *it) {
+    const char *const missing = alsa_load(&it->api);
+    if (missing) {
+        fprintf(stderr, "%s\n", missing);
+        return 1;
+    }
+    if (audio_open(&it->audio, &it->api, &it->settings)) {
+        fprintf(stderr, "%s\n", it->audio.why);
+        return 1;
+    }
+    if (make_module(it)) return 1;
+    slots_load(it->m, it->settings.models);
+    if (mlockall(MCL_CURRENT | MCL_FUTURE)) note("memory cannot be locked: %s", strerror(errno));
+    controls_open(&it->controls, &it->settings, &it->api);
+    const int socket = status_listen(it->settings.socket);
+    if (socket < 0) note("%s: %s; no status", it->settings.socket, strerror(errno));
+    if (controls_start(&it->controls, it->m, it->audio.period_samples)
+        || pthread_create(&it->thread, 0, audio_thread, it)) {
+        fprintf(stderr, "threads: %s\n", strerror(errno));
+        return 1;
+    }
+    const int failed = attend(it, socket);
+    notify("STOPPING=1");
+    it->audio.stop = 1;
+    pthread_join(it->thread, 0);
+    controls_stop(&it->controls);
+    if (failed) fprintf(stderr, "%s\n", it->audio.why);
+    module_status status;
+    module_read_status(it->m, &status);
+    fprintf(stderr, "played %u blocks, %u xruns, %u overloads, %u faults\n", status.blocks, (unsigned)it->audio.xruns,
+            status.overloads, status.faults);
+    audio_close(&it->audio);
+    if (socket >= 0) unlink(it->settings.socket);
+    return failed;
+}
+
+static int usage(void) {
+    fprintf(stderr, "tudor-module [--config FILE] [--blocks N] | --status | --check [SECONDS]; see module.conf\n");
+    return 2;
+}
+
+int main(int count, char **words) {
+    static struct instrument it;
+    static char text[STATUS_BYTES];
+    const char *config = 0;
+    int ask = 0, watch = 0;
+    for (int i = 1; i < count; i++) {
+        const int more = i + 1 < count;
+        if (!strcmp(words[i], "--config") && more)
+            config = words[++i];
+        else if (!strcmp(words[i], "--blocks") && more)
+            it.blocks = strtoull(words[++i], 0, 10);
+        else if (!strcmp(words[i], "--status"))
+            ask = 1;
+        else if (!strcmp(words[i], "--check"))
+            watch = more && atoi(words[i + 1]) > 0 ? atoi(words[++i]) : 20;
+        else
+            return usage();
+    }
+    const struct sigaction action = {.sa_handler = stop};
+    sigaction(SIGTERM, &action, 0);
+    sigaction(SIGINT, &action, 0);
+    read_settings(&it.settings, config);
+    if (watch) return check_board(&it.settings, watch);
+    if (!ask) return play(&it);
+    if (status_ask(it.settings.socket, text, STATUS_BYTES) < 0) {
+        fprintf(stderr, "%s: nobody answers; does tudor-module run?\n", it.settings.socket);
+        return 1;
+    }
+    fputs(text, stdout);
+    return 0;
+}
