@@ -26,6 +26,7 @@ struct finish {
 
 /* A convolution, dense or depthwise. Packed weights, N outputs, K = taps * cin + side_channels:
  *   bias[N rounded up to 16] | strip 0: [K][16] | strip 1: [K][16] | … | last strip: [K][rest rounded up to 4]
+ * The bias is float32; weights are float32, or bfloat16, which is widened exactly when it is read.
  * A strip is one stream of whole cache lines, whatever the vector length; four strips are a panel, the piece that
  * work is cut into. Depthwise: the same with K = taps.
  * Frame f reads taps at x + f * x_frame + tap * x_tap. Taps that lie side by side may be given as one long tap. */
@@ -102,12 +103,14 @@ const struct tudor_kernels *tudor_find_kernels(const char *name);
 
 static inline size_t packed_width(size_t outputs) { return (outputs + 3) / 4 * 4; }
 static inline size_t packed_bias(size_t outputs) { return (outputs + 15) / 16 * 16; }
-/* Weights of an output: first of K, `row` floats apart. */
-static inline const float *packed_lane(const float *packed, size_t outputs, size_t k, size_t output, size_t *row) {
+/* Where the weights of an output begin, counted from the bias's end: first of K, `row` apart. */
+static inline size_t packed_at(size_t outputs, size_t k, size_t output, size_t *row) {
     const size_t strips = outputs / 16 * 16;
-    const float *w = packed + packed_bias(outputs);
     *row = output < strips ? 16 : packed_width(outputs - strips);
-    return output < strips ? w + output / 16 * 16 * k + output % 16 : w + strips * k + (output - strips);
+    return output < strips ? output / 16 * 16 * k + output % 16 : strips * k + (output - strips);
+}
+static inline const float *packed_lane(const float *packed, size_t outputs, size_t k, size_t output, size_t *row) {
+    return packed + packed_bias(outputs) + packed_at(outputs, k, output, row);
 }
 static inline size_t packed_count(size_t outputs, size_t k) { return packed_bias(outputs) + k * packed_width(outputs); }
 

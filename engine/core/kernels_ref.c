@@ -9,10 +9,11 @@
 #define UNROLL
 #include "kernels_rows.inc"
 
-static float weight(const float *packed, uint32_t outputs, size_t k_count, size_t k, uint32_t output) {
+static float weight(const struct conv_args *a, size_t k_count, size_t k, uint32_t output) {
     size_t row;
-    const float *w = packed_lane(packed, outputs, k_count, output, &row);
-    return w[k * row];
+    const size_t at = packed_at(a->outputs, k_count, output, &row) + k * row;
+    const float *w = (const float *)a->packed + packed_bias(a->outputs);
+    return a->dtype == FORMAT_DTYPE_BFLOAT16 ? scalar_from_bf16(((const uint16_t *)(const void *)w)[at]) : w[at];
 }
 
 static float one_sum(const struct conv_args *a, const float *x, const float *side, uint32_t output, float start) {
@@ -20,9 +21,9 @@ static float one_sum(const struct conv_args *a, const float *x, const float *sid
     float sum = start;
     for (uint32_t tap = 0; tap < a->taps; tap++)
         for (uint32_t c = 0; c < a->cin; c++)
-            sum = scalar_fma(x[tap * a->x_tap + c], weight(a->packed, a->outputs, k_count, tap * a->cin + c, output), sum);
+            sum = scalar_fma(x[tap * a->x_tap + c], weight(a, k_count, tap * a->cin + c, output), sum);
     for (uint32_t c = 0; c < a->side_channels; c++)
-        sum = scalar_fma(side[c], weight(a->packed, a->outputs, k_count, main_count + c, output), sum);
+        sum = scalar_fma(side[c], weight(a, k_count, main_count + c, output), sum);
     return sum;
 }
 
@@ -79,7 +80,7 @@ static void ref_depthwise(const struct conv_args *a) {
             float y = ((const float *)a->packed)[c];
             for (uint32_t tap = 0; tap < a->taps; tap++)
                 y = scalar_fma(((const float *)a->x)[frame * a->x_frame + tap * a->x_tap + c],
-                               weight(a->packed, a->outputs, a->taps, tap, c), y);
+                               weight(a, a->taps, tap, c), y);
             if (f->pre.data) y += *AT(f->pre, frame, c);
             y = one_act(f, y, c);
             if (f->post.data) y += *AT(f->post, frame, c);

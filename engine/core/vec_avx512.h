@@ -28,6 +28,9 @@ typedef __mmask16 M;
 #define V_ABS(a) _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)))
 #define V_SHL23(a) _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23))
 
+#define V_LOAD_BF16(p) \
+    _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
+
 /* Whole numbers: sixteen sums, words of four int8 and pairs of int16 (kernels_int.inc). */
 #define IVW 16
 typedef __m512i IV;

@@ -41,6 +41,8 @@ static inline void v_store_n(float *p, V a, int n) {
 #define V_ABS(a) vabsq_f32(a)
 #define V_SHL23(a) vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a), 23))
 
+#define V_LOAD_BF16(p) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))
+
 /* Whole numbers: four sums, words of four int8 and pairs of int16 (kernels_int.inc). A sum is kept in two halves, of
  * the first and of the second of each pair, side by side; they meet when it is stored. */
 #define IVW 4

@@ -54,6 +54,14 @@ typedef int M;
 #define V_ABS(a) __builtin_fabsf(a)
 #define V_SHL23(a) scalar_shift23(a)
 
+static inline float scalar_from_bf16(uint16_t upper) {
+    const uint32_t bits = (uint32_t)upper << 16;
+    float a;
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
+#define V_LOAD_BF16(p) scalar_from_bf16(*(p))
+
 /* Whole numbers: one sum, a word of four int8, a pair of int16 (kernels_int.inc). Sums wrap. */
 #define IVW 1
 typedef uint32_t IV;

@@ -64,8 +64,9 @@ def file_of(net: Streaming) -> bytes:
     return compile_graphs({"forward": graph_of(net)}, describe(method_of(net)))
 
 
-def _latents() -> bytes:
+def latents_graph() -> tuple[Graph, Description]:
     """guard, gaussian and affine, with the attributes that they read."""
+    torch.manual_seed(0)
     build = Builder("forward", 3)
     x = Guard(3).lower(build, build.input)
     x = Conv1d(3, 10, 3).lower(build, x)
@@ -79,7 +80,7 @@ def _latents() -> bytes:
         Attribute("bias", 5, -0.25, -8.0, 8.0, "offset"),
     )}
     method = Method("forward", 3, 1, 3, 1, names, names)
-    return compile_graphs({"forward": build.finish(x)}, describe(method, attributes))
+    return build.finish(x), describe(method, attributes)
 
 
 def _wavenet(channels: int, layers: int = 3) -> Streaming:
@@ -109,6 +110,11 @@ NETS = {
                                                           combine="concat"),
                              Conv1d(8, 8, 3), GatedUnit(8, "linear"), NoiseMultiply(4),
                              PQMFSynthesis(4, 1)),
+    "odd": lambda: Sequence(Conv1d(3, 47, 3), LeakyReLU(47), Conv1d(47, 33, 2, dilation=3),
+                            Residual(Conv1d(33, 50, 3), ELU(50), Conv1d(50, 33, 1)), Snake(33),
+                            Conv1d(33, 33, 3, groups=3), Conv1d(33, 1, 1)),
+    "tapped": lambda: Sequence(Conv1d(2, 6, 3), Parallel(NoiseMultiply(6), Conv1d(6, 6, 3)),
+                               Parallel(Identity(6), Conv1d(6, 6, 1)), Conv1d(6, 6, 2)),
     "lstm": lambda: Sequence(LSTM(2, 16), LSTM(16, 5), Conv1d(5, 1, 1)),
     "gru": lambda: Sequence(GRU(2, 20), GRU(20, 3)),
     "branches": lambda: Sequence(Parallel(
@@ -134,10 +140,23 @@ def net(name: str) -> Streaming:
     return made
 
 
+def graph_and_description(name: str) -> tuple[Graph, Description]:
+    """A case before it becomes a file."""
+    if name == "latents":
+        return latents_graph()
+    return graph_of(net(name)), describe(method_of(net(name)))
+
+
 @cache
 def case(name: str) -> bytes:
-    """A case's file."""
-    return _latents() if name == "latents" else file_of(net(name))
+    """A case's file; `name:form` in another number format (native_quantised_cases)."""
+    base, _, form = name.partition(":")
+    graph, description = graph_and_description(base)
+    if form:
+        from tests.core.native_quantised_cases import compiled
+
+        return compiled(graph, description, form)
+    return compile_graphs({"forward": graph}, description)
 
 
 def noise(channels: int, rows: int, batch: int = 1, seed: int = 0) -> FloatArray:

@@ -8,15 +8,18 @@ import pytest
 from engine import native_format as fmt
 from engine.errors import ConfigError
 from engine.native import NativeFile, NativeModel
-from tests.core.native_cases import NAMES, FloatArray, case, noise
+from tests.core.native_cases import NAMES as FLOAT_NAMES
+from tests.core.native_cases import FloatArray, case, noise
+from tests.core.native_quantised_cases import QUANTISED
 
 CHUNKS = (1, 2, 3, 7, 64, 513)
+NAMES = (*FLOAT_NAMES, *QUANTISED)
 
 
 def able(file: NativeFile) -> list[str]:
     """Instruction sets of this machine besides the reference."""
     found = []
-    for name in ("scalar", "avx2", "avx512", "neon"):
+    for name in ("scalar", "avx2", "avx512", "avx512vnni", "neon"):
         try:
             NativeModel(file, isa=name)
             found.append(name)
