@@ -11,18 +11,8 @@ import numpy as np
 
 from engine.audio import read_audio
 from engine.files import written_whole
+from engine.page import Row, image, table, write_page
 from engine.runtime import FloatArray
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-       color: #1e293b; }
-h1, h2 { line-height: 1.2; } img { max-width: 100%; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #cbd5e1; }
-th:first-child, td:first-child { text-align: left; }
-pre { background: #f1f5f9; padding: .8rem; overflow-x: auto; font-size: .85rem; }
-audio { vertical-align: middle; } .row { margin: .4rem 0; }
-"""
 
 NAMES = {
     "model": "the trained model", "untrained": "the same model before training",
@@ -30,8 +20,6 @@ NAMES = {
     "noise_512": "noise, frames of 512", "noise_128": "noise, frames of 128",
     "silence": "silence",
 }
-Row = list[str]
-
 
 def write_report(
     folder: Path, source: Path, sounds: list[Path], commands: list[str], seconds: dict[str, float]
@@ -47,34 +35,21 @@ def write_report(
         _sentence(evaluation),
         "<h2>Listen</h2>",
         *[_player(path) for path in [source, *sounds]],
-        _image("spectrograms.png", "spectrograms of the held-out loop and of each output"),
+        image("spectrograms.png", "spectrograms of the held-out loop and of each output"),
         "<h2>How it sounds, in figures</h2>",
         f"<p>Means over {evaluation['files']} held-out files, {evaluation['seconds']:.0f} s. Lower "
         "is better but for the onset F.</p>",
         table(["", "spectral distance", "log-mel dB", "onset F", "level error dB"],
               [_score_row(name, scores) for name, scores in evaluation["results"].items()]),
-        "<h2>Training</h2>", _image("training.png", "loss over time"),
+        "<h2>Training</h2>", image("training.png", "loss over time"),
         "<h2>The exports, compared with offline PyTorch</h2>", _verification_table(verification),
         "<h2>Speed</h2>", _machine(bench["machine"]), _bench_table(bench["results"]),
-        _image("bench.png", "block times against the deadline"),
+        image("bench.png", "block times against the deadline"),
         "<h2>The commands</h2>",
         f"<pre>{html.escape(chr(10).join(commands))}</pre>",
         table(["step", "seconds"], [[step, f"{s:.1f}"] for step, s in seconds.items()]),
     ]
-    page = (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>tudor demo</title>'
-            f"<style>{STYLE}</style>\n" + "\n".join(parts) + "\n</html>\n")
-    path = folder / "report.html"
-    with written_whole(path) as temporary:
-        temporary.write_text(page, "utf-8")
-    return path
-
-
-def table(head: Row, rows: list[Row]) -> str:
-    """An HTML table; cells are escaped."""
-    def line(tag: str, cells: Row) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
-
-    return "<table>" + line("th", head) + "".join(line("td", row) for row in rows) + "</table>"
+    return write_page(folder / "report.html", "tudor demo", parts)
 
 
 def _sentence(evaluation: dict[str, Any]) -> str:
@@ -105,10 +80,6 @@ def levels(audio: FloatArray) -> tuple[float, float, float]:
     peak = 20 * np.log10(max(float(np.abs(audio).max()), floor))
     total = 20 * np.log10(max(float(np.sqrt(np.square(audio).mean())), floor))
     return peak, total, float((rms < 1e-3).mean()) if rms.size else 0.0
-
-
-def _image(name: str, text: str) -> str:
-    return f'<p><img src="{name}" alt="{html.escape(text)}"></p>'
 
 
 def _score_row(name: str, scores: dict[str, float]) -> Row:

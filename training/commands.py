@@ -116,20 +116,34 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="use so many files at most")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="also look at the latents, and write report.html there")
+    ] = None,
 ) -> None:
     """How close a model's output comes to its input, beside simple baselines.
 
     Example: tudor evaluate runs/first --data held-out --json
+
+    With --report FOLDER also: what each latent does, sweeps and paths through the latents, draws
+    from the prior, clicks at block borders; as one HTML page with pictures and players.
     """
     _share_cores()
     import json
 
-    from rich.console import Console
+    from engine.reports import wide_console
+    from training.evaluation import as_player, evaluate_folder, table
 
-    from training.evaluation import evaluate_folder, table
+    player = as_player(model)
+    result = evaluate_folder(player, data, limit)
+    if report is not None:
+        from training.evaluation_report import write_report
+        from training.latent_report import examine, regulariser_of
 
-    result = evaluate_folder(model, data, limit)
+        result["latents"] = examine(player, data, report, limit, regulariser_of(model))
+        write_report(report, result)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
-    else:
-        Console().print(table(result))
+        return
+    wide_console(110).print(table(result))
+    if report is not None:
+        typer.echo(f"{report / 'report.html'}")

@@ -26,14 +26,17 @@ from engine.play import stream
 from engine.runtime import Player, load
 from training.audio_folder import Skipped, Source, scan
 from training.cache import SILENCE, decode
+from training.descriptors import descriptor_mmd, points
 from training.measures import Scores, Target, shaped_noise
 
 FloatArray = NDArray[np.float32]
+Points = NDArray[np.float64]
 BLOCK_SECONDS = 2.0
 SEGMENT_SECONDS = 20.0  # longer files are scored piece by piece
 NOISE_FRAMES = (2048, 512, 128)
 UNITS = {"spectral_distance": "distance", "log_mel_db": "log-mel dB", "onset_f": "onset F",
-         "level_error_db": "level dB"}
+         "level_error_db": "level dB", "loudness_error_db": "loudness dB", "si_sdr_db": "SI-SDR dB",
+         "descriptor_mmd": "descriptor MMD"}
 
 
 def evaluate_folder(
@@ -47,7 +50,8 @@ def evaluate_folder(
 
     Returned: {"model", "data", "files", "seconds", "skipped": [{name, reason}],
     "results": {"model": scores, "untrained": scores, "noise_2048": ..., "silence": ...}} with
-    scores as in `Scores`, means over pieces of up to 20 s. The first `limit` files are used."""
+    scores as in `Scores`, means over pieces of up to 20 s, and "descriptor_mmd", of all pieces
+    together against all of the data. The first `limit` files are used."""
     player = as_player(model)
     spec = player.description.method("forward")
     if spec.in_ratio != 1 or spec.in_channels != spec.out_channels:
@@ -56,11 +60,13 @@ def evaluate_folder(
     skipped = list(folder.skipped)
     subjects = _subjects(player, baselines)
     scores: dict[str, list[Scores]] = {name: [] for name in subjects}
+    real: list[Points] = []
+    made: dict[str, list[Points]] = {name: [] for name in subjects}
     used, seconds = 0, 0.0
     for source in folder.sources:
         if limit is not None and used >= limit:
             break
-        audio = _read(source, player.sample_rate_hz, spec.in_channels, skipped)
+        audio = read_source(source, player.sample_rate_hz, spec.in_channels, skipped)
         if audio is None:
             continue
         if progress:
@@ -69,8 +75,11 @@ def evaluate_folder(
         outputs = {name: subject(audio) for name, subject in subjects.items()}
         for piece in _pieces(audio.shape[1], player.sample_rate_hz):
             target = Target(audio[:, piece], player.sample_rate_hz)
+            real.append(points(audio[:, piece], player.sample_rate_hz))
             for name, output in outputs.items():
-                scores[name].append(target.compare(np.ascontiguousarray(output[:, piece])))
+                part = np.ascontiguousarray(output[:, piece])
+                scores[name].append(target.compare(part))
+                made[name].append(points(part, player.sample_rate_hz))
     if not used:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped[:3])
         raise AudioError(f"{data_dir} holds no usable audio ({reasons})")
@@ -80,7 +89,11 @@ def evaluate_folder(
         "files": used,
         "seconds": round(seconds, 3),
         "skipped": [asdict(item) for item in skipped],
-        "results": {name: _mean(found) for name, found in scores.items()},
+        "results": {
+            name: {**_mean(found), "descriptor_mmd": descriptor_mmd(
+                np.concatenate(real), np.concatenate(made[name]))}
+            for name, found in scores.items()
+        },
     }
 
 
@@ -128,7 +141,7 @@ def _noise_subject(frame: int) -> Callable[[FloatArray], FloatArray]:
     return lambda audio: shaped_noise(audio, frame)
 
 
-def _read(
+def read_source(
     source: Source, rate_hz: int, channels: int, skipped: list[Skipped]
 ) -> FloatArray | None:
     """A file as [channels, samples]; what cannot be scored is named in `skipped`."""
@@ -165,7 +178,7 @@ def table(result: dict[str, Any]) -> Table:
     """The result for the screen."""
     shown = Table(
         title=f"{result['model']} on {result['files']} files, {result['seconds']:.0f} s",
-        caption="lower is better, for onset F higher",
+        caption="lower is better, for onset F and SI-SDR higher",
     )
     shown.add_column("")
     for name in UNITS.values():

@@ -23,12 +23,15 @@ OCTAVE_BANDS = 8
 
 @dataclass(frozen=True)
 class Scores:
-    """The figures of one sound or, averaged, of many. Lower is better but for the onset F."""
+    """The figures of one sound or, averaged, of many. Lower is better but for the onset F and
+    SI-SDR."""
 
     spectral_distance: float
     log_mel_db: float
     onset_f: float
     level_error_db: float
+    loudness_error_db: float
+    si_sdr_db: float  # higher is better; only a model that keeps phases can have a high one
 
 
 class Target:
@@ -39,6 +42,7 @@ class Target:
         self._mel = log_mel(audio, rate_hz)
         self._onsets = onsets(audio, rate_hz)
         self._level = level_db(audio)
+        self._loudness = loudness_db(audio, rate_hz)
 
     def compare(self, audio: FloatArray) -> Scores:
         """Scores of `audio`, same shape as the target."""
@@ -49,6 +53,9 @@ class Target:
             log_mel_db=float(np.abs(log_mel(audio, self.rate_hz) - self._mel).mean()),
             onset_f=onset_f(onsets(audio, self.rate_hz), self._onsets),
             level_error_db=abs(level_db(audio) - self._level),
+            loudness_error_db=float(np.abs(loudness_db(audio, self.rate_hz)
+                                           - self._loudness).mean()),
+            si_sdr_db=si_sdr_db(audio, self.audio),
         )
 
 
@@ -67,6 +74,30 @@ def level_db(audio: FloatArray) -> float:
     """RMS level with a floor at -100 dB."""
     power = float(np.square(audio, dtype=np.float64).mean())
     return 10 * float(np.log10(max(power, LEVEL_FLOOR)))
+
+
+def loudness_db(audio: FloatArray, rate_hz: int) -> FloatArray:
+    """A-weighted level of the mixdown in steps of 512 samples, in dB with a floor at -70: [steps].
+    Its error follows the ear's course over time, where the level's is one number for all."""
+    import librosa
+
+    power = np.abs(librosa.stft(audio.mean(axis=0), n_fft=MEL_WINDOW, hop_length=MEL_HOP)) ** 2
+    hertz = np.maximum(librosa.fft_frequencies(sr=rate_hz, n_fft=MEL_WINDOW), 1.0)
+    weights = librosa.A_weighting(hertz)
+    total = (power * 10 ** (weights[:, None] / 10)).sum(axis=0) / (MEL_WINDOW**2 / 8)
+    decibels: FloatArray = 10 * np.log10(np.maximum(total, 1e-7))
+    return decibels
+
+
+def si_sdr_db(audio: FloatArray, target: FloatArray) -> float:
+    """Scale-invariant signal-to-distortion ratio within -100 ... 100 dB (Le Roux et al. 2019):
+    10 log10(|a t|^2 / |a t - x|^2) with a = <x, t> / <t, t>."""
+    x, t = (v.astype(np.float64).ravel() for v in (audio, target))
+    scaled = t * (x @ t) / max(float(t @ t), 1e-20)
+    signal, noise = float(np.square(scaled).sum()), float(np.square(scaled - x).sum())
+    if not signal > 0:
+        return -100.0
+    return float(np.clip(10 * np.log10(max(signal, 1e-20) / max(noise, 1e-20)), -100, 100))
 
 
 def onsets(audio: FloatArray, rate_hz: int) -> NDArray[np.float64]:
