@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from math import ceil, lcm
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from rich.table import Table
 from engine.boards import Range, board_named
 from engine.errors import ConfigError
 from engine.fit import percent
-from engine.native import MethodInfo, NativeFile
+from engine.native import MethodInfo, NativeFile, OpInfo
+from engine.work import FORMATS
 from firmware.host.build import Target, target_named
 from firmware.host.play import Played, play
 
@@ -76,7 +78,9 @@ class Counts:
     isa: str
     method: str
     sample_rate_hz: int
+    dtype: str
     macs_per_sample: float
+    cycles_per_instruction: Range | None  # modelled
     blocks: list[BlockCount]
     spreads: list[SpreadCount]
     ops: list[OpCount]
@@ -84,7 +88,7 @@ class Counts:
     def to_json(self) -> dict[str, Any]:
         """Plain data, with the assumptions behind modelled figures."""
         return {"figures": "instructions counted in an emulator, not time; loads are modelled",
-                "assumptions": assumptions(), **asdict(self)}
+                "assumptions": assumptions(self.cycles_per_instruction), **asdict(self)}
 
 
 class _Counter:
@@ -98,14 +102,29 @@ class _Counter:
         self.spec, self.rate_hz = file.methods[method], file.sample_rate_hz
         self.macs = [op.macs / self.spec.frame_samples for op in file.ops(method)]
         self.table = file.ops(method)
-        daisy = board_named("daisy")
-        self.cycles = daisy.cycles_per_instruction if target.name == "m7" else None
-        self.clock_hz = daisy.clock_hz
+        self.clock_hz = board_named("daisy").clock_hz
 
     def run(self, frames: int, count: str, slices: int = 0) -> Played:
         x = signal(self.spec, frames * CALLS)
         return play(self.target, self.data, x, method=self.method, frames=(frames,),
                     slices=slices, count=count)
+
+    @cached_property
+    def cycles(self) -> Range | None:
+        """Modelled cycles per instruction; integer sums pair better than the rest, by their share
+        of the instructions of one frame."""
+        board = board_named("daisy")
+        plain, paired = board.cycles_per_instruction, board.cycles_per_integer
+        if self.target.name != "m7" or plain is None or paired is None:
+            return None
+        tallies = self.run(1, "ops").ops
+        total = sum(tally.total for tally in tallies.values()) / CALLS
+        sums = sum(min(tallies[i].total / CALLS, op.macs * board.kernels["q16x8"].mac_once)
+                   for i, op in enumerate(self.table)
+                   if op.kind == "conv" and FORMATS[op.dtype] == "q16x8")
+        share = sums / total
+        return Range(share * paired.low + (1 - share) * plain.low,
+                     share * paired.high + (1 - share) * plain.high)
 
     def load(self, instructions: float, samples: int) -> Range | None:
         """Modelled share of a Daisy's core for so many instructions in the time of `samples`."""
@@ -184,19 +203,25 @@ def count_file(
     say(f"{path.name}: callbacks of {CALLBACK_SAMPLES} samples")
     spread = [counter.spread(*way) for way in spreads(counter.spec.frame_samples)]
     say(f"{path.name}: each operation")
-    return Counts(str(path), device, isa, method, counter.rate_hz, sum(counter.macs),
+    return Counts(str(path), device, isa, method, counter.rate_hz, _dtype(counter.table),
+                  sum(counter.macs), counter.cycles,
                   list({b.block_samples: b for b in sizes}.values()), spread,
                   counter.ops(blocks[0]))
 
 
-def assumptions() -> str:
+def _dtype(table: Sequence[OpInfo]) -> str:
+    """The file's number format: that of weights which are not float32, if there are any."""
+    return FORMATS[max((op.dtype for op in table), default=0)]
+
+
+def assumptions(cycles: Range | None) -> str:
     """What a modelled load rests on."""
     daisy = board_named("daisy")
-    cycles = daisy.cycles_per_instruction
-    assert cycles is not None
-    return (f"a Daisy at {daisy.clock_hz / 1e6:.0f} MHz that takes {cycles.low}-{cycles.high} "
-            "cycles per instruction, with weights and state in memories that keep up; weights in "
-            "SDRAM add to it (tudor fit FILE --target daisy)")
+    if cycles is None:
+        return "none: no load is modelled"
+    return (f"a Daisy at {daisy.clock_hz / 1e6:.0f} MHz that takes {cycles.low:.2f}-"
+            f"{cycles.high:.2f} cycles per instruction of this file, with weights and state in "
+            "memories that keep up; weights in SDRAM add to it (tudor fit FILE --target daisy)")
 
 
 def print_counts(counts: Counts, console: Console) -> None:
@@ -211,7 +236,7 @@ def print_counts(counts: Counts, console: Console) -> None:
     text = ("Instructions were counted in an emulator, exactly repeatable; they are not time and "
             "say nothing about caches.")
     if counts.device == "m7":
-        text += f" Loads are modelled: {assumptions()}."
+        text += f" Loads are modelled: {assumptions(counts.cycles_per_instruction)}."
     console.print(text, highlight=False, soft_wrap=True, style="dim")
 
 

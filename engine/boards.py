@@ -83,6 +83,7 @@ class Board:
     flash_reads: Range | None = None  # bytes per second
     block_samples: int = 128
     cycles_per_instruction: Range | None = None
+    cycles_per_integer: Range | None = None  # of the sums of integer convolutions
     source: str = ""
 
 
@@ -123,7 +124,8 @@ _DAISY = Board(
     ),
     placed=True, load_limit=0.65, tile_frames=4, rates_hz=(8000, 16000, 32000, 48000, 96000),
     file_bytes=8 * MIB - 256 * KIB - 256 * KIB,  # QSPI, less bootloader's part and program
-    block_samples=48, cycles_per_instruction=_M7_CYCLES, flash_reads=Range(30e6, 45e6),
+    block_samples=48, cycles_per_instruction=_M7_CYCLES,
+    cycles_per_integer=_M7_SMLAD_CYCLES, flash_reads=Range(30e6, 45e6),
     source="sizes: STM32H750 reference and the board's linker scripts; instructions: counted in an "
            "emulator; cycles for each, SDRAM bandwidth: modelled; AXI, D2: bus width and clock",
 )

@@ -28,6 +28,8 @@ _GATE_COST = {"tanh": 20, "linear": 12}
 _CONVOLUTIONS = ("conv1d", "conv_transpose1d", "conv", "depthwise")
 _FUSABLE = ("leaky_relu", "elu", "tanh", "sigmoid", "snake", "gated", "add")
 _VIEWS = ("slice", "delay", "concat")  # other views of the same rows in the runtime: no work
+# By the codes of weights in a native file (DTYPE_... in engine/core/format.inc).
+FORMATS = ("float32", "bf16w", "q16x8", "q16x8")
 _FLOAT_BYTES, _HEAD_BYTES = 4, 8  # of a bias; of a factor and a bias
 KEPT = ("gru", "lstm")  # their weights stay float32 in bf16w
 
@@ -211,17 +213,25 @@ def task_of_file(file: NativeFile, method: str = "forward") -> Task:
 
 def _work_of_file(op: OpInfo, frames: float) -> Work:
     """`frames` per second."""
-    dtype, convolution = "float32", op.kind in _CONVOLUTIONS
-    weights, numbers = op.weights_bytes // _FLOAT_BYTES, op.rows * op.out_channels
+    dtype, convolution = FORMATS[op.dtype], op.kind in _CONVOLUTIONS
+    heads, numbers = op.out_channels * op.phases, op.rows * op.out_channels
     # The runtime's own count: MACs, what each number costs, 100 for the operation.
     act = max(0, op.cost - op.macs - 100 - _PASSES * numbers)
-    # Output rows that one reading of the weights makes; above 1 in transposed convolutions.
-    phases = round(op.rows * (weights - op.out_channels) / op.macs) if op.macs else 1
-    return Work(op.name, op.kind, op.macs * frames, op.rows / max(1, phases) * frames, weights,
-                op.state_bytes // _FLOAT_BYTES, numbers * frames if convolution else 0.0,
-                act * frames, 0.0 if convolution or op.kind == "copy" else numbers * frames,
-                op.out_channels * max(1, phases) if op.weights_bytes else 0,
-                op.kind == "depthwise", (dtype, op.weights_bytes))
+    return Work(op.name, op.kind, op.macs * frames, op.rows / op.phases * frames,
+                _numbers(op, heads), op.state_bytes // _FLOAT_BYTES,
+                numbers * frames if convolution else 0.0, act * frames,
+                0.0 if convolution or op.kind == "copy" else numbers * frames,
+                heads if convolution else 0, op.kind == "depthwise", (dtype, op.weights_bytes))
+
+
+def _numbers(op: OpInfo, heads: int) -> int:
+    """Weights and biases, about: what a file holds is padded."""
+    head = ceil(heads / 16) * 16
+    if op.dtype == 0:
+        return op.weights_bytes // _FLOAT_BYTES
+    if op.dtype == 1:
+        return heads + (op.weights_bytes - _FLOAT_BYTES * head) // 2
+    return heads + (op.weights_bytes - _HEAD_BYTES * head) // (op.dtype - 1)
 
 
 def _dtype(works: tuple[Work, ...]) -> str:

@@ -10,11 +10,12 @@ import torch
 
 from benchmarks.commands import main
 from benchmarks.emulated import DEVICES, count_file, spreads
-from engine.boards import board_named
+from engine.boards import DTYPES, board_named
 from engine.fit import fit
 from engine.fit_command import read_task
 from engine.layers import Conv1d, LeakyReLU, Residual, Sequence
 from tests.core.native_cases import file_of
+from tests.firmware.formats import file_in
 from tests.firmware.machines import machine
 from tests.golden.golden import read
 
@@ -121,3 +122,49 @@ def test_mistakes_are_said(file: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "leave out --plot, --silence" in capsys.readouterr().err
     assert bench("--device", "m7", "none.tudor") == 1
     assert "No such file" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def net() -> Sequence:
+    torch.manual_seed(0)
+    layers = [Residual(Conv1d(32, 32, 3, dilation=d), LeakyReLU(32), Conv1d(32, 32, 1))
+              for d in (1, 2)]
+    return Sequence(Conv1d(1, 32, 3), *layers, Conv1d(32, 1, 3)).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_files_of_every_number_format_are_counted(device: str, dtype: str, net: Sequence,
+                                                  tmp_path: Path) -> None:
+    machine(device)
+    path = tmp_path / "net.tudor"
+    path.write_bytes(file_in(net, dtype))
+    counts = count_file(device, path, "forward", (16,))
+    assert counts.dtype == dtype
+    assert sum(op.per_sample for op in counts.ops) == pytest.approx(
+        counts.blocks[0].per_sample, rel=0.1)
+    plain, paired = (getattr(board_named("daisy"), f"cycles_per_{kind}")
+                     for kind in ("instruction", "integer"))
+    cycles = counts.cycles_per_instruction
+    if device != "m7":
+        assert cycles is None
+    elif dtype == "q16x8":
+        assert cycles is not None
+        assert paired.high < cycles.high < plain.high
+    else:
+        assert cycles == plain
+
+
+def test_a_file_brings_its_number_format_to_fit(net: Sequence, tmp_path: Path) -> None:
+    sizes = {}
+    for dtype in DTYPES:
+        path = tmp_path / f"{dtype}.tudor"
+        path.write_bytes(file_in(net, dtype))
+        found = fit(read_task(str(path), "forward"), "daisy")
+        assert found.dtype == dtype
+        assert found.placement.file_bytes == path.stat().st_size
+        sizes[dtype] = found.placement.weights_bytes
+        as_float = fit(read_task(str(path), "forward"), "daisy", "float32")
+        assert as_float.placement.weights_bytes == pytest.approx(
+            sizes["float32"], rel=0.06), f"{dtype} taken back to float32"
+    assert sizes["float32"] > sizes["bf16w"] > sizes["q16x8"]
