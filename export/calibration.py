@@ -48,8 +48,8 @@ class Material:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked of a quantised export. `keep`: layers that stay at more bits, or ("auto",):
-    as few as reach the aims. `tell` hears what is being done."""
+    """What was asked of a quantised export. `keep`: layers that stay at more bits; ("auto",): as
+    few as reach the aims; ("none",): not even by default. `tell` hears what is being done."""
 
     dtype: str
     material: Material

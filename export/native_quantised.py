@@ -23,7 +23,7 @@ from export.comparison import (
     signals,
 )
 from export.native import compile_programs, lower, write_native
-from export.native_nodes import CONVS, Program
+from export.native_nodes import CONVS, Program, outermost
 from export.native_numbers import Numbers
 from export.native_quantise import cast, find_scales, find_weights
 from export.native_sensitivity import decibels, error_ratio, keep_auto, macs
@@ -68,8 +68,10 @@ def _bfloat16(programs: Mapping[str, Program], request: Request) -> tuple[str, .
 def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[str, Tensor],
            request: Request, notes: list[str]) -> tuple[str, ...]:
     """Scales and integer weights; returns the layers that keep 16 bits."""
+    wide = set() if request.keep == ("none",) else audio_layers(programs, model)
+    if not request.auto and request.keep != ("none",):
+        wide |= _named(programs, request.keep)
     cast(programs)
-    wide = set() if request.auto else _named(programs, request.keep)
     request.tell(f"finding the ranges of all rows with {request.material.source}")
     inputs = signals(model, request.material.calibration)
     choices = find_scales(programs, attributes, inputs)
@@ -87,6 +89,24 @@ def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[st
     if kept:
         notes.append(_share(programs, kept))
     return tuple(sorted(kept))
+
+
+def audio_layers(programs: Mapping[str, Program], model: Model) -> set[str]:
+    """Convolutions from which nothing but activations and sums lead to audio: their errors spread
+    over the whole spectrum, where no later layer hides them. They keep 16 bits by default."""
+    found: set[str] = set()
+    for method, program in programs.items():
+        if model.methods[method].out_ratio > 1:
+            continue
+        wanted = {outermost(program.output.root)[0]}
+        for node in reversed(program.nodes):
+            if outermost(node.out)[0] not in wanted:
+                continue
+            if node.kind in CONVS:
+                found.add(node.name)
+            else:
+                wanted |= {outermost(view.root)[0] for view in node.reads()}
+    return found
 
 
 def _named(programs: Mapping[str, Program], keep: tuple[str, ...]) -> set[str]:

@@ -43,9 +43,15 @@ def export_onnx(model: Model, path: Path, description: Description) -> None:
     files = method_files(path, list(description.methods))
     for method, file in files.items():
         graph = model.graph(method)
-        proto = build_method(graph, description)
-        _set_metadata(proto, _metadata(description, method, files, graph.weight_count * 4))
-        _save(proto, file)
+        save_method(build_method(graph, description), file, description, method, files,
+                    graph.weight_count * 4)
+
+
+def save_method(proto: ModelProto, file: Path, description: Description, method: str,
+                files: dict[str, Path], weights_bytes: int) -> None:
+    """Write one method's file, the description within; `files` are those of all methods."""
+    _set_metadata(proto, _metadata(description, method, files, weights_bytes))
+    _save(proto, file)
 
 
 def read_description(path: Path) -> Description:
@@ -63,9 +69,13 @@ def write_description(path: Path, description: Description) -> None:
         _save(proto, file)
 
 
-def build_method(graph: Graph, description: Description) -> ModelProto:
-    """One method as an ONNX model without metadata."""
+def build_method(graph: Graph, description: Description,
+                 layers: dict[str, str] | None = None) -> ModelProto:
+    """One method as an ONNX model without metadata; `layers` is told which node does the work of
+    which convolution."""
     writer, out = write_graph(graph, description.attributes)
+    if layers is not None:
+        layers.update(writer.layers)
     if out == "x" or out.startswith("state_out_"):  # nothing of its own to rename
         out = writer.node("Identity", out)
     writer.rename(out, "y")

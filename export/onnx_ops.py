@@ -43,6 +43,7 @@ class Writer:
         self.outputs: list[ValueInfoProto] = []
         self.initializers: list[TensorProto] = []
         self.defaults: dict[str, TensorProto] = {}
+        self.layers: dict[str, str] = {}  # operation -> its convolution's node
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def const(self, value: Any, dtype: Any = np.float32, name: str = "const") -> str:
@@ -277,6 +278,9 @@ EMIT: dict[str, Callable[..., str]] = {
 }
 
 
+CONVOLUTIONS = ("conv1d", "conv_transpose1d")
+
+
 def write_graph(graph: Graph, attributes: dict[str, Attribute]) -> tuple[Writer, str]:
     """All operations of `graph`; returns the writer and the name of its output (input: "x")."""
     writer = Writer(attributes)
@@ -286,4 +290,6 @@ def write_graph(graph: Graph, attributes: dict[str, Attribute]) -> tuple[Writer,
             raise TudorError(f"operation {op.kind!r} ({op.name}) has no ONNX form yet")
         inputs = [names[value.index] for value in op.inputs]
         names[op.output.index] = EMIT[op.kind](writer, op, *inputs)
+        if op.kind in CONVOLUTIONS:
+            writer.layers[op.name] = writer.nodes[-1].name
     return writer, names[graph.output.index]

@@ -7,6 +7,7 @@ from math import inf
 from rich.table import Table
 from rich.text import Text
 
+from export.comparison import Comparison, MethodLoss
 from export.targets import Done
 from export.verify import MethodReport, Report
 
@@ -20,7 +21,7 @@ def verify_table(reports: list[Report]) -> Table:
     for report in reports:
         for method in report.methods.values():
             table.add_row(report.file, report.backend, method.method, *figures(method),
-                          _verdict(method.passed, report.tolerance))
+                          _verdict(method, report))
         if report.problem:
             table.add_row(report.file, report.backend, "-", "-", "-", "-", "-",
                           Text(report.problem, "bold red"))
@@ -43,5 +44,55 @@ def figures(method: MethodReport) -> tuple[str, str, str, str]:
             f"{method.peak:.2f}")
 
 
-def _verdict(passed: bool, tolerance: float) -> Text:
-    return Text("ok", "green") if passed else Text(f"FAILS (> {tolerance:g})", "bold red")
+def _verdict(method: MethodReport, report: Report) -> Text:
+    if method.passed:
+        return Text("ok", "green")
+    if report.dtype == "float32":
+        return Text(f"FAILS (> {report.tolerance:g})", "bold red")
+    if not method.consistent:
+        return Text("FAILS (blocks differ)", "bold red")
+    return Text(f"FAILS (< {report.least_snr_db:g} dB)", "bold red")
+
+
+def comparison_tables(comparison: Comparison, layers: bool = True) -> list[Table]:
+    """What a quantised file lost: every method in total, then layer by layer."""
+    total = Table("method", title=f"{comparison.dtype} against float32, "
+                  f"{comparison.held_out_seconds:g} s of held-out audio")
+    for name in ("SNR dB", "aim dB", "spectral distance", "float32", "change"):
+        total.add_column(name, justify="right")
+    for loss in comparison.methods.values():
+        reached = loss.snr_db >= loss.aim_db
+        change = loss.distance_change
+        total.add_row(loss.method, Text(_db(loss.snr_db), "green" if reached else "yellow"),
+                      f"{loss.aim_db:g}", _number(loss.distance), _number(loss.distance_float32),
+                      "-" if change is None else f"{100 * change:+.1f} %")
+    total.caption = "; ".join([f"calibrated with {comparison.calibration}", *comparison.notes])
+    total.caption_justify = "left"
+    tables = [total]
+    for loss in comparison.methods.values():
+        if layers and loss.layers:
+            tables.append(_layer_table(loss))
+    return tables
+
+
+def _layer_table(loss: MethodLoss) -> Table:
+    table = Table("layer", "kind", "weights", title=f"{loss.method}, layer by layer")
+    for name in ("MACs", "SNR here", "SNR if it alone"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for layer in loss.layers:
+        weights = layer.alone_db is not None
+        table.add_row(layer.name, layer.kind, layer.dtype if weights else "",
+                      f"{100 * layer.macs_share:.1f} %" if layer.macs_share else "",
+                      _db(layer.snr_db), _db(layer.alone_db) if weights else "")
+    table.caption = ("SNR here: of what the layer writes, all errors before it included; if it "
+                     "alone: of the method's output, were this the only layer with fewer bits")
+    table.caption_justify = "left"
+    return table
+
+
+def _db(value: float | None) -> str:
+    return "-" if value is None else "exact" if value == inf else f"{value:.1f}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

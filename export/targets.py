@@ -17,11 +17,17 @@ from datetime import UTC, datetime
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError, TudorError, nearest
 from engine.models.store import Stored
 from export.verify import Report, verify, weights_hash
+
+if TYPE_CHECKING:
+    from engine.description import Description
+    from engine.models.base import Model
+    from export.calibration import Request
+    from export.comparison import Comparison
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Target:
     module: str
     writer: str
     dtypes: tuple[str, ...] = ("float32",)
+    quantised: str = ""  # module whose `export_quantised` writes the other dtypes
 
     @property
     def available(self) -> bool:
@@ -45,8 +52,10 @@ class Target:
 
 TARGETS: dict[str, Target] = {
     "nn": Target(".ts", "export.nn", "export_nn"),
-    "onnx": Target(".onnx", "export.onnx", "export_onnx"),
-    "native": Target(".tudor", "export.native", "export_native"),
+    "onnx": Target(".onnx", "export.onnx", "export_onnx", ("float32", "int8"),
+                   "export.onnx_int8"),
+    "native": Target(".tudor", "export.native", "export_native", ("float32", "bf16w", "q16x8"),
+                     "export.native_quantised"),
 }
 
 
@@ -57,6 +66,7 @@ class Done:
     files: tuple[Path, ...]
     report: Report
     seconds: float
+    comparison: Comparison | None = None  # with float32, where numbers have fewer bits
 
 
 def check(to: str, out: Path, dtype: str = "float32") -> Target:
@@ -77,29 +87,78 @@ def check(to: str, out: Path, dtype: str = "float32") -> Target:
     return target
 
 
-def export_model(stored: Stored, target: Target, out: Path, dtype: str = "float32") -> Done:
-    """Write, verify, and only then put in place. Nothing is left behind on failure."""
+def export_model(
+    stored: Stored, target: Target, out: Path, dtype: str = "float32",
+    calibrate: Path | None = None, keep: tuple[str, ...] = (),
+    tell: Callable[[str], None] = lambda _: None,
+) -> Done:
+    """Write, verify, and only then put in place. Nothing is left behind on failure.
+
+    `calibrate`: a folder of audio for dtypes with fewer bits; `keep`: layers that they spare."""
     started = time.perf_counter()
     model = stored.model
+    if dtype == "float32" and (calibrate or keep):
+        raise ConfigError("--calibrate and --keep are for dtypes with fewer bits than float32; "
+                          f"this target has {', '.join(target.dtypes)}")
+    request = None if dtype == "float32" else _request(stored, dtype, calibrate, keep, tell)
     description = model.describe(stored.name, provenance(stored, dtype))
+    comparison = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
             draft = Path(folder) / out.name
-            target.function(target.writer)(model, draft, description)
+            if request is None:
+                target.function(target.writer)(model, draft, description)
+            else:
+                comparison = _write_quantised(model, target, draft, description, request)
+                description = _noted(description, quantisation=comparison.to_dict(layers=False))
+            tell(f"verifying {out.name}")
             report = verify(draft, model)
             if not report.passed:
                 raise TudorError(f"{out} was not written: {failure(report)}")
             figures = {k: v for k, v in report.to_dict().items() if k != "file"}
-            target.function("write_description")(
-                draft, replace(description,
-                               provenance={**description.provenance, "verification": figures}))
+            target.function("write_description")(draft, _noted(description, verification=figures))
             files = tuple(out.with_name(f.name) for f in _by_main(draft))
             for file in files:
                 os.replace(Path(folder) / file.name, file)
     except OSError as error:
         raise TudorError(f"cannot write {out}: {error.strerror or error}") from error
-    return Done(files, report, time.perf_counter() - started)
+    return Done(files, report, time.perf_counter() - started, comparison)
+
+
+def _noted(description: Description, **facts: Any) -> Description:
+    return replace(description, provenance={**description.provenance, **facts})
+
+
+def _request(stored: Stored, dtype: str, calibrate: Path | None, keep: tuple[str, ...],
+             tell: Callable[[str], None]) -> Request:
+    """The audio to calibrate and compare with; bf16w needs it for the comparison alone."""
+    from export.calibration import Request, material, synthesised
+
+    rate = stored.model.sample_rate_hz
+    channels = stored.model.methods[next(iter(stored.model.methods))].in_channels
+    tell("reading audio")
+    try:
+        audio = material(stored.name, stored.settings, calibrate, rate, channels)
+    except ConfigError:
+        if dtype != "bf16w":
+            raise
+        audio = synthesised(rate, channels)
+    return Request(dtype, audio, keep, tell)
+
+
+def _write_quantised(model: Model, target: Target, draft: Path, description: Description,
+                     request: Request) -> Comparison:
+    """The file, and beside it the picture of its noise, if there is matplotlib to draw it."""
+    writer = import_module(target.quantised).export_quantised
+    comparison: Comparison = writer(model, draft, description, request)
+    if find_spec("matplotlib") is not None:
+        from export.plot import plot_noise
+
+        plot_noise(draft.with_name(f"{draft.stem}.noise.png"),
+                   f"{description.name}, {request.dtype} against float32, held-out audio",
+                   model.sample_rate_hz, model.methods, comparison.exact, comparison.played)
+    return comparison
 
 
 def provenance(stored: Stored, dtype: str) -> dict[str, Any]:
@@ -126,6 +185,13 @@ def failure(report: Report) -> str:
     """Why a report did not pass, in one line."""
     if report.problem:
         return report.problem
+    poor = min(report.methods.values(), key=lambda m: m.snr_db)
+    if poor.snr_db < report.least_snr_db:
+        return (f"{poor.method} has an SNR of {poor.snr_db:.1f} dB against PyTorch, less than "
+                f"{report.least_snr_db:g} dB")
+    uneven = [m.method for m in report.methods.values() if not m.consistent]
+    if uneven:
+        return f"{uneven[0]} gives other numbers in small blocks than in one"
     worst = max(report.methods.values(), key=lambda m: m.max_abs_error)
     if worst.max_abs_error <= report.tolerance:
         worst = max(report.methods.values(), key=lambda m: m.guarded_error)

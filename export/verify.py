@@ -27,7 +27,12 @@ from engine.errors import TudorError
 from engine.models.base import Model
 from engine.runtime import FloatArray, Player, load
 
-TOLERANCE = 1e-4  # largest absolute error that an export may have
+TOLERANCE = 1e-4  # largest absolute error that a float32 export may have
+# Numbers in fewer bits err by more, and by how much depends on the model: the export itself tells,
+# on music. Here, on noise no model was trained on, only a broken file stays below these.
+LEAST_SNR_DB = {"bf16w": 30.0, "q16x8": 6.0, "int8": 3.0}
+PLAIN_SAMPLES = 4096  # of each pass, through the slow plain C reference
+CONSISTENT_DB = 40.0  # streamed against one block, where a backend's rounding may differ
 # After 1e30 and its like the guard hands on +18 dBFS spikes, and a trained model's latents leave
 # all that it ever saw: float32 itself wanders there. What a broken guard does is of another size.
 GUARDED_TOLERANCE = 1e-2
@@ -57,6 +62,7 @@ class MethodReport:
     guarded_error: float
     frames: int
     passed: bool
+    consistent: bool = True  # quantised: streamed as in one block (native: fast as plain C, bits)
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,12 @@ class Report:
     tolerance: float
     methods: dict[str, MethodReport] = field(default_factory=dict)
     problem: str = ""
+    dtype: str = "float32"
+
+    @property
+    def least_snr_db(self) -> float:
+        """What is asked of a quantised file; float32 must keep to the tolerance instead."""
+        return LEAST_SNR_DB.get(self.dtype, -inf)
 
     @property
     def passed(self) -> bool:
@@ -87,7 +99,9 @@ class Report:
             name: {k: None if v in (inf, -inf) else v for k, v in asdict(m).items()}
             for name, m in self.methods.items()
         }
-        return {"file": self.file, "backend": self.backend, "tolerance": self.tolerance,
+        return {"file": self.file, "backend": self.backend, "dtype": self.dtype,
+                "tolerance": self.tolerance if self.dtype == "float32" else None,
+                "least_snr_db": LEAST_SNR_DB.get(self.dtype),
                 "passed": self.passed, "problem": self.problem, "methods": methods}
 
 
@@ -110,13 +124,17 @@ def verify(
         if problem:
             return Report(name, backend, tolerance, problem=problem)
         exact = deepcopy(model).double()
-        methods = {m: _verify_method(made, model, exact, m, tolerance) for m in model.methods}
+        dtype = made.description.provenance.get("dtype", "float32")
+        if dtype != "float32" and dtype not in LEAST_SNR_DB:
+            return Report(name, backend, tolerance, problem=f"unknown dtype {dtype!r}")
+        methods = {m: _verify_method(made, model, exact, m, tolerance, dtype)
+                   for m in model.methods}
     except TudorError as error:
         return Report(name, backend, tolerance, problem=str(error))
     except Exception as error:  # whatever a backend throws while it plays is its failure
         reason = str(error).strip().splitlines() or [type(error).__name__]
         return Report(name, backend, tolerance, problem=f"fails while playing: {reason[-1]}")
-    return Report(name, backend, tolerance, methods)
+    return Report(name, backend, tolerance, methods, dtype=dtype)
 
 
 def weights_hash(model: Model) -> str:
@@ -146,12 +164,12 @@ def difference(description: Description, model: Model) -> str:
 
 
 def _verify_method(
-    player: Player, model: Model, exact: Model, method: str, tolerance: float
+    player: Player, model: Model, exact: Model, method: str, tolerance: float, dtype: str
 ) -> MethodReport:
     """All passes over one method; `exact` is `model` in float64."""
     spec = model.methods[method]
     x = passages(spec)
-    sums, rounding, guarded = _Sums(), 0.0, 0.0
+    sums, rounding, guarded, consistent = _Sums(), 0.0, 0.0, True
     for settings, plan in _passes(model):
         whole = _offline(model, method, x, settings)
         right = whole.shape[1] * 3 // 4  # from here on, the input is wrong
@@ -163,12 +181,35 @@ def _verify_method(
             blocks = None if sizes is IRREGULAR else REGULAR_BLOCKS
             player.reset()
             streamed = _stream(player, spec, x, sizes, blocks)
+            if dtype != "float32":
+                consistent &= _consistent(player, spec, x, streamed)
             reference = whole if blocks is None else whole[:, : streamed.shape[1]]
             sums.add(streamed[:, :right], reference[:, :right])
             guarded = max(guarded, _gap(streamed[:, right:], reference[:, right:]))
-    passed = sums.error <= tolerance and guarded <= max(tolerance, GUARDED_TOLERANCE)
+    if dtype == "float32":
+        passed = sums.error <= tolerance and guarded <= max(tolerance, GUARDED_TOLERANCE)
+    else:  # what is louder than all calibration audio is clipped, so only NaN must not come out
+        passed = consistent and sums.snr_db >= LEAST_SNR_DB[dtype] and guarded < inf
     return MethodReport(method, sums.error, sums.snr_db, sums.peak, rounding, guarded, x.shape[1],
-                        passed)
+                        passed, consistent)
+
+
+def _consistent(player: Player, spec: Method, x: FloatArray, streamed: FloatArray) -> bool:
+    """Whether a quantised file gives the same numbers in one block; a native one to the bit, and
+    the plain C reference too, as far as there is time for it."""
+    frames = streamed.shape[1] // spec.out_frames * spec.in_frames
+    if player.backend == "native":
+        few = max(1, PLAIN_SAMPLES // spec.ratio)
+        fast, plain = (player.fresh(isa) for isa in (None, "ref"))  # type: ignore[attr-defined]
+        whole = fast.process(spec.name, x[None, :, :frames])[0]
+        start = plain.process(spec.name, x[None, :, : min(frames, few * spec.in_frames)])[0]
+        return bool(np.array_equal(whole, streamed)
+                    and np.array_equal(start, streamed[:, : start.shape[1]]))
+    player.reset()
+    whole = player.process(spec.name, x[:, :frames])
+    noise = float(np.square(whole.astype(np.float64) - streamed).sum())
+    signal = float(np.square(whole, dtype=np.float64).sum())
+    return noise == 0 or (signal > 0 and 10 * log10(signal / noise) >= CONSISTENT_DB)
 
 
 @dataclass

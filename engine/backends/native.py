@@ -30,6 +30,14 @@ class NativePlayer(Player):
     def _apply(self, name: str, value: FloatArray) -> None:
         self.native.set(name, value)
 
+    def fresh(self, isa: str | None = None) -> NativeModel:
+        """Another instance, of one stream, with the attributes of this one. `isa` "ref" is the
+        plain C reference."""
+        model = NativeModel(self._file, isa=isa)
+        for name, value in self._values.items():
+            model.set(name, value)
+        return model
+
     def state_bytes(self, method: str) -> int:
         return sum(op.state_bytes for op in self._file.ops(method)) * self.batch
 
