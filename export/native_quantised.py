@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from export.comparison import (
     signals,
 )
 from export.native import compile_programs, lower, write_native
-from export.native_nodes import CONVS, Program, outermost
+from export.native_nodes import CONVS, Node, Program, Root, outermost
 from export.native_numbers import Numbers
 from export.native_quantise import cast, find_scales, find_weights
 from export.native_sensitivity import decibels, error_ratio, keep_auto, macs
@@ -38,7 +38,7 @@ def export_quantised(model: Model, path: Path, description: Description,
     attributes = model.default_attributes()
     notes = list(request.material.notes)
     if request.dtype == "bf16w":
-        kept = _bfloat16(programs, request)
+        kept = _bfloat16(programs, model, request)
     else:
         kept = _q16x8(programs, model, attributes, request, notes)
     request.tell("comparing with float32 on held-out audio")
@@ -54,15 +54,17 @@ def export_quantised(model: Model, path: Path, description: Description,
                       exact, played)
 
 
-def _bfloat16(programs: Mapping[str, Program], request: Request) -> tuple[str, ...]:
-    """Convolutions get bfloat16 weights; recurrent layers stay as they are."""
+def _bfloat16(programs: Mapping[str, Program], model: Model, request: Request) -> tuple[str, ...]:
+    """Convolutions get bfloat16 weights, but for the small ones next to audio; recurrent layers
+    stay as they are."""
     if request.keep:
-        raise ConfigError("--keep is for q16x8 and int8: bf16w rounds no layer that far")
+        raise ConfigError("--keep is for q16x8 and int8; bf16w keeps the layers next to audio")
+    kept = audio_layers(programs, model, reading=True)
     for program in programs.values():
         for node in program.nodes:
-            if node.kind in CONVS:
+            if node.kind in CONVS and node.name not in kept:
                 node.dtype = "bfloat16"
-    return ()
+    return tuple(sorted(kept))
 
 
 def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[str, Tensor],
@@ -91,21 +93,32 @@ def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[st
     return tuple(sorted(kept))
 
 
-def audio_layers(programs: Mapping[str, Program], model: Model) -> set[str]:
-    """Convolutions from which nothing but activations and sums lead to audio: their errors spread
-    over the whole spectrum, where no later layer hides them. They keep 16 bits by default."""
+def audio_layers(programs: Mapping[str, Program], model: Model, reading: bool = False) -> set[str]:
+    """Convolutions that write audio, nothing but activations and sums behind them: their errors
+    spread over the whole spectrum and no later layer hides them. `reading`: also those that hear
+    audio first. Mostly they are filter banks."""
     found: set[str] = set()
     for method, program in programs.items():
-        if model.methods[method].out_ratio > 1:
+        spec = model.methods[method]
+        if spec.out_ratio == 1:
+            found |= _nearest(reversed(program.nodes), program.output.root, backwards=True)
+        if reading and spec.in_ratio == 1:
+            found |= _nearest(program.nodes, program.input.root, backwards=False)
+    return found
+
+
+def _nearest(nodes: Iterable[Node], root: Root, backwards: bool) -> set[str]:
+    """The convolutions next to `root`, up or down the stream, past whatever is none."""
+    found, reached = set(), {outermost(root)[0]}
+    for node in nodes:
+        writes, reads = [node.out], [view.root for view in node.reads()]
+        here, there = (writes, reads) if backwards else (reads, writes)
+        if not reached & {outermost(r)[0] for r in here}:
             continue
-        wanted = {outermost(program.output.root)[0]}
-        for node in reversed(program.nodes):
-            if outermost(node.out)[0] not in wanted:
-                continue
-            if node.kind in CONVS:
-                found.add(node.name)
-            else:
-                wanted |= {outermost(view.root)[0] for view in node.reads()}
+        if node.kind in CONVS:
+            found.add(node.name)
+        else:
+            reached |= {outermost(r)[0] for r in there}
     return found
 
 
