@@ -1,0 +1,1 @@
+"""How fast training is, and how good what comes out of it."""
