@@ -31,7 +31,8 @@ from firmware.host.play import play
 
 Say = Callable[[str], None]
 FloatArray = NDArray[np.float32]
-ISAS = ("scalar", "avx2", "avx512", "neon")  # besides ref; those of this processor are tried
+# Besides ref; those of this processor are tried.
+ISAS = ("scalar", "avx2", "avx512", "avx512vnni", "neon")
 FRAMES_OF_EACH = 6  # loud, quiet, silent, wrong
 CHUNKS = (1, 3, 2, 7)  # frames per block, in turn
 NO_ROOM = "the board has not enough"

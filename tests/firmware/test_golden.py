@@ -5,25 +5,42 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.boards import DTYPES
 from engine.errors import ConfigError
 from engine.models.registry import FAMILIES
 from engine.native import NativeFile, NativeModel
+from engine.work import FORMATS
 from firmware.host.build import TARGETS
 from firmware.host.play import play
 from tests.firmware.machines import assert_same_bits, machine
-from tests.golden.golden import FRAMES, Golden, names, read
+from tests.golden.golden import FRAMES, Golden, names, presets, read
 
 CHUNKS = (1, 3, 2, 7)  # frames, taken in turn
 
 
-@pytest.fixture(params=names(), scope="module")
+@pytest.fixture(params=names(), scope="module", ids="-".join)
 def golden(request: pytest.FixtureRequest) -> Golden:
-    return read(request.param)
+    return read(*request.param)
+
+
+def test_every_preset_with_weights_has_a_golden_file_per_number_format() -> None:
+    assert names() == sorted((name, dtype) for name in presets() for dtype in DTYPES), \
+        "make them: python -m tests.golden.golden"
 
 
 def test_every_family_has_a_golden_file() -> None:
-    assert {read(name).family for name in names()} == set(FAMILIES), \
-        "make one: python -m tests.golden.golden PRESET"
+    assert {read(*name).family for name in names()} == set(FAMILIES), \
+        "a preset of each family should ship weights"
+
+
+def test_number_formats_are_told_apart(golden: Golden) -> None:
+    """A golden file of a number format that plays float32 would judge nothing."""
+    file, exact = NativeFile.from_bytes(golden.model), read(golden.name)
+    for method in golden.inputs:
+        dtypes = {FORMATS[op.dtype] for op in file.ops(method) if op.weights_bytes}
+        assert dtypes == {golden.dtype}
+        same = np.array_equal(golden.outputs[method], exact.outputs[method])
+        assert same == (golden.dtype == "float32")
 
 
 def test_a_golden_file_holds_what_it_says(golden: Golden) -> None:
@@ -36,7 +53,7 @@ def test_a_golden_file_holds_what_it_says(golden: Golden) -> None:
         assert not np.isfinite(golden.inputs[name]).all(), "nothing for the guard to catch"
 
 
-@pytest.mark.parametrize("isa", ["ref", "scalar", "avx2", "avx512", "neon"])
+@pytest.mark.parametrize("isa", ["ref", "scalar", "avx2", "avx512", "avx512vnni", "neon"])
 def test_the_library_of_this_machine(golden: Golden, isa: str) -> None:
     file = NativeFile.from_bytes(golden.model)
     try:

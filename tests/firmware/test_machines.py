@@ -5,28 +5,36 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.boards import DTYPES, LACKS
 from engine.errors import ModelFileError, TudorError
 from engine.native import NativeFile, NativeModel
 from firmware.host.build import TARGETS, MissingToolError, program, target_named, tool
 from firmware.host.play import play
-from tests.core.native_cases import NAMES, FloatArray, case, noise
+from tests.core.native_cases import NAMES, NETS, FloatArray, case, net, noise
+from tests.firmware.formats import file_in
 from tests.firmware.machines import assert_same_bits, machine
 from tests.golden.golden import read
 
 EMULATED = [name for name, target in TARGETS.items() if target.emulator]
 
 
-def setting(name: str, frames: int) -> tuple[bytes, FloatArray, FloatArray]:
+def setting(
+    name: str, frames: int, dtype: str = "float32"
+) -> tuple[bytes, FloatArray, FloatArray]:
     """A case's file, an input, and what the plain C reference makes of it."""
-    file = NativeFile.from_bytes(case(name))
+    data = case(name) if dtype == "float32" else file_in(net(name), dtype)
+    file = NativeFile.from_bytes(data)
     spec = file.methods["forward"]
     x = noise(spec.in_channels, frames * spec.frame_samples // spec.in_ratio)
-    return case(name), x[0], NativeModel(file, isa="ref").process("forward", x)[0]
+    return data, x[0], NativeModel(file, isa="ref").process("forward", x)[0]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_operation_gives_the_reference_s_bits_on_cortex_m7(name: str) -> None:
-    model, x, wanted = setting(name, 24)
+@pytest.mark.parametrize(("name", "dtype"), [
+    (name, dtype) for dtype in DTYPES for name in (NAMES if dtype == "float32" else NETS)
+    if name not in LACKS.get(dtype, ())
+])
+def test_every_operation_gives_the_reference_s_bits_on_cortex_m7(name: str, dtype: str) -> None:
+    model, x, wanted = setting(name, 24, dtype)
     board = machine("m7")
     assert_same_bits(play(board, model, x, frames=(1, 7, 3)).audio, wanted)
     assert_same_bits(play(board, model, x, frames=(5,), slices=4).audio, wanted)

@@ -1,10 +1,14 @@
-"""Golden files: what each runtime must give, to the bit. One per preset, `PRESET.npz`:
+"""Golden files: what each runtime must give, to the bit. Per preset that ships weights:
 
-    description        JSON: family, configuration, methods
-    weights            JSON: for each method, operation and weight, which array it is
-    array_N            those arrays, each once
-    in_METHOD          float32 [channels, rows]
-    out_METHOD         float32 [channels, rows]: what the plain C reference gave
+    PRESET.npz         float32
+        description        JSON: family, configuration, methods
+        weights            JSON: for each method, operation and weight, which array it is
+        array_N            those arrays, each once
+        in_METHOD          float32 [channels, rows]
+        out_METHOD         float32 [channels, rows]: what the plain C reference gave
+    PRESET.bf16w.npz   out_METHOD; the rest is the float32 file's
+    PRESET.q16x8.npz   out_METHOD; nodes, array_N: scales and whole numbers, so that no calibration
+                       is done anew
 
 Made by `python -m tests.golden.golden [PRESET ...]`. A golden file changes only when the arithmetic
 is meant to change. So it holds weights as layers have them, not as some version of the file format
@@ -26,17 +30,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.boards import DTYPES
 from engine.description import Description
 from engine.graph import Graph
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.native import NativeFile, NativeModel
-from export.native import compile_graphs
+from export.native import compile_programs, lower
+from export.native_nodes import CONVS, Integers, Program, outermost
+from export.native_quantise import cast, find_scales, find_weights
 
 HERE = Path(__file__).parent
-PRESETS = ("techno-tiny",)
 FRAMES = 24
 FloatArray = NDArray[np.float32]
+Programs = dict[str, Program]
 
 
 @dataclass(frozen=True)
@@ -44,22 +51,31 @@ class Golden:
     """A golden file in memory, its model compiled as today's export does."""
 
     name: str
+    dtype: str
     family: str
     model: bytes
     inputs: dict[str, FloatArray]
     outputs: dict[str, FloatArray]
 
 
-def names() -> list[str]:
-    """All golden files."""
-    return sorted(path.stem for path in HERE.glob("*.npz"))
+def names() -> list[tuple[str, str]]:
+    """All golden files: preset and number format."""
+    return sorted((path.stem.partition(".")[0], path.stem.partition(".")[2] or "float32")
+                  for path in HERE.glob("*.npz"))
+
+
+def presets() -> list[str]:
+    """Presets that ship weights: those that must have golden files."""
+    from engine.presets import preset_names, preset_path
+
+    return [name for name in preset_names()
+            if preset_path(name).with_suffix(".safetensors").exists()]
 
 
 @cache
-def read(name: str) -> Golden:
-    """A golden file by name."""
-    with np.load(HERE / f"{name}.npz") as data:
-        parts = {key: data[key] for key in data.files}
+def read(name: str, dtype: str = "float32") -> Golden:
+    """A golden file by preset and number format."""
+    parts = _arrays(name, "float32")
     description = Description.from_json(str(parts["description"]), f"{name}.npz")
     arrays = {key: parts[f"array_{index}"]
               for key, index in json.loads(str(parts["weights"])).items()}
@@ -69,9 +85,22 @@ def read(name: str) -> Golden:
     for key, weights, part in slots:
         assert weights[part].shape == arrays[key].shape, f"{name}: {key} changed; make it anew"
         weights[part] = arrays[key]
-    methods = list(description.methods)
-    return Golden(name, description.family, compile_graphs(graphs, description),
-                  {m: parts[f"in_{m}"] for m in methods}, {m: parts[f"out_{m}"] for m in methods})
+    programs = lower(graphs, description)
+    methods, inputs = list(description.methods), parts
+    if dtype != "float32":
+        parts = _arrays(name, dtype)
+        _apply(programs, dtype, parts)
+    return Golden(name, dtype, description.family, compile_programs(programs, description),
+                  {m: inputs[f"in_{m}"] for m in methods}, {m: parts[f"out_{m}"] for m in methods})
+
+
+def _arrays(name: str, dtype: str) -> dict[str, NDArray[Any]]:
+    with np.load(_path(name, dtype)) as data:
+        return {key: data[key] for key in data.files}
+
+
+def _path(name: str, dtype: str) -> Path:
+    return HERE / (f"{name}.npz" if dtype == "float32" else f"{name}.{dtype}.npz")
 
 
 def _graphs(model: Model, description: Description) -> dict[str, Graph]:
@@ -84,6 +113,66 @@ def _slots(graphs: dict[str, Graph]) -> Iterator[tuple[str, dict[str, FloatArray
         for at, op in enumerate(graph.ops):
             for part in op.weights:
                 yield f"{method} {at} {op.name} {part}", op.weights, part
+
+
+# --- number formats ---------------------------------------------------------------------------
+
+
+def _apply(programs: Programs, dtype: str, parts: dict[str, NDArray[Any]]) -> None:
+    """Put a number format into lowered methods: bf16w by rule, q16x8 as it was kept."""
+    if dtype == "bf16w":
+        for program in programs.values():
+            for node in program.nodes:
+                node.dtype = "bfloat16" if node.kind in CONVS else node.dtype
+        return
+    cast(programs)
+    for method, kept in json.loads(str(parts["nodes"])).items():
+        nodes = programs[method].nodes
+        assert [node.name for node in nodes] == [k["name"] for k in kept], \
+            f"{method}: operations changed; make it anew"
+        for node, k in zip(nodes, kept, strict=True):
+            outermost(node.out)[0].scale = k["scale"]
+            node.integers = [
+                Integers(tuple(parts[f"array_{i}"] for i in run["planes"]),
+                         parts[f"array_{run['step']}"], parts[f"array_{run['bias']}"])
+                for run in k["runs"]]
+            if node.integers:
+                node.dtype = "int8" if len(node.integers[0].planes) == 1 else "int16"
+
+
+def _quantise(programs: Programs, model: Model, inputs: dict[str, FloatArray]) -> dict[str, Any]:
+    """Calibrate with the golden inputs themselves; what `_apply` wants back."""
+    import torch
+
+    signals = {m: torch.from_numpy(np.clip(np.nan_to_num(x), -1, 1)) for m, x in inputs.items()}
+    cast(programs)
+    attributes = model.default_attributes()
+    find_weights(programs, attributes, signals, find_scales(programs, attributes, signals))
+    kept, held = {}, _Arrays()
+    for method, program in programs.items():
+        kept[method] = [{
+            "name": node.name, "scale": outermost(node.out)[0].scale,
+            "runs": [{"planes": [held.index(p) for p in run.planes], "step": held.index(run.step),
+                      "bias": held.index(run.bias)} for run in node.integers],
+        } for node in program.nodes]
+    return {"nodes": np.array(json.dumps(kept)), **held.parts}
+
+
+class _Arrays:
+    """Arrays, each once."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, NDArray[Any]] = {}
+        self._known: dict[bytes, int] = {}
+
+    def index(self, data: NDArray[Any]) -> int:
+        key = f"{data.dtype} {data.shape} ".encode() + data.tobytes()
+        at = self._known.setdefault(key, len(self._known))
+        self.parts[f"array_{at}"] = data
+        return at
+
+
+# --- making them ------------------------------------------------------------------------------
 
 
 def hashed(key: str, count: int) -> NDArray[np.uint64]:
@@ -115,7 +204,7 @@ def _weights(key: str, shape: tuple[int, ...]) -> FloatArray:
 
 
 def make(name: str) -> None:
-    """Write the golden file of a preset."""
+    """Write the golden files of a preset, one per number format."""
     import torch
 
     from engine.models.store import build_from, read_settings
@@ -125,24 +214,32 @@ def make(name: str) -> None:
     for key, parameter in model.named_parameters():
         parameter.data = torch.from_numpy(_weights(key, tuple(parameter.shape)))
     description = model.describe(name)
-    graphs = _graphs(model, description)
-    file = NativeFile.from_bytes(compile_graphs(graphs, description), name)
-    parts: dict[str, NDArray[Any]] = {"description": np.array(description.to_json())}
-    arrays: dict[bytes, int] = {}
-    weights: dict[str, int] = {}
-    for key, held, part in _slots(graphs):
-        data = held[part]
-        weights[key] = arrays.setdefault(repr(data.shape).encode() + data.tobytes(), len(arrays))
-        parts[f"array_{weights[key]}"] = data
-    parts["weights"] = np.array(json.dumps(weights))
-    for method, spec in file.methods.items():
-        rows = FRAMES * spec.frame_samples // spec.in_ratio
-        x = noise(method, (spec.in_channels, rows))
-        parts[f"in_{method}"] = x
-        parts[f"out_{method}"] = NativeModel(file, isa="ref").process(method, x[None])[0]
-    np.savez_compressed(HERE / f"{name}.npz", **parts)
+    inputs = {m: noise(m, (spec.in_channels, FRAMES * spec.ratio // spec.in_ratio))
+              for m, spec in description.methods.items()}
+    for dtype in DTYPES:
+        graphs = _graphs(model, description)
+        programs, parts = lower(graphs, description), {}
+        if dtype == "float32":
+            parts = _float_parts(description, graphs, inputs)
+        elif dtype == "q16x8":
+            parts = _quantise(programs, model, inputs)
+        else:
+            _apply(programs, dtype, parts)
+        file = NativeFile.from_bytes(compile_programs(programs, description), name)
+        for method, x in inputs.items():
+            parts[f"out_{method}"] = NativeModel(file, isa="ref").process(method, x[None])[0]
+        np.savez_compressed(_path(name, dtype), **parts)
+
+
+def _float_parts(description: Description, graphs: dict[str, Graph],
+                 inputs: dict[str, FloatArray]) -> dict[str, Any]:
+    held = _Arrays()
+    weights = {key: held.index(weights[part]) for key, weights, part in _slots(graphs)}
+    return {"description": np.array(description.to_json()),
+            "weights": np.array(json.dumps(weights)), **held.parts,
+            **{f"in_{m}": x for m, x in inputs.items()}}
 
 
 if __name__ == "__main__":
-    for preset in sys.argv[1:] or PRESETS:
+    for preset in sys.argv[1:] or presets():
         make(preset)
