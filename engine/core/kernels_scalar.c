@@ -30,13 +30,17 @@ static const unsigned char tile_frames[17] = {0, 4, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0
 #ifndef TUDOR_NO_INT
 #define MIXED_ROWS 2
 #define INT_CHUNK 6
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE_SIZE__)
+#define INT_UNROLL_ROW _Pragma("GCC unroll 4")
+#endif
 #include "kernels_mixed.inc"
 #include "kernels_int_rows.inc"
 #define INT(name) int_##name
 #ifdef __OPTIMIZE_SIZE__
 #define INT_UNROLL 1
 #else
-#define INT_UNROLL 4
+#define INT_UNROLL 8
+#define INT_KEEP(count) __asm__("" : "+r"(count)) /* else it is kept in more than one register */
 #endif
 #define INT_TILES TILE(4, 1) TILE(1, 1) TILE(1, 2) TILE(1, 3)
 static const unsigned char int_tile_frames[5] = {0, 3, 0, 0, 1};

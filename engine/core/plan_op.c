@@ -48,10 +48,10 @@ static void plan_conv(const struct planned *m, struct op_plan *o) {
     a->x_tap = x_row * op->dilation;
     a->taps = op->kernel;
     a->cin = s.cin;
-    /* taps lie side by side: one long run, not many short ones; but whole weights are padded to pairs in each tap */
-    const int padded = op->dtype >= FORMAT_DTYPE_INT8 && a->cin % 2;
-    if (a->x_tap == a->cin && op->kind == OP_CONV && !padded) {
-        a->cin *= a->taps;
+    /* taps lie side by side: one long run, not many short ones; whole weights are padded to pairs in each tap */
+    const uint32_t per_tap = op->dtype >= FORMAT_DTYPE_INT8 ? (s.cin + 1) / 2 * 2 : s.cin;
+    if (a->x_tap == per_tap && op->kind == OP_CONV) {
+        a->cin = per_tap * a->taps;
         a->taps = 1;
     }
     a->outputs = s.outputs;

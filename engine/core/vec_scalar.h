@@ -67,30 +67,37 @@ static inline float scalar_from_bf16(uint16_t upper) {
 typedef uint32_t IV;
 typedef uint32_t IW;
 
-static inline uint32_t load_word(const void *p) {
-    uint32_t word;
-    memcpy(&word, p, sizeof word);
-    return word;
-}
-
 static inline uint32_t iv_product(uint32_t a, uint32_t b) { return (uint32_t)((int32_t)(int16_t)a * (int16_t)b); }
 
 #if defined(__ARM_FEATURE_DSP) && !defined(__aarch64__)
+/* Volatile, and the loads too, so that they stay in the order in which they are written: the compiler's own order
+ * needs more registers than there are, and twice the instructions. */
+static inline uint32_t iw_load(const void *p) {
+    typedef uint32_t __attribute__((may_alias, aligned(1))) word;
+    uint32_t loaded;
+    __asm__ volatile("ldr %0, %1" : "=r"(loaded) : "m"(*(const word *)p));
+    return loaded;
+}
 static inline uint32_t iw_even(uint32_t word) {
     uint32_t pair;
-    __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(word));
+    __asm__ volatile("sxtb16 %0, %1" : "=r"(pair) : "r"(word));
     return pair;
 }
 static inline uint32_t iw_odd(uint32_t word) {
     uint32_t pair;
-    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word));
+    __asm__ volatile("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word));
     return pair;
 }
 static inline uint32_t iv_dot(uint32_t sum, uint32_t w, uint32_t x) {
-    __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(w), "r"(x));
+    __asm__ volatile("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(w), "r"(x));
     return sum;
 }
 #else
+static inline uint32_t iw_load(const void *p) {
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
 static inline uint32_t iw_even(uint32_t word) {
     return (uint32_t)(int32_t)(int8_t)word << 16 >> 16 | (uint32_t)(int32_t)(int8_t)(word >> 16) << 16;
 }
@@ -125,10 +132,10 @@ static inline int16_t scalar_to_int16(float a) {
 #define IV_STORE(p, a) (*(p) = (int32_t)(a))
 #define IV_DOT(sum, w, x) iv_dot(sum, w, x)
 #define IV_DOT1(sum, w, x) ((sum) + iv_product(w, x)) /* of the first of each pair alone */
-#define IW_LOAD(p) load_word(p)
+#define IW_LOAD(p) iw_load(p)
 #define IW_EVEN(w) iw_even(w)
 #define IW_ODD(w) iw_odd(w)
-#define IW_PAIR(p) load_word(p)
+#define IW_PAIR(p) iw_load(p)
 #define IW_X16(p) ((uint16_t) * (p))
 #define IW_W8(p) ((uint32_t)(int32_t) * (p))
 #define V_FROM_INT(p) ((float)*(p))
