@@ -26,7 +26,7 @@ from training.cache import read_range
 
 FloatArray = NDArray[np.float32]
 CALIBRATION_SECONDS, HELD_OUT_SECONDS = 40.0, 20.0
-STRETCH_SECONDS = 4.0
+STRETCH_SECONDS = 2.0
 LEAST_SECONDS = 3.0
 HELD_OUT_SHARE = 1 / 3  # of the files, or of the one file
 SILENCE_DBFS = -70.0

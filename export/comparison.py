@@ -56,9 +56,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class MethodLoss:
-    """What a method lost. Distances are None where the output is not audio."""
+    """What a method lost. Distances are None where the output is not audio. `input_peak`: what it
+    was calibrated to hear; louder input may be clipped."""
 
     method: str
+    input_peak: float
     snr_db: float
     aim_db: float
     distance_float32: float | None
@@ -141,10 +143,15 @@ def played_outputs(player: Player, inputs: Signals) -> dict[str, Tensor]:
     return {name: torch.from_numpy(player.process(name, x.numpy())) for name, x in inputs.items()}
 
 
-def compare(model: Model, audio: FloatArray, exact: Mapping[str, Tensor],
-            played: Mapping[str, Tensor], auto: bool,
+def peaks(inputs: Signals) -> dict[str, float]:
+    """Largest magnitude of what every method hears."""
+    return {name: round(float(x.abs().max()), 4) for name, x in inputs.items()}
+
+
+def compare(model: Model, audio: FloatArray, heard: Mapping[str, float],
+            exact: Mapping[str, Tensor], played: Mapping[str, Tensor], auto: bool,
             layers: Mapping[str, tuple[Layer, ...]] | None = None) -> dict[str, MethodLoss]:
-    """SNR and spectral distance of every method."""
+    """SNR and spectral distance of every method. `heard`: `peaks` of the calibration."""
     losses = {}
     for name, spec in model.methods.items():
         aim = aim_of(spec)
@@ -153,7 +160,8 @@ def compare(model: Model, audio: FloatArray, exact: Mapping[str, Tensor],
             distances = (_distance(model, name, exact[name], audio),
                          _distance(model, name, played[name], audio))
         snr = decibels(1.0, error_ratio(exact[name], played[name]))
-        losses[name] = MethodLoss(name, round(snr, 2), aim.kept if auto else aim.plain, *distances,
+        losses[name] = MethodLoss(name, heard[name], round(snr, 2),
+                                  aim.kept if auto else aim.plain, *distances,
                                   (layers or {}).get(name, ()))
     return losses
 

@@ -23,7 +23,7 @@ from export.native_integers import Rounded, to_integers, with_bias
 from export.native_nodes import CONVS, Integers, Node, Program, Root, outermost
 from export.native_numbers import Numbers, run_patches
 
-HEADROOM = 1.25  # what plays may be 2 dB louder than what was heard in calibration
+HEADROOM = 2.0  # what plays may be 6 dB louder than what was heard: 16 bits have the room
 PERCENTILES = (100.0, 99.9999, 99.999, 99.99, 99.9)
 INT16_LARGEST = 32767.0
 LEAST_SCALE = 2.0**-40  # what the file format allows

@@ -16,7 +16,6 @@ from export.native_numbers import Numbers
 from export.native_quantise import Choices, Programs, Signals, find_weights
 
 MARGIN_DB = 0.5  # above the aims, since other audio will be played than was calibrated with
-SHORT_SECONDS_SHARE = 0.25  # of the signals: enough to rank layers
 MOST_ROUNDS = 8
 
 
@@ -91,25 +90,24 @@ def _only(program: Program, nodes: Iterable[Node]) -> Iterator[None]:
 
 
 def keep_auto(programs: Programs, attributes: Mapping[str, Tensor], signals: Signals,
-              choices: Choices, aims: Mapping[str, float], wide: set[str]) -> set[str]:
-    """Layers to keep at int16 weights so that every method reaches its aim on `signals`, those
-    first that remove the most noise per MAC; `wide` are kept already. Leaves their weights found.
+              judged: Signals, choices: Choices, aims: Mapping[str, float],
+              wide: set[str]) -> set[str]:
+    """Layers to keep at int16 weights so that every method reaches its aim on `judged`, those
+    first that remove the most noise per MAC; `wide` are kept already. Weights are rounded with
+    `signals`, and are found when this returns.
 
     When all that can be widened is and an aim is still missed, that is the answer."""
-    whole = {m: Numbers(p, attributes, dtype=torch.float32).run(signals[m])
+    whole = {m: Numbers(p, attributes, dtype=torch.float32).run(judged[m])
              for m, p in programs.items() if m in aims}
     ranked: dict[str, list[Alone]] = {}
     for _ in range(MOST_ROUNDS):
-        short = {m: noise_ratio(programs[m], attributes, signals[m], whole[m]) for m in whole}
+        short = {m: noise_ratio(programs[m], attributes, judged[m], whole[m]) for m in whole}
         short = {m: noise for m, noise in short.items()
                  if decibels(1.0, noise) < aims[m] + MARGIN_DB}
         before = len(wide)
         for method, noise in short.items():
             if method not in ranked:
-                cut = _cut(signals[method], programs[method])
-                output = whole[method][:, : _cut(whole[method], programs[method], cut)]
-                ranked[method] = alone(programs[method], attributes,
-                                       signals[method][:, :cut], output)
+                ranked[method] = alone(programs[method], attributes, judged[method], whole[method])
             wide |= _enough(ranked[method], noise, 10 ** (-(aims[method] + MARGIN_DB) / 10),
                             wide | set(choices.refused))
         if len(wide) == before:
@@ -129,15 +127,6 @@ def _enough(layers: list[Alone], noise: float, allowed: float, taken: set[str]) 
             chosen.add(layer.name)
             noise -= layer.noise
     return chosen
-
-
-def _cut(signal: Tensor, program: Program, source: int = 0) -> int:
-    """Rows of the first part of a signal, in whole smallest blocks; with `source`, the output rows
-    that belong to that many input rows."""
-    if source:
-        return source // program.input.root.rows * program.output.root.rows
-    units = signal.shape[1] // program.input.root.rows
-    return max(1, int(units * SHORT_SECONDS_SHARE)) * program.input.root.rows
 
 
 def noise_ratio(program: Program, attributes: Mapping[str, Tensor], signal: Tensor,

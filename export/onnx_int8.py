@@ -39,6 +39,7 @@ from export.comparison import (
     aim_of,
     compare,
     float_outputs,
+    peaks,
     played_outputs,
     signals,
 )
@@ -169,7 +170,8 @@ def export_quantised(model: Model, path: Path, description: Description,
     audio = request.material.held_out
     held_out = signals(model, audio)
     outputs, played = float_outputs(model, held_out), played_outputs(load(path), held_out)
-    losses = compare(model, audio, outputs, played, request.auto, _layers(alone, kept))
+    losses = compare(model, audio, peaks(inputs), outputs, played, request.auto,
+                     _layers(alone, kept))
     return Comparison(request.dtype, request.material.source,
                       round(audio.shape[1] / model.sample_rate_hz, 1), losses,
                       tuple(sorted(kept)), request.material.notes, outputs, played)

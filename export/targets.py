@@ -112,6 +112,7 @@ def export_model(
             else:
                 comparison = _write_quantised(model, target, draft, description, request)
                 description = _noted(description, quantisation=comparison.to_dict(layers=False))
+                target.function("write_description")(draft, description)
             tell(f"verifying {out.name}")
             report = verify(draft, model)
             if not report.passed:
