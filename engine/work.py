@@ -194,8 +194,10 @@ def task_of_file(file: NativeFile, method: str = "forward") -> Task:
     """From the op table of a native file."""
     spec = file.methods[method]
     frames = file.sample_rate_hz / spec.frame_samples
-    works = tuple(_work_of_file(op, frames) for op in file.ops(method))
-    dtype = _dtype(works)
+    table = file.ops(method)
+    # That of any weights which are not float32: some layers stay so in every number format.
+    dtype = FORMATS[max((op.dtype for op in table), default=0)]
+    works = tuple(_work_of_file(op, frames, dtype) for op in table)
 
     frame = max(m.frame_samples for m in file.methods.values())
 
@@ -211,9 +213,9 @@ def task_of_file(file: NativeFile, method: str = "forward") -> Task:
                 sum(len(file.ops(m)) for m in file.methods), size, dtype)
 
 
-def _work_of_file(op: OpInfo, frames: float) -> Work:
-    """`frames` per second."""
-    dtype, convolution = FORMATS[op.dtype], op.kind in _CONVOLUTIONS
+def _work_of_file(op: OpInfo, frames: float, dtype: str) -> Work:
+    """`frames` per second; `dtype` of the file."""
+    convolution = op.kind in _CONVOLUTIONS
     heads, numbers = op.out_channels * op.phases, op.rows * op.out_channels
     # The runtime's own count: MACs, what each number costs, 100 for the operation.
     act = max(0, op.cost - op.macs - 100 - _PASSES * numbers)
@@ -232,9 +234,3 @@ def _numbers(op: OpInfo, heads: int) -> int:
     if op.dtype == 1:
         return heads + (op.weights_bytes - _FLOAT_BYTES * head) // 2
     return heads + (op.weights_bytes - _HEAD_BYTES * head) // (op.dtype - 1)
-
-
-def _dtype(works: tuple[Work, ...]) -> str:
-    """A file's number format: that of any weights which are not float32."""
-    found = [work.packed[0] for work in works if work.packed and work.packed[0] != "float32"]
-    return found[0] if found else "float32"

@@ -54,6 +54,11 @@ def verify(
         bool, typer.Option("--all", help="Export the model to every format and number format, and "
                            "play it on every machine there is, emulated boards among them.")
     ] = False,
+    calibrate: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--calibrate", help="With --all: folder of audio for number formats with "
+                     "fewer bits; default: what the run was trained on.")
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Compare exported files, streamed, with offline PyTorch. Exits with 1 if any differs.
@@ -68,8 +73,10 @@ def verify(
             raise ConfigError("tudor verify --all takes one run directory or preset, nothing else")
         from nn_tudor.parity import verify_all
 
-        verify_all(str(files[0]), json_output)
+        verify_all(str(files[0]), json_output, calibrate)
         return
+    if calibrate:
+        raise ConfigError("--calibrate belongs to --all; tudor export has its own")
     if against is None:
         raise ConfigError("name the model that the files were made from: --against RUN "
                           "(or tudor verify --all RUN)")

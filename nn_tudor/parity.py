@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from math import inf
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -15,17 +16,21 @@ from engine.reports import wide_console
 from firmware.host.parity import Row, parity
 
 
-def verify_all(source: str, as_json: bool) -> None:
+def verify_all(source: str, as_json: bool, calibrate: Path | None = None) -> None:
     """Print the table of a run directory or preset; exits with 1 if a row fails."""
     stored = load_model(source)
     console = Console(stderr=True) if as_json else wide_console(150)
     with console.status("") as status:
-        rows = list(parity(stored, status.update))
+        rows = list(parity(stored, status.update, calibrate))
     if as_json:
         typer.echo(json.dumps({"model": stored.name, "trained": stored.trained,
                                "rows": [row.to_dict() for row in rows]}, indent=2))
     else:
         console.print(_table(stored.name, rows))
+        console.print("Error and SNR: noise, edges and near silence, over all methods. On audio: "
+                      "what fewer bits lose on held-out audio, the worst method. Bits: short "
+                      "passages of every kind, wrong numbers among them, in uneven blocks.",
+                      style="dim", highlight=False)
         if not stored.trained:
             console.print(f"note: {stored.name} is untrained; trained weights are another test")
     if any(row.passed is False for row in rows):
@@ -37,6 +42,7 @@ def _table(name: str, rows: list[Row]) -> Table:
                   title=f"{name}: every method streamed, against offline PyTorch in float32")
     table.add_column("max abs error", justify="right", no_wrap=True)
     table.add_column("SNR dB", justify="right", no_wrap=True)
+    table.add_column("on audio", justify="right", no_wrap=True)
     table.add_column("bits", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("")
@@ -46,7 +52,8 @@ def _table(name: str, rows: list[Row]) -> Table:
             table.add_section()
         last = row.backend, row.dtype
         error = "-" if row.max_abs_error is None else f"{row.max_abs_error:.1e}"
-        table.add_row(row.backend, row.dtype, row.target, error, _snr(row.snr_db), _bits(row),
+        table.add_row(row.backend, row.dtype, row.target, error, _snr(row.snr_db),
+                      _snr(row.audio_snr_db), _bits(row),
                       _verdict(row), row.note)
     return table
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ from engine.errors import ConfigError, TudorError
 from engine.models.store import Stored
 from engine.native import MethodInfo, NativeFile, NativeModel
 from export.targets import TARGETS as EXPORTS
-from export.targets import export_model
+from export.targets import Done, export_model
 from export.verify import Report, passages, verify
 from firmware.host.build import TARGETS, MissingToolError, Target
 from firmware.host.play import play
@@ -40,14 +40,17 @@ NO_ROOM = "the board has not enough"
 
 @dataclass(frozen=True)
 class Row:
-    """One backend, number format and machine. Errors are against offline PyTorch in float32;
-    `same_bits`: as the plain C reference gives for the same file."""
+    """One backend, number format and machine. Errors are against offline PyTorch in float32, on
+    what verification plays (noise, edges, near silence) over all methods; `audio_snr_db`: of fewer
+    bits, on held-out audio, the worst method. `same_bits`: as the plain C reference gives for the
+    same file."""
 
     backend: str
     dtype: str
     target: str
     max_abs_error: float | None = None
     snr_db: float | None = None
+    audio_snr_db: float | None = None
     same_bits: bool | None = None
     passed: bool | None = None  # None: not tried here, `note` says why
     note: str = ""
@@ -57,15 +60,18 @@ class Row:
         return {k: None if v in (inf, -inf) else v for k, v in asdict(self).items()}
 
 
-def parity(stored: Stored, say: Say = lambda _: None) -> Iterator[Row]:
-    """All rows for a model, each as soon as it is known."""
+def parity(
+    stored: Stored, say: Say = lambda _: None, calibrate: Path | None = None
+) -> Iterator[Row]:
+    """All rows for a model, each as soon as it is known. `calibrate`: a folder of audio for number
+    formats with fewer bits."""
     say("pytorch")
     yield from _pytorch(stored)
     with TemporaryDirectory(prefix="tudor-parity-") as folder:
         for to, target in EXPORTS.items():
             for dtype in target.dtypes:
                 out = Path(folder) / f"{to}-{dtype}{target.suffix}"
-                yield from _exported(stored, to, dtype, out, say)
+                yield from _exported(stored, to, dtype, out, say, calibrate)
 
 
 def _pytorch(stored: Stored) -> Iterator[Row]:
@@ -77,19 +83,29 @@ def _pytorch(stored: Stored) -> Iterator[Row]:
     yield _row(report, "pytorch", "float32", f"{here}, streamed")
 
 
-def _exported(stored: Stored, to: str, dtype: str, out: Path, say: Say) -> Iterator[Row]:
+def _exported(stored: Stored, to: str, dtype: str, out: Path, say: Say,
+              calibrate: Path | None) -> Iterator[Row]:
     target, here = EXPORTS[to], platform.machine()
     backend = {"nn": "torchscript"}.get(to, to)
     say(f"{backend} {dtype}: exporting")
     try:
-        done = export_model(stored, target, out, dtype)
+        done = export_model(stored, target, out, dtype,
+                            calibrate=None if dtype == "float32" else calibrate,
+                            tell=lambda text: say(f"{backend} {dtype}: {text}"))
     except TudorError as error:
         yield Row(backend, dtype, "-", passed=False, note=str(error))
         return
     if to != "native":
-        yield _row(done.report, backend, dtype, here)
+        yield replace(_row(done.report, backend, dtype, here), audio_snr_db=_on_audio(done))
         return
-    yield from _native(done.report, dtype, out, say)
+    for row in _native(done.report, dtype, out, say):
+        yield replace(row, audio_snr_db=_on_audio(done) if row.passed else None)
+
+
+def _on_audio(done: Done) -> float | None:
+    """The worst method's ratio of signal to loss on held-out audio; None in float32."""
+    methods = done.comparison.methods.values() if done.comparison else ()
+    return min((loss.snr_db for loss in methods), default=None)
 
 
 def _native(report: Report, dtype: str, path: Path, say: Say) -> Iterator[Row]:
@@ -147,7 +163,7 @@ def _row(report: Report, backend: str, dtype: str, target: str,
          same_bits: bool | None = None) -> Row:
     lowest = min((m.snr_db for m in report.methods.values()), default=None)
     return Row(backend, dtype, target, report.max_abs_error if report.methods else None, lowest,
-               same_bits, report.passed, report.problem)
+               same_bits=same_bits, passed=report.passed, note=report.problem)
 
 
 def _short(spec: Any) -> FloatArray:
