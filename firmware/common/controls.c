@@ -197,7 +197,8 @@ static void ramp_to(tudor_module *m, uint32_t from, uint32_t samples) {
                                 (p ? player_scalar(p, TARGET_OUTPUT) : 1.0f) * m->envelope_gate};
     for (uint32_t k = 0; k < RAMPS; k++) {
         const float last = m->ramp_last[k];
-        const float next = flushed(last + (goals[k] - last) * (seconds / (seconds + RAMP_SECONDS)));
+        const float toward = flushed(last + (goals[k] - last) * (seconds / (seconds + RAMP_SECONDS)));
+        const float next = magnitude(goals[k] - toward) < 1e-6f ? goals[k] : toward;
         const float step = (next - last) / (float)samples;
         for (uint32_t i = 0; i < samples; i++) m->ramp[k][from + i] = last + step * (float)(i + 1);
         m->ramp_last[k] = next;

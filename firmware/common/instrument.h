@@ -11,10 +11,11 @@
 #define CONNECTIONS 96u
 #define FRAME_LIMIT 65536u
 #define PERIOD_LIMIT 131072u /* blocks until block, frame and rates meet again */
-#define SLICES_LIMIT 256u
+#define SLICES_LIMIT 512u
 #define FINE 4u              /* a slice over two methods is run in so many parts, to be even */
 #define NONE UINT32_MAX
 #define EXPLODED 16.0f       /* audio beyond this is no audio */
+#define EXPLODED_LATENT 64.0f /* the runtime's guard clamps at 8 */
 #define FLOAT_MAX 0x1.fffffep127f
 
 /* ---- numbers ---- */
@@ -203,7 +204,8 @@ struct player {
     float *attributes, *attributes_set;
     uint64_t due;
     uint32_t skip, part, faulty, reset;
-    float last[MODULE_CHANNELS]; /* of the previous frame, to end without a click */
+    float last[MODULE_CHANNELS], ending[MODULE_CHANNELS]; /* last samples: of the previous frame; of the last good one */
+    uint32_t ends_in, begins_in; /* samples until `ending` has died away; until the model is heard in full */
 
     /* the latents' controls */
     float offset[2][MODULE_LATENTS], spread[2][MODULE_LATENTS]; /* at the last frame and at this one */

@@ -25,14 +25,13 @@ void player_start(struct player *p) {
         f->first = 0;
         f->count = p->schedule.prime;
         memset(f->data, 0, f->size * sizeof(float));
-        p->last[c] = 0.0f;
+        p->last[c] = p->ending[c] = 0.0f;
         if (p->out[c].table) {
             resampler_start(&p->out[c]);
             p->out[c].phase = p->out[c].up; /* the first sample out wants one in */
         }
     }
-    p->due = 0;
-    p->part = 0;
+    p->due = p->part = p->ends_in = p->begins_in = 0;
     p->skip = p->schedule.delay;
     clear_model(p);
 }
@@ -80,27 +79,38 @@ static int is_sound(const float *x, size_t count, float most) {
     return 1;
 }
 
-/* Hands a frame on; instead of one that is no audio, an end without a click. */
+static float line(uint32_t left, uint32_t i) {
+    return i + 1 < left ? (float)(left - 1 - i) * (1.0f / (float)ENDING_SAMPLES) : 0.0f;
+}
+static uint32_t less(uint32_t left, uint32_t by) { return left > by ? left - by : 0; }
+
+/* Hands a frame on. One that is no audio becomes silence; the last good sample dies away in a line, and the next good
+ * frame comes in on one. */
 static int end_frame(struct player *p) {
     float *const y = p->buffer[p->stages];
     const int fault = p->faulty || !is_sound(y, (size_t)p->out_channels * p->frame, EXPLODED);
-    const uint32_t ending = p->frame < ENDING_SAMPLES ? p->frame : ENDING_SAMPLES;
     p->faulty = 0;
+    if (fault) {
+        memset(y, 0, (size_t)p->out_channels * p->frame * sizeof(float));
+        memcpy(p->ending, p->last, sizeof p->ending);
+        p->ends_in = p->begins_in = ENDING_SAMPLES;
+    }
     for (uint32_t c = 0; c < p->out_channels; c++) {
         float *const channel = y + (size_t)c * p->frame;
-        if (fault)
-            for (uint32_t i = 0; i < p->frame; i++)
-                channel[i] = i < ending ? p->last[c] * (float)(ending - 1 - i) / (float)ending : 0.0f;
+        for (uint32_t i = 0; i < p->frame && i < p->begins_in; i++)
+            channel[i] = (1.0f - line(p->begins_in, i)) * channel[i] + line(p->ends_in, i) * p->ending[c];
         for (uint32_t i = 0; i < p->frame; i++) fifo_put(&p->to_board[c], channel[i]);
         p->last[c] = channel[p->frame - 1];
     }
+    p->ends_in = less(p->ends_in, p->frame);
+    if (!fault) p->begins_in = less(p->begins_in, p->frame);
     return fault;
 }
 
 /* Something of a stage; `parts` 1 is all of it. */
 static void run_part(const tudor_module *m, struct player *p, uint32_t stage, uint32_t part, uint32_t parts) {
     if (stage == 1 && part == 0 && p->edited == 1) {
-        if (!is_sound(p->buffer[1], (size_t)p->latents * p->rows, FLOAT_MAX)) p->faulty = 1;
+        if (!is_sound(p->buffer[1], (size_t)p->latents * p->rows, EXPLODED_LATENT)) p->faulty = 1;
         edit_rows(m, p, p->buffer[1], 0);
     }
     const float *const in = p->buffer[stage];

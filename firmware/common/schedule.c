@@ -26,8 +26,8 @@ static uint64_t come_in(uint64_t samples, uint32_t up, uint32_t down) { return (
 static uint64_t needed(uint64_t samples, uint32_t up, uint32_t down) { return (samples - 1) * up / down + 1; }
 
 static uint32_t cut(uint64_t frame_time, uint64_t block_time) {
-    const uint64_t exact = frame_time / gcd(frame_time, block_time);
-    if (exact <= 64) return (uint32_t)exact;
+    const uint64_t common = gcd(frame_time, block_time), exact = frame_time / common;
+    if (exact <= 64 || (exact <= SLICES_LIMIT && block_time / common <= 4)) return (uint32_t)exact;
     const uint64_t coarse = (4 * frame_time + block_time - 1) / block_time; /* four in a block, or one a frame */
     return coarse < 1 ? 1 : coarse < SLICES_LIMIT ? (uint32_t)coarse : SLICES_LIMIT;
 }

@@ -1,0 +1,105 @@
+"""Small models for the instrument's tests, exported when they are needed."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.description import Attribute, Description, Method
+from engine.graph import Builder, Graph
+from engine.layers import Conv1d, ConvTranspose1d, LeakyReLU, Sequence, Streaming
+from engine.layers.pointwise import Guard
+from engine.models.raw_vae import RawVAE, RawVAEConfig
+from export.native import compile_graphs
+
+FloatArray = NDArray[np.float32]
+
+
+def _graph(name: str, channels: int, *nets: Streaming) -> Graph:
+    build = Builder(name, channels)
+    x = Guard(channels).lower(build, build.input)
+    for net in nets:
+        x = net.lower(build, x)
+    return build.finish(x)
+
+
+def _file(name: str, rate_hz: int, methods: dict[str, tuple[Method, Graph]],
+          *attributes: Attribute) -> bytes:
+    description = Description(name, "test", rate_hz, {k: m for k, (m, _) in methods.items()},
+                              {a.name: a for a in attributes})
+    return compile_graphs({k: g for k, (_, g) in methods.items()}, description)
+
+
+@cache
+def wire(frame: int = 16, rate_hz: int = 48000, gain: float = 1.0, channels: int = 1) -> bytes:
+    """`forward` hands audio through, times `gain`, in frames of `frame` samples."""
+    conv = Conv1d(channels, channels, 1, bias=False)
+    conv.requires_grad_(False)
+    conv.weight.copy_(gain * torch.eye(channels)[:, :, None])
+    names = tuple("lr"[:channels])
+    method = Method("forward", channels, 1, channels, 1, names, names, granularity_samples=frame)
+    return _file("wire", rate_hz, {"forward": (method, _graph("forward", channels, conv))})
+
+
+def _blocks(latents: int, ratio: int) -> tuple[Streaming, Streaming]:
+    """An encoder and a decoder that invert each other: the first rows of an orthogonal matrix."""
+    basis = torch.linalg.qr(torch.randn(ratio, ratio, generator=torch.manual_seed(1)))[0]
+    encoder, decoder = Conv1d(1, latents, ratio, stride=ratio, bias=False), ConvTranspose1d(
+        latents, 1, ratio, ratio, bias=False)
+    for net, weights in ((encoder, basis[:latents][:, None, :]), (decoder, basis[:latents])):
+        net.requires_grad_(False)
+        net.weight.copy_(weights.reshape(net.weight.shape))
+    return encoder, decoder
+
+
+@cache
+def coder(latents: int = 4, ratio: int = 16, rate_hz: int = 48000,
+          ranges: tuple[float, float] | None = None) -> bytes:
+    """`encode` and `decode`, linear; with `ranges` in its description."""
+    encoder, decoder = _blocks(latents, ratio)
+    names = tuple(f"latent {i + 1}" for i in range(latents))
+    methods = {
+        "encode": (Method("encode", 1, 1, latents, ratio, ("audio",), names),
+                   _graph("encode", 1, encoder)),
+        "decode": (Method("decode", latents, ratio, 1, 1, names, ("audio",)),
+                   _graph("decode", latents, decoder)),
+    }
+    data = _file("coder", rate_hz, methods)
+    if ranges is None:
+        return data
+    import json
+
+    from engine.native import NativeFile
+    from export.native import with_metadata
+
+    metadata = json.loads(NativeFile.from_bytes(data).metadata)
+    metadata["latent_ranges"] = [list(ranges)] * latents
+    return with_metadata(data, json.dumps(metadata))
+
+
+@cache
+def generator(labels: tuple[str, ...] = ("a", "b", "c"), ratio: int = 32,
+              rate_hz: int = 48000) -> bytes:
+    """`generate` alone: latents in, audio out."""
+    torch.manual_seed(3)
+    net = Sequence(Conv1d(len(labels), 8, 1), LeakyReLU(8), ConvTranspose1d(8, 1, ratio, ratio))
+    net.requires_grad_(False)
+    method = Method("generate", len(labels), ratio, 1, 1, labels, ("audio",))
+    return _file("generator", rate_hz, {
+        "generate": (method, _graph("generate", len(labels), net))})
+
+
+@cache
+def vae(rate_hz: int = 16000, compression: int = 64, seed: int = 0) -> bytes:
+    """A small autoencoder of the family that is trained, untrained, with all three methods."""
+    torch.manual_seed(seed)
+    model = RawVAE(RawVAEConfig(sample_rate_hz=rate_hz, latents=6, compression=compression,
+                                bands=8, widths=(12, 16, 20)[: 2 if compression <= 32 else 3]))
+    model = model.eval().requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.mul_(1.4)  # untrained nets are quiet
+    description = Description("vae", "raw_vae", rate_hz, model.methods, model.attributes)
+    return compile_graphs({m: model.graph(m) for m in model.methods}, description)
