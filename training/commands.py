@@ -105,8 +105,10 @@ def train(
     outcome = run_training(run, out, Machine(device, devices, nodes), console)
     if not outcome.already_finished:
         end = f", validation {outcome.validation:.3f}" if outcome.validation is not None else ""
-        console.print(f"{outcome.step} steps in {outcome.seconds / 60:.1f} min{end}: {out}",
-                      highlight=False)
+        crops = outcome.step * run.training.batch_size * devices * nodes
+        speed = crops * run.training.crop_seconds / max(outcome.seconds, 1e-9)
+        console.print(f"{outcome.step} steps in {outcome.seconds / 60:.1f} min, {speed:.0f} "
+                      f"audio-seconds per second{end}: {out}", highlight=False)
 
 
 def evaluate(

@@ -125,7 +125,8 @@ def plot_curves(rows: list[tuple[str, dict[str, Any]]], per_second: float, out: 
             axis.plot(np.arange(len(values)) / per_second, values, label=title, linewidth=1)
         axis.set_ylabel(label, fontsize=8)
         axis.grid(alpha=0.3)
-    axes[0, 0].legend(fontsize=7, ncols=4)
+    if rows:
+        axes[0, 0].legend(fontsize=7, ncols=4)
     axes[-1, 0].set_xlabel("seconds")
     _save(figure, out)
 

@@ -1,0 +1,156 @@
+"""Trainings of equal length, several seeds each, scored on the same held-out sounds. What is done
+is kept: the same command goes on where it was stopped.
+
+    OUT/loops, OUT/held_out      sounds, unless folders are given
+    OUT/VARIANT-sSEED/           run directory, trial.json when it is scored, report/
+    OUT/results.json, OUT/table.md
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from engine.errors import ConfigError, TudorError, nearest
+from engine.files import written_whole
+
+OTHER_LOOPS = Path(__file__).resolve().parents[2] / "tests" / "training" / "other_loops.py"
+HELD_SEED = 1000  # of held-out loops; those trained on have seed 0
+TRIAL = "trial.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained: settings by variant, for so many seeds each."""
+
+    preset: str
+    variants: dict[str, list[str]]
+    seeds: int
+    minutes: float | None
+    steps: int | None
+    device: str = "auto"
+
+    def budget(self) -> dict[str, float | int]:
+        """As options of `training.config.resolve`."""
+        given = {"minutes": self.minutes, "steps": self.steps}
+        return {key: value for key, value in given.items() if value is not None}
+
+
+def sounds(
+    corpus: str, out: Path, minutes: tuple[float, float], rate_hz: int
+) -> tuple[Path, Path]:
+    """Folders to train on and to score on: "other" (the independent generator), "techno" (the
+    corpus) or "TRAIN:HELD_OUT", two folders. `minutes`: of the two that are made."""
+    if ":" in corpus:
+        data, held = (Path(part) for part in corpus.split(":", 1))
+        return data, held
+    if corpus not in ("other", "techno"):
+        raise ConfigError(f"--corpus {corpus}: unknown{nearest(corpus, ['other', 'techno'])}; or "
+                          "give TRAIN:HELD_OUT, two folders")
+    folders = out / "loops", out / "held_out"
+    for folder, seed, length in zip(folders, (0, HELD_SEED), minutes, strict=True):
+        done = folder / ".complete"
+        if not done.exists():
+            _make(corpus)(folder, length, seed, rate_hz)
+            done.touch()
+    return folders
+
+
+def _make(corpus: str) -> Callable[[Path, float, int, int], object]:
+    if corpus == "techno":
+        from training.corpus.techno import write_corpus
+
+        return write_corpus
+    if not OTHER_LOOPS.exists():
+        raise TudorError(f"{OTHER_LOOPS} is not there: the independent loops need a checkout")
+    spec = importlib.util.spec_from_file_location("other_loops", OTHER_LOOPS)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.write_loops
+
+
+def run_trials(plan: Plan, data: Path, held: Path, out: Path, console: Console) -> dict[str, Any]:
+    """Train and score what is missing; all results, which are also written to `out`."""
+    rows = []
+    for name in plan.variants:
+        for seed in range(plan.seeds):
+            folder = out / f"{name}-s{seed}"
+            kept = _kept(folder, plan)
+            if kept is None:
+                console.print(f"[bold]{name}, seed {seed}[/]", highlight=False)
+                kept = _trial(plan, name, seed, data, held, folder, console)
+            rows.append(kept)
+            result = {"plan": asdict(plan), "data": str(data), "held_out": str(held),
+                      "baselines": _baselines(rows), "rows": rows}
+            with written_whole(out / "results.json") as temporary:
+                temporary.write_text(json.dumps(result, indent=2), "utf-8")
+    return result
+
+
+def _kept(folder: Path, plan: Plan) -> dict[str, Any] | None:
+    """A trial that was done before; an error if it was another one."""
+    if not (folder / TRIAL).exists():
+        return None
+    row: dict[str, Any] = json.loads((folder / TRIAL).read_text("utf-8"))
+    if row["budget"] != plan.budget() or row["preset"] != plan.preset:
+        raise ConfigError(f"{folder} holds a trial of {row['preset']} with {row['budget']}, not of "
+                          f"{plan.preset} with {plan.budget()}; choose another --out")
+    return row
+
+
+def _trial(
+    plan: Plan, name: str, seed: int, data: Path, held: Path, folder: Path, console: Console
+) -> dict[str, Any]:
+    from engine.models.registry import build
+    from training.config import resolve
+    from training.evaluation import as_player, evaluate_folder
+    from training.evaluation_report import write_report
+    from training.latent_report import examine, regulariser_of
+    from training.loop import Machine, train
+
+    run = resolve(plan.preset, data, plan.variants[name], seed=seed, **plan.budget())
+    outcome = train(run, folder, Machine(plan.device), console)
+    player = as_player(folder)
+    result = evaluate_folder(player, held)
+    found = examine(player, held, folder / "report", None, regulariser_of(folder))
+    write_report(folder / "report", {**result, "latents": found})
+    model = build(run.family, run.model)
+    spec = model.methods["forward"]
+    rows = [sweep["smoothness"]["mean"] for sweep in found["traversals"]]
+    seen = [value for value in rows if value is not None]
+    row = {
+        "variant": name, "seed": seed, "preset": plan.preset, "budget": plan.budget(),
+        "steps": outcome.step, "minutes": outcome.seconds / 60,
+        "parameters": model.parameter_count, "macs_per_second":
+            model.graph("forward").macs_per_input_frame() * model.sample_rate_hz / spec.in_ratio,
+        "scores": result["results"]["model"],
+        "baselines": {k: v for k, v in result["results"].items() if k != "model"},
+        "prior": found["prior"], "borders": found["borders"],
+        "active_latents": sum(latent["active"] for latent in found["latents"]),
+        "bits_per_second": _bits(found["latents"], model.sample_rate_hz / model.ratio),
+        "strongest_correlation": max(abs(v) for line in found["spearman"] for v in line),
+        "sweep_smoothness": sum(seen) / len(seen) if seen else None,
+    }
+    with written_whole(folder / TRIAL) as temporary:
+        temporary.write_text(json.dumps(row, indent=2), "utf-8")
+    return row
+
+
+def _bits(latents: list[dict[str, Any]], frame_rate_hz: float) -> float:
+    from math import log
+
+    return sum(latent["nats"] for latent in latents) / log(2) * frame_rate_hz
+
+
+def _baselines(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same for all trials, since they depend on the held-out sounds alone; the untrained model
+    is left out, whose first weights differ from seed to seed."""
+    return {k: v for k, v in rows[0]["baselines"].items() if k != "untrained"}
