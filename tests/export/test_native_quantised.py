@@ -89,6 +89,9 @@ def test_fma_rounds_once():
         here = abs(Fraction(float(at)) - exact)
         assert here <= abs(Fraction(float(below)) - exact)
         assert here <= abs(Fraction(float(above)) - exact)
+    half = torch.tensor([1 + 2.0**-12] * 2)  # its square lies half way between two float32
+    nudged = fma(half, half, torch.tensor([2.0**-80, -(2.0**-80)]))
+    assert nudged.tolist() == [1 + 2.0**-11 + 2.0**-23, 1 + 2.0**-11]
 
 
 # --- weights and scales -------------------------------------------------------------------------
