@@ -119,7 +119,8 @@ class WAE(Regulariser):
         count = min(len(frames), self.config.points)
         frames = frames[torch.randperm(len(frames), device=z.device)[:count]]
         other = draw(self.config, count, z.shape[1], None).to(frames)
-        found = mmd(frames, other, self.config.kernel)
+        with torch.autocast(z.device.type, enabled=False):  # distances are small differences
+            found = mmd(frames, other, self.config.kernel)
         return found, {"mmd": found.detach()}
 
     def prior(self, count: int, latents: int, generator: torch.Generator) -> Tensor:

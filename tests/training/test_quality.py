@@ -26,7 +26,8 @@ def test_trials_are_kept_and_taken_up(tmp_path: Path, monkeypatch: pytest.Monkey
     plan = Plan(preset, {"none": ["regulariser.kind=none"]}, 1, None, 3, "cpu")
     out = tmp_path / "out"
     first = run_trials(plan, data, held, out, QUIET)
-    assert [(row["variant"], row["seed"], row["steps"]) for row in first["rows"]] == [("none", 0, 3)]
+    found = [(row["variant"], row["seed"], row["steps"]) for row in first["rows"]]
+    assert found == [("none", 0, 3)]
     assert json.loads((out / "results.json").read_text())["rows"] == json.loads(
         json.dumps(first["rows"]))
     assert (out / "none-s0" / "report" / "report.html").exists()
