@@ -31,6 +31,7 @@ COMMANDS: dict[str, Entry] = {
     "run": Entry("nn_tudor.commands", "run", "Play a sound file through a model."),
     "fit": Entry("engine.fit_command", "fit_command", "Say whether a model will run on a board."),
     "info": Entry("engine.commands", "info", "Show what a model is, costs and needs."),
+    "module": Entry("firmware.commands", "app", "Try the Eurorack instrument without a rack."),
     "flash": Entry("firmware.flash.commands", "app", "Put the instrument on a card or a board."),
 }
 

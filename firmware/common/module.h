@@ -130,6 +130,10 @@ typedef struct module_need {
 int module_measure(const tudor_module *m, const void *file, size_t file_bytes, const char *mapping,
                    size_t mapping_bytes, module_need *need, module_complaint *why);
 
+/* The text of the mapping that a model is played with when it has none: a beginning for one of its own. Returns the
+ * bytes written, cut at `size`; 0: the model cannot be played. */
+size_t module_derive_mapping(const tudor_module *m, const void *file, size_t file_bytes, char *text, size_t size);
+
 /* Prepares a model in a slot (0 to MODULE_SLOTS - 1) that is empty or not playing. All work that takes long is done
  * here, before the audio thread ever sees it. `file` (aligned to 64), `fast` and `bulk` belong to the slot until it
  * is unloaded; `name` and the mapping are copied. The first slot that is loaded starts to play. */

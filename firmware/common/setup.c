@@ -128,6 +128,15 @@ int module_measure(const tudor_module *m, const void *file, size_t file_bytes, c
     return 0;
 }
 
+size_t module_derive_mapping(const tudor_module *m, const void *file, size_t file_bytes, char *text, size_t size) {
+    tudor_model model;
+    struct subject subject;
+    if (!m || !file || !text || !size || tudor_open(file, file_bytes, &model, 0) ||
+        describe(&model, m->config.sample_rate_hz, m->config.in_channels, &subject, 0))
+        return 0;
+    return derive_mapping(&subject, text, size);
+}
+
 static void set_name(char *to, const char *name) {
     size_t i = 0;
     for (; name && name[i] && i + 1 < MODULE_NAME; i++) to[i] = name[i];

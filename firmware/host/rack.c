@@ -1,12 +1,12 @@
 /* Plays the instrument (firmware/common) from files, the same way on every machine:
  *
  *   rack models=A,B maps=X,- events=E [in=I] [out=O] [trace=T] [calibration=C] [rate=48000] [block=48] [seconds=N]
- *        [channels=IN,OUT] [taps=32] [overlap=0] [fade=30] [seed=1] [digest=1] [lane=256]
+ *        [channels=IN,OUT] [taps=32] [overlap=0] [fade=30] [seed=1] [digest=1] [lane=256] [derive=1]
  *
  * Models go to slots in turn; a map "-" is derived. A model that is refused is said and skipped. E holds module_event
  * records in order of time; kinds of its own, below, plant faults. I and O hold [channels][samples] float32, planar; with
  * no I a test signal is made. T gets a module_status for every block. digest=1 says a digest of the output for each
- * second instead of keeping it. Facts go to standard output, a line each: "name value". */
+ * second instead of keeping it. derive=1 only prints the mapping that the first model is played with. Facts go to standard output, a line each: "name value". */
 #include "module.h"
 #include "platform.h"
 #include "words.h"
@@ -27,7 +27,7 @@ struct rack {
     float *out;
     module_status *trace;
     const char *models, *maps, *events_path, *in_path, *out_path, *trace_path, *calibration;
-    uint32_t samples, seconds, digest;
+    uint32_t samples, seconds, digest, derive;
     uint32_t ticks, plant;
     float load;
 };
@@ -94,7 +94,7 @@ static void parse(struct rack *r, int count, char **words) {
     const struct { const char *name; uint32_t *to; } numbers[] = {
         {"rate", &c->sample_rate_hz}, {"block", &c->block_samples}, {"seconds", &r->seconds}, {"channels", &c->in_channels},
         {"taps", &c->resample_taps}, {"overlap", &c->overlap}, {"fade", &c->fade_ms}, {"seed", &c->seed},
-        {"digest", &r->digest}, {"lane", &c->lane_events}};
+        {"digest", &r->digest}, {"derive", &r->derive}, {"lane", &c->lane_events}};
     for (int i = 1; i < count; i++) {
         const char *value;
         int known = 0;
@@ -150,8 +150,19 @@ static void load(struct rack *r, uint32_t slot, const char *name, const char *ma
     print_fact("bulk_bytes", need.bulk_bytes);
 }
 
+static _Noreturn void derive(struct rack *r) {
+    char name[64], text[4096];
+    size_t bytes;
+    if (!next_of(&r->models, name, sizeof name)) die("derive", "wants models=");
+    const void *const file = platform_read(name, &bytes);
+    if (!module_derive_mapping(r->m, file, bytes, text, sizeof text)) die(name, "is no model that an instrument can play");
+    platform_print(text);
+    platform_exit(0);
+}
+
 static void load_all(struct rack *r) {
     char name[64], map[64];
+    if (r->derive) derive(r);
     for (uint32_t slot = 0; next_of(&r->models, name, sizeof name); slot++) {
         map[0] = 0;
         (void)next_of(&r->maps, map, sizeof map);

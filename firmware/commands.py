@@ -1,0 +1,68 @@
+"""`tudor module`: the instrument without a rack, and running ones from afar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    help="Try the Eurorack instrument without a rack.", no_args_is_help=True, add_completion=False,
+    rich_markup_mode=None, pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def module() -> None:
+    """Try the Eurorack instrument without a rack."""
+
+
+@app.command()
+def simulate(
+    models: Annotated[list[str], typer.Argument(
+        metavar="MODEL...", help=".tudor files, run directories or presets; one slot each.")],
+    out: Annotated[Path, typer.Option("--out", help="WAV to write; a picture comes beside it.")],
+    script: Annotated[Optional[Path], typer.Option(  # noqa: UP045 (typer evaluates it)
+        "--script", help="CSV of seconds,input,value: see docs/mapping.md.")] = None,
+    source: Annotated[Optional[Path], typer.Option(  # noqa: UP045
+        "--in", help="Sound that goes in.")] = None,
+    board: Annotated[str, typer.Option(help="pi or daisy.")] = "pi",
+    mapping: Annotated[Optional[Path], typer.Option(  # noqa: UP045
+        "--map", help="Mapping for the first model; default: MODEL.map beside it, else derived.")
+    ] = None,
+    seconds: Annotated[Optional[int], typer.Option(  # noqa: UP045
+        help="How long, without --in; default: the script and two seconds.", min=1)] = None,
+    rate: Annotated[Optional[int], typer.Option(  # noqa: UP045
+        help="Sample rate of the board in Hz.", min=4000)] = None,
+    block: Annotated[Optional[int], typer.Option(  # noqa: UP045
+        help="Samples per block.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Of converter noise, walks and jumps.")] = 1,
+    plot: Annotated[bool, typer.Option(help="Draw controls and latents.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Play a patch as a board would: its block size, its converters' steps and noise.
+
+    The same C code as on the board. Knobs of the script move in straight lines between its rows.
+
+    Example: tudor module simulate techno-tiny --in drums.wav --script moves.csv --out patch.wav
+    """
+    from firmware.simulate import simulate_command
+
+    simulate_command(models, out, script, source, board, mapping, seconds, rate, block, seed, plot,
+                     as_json)
+
+
+@app.command("mapping")
+def mapping_command(
+    model: Annotated[str, typer.Argument(help=".tudor file, run directory or preset.")],
+    board: Annotated[str, typer.Option(help="pi or daisy.")] = "pi",
+) -> None:
+    """Print the mapping that a model is played with when it has none: a beginning for your own.
+
+    Example: tudor module mapping techno-tiny > techno-tiny.map
+    """
+    from firmware.simulate import print_mapping
+
+    print_mapping(model, board)

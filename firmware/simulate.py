@@ -1,0 +1,154 @@
+"""`tudor module simulate`: a patch heard, and a mapping tuned, before anything is soldered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from rich.console import Console
+
+from engine.audio import match_channels, read_audio, resample, write_audio
+from engine.errors import AudioError, ConfigError, ModelFileError, TudorError
+from engine.files import NATIVE_FILE
+from engine.native import NativeFile
+from engine.presets import preset_names, shipped_native
+from firmware.host.build import TARGETS, rack
+from firmware.host.play import command, run_there
+from firmware.simulate_rack import STATES, FloatArray, Racked, play_rack
+from firmware.simulate_script import Board, Row, board_named, converted, read_script
+
+WAYS = {1: "effect", 2: "bend", 4: "source"}
+AFTER_SCRIPT_SECONDS = 2
+
+
+def model_file(name: str) -> Path:
+    """The native file for a path, a run directory or a preset."""
+    path = Path(name)
+    if path.is_dir():
+        path = path / NATIVE_FILE
+        if not path.exists():
+            raise ModelFileError(f"{name} has no {NATIVE_FILE}: tudor export {name} --to native "
+                                 f"--out {path}")
+    elif not path.exists() and name in preset_names():
+        shipped = shipped_native(name)
+        if shipped is None:
+            raise ModelFileError(f"the preset {name} ships no native file: tudor export {name} "
+                                 f"--to native --out {name}.tudor")
+        path = shipped
+    if not path.is_file():
+        raise ModelFileError(f"{name} does not exist")
+    return path
+
+
+def simulate_command(
+    models: list[str], out: Path, script: Path | None, source: Path | None, board_name: str,
+    mapping: Path | None, seconds: int | None, rate: int | None, block: int | None, seed: int,
+    plot: bool, as_json: bool,
+) -> None:
+    """Everything of `tudor module simulate`: see its help."""
+    board = board_named(board_name)
+    board = replace(board, sample_rate_hz=rate or board.sample_rate_hz,
+                    block_samples=block or board.block_samples)
+    if len(models) > 8:
+        raise ConfigError(f"an instrument has 8 slots, not {len(models)}")
+    files = [model_file(name) for name in models]
+    rows = read_script(script) if script else []
+    audio = _audio(source, board) if source else None
+    length = audio.shape[1] / board.sample_rate_hz if audio is not None else float(
+        seconds or max([row.seconds for row in rows], default=0) + AFTER_SCRIPT_SECONDS)
+    if audio is None:
+        audio = np.zeros((1, round(length * board.sample_rate_hz)), np.float32)
+    played = _play(files, mapping, rows, audio, board, length, seed)
+    _check(played, files, source)
+    write_audio(out, played.audio, board.sample_rate_hz)
+    picture = out.with_suffix(".png")
+    if plot:
+        from firmware.simulate_plot import draw
+
+        draw(picture, played, rows, board)
+    _report(played, out, picture if plot else None, as_json)
+
+
+def _audio(path: Path, board: Board) -> FloatArray:
+    """A sound at the board's rate, one channel or two."""
+    audio, rate_hz = read_audio(path)
+    if audio.shape[0] > 2:
+        raise AudioError(f"{path} has {audio.shape[0]} channels, an instrument has one or two")
+    return match_channels(resample(audio, rate_hz, board.sample_rate_hz), audio.shape[0])
+
+
+def _mapping(path: Path) -> str | None:
+    """The text of MODEL.map beside a model."""
+    beside = path.with_suffix(".map")
+    return beside.read_text("utf-8", "replace") if beside.is_file() else None
+
+
+def _play(
+    files: list[Path], mapping: Path | None, rows: list[Row], audio: FloatArray, board: Board,
+    seconds: float, seed: int,
+) -> Racked:
+    texts = [_mapping(path) for path in files]
+    if mapping:
+        texts[0] = mapping.read_text("utf-8", "replace")
+    channels = audio.shape[0]
+    return play_rack(
+        TARGETS["native"], [path.read_bytes() for path in files], maps=texts, audio=audio,
+        script=converted(rows, board, seconds, seed), channels=(channels, channels),
+        rate=board.sample_rate_hz, block=board.block_samples, taps=board.resample_taps,
+        overlap=int(board.overlap), seed=seed, lane=4096,
+    )
+
+
+def _check(played: Racked, files: list[Path], source: Path | None) -> None:
+    """Refusals are errors here: nobody listens to a patch that lacks a model."""
+    for refused in played.refused:
+        name, _, why = refused.partition(": ")
+        raise TudorError(f"{files[min(int(name[1:]), len(files) - 1)]}: {why}")
+    if source is None and played.facts["way"] != "4":
+        way = WAYS[int(played.facts["way"])]
+        raise ConfigError(f"{files[0]} is played as {way}, which wants a sound: give --in, or a "
+                          "mapping with 'way source'")
+
+
+def _report(played: Racked, out: Path, picture: Path | None, as_json: bool) -> None:
+    status = played.status
+    facts = {
+        "out": str(out), "picture": str(picture) if picture else None,
+        "way": WAYS[int(played.facts["way"])],
+        "latency_samples": int(played.facts["latency_samples"]),
+        "slices": int(played.facts["slices"]),
+        "memory_bytes": int(played.facts["fast_bytes"]) + int(played.facts["bulk_bytes"]),
+        "peak": round(float(np.abs(played.audio).max()), 4),
+        "limited_blocks": int((status["reduction"] < 0.999).sum()),
+        "faults": int(played.facts["faults"]), "ignored": int(played.facts["ignored"]),
+        "dropped": int(played.facts["dropped"]),
+        "states": {STATES[s]: int((status["state"] == s).sum())
+                   for s in np.unique(status["state"])},
+    }
+    if as_json:
+        print(json.dumps(facts))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{out}: played as {facts['way']}, {facts['latency_samples']} samples late, "
+                  f"peak {facts['peak']}")
+    if picture:
+        console.print(f"{picture}: controls against latents")
+    for name, what in (("faults", "times the model gave what is no audio"),
+                       ("limited_blocks", "blocks were limited"),
+                       ("dropped", "events found no room")):
+        if facts[name]:
+            console.print(f"{facts[name]} {what}")
+
+
+def print_mapping(model: str, board_name: str) -> None:
+    """The derived mapping of a model."""
+    path, board = model_file(model), board_named(board_name)
+    NativeFile(path)  # says what is wrong with a file, where something is
+    target = TARGETS["native"]
+    with TemporaryDirectory(prefix="tudor-rack-") as name:
+        (Path(name) / "m0").write_bytes(path.read_bytes())
+        words = ["models=m0", "derive=1", f"rate={board.sample_rate_hz}"]
+        print(run_there(command(target, rack(target), words), Path(name)), end="")

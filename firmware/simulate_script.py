@@ -1,0 +1,146 @@
+"""Scripts of controls, and what a board's converters make of them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ConfigError, nearest
+from firmware.simulate_rack import KINDS, events
+
+INPUT = re.compile(r"(knob|cv|gate|cc|slot)(\d+)|note|bender|pressure")
+# kind: first number, numbers, least and most value
+LIMITS = {"knob": (1, 16, 0.0, 1.0), "cv": (1, 16, -12.0, 12.0), "gate": (1, 8, 0.0, 1.0),
+          "cc": (0, 128, 0.0, 127.0), "slot": (1, 8, -np.inf, np.inf),
+          "note": (0, 1, -127.0, 127.0), "bender": (0, 1, -1.0, 1.0),
+          "pressure": (0, 1, 0.0, 127.0)}
+
+
+@dataclass(frozen=True)
+class Board:
+    """What matters of a board: its audio, and how it reads voltages.
+
+    Converters: `bits` over the whole range, gaussian noise of `noise_lsb` (standard deviation, in
+    steps), read every `scan_samples`. The noise is assumed, not measured."""
+
+    name: str
+    sample_rate_hz: int
+    block_samples: int
+    bits: int
+    noise_lsb: float
+    scan_samples: int
+    resample_taps: int
+    overlap: bool
+
+
+BOARDS = {board.name: board for board in (
+    Board("pi", 48000, 256, 12, 0.7, 48, 64, True),       # MCP3208, read 1000 times a second
+    Board("daisy", 48000, 48, 16, 8.0, 48, 32, False),    # the STM32's own converters
+)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a script: at `seconds` the input reaches `value`."""
+
+    seconds: float
+    kind: str
+    number: int  # as written: knob1 is 1
+    value: float
+
+
+def board_named(name: str) -> Board:
+    """The board called `name`, or an error that suggests one."""
+    if name not in BOARDS:
+        raise ConfigError(f"unknown board {name!r}{nearest(name, BOARDS)}")
+    return BOARDS[name]
+
+
+def read_script(path: Path) -> list[Row]:
+    """The rows of a CSV `seconds,input,value`; a header and lines that begin with # are skipped."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: no text file") from None
+    rows: list[Row] = []
+    for number, cells in enumerate(csv.reader(lines), 1):
+        cells = [cell.strip() for cell in cells]
+        first = not rows and number == 1 and cells[:1] == ["seconds"]
+        if not cells or not cells[0] or cells[0].startswith("#") or first:
+            continue
+        rows.append(_row(cells, f"{path}, line {number}"))
+    return sorted(rows, key=lambda row: row.seconds)
+
+
+def _row(cells: list[str], where: str) -> Row:
+    if len(cells) != 3:
+        raise ConfigError(f"{where}: wants seconds,input,value, has {len(cells)} cells")
+    found = INPUT.fullmatch(cells[1])
+    kind = found[1] or cells[1] if found else ""
+    if kind not in LIMITS:
+        raise ConfigError(f"{where}: no input {cells[1]!r}{nearest(cells[1], LIMITS)} and a number")
+    try:
+        seconds, value = float(cells[0]), float(cells[2])
+    except ValueError:
+        raise ConfigError(f"{where}: {cells[0]!r} and {cells[2]!r} must be numbers") from None
+    first, count, least, most = LIMITS[kind]
+    number = int(found[2]) if found and found[2] else first
+    if not 0 <= seconds <= 86400:
+        raise ConfigError(f"{where}: seconds from 0 to 86400, not {cells[0]}")
+    if not first <= number < first + count:
+        raise ConfigError(f"{where}: {kind} from {first} to {first + count - 1}, not {number}")
+    if not least <= value <= most:
+        raise ConfigError(f"{where}: {cells[1]} goes from {least:g} to {most:g}, not {cells[2]}")
+    return Row(seconds, kind, number, value)
+
+
+def converted(rows: list[Row], board: Board, seconds: float, seed: int) -> NDArray[np.void]:
+    """The events that a board would send for a script: converters read in steps and with noise."""
+    made: list[tuple[float, str, int, float]] = []
+    for row in rows:
+        if row.kind == "gate":
+            made.append((row.seconds, "gate", row.number - 1, row.value))
+        elif row.kind == "slot":
+            made.append((row.seconds, "select", row.number - 1, 0.0))
+        elif row.kind not in KINDS:
+            made.append((row.seconds, "midi", 0, _midi(row)))
+    noise = np.random.default_rng(seed)
+    for kind in ("knob", "cv"):
+        for number in sorted({row.number for row in rows if row.kind == kind}):
+            line = [row for row in rows if row.kind == kind and row.number == number]
+            made += _readings(line, board, seconds, noise)
+    return events(made, board.sample_rate_hz)
+
+
+def _midi(row: Row) -> int:
+    """The message as one number; a note's value is its number, negative to end it."""
+    value = round(row.value)
+    if row.kind == "note":
+        return (0x90 if value >= 0 else 0x80) << 16 | abs(value) << 8 | 100
+    if row.kind == "cc":
+        return 0xB0 << 16 | row.number << 8 | value
+    if row.kind == "pressure":
+        return 0xD0 << 16 | value << 8
+    bend = min(16383, round((row.value + 1) * 8192))
+    return 0xE0 << 16 | (bend & 127) << 8 | bend >> 7
+
+
+def _readings(
+    rows: list[Row], board: Board, seconds: float, noise: np.random.Generator
+) -> list[tuple[float, str, int, float]]:
+    """A knob or CV as it is read: quantised, noisy, sent when the reading changed."""
+    kind, source = rows[0].kind, rows[0].number - 1
+    at = np.arange(0, seconds, board.scan_samples / board.sample_rate_hz)
+    wanted = np.interp(at, [r.seconds for r in rows], [r.value for r in rows])
+    steps = 2**board.bits - 1
+    part = wanted if kind == "knob" else np.clip(wanted / 10 + 0.5, 0, 1)  # -5 V to 5 V
+    codes = np.clip(np.rint(part * steps + board.noise_lsb * noise.standard_normal(at.size)),
+                    0, steps)
+    changed = np.flatnonzero(np.diff(codes, prepend=-1))
+    reading = codes / steps if kind == "knob" else 2 * codes / steps - 1
+    return [(float(at[i]), kind, source, float(reading[i])) for i in changed]
