@@ -44,10 +44,11 @@ class AdversarialConfig(BaseModel):
         tuple[str, ...], Field(strict=False, min_length=1)
     ] = ("scales", "periods", "spectrograms")
     width: Annotated[int, Field(ge=1, le=512)] = 8  # channels of their first layers
-    seconds: Positive = 0.5  # of each crop, from a random place, is what they hear
+    seconds: Positive = 0.3  # of each crop, from a random place, is what they hear
     weight: NotNegative = 0.1  # of the generator's loss, against the spectral distance
     feature_weight: NotNegative = 1.0  # of feature matching
-    learning_rate: Positive = 5e-4  # of the discriminators; the model's is not above it from here
+    learning_rate: Positive = 1e-3  # of the discriminators
+    model_rate: Positive = 5e-4  # the model's own is not above it in this phase
     betas: Annotated[
         tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
         Field(strict=False),

@@ -92,7 +92,7 @@ class PeriodDiscriminator(nn.Module):
 
 
 class SpectrogramDiscriminator(nn.Module):
-    """Convolutions over frames and bins of a log-magnitude spectrogram, hop a quarter window."""
+    """Convolutions over frames and bins of a log-magnitude spectrogram, hop half a window."""
 
     def __init__(self, channels: int, width: int, window: int) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class SpectrogramDiscriminator(nn.Module):
     def forward(self, audio: Tensor) -> Opinion:
         if audio.shape[-1] < self.window:
             audio = F.pad(audio, (0, self.window - audio.shape[-1]))
-        frames = audio.unfold(-1, self.window, self.window // 4) * self.shape
+        frames = audio.unfold(-1, self.window, self.window // 2) * self.shape
         spectra = torch.fft.rfft(frames)  # [batch, channels, frames, bins]
         power = spectra.real.square() + spectra.imag.square()
         return self.stack(0.5 * torch.log(power + FLOOR**2) / 4)  # about -3 ... 0

@@ -143,7 +143,7 @@ class TrainingModule(lightning.LightningModule):
         rate = learning_rate(self.config, self.step, self.progress)
         adversary = self.adversary
         if adversary is not None and adversary.began(self.step, self._seconds, self.progress):
-            rate = min(rate, adversary.config.learning_rate)
+            rate = min(rate, adversary.config.model_rate)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
 

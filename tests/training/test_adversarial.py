@@ -18,6 +18,7 @@ from training.adversarial import (
     GAN_OBJECTIVES,
     AdversarialConfig,
     Adversary,
+    begins,
     check_schedule,
     discriminator_loss,
     feature_matching,
@@ -166,10 +167,11 @@ def test_the_phase_begins_is_told_and_leaves_the_encoder_alone(tmp_path: Path) -
 
 
 def test_a_share_begins_when_minutes_limit_the_run(tmp_path: Path) -> None:
-    folder = run(tmp_path, "adversarial.start=0.5", minutes=0.03)
-    phases = [row["phase"] for row in rows(folder)]
-    assert set(phases) == {1, 2}
-    assert "adversarial_loss" in rows(folder)[-1]
+    share = AdversarialConfig(start=0.5)
+    assert [begins(share, 1, 1.0, progress) for progress in (0.2, 0.49, 0.5, 1.0)] == [
+        False, False, True, True]
+    folder = run(tmp_path, "adversarial.start=0.5", minutes=0.05)
+    assert rows(folder)[-1]["phase"] == 2
 
 
 def test_taken_up_again_in_phase_two_equals_uninterrupted(tmp_path: Path) -> None:
