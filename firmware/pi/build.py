@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from engine.errors import TudorError
@@ -20,25 +21,59 @@ FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-ffp-contract=off", "-Wall", "-Wex
 HEADERS = Path("/usr/include/alsa")  # the same for every processor
 
 
-def program(target: str, version: str = "0", *flags: str) -> Path:
+def program(target: str, version: str = "0") -> Path:
     """The built program; `target`: "native" or "arm64"."""
     if not (HERE / "main.c").exists():
         raise TudorError(f"the module's sources are not in {HERE}: run from a checkout, or give "
                          "--package")
-    command = [tool(COMPILERS[target]), *FLAGS, *flags, f'-DTUDOR_VERSION="{version}"',
-               f"-I{COMMON}", f"-I{CORE}", f"-I{_headers()}", *map(str, sources()), "-ldl", "-lm"]
-    digest = hashlib.sha256("\0".join([*command, sources_digest()]).encode()).hexdigest()
-    out = cache() / f"tudor-module-{target}-{digest[:16]}"
+    return linked("tudor-module", target, sources(), (f'-DTUDOR_VERSION="{version}"',))
+
+
+def linked(name: str, target: str, files: list[Path], flags: tuple[str, ...] = (),
+           links: tuple[str, ...] = (), core_flags: tuple[str, ...] = ()) -> Path:
+    """The program of `files`, which are compiled one by one and kept. `flags` are for all but the
+    runtime's files, `core_flags` for those."""
+    compiler = tool(COMPILERS[target])
+    common = _digest([p for folder in (HERE, COMMON, CORE) for p in folder.glob("*.[hi]*")])
+
+    def compiled(path: Path) -> Path:
+        own = core_flags if path.parent == CORE else flags
+        if path.name != "status.c":  # the only one that tells the version
+            own = tuple(flag for flag in own if "TUDOR_VERSION" not in flag)
+        command = [compiler, *FLAGS, *own, f"-I{HERE}", f"-I{COMMON}", f"-I{CORE}",
+                   f"-I{_headers()}", "-c", str(path)]
+        return _made(f"{target}-{path.parent.name}-{path.stem}.o", command, common, [path])
+
+    with ThreadPoolExecutor(2) as pool:
+        objects = list(pool.map(compiled, files))
+    sanitizers = [flag for flag in flags if flag.startswith("-fsanitize")]
+    return _made(f"{name}-{target}", [compiler, "-pthread", *sanitizers, *links,
+                                      *map(str, objects), "-ldl", "-lm"], "", [])
+
+
+def _made(name: str, command: list[str], above: str, inputs: list[Path]) -> Path:
+    """What `command` makes, from the cache if nothing that goes into it has changed."""
+    text = "\0".join([*command, above, _digest(inputs)])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    stem, dot, end = name.partition(".")
+    out = cache() / f"{stem}-{digest}{dot}{end}"
     if not out.exists():
-        partial = out.with_suffix(f".{os.getpid()}.partial")
+        partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
         done = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True)
         if done.returncode and re.search(r"(string|stdio|stdint)\.h: No such file", done.stderr):
-            raise MissingToolError(f"{COMPILERS[target]} has no C library; on Debian: apt install "
-                                   "libc6-dev-arm64-cross")
+            raise MissingToolError(f"{Path(command[0]).name} has no C library; on Debian: apt "
+                                   "install libc6-dev-arm64-cross")
         if done.returncode:
-            raise TudorError(f"tudor-module does not compile:\n{done.stderr[-3000:]}")
+            raise TudorError(f"{name} does not compile:\n{done.stderr[-3000:]}")
         partial.rename(out)
     return out
+
+
+def _digest(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def sources() -> list[Path]:
@@ -48,11 +83,8 @@ def sources() -> list[Path]:
 
 def sources_digest() -> str:
     """Of everything that goes into the program and its package."""
-    digest = hashlib.sha256()
-    for folder in (HERE, COMMON, CORE):
-        for path in sorted(p for p in folder.iterdir() if p.is_file() and p.suffix != ".pyc"):
-            digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
+    return _digest([path for folder in (HERE, COMMON, CORE) for path in folder.iterdir()
+                    if path.is_file() and path.suffix != ".pyc"])
 
 
 def _headers() -> Path:
