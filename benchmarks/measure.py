@@ -4,8 +4,9 @@
     subject B                    |w|1 2 3 ... 8|                 after which A's weights are back
                                                                  in the cache
 
-A burst is long enough for the caches to settle and short enough (tens of milliseconds) for all
-subjects to see the same neighbours. With a single subject there are no turns and no w.
+A burst is long enough for the caches to settle (8 blocks, and a millisecond of the fastest subject)
+and short enough (tens of milliseconds) for all subjects to see the same neighbours. With a single
+subject there are no turns and no w.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BURST_BLOCKS = 8
+BURST_MS = 1.0
 LEAST_BLOCKS = 300  # for a p99 of three blocks; p99.9 is then near the maximum
 BUDGET_SECONDS = 60.0  # of wall time, per subject and block size
 
@@ -112,6 +114,11 @@ def block_count(
     wanted = max(least, round(wanted_seconds / block_seconds))
     affordable = int(1000 * budget_seconds / max(slowest_ms, 1e-6))
     return max(10, min(wanted, affordable))
+
+
+def burst_blocks(fastest_ms: float) -> int:
+    """Blocks of a turn, when the fastest subject takes `fastest_ms` for one."""
+    return max(BURST_BLOCKS, round(BURST_MS / max(fastest_ms, 1e-3)))
 
 
 def alternate(

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.fresh import cold_start
 from benchmarks.machine import describe_machine, remeasure_peak
-from benchmarks.measure import Times, alternate, block_count, warm_up
+from benchmarks.measure import Times, alternate, block_count, burst_blocks, warm_up
 from benchmarks.results import busy_note, file_result
 from benchmarks.subject import FileSubject, label, playable_block
 from engine.cost import MethodCost, described_cost, method_cost
@@ -57,11 +57,12 @@ def measure_files(request: Request, say: Callable[[str], None] = lambda _: None)
     for block in request.blocks:
         subjects = {s: _subject(p, request, block, report.notes) for s, p in players.items()}
         say(f"blocks of {block} samples: warming up")
-        slowest = max(warm_up(s, request.warm_up_seconds) for s in subjects.values())
+        medians = [warm_up(s, request.warm_up_seconds) for s in subjects.values()]
         shortest = min(s.deadline_ms for s in subjects.values()) / 1000
-        count = block_count(request.seconds, shortest, slowest)
+        count = block_count(request.seconds, shortest, max(medians))
         say(f"blocks of {block} samples: {count} blocks of each file, by turns")
-        report.times += alternate(list(subjects.values()), count)
+        turn = burst_blocks(min(medians))
+        report.times += alternate(list(subjects.values()), count, turn)
         for source, subject in subjects.items():
             report.results.append(
                 _result(report, request, source, subject, costs[source], fresh[source])

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks.bounds import Bound, block_bound
 from benchmarks.machine import describe_machine, remeasure_peak
-from benchmarks.measure import Times, alternate, block_count, warm_up
+from benchmarks.measure import Times, alternate, block_count, burst_blocks, warm_up
 from benchmarks.results import busy_note, time_figures, work_figures
 from benchmarks.run import Report
 from benchmarks.shape_backends import CaseRunner, native_available, runners_for
@@ -90,11 +90,11 @@ def run_shapes(
 
 
 def _measure(runners: list[CaseRunner], model: ShapeModel, effort: Effort) -> list[Times]:
-    slowest = max(warm_up(runner, effort.warm_up_seconds) for runner in runners)
+    medians = [warm_up(runner, effort.warm_up_seconds) for runner in runners]
     block_seconds = model.block_samples / model.sample_rate_hz
-    count = block_count(effort.audio_seconds, block_seconds, slowest, effort.least_blocks,
+    count = block_count(effort.audio_seconds, block_seconds, max(medians), effort.least_blocks,
                         effort.budget_seconds)
-    return alternate(runners, count)
+    return alternate(runners, count, burst_blocks(min(medians)))
 
 
 def _row(

@@ -8,7 +8,14 @@ from time import sleep
 import numpy as np
 import pytest
 
-from benchmarks.measure import Times, alternate, block_count, undisturbed, warm_up
+from benchmarks.measure import (
+    Times,
+    alternate,
+    block_count,
+    burst_blocks,
+    undisturbed,
+    warm_up,
+)
 from benchmarks.results import busy_note
 
 
@@ -101,3 +108,8 @@ def test_a_busy_machine_is_named():
     assert busy_note([]) is None
     assert "up to 2.0 times" in busy_note([row, {**row, "block_cpu_ms_p50": 0.5}])
     assert "9 times the median" in busy_note([row, {**row, "block_ms_p99": 9.0}])
+
+
+@pytest.mark.parametrize(("fastest_ms", "blocks"), [(50.0, 8), (0.2, 8), (0.01, 100), (0.0, 1000)])
+def test_bursts_of_short_blocks_are_long_enough_for_caches_to_settle(fastest_ms, blocks):
+    assert burst_blocks(fastest_ms) == blocks
