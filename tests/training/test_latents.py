@@ -9,7 +9,9 @@ from engine.backends.pytorch import PyTorchPlayer
 from engine.description import Description
 from engine.errors import ModelFileError
 from engine.models.registry import build
-from engine.models.store import load_weights, save_weights
+from engine.models.store import Stored, load_weights, save_weights
+from engine.runtime import load
+from export.targets import TARGETS, export_model
 from training.latents import LARGEST, factors, in_range, playable, posteriors
 
 CONFIG = {"latents": 3, "bands": 4, "compression": 16, "widths": (8, 6), "dilations": (1,)}
@@ -128,6 +130,16 @@ def test_what_was_measured_travels_with_the_weights(uneven, tmp_path):
     load_weights(other, tmp_path / "plain.safetensors")
     assert other.latents == ()
     assert other.methods["encode"].output_labels[2] == "latent 3"
+
+
+@pytest.mark.parametrize("name", list(TARGETS))
+def test_every_export_carries_what_was_measured(uneven, tmp_path, name):
+    played = playable(uneven, torch.randn(6, 1, 1600) * 0.3)
+    out = tmp_path / f"model{TARGETS[name].suffix}"
+    export_model(Stored("model", played, {}, True, None), TARGETS[name], out)
+    description = load(out).description
+    assert description.latents == played.latents
+    assert description.methods["decode"].input_labels[2] == "latent 3 (unused)"
 
 
 def test_damaged_measurements_are_named(uneven, tmp_path):
