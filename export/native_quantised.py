@@ -29,7 +29,6 @@ from export.native_numbers import Numbers
 from export.native_quantise import cast, find_scales, find_weights
 from export.native_sensitivity import decibels, error_ratio, keep_auto, macs
 
-JUDGED_SHARE = 0.25  # of the calibration audio
 SAME_DB = 40.0  # a file and its simulation differ in the last bit of an activation, not in more
 
 
@@ -40,15 +39,10 @@ def export_quantised(model: Model, path: Path, description: Description,
     attributes = model.default_attributes()
     notes = list(request.material.notes)
     heard = signals(model, request.material.calibration)
-    judged: Mapping[str, Tensor] = {}
-    if request.auto:  # layers are chosen by audio that weights were not rounded with
-        cut = round(request.material.calibration.shape[1] * (1 - JUDGED_SHARE))
-        judged = signals(model, request.material.calibration[:, cut:])
-        heard = signals(model, request.material.calibration[:, :cut])
     if request.dtype == "bf16w":
         kept = _bfloat16(programs, model, request)
     else:
-        kept = _q16x8(programs, model, attributes, heard, judged, request, notes)
+        kept = _q16x8(programs, model, attributes, heard, request, notes)
     request.tell("comparing with float32 on held-out audio")
     write_native(path, compile_programs(programs, description))
     audio = request.material.held_out
@@ -76,8 +70,7 @@ def _bfloat16(programs: Mapping[str, Program], model: Model, request: Request) -
 
 
 def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[str, Tensor],
-           inputs: Mapping[str, Tensor], judged: Mapping[str, Tensor], request: Request,
-           notes: list[str]) -> tuple[str, ...]:
+           inputs: Mapping[str, Tensor], request: Request, notes: list[str]) -> tuple[str, ...]:
     """Scales and integer weights; returns the layers that keep 16 bits."""
     wide = set() if request.keep == ("none",) else audio_layers(programs, model)
     if not request.auto and request.keep != ("none",):
@@ -90,7 +83,7 @@ def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[st
     if request.auto:
         request.tell("choosing layers to keep at int16 weights")
         aims = {name: aim_of(spec).kept for name, spec in model.methods.items()}
-        wide = keep_auto(programs, attributes, inputs, judged, choices, aims, wide)
+        wide = keep_auto(programs, attributes, inputs, choices, aims, wide)
     notes += [f"{name}: {count} outputs take coarser steps, so that their sums fit into 32 bits"
               for name, count in sorted(choices.shrunk.items())]
     notes += [f"{name}: stays at int8, too many inputs for sums of 16-bit weights in 32 bits"

@@ -15,7 +15,7 @@ from export.native_nodes import CONVS, Node, Program
 from export.native_numbers import Numbers
 from export.native_quantise import Choices, Programs, Signals, find_weights
 
-MARGIN_DB = 0.5  # above the aims, since other audio will be played than was calibrated with
+MARGIN_DB = 2.0  # above the aims: by so much does SNR differ from one stretch of music to another
 MOST_ROUNDS = 8
 
 
@@ -90,24 +90,23 @@ def _only(program: Program, nodes: Iterable[Node]) -> Iterator[None]:
 
 
 def keep_auto(programs: Programs, attributes: Mapping[str, Tensor], signals: Signals,
-              judged: Signals, choices: Choices, aims: Mapping[str, float],
-              wide: set[str]) -> set[str]:
-    """Layers to keep at int16 weights so that every method reaches its aim on `judged`, those
-    first that remove the most noise per MAC; `wide` are kept already. Weights are rounded with
-    `signals`, and are found when this returns.
+              choices: Choices, aims: Mapping[str, float], wide: set[str]) -> set[str]:
+    """Layers to keep at int16 weights so that every method is above its aim on `signals`, those
+    first that remove the most noise per MAC; `wide` are kept already. Weights are found when this
+    returns.
 
     When all that can be widened is and an aim is still missed, that is the answer."""
-    whole = {m: Numbers(p, attributes, dtype=torch.float32).run(judged[m])
+    whole = {m: Numbers(p, attributes, dtype=torch.float32).run(signals[m])
              for m, p in programs.items() if m in aims}
     ranked: dict[str, list[Alone]] = {}
     for _ in range(MOST_ROUNDS):
-        short = {m: noise_ratio(programs[m], attributes, judged[m], whole[m]) for m in whole}
+        short = {m: noise_ratio(programs[m], attributes, signals[m], whole[m]) for m in whole}
         short = {m: noise for m, noise in short.items()
                  if decibels(1.0, noise) < aims[m] + MARGIN_DB}
         before = len(wide)
         for method, noise in short.items():
             if method not in ranked:
-                ranked[method] = alone(programs[method], attributes, judged[method], whole[method])
+                ranked[method] = alone(programs[method], attributes, signals[method], whole[method])
             wide |= _enough(ranked[method], noise, 10 ** (-(aims[method] + MARGIN_DB) / 10),
                             wide | set(choices.refused))
         if len(wide) == before:
