@@ -7,7 +7,7 @@ bytes per second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from engine.errors import ConfigError, nearest
 
@@ -61,6 +61,7 @@ class Kernels:
     row: float  # each number of what runs by itself: an activation, a sum
     act: float  # per unit of what activations cost (engine/work.py)
     call: float  # each operation of each call
+    frame: float = 0  # each frame of a convolution, however wide
 
 
 @dataclass(frozen=True)
@@ -87,21 +88,23 @@ class Board:
     source: str = ""
 
 
-def _same(rate: Range) -> dict[str, Range]:
-    """No arithmetic is gained by smaller weights: they widen to float32, or no kernel is known."""
-    return dict.fromkeys(DTYPES, rate)
+def _arm_macs(rate: Range) -> dict[str, Range]:
+    """Of each dtype, from that of float32: as much slower as it takes more instructions."""
+    return {dtype: rate.scaled(_ARM_FLOAT.mac / kernels.mac) for dtype, kernels in _ARM.items()}
 
 
-# Counted with GCC 12; q16x8 of the M7: inner loop of the SMLAD prototype, sixteen instructions for
-# every number put out.
-_M7_FLOAT = Kernels(1.63, 2.25, 14, 4.25, 8.0, 21, 63, 10, 3.6, 340)
-_M7_BFLOAT = replace(_M7_FLOAT, mac=1.9, mac_once=2.9)
-_M7_INT = replace(_M7_FLOAT, mac=1.29, mac_once=1.74, number=16)
-_ARM = Kernels(0.44, 0.56, 2.5, 2.1, 4.0, 10, 22, 4, 1.9, 380)
+# Counted with GCC 12, whole files within a tenth of it (tests/firmware/test_emulated.py).
+_M7_FLOAT = Kernels(1.63, 2.25, 14, 4.25, 8.0, 21, 63, 10, 4.0, 340)
+_M7_BFLOAT = Kernels(2.03, 4.25, 15, 5.75, 14.0, 23, 75, 10, 4.0, 360)
+_M7_INT = Kernels(1.18, 1.35, 34, 4.81, 8.0, 44, 78, 34, 3.3, 800, frame=340)
+_ARM_FLOAT = Kernels(0.45, 0.56, 3.4, 2.1, 4.0, 10, 22, 4, 2.0, 380)
+_ARM_BFLOAT = Kernels(0.46, 0.81, 3.4, 2.4, 5.0, 10, 22, 4, 2.0, 380)
+_ARM_INT = Kernels(0.48, 0.53, 14, 1.5, 3.0, 18, 22, 8, 1.4, 990, frame=240)
+_ARM = {"float32": _ARM_FLOAT, "bf16w": _ARM_BFLOAT, "q16x8": _ARM_INT}
 _M7_HZ = 480e6
-# Cycles per instruction of a core that issues up to two at once, modelled; dense MACs come from
-# them: float32 1.63 instructions, q16x8 1.29, which pair better.
-_M7_CYCLES, _M7_SMLAD_CYCLES = Range(0.83, 1.11), Range(0.5, 0.81)
+# Cycles per instruction of a core that issues up to two at once, modelled; integer sums pair
+# better: 0.65-1.0 cycles for a MAC of q16x8, 1.35-1.8 for one of float32.
+_M7_CYCLES, _M7_SMLAD_CYCLES = Range(0.83, 1.11), Range(0.55, 0.87)
 
 
 def _m7_macs(kernels: Kernels, cycles: Range) -> Range:
@@ -135,8 +138,8 @@ _PI_NOTE = ("MAC rates and DRAM bandwidth: estimates from memory, not measured h
 
 
 def _pi(name: str, title: str, clock_hz: float, macs: Range, *caches: Memory) -> Board:
-    return Board(name, title, clock_hz, _same(macs), dict.fromkeys(DTYPES, _ARM),
-                 macs.scaled(_ARM.mac), caches, placed=False, load_limit=0.5, tile_frames=6,
+    return Board(name, title, clock_hz, _arm_macs(macs), _ARM,
+                 macs.scaled(_ARM_FLOAT.mac), caches, placed=False, load_limit=0.5, tile_frames=6,
                  source=_PI_NOTE)
 
 
@@ -156,7 +159,7 @@ BOARDS: dict[str, Board] = {board.name: board for board in (
         _cache("L2 cache", 512 * KIB, 20e9, 40e9), _cache("L3 cache", 2 * MIB, 12e9, 24e9),
         _cache("DRAM", 2048 * MIB, 10e9, 14e9)),
     Board("desktop", "one core of a desktop or laptop with AVX2, about 3 GHz", 3e9,
-          _same(Range(12e9, 35e9)), dict.fromkeys(DTYPES, _ARM), Range(5e9, 15e9),
+          _arm_macs(Range(12e9, 35e9)), _ARM, Range(5e9, 15e9),
           (_cache("L2 cache", 512 * KIB, 40e9, 80e9), _cache("L3 cache", 8 * MIB, 20e9, 40e9),
            _cache("DRAM", 8192 * MIB, 8e9, 15e9)),
           placed=False, load_limit=0.5, tile_frames=6,

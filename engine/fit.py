@@ -123,7 +123,7 @@ def _loads(task: Task, board: Board, dtype: str, call: int, plan: Placement) -> 
     calls = task.sample_rate_hz / call
     arithmetic, alone, reading, whole, amount = [], [], [], [], []
     for i, work in enumerate(task.works):
-        time = _arithmetic(work, board, dtype, calls)
+        time = arithmetic_of(work, board, dtype, calls)
         read = _read(task, i, board, dtype, calls)
         speed = memories.get(plan.weights_in[i], board.memories[-1].reads)
         spent = Range(read.low / speed.high, read.high / speed.low)
@@ -135,13 +135,15 @@ def _loads(task: Task, board: Board, dtype: str, call: int, plan: Placement) -> 
     return Loads(*map(_total, (arithmetic, alone, reading, whole, amount)))
 
 
-def _arithmetic(work: Work, board: Board, dtype: str, calls: float) -> Range:
+def arithmetic_of(work: Work, board: Board, dtype: str, calls: float) -> Range:
     """Seconds per second: dense MACs at their own rate, all else in counted instructions."""
     kernels, macs, dense = board.kernels[dtype], work.macs_per_second, 0.0
     rows = work.rows_per_second / calls
     single = 1.0 if work.kind in KEPT else rows % board.tile_frames / rows if rows else 0.0
     instructions = (work.act_per_second * kernels.act + work.by_itself_per_second * kernels.row
                     + (kernels.call * calls if macs or work.by_itself_per_second else 0.0))
+    if work.numbers_per_second:
+        instructions += work.rows_per_second * kernels.frame
     if work.depthwise:
         each = _mix(single, kernels.depthwise_number_once, kernels.depthwise_number)
         instructions += macs * _mix(single, kernels.depthwise_once, kernels.depthwise)

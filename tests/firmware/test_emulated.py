@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ import torch
 
 from benchmarks.commands import main
 from benchmarks.emulated import DEVICES, count_file, spreads
-from engine.boards import DTYPES, board_named
-from engine.fit import fit
+from engine.boards import DTYPES, Range, board_named
+from engine.fit import arithmetic_of, fit
 from engine.fit_command import read_task
 from engine.layers import Conv1d, LeakyReLU, Residual, Sequence
-from tests.core.native_cases import file_of
+from engine.work import Task
 from tests.firmware.formats import file_in
 from tests.firmware.machines import machine
 from tests.golden.golden import read
@@ -75,31 +76,47 @@ def test_the_modelled_load_is_instructions_times_cycles_over_clock(
         spread["worst"] * (16000 / 48) * cycles.low / 480e6, rel=1e-6)
 
 
-def test_instructions_per_mac_of_a_whole_network_stay_within_the_aim(tmp_path: Path) -> None:
-    """64 channels, float32: at most 1.8 at sixteen frames, and what one frame costs."""
+@pytest.mark.parametrize(("dtype", "sixteen", "one"), [
+    ("float32", 1.8, 2.6), ("bf16w", 2.2, 4.7), ("q16x8", 1.4, 1.9)])
+def test_instructions_per_mac_of_a_whole_network_stay_within_the_aim(
+    dtype: str, sixteen: float, one: float, tmp_path: Path
+) -> None:
+    """64 channels, eight residual units between ends of one channel: at sixteen frames a call, and
+    at one."""
     machine("m7")
     torch.manual_seed(0)
     layers = [Residual(Conv1d(64, 64, 3, dilation=d), LeakyReLU(64), Conv1d(64, 64, 1))
-              for d in (1, 2, 4)]
+              for d in (1, 2, 4, 8, 1, 2, 4, 8)]
     net = Sequence(Conv1d(1, 64, 3), *layers, Conv1d(64, 1, 3)).eval().requires_grad_(False)
     path = tmp_path / "net.tudor"
-    path.write_bytes(file_of(net))
+    path.write_bytes(file_in(net, dtype))
     counts = count_file("m7", path, "forward", (16, 1))
-    assert counts.macs_per_sample > 49000
-    assert counts.blocks[0].per_mac <= 1.8
-    assert counts.blocks[1].per_mac <= 2.6
+    assert counts.macs_per_sample > 131000
+    assert counts.blocks[0].per_mac <= sixteen
+    assert counts.blocks[1].per_mac <= one
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("block", [128, 512])
-def test_the_model_behind_fit_agrees_with_what_is_counted(block: int, file: Path) -> None:
+def test_the_model_behind_fit_agrees_with_what_is_counted(block: int, dtype: str,
+                                                          tmp_path: Path) -> None:
     """Instructions of the arithmetic: within a tenth, operation kinds and tiles of frames mixed."""
     machine("m7")
-    counted = count_file("m7", file, "forward", [block]).blocks[0]
-    cycles = board_named("daisy").cycles_per_instruction
-    assert cycles is not None
-    load = fit(read_task(str(file), "forward"), "daisy", block=block).loads.arithmetic
-    for share, each in ((load.low, cycles.low), (load.high, cycles.high)):
-        assert share * 480e6 / each / 16000 == pytest.approx(counted.per_sample, rel=0.1)
+    path = tmp_path / "model.tudor"
+    path.write_bytes(read("techno-tiny", dtype).model)
+    counted = count_file("m7", path, "forward", [block]).blocks[0]
+    assert arithmetic_instructions(read_task(str(path), "forward"), dtype, block) \
+        == pytest.approx(counted.per_sample, rel=0.1)
+
+
+def arithmetic_instructions(task: Task, dtype: str, block: int) -> float:
+    """Per sample: what `fit` says of a core that takes one cycle for each instruction."""
+    daisy, second = board_named("daisy"), Range(1.0, 1.0)
+    macs = second.scaled(1 / daisy.kernels[dtype].mac)
+    even = replace(daisy, macs={dtype: macs}, instructions=second)
+    calls = task.sample_rate_hz / block
+    spent = sum(arithmetic_of(work, even, dtype, calls).high for work in task.works)
+    return spent / task.sample_rate_hz
 
 
 @pytest.mark.parametrize(("frame", "ways"), [
