@@ -66,8 +66,8 @@ def _states(axes: object, seconds: np.ndarray, states: np.ndarray) -> None:
     colours = {"empty": "0.6", "changing": "tab:blue", "overload": "tab:red",
                "recovering": "tab:orange"}
     edges = np.flatnonzero(np.diff(states, prepend=-1, append=-1))
-    for begin, end in pairwise(edges):
-        name = STATES[int(states[begin])]
+    for begin, end in pairwise(edges.tolist()):
+        name = STATES[states[begin]]
         if name in colours:
             axes.axvspan(seconds[begin], seconds[min(end, len(seconds) - 1)], alpha=0.15,
                          color=colours[name], linewidth=0)

@@ -1,4 +1,4 @@
-"""The instrument's audio: alignment, rate conversion, limiter, changes and faults without a click."""
+"""The instrument's audio: alignment, rates, limiter, changes and faults without a click."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def test_every_block_does_the_same_share_at_the_least_latency(frame: int, block:
 
 
 @pytest.mark.parametrize(("up", "down", "frame", "block"), [
-    (1, 3, 128, 48), (147, 160, 2048, 48), (147, 160, 512, 256), (160, 441, 128, 64), (2, 1, 64, 48),
+    (1, 3, 128, 48), (147, 160, 2048, 48), (147, 160, 512, 256), (160, 441, 128, 64),
+    (2, 1, 64, 48),
 ])
 def test_with_other_rates_blocks_differ_by_one_slice(
     up: int, down: int, frame: int, block: int
@@ -179,7 +180,8 @@ def test_a_fault_resets_the_model_and_it_comes_back() -> None:
 
 def test_overload_rests_and_recovers() -> None:
     rows = [(1.0, "load", 0, 1.4), (1.2, "load", 0, 0.3)]
-    run = native([wire(128, gain=0.0)], maps=[EFFECT], audio=sine(200, 4), script=events(rows, RATE))
+    run = native([wire(128, gain=0.0)], maps=[EFFECT], audio=sine(200, 4),
+                 script=events(rows, RATE))
     at = run.status["blocks"] * 48 / RATE
     state = np.array(STATES)[run.status["state"]]
     assert int(run.facts["overloads"]) == 1

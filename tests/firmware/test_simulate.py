@@ -1,0 +1,137 @@
+"""`tudor module simulate` and `tudor module mapping`, as a player types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from engine.errors import ConfigError
+from firmware.simulate_script import Row, board_named, converted, read_script
+from nn_tudor.cli import main
+from tests.firmware.common_models import coder, generator, wire
+from tests.firmware.machines import machine
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    machine("native")
+    (tmp_path / "coder.tudor").write_bytes(coder())
+    (tmp_path / "gen.tudor").write_bytes(generator())
+    (tmp_path / "wire.tudor").write_bytes(wire())
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "in.wav", 0.1 * rng.standard_normal(44100), 44100)
+    (tmp_path / "s.csv").write_text("seconds,input,value\n# moves\n0,knob2,0\n0.9,knob2,1\n"
+                                    "0.5,gate1,1\n0.6,gate1,0\n0.2,cc1,127\n0.3,note,60\n")
+    return tmp_path
+
+
+def tudor(*words: object) -> int:
+    try:
+        main([str(word) for word in words])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize("board", ["pi", "daisy"])
+def test_a_patch_is_played_and_drawn(
+    board: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tudor("module", "simulate", folder / "coder.tudor", "--in", folder / "in.wav",
+                 "--script", folder / "s.csv", "--out", folder / "o.wav", "--board", board,
+                 "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    audio, rate = soundfile.read(folder / "o.wav")
+    assert (rate, len(audio)) == (48000, 48000)
+    assert audio.std() > 0.01
+    assert (folder / "o.png").stat().st_size > 10_000
+    assert facts["way"] == "bend"
+    assert facts["faults"] == facts["dropped"] == facts["ignored"] == 0
+    assert facts["states"]["playing"] > 0.8 * sum(facts["states"].values())
+
+
+def test_the_same_seed_gives_the_same_patch(folder: Path) -> None:
+    def once(name: str, *more: object) -> list[float]:
+        assert tudor("module", "simulate", folder / "coder.tudor", "--in", folder / "in.wav",
+                     "--script", folder / "s.csv", "--out", folder / name, *more) == 0
+        return soundfile.read(folder / name)[0].tolist()  # the file's header holds the time
+
+    assert once("a.wav") == once("b.wav")
+    assert once("c.wav", "--seed", 2) != once("a.wav"), "the converters' noise is another"
+
+
+def test_a_source_needs_no_sound_and_a_map_beside_the_model_is_used(folder: Path) -> None:
+    (folder / "gen.map").write_text("knob1 output 0 0\n")
+    words = ["module", "simulate", folder / "gen.tudor", "--out", folder / "o.wav", "--seconds", 2]
+    (folder / "k.csv").write_text("0,knob1,0.5\n")
+    assert tudor(*words, "--script", folder / "k.csv") == 0
+    assert np.abs(soundfile.read(folder / "o.wav")[0][48000:]).max() < 1e-3
+    (folder / "gen.map").unlink()
+    assert tudor(*words, "--script", folder / "k.csv") == 0
+    assert np.abs(soundfile.read(folder / "o.wav")[0][48000:]).max() > 0.01
+
+
+def test_the_printed_mapping_is_the_one_that_is_used(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tudor("module", "mapping", folder / "coder.tudor") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("way bend\nknob1 wet\nknob2 latent 1\n")
+    (folder / "own.map").write_text(text)
+    for name, more in (("a.wav", ()), ("b.wav", ("--map", folder / "own.map"))):
+        assert tudor("module", "simulate", folder / "coder.tudor", "--in", folder / "in.wav",
+                     "--script", folder / "s.csv", "--out", folder / name, *more) == 0
+    a, b = (soundfile.read(folder / name)[0] for name in ("a.wav", "b.wav"))
+    assert a.std() > 0.01
+    assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (["nothing.tudor"], "nothing.tudor does not exist"),
+    (["wire.tudor"], "is played as effect, which wants a sound: give --in"),
+    (["wire.tudor", "--in", "in.wav", "--board", "pie"], "did you mean 'pi'"),
+    (["wire.tudor", "--in", "in.wav", "--map", "bad.map"], "line 1: there is no input 'fader'"),
+    (["wire.tudor", "--in", "in.wav", "--script", "bad.csv"], "line 1: wants seconds,input,value"),
+    (["cut.tudor", "--in", "in.wav"], "truncated"),
+    (["wire.tudor", "--in", "none.wav"], "none.wav does not exist"),
+])
+def test_mistakes_are_one_line(
+    words: list[str], says: str, folder: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "bad.map").write_text("fader wet\n")
+    (folder / "bad.csv").write_text("0,knob1\n")
+    (folder / "cut.tudor").write_bytes(wire()[:-100])
+    assert tudor("module", "simulate", *words, "--out", "o.wav") == 1
+    said = capsys.readouterr().err.strip()
+    assert says in said
+    assert "\n" not in said
+    assert not (folder / "o.wav").exists()
+
+
+@pytest.mark.parametrize(("line", "says"), [
+    ("0,knob17,0", "knob from 1 to 16"), ("0,knob1,2", "goes from 0 to 1"),
+    ("-1,knob1,0", "seconds from 0"), ("0,knob1,x", "must be numbers"),
+    ("0,nob1,0", "no input 'nob1'; did you mean 'knob'"),
+])
+def test_mistakes_of_a_script(line: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(f"seconds,input,value\n{line}\n")
+    with pytest.raises(ConfigError, match=f"line 2: .*{says}"):
+        read_script(path)
+
+
+def test_converters_have_steps_and_noise() -> None:
+    board = board_named("pi")
+    sent = converted([Row(0, "cv", 1, 1.0), Row(1, "cv", 1, 1.0)], board, 2.0, 0)
+    values = sent["value"]
+    assert len(values) > 500
+    codes = (values + 1) / 2 * 4095
+    assert np.abs(codes - np.rint(codes)).max() < 1e-3
+    assert np.abs(values * 5 - 1.0).max() < 0.02
+    assert len(set(np.rint(codes))) > 2
