@@ -27,6 +27,9 @@ static int check_numbers(const struct look *l) {
     const int any = in || side || out || is_int16(l, op->pre) || is_int16(l, op->post);
     const int conv = op->kind == OP_CONV || op->kind == OP_DEPTHWISE;
     if (op->dtype > FORMAT_DTYPE_INT16 || (op->dtype && !conv)) return TUDOR_ERROR_NUMBERS;
+#ifdef TUDOR_NO_FLOAT
+    if (conv && op->dtype < FORMAT_DTYPE_INT8) return TUDOR_ERROR_UNSUPPORTED;
+#endif
 #ifdef TUDOR_NO_BF16
     if (op->dtype == FORMAT_DTYPE_BFLOAT16) return TUDOR_ERROR_UNSUPPORTED;
 #endif

@@ -19,6 +19,10 @@ static const unsigned char tile_frames[17] = {0, 4, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0
 #endif
 
 #include "kernels.inc"
+#ifdef TUDOR_NO_FLOAT /* no convolutions of float32 or bfloat16, and so nothing recurrent */
+#define conv 0
+#define depthwise 0
+#endif
 #ifndef TUDOR_NO_RNN
 #include "hidden.inc"
 #include "kernels_rnn.inc"

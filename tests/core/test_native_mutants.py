@@ -25,8 +25,21 @@ MUTANTS = [
     ("run.c", "*first = from < units ? (uint32_t)from : units;",
      "*first = from + 1 < units ? (uint32_t)from + 1 : units;", "wide", ("slices=5",)),
     ("run.c", "stream * plan->fast_state_bytes;", "0 * stream;", "gru", ("batch=2",)),
+    ("vec_scalar.h", "(uint32_t)upper << 16", "(uint32_t)upper << 15", "wide:bf16w", ()),
+    ("vec_scalar.h", "+ iv_product(w >> 16, x >> 16)", "", "wide:q16x8", ()),
+    ("vec_scalar.h", "if (a >= 32767.0f) return INT16_MAX;", "", "wide:loud", ()),
+    ("vec_scalar.h", "a + 0x1.8p23f :", "a + 0x1.7fffffp23f :", "wide:q16x8", ()),
+    ("kernels_int.inc", "IV_LOAD(bias + t->half)", "IV_LOAD(bias + 16)", "odd:q16x8", ()),
+    ("kernels_int.inc", "x = t->side;", "", "odd:q16x8", ()),
+    ("kernels_int_rows.inc", "if (high) sum =", "if (0) sum =", "wide:wide", ()),
+    ("kernels_int_rows.inc", "V_MUL(V_LOAD16(post + c), post_scale)", "V_LOAD16(post + c)",
+     "wide:q16x8", ()),
+    ("kernels_mixed.inc", "if (half) widen(", "if (0) widen(", "unfused:q16x8", ()),
+    ("plan_op.c", "numbers * (ptrdiff_t)number_bytes(b)", "numbers * 4", "branches:q16x8", ()),
+    ("run_op.c", "skip(&a.finish.post, first_frame, channel);", "", "wide:q16x8",
+     ("slices=64", "chunks=20")),
 ]
-FLAGS = ("-std=c11", "-O1", "-ffp-contract=off")
+FLAGS = ("-std=c11", "-O1", "-ffp-contract=off", "-DTUDOR_NO_AVX512")
 
 
 @pytest.mark.parametrize(("file", "old", "new", "name", "options"), MUTANTS)
