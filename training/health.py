@@ -23,7 +23,8 @@ MARGIN = 0.5  # and worse by at least this, or a distance near 0 would be held t
 
 
 class Health:
-    """Follows one figure of a run that should fall, the spectral distance."""
+    """Follows one figure of a run that should fall: the spectral distance where there is one, so
+    that a second phase with further losses is no divergence."""
 
     def __init__(self) -> None:
         self.mean = self.best = math.nan
@@ -46,7 +47,7 @@ class Health:
         """An error once the loss has run away."""
         if self.worse_than(DIVERGED):
             raise TudorError(
-                f"training diverged: by step {step} the spectral distance rose to {self.mean:.3g} "
+                f"training diverged: by step {step} the loss rose to {self.mean:.3g} "
                 f"from {self.best:.3g} (means over about 50 steps); the last good checkpoint is "
                 f"kept. {advice(learning_rate)}"
             )

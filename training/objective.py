@@ -42,8 +42,8 @@ class Objective(nn.Module):
         self.adversary: Adversary | None = None  # with it, the objective may have a second phase
 
     def terms(self, model: Model, audio: Tensor, step: int) -> Terms:
-        """Scalars by name for a batch [batch, channels, time]; "loss" is minimised and
-        "spectral_distance" is watched."""
+        """Scalars by name for a batch [batch, channels, time]; "loss" is minimised;
+        "spectral_distance", if there is one, tells whether the run diverges."""
         raise NotImplementedError
 
 

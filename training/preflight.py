@@ -166,5 +166,5 @@ def show(console: Console, found: Preflight) -> None:
         f"{found.disk_needed / 1e6:.0f} MB, {found.disk_free / 1e9:.1f} GB free\n"
         f"schedule {found.schedule}\n"
         f"time     {steps} a step, about "
-        f"{duration(found.total_seconds)} in all", highlight=False, markup=False,
+        f"{duration(found.total_seconds)} in all", highlight=False, markup=False, soft_wrap=True,
     )

@@ -71,7 +71,7 @@ class Watch(Callback):
                           + self._advice(state, pl_module.config))
 
     def _say(self, text: str) -> None:
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     @staticmethod
     def _advice(state: LatentState, config: Any) -> str:
