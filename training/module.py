@@ -152,7 +152,8 @@ class TrainingModule(lightning.LightningModule):
         self.terms = self.objective.terms(self.model, batch, self.step)
         if self.device.type == "cpu" or self.step % CHECK_STEPS == 0:
             self.check_loss()
-            self.health.look(float(self.terms.get("spectral_distance", self.terms["loss"]).detach()))
+            watched = self.terms.get("spectral_distance", self.terms["loss"])
+            self.health.look(float(watched.detach()))
             self.health.check(self.step, self.config.learning_rate)
         return self.terms["loss"]
 
