@@ -81,6 +81,24 @@ def test_aarch64_under_emulation_gives_the_same_bits(isa: str, tmp_path: Path) -
         assert np.array_equal(got.view(np.uint32), wanted.reshape(-1).view(np.uint32)), name
 
 
+def test_cortex_m7_under_emulation_gives_the_same_bits() -> None:
+    """All number formats; techno-tiny and every way of cutting are in tests/firmware."""
+    from firmware.host.build import TARGETS
+    from firmware.host.play import play
+
+    need("qemu-system-arm")
+    need("arm-none-eabi-gcc")
+    for name in NAMES:
+        data = case(name)
+        spec = NativeFile.from_bytes(data).methods["forward"]
+        x = noise(spec.in_channels, 24 * spec.frame_samples // spec.in_ratio)
+        wanted = NativeModel(NativeFile.from_bytes(data), isa="ref").process("forward", x)[0]
+        got = play(TARGETS["m7"], data, x[0], frames=(1, 7, 3)).audio
+        assert got.shape == wanted.shape
+        assert got.size > 0
+        assert np.array_equal(got.view(np.uint32), wanted.view(np.uint32)), name
+
+
 def test_text_size_on_cortex_m7(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What a model of convolutions and activations needs, at -Os."""
     cc = need("arm-none-eabi-gcc")

@@ -19,6 +19,7 @@ from tests.core.core_build import compiled
 from tests.core.native_cases import case
 
 NAME = "gated_narrow"
+FUZZED = Path(__file__).parent / "fuzz" / "corpus"
 NONE = fmt.constants()["NONE"]
 
 
@@ -164,16 +165,16 @@ def replay() -> Path:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    name=st.sampled_from(["conv", "gated", "grouped", "latents", "long", "rnn", "unfused"]),
+    name=st.sampled_from(sorted(path.stem for path in FUZZED.glob("*.tudor"))),
     edits=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=6),
     cut=st.integers(0, 8),
 )
 @example(name="conv", edits=[(0, 0)], cut=0)
+@example(name="gated-wide", edits=[(0, 0)], cut=0)
 def test_flipped_truncated_and_repaired_files_stay_in_bounds(
     name: str, edits: list[tuple[int, int]], cut: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    corpus = Path(__file__).parent / "fuzz" / "corpus"
-    data = bytearray((corpus / f"{name}.tudor").read_bytes())
+    data = bytearray((FUZZED / f"{name}.tudor").read_bytes())
     for at, value in edits:
         data[at % len(data)] = value
     if cut:

@@ -26,9 +26,12 @@ from engine.layers import (
     Tanh,
 )
 from engine.layers.pointwise import Guard
-from tests.core.native_cases import case, file_of
+from tests.core.native_cases import case, describe, file_of, graph_of, method_of
+from tests.core.native_quantised_cases import compiled
 
 FOLDER = Path(__file__).with_name("corpus")
+OTHER_FORMS = (("conv", "bf16w"), ("conv", "q16x8"), ("gated", "q16x8"), ("gated", "wide"),
+               ("grouped", "q16x8"), ("unfused", "q16x8"))
 
 
 def nets() -> dict[str, Streaming]:
@@ -51,4 +54,8 @@ if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name, net in nets().items():
         (FOLDER / f"{name}.tudor").write_bytes(file_of(net.eval()))
+    for name, form in OTHER_FORMS:
+        net = nets()[name].eval()
+        data = compiled(graph_of(net), describe(method_of(net)), form)
+        (FOLDER / f"{name}-{form}.tudor").write_bytes(data)
     (FOLDER / "latents.tudor").write_bytes(case("latents"))

@@ -39,7 +39,7 @@ static void ask(const tudor_model *model) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const char *const isas[] = {"scalar", "avx2", "avx512", "neon"};
+    static const char *const isas[] = {"scalar", "avx2", "avx512", "avx512vnni", "neon"};
     tudor_model model;
     tudor_sizes need;
     tudor *t;
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             need.bulk_bytes < MOST_BYTES) {
             void *fast = aligned_alloc(64, need.fast_bytes), *bulk = aligned_alloc(64, need.bulk_bytes + 64);
             if (tudor_init(&model, 2, 64, fast, need.fast_bytes, bulk, need.bulk_bytes, &t) == 0) {
-                if (size) tudor_use_isa(t, isas[data[size / 2] % 4]);
+                if (size) tudor_use_isa(t, isas[data[size / 2] % 5]);
                 for (int m = 0; m < tudor_methods(&model); m++) play(t, &model, m);
                 tudor_reset(t);
             }
