@@ -93,7 +93,8 @@ class Lowering(Fusing):
         padded = np.zeros((channels, size, taps * stride), np.float32)
         padded[:, :, :kernel] = weight
         phases = padded.reshape(channels, size, taps, stride)[:, :, ::-1]
-        phases = phases.transpose(2, 0, 3, 1)  # [taps, in, phase, out / groups]
+        # [taps, in, phase, out / groups], copied: a reversed view cannot become a tensor
+        phases = np.ascontiguousarray(phases.transpose(2, 0, 3, 1))
         runs: list[tuple[FloatArray, FloatArray | None]] = []
         for g in range(groups):
             part = phases[:, g * per_group : (g + 1) * per_group]

@@ -117,15 +117,20 @@ def keep_auto(programs: Programs, attributes: Mapping[str, Tensor], signals: Sig
 
 
 def _enough(layers: list[Alone], noise: float, allowed: float, taken: set[str]) -> set[str]:
-    """The layers with the most noise per MAC that bring `noise` down to `allowed`."""
-    chosen: set[str] = set()
+    """The layers with the most noise per MAC that bring `noise` down to `allowed`, and of these
+    none that the others do not need."""
+    chosen: list[Alone] = []
     for layer in sorted(layers, key=lambda item: -item.noise / item.macs):
         if noise <= allowed:
             break
         if layer.name not in taken and layer.noise > 0:
-            chosen.add(layer.name)
+            chosen.append(layer)
             noise -= layer.noise
-    return chosen
+    for layer in sorted(chosen, key=lambda item: item.noise):
+        if noise + layer.noise <= allowed:
+            chosen.remove(layer)
+            noise += layer.noise
+    return {layer.name for layer in chosen}
 
 
 def noise_ratio(program: Program, attributes: Mapping[str, Tensor], signal: Tensor,

@@ -43,7 +43,7 @@ def test_files_are_divided_and_bounded(folder):
     assert found.held_out.shape == (1, round(HELD_OUT_SECONDS * RATE))
 
     def levels(audio):
-        parts = audio.reshape(-1, RATE * 4)
+        parts = audio.reshape(-1, RATE * 2)
         return {round(float(part.std()), 2) for part in parts}
 
     assert not levels(found.calibration) & levels(found.held_out)  # no file on both sides
