@@ -18,6 +18,9 @@ AARCH64 = "aarch64-linux-gnu-gcc"
 CORTEX_M7 = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard")
 TEXT_AIM_BYTES = 24 * 1024
 NAMES = (*FLOAT_NAMES, *QUANTISED)
+SANITISED = (*FLOAT_NAMES, "wide:bf16w", "grouped:bf16w", *(
+    f"{name}:{form}" for name in ("odd", "gated", "grouped", "strided", "tapped", "unfused")
+    for form in ("q16x8", "wide")))
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang", AARCH64, "arm-none-eabi-gcc"])
@@ -33,7 +36,7 @@ def test_sanitizers_find_nothing(compiler: str, tmp_path: Path) -> None:
     extra = ["-DTUDOR_NO_AVX512"] if compiler == "clang" else []
     program = compiled("play.c", "-std=c11", "-O1", "-g", "-ffp-contract=off",
                        "-fsanitize=address", *extra, cc=compiler)
-    for name in NAMES:
+    for name in SANITISED:
         model, x, spec = _files(tmp_path, name, batch=2)
         wide = ["avx512", "avx512vnni"] if compiler == "gcc" else []
         for isa in ("ref", "scalar", "avx2", *wide):
