@@ -7,11 +7,17 @@ from typing import Annotated, Optional
 
 import typer
 
+from firmware.pi.commands import check, status
+
 app = typer.Typer(
     help="Try the Eurorack instrument without a rack.", no_args_is_help=True, add_completion=False,
     rich_markup_mode=None, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.command()(status)
+app.command()(check)
 
 
 @app.callback()

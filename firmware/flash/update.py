@@ -1,4 +1,4 @@
-"""`tudor flash pi --ssh HOST`: a running module gets a new program or models, or keeps its old ones.
+"""`tudor flash pi --ssh HOST`: a running module gets a new program or models, or keeps its old.
 
 The work is done over there by firmware/pi/update, which is sent along: what is installed may be
 older. Only `ssh` and a POSIX shell are needed.

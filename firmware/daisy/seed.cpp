@@ -1,0 +1,66 @@
+// tudor on a Daisy Seed: four knobs on A0-A3, four CVs on A4-A7 (0 to 3.3 V, centred), gates on D0 and D1.
+#include "daisy_seed.h"
+#include "rig.h"
+
+using namespace daisy;
+using namespace seed;
+
+static DaisySeed hw;
+static GPIO      gates[RIG_GATES], gate_out;
+static rig       instrument;
+alignas(64) static char fast_memory[72 * 1024];
+alignas(64) static char DSY_SDRAM_BSS slow_memory[48 * 1024 * 1024];
+
+static uint32_t Ticks(void*) { return System::GetTick(); }
+
+static void Callback(AudioHandle::InputBuffer in, AudioHandle::OutputBuffer out, size_t)
+{
+    rig_inputs  inputs = {};
+    rig_outputs outputs;
+    for(int i = 0; i < 8; i++)
+        inputs.analog[i] = i < 4 ? hw.adc.GetFloat(i) : 2.f * hw.adc.GetFloat(i) - 1.f;
+    for(int i = 0; i < RIG_GATES; i++)
+        inputs.gate[i] = !gates[i].Read(); // behind a transistor: low means high
+    rig_block(&instrument, &inputs, in, out, &outputs);
+    hw.dac.WriteValue(DacHandle::Channel::ONE, (uint16_t)(4095.f * outputs.cv[0]));
+    hw.dac.WriteValue(DacHandle::Channel::TWO, (uint16_t)(4095.f * outputs.cv[1]));
+    hw.SetLed(outputs.led);
+    gate_out.Write(outputs.gate);
+}
+
+static void StartPins()
+{
+    const Pin        analog[8] = {A0, A1, A2, A3, A4, A5, A6, A7};
+    AdcChannelConfig channels[8];
+    for(int i = 0; i < 8; i++)
+        channels[i].InitSingle(analog[i]);
+    hw.adc.Init(channels, 8);
+    hw.adc.Start();
+    DacHandle::Config dac;
+    dac.bitdepth   = DacHandle::BitDepth::BITS_12;
+    dac.buff_state = DacHandle::BufferState::ENABLED;
+    dac.mode       = DacHandle::Mode::POLLING;
+    dac.chn        = DacHandle::Channel::BOTH;
+    hw.dac.Init(dac);
+    gates[0].Init(D0, GPIO::Mode::INPUT, GPIO::Pull::PULLUP);
+    gates[1].Init(D1, GPIO::Mode::INPUT, GPIO::Pull::PULLUP);
+    gate_out.Init(D2, GPIO::Mode::OUTPUT);
+}
+
+int main()
+{
+    hw.Init(true); // 480 MHz
+    hw.SetAudioBlockSize(RIG_BLOCK);
+    hw.SetAudioSampleRate(SaiHandle::Config::SampleRate::SAI_48KHZ);
+    StartPins();
+    rig_board board = {};
+    board.fast      = fast_memory, board.fast_bytes = sizeof fast_memory;
+    board.slow      = slow_memory, board.slow_bytes = sizeof slow_memory;
+    board.store     = (const void*)STORE_ADDRESS, board.store_bytes = STORE_END - STORE_ADDRESS;
+    board.clock     = Ticks, board.clock_hz = System::GetTickFreq();
+    board.knobs     = 4, board.cvs = 4, board.channels = 2;
+    if(rig_start(&instrument, &board) == 0)
+        hw.StartAudio(Callback);
+    while(true)
+        System::Delay(100);
+}
