@@ -70,6 +70,10 @@ def bench(
         Optional[str],  # noqa: UP045
         typer.Option(help="Cases of the suite, such as brave/128,nam-a1/64.", metavar="CASE,...")
     ] = None,
+    dtype: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The suite's native rows in more number formats.", metavar="bf16w,q16x8")
+    ] = None,
     json_file: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--json", help="Write all figures here.", metavar="FILE")
@@ -89,12 +93,12 @@ def bench(
     if suite is not None:
         if models:
             raise ConfigError("--suite brings its own networks: leave out MODEL")
-        _run_suite(suite, quick, only, json_file)
+        _run_suite(suite, quick, only, json_file, dtype)
         return
     if not models:
         raise ConfigError("name at least one model file, run directory or preset (or --suite)")
-    if quick or only:
-        raise ConfigError("--quick and --only belong to --suite shapes")
+    if quick or only or dtype:
+        raise ConfigError("--quick, --only and --dtype belong to --suite shapes")
     if device in ("m7", "aarch64"):
         if plot or silence:
             raise ConfigError(f"--device {device} counts instructions: leave out --plot, --silence")
@@ -184,15 +188,19 @@ def _measure_remote(
         write_json(report.to_json(), json_file)
 
 
-def _run_suite(suite: str, quick: bool, only: str | None, json_file: Path | None) -> None:
+def _run_suite(
+    suite: str, quick: bool, only: str | None, json_file: Path | None, dtype: str | None
+) -> None:
     from engine.errors import nearest
 
     if suite != "shapes":
         raise ConfigError(f"unknown suite {suite!r}{nearest(suite, ['shapes'])}")
+    from benchmarks.shape_numbers import parse_dtypes
     from benchmarks.suite import run_shapes
     from benchmarks.tables import console_for_output
 
-    report = run_shapes(quick, only.split(",") if only else None, console_for_output())
+    report = run_shapes(quick, only.split(",") if only else None, console_for_output(),
+                        dtypes=parse_dtypes(dtype or ""))
     if json_file:
         write_json(report.to_json(), json_file)
 

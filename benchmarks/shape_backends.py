@@ -3,7 +3,8 @@
     torchscript  one traced module that keeps its caches in buffers, as nn~ plays a .ts file
     onnx         explicit caches, static shapes, bound inputs and outputs; two bindings take turns,
                  so that one block's new caches are the next one's old ones without a copy
-    native       the C runtime on the exported file; segments one after the other
+    native       the C runtime on the exported file; segments one after the other. native-bf16w
+                 and native-q16x8: the same with fewer bits
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from __future__ import annotations
 import io
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class CaseRunner(ABC):
     """A case, ready to play. `outputs` gives each segment's last block, for comparing backends."""
 
     backend = ""
+    dtype = "float32"
 
     @abstractmethod
     def play(self, index: int) -> object:
@@ -180,18 +181,18 @@ def native_available() -> bool:
 
 
 class NativeRunner(CaseRunner):
-    """The case on the C runtime, by way of a `.tudor` file in `folder`."""
+    """The case on the C runtime, from the bytes of its `.tudor` file."""
 
     backend = "native"
 
-    def __init__(self, model: ShapeModel, folder: Path) -> None:
-        from engine.native import NativeModel, ffi, lib
-        from export.native import export_native
+    def __init__(self, model: ShapeModel, file: bytes, dtype: str = "float32") -> None:
+        from engine.native import NativeFile, NativeModel, ffi, lib
 
-        path = folder / f"{model.name.replace('/', '-')}.tudor"
-        export_native(model, path, model.describe(model.name))
+        if dtype != "float32":
+            self.backend, self.dtype = f"native-{dtype}", dtype
         # Held to AVX2, all backends are: the comparison is between equals.
-        self.native = NativeModel.open(path, isa="avx2" if held_to_avx2() else None)
+        self.native = NativeModel(NativeFile.from_bytes(file, model.name),
+                                  isa="avx2" if held_to_avx2() else None)
         self._process, self._calls, self._results = lib.tudor_process, [], []
         for method, x in zip(model.methods.values(), model.inputs(), strict=True):
             frames = model.block_samples // method.out_ratio
@@ -211,9 +212,15 @@ class NativeRunner(CaseRunner):
         return [out[0] for out in self._results]
 
 
-def runners_for(model: ShapeModel, folder: Path, threads: int = 1) -> list[CaseRunner]:
-    """Every backend that this installation has, for one case."""
+def runners_for(
+    model: ShapeModel, threads: int = 1, dtypes: Sequence[str] = ("float32",)
+) -> list[CaseRunner]:
+    """Every backend that this installation has, for one case; the native one in each of `dtypes`
+    that all layers of the case have a form in."""
     runners: list[CaseRunner] = [TorchScriptRunner(model, threads), OnnxRunner(model, threads)]
     if native_available():
-        runners.append(NativeRunner(model, folder))
+        from benchmarks.shape_numbers import compiled
+
+        files = {dtype: compiled(model, dtype) for dtype in dtypes}
+        runners += [NativeRunner(model, file, dtype) for dtype, file in files.items() if file]
     return runners

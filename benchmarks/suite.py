@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -51,7 +49,8 @@ EXPLANATION = (
 
 
 def run_shapes(
-    quick: bool, only: Sequence[str] | None, console: Console, effort: Effort | None = None
+    quick: bool, only: Sequence[str] | None, console: Console, effort: Effort | None = None,
+    dtypes: Sequence[str] = ("float32",),
 ) -> Report:
     """Measure the cases, print the table, return all figures."""
     names = list(only or case_names())
@@ -61,12 +60,12 @@ def run_shapes(
     effort = effort or (QUICK if quick else FULL)
     report = Report(describe_machine())
     costs: dict[str, tuple[ShapeModel, MethodCost]] = {}
-    with TemporaryDirectory(prefix="rtf-bench-") as folder, console.status("") as status:
+    with console.status("") as status:
         for name in names:
             status.update(f"{name}: building")
             model = build_case(name)
             costs[name] = model, model.cost()
-            runners = runners_for(model, Path(folder))
+            runners = runners_for(model, dtypes=dtypes)
             status.update(f"{name}: {', '.join(r.backend for r in runners)} by turns")
             for runner, times in zip(runners, _measure(runners, model, effort), strict=True):
                 report.times.append(times)
@@ -75,7 +74,7 @@ def run_shapes(
     for row in report.results:
         add_shares(row, costs[row["case"]][1], report.machine)
     add_ratios(report.results)
-    report.notes += filter(None, [busy_note(report.results)])
+    report.notes += filter(None, [busy_note(report.results), dtype_note(report.results)])
     if report.machine["held_to_avx2"]:
         report.notes.append("held to AVX2: TorchScript, the native runtime and the peak; ONNX "
                             "Runtime has no such switch and uses what the processor has")
@@ -101,7 +100,7 @@ def _row(
     name: str, runner: CaseRunner, times: Times, model: ShapeModel, cost: MethodCost
 ) -> dict[str, Any]:
     return {
-        "file": name, "case": name, "backend": runner.backend, "dtype": "float32",
+        "file": name, "case": name, "backend": runner.backend, "dtype": runner.dtype,
         "device": "cpu", "method": f"{len(model.methods)} segments",
         **time_figures(times, model.block_samples, model.sample_rate_hz),
         "ns_per_sample": 1e6 * times.p50 / model.block_samples,
@@ -140,6 +139,17 @@ def add_ratios(rows: list[dict[str, Any]]) -> None:
                 theirs = medians.get((row["case"], peer))
                 known = theirs is not None and row[key]
                 row[f"{prefix}speedup_over_{peer}"] = theirs / row[key] if known else None
+
+
+def dtype_note(rows: list[dict[str, Any]]) -> str:
+    """How other number formats compare with float32 on the same case, by processor time."""
+    whole = {row["case"]: row["block_cpu_ms_p50"] for row in rows if row["backend"] == "native"}
+    for row in rows:
+        if row["dtype"] != "float32" and row["block_cpu_ms_p50"]:
+            row["speedup_over_float32"] = whole[row["case"]] / row["block_cpu_ms_p50"]
+    found = [f"{row['case']} {row['dtype']} {row['speedup_over_float32']:.2f}" for row in rows
+             if "speedup_over_float32" in row]
+    return f"times as fast as native float32: {', '.join(found)}" if found else ""
 
 
 def suite_table(rows: list[dict[str, Any]]) -> Table:

@@ -126,6 +126,8 @@ class Description:
         for method in data["methods"].values():
             if method["receptive_field_samples"] == inf:
                 method["receptive_field_samples"] = None
+        if self.latents:  # once more as plain pairs: firmware/common reads these, without a parser
+            data["latent_ranges"] = [[latent.low, latent.high] for latent in self.latents]
         return json.dumps(data)
 
     @classmethod
@@ -134,6 +136,7 @@ class Description:
         try:
             data = json.loads(text)
             version = data.pop("version")
+            data.pop("latent_ranges", None)
             if version > METADATA_VERSION:
                 raise ModelFileError(
                     f"{source}: written by a newer tudor (metadata version {version}, this one "

@@ -14,6 +14,7 @@ from benchmarks.shape_backends import (
     TorchScriptRunner,
     native_available,
 )
+from benchmarks.shape_numbers import compiled, parse_dtypes
 from benchmarks.shapes import (
     Layer,
     build_case,
@@ -25,6 +26,7 @@ from benchmarks.shapes import (
 )
 from benchmarks.suite import Effort, add_ratios, run_shapes
 from engine.backends.pytorch import PyTorchPlayer
+from engine.errors import ConfigError
 from engine.layers import Residual
 
 NETWORKS = [name for name in case_names() if published_mmacs(name) is not None]
@@ -74,12 +76,14 @@ def test_pairs_and_feeding():
 
 
 @pytest.mark.parametrize("name", ["brave/128", "rave-raspberry/2048", *SMALL])
-def test_every_backend_computes_the_same(name, tmp_path):
+def test_every_backend_computes_the_same(name):
     model = build_case(name)
     runners = [PlayerRunner(PyTorchPlayer(model), model), TorchScriptRunner(model),
                OnnxRunner(model)]
     if native_available():
-        runners.append(NativeRunner(model, tmp_path))
+        file = compiled(model, "float32")
+        assert file is not None
+        runners.append(NativeRunner(model, file))
     for block in range(3):  # the caches must carry over from block to block
         for runner in runners:
             runner.play(block)
@@ -113,6 +117,32 @@ def test_suite_reports_each_case_and_backend():
             assert row["speedup_over_onnx"] == 1
     assert {row["bound"] for row in report.results} == {"arithmetic", "latency"}
     assert "nam-a1/64" in console.export_text()
+
+
+@pytest.mark.skipif(not native_available(), reason="the native runtime is not built")
+def test_number_formats_are_compared_with_float32():
+    effort = Effort(0.01, 10, 0.01, 1.0)
+    dtypes = parse_dtypes("q16x8,bf16w")
+    assert dtypes == ("float32", "bf16w", "q16x8")
+    report = run_shapes(True, ["nam-a1/64", "gru-8/256"], Console(quiet=True), effort, dtypes)
+    found = {(row["case"], row["backend"], row["dtype"]) for row in report.results}
+    assert {("nam-a1/64", "native-q16x8", "q16x8"), ("gru-8/256", "native-bf16w", "bf16w")} <= found
+    assert not any(case == "gru-8/256" and dtype == "q16x8" for case, _, dtype in found)
+    note = next(note for note in report.notes if note.startswith("times as fast"))
+    assert "nam-a1/64 q16x8" in note
+    with pytest.raises(ConfigError, match=r"unknown dtype 'q16'.*q16x8"):
+        parse_dtypes("q16")
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("bf16w", 0.02), ("q16x8", 0.03)])
+def test_fewer_bits_stay_near_float32(dtype, error):
+    """The rounded networks do the same work, not some other: their output is about the same."""
+    model = build_case("brave/128")
+    whole, fewer = (NativeRunner(model, compiled(model, d) or b"", d) for d in ("float32", dtype))
+    for runner in (whole, fewer):
+        runner.play(0)
+    for y, wanted in zip(fewer.outputs(), whole.outputs(), strict=True):
+        assert 0 < np.abs(y - wanted).max() <= error * np.abs(wanted).max()
 
 
 def test_ratios_say_how_many_times_faster():

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 
+from engine.description import Description, Latent
 from engine.errors import ConfigError
 from engine.models.registry import FAMILIES, build, configure
 
@@ -17,6 +21,7 @@ VARIANTS = {
     "no noise": {"noise": False},
     "odd kernel": {"kernel_size": 5, "dilations": (2,)},
     "fast": {"sample_rate_hz": 48000},
+    "separable": {"separable": True},
 }
 
 
@@ -168,3 +173,11 @@ def test_unknown_family_suggests_the_nearest():
     with pytest.raises(ConfigError, match="raw_vae"):
         configure("rawvae", {})
     assert "raw_vae" in FAMILIES
+
+
+def test_measured_latents_travel_and_the_instrument_finds_their_ranges():
+    found = (Latent(-1.0, 2.0, 0.1, 0.5, 3.0, True), Latent(-0.5, 0.5, 0.0, 0.2, 0.0, False))
+    described = replace(make(latents=2).describe("x"), latents=found)
+    text = described.to_json()
+    assert json.loads(text)["latent_ranges"] == [[-1.0, 2.0], [-0.5, 0.5]]
+    assert Description.from_json(text, "x") == described
