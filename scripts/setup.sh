@@ -22,6 +22,14 @@ need qemu-system-arm qemu-system-arm
 if [ -n "${CI:-}" ] || [ ! -d /run/systemd/system ]; then
   [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
 fi
+# The module: cards are filled with mtools and debugfs, its program plays through ALSA.
+need mcopy mtools
+need mkfs.vfat dosfstools
+[ -x /usr/sbin/debugfs ] || need debugfs e2fsprogs
+need dpkg-deb dpkg
+[ -e /usr/include/alsa/asoundlib.h ] || missing="$missing libasound2-dev"
+[ -d /usr/lib/gcc/arm-none-eabi ] && [ -n "$(find /usr/include/newlib /usr/lib/arm-none-eabi -name iostream 2>/dev/null | head -n 1)" ] \
+  || missing="$missing libstdc++-arm-none-eabi-newlib"
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 "$PYTHON" -c 'import sysconfig, os, sys
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' \
@@ -49,6 +57,21 @@ if command -v clang >/dev/null 2>&1; then
   [ -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ] \
     || [ -e "$(clang -print-runtime-dir 2>/dev/null)/libclang_rt.fuzzer.a" ] \
     || install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
+fi
+
+# ALSA for arm64, unpacked in a cache: the tests play the module's program with it under emulation.
+arm64="${XDG_CACHE_HOME:-$HOME/.cache}/tudor/arm64"
+if [ ! -e "$arm64/usr/lib/aarch64-linux-gnu/libasound.so.2" ] && command -v apt-get >/dev/null 2>&1; then
+  lists=$(mktemp -d)
+  mkdir -p "$lists/partial" "$arm64"
+  (
+    cd "$lists"
+    apt="apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Dir::State::Lists=$lists"
+    apt="$apt -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User= -o Dir::State::status=/dev/null"
+    $apt update && { $apt download libasound2 2>/dev/null || $apt download libasound2t64; } \
+      && dpkg-deb -x libasound2*.deb "$arm64"
+  ) >/dev/null 2>&1 || say "no libasound2 for arm64 here: that test of tudor-module will be skipped"
+  rm -rf "$lists"
 fi
 
 # --- Python -----------------------------------------------------------------------------------

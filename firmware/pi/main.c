@@ -197,7 +197,6 @@ static int play(struct instrument *it) {
     fprintf(stderr, "played %u blocks, %u xruns, %u overloads, %u faults\n", status.blocks, (unsigned)it->audio.xruns,
             status.overloads, status.faults);
     audio_close(&it->audio);
-    if (socket >= 0) unlink(it->settings.socket);
     return failed;
 }
 

@@ -1,0 +1,223 @@
+"""`tudor flash pi --ssh`: a module on a server of the tests' own gets new models and a new program,
+or keeps what it had. The service is the real program on a card that is none."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from card_image import make_package
+from common_models import vae
+from pi_build import alsa, program, settings
+from sshd import Server, served
+
+from engine.errors import TudorError
+from firmware.flash import update
+from firmware.pi import build, status
+
+# A card that takes 64 KiB twenty times a second: one without a clock would take a whole core.
+PACED = """
+pcm.none { type null }
+pcm.filed { type file slave.pcm none format raw
+  file "| while [ -n \\"$(head -c 65536 | head -c 1 | tr '\\\\000' x)\\" ]; do sleep 0.05; done" }
+pcm.played { type null }
+"""
+# Type=notify: `restart` ends when blocks are played, or fails.
+SYSTEMCTL = """
+root={root}
+[ "$1" = restart ] || exit 0
+if [ -e $root/pid ]; then
+  kill "$(cat $root/pid)" 2>/dev/null
+  for i in $(seq 50); do
+    $root/usr/bin/tudor-module --status >/dev/null 2>&1 && sleep 0.1 || break
+  done
+  kill -9 "$(cat $root/pid)" 2>/dev/null
+  rm -f $root/pid $root/status
+fi
+sh {update} recover
+program=$root/var/lib/tudor/current/usr/bin/tudor-module
+[ -x "$program" ] || program=$root/usr/bin/tudor-module
+ALSA_CONFIG_PATH={alsa} "$program" >$root/log 2>&1 </dev/null &
+echo $! >$root/pid
+for i in $(seq 30); do
+  sleep 0.1
+  timeout 0.5 "$program" --status 2>/dev/null | grep -q '^blocks [1-9]' && exit 0
+  kill -0 "$(cat $root/pid)" 2>/dev/null || exit 1
+done
+exit 1
+"""
+
+
+class Module:
+    """A module under a folder of its own, reached as root@board by ssh."""
+
+    def __init__(self, folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root, self.server = folder / "root", server
+        self.models = self.root / "boot/firmware/tudor"
+        self.state = self.root / "var/lib/tudor"
+        for made in (self.models, self.state, self.root / "usr/bin", self.root / "run"):
+            made.mkdir(parents=True)
+        config = settings(self.root, self.models)
+        (self.root / "asound.conf").write_text(PACED)
+        self.wrapper = f'#!/bin/sh\nexec {program()} --config {config} "$@"\n'
+        path = self.root / "usr/bin/tudor-module"
+        path.write_text(self.wrapper)
+        path.chmod(0o755)
+        self.script = folder / "update"
+        text = (build.HERE / "update").read_text()
+        self.script.write_text(text.replace(
+            "set -u\n", f"set -u\nTUDOR_ROOT={self.root}\nTUDOR_WAIT=4\n", 1))
+        monkeypatch.setattr(update, "SCRIPT", self.script)
+        monkeypatch.setenv("PATH", str(server.ssh), prepend=":")
+        server.fake("systemctl", SYSTEMCTL.format(
+            root=self.root, update=self.script, alsa=alsa(self.root)["ALSA_CONFIG_PATH"]))
+        server.fake("tudor-module", f'exec {program()} --config {config} "$@"')
+        (self.models / "old.tudor").write_bytes(vae())
+        self.restart()
+
+    def restart(self) -> None:
+        subprocess.run([str(self.server.bin / "systemctl"), "restart", "tudor-module"], check=True)
+
+    def snapshot(self) -> dict[str, bytes | str]:
+        """Everything that would have to be as it was."""
+        found: dict[str, bytes | str] = {}
+        for path in sorted([*self.models.rglob("*"), *self.state.rglob("*")]):
+            name = str(path.relative_to(self.root))
+            found[name] = str(path.readlink()) if path.is_symlink() else (
+                path.read_bytes() if path.is_file() else "folder")
+        return found
+
+    def playing(self) -> dict[int, str]:
+        return status.status("board")["models"]
+
+    def end(self) -> None:
+        pid = self.root / "pid"
+        if pid.exists():
+            subprocess.run(["kill", pid.read_text().strip()])
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Module]:
+    folder = tmp_path / "ssh"
+    folder.mkdir()
+    with served(folder) as server:
+        made = Module(tmp_path, server, monkeypatch)
+        yield made
+        made.end()
+
+
+def model(folder: Path, name: str, seed: int = 1) -> Path:
+    path = folder / name
+    path.write_bytes(vae(seed=seed))
+    return path
+
+
+def test_new_models_play(module: Module, tmp_path: Path) -> None:
+    model(tmp_path, "new.tudor").with_suffix(".map").write_text("")
+    report = update.update("board", None, [tmp_path / "new.tudor"])
+    assert report["lines"] == ["board: new.tudor; plays"]
+    assert module.playing() == {1: "new", 2: "old"}
+    update.update("board", None, [model(tmp_path, "old.tudor", seed=2)])
+    assert module.playing() == {1: "new", 2: "old"}
+    assert (module.models / "old.tudor").read_bytes() == vae(seed=2)
+    assert sorted(p.name for p in module.models.iterdir()) == ["new.map", "new.tudor", "old.tudor"]
+    assert not list(module.state.glob("*pending"))
+    assert module.server.left == []
+
+
+def test_a_new_program_plays_and_the_last_one_is_dropped(module: Module, tmp_path: Path) -> None:
+    for number in ("2.0", "3.0"):
+        package = make_package(tmp_path, number, module.wrapper.encode())
+        update.update("board", package, [])
+        assert str((module.state / "current").readlink()) == f"versions/{number}"
+    assert [p.name for p in (module.state / "versions").iterdir()] == ["3.0"]
+    assert module.playing() == {1: "old"}
+
+
+@pytest.mark.parametrize("broken", ["exit 1", "sleep 100"])
+def test_a_program_that_does_not_come_up_is_taken_back(module: Module, tmp_path: Path, broken: str
+                                                       ) -> None:
+    update.update("board", make_package(tmp_path, "2.0", module.wrapper.encode()), [])
+    before = module.snapshot()
+    bad = make_package(tmp_path, "3.0", f"#!/bin/sh\n{broken}\n".encode())
+    with pytest.raises(TudorError, match="what was there before is back"):
+        update.update("board", bad, [model(tmp_path, "new.tudor")])
+    after = module.snapshot()
+    assert {k: v for k, v in after.items() if "3.0" not in k} == before
+    assert module.playing() == {1: "old"}
+
+
+def test_a_model_that_the_module_refuses_is_taken_back(module: Module, tmp_path: Path) -> None:
+    before = module.snapshot()
+    path = model(tmp_path, "old.tudor", seed=3)
+    path.with_suffix(".map").write_text("this is no mapping\n")
+    with pytest.raises(TudorError, match=r"old\.tudor is skipped: .*what was there before is back"):
+        update.update("board", None, [path])
+    assert module.snapshot() | {"var/lib/tudor/versions": "folder"} == before | {
+        "var/lib/tudor/versions": "folder"}
+    assert module.playing() == {1: "old"}
+
+
+def test_a_full_card_keeps_its_models(module: Module, tmp_path: Path) -> None:
+    before = module.snapshot()
+    module.server.fake("cp", "echo 'No space left on device' >&2; exit 1")
+    with pytest.raises(TudorError, match="no space is left on the card"):
+        update.update("board", None, [model(tmp_path, "old.tudor", seed=3)])
+    (module.server.bin / "cp").unlink()
+    assert {k: v for k, v in module.snapshot().items() if "versions" not in k} == before
+    assert module.playing() == {1: "old"}
+
+
+CUTS = ["note_pending", "put", "comes_up"]
+
+
+@pytest.mark.parametrize("step", CUTS)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_cut_at_any_step_leaves_the_old_or_the_new(module: Module, tmp_path: Path, step: str,
+                                                     when: str) -> None:
+    """The power goes: the script is killed where it stands, then the service starts again."""
+    folder = tmp_path / "incoming"
+    (folder / "models").mkdir(parents=True)
+    model(folder / "models", "old.tudor", seed=3)
+    model(folder / "models", "new.tudor", seed=4)
+    text = module.script.read_text()
+    cut = f"{step}() {{\n" if when == "before" else f"real_{step}() {{\n"
+    text = text.replace(f"{step}() {{\n", cut + ("  kill -9 $$\n" if when == "before" else ""), 1)
+    if when == "after":
+        text = text.replace("apply() {\n", f'{step}() {{ real_{step} "$@"; kill -9 $$; }}\n'
+                            "apply() {\n", 1)
+    script = tmp_path / "cut"
+    script.write_text(text)
+    before = module.snapshot()
+    done = subprocess.run(["sh", str(script), "apply", str(folder)], capture_output=True,
+                          env={"PATH": f"{module.server.bin}:/usr/bin:/bin"})
+    assert done.returncode == -9
+    (module.root / "run/tudor-trial").rmdir()  # in memory: gone with the power
+    module.restart()
+    after = {k: v for k, v in module.snapshot().items() if "versions" not in k}
+    assert after == before | ({} if "var/lib/tudor/.pending" not in after else {
+        "var/lib/tudor/.pending": after["var/lib/tudor/.pending"]})
+    assert module.playing() == {1: "old"}
+
+
+def test_cuts_between_the_two_renames_are_mended(module: Module, tmp_path: Path) -> None:
+    """By hand, the state in which no `old.tudor` is there at all."""
+    module.state.mkdir(exist_ok=True)
+    (module.state / "pending").write_text("model old.tudor old\nmodel new.tudor new\n")
+    shutil.move(module.models / "old.tudor", module.models / ".old-old.tudor")
+    (module.models / ".new-old.tudor").write_bytes(b"half")
+    (module.models / "new.tudor").write_bytes(vae(seed=5))
+    module.restart()
+    assert [p.name for p in module.models.iterdir()] == ["old.tudor"]
+    assert (module.models / "old.tudor").read_bytes() == vae()
+    assert module.playing() == {1: "old"}
+
+
+def test_two_updates_at_once_are_refused(module: Module, tmp_path: Path) -> None:
+    (module.root / "run/tudor-trial").mkdir()
+    with pytest.raises(TudorError, match="another update is under way"):
+        update.update("board", None, [model(tmp_path, "new.tudor")])
+    assert module.playing() == {1: "old"}
