@@ -78,9 +78,10 @@ def settings(folder: Path, models: Path, **more: object) -> Path:
         f'pcm.filed {{ type file slave.pcm sink file "{folder}/out.raw" format raw }}\n'
         'pcm.played { type file slave.pcm sink file "/dev/null" '
         f'infile "{folder}/in.raw" format raw }}\n')
-    pairs = {"device": "filed", "capture": "played", "inputs": 2, "outputs": 2, "rate": 48000, "period": 128,
-             "overload": "off", "priority": "off", "cpu": "off", "models": models,
-             "calibration": folder / "none", "socket": folder / "status", "midi": "off", **more}
+    pairs = {"device": "filed", "capture": "played", "inputs": 2, "outputs": 2,
+             "rate": 48000, "period": 128, "overload": "off", "priority": "off", "cpu": "off",
+             "models": models, "calibration": folder / "none", "socket": folder / "status",
+             "midi": "off", **more}
     path = folder / "module.conf"
     path.write_text("".join(f"{key} = {value}\n" for key, value in pairs.items()))
     return path
