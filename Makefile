@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DATA ?=
 
-.PHONY: setup demo test test-long lint clean
+.PHONY: setup demo test test-long test-image lint clean
 
 setup: $(STAMP)
 
@@ -17,11 +17,15 @@ demo: $(STAMP)
 	$(BIN)/python -m nn_tudor.demo --out demo $(if $(DATA),--data "$(DATA)")
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not image"
 
 # What takes longer than a few minutes: long streams, the full walk through training, fuzzing.
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+# Debian for arm64 from packages, `tudor flash pi`, and the card booted in an emulator.
+test-image: $(STAMP)
+	$(BIN)/python -m pytest -m image tests/image
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -25,6 +25,7 @@ fi
 # The module: cards are filled with mtools and debugfs, its program plays through ALSA.
 need mcopy mtools
 need mkfs.vfat dosfstools
+need mmdebstrap mmdebstrap
 [ -x /usr/sbin/debugfs ] || need debugfs e2fsprogs
 need dpkg-deb dpkg
 [ -e /usr/include/alsa/asoundlib.h ] || missing="$missing libasound2-dev"

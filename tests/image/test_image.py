@@ -1,0 +1,181 @@
+"""A card made by `tudor flash pi`, booted: the service plays with the bits that this machine plays,
+whatever has happened to the card. Run by `make test-image`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.presets import shipped_native
+from firmware.flash.disk import layout
+from firmware.flash.ext4 import Ext4
+from firmware.pi.status import parse
+from firmware.tools import MissingToolError, tool
+from tests.firmware.common_models import vae
+from tests.firmware.pi_build import INTS, play, program, settings, skip
+from tests.image.image_machine import Machine
+from tests.image.image_root import BUFFER, PERIOD, Stock, make_stock
+
+pytestmark = [pytest.mark.image, pytest.mark.timeout(1500)]
+BLOCKS = 798
+FRAME_BYTES = 8  # two channels of 32 bits
+WANTED_BYTES = (BUFFER + BLOCKS * PERIOD) * FRAME_BYTES
+APPLY = """
+mkdir -p up/models
+mv *.tudor up/models
+TUDOR_WAIT=60 /usr/lib/tudor/update apply /run/trial/up >out/told 2>&1
+echo $? >out/rc
+"""
+
+
+@cache
+def heard() -> INTS:
+    rng = np.random.default_rng(5)
+    return (rng.standard_normal((200000, 2)) * 0.2 * 2**31).clip(-(2**31), 2**31 - 1).astype("<i4")
+
+
+def tiny() -> bytes:
+    preset = shipped_native("techno-tiny")
+    assert preset is not None
+    return preset.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
+    try:
+        for name in ("mmdebstrap", "qemu-system-aarch64"):
+            tool(name)
+        program("arm64")
+        return make_stock(tmp_path_factory.mktemp("stock"), heard().tobytes(), WANTED_BYTES)
+    except MissingToolError as error:
+        skip(str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def flashed(stock: Stock, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A card with one model, by the command that a builder types."""
+    folder = tmp_path_factory.mktemp("flashed")
+    (folder / "m.tudor").write_bytes(tiny())
+    done = subprocess.run(
+        [sys.executable, "-m", "nn_tudor.cli", "flash", "pi", "--image", str(stock.image), "--out",
+         str(folder / "card.img"), "--models", str(folder / "m.tudor"), "--codec", "usb",
+         "--hostname", "rack", "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["models"] == ["m.tudor"]
+    return folder / "card.img"
+
+
+@pytest.fixture
+def machine(stock: Stock, flashed: Path, tmp_path: Path) -> Machine:
+    card = tmp_path / "card.img"
+    subprocess.run(["cp", "--sparse=always", str(flashed), str(card)], check=True)
+    return Machine(stock, card, WANTED_BYTES)
+
+
+@pytest.fixture(scope="session")
+def old(tmp_path_factory: pytest.TempPathFactory) -> INTS:
+    return here(tmp_path_factory.mktemp("old"), tiny())
+
+
+@pytest.fixture(scope="session")
+def new(tmp_path_factory: pytest.TempPathFactory) -> INTS:
+    return here(tmp_path_factory.mktemp("new"), vae())
+
+
+def here(folder: Path, model: bytes) -> INTS:
+    """What tudor-module plays on this machine with that model, [samples, 2]."""
+    (folder / "models").mkdir()
+    (folder / "models/m.tudor").write_bytes(model)
+    settings(folder, folder / "models", period=PERIOD, periods=BUFFER // PERIOD)
+    return play([str(program())], folder, heard(), BLOCKS, PERIOD)
+
+
+def sound(found: dict[str, bytes], name: str) -> INTS:
+    """What the service played after the silence that fills the card's buffer, [samples, 2]."""
+    assert name in found, found.get("log", b"").decode(errors="replace")[-2000:]
+    got = np.frombuffer(found[name], "<i4").reshape(-1, 2)
+    assert len(got) == BUFFER + BLOCKS * PERIOD, found["service"].decode(errors="replace")
+    assert not got[:BUFFER].any()
+    return got[BUFFER:]
+
+
+def assert_same(got: INTS, wanted: INTS) -> None:
+    assert got.shape == wanted.shape == (BLOCKS * PERIOD, 2)
+    assert np.abs(wanted.astype(np.int64)).max() > 1e6, "silence proves nothing"
+    differ = np.flatnonzero((got != wanted).any(axis=1))
+    assert differ.size == 0, f"{differ.size} of {len(got)} samples differ, first {differ[0]}"
+
+
+def test_a_flashed_card_boots_and_plays(machine: Machine, old: INTS) -> None:
+    found = machine.run("played a\ntouch /forgotten\n")
+    assert_same(sound(found, "a"), old)
+    told = parse(found["a.status"].decode())
+    assert told["models"] == {1: "m"}
+    assert b"overlay / overlay" in found["mounts"]
+    assert b"/boot/firmware vfat ro," in found["mounts"]
+    root = Ext4(machine.card, layout(machine.card).root)
+    root.check()
+    assert root.stat(["/forgotten"])["/forgotten"] is None
+
+
+def test_a_truncated_model_is_skipped_and_named(machine: Machine, old: INTS) -> None:
+    machine.boot.write("/tudor/cut.tudor", tiny()[: len(tiny()) // 2])
+    found = machine.run("played a\n")
+    assert_same(sound(found, "a"), old)
+    told = parse(found["a.status"].decode())
+    assert told["models"] == {1: "m"}
+    assert any(note.startswith("cut.tudor is skipped: ") for note in told["notes"]), told["notes"]
+    assert b"cut.tudor is skipped: " in found["journal"]
+
+
+def fill_boot(machine: Machine) -> None:
+    """Leaves less on the boot partition than a model needs."""
+    machine.boot.write("/filler", bytes(machine.boot.free_bytes() - 200_000))
+    assert 0 < machine.boot.free_bytes() < len(tiny())
+
+
+@pytest.mark.parametrize("fill", [fill_boot])
+def test_a_full_card_plays_and_keeps_what_it_has(
+        machine: Machine, old: INTS, fill: Callable[[Machine], None]) -> None:
+    fill(machine)
+    found = machine.run(f"played a\n{APPLY}played b\n", {"m.tudor": vae(), "n.tudor": tiny()})
+    assert found["rc"] == b"1\n", found["told"]
+    assert b"no space is left on the card; what was there before is back" in found["told"]
+    assert_same(sound(found, "a"), old)
+    assert_same(sound(found, "b"), old)
+    assert machine.boot.read("/tudor/m.tudor") == tiny()
+    assert left(machine) == ["m.tudor", "module.conf"]
+
+
+def left(machine: Machine) -> list[str]:
+    return machine.boot.names("/tudor")
+
+
+def test_an_update_plays_the_new_model(machine: Machine, new: INTS) -> None:
+    found = machine.run(f"{APPLY}played a\n", {"m.tudor": vae()})
+    assert (found["rc"], found["told"]) == (b"0\n", b"updated\n")
+    assert_same(sound(found, "a"), new)
+    assert machine.boot.read("/tudor/m.tudor") == vae()
+    assert left(machine) == ["m.tudor", "module.conf"]
+
+
+@pytest.mark.parametrize("sign", [".new-m.tudor", ".old-m.tudor"])
+def test_a_power_cut_in_an_update_leaves_a_whole_model(machine: Machine, old: INTS, new: INTS,
+                                                       sign: str) -> None:
+    machine.run(f"{APPLY}sleep 100\n", {"m.tudor": vae()},
+                cut=lambda: sign in machine.boot.names("/tudor"))
+    assert sign in machine.boot.names("/tudor") or ".old-m.tudor" in left(machine)
+    found = machine.run("played a\n")
+    got = sound(found, "a")
+    assert_same(got, new if np.array_equal(got, new) else old)
+    assert b"an update was cut off: what was there before is back" in found["journal"]
+    assert left(machine) == ["m.tudor", "module.conf"]
+    assert machine.boot.read("/tudor/m.tudor") in (tiny(), vae())
