@@ -118,15 +118,16 @@ _DAISY = Board(
     {"float32": _M7_FLOAT, "bf16w": _M7_BFLOAT, "q16x8": _M7_INT},
     _M7_CYCLES.inverse(_M7_HZ),
     (
-        # The stack takes 16 KiB; audio buffers for DMA 32 KiB of D2; program and data, started by
-        # the bootloader from AXI SRAM, about 96 KiB there.
+        # The stack takes 16 KiB; audio buffers for DMA 32 KiB of D2, the instrument (its delay of
+        # the dry sound) 160 KiB; data and heap, with the program in QSPI, 96 KiB of AXI SRAM.
+        # firmware/daisy/places.h has the same figures.
         Memory("DTCM", 128 * KIB, 112 * KIB, Range(1.9e9, 3.8e9), "scratch and state"),
         Memory("AXI SRAM", 512 * KIB, 416 * KIB, Range(0.5e9, 1.0e9), "weights read most often"),
-        Memory("D2 SRAM", 288 * KIB, 256 * KIB, Range(0.25e9, 0.5e9), "long histories"),
+        Memory("D2 SRAM", 288 * KIB, 96 * KIB, Range(0.25e9, 0.5e9), "long histories"),
         Memory("SDRAM", 64 * MIB, 63 * MIB, Range(0.1e9, 0.2e9), "weights read seldom"),
     ),
     placed=True, load_limit=0.65, tile_frames=4, rates_hz=(8000, 16000, 32000, 48000, 96000),
-    file_bytes=8 * MIB - 256 * KIB - 256 * KIB,  # QSPI, less bootloader's part and program
+    file_bytes=6912 * KIB,  # QSPI from 0x90100000 to 0x907c0000, see firmware/daisy/store.h
     block_samples=48, cycles_per_instruction=_M7_CYCLES,
     cycles_per_integer=_M7_SMLAD_CYCLES, flash_reads=Range(30e6, 45e6),
     source="sizes: STM32H750 reference and the board's linker scripts; instructions: counted in an "

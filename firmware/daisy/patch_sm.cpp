@@ -1,16 +1,15 @@
 // tudor on a Daisy Patch SM (patch.init()): pins to numbers and back, nothing else.
 //
 // patch.init() has four knobs (CV_1-4), four CV jacks (CV_5-8), two gates in and out, a CV out.
+// ADC_9-12 are on its header: CV 9 to 12.
 #include "daisy_patch_sm.h"
-#include "rig.h"
+#include "places.h"
 
 using namespace daisy;
 using namespace patch_sm;
 
 static DaisyPatchSM hw;
 static rig instrument;
-alignas(64) static char fast_memory[72 * 1024];
-alignas(64) static char DSY_SDRAM_BSS slow_memory[48 * 1024 * 1024];
 
 static uint32_t Ticks(void*) { return System::GetTick(); }
 
@@ -20,7 +19,8 @@ static void Callback(AudioHandle::InputBuffer in, AudioHandle::OutputBuffer out,
     rig_outputs outputs;
     hw.ProcessAllControls();
     // Knobs of patch.init() read -1 to 1 like the jacks, but only the upper half is used.
-    for(int i = 0; i < 8; i++)
+    // ADC_9-12 read 0 to 1 for 0 to 3.3 V.
+    for(int i = 0; i < RIG_ANALOG; i++)
         inputs.analog[i] = hw.GetAdcValue(CV_1 + i);
     inputs.gate[0] = hw.gate_in_1.State();
     inputs.gate[1] = hw.gate_in_2.State();
@@ -37,11 +37,10 @@ int main()
     hw.SetAudioBlockSize(RIG_BLOCK);
     hw.SetAudioSampleRate(SaiHandle::Config::SampleRate::SAI_48KHZ);
     rig_board board = {};
-    board.fast      = fast_memory, board.fast_bytes = sizeof fast_memory;
-    board.slow      = slow_memory, board.slow_bytes = sizeof slow_memory;
+    places_start(&board);
     board.store     = (const void*)STORE_ADDRESS, board.store_bytes = STORE_END - STORE_ADDRESS;
     board.clock     = Ticks, board.clock_hz = System::GetTickFreq();
-    board.knobs     = 4, board.cvs = 4, board.channels = 2;
+    board.knobs     = 4, board.cvs = 4, board.spares = 4, board.channels = 2;
     if(rig_start(&instrument, &board) == 0)
         hw.StartAudio(Callback);
     while(true)

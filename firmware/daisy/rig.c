@@ -4,50 +4,47 @@
 
 #define STEP (1.0f / 4096.0f) /* what a 12-bit converter can tell apart */
 
-struct arena {
-    char *at;
-    size_t bytes;
-};
-
-static void *take(struct arena *a, size_t bytes) {
+/* The first memory from `from` on that has room, as place() in engine/placement.py; 0 if none has. */
+static void *take(struct rig_memory *memory, enum rig_place from, size_t bytes, enum rig_place *in) {
     const size_t whole = (bytes + 63) / 64 * 64;
-    if (whole > a->bytes) return 0;
-    void *const found = a->at;
-    a->at += whole;
-    a->bytes -= whole;
-    return memset(found, 0, bytes);
+    for (*in = from; *in < RIG_MEMORIES; (*in)++) {
+        struct rig_memory *const m = &memory[*in];
+        if (whole > m->bytes) continue;
+        void *const found = m->at;
+        m->at = (char *)m->at + whole;
+        m->bytes -= whole;
+        return found;
+    }
+    return 0;
 }
 
-/* From the fast memory if there is room. */
-static void *take_fast(struct arena *fast, struct arena *slow, size_t bytes) {
-    void *const found = take(fast, bytes);
-    return found ? found : take(slow, bytes);
-}
-
-static void load(struct rig *rig, const struct rig_board *board, struct arena *fast, struct arena *slow) {
+static void load(struct rig *rig, const struct rig_board *board) {
+    struct rig_memory memory[RIG_MEMORIES];
     struct store store;
     module_need need;
     rig->fault = store_find(board->store, board->store_bytes, &store);
     if (rig->fault != STORE_GOOD) return;
-    /* SDRAM reads several times faster than QSPI: the model is copied there once. */
-    void *const model = take(slow, store.model_bytes);
-    if (model) memcpy(model, store.model, store.model_bytes);
-    const void *const file = model ? model : store.model;
-    if (module_measure(rig->m, file, store.model_bytes, store.mapping, store.mapping_bytes, &need, &rig->why)) return;
-    void *const a = take_fast(fast, slow, need.fast_bytes), *const b = take(slow, need.bulk_bytes);
-    if (!a || !b) {
+    if (module_measure(rig->m, store.model, store.model_bytes, store.mapping, store.mapping_bytes, &need, &rig->why))
+        return;
+    memcpy(memory, board->memory, sizeof memory);
+    void *const fast = take(memory, RIG_DTCM, need.fast_bytes, &rig->fast_in);
+    void *const bulk = take(memory, RIG_DTCM, need.bulk_bytes, &rig->bulk_in);
+    /* Every memory reads several times faster than QSPI. DTCM is left to what is written. */
+    void *const model = take(memory, RIG_AXI, store.model_bytes, &rig->model_in);
+    if (!fast || !bulk) {
         rig->why.code = MODULE_ERROR_MEMORY;
         return;
     }
-    module_load(rig->m, 0, "model", file, store.model_bytes, store.mapping, store.mapping_bytes, a, need.fast_bytes, b,
-                need.bulk_bytes, &rig->why);
+    if (model) memcpy(model, store.model, store.model_bytes);
+    module_load(rig->m, 0, "model", model ? model : store.model, store.model_bytes, store.mapping, store.mapping_bytes,
+                fast, need.fast_bytes, bulk, need.bulk_bytes, &rig->why);
 }
 
 int rig_start(struct rig *rig, const struct rig_board *board) {
     module_config config;
-    struct arena fast = {board->fast, board->fast_bytes}, slow = {board->slow, board->slow_bytes};
-    *rig = (struct rig){.knobs = board->knobs, .cvs = board->cvs};
-    if (board->knobs + board->cvs > RIG_ANALOG) return MODULE_ERROR_ARGUMENT;
+    *rig = (struct rig){.knobs = board->knobs, .cvs = board->cvs, .spares = board->spares, .fast_in = RIG_NOWHERE,
+                        .bulk_in = RIG_NOWHERE, .model_in = RIG_NOWHERE};
+    if (board->knobs + board->cvs + board->spares > RIG_ANALOG) return MODULE_ERROR_ARGUMENT;
     module_defaults(&config);
     config.sample_rate_hz = RIG_RATE_HZ;
     config.block_samples = RIG_BLOCK;
@@ -55,10 +52,10 @@ int rig_start(struct rig *rig, const struct rig_board *board) {
     config.clock = board->clock;
     config.clock_hz = board->clock_hz;
     const size_t bytes = module_bytes(&config);
-    void *const memory = bytes ? take_fast(&fast, &slow, bytes) : 0;
-    if (!memory) return MODULE_ERROR_MEMORY;
-    const int error = module_init(&config, memory, bytes, &rig->m);
-    if (!error) load(rig, board, &fast, &slow);
+    if (!bytes || bytes > board->own.bytes) return MODULE_ERROR_MEMORY;
+    memset(board->own.at, 0, bytes);
+    const int error = module_init(&config, board->own.at, bytes, &rig->m);
+    if (!error) load(rig, board);
     return error;
 }
 
@@ -69,11 +66,13 @@ static void push(struct rig *rig, uint16_t kind, uint32_t source, float value) {
 }
 
 static void read_inputs(struct rig *rig, const struct rig_inputs *inputs) {
-    for (uint32_t i = 0; i < rig->knobs + rig->cvs; i++) {
+    const uint32_t cvs = rig->knobs, spares = cvs + rig->cvs;
+    for (uint32_t i = 0; i < spares + rig->spares; i++) {
         const float moved = inputs->analog[i] - rig->last[i];
         if (rig->begun && moved < STEP && moved > -STEP) continue;
         rig->last[i] = inputs->analog[i];
-        push(rig, i < rig->knobs ? MODULE_KNOB : MODULE_CV, i < rig->knobs ? i : i - rig->knobs, rig->last[i]);
+        const uint32_t source = i < cvs ? i : i < spares ? i - cvs : i - spares + RIG_SPARE;
+        push(rig, i < cvs ? MODULE_KNOB : MODULE_CV, source, rig->last[i]);
     }
     for (uint32_t i = 0; i < RIG_GATES; i++) {
         if (rig->begun && inputs->gate[i] == rig->gates[i]) continue;

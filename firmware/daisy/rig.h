@@ -12,23 +12,32 @@ extern "C" {
 #define RIG_BLOCK 48
 #define RIG_RATE_HZ 48000
 #define RIG_ANALOG 12 /* most inputs of a board: knobs or CVs */
+#define RIG_SPARE 8   /* the first spare input is CV 9: no derived mapping listens there */
 #define RIG_GATES 2
 #define RIG_CV_OUTS 2
 
-/* What the board hands over, set before rig_start. Arenas are aligned to 64. */
+/* Memories, quickest first: the order of engine/boards.py. */
+enum rig_place { RIG_DTCM, RIG_AXI, RIG_D2, RIG_SDRAM, RIG_MEMORIES, RIG_NOWHERE = RIG_MEMORIES };
+
+struct rig_memory {
+    void *at; /* aligned to 64 */
+    size_t bytes;
+};
+
+/* What the board hands over, set before rig_start. */
 struct rig_board {
-    void *fast, *slow; /* fast: DTCM; slow: SDRAM */
-    size_t fast_bytes, slow_bytes;
+    struct rig_memory memory[RIG_MEMORIES]; /* for the model */
+    struct rig_memory own;                  /* for the instrument */
     const void *store; /* the model's place in QSPI */
     size_t store_bytes;
     uint32_t (*clock)(void *context); /* ticks, modulo 2^32; null: no metering */
     uint32_t clock_hz;
-    uint32_t knobs, cvs; /* analog inputs 0 to knobs-1 are knobs, the next ones CVs */
-    uint32_t channels;   /* audio, in and out */
+    uint32_t knobs, cvs, spares; /* analog inputs 0 to knobs-1 are knobs, the next ones CVs, then CV 9 and on */
+    uint32_t channels;           /* audio, in and out */
 };
 
 struct rig_inputs {
-    float analog[RIG_ANALOG]; /* knobs 0 to 1, CVs -1 to 1 */
+    float analog[RIG_ANALOG]; /* knobs and spares 0 to 1, CVs -1 to 1 */
     uint8_t gate[RIG_GATES];
 };
 
@@ -42,9 +51,10 @@ struct rig {
     tudor_module *m;
     enum store_fault fault; /* of the model's place */
     module_complaint why;   /* of the model */
+    enum rig_place fast_in, bulk_in, model_in; /* where they lie; a model that lies nowhere is played from QSPI */
     float last[RIG_ANALOG];
     uint8_t gates[RIG_GATES];
-    uint32_t knobs, cvs, blocks;
+    uint32_t knobs, cvs, spares, blocks;
     int begun;
 };
 

@@ -1,6 +1,6 @@
 // tudor on a Daisy Seed: four knobs on A0-A3, four CVs on A4-A7 (0 to 3.3 V, centred), gates on D0 and D1.
 #include "daisy_seed.h"
-#include "rig.h"
+#include "places.h"
 
 using namespace daisy;
 using namespace seed;
@@ -8,8 +8,6 @@ using namespace seed;
 static DaisySeed hw;
 static GPIO      gates[RIG_GATES], gate_out;
 static rig       instrument;
-alignas(64) static char fast_memory[72 * 1024];
-alignas(64) static char DSY_SDRAM_BSS slow_memory[48 * 1024 * 1024];
 
 static uint32_t Ticks(void*) { return System::GetTick(); }
 
@@ -54,8 +52,7 @@ int main()
     hw.SetAudioSampleRate(SaiHandle::Config::SampleRate::SAI_48KHZ);
     StartPins();
     rig_board board = {};
-    board.fast      = fast_memory, board.fast_bytes = sizeof fast_memory;
-    board.slow      = slow_memory, board.slow_bytes = sizeof slow_memory;
+    places_start(&board);
     board.store     = (const void*)STORE_ADDRESS, board.store_bytes = STORE_END - STORE_ADDRESS;
     board.clock     = Ticks, board.clock_hz = System::GetTickFreq();
     board.knobs     = 4, board.cvs = 4, board.channels = 2;

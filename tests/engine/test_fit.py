@@ -128,7 +128,7 @@ def test_what_speed_would_not_mend() -> None:
     assert fit(task(work(1e6, 44100, 100), rate=44100), "pi4").verdict == FITS
     large = fit(task(work(1e6, 100, 3_000_000)), "daisy")
     assert large.verdict == TOO_MUCH
-    assert "larger than the 7680 KiB of flash" in large.problems[0]
+    assert "larger than the 6912 KiB of flash" in large.problems[0]
 
 
 def test_a_cache_is_chosen_by_the_working_set() -> None:

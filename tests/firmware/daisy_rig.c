@@ -1,23 +1,31 @@
 /* The Daisy's instrument from files, on any machine: 48-sample callbacks with scripted inputs.
  *
- *   rig STORE IN OUT     IN: stereo blocks of float32, planar in each block; OUT the same. Prints the fault and sums
- *                        of the CV outputs. Knobs, CVs and gates move as the block number says. */
+ *   rig STORE IN OUT DTCM AXI D2 SDRAM     IN: stereo blocks of float32, planar in each block; OUT the same. Then the
+ *                        bytes of each memory. Prints the fault, what lies in which memory, and sums of the CV outputs.
+ *                        Knobs, CVs and gates move as the block number says. */
 #include "platform.h"
 #include "rig.h"
 #include "words.h"
 
-static _Alignas(64) char fast[72 * 1024];
+static size_t number(const char *word) {
+    size_t n = 0;
+    for (; *word >= '0' && *word <= '9'; word++) n = n * 10 + (size_t)(*word - '0');
+    return n;
+}
 
 void host_main(int count, char **words) {
     static struct rig rig;
     size_t store_bytes, in_bytes;
-    if (count < 4) platform_exit(2);
+    if (count < 4 + RIG_MEMORIES) platform_exit(2);
     const void *const store = platform_read(words[1], &store_bytes);
     const float *const in = platform_read(words[2], &in_bytes);
-    const size_t slow_bytes = 2 << 20;
-    const struct rig_board board = {.fast = fast, .fast_bytes = sizeof fast, .slow = platform_memory(slow_bytes, 0),
-                                    .slow_bytes = slow_bytes, .store = store, .store_bytes = store_bytes, .knobs = 4,
-                                    .cvs = 4, .channels = 2};
+    const size_t own_bytes = 160 << 10;
+    struct rig_board board = {.own = {platform_memory(own_bytes, 0), own_bytes}, .store = store,
+                              .store_bytes = store_bytes, .knobs = 4, .cvs = 4, .spares = 4, .channels = 2};
+    for (int i = 0; i < RIG_MEMORIES; i++) {
+        const size_t bytes = number(words[4 + i]);
+        board.memory[i] = (struct rig_memory){platform_memory(bytes, 0), bytes};
+    }
     const uint32_t blocks = (uint32_t)(in_bytes / sizeof(float) / (2 * RIG_BLOCK));
     float *const out = platform_memory(in_bytes, 0);
     struct rig_outputs outputs = {0};
@@ -25,7 +33,7 @@ void host_main(int count, char **words) {
     if (rig_start(&rig, &board)) platform_exit(3);
     for (uint32_t b = 0; b < blocks; b++) {
         struct rig_inputs inputs = {0};
-        for (uint32_t i = 0; i < 8; i++) inputs.analog[i] = (float)((b * (i + 3)) % 1000) / 1000.0f;
+        for (uint32_t i = 0; i < RIG_ANALOG; i++) inputs.analog[i] = (float)((b * (i + 3)) % 1000) / 1000.0f;
         for (uint32_t i = 0; i < RIG_GATES; i++) inputs.gate[i] = b / (100 * (i + 1)) % 2;
         const float *const from[2] = {in + b * 2 * RIG_BLOCK, in + (b * 2 + 1) * RIG_BLOCK};
         float *const to[2] = {out + b * 2 * RIG_BLOCK, out + (b * 2 + 1) * RIG_BLOCK};
@@ -35,6 +43,9 @@ void host_main(int count, char **words) {
     platform_write(words[3], out, in_bytes);
     print_fact("fault", rig.fault);
     print_fact("refused", (uint64_t)rig.why.code);
+    print_fact("fast_in", rig.fast_in);
+    print_fact("bulk_in", rig.bulk_in);
+    print_fact("model_in", rig.model_in);
     print_fact("cv1", cv[0]);
     print_fact("cv2", cv[1]);
     print_fact("blocks", blocks);

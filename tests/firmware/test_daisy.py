@@ -4,19 +4,27 @@ user's own libDaisy."""
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import shutil
 import struct
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from common_models import vae
+from formats import file_in
 from machines import assert_same_bits, machine
 
-from engine.boards import BOARDS
+from engine.boards import BOARDS, KIB, MIB
+from engine.fit import fit
+from engine.fit_command import read_task
+from engine.layers import Conv1d, Streaming
+from engine.layers import Sequence as NetSequence
 from firmware.flash import daisy
 from firmware.host import build as host
 from firmware.host.play import command, run_there
@@ -25,6 +33,9 @@ HERE = Path(__file__).parent
 DAISY = HERE.parent.parent / "firmware" / "daisy"
 BLOCKS = 400
 MAPPING = b"knob1 wet\n"
+MEMORIES = BOARDS["daisy"].memories
+# What the board has for models; the emulated machine has less memory than SDRAM is large.
+ROOMS = [memory.room_bytes for memory in MEMORIES[:3]] + [4 * MIB]
 
 
 def rig(name: str) -> Path:
@@ -39,13 +50,14 @@ def rig(name: str) -> Path:
     return host._built(f"rig-{own}-{name}", [*words, f"-DRIG_{own}"])
 
 
-def play(name: str, folder: Path, store: bytes, cpu: str | None = None
+def play(name: str, folder: Path, store: bytes, rooms: Sequence[int] = ROOMS, blocks: int = BLOCKS
          ) -> tuple[np.ndarray, dict[str, int]]:
-    """What comes out, and the facts."""
+    """What comes out, and the facts. `rooms`: bytes of each memory."""
     rng = np.random.default_rng(2)
     (folder / "store").write_bytes(store)
-    (rng.standard_normal(BLOCKS * 96) * 0.2).astype("<f4").tofile(folder / "in")
-    text = run_there(command(machine(name), rig(name), ["store", "in", "out"], cpu), folder)
+    (rng.standard_normal(blocks * 96) * 0.2).astype("<f4").tofile(folder / "in")
+    words = ["store", "in", "out", *map(str, rooms)]
+    text = run_there(command(machine(name), rig(name), words), folder)
     pairs = (line.split() for line in text.splitlines() if len(line.split()) == 2)
     return np.fromfile(folder / "out", "<f4"), {k: int(v) for k, v in pairs}
 
@@ -59,6 +71,81 @@ def test_the_cortex_m7_plays_the_same_bits(tmp_path: Path) -> None:
     there, their = play("m7", tmp_path, store)
     assert_same_bits(there, got)
     assert their == facts
+
+
+def _net(width: int, dilation: int) -> Streaming:
+    torch.manual_seed(3)
+    layers = (Conv1d(1, width, 3), Conv1d(width, width, 3), Conv1d(width, 1, 2, dilation=dilation))
+    return NetSequence(*layers).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("width", "dilation", "dtype", "state", "file"),
+    [(16, 1, "float32", "DTCM", "AXI SRAM"), (200, 1, "float32", "DTCM", "SDRAM"),
+     (300, 1, "q16x8", "DTCM", "AXI SRAM"), (16, 1500, "float32", "AXI SRAM", "AXI SRAM"),
+     (16, 6000, "float32", "SDRAM", "AXI SRAM"), (16, 5000, "q16x8", "AXI SRAM", "AXI SRAM")])
+def test_the_board_places_a_model_as_planned(width: int, dilation: int, dtype: str, state: str,
+                                             file: str, tmp_path: Path) -> None:
+    data = file_in(_net(width, dilation), dtype)
+    (tmp_path / "net.tudor").write_bytes(data)
+    plan = fit(read_task(str(tmp_path / "net.tudor"), "forward"), "daisy").placement
+    planned = {item.what: item.memory for item in plan.items}
+    assert planned == {"scratch": "DTCM", "state": state, "model file": file}
+    _, facts = play("native", tmp_path, daisy.store(data), blocks=8)
+    assert facts["fault"] == facts["refused"] == 0
+    names = [memory.name for memory in MEMORIES]
+    found = {what: names[facts[f"{what}_in"]] for what in ("fast", "bulk", "model")}
+    assert found == {"fast": planned["scratch"], "bulk": planned["state"],
+                     "model": planned["model file"]}
+
+
+def test_the_same_sound_from_every_memory_and_none_without_room(tmp_path: Path) -> None:
+    store = daisy.store(vae())
+    sound, facts = play("native", tmp_path, store)
+    assert (facts["fast_in"], facts["model_in"]) == (0, 1)
+    for at in (1, 2, 3):
+        rooms = [MIB if i == at else 0 for i in range(4)]
+        got, facts = play("native", tmp_path, store, rooms)
+        assert [facts[f"{what}_in"] for what in ("fast", "bulk", "model")] == [at] * 3
+        assert_same_bits(got, sound)
+    got, facts = play("native", tmp_path, store, (MIB, 0, 0, 0))
+    assert facts["model_in"] == len(MEMORIES), "played from flash"
+    assert_same_bits(got, sound)
+    dry, facts = play("native", tmp_path, store, (0, 0, 0, 0))
+    assert facts["refused"] > 0
+    assert not np.array_equal(dry, sound)
+
+
+def test_spare_inputs_are_cv_9_to_12(tmp_path: Path) -> None:
+    sounds = [play("native", tmp_path, daisy.store(vae(), b"cv%d wet mode=set\n" % number))[0]
+              for number in (1, 2, 3, 4, 5, 9, 10, 11, 12)]
+    assert all(np.abs(sound).max() > 1e-3 for sound in sounds)
+    for i, sound in enumerate(sounds):
+        assert not any(np.array_equal(sound, other) for other in sounds[:i])
+    # No input is CV 8: nothing moves it.
+    nothing, _ = play("native", tmp_path, daisy.store(vae(), b"cv8 wet mode=set\n"))
+    assert np.array_equal(nothing, sounds[4])
+
+
+def _places(kind: str) -> dict[str, int]:
+    """Bytes of each memory for models, as the compiler reads them."""
+    flags = ["-DPLACES_APP_IN_SRAM"] if kind == "BOOT_SRAM" else []
+    names = ("DTCM", "AXI", "D2", "SDRAM", "OWN")
+    text = '#include "places.h"\n' + "".join(f"= {n} PLACES_{n}_BYTES\n" for n in names)
+    done = subprocess.run([host.tool(machine("native").compiler), "-E", "-P", "-xc", f"-I{DAISY}",
+                           f"-I{host.COMMON}", f"-I{host.CORE}", *flags, "-"], input=text,
+                          capture_output=True, text=True, check=True)
+    found = re.findall(r"^= (\w+) \(([\d u*]+)\)$", done.stdout, re.MULTILINE)
+    return {name: math.prod(int(n.strip(" u")) for n in size.split("*")) for name, size in found}
+
+
+def test_the_app_gives_models_the_room_that_is_planned() -> None:
+    assert list(_places("BOOT_QSPI").values())[:4] == [m.room_bytes for m in MEMORIES]
+    less = _places("BOOT_SRAM")
+    assert all(a <= b for a, b in zip(less.values(), _places("BOOT_QSPI").values(), strict=True))
+    assert less["AXI"] < MEMORIES[1].room_bytes
+    assert BOARDS["daisy"].file_bytes == daisy.END_ADDRESS - daisy.MODEL_ADDRESS
+    assert [m.bytes for m in MEMORIES[:3]] == [128 * KIB, 512 * KIB, 288 * KIB]
 
 
 def test_a_damaged_store_is_refused_and_the_sound_stays_dry(tmp_path: Path) -> None:
@@ -100,8 +187,27 @@ def test_the_app_links_and_fits(board: str, kind: str, tmp_path: Path) -> None:
     used = re.findall(r"^\s*(\w+):\s+(\d+) (B|KB|MB|GB)\s+(\d+) (KB|MB)", done.stdout, re.MULTILINE)
     unit = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
     sizes = {name: (int(n) * unit[u], int(m) * unit[v]) for name, n, u, m, v in used}
-    assert {"SRAM", "DTCMRAM", "SDRAM", "QSPIFLASH"} <= set(sizes)
+    rooms = _places(kind)
+    dtcm, axi, d2, sdram = (sizes[n] for n in ("DTCMRAM", "SRAM", "RAM_D2", "SDRAM"))
     assert all(taken <= there for taken, there in sizes.values())
+    # The chip has what boards.py says; a bootloader keeps the end of AXI SRAM for itself.
+    assert dtcm[1] == MEMORIES[0].bytes
+    assert axi[1] == MEMORIES[1].bytes - (32 * KIB if kind == "BOOT_SRAM" else 0)
+    assert d2[1] + sizes["RAM_D2_DMA"][1] == MEMORIES[2].bytes
+    assert sdram[1] == MEMORIES[3].bytes
+    assert dtcm[0] <= MEMORIES[0].bytes - 16 * KIB, "room for the stack"
+    assert d2[0] == rooms["D2"] + rooms["OWN"]
+    assert sdram[0] == rooms["SDRAM"]
+    assert dtcm[0] >= rooms["DTCM"]
+    assert axi[0] >= rooms["AXI"]
+    build = tree / f"firmware/daisy/build/{board}-{kind}"
+    symbols = subprocess.run(["arm-none-eabi-nm", str(build / "tudor.elf")], capture_output=True,
+                             text=True, check=True).stdout
+    at = {name: int(address, 16) for address, name in
+          re.findall(r"^(\w{8}) \w (\w+)$", symbols, re.MULTILINE)}
+    for name in ("tudor_process", "tudor_kernels_scalar", "module_process"):
+        assert 0 < at[name] < at["tudor_itcm_end"] <= 64 * KIB, f"{name} is not in ITCM"
+    assert sizes["ITCMRAM"][0] == at["tudor_itcm_end"] > 32 * KIB
     app = tree / f"firmware/daisy/build/{board}-{kind}/tudor.bin"
     assert len(daisy.read_app(app)) == app.stat().st_size
     assert any("daisy" in name for name in BOARDS)

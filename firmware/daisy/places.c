@@ -1,0 +1,29 @@
+#include "places.h"
+
+#include <string.h>
+
+#define PLACED(name) __attribute__((aligned(64), section(".bss.tudor_" name)))
+
+static PLACED("dtcm") char dtcm[PLACES_DTCM_BYTES];
+static PLACED("axi") char axi[PLACES_AXI_BYTES];
+static PLACED("d2") char d2[PLACES_D2_BYTES];
+static PLACED("d2") char own[PLACES_OWN_BYTES];
+static PLACED("sdram") char sdram[PLACES_SDRAM_BYTES];
+
+extern char tudor_itcm_begin[], tudor_itcm_end[]; /* itcm.lds */
+extern const char tudor_itcm_load[];
+
+void places_start(struct rig_board *board) {
+    /* The first bytes are padding; a compiler may take a copy to address 0 for a mistake. */
+    memcpy(tudor_itcm_begin + 64, tudor_itcm_load + 64, (size_t)(tudor_itcm_end - tudor_itcm_begin) - 64);
+    __HAL_RCC_D2SRAM1_CLK_ENABLE();
+    __HAL_RCC_D2SRAM2_CLK_ENABLE();
+    __HAL_RCC_D2SRAM3_CLK_ENABLE();
+    __DSB();
+    __ISB();
+    board->memory[RIG_DTCM] = (struct rig_memory){dtcm, sizeof dtcm};
+    board->memory[RIG_AXI] = (struct rig_memory){axi, sizeof axi};
+    board->memory[RIG_D2] = (struct rig_memory){d2, sizeof d2};
+    board->memory[RIG_SDRAM] = (struct rig_memory){sdram, sizeof sdram};
+    board->own = (struct rig_memory){own, sizeof own};
+}

@@ -1,0 +1,32 @@
+/* The chip's memories: what a model may take of each, and code that runs from ITCM. */
+#ifndef TUDOR_DAISY_PLACES_H
+#define TUDOR_DAISY_PLACES_H
+
+#include "rig.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PLACES_KIB 1024u
+#ifdef PLACES_APP_IN_SRAM /* BOOT_SRAM: program in AXI SRAM, libDaisy's data in DTCM */
+#define PLACES_DTCM_BYTES (72 * PLACES_KIB)
+#define PLACES_AXI_BYTES (288 * PLACES_KIB)
+#define PLACES_D2_BYTES (88 * PLACES_KIB) /* the heap begins behind it */
+#else /* as engine/boards.py plans */
+#define PLACES_DTCM_BYTES (112 * PLACES_KIB)
+#define PLACES_AXI_BYTES (416 * PLACES_KIB)
+#define PLACES_D2_BYTES (96 * PLACES_KIB)
+#endif
+#define PLACES_OWN_BYTES (160 * PLACES_KIB) /* in D2: the delay of the dry sound, and the controls */
+#define PLACES_SDRAM_BYTES (63 * 1024 * PLACES_KIB)
+
+/* Copies the hot loops to ITCM, turns D2 SRAM on, and hands over all memories. Call it after libDaisy's Init, which
+ * starts SDRAM, and before rig_start. */
+void places_start(struct rig_board *board);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
