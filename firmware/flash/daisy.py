@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ConfigError, TudorError
-from firmware.flash.tools import run, tool
+from firmware.tools import run, tool
 
 USB_ID = "0483:df11"  # of the bootloader, and of the chip's own that writes the internal flash
 APP_ADDRESS, MODEL_ADDRESS, END_ADDRESS = 0x90040000, 0x90100000, 0x907C0000

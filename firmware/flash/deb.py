@@ -10,7 +10,7 @@ from hashlib import md5
 from pathlib import Path
 
 from engine.errors import TudorError
-from firmware.flash.tools import run
+from firmware.tools import run
 
 
 @dataclass(frozen=True)

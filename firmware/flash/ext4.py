@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from firmware.flash.disk import ImageError, Partition
-from firmware.flash.tools import run
+from firmware.tools import run
 
 SAFE = re.compile(r"/[\w./@+~:-]*")  # debugfs splits its lines into words
 _BANNER = re.compile(r"^debugfs \d.*\n", re.MULTILINE)

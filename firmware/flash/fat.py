@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from engine.errors import TudorError
 from firmware.flash.disk import ImageError, Partition
-from firmware.flash.tools import run
+from firmware.tools import run
 
 FORBIDDEN = re.compile(r'[\x00-\x1f"*/:<>?\\|\x7f]')  # in a FAT name
 

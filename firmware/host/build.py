@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import TudorError, nearest
+from firmware.tools import MissingToolError, cache, made, tool
+
+__all__ = ["MissingToolError", "tool"]  # for those who build and play
 
 HERE = Path(__file__).parent
 CORE = HERE.parent.parent / "engine" / "core"
@@ -20,20 +21,6 @@ FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Wconversi
 CORTEX_M7 = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard",
              "-DTUDOR_ONLY_SCALAR", "-nostartfiles", "--specs=nosys.specs", "-T",
              str(HERE / "an500.ld"))
-# Which Debian package has each tool.
-PACKAGES = {
-    "gcc": "gcc", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu", "qemu-aarch64": "qemu-user",
-    "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-arm-none-eabi",
-    "qemu-system-arm": "qemu-system-arm", "ssh": "openssh-client", "sshd": "openssh-server",
-}
-# A cross compiler comes without a C library; what its lack looks like, and the packages.
-LIBRARIES = {"aarch64-linux-gnu-gcc": "libc6-dev-arm64-cross",
-             "arm-none-eabi-gcc": "libnewlib-arm-none-eabi"}
-NO_LIBRARY = re.compile(r"(string|stdio|stdint)\.h: No such file|cannot (find|read) (-lc|spec)")
-
-
-class MissingToolError(TudorError):
-    """A compiler or an emulator that is not installed."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +52,6 @@ def target_named(name: str) -> Target:
     if name not in TARGETS:
         raise TudorError(f"unknown machine {name!r}{nearest(name, TARGETS)}")
     return TARGETS[name]
-
-
-def tool(name: str) -> str:
-    """The path of a compiler or emulator; an error names the package that has it."""
-    path = shutil.which(name)
-    if path is None:
-        raise MissingToolError(f"{name} is not installed; on Debian: apt install {PACKAGES[name]}")
-    return path
 
 
 def program(target: Target) -> Path:
@@ -113,27 +92,4 @@ def _built(name: str, command: list[str]) -> Path:
     for folder in (HERE, COMMON, CORE):
         for path in sorted(p for p in folder.iterdir() if p.suffix in (".c", ".h", ".inc", ".ld")):
             digest.update(path.name.encode() + path.read_bytes())
-    out = _cache() / f"{name}-{digest.hexdigest()[:16]}"
-    if not out.exists():
-        partial = out.with_suffix(f".{os.getpid()}.partial")
-        done = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True)
-        library = LIBRARIES.get(Path(command[0]).name)
-        if done.returncode and library and NO_LIBRARY.search(done.stderr):
-            raise MissingToolError(f"{Path(command[0]).name} has no C library; on Debian: apt "
-                                   f"install {library}")
-        if done.returncode:
-            raise TudorError(f"{name} does not compile:\n{done.stderr[-3000:]}")
-        partial.rename(out)
-    return out
-
-
-def _cache() -> Path:
-    """Where built programs are kept between runs."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(base) if base else Path.home() / ".cache") / "tudor" / "host"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TudorError(f"cannot keep built programs in {folder} ({error.strerror}); set "
-                         "XDG_CACHE_HOME to a folder that can be written") from None
-    return folder
+    return made(cache("host") / f"{name}-{digest.hexdigest()[:16]}", command)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from engine.errors import TudorError
-from firmware.flash.tools import MissingToolError, tool
+from firmware.tools import MissingToolError, cache, made, tool
 
 HERE = Path(__file__).parent
 COMMON = HERE.parent / "common"
@@ -18,6 +15,7 @@ CORE = HERE.parent.parent / "engine" / "core"
 COMPILERS = {"native": "gcc", "arm64": "aarch64-linux-gnu-gcc"}
 FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-ffp-contract=off", "-Wall", "-Wextra",
          "-Wconversion", "-Werror", "-pthread")
+ROOM = "pi"  # of the cache
 HEADERS = Path("/usr/include/alsa")  # the same for every processor
 
 
@@ -56,17 +54,7 @@ def _made(name: str, command: list[str], above: str, inputs: list[Path]) -> Path
     text = "\0".join([*command, above, _digest(inputs)])
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     stem, dot, end = name.partition(".")
-    out = cache() / f"{stem}-{digest}{dot}{end}"
-    if not out.exists():
-        partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
-        done = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True)
-        if done.returncode and re.search(r"(string|stdio|stdint)\.h: No such file", done.stderr):
-            raise MissingToolError(f"{Path(command[0]).name} has no C library; on Debian: apt "
-                                   "install libc6-dev-arm64-cross")
-        if done.returncode:
-            raise TudorError(f"{name} does not compile:\n{done.stderr[-3000:]}")
-        partial.rename(out)
-    return out
+    return made(cache(ROOM) / f"{stem}-{digest}{dot}{end}", command)
 
 
 def _digest(paths: list[Path]) -> str:
@@ -92,21 +80,9 @@ def _headers() -> Path:
     if not (HEADERS / "asoundlib.h").exists():
         raise MissingToolError("ALSA's headers are not installed; on Debian: apt install "
                                "libasound2-dev")
-    folder = cache() / "include"
+    folder = cache(ROOM) / "include"
     folder.mkdir(exist_ok=True)
     link = folder / "alsa"
     if not link.is_symlink():
         link.symlink_to(HEADERS)
-    return folder
-
-
-def cache() -> Path:
-    """Where built programs are kept between runs."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(base) if base else Path.home() / ".cache") / "tudor" / "pi"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TudorError(f"cannot keep built programs in {folder} ({error.strerror}); set "
-                         "XDG_CACHE_HOME to a folder that can be written") from None
     return folder

@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from engine.errors import TudorError
-from firmware.flash.tools import tool
-from firmware.pi.build import HERE, cache, program, sources_digest
+from firmware.pi.build import HERE, ROOM, program, sources_digest
+from firmware.tools import cache, tool
 
 EPOCH = "946684800"  # of every file in the package: 2000-01-01
 # Where each file goes, and its permissions.
@@ -63,7 +63,7 @@ def build_package(out: Path | None = None) -> Path:
     """The package, in `out` or in the cache."""
     number = package_version()
     name = f"tudor-module_{number}_arm64.deb"
-    to = out / name if out else cache() / name
+    to = out / name if out else cache(ROOM) / name
     if out is None and to.exists():
         return to
     built = program("arm64", number)

@@ -6,7 +6,7 @@ import subprocess
 from typing import Any
 
 from engine.errors import ConfigError, TudorError
-from firmware.flash.tools import tool
+from firmware.tools import tool
 
 PROGRAM = "tudor-module"
 ASK_SECONDS, CONNECT_SECONDS = 30, 10

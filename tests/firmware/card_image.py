@@ -6,7 +6,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-from firmware.flash.tools import tool
+from firmware.tools import tool
 
 MIB = 1 << 20
 BOOT_OFFSET, BOOT_BYTES = 4 * MIB, 34 * MIB  # below 33 MB a FAT32 would not be one

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from firmware.flash.tools import MissingToolError
 from firmware.pi import build
+from firmware.tools import MissingToolError
 
 HERE = Path(__file__).parent
 INTS = NDArray[np.int32]

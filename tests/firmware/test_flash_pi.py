@@ -20,7 +20,7 @@ from firmware.flash.deb import read_package
 from firmware.flash.disk import ImageError, layout
 from firmware.flash.ext4 import Ext4
 from firmware.flash.fat import Fat
-from firmware.flash.tools import MissingToolError, tool
+from firmware.tools import MissingToolError, tool
 from nn_tudor.cli import main
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJust4Test me@here\n"
