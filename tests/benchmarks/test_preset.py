@@ -1,7 +1,9 @@
-"""A preset in PyTorch (it ships no native file) through the whole of `rtf-bench`: costs, layers,
-silence, cold start."""
+"""A run directory, which PyTorch plays, through the whole of `rtf-bench`: costs, layers, silence,
+cold start."""
 
 from __future__ import annotations
+
+from shutil import copy
 
 import pytest
 from rich.console import Console
@@ -11,18 +13,31 @@ from benchmarks.layers import BETWEEN, layer_rows, layer_times, operation_of, pr
 from benchmarks.run import Request, cost_of, measure_files
 from benchmarks.silence import LIMIT, add_silence, compare_silence, print_silence
 from benchmarks.subject import FileSubject
+from engine.files import CONFIG_FILE, WEIGHTS_FILE
+from engine.presets import preset_path
 from engine.runtime import load
-
-REQUEST = Request(["techno-daisy"], [128, 512], seconds=0.2, warm_up_seconds=0.05, fresh=False)
 
 
 @pytest.fixture(scope="module")
-def report():
-    return measure_files(REQUEST)
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    copy(preset_path("techno-daisy"), folder / CONFIG_FILE)
+    copy(preset_path("techno-daisy").with_suffix(".safetensors"), folder / WEIGHTS_FILE)
+    return str(folder)
 
 
-def test_costs_are_those_of_the_graph(report):
-    player = load("techno-daisy")
+@pytest.fixture(scope="module")
+def request_(run):
+    return Request([run], [128, 512], seconds=0.2, warm_up_seconds=0.05, fresh=False)
+
+
+@pytest.fixture(scope="module")
+def report(request_):
+    return measure_files(request_)
+
+
+def test_costs_are_those_of_the_graph(report, run):
+    player = load(run)
     graph = player.model.graph("forward")
     row = report.results[0]
     assert row["macs_per_second"] == pytest.approx(graph.macs_per_input_frame() * 16000)
@@ -34,10 +49,10 @@ def test_costs_are_those_of_the_graph(report):
     assert row["peak_share"] == pytest.approx(row["gflops"] / report.machine["peak_gflops"])
 
 
-def test_every_layer_finds_its_operation():
+def test_every_layer_finds_its_operation(run):
     from engine.layers import Streaming
 
-    player = load("techno-daisy")
+    player = load(run)
     cost = cost_of(player, "forward")
     counted = [op for op in cost.ops if op.macs_per_second]
     found = set()
@@ -50,8 +65,8 @@ def test_every_layer_finds_its_operation():
         "encoder/3/branch0/1/conv1d")
 
 
-def test_layer_times_add_up():
-    player = load("techno-daisy")
+def test_layer_times_add_up(run):
+    player = load(run)
     cost = cost_of(player, "forward")
     times = layer_times(FileSubject(player, "forward", 128), cost)
     assert sum(times.values()) == pytest.approx(1)
@@ -63,9 +78,9 @@ def test_layer_times_add_up():
     assert not any(module._forward_hooks for module in player.model.modules())
 
 
-def test_the_answer_is_printed_and_kept(report):
+def test_the_answer_is_printed_and_kept(report, request_):
     console = Console(record=True, width=200)
-    print_layers(report, REQUEST, console)
+    print_layers(report, request_, console)
     text = console.export_text()
     assert "What impedes real time?" in text
     assert "operations" in text
@@ -75,8 +90,8 @@ def test_the_answer_is_printed_and_kept(report):
     assert row["layers"]
 
 
-def test_silence_is_compared_with_sound(report):
-    add_silence(report, REQUEST, seconds=2)
+def test_silence_is_compared_with_sound(report, request_):
+    add_silence(report, request_, seconds=2)
     row = report.results[0]
     # The limit itself is a matter for a quiet machine; here the figure must exist and be sane.
     assert 0.3 < row["silence_ratio_median"] < 3
@@ -95,8 +110,8 @@ def test_expensive_silence_is_found(fake):
     assert bad.median_ratio > 1.5
 
 
-def test_cold_start_comes_from_a_fresh_process():
-    figures = cold_start("techno-daisy", "forward", 128, 1, "cpu")
+def test_cold_start_comes_from_a_fresh_process(run):
+    figures = cold_start(run, "forward", 128, 1, "cpu")
     assert figures["cold_start_ms"] > figures["cold_start_load_ms"] > 100  # torch's import alone
     assert figures["peak_memory_bytes"] is None or figures["peak_memory_bytes"] > 50e6
 

@@ -105,5 +105,5 @@ def test_a_shipped_native_file_is_what_its_weights_give_today(preset, tmp_path: 
     assert made_from == again.description.provenance["weights_sha256"]
 
 
-def test_a_preset_is_shipped_trained():
-    assert "techno-tiny" in SHIPPED
+def test_every_preset_is_shipped_trained():
+    assert preset_names() == SHIPPED
