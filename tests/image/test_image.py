@@ -17,11 +17,11 @@ from engine.presets import shipped_native
 from firmware.flash.disk import layout
 from firmware.flash.ext4 import Ext4
 from firmware.pi.status import parse
-from firmware.tools import MissingToolError, tool
+from firmware.tools import MissingToolError, run, tool
 from tests.firmware.common_models import vae
 from tests.firmware.pi_build import INTS, play, program, settings, skip
 from tests.image.image_machine import Machine
-from tests.image.image_root import BUFFER, PERIOD, Stock, make_stock
+from tests.image.image_root import BUFFER, PERIOD, ROOT_BYTES, Stock, make_stock
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(1500)]
 BLOCKS = 798
@@ -142,7 +142,17 @@ def fill_boot(machine: Machine) -> None:
     assert 0 < machine.boot.free_bytes() < len(tiny())
 
 
-@pytest.mark.parametrize("fill", [fill_boot])
+def fill_root(machine: Machine) -> None:
+    """Leaves nothing on the root partition, where an update notes what would have to come back."""
+    filler = machine.card.with_name("filler")
+    filler.write_bytes(b"x" * ROOT_BYTES)
+    at = f"{machine.card}?offset={layout(machine.card).root.offset_bytes}"
+    done = run(["debugfs", "-w", "-R", f"write {filler} filler", at])
+    assert b"Could not allocate block" in done.stderr, done.stderr
+    filler.unlink()
+
+
+@pytest.mark.parametrize("fill", [fill_boot, fill_root])
 def test_a_full_card_plays_and_keeps_what_it_has(
         machine: Machine, old: INTS, fill: Callable[[Machine], None]) -> None:
     fill(machine)
