@@ -17,6 +17,7 @@ PACKAGES = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu and libc6-dev-arm64-cross",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-arm-none-eabi",
     "qemu-aarch64": "qemu-user", "qemu-system-arm": "qemu-system-arm",
+    "qemu-system-aarch64": "qemu-system-arm", "mkfs.ext4": "e2fsprogs", "mkfs.vfat": "dosfstools",
     "ssh": "openssh-client", "ssh-keygen": "openssh-client", "sshd": "openssh-server",
 }
 # A cross compiler comes without a C library; what its lack looks like, and the packages.
