@@ -42,9 +42,9 @@ program=$root/var/lib/tudor/current/usr/bin/tudor-module
 [ -x "$program" ] || program=$root/usr/bin/tudor-module
 ALSA_CONFIG_PATH={alsa} "$program" >$root/log 2>&1 </dev/null &
 echo $! >$root/pid
-for i in $(seq 30); do
+for i in $(seq 80); do
   sleep 0.1
-  timeout 0.5 "$program" --status 2>/dev/null | grep -q '^blocks [1-9]' && exit 0
+  timeout 2 "$program" --status 2>/dev/null | grep -q '^blocks [1-9]' && exit 0
   kill -0 "$(cat $root/pid)" 2>/dev/null || exit 1
 done
 exit 1
@@ -69,7 +69,7 @@ class Module:
         self.script = folder / "update"
         text = (build.HERE / "update").read_text()
         self.script.write_text(text.replace(
-            "set -u\n", f"set -u\nTUDOR_ROOT={self.root}\nTUDOR_WAIT=4\n", 1))
+            "set -u\n", f"set -u\nTUDOR_ROOT={self.root}\nTUDOR_WAIT=12\n", 1))
         monkeypatch.setattr(update, "SCRIPT", self.script)
         monkeypatch.setenv("PATH", str(server.ssh), prepend=":")
         server.fake("systemctl", SYSTEMCTL.format(
