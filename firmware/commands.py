@@ -10,7 +10,9 @@ import typer
 from firmware.pi.commands import check, status
 
 app = typer.Typer(
-    help="Try the Eurorack instrument without a rack.", no_args_is_help=True, add_completion=False,
+    help="Try the Eurorack instrument without a rack.\n\n"
+    "Example: tudor module simulate techno-daisy --board daisy --in in.wav --out out.wav",
+    no_args_is_help=True, add_completion=False,
     rich_markup_mode=None, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -262,7 +262,8 @@ def test_commands_export_and_verify(tmp_path):
     assert code == 1
     first, second = json.loads(text[: text.rindex("]") + 1])
     assert first["passed"] is True
-    assert first["methods"]["forward"]["max_abs_error"] < 1e-5
+    forward = first["methods"]["forward"]  # trained weights magnify rounding
+    assert forward["max_abs_error"] < max(1e-5, 3 * forward["float32_error"])
     assert second["passed"] is False
     assert "does not exist" in second["problem"]
 

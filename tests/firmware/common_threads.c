@@ -80,7 +80,7 @@ int main(int argc, char **argv) {
     c.block_samples = 64;
     c.lanes = 2;
     c.fade_ms = 2;
-    const size_t bytes = module_bytes(&c);
+    const size_t bytes = (module_bytes(&c) + 63) / 64 * 64; /* aligned_alloc wants whole units */
     if (module_init(&c, aligned_alloc(64, bytes), bytes, &m)) return 7;
     memset(in, 0, sizeof in);
     pthread_create(&threads[0], 0, push, (void *)0);

@@ -88,11 +88,12 @@ def served(folder: Path) -> Iterator[Server]:
 
 
 def _server_config(folder: Path, server: Server) -> str:
+    # SHLVL: bash then leaves ~/.bashrc alone, which may take a minute and is not what is tested.
     return "\n".join([
         f"Port {server.port}", "ListenAddress 127.0.0.1", f"HostKey {folder}/host",
         f"AuthorizedKeysFile {folder}/user.pub", f"PidFile {folder}/pid", "StrictModes no",
         "UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
-        f"SetEnv PATH={server.bin}:/usr/bin:/bin TMPDIR={server.home}", "",
+        f"SetEnv PATH={server.bin}:/usr/bin:/bin TMPDIR={server.home} SHLVL=1", "",
     ])
 
 

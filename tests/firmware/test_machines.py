@@ -143,4 +143,5 @@ def test_counts_outlive_the_board_s_timer() -> None:
     assert long is not None
     assert parts is not None
     assert long.total > 12e6
-    assert long.total == pytest.approx(parts.total, rel=0.05)
+    # Three calls cost a little more than one; a lost turn of the timer would be a third.
+    assert long.total == pytest.approx(parts.total, rel=0.1)
