@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.native_file import FloatArray, clean
-from export.native_pack import pack_bfloat16, pack_dense, pack_integer_depthwise, pack_integers
+from export.native_pack import (
+    bfloat16,
+    pack_bfloat16,
+    pack_dense,
+    pack_integer_depthwise,
+    pack_integers,
+)
 
 CONVS = ("conv", "depthwise")
 
@@ -137,13 +143,6 @@ class Program:
     input: View
     output: View
     nodes: list[Node]
-
-
-def bfloat16(values: FloatArray) -> FloatArray:
-    """float32 rounded to the nearest bfloat16, ties to even: its upper 16 bits."""
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    bits = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
-    return (bits & np.uint32(0xFFFF0000)).view(np.float32)
 
 
 def outermost(root: Root) -> tuple[Root, int]:

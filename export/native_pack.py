@@ -21,11 +21,16 @@ def pack_dense(weight: FloatArray, bias: FloatArray | None) -> FloatArray:
     return np.concatenate([_head(bias, weight.shape[1]), _strips(weight)])
 
 
+def bfloat16(values: FloatArray) -> FloatArray:
+    """float32 rounded to the nearest bfloat16, ties to even: its upper 16 bits."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    bits = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+    return (bits & np.uint32(0xFFFF0000)).view(np.float32)
+
+
 def pack_bfloat16(weight: FloatArray, bias: FloatArray | None) -> Bytes:
     """As `pack_dense`, but of the weights only the upper halves, rounded to nearest even."""
-    bits = _strips(weight).view(np.uint32)
-    bits = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
-    upper = (bits >> np.uint32(16)).astype("<u2")
+    upper = (bfloat16(_strips(weight)).view(np.uint32) >> np.uint32(16)).astype("<u2")
     return np.concatenate([_bytes(_head(bias, weight.shape[1])), _bytes(upper)])
 
 

@@ -27,10 +27,7 @@ def playable(model: Model, crops: Tensor | None, active: int | None = None) -> M
     if crops is None or not hasattr(model, "permute_latents"):
         return model
     copy: Any = deepcopy(model).eval()
-    mean, log_std = posteriors(copy, crops)
-    scale = factors(mean)
-    copy.rescale_latents(scale)
-    mean, log_std = mean / scale[:, None], log_std - scale.log()[:, None]
+    mean, log_std, scale = into_range(copy, crops)
     nats = torch.tensor(carried(mean, log_std), device=mean.device)
     order = torch.argsort(nats, descending=True, stable=True)
     copy.permute_latents(order)
@@ -71,17 +68,17 @@ def _rounded(value: Tensor) -> float:
 
 
 @torch.no_grad()
-def in_range(model: Model, crops: Tensor | None) -> Model:
-    """A copy whose latents have a spread of at most 1 and stay within `LARGEST` on `crops`
-    [count, channels, samples]; `model` itself when there is nothing to measure.
+def into_range(model: Any, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Bring the latents of `model`, in place, to a spread of at most 1 and within `LARGEST` on
+    `crops` [count, channels, samples]. Returns the posteriors' means and log_stds afterwards, each
+    [latents, frames], and what was divided by [latents].
 
     Weak regularisation lets latents grow (to 14, seen), and every method clamps its input to 8:
     `decode` would then hear something else than `forward`. Knobs and CVs want one range, too."""
-    if crops is None or not hasattr(model, "rescale_latents"):
-        return model
-    copy: Any = deepcopy(model).eval()
-    copy.rescale_latents(factors(posteriors(copy, crops)[0]))
-    return copy
+    mean, log_std = posteriors(model, crops)
+    scale = factors(mean)
+    model.rescale_latents(scale)
+    return mean / scale[:, None], log_std - scale.log()[:, None], scale
 
 
 def factors(by_latent: Tensor) -> Tensor:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import benchmarks.remote as remote
-from benchmarks.commands import main
 from engine.errors import TudorError
 from engine.native import NativeModel
 from firmware.host.build import program
 from firmware.host.ssh import Remote, target_for
+from tests.firmware.machines import bench
 from tests.firmware.sshd import Server, served
 from tests.golden.golden import read
 
@@ -41,12 +41,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "model.tudor"
     path.write_bytes(read("techno-tiny").model)
     return path
-
-
-def bench(*words: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(word) for word in words])
-    return int(ended.value.code or 0)
 
 
 def test_times_of_a_file(board: Server, file: Path, tmp_path: Path,

@@ -26,6 +26,8 @@ def need(tool: str) -> str:
         pytest.skip(f"{tool} is not installed")
     return path
 
+ONLY_WRITES = HERE / "only_writes.h"  # drivers of other folders include it, too
+
 
 def core_sources() -> list[Path]:
     return sorted(CORE.glob("*.c"))
@@ -36,7 +38,7 @@ def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None
     """The program of `main` (a file of this folder) and the runtime."""
     need(cc)
     files = [HERE / main, *(core_sources() if sources is None else sources)]
-    headers = [*core.glob("*.h"), *core.glob("*.inc")]
+    headers = [*core.glob("*.h"), *core.glob("*.inc"), *HERE.glob("*.h")]
     digest = hashlib.sha256(" ".join((cc, *flags)).encode())
     for path in sorted([*files, *headers]):
         digest.update(path.read_bytes())

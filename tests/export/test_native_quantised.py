@@ -17,8 +17,9 @@ from engine.native import NativeFile, NativeModel
 from export.native import compile_programs, lower
 from export.native_casts import insert_casts
 from export.native_integers import INT32_MAX, X_LARGEST, to_integers
-from export.native_nodes import CONVS, Program, bfloat16
+from export.native_nodes import CONVS, Program
 from export.native_numbers import Numbers
+from export.native_pack import bfloat16
 from export.native_quantise import best_scale, cast, find_scales, find_weights
 from tests.core import native_cases
 from tests.engine.stacks import stack

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from firmware.host.build import COMMON, CORE
-from tests.core.core_build import CACHE, need
+from tests.core.core_build import CACHE, ONLY_WRITES, need
 
 HERE = Path(__file__).parent
 STRICT = ("-std=c11", "-ffp-contract=off", "-Wall", "-Wextra", "-Wconversion", "-Werror")
@@ -25,7 +25,7 @@ def driver(main: str, *flags: str, cc: str = "gcc", links: tuple[str, ...] = (),
     part. `flags` are not applied to the runtime: it has tests of its own."""
     need(cc)
     digest = hashlib.sha256(" ".join((cc, *flags, *links)).encode())
-    for path in sorted([HERE / main, *common.glob("*.[ch]"), *CORE.glob("*.[chi]*")]):
+    for path in sorted([HERE / main, ONLY_WRITES, *common.glob("*.[ch]"), *CORE.glob("*.[chi]*")]):
         digest.update(path.read_bytes())
     CACHE.mkdir(exist_ok=True)
     out = CACHE / f"{Path(main).stem}-{digest.hexdigest()[:16]}"

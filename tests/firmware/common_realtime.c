@@ -5,15 +5,13 @@
  *   common_realtime BLOCK BLOCKS MODEL MODEL [plant=malloc|lock|syscall]     prints "mallocs=N locks=N blocks=N changes=N" */
 #define _GNU_SOURCE
 #include "module.h"
+#include "../core/only_writes.h"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,20 +28,6 @@ static float in[2][8192], out[2][8192];
 static uint32_t ticks;
 
 static uint32_t clock_now(void *context) { (void)context; return ticks += 10; }
-
-/* From here on only write and exit are allowed; anything else kills the process. */
-static int forbid_system_calls(void) {
-    struct sock_filter rules[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 2, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof rules / sizeof *rules, rules};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return 1;
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0;
-}
 
 static int load(tudor_module *m, uint32_t slot, const char *path) {
     module_need need;

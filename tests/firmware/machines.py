@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.commands import main
 from firmware.host.build import TARGETS, MissingToolError, Target, program, tool
 
 FloatArray = NDArray[np.float32]
@@ -25,6 +26,13 @@ def machine(name: str) -> Target:
             pytest.fail(str(error))
         pytest.skip(str(error))
     return target
+
+
+def bench(*words: object) -> int:
+    """The exit code of `rtf-bench`."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    return int(ended.value.code or 0)
 
 
 def assert_same_bits(got: FloatArray, wanted: FloatArray, what: str = "") -> None:

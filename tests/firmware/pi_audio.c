@@ -6,15 +6,13 @@
  *
  * Prints "played=N xruns=N misses=N mallocs=N locks=N peak=X digest=N why=TEXT". */
 #include "audio.h"
+#include "../core/only_writes.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -154,19 +152,6 @@ static struct alsa_api card(void) {
 /* ---- */
 
 static _Alignas(64) char file[16 << 20], memory[8 << 20], fast[32 << 20], bulk[32 << 20];
-
-static int forbid_system_calls(void) {
-    struct sock_filter rules[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 2, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof rules / sizeof *rules, rules};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return 1;
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0;
-}
 
 static const char *planted = "";
 

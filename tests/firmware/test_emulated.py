@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.commands import main
 from benchmarks.emulated import DEVICES, count_file, spreads
 from engine.boards import DTYPES, Range, board_named
 from engine.fit import arithmetic_of, fit
@@ -17,7 +16,7 @@ from engine.fit_command import read_task
 from engine.layers import Conv1d, LeakyReLU, Residual, Sequence
 from engine.work import Task
 from tests.firmware.formats import file_in
-from tests.firmware.machines import machine
+from tests.firmware.machines import bench, machine
 from tests.golden.golden import read
 
 
@@ -26,12 +25,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "model.tudor"
     path.write_bytes(read("techno-tiny").model)
     return path
-
-
-def bench(*words: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(word) for word in words])
-    return int(ended.value.code or 0)
 
 
 @pytest.mark.parametrize("device", DEVICES)
