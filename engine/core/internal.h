@@ -47,19 +47,20 @@ struct conv_shape {
 };
 struct conv_shape tudor_conv_shape(const struct format_op *op, const struct format_value *values);
 
-/* An op may be cut into units of about equal cost, which slices are made of: a convolution into panels of outputs
- * and groups of frames, others not at all. */
-#define TUDOR_UNIT_FRAMES 8u
+/* An op may be cut into units of about equal cost, which slices are made of: see run.c. */
+#define TUDOR_UNIT_FRAMES 4u
+#define TUDOR_PANEL_OUTPUTS 64u
 #define TUDOR_ALL_UNITS UINT32_MAX
 static inline uint32_t tudor_frame_parts(uint32_t frames) {
     return frames / TUDOR_UNIT_FRAMES + (frames % TUDOR_UNIT_FRAMES != 0);
 }
-uint32_t tudor_op_units(const struct format_op *op, const struct format_value *values,
-                        const struct format_buffer *buffers, uint32_t frames);
 uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *values,
                        const struct format_buffer *buffers);
 uint64_t tudor_op_cost(const struct format_op *op, const struct format_value *values,
                        const struct format_buffer *buffers);
+/* The same, and what integers cost beside it: what slices are cut by. */
+uint64_t tudor_op_slice_cost(const struct format_op *op, const struct format_value *values,
+                             const struct format_buffer *buffers);
 
 /* Not zero unless `bytes` at `offset` lie in the weights, with 64 spare bytes behind them for vector loads. */
 int tudor_weights_lie(const struct format_header *h, uint32_t offset, uint64_t bytes);
@@ -82,6 +83,7 @@ struct place {
  * go with `places`. */
 struct op_plan {
     uint32_t rows, runs; /* rows per frame; runs of a convolution */
+    uint32_t cost;       /* of a frame: tudor_op_slice_cost, or as much of it as 32 bits hold */
     struct place x, b, y, pre, post;
     union {
         struct conv_args conv;
@@ -96,6 +98,14 @@ struct method_plan {
     size_t fast_state_bytes, bulk_state_bytes; /* of one stream */
     size_t fast_state, bulk_state;          /* offsets in their regions */
     size_t words;                           /* offset in a stream's fast state */
+    uint32_t sliced_samples;                /* blocks of that many cost so much, all streams */
+    uint64_t sliced_cost;
+};
+
+/* Where a block stands that is played in slices. */
+struct cursor {
+    uint32_t stream, step, unit; /* the next to be run */
+    uint64_t at, spent;          /* cost of all steps before; of all units that were run */
 };
 
 struct tudor {
@@ -112,6 +122,7 @@ struct tudor {
     /* a block that is being played in slices */
     int busy_method;
     uint32_t busy_samples, busy_slices, next_slice;
+    struct cursor at;
 };
 
 /* One stream's block on its way through a method. */

@@ -99,8 +99,9 @@ static void plan_map(const struct planned *m, struct op_plan *o) {
 static void plan_op(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
     const struct place none = {FORMAT_NONE, 0};
-    *o = (struct op_plan){rows_of(m, op->out), 1, place_of(m, op->in_a), none, place_of(m, op->out), none, none,
-                          {{0}}};
+    const uint64_t cost = tudor_op_slice_cost(op, m->values, m->buffers);
+    *o = (struct op_plan){rows_of(m, op->out), 1, cost < UINT32_MAX ? (uint32_t)cost : UINT32_MAX,
+                          place_of(m, op->in_a), none, place_of(m, op->out), none, none, {{0}}};
     if (op->kind == OP_CONV || op->kind == OP_DEPTHWISE) {
         plan_conv(m, o);
     } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {

@@ -67,68 +67,104 @@ int tudor_process(tudor *t, int method, const float *in, float *out, uint32_t sa
     return 0;
 }
 
-/* A block's work as one line of cost: per stream loading, the units of each op, storing. A unit belongs to the slice
- * in which it begins. */
-struct line {
-    uint64_t at, low, high; /* cost so far; the slice's part */
-    uint64_t spent;         /* cost of the slice's units */
+/* A block's work as one line of cost: per stream loading (step 0), the units of each op, storing (the last step). A unit
+ * belongs to the slice in which it begins. The instance remembers where the last slice ended, so that a slice looks at
+ * no more ops than it runs. */
+#define LAST UINT64_MAX
+
+struct share {
+    uint64_t each, tail; /* cost of a unit; of one in the last panel, which may be narrower */
+    uint32_t units, wide; /* all; those before the last panel */
 };
 
-/* Which of `units` equal parts, `cost` together, begin inside the slice. */
-static void cut(struct line *l, uint64_t cost, uint32_t units, uint32_t *first, uint32_t *end) {
-    const uint64_t each = cost / units ? cost / units : 1;
-    const uint64_t from = l->low > l->at ? (l->low - l->at + each - 1) / each : 0;
-    const uint64_t to = l->high > l->at ? (l->high - l->at + each - 1) / each : 0;
-    *first = from < units ? (uint32_t)from : units;
-    *end = to < units ? (uint32_t)to : units;
-    if (*end < *first) *end = *first;
-    l->at += each * units;
-    l->spent += each * (*end - *first);
-}
+/* A Cortex-M7 divides 32 bits in a few cycles, 64 in hundreds of instructions. */
+static uint64_t quotient(uint64_t a, uint64_t b) { return (a | b) >> 32 ? a / b : (uint32_t)a / (uint32_t)b; }
 
 static uint64_t end_cost(const struct play *p, uint32_t channels, uint32_t ratio) {
     return (uint64_t)channels * (p->method->frame_samples / ratio) * p->frames + 1;
 }
 
-/* Walks one stream's line; runs what lies in the slice if there is audio to run on. */
-static void walk(const struct play *p, struct line *l, const float *in, float *out) {
+static struct share whole(uint64_t cost) { return (struct share){cost ? cost : 1, 0, 1, 1}; }
+
+/* A convolution is cut into panels of outputs and groups of frames, others not at all. */
+static struct share share_of(const struct play *p, uint32_t step) {
     const struct format_method *m = p->method;
-    const struct format_op *ops = ops_of(&p->t->model, m);
-    uint32_t first, end;
-    cut(l, end_cost(p, m->in_channels, m->in_ratio), 1, &first, &end);
-    if (first < end && in) {
+    if (step == 0) return whole(end_cost(p, m->in_channels, m->in_ratio));
+    if (step > m->ops_count) return whole(end_cost(p, m->out_channels, m->out_ratio));
+    const struct format_op *op = &p->first_op[step - 1];
+    const struct op_plan *o = &p->ops[step - 1];
+    const uint64_t cost = (uint64_t)o->cost * p->frames;
+    if (op->kind != OP_CONV && op->kind != OP_DEPTHWISE) return whole(cost);
+    const struct conv_args *a = &o->args.conv;
+    const uint32_t parts = tudor_frame_parts(p->frames * o->rows);
+    const uint64_t panels = (uint64_t)o->runs * a->end_panel, units = panels * parts;
+    if (units - 1 >= (1u << 30) - 1) return whole(cost);
+    const uint32_t rest = o->runs == 1 ? (a->outputs - 1) % TUDOR_PANEL_OUTPUTS + 1 : TUDOR_PANEL_OUTPUTS;
+    const uint64_t outputs = (panels - 1) * TUDOR_PANEL_OUTPUTS + rest;
+    const uint64_t line = quotient(cost, outputs * parts); /* one output of one group of frames */
+    return (struct share){line * TUDOR_PANEL_OUTPUTS + 1, line * rest + 1, (uint32_t)units, (uint32_t)units - parts};
+}
+
+static uint64_t cost_before(const struct share *s, uint32_t unit) {
+    return unit <= s->wide ? s->each * unit : s->each * s->wide + s->tail * (unit - s->wide);
+}
+
+/* How many units begin before `high`. */
+static uint32_t units_before(uint64_t high, const struct share *s, uint64_t at) {
+    if (high == LAST) return s->units;
+    if (high <= at) return 0;
+    const uint64_t wide = s->each * s->wide;
+    const uint64_t end = high - at <= wide ? quotient(high - at + s->each - 1, s->each)
+                                           : s->wide + quotient(high - at - wide + s->tail - 1, s->tail ? s->tail : 1);
+    return end < s->units ? (uint32_t)end : s->units;
+}
+
+static void run_step(const struct play *p, uint32_t step, uint32_t first, uint32_t end, uint32_t units, const float *in,
+                     float *out) {
+    if (step == 0) {
         tudor_rings_begin(p);
         load(p, in);
-    } else if (in) {
-        tudor_rings_place(p); /* another stream may have been there since */
-    }
-    for (uint32_t i = 0; i < m->ops_count; i++) {
-        const uint32_t units = tudor_op_units(&ops[i], p->values, p->buffers, p->frames);
-        cut(l, tudor_op_cost(&ops[i], p->values, p->buffers) * p->frames, units ? units : 1, &first, &end);
-        if (first < end && in) tudor_run_op(p, &ops[i], first, units ? end : TUDOR_ALL_UNITS);
-    }
-    cut(l, end_cost(p, m->out_channels, m->out_ratio), 1, &first, &end);
-    if (first < end && out) {
+    } else if (step > p->method->ops_count) {
         store(p, out);
         tudor_rings_end(p);
+    } else {
+        tudor_run_op(p, &p->first_op[step - 1], first, first == 0 && end == units ? TUDOR_ALL_UNITS : end);
     }
 }
 
-static uint64_t walk_all(tudor *t, int method, const float *in, float *out, uint32_t samples, struct line *l) {
+/* Goes on from where `c` stands to the cost `high`; runs what lies there if there is audio to run on. */
+static void run_until(tudor *t, int method, const float *in, float *out, uint32_t samples, struct cursor *c,
+                      uint64_t high) {
     const struct format_method *m = method_of(&t->model, (uint32_t)method);
-    for (uint32_t stream = 0; stream < t->batch; stream++) {
-        const struct play p = begin(t, method, samples / m->frame_samples, stream);
-        walk(&p, l, in ? in + stream * stream_floats(samples, m->in_channels, m->in_ratio) : 0,
-             out ? out + stream * stream_floats(samples, m->out_channels, m->out_ratio) : 0);
+    for (; c->stream < t->batch; c->stream++, c->step = 0) {
+        const struct play p = begin(t, method, samples / m->frame_samples, c->stream);
+        const float *const x = in ? in + c->stream * stream_floats(samples, m->in_channels, m->in_ratio) : 0;
+        float *const y = out ? out + c->stream * stream_floats(samples, m->out_channels, m->out_ratio) : 0;
+        if (in && c->step && t->batch > 1) tudor_rings_place(&p); /* another stream may have been there since */
+        for (; c->step < m->ops_count + 2; c->step++, c->unit = 0) {
+            const struct share s = share_of(&p, c->step);
+            const uint32_t first = c->unit, end = units_before(high, &s, c->at);
+            if (first < end) {
+                if (in) run_step(&p, c->step, first, end, s.units, x, y);
+                c->spent += cost_before(&s, end) - cost_before(&s, first);
+                c->unit = end;
+            }
+            if (c->unit < s.units) return;
+            c->at += cost_before(&s, s.units);
+        }
     }
-    return l->at;
 }
 
-static struct line slice_of(uint64_t total, uint32_t slice, uint32_t slices) {
-    struct line l = {0, total / slices * slice + total % slices * slice / slices, 0, 0};
-    const uint32_t next = slice + 1;
-    l.high = next == slices ? UINT64_MAX / 2 : total / slices * next + total % slices * next / slices;
-    return l;
+/* Where a slice ends. */
+static uint64_t end_of(uint64_t total, uint32_t slice, uint32_t slices) {
+    const uint64_t each = quotient(total, slices), next = (uint64_t)slice + 1;
+    return next == slices ? LAST : each * next + quotient((total - each * slices) * next, slices);
+}
+
+static uint64_t cost_of(tudor *t, int method, uint32_t samples) {
+    struct cursor whole = {0, 0, 0, 0, 0};
+    run_until(t, method, 0, 0, samples, &whole, LAST);
+    return whole.spent;
 }
 
 int tudor_process_slice(tudor *t, int method, const float *in, float *out, uint32_t samples, uint32_t slice,
@@ -140,10 +176,14 @@ int tudor_process_slice(tudor *t, int method, const float *in, float *out, uint3
                                             : t->busy_method == method && t->busy_samples == samples &&
                                                   t->busy_slices == slices && t->next_slice == slice;
     if (!expected) return TUDOR_ERROR_BUSY;
+    struct method_plan *const plan = &t->plans[method];
+    if (plan->sliced_samples != samples) { /* once: hosts play blocks of one size */
+        plan->sliced_cost = cost_of(t, method, samples);
+        plan->sliced_samples = samples;
+    }
+    if (slice == 0) t->at = (struct cursor){0, 0, 0, 0, 0};
     const uint32_t mode = fpenv_enter();
-    struct line whole = {0, 0, 0, 0};
-    struct line part = slice_of(walk_all(t, method, 0, 0, samples, &whole), slice, slices);
-    walk_all(t, method, in, out, samples, &part);
+    run_until(t, method, in, out, samples, &t->at, end_of(plan->sliced_cost, slice, slices));
     fpenv_leave(mode);
     t->busy_method = slice + 1 == slices ? -1 : method;
     t->busy_samples = samples;
@@ -158,14 +198,14 @@ int tudor_slice_costs(const tudor *t, int method, uint32_t samples, uint32_t sli
     const int error = check_call(t, method, &there, &there, samples);
     if (error) return error;
     if (slices == 0 || !worst || !total) return TUDOR_ERROR_ARGUMENT;
-    struct line whole = {0, 0, 0, 0};
     tudor *reader = (tudor *)(uintptr_t)t; /* nothing is run without audio */
-    *total = walk_all(reader, method, 0, 0, samples, &whole);
+    struct cursor c = {0, 0, 0, 0, 0};
+    *total = cost_of(reader, method, samples);
     *worst = 0;
     for (uint32_t slice = 0; slice < slices; slice++) {
-        struct line part = slice_of(*total, slice, slices);
-        walk_all(reader, method, 0, 0, samples, &part);
-        if (part.spent > *worst) *worst = part.spent;
+        const uint64_t before = c.spent;
+        run_until(reader, method, 0, 0, samples, &c, end_of(*total, slice, slices));
+        if (c.spent - before > *worst) *worst = c.spent - before;
     }
     return 0;
 }

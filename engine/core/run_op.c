@@ -67,10 +67,13 @@ static void run_conv(const struct play *p, const struct format_op *op, struct op
         return;
     }
     const uint32_t parts = tudor_frame_parts(a->frames);
-    for (uint32_t unit = first_unit; unit < end_unit; unit++) {
+    for (uint32_t unit = first_unit; unit < end_unit;) { /* all units of a panel at once */
         const uint32_t panel = unit / parts % c.shape.panels, run = unit / parts / c.shape.panels;
-        const uint32_t from = unit % parts * TUDOR_UNIT_FRAMES, left = a->frames - from;
-        conv_part(&c, run, panel, panel + 1, from, left < TUDOR_UNIT_FRAMES ? left : TUDOR_UNIT_FRAMES);
+        const uint32_t part = unit % parts, rest = parts - part;
+        const uint32_t count = end_unit - unit < rest ? end_unit - unit : rest;
+        const uint32_t from = part * TUDOR_UNIT_FRAMES;
+        conv_part(&c, run, panel, panel + 1, from, count == rest ? a->frames - from : count * TUDOR_UNIT_FRAMES);
+        unit += count;
     }
 }
 

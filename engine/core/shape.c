@@ -26,22 +26,12 @@ struct conv_shape tudor_conv_shape(const struct format_op *op, const struct form
         s.cin /= op->groups;
         s.outputs /= op->groups;
     }
-    s.panels = (s.outputs + 63) / 64;
+    s.panels = (s.outputs + TUDOR_PANEL_OUTPUTS - 1) / TUDOR_PANEL_OUTPUTS;
     s.packed_bytes = packed_bytes(op, &s);
     return s;
 }
 
 static int is_conv(const struct format_op *op) { return op->kind == OP_CONV || op->kind == OP_DEPTHWISE; }
-
-uint32_t tudor_op_units(const struct format_op *op, const struct format_value *values,
-                        const struct format_buffer *buffers, uint32_t frames) {
-    const struct format_value *in = &values[op->in_a];
-    if (!is_conv(op)) return 1;
-    const struct conv_shape s = tudor_conv_shape(op, values);
-    const uint64_t rows = (uint64_t)frames * (buffers[in->buffer].rows / op->stride);
-    const uint64_t units = (uint64_t)s.runs * s.panels * tudor_frame_parts((uint32_t)rows);
-    return units < 1u << 30 ? (uint32_t)units : 0;
-}
 
 uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *values,
                        const struct format_buffer *buffers) {
@@ -69,9 +59,29 @@ static uint64_t number_cost(const struct format_op *op) {
     }
 }
 
+/* What 16-bit rows add to that: MACs of integers are cheap, and each number is widened and rounded again. In MACs of
+ * 1.25 instructions of a Cortex-M7; counted on the shipped models. */
+static uint64_t integer_cost(const struct format_op *op, uint64_t macs, uint64_t rows, uint64_t numbers) {
+    if (op->kind == OP_DEPTHWISE) return 270 * rows + 75 * numbers + 500;
+    if (op->kind != OP_CONV) return 24 * numbers + 200;
+    const uint64_t planes = op->dtype == FORMAT_DTYPE_INT16 ? 2 : 1;
+    const uint64_t added = op->pre != FORMAT_NONE || op->post != FORMAT_NONE ? 32 : 4;
+    return macs * (planes - 1) + 270 * rows + added * numbers + 500;
+}
+
 uint64_t tudor_op_cost(const struct format_op *op, const struct format_value *values,
                        const struct format_buffer *buffers) {
     const struct format_value *out = &values[op->out];
     const uint64_t numbers = (uint64_t)buffers[out->buffer].rows * out->channels;
     return tudor_op_macs(op, values, buffers) + numbers * number_cost(op) + 100;
+}
+
+uint64_t tudor_op_slice_cost(const struct format_op *op, const struct format_value *values,
+                             const struct format_buffer *buffers) {
+    const struct format_value *out = &values[op->out];
+    const struct format_buffer *in_rows = &buffers[values[op->in_a].buffer], *out_rows = &buffers[out->buffer];
+    const uint64_t cost = tudor_op_cost(op, values, buffers), numbers = (uint64_t)out_rows->rows * out->channels;
+    if (in_rows->type != FORMAT_ROWS_INT16 && out_rows->type != FORMAT_ROWS_INT16) return cost;
+    return cost + integer_cost(op, tudor_op_macs(op, values, buffers), in_rows->rows / (op->stride ? op->stride : 1),
+                               numbers);
 }
