@@ -29,7 +29,8 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE"
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
 
 KINDS = {"kl": [], "wae": ["regulariser.kind=wae-mmd"], "none": ["regulariser.kind=none"]}
-PHASES = {"": [], "-adversarial": ["adversarial.on=true"]}
+# The discriminators' warm-up is a quarter of the usual one: at 12 minutes phase two is short.
+PHASES = {"": [], "-adversarial": ["adversarial.on=true", "adversarial.warmup_steps=50"]}
 
 
 @app.command()
