@@ -45,6 +45,11 @@ def bench(
     device: Annotated[str, typer.Option(
         help="cpu or cuda; ssh:HOST: copied to another machine and timed there; m7 or aarch64: "
              "instructions counted in an emulator.")] = "cpu",
+    instrument: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="With --device m7 or aarch64: also count whole callbacks of the "
+                     "instrument that plays the file as effect or bend.", metavar="effect|bend")
+    ] = None,
     method: Annotated[str, typer.Option(help="Method to play.")] = "forward",
     warmup: Annotated[
         float, typer.Option(help="Seconds of warm-up, not counted, per file and block.", min=0.0)
@@ -102,8 +107,10 @@ def bench(
     if device in ("m7", "aarch64"):
         if plot or silence:
             raise ConfigError(f"--device {device} counts instructions: leave out --plot, --silence")
-        _count_files(device, models, method, parse_blocks(block), json_file)
+        _count_files(device, models, method, parse_blocks(block), json_file, instrument)
         return
+    if instrument:
+        raise ConfigError("--instrument belongs to --device m7 or aarch64")
     if device.startswith("ssh:"):
         if plot or silence or layers or threads != 1:
             raise ConfigError("--device ssh:HOST times the native runtime on one thread: leave out "
@@ -150,19 +157,28 @@ def _run_files(
 
 
 def _count_files(
-    device: str, models: list[str], method: str, blocks: list[int], json_file: Path | None
+    device: str, models: list[str], method: str, blocks: list[int], json_file: Path | None,
+    way: str | None
 ) -> None:
     from benchmarks.emulated import count_file, print_counts
+    from benchmarks.instrument import count_instrument, print_instrument
     from benchmarks.tables import console_for_output
 
     console = console_for_output()
     with console.status("") as status:
         counted = [count_file(device, path, method, blocks, status.update)
                    for path in _native_files(models)]
+        played = [count_instrument(device, path, way, say=status.update)
+                  for path in _native_files(models)] if way else []
     for counts in counted:
         print_counts(counts, console)
+    for whole in played:
+        print_instrument(whole, console)
     if json_file:
-        write_json({"results": [counts.to_json() for counts in counted]}, json_file)
+        results = [counts.to_json() for counts in counted]
+        for result, whole in zip(results, played, strict=False):
+            result["instrument"] = whole.to_json()
+        write_json({"results": results}, json_file)
 
 
 def _native_files(models: list[str]) -> list[Path]:

@@ -65,6 +65,20 @@ class Kernels:
 
 
 @dataclass(frozen=True)
+class Instrument:
+    """What firmware/common does around a model, controls moving, one channel in and out. In
+    instructions counted in an emulator: `rtf-bench FILE --device m7 --instrument effect`."""
+
+    rate_hz: int  # of its codec; models of another rate are converted
+    callback: float  # controls, status, the runtime's slices
+    sample: float  # trim, dry delay, mix, DC blocker, limiter, queues
+    tap: float  # of a filter between rates
+    taps: int  # at the lower rate
+    filter_bytes: int  # room for both filters
+    limiter_samples: int  # that the limiter looks ahead
+
+
+@dataclass(frozen=True)
 class Board:
     """One core of a machine. With `placed` memories a plan says what lies where; else they are
     caches, and the smallest that holds everything counts."""
@@ -77,9 +91,9 @@ class Board:
     instructions: Range  # per second, of all that is no dense MAC
     memories: tuple[Memory, ...]
     placed: bool
-    load_limit: float  # of one core; what is left belongs to the rest of the instrument
+    load_limit: float  # of one core; what is left is for drivers and for what was not counted
     tile_frames: int  # frames that share one reading of the weights
-    rates_hz: tuple[int, ...] = ()  # of its codec; empty: any
+    instrument: Instrument | None = None  # None: a host calls the model at the model's own rate
     file_bytes: int = 0  # flash for the model file; 0: no limit worth naming
     flash_reads: Range | None = None  # bytes per second
     block_samples: int = 128
@@ -111,6 +125,8 @@ def _m7_macs(kernels: Kernels, cycles: Range) -> Range:
     return cycles.scaled(kernels.mac).inverse(_M7_HZ)
 
 
+_M7_INSTRUMENT = Instrument(48000, 5000, 450, 5.6, 32, 128 * KIB, 31)
+
 _DAISY = Board(
     "daisy", "Daisy Seed or Patch SM, Cortex-M7 at 480 MHz", _M7_HZ,
     {"float32": _m7_macs(_M7_FLOAT, _M7_CYCLES), "bf16w": _m7_macs(_M7_BFLOAT, _M7_CYCLES),
@@ -126,7 +142,7 @@ _DAISY = Board(
         Memory("D2 SRAM", 288 * KIB, 96 * KIB, Range(0.25e9, 0.5e9), "long histories"),
         Memory("SDRAM", 64 * MIB, 63 * MIB, Range(0.1e9, 0.2e9), "weights read seldom"),
     ),
-    placed=True, load_limit=0.65, tile_frames=4, rates_hz=(8000, 16000, 32000, 48000, 96000),
+    placed=True, load_limit=0.75, tile_frames=4, instrument=_M7_INSTRUMENT,
     file_bytes=6912 * KIB,  # QSPI from 0x90100000 to 0x907c0000, see firmware/daisy/store.h
     block_samples=48, cycles_per_instruction=_M7_CYCLES,
     cycles_per_integer=_M7_SMLAD_CYCLES, flash_reads=Range(30e6, 45e6),

@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from engine.boards import DTYPES, LACKS, Board, Range, board_named
+from engine.boards import DTYPES, LACKS, Board, Instrument, Range, board_named
 from engine.errors import ConfigError, TudorError, nearest
 from engine.placement import Placement, passes, place
+from engine.schedule import RATE_LIMIT, filter_taps, reduced, schedule
 from engine.work import KEPT, Task, Work, task_of_model
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 FITS, UNCERTAIN, TOO_MUCH = "fits", "uncertain", "does not fit"
 ZERO = Range(0.0, 0.0)
-# A call's work in slices costs more in all (tiles are smaller, more is set up), and no two slices
-# are even. Counted on an emulated Cortex-M7, two slices: 1.08 in all, the worst 1.12.
-SLICED = Range(1.08, 1.15)
+# Slices cost a little more in all (more is set up), and no two are even. Counted on an emulated
+# Cortex-M7 in the instrument, the worst over an even one: techno-daisy 1.08, techno-tiny 1.22.
+SLICED = Range(1.05, 1.25)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,23 @@ class Loads:
     reading: Range
     whole: Range
     bytes_read_per_second: Range
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How calls of the model meet callbacks."""
+
+    call_samples: int  # played at once, at the model's rate
+    slices: int  # that a call's work is cut into
+    most: int  # of them in one callback
+    rate_hz: int  # of callbacks
+    block_samples: int
+    latency_samples: int  # at that rate, lookahead included
+
+    def share(self, sample_rate_hz: int) -> float:
+        """What the busiest callback has to do, over the mean of all."""
+        callback = self.block_samples / self.rate_hz
+        return self.most / self.slices * self.call_samples / sample_rate_hz / callback
 
 
 @dataclass(frozen=True)
@@ -56,17 +74,15 @@ class Fit:
     target: str
     dtype: str
     sample_rate_hz: int
-    block_samples: int  # what the host hands over
-    call_samples: int  # what is played at once: whole frames
-    slices: int  # callbacks that share the work of a call
+    spread: Spread
     macs_per_second: float
     one_frame_macs_per_second: float
     loads: Loads
     split_loads: Loads | None  # were weights split over memories
-    worst_callback: Range  # share of a callback's time that the busiest one takes
+    instrument: Range | None  # share of a callback's time that all around the model takes
+    worst_callback: Range  # that the busiest one takes, instrument and model
     load_limit: float
     lookahead_samples: int
-    latency_samples: int
     placement: Placement
     split_placement: Placement | None
     traffic: tuple[Traffic, ...]
@@ -75,8 +91,8 @@ class Fit:
 
     @property
     def latency_ms(self) -> float:
-        """Lookahead, waiting for a call's samples, and spreading its work."""
-        return 1000 * self.latency_samples / self.sample_rate_hz
+        """Lookahead, waiting for a call's samples, spreading its work, converting rates."""
+        return 1000 * self.spread.latency_samples / self.spread.rate_hz
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -93,29 +109,63 @@ def fit(task: Task, target: str, dtype: str | None = None, block: int | None = N
     block = board.block_samples if block is None else block
     if block < 1:
         raise ConfigError(f"a block has at least one sample, got {block}")
-    call, slices = task.call_samples(block), max(1, task.frame_samples // block)
+    spread = spread_of(task, board.instrument, block)
+    call = spread.call_samples
     plan = place(task, board, dtype, call)
     loads = _loads(task, board, dtype, call, plan)
     apart = None
     if board.placed and plan.weights_in and plan.weights_in[0] != board.memories[1].name:
         apart = place(task, board, dtype, call, split=True)
-    worst = busiest(loads, call, slices, block)
+    around = around_model(task, board, spread)
+    worst = busiest(loads, task.sample_rate_hz, spread, around)
     problems = tuple(_problems(task, board, dtype, plan))
     return Fit(
-        task.model, task.method, board.name, dtype, task.sample_rate_hz, block, call, slices,
+        task.model, task.method, board.name, dtype, task.sample_rate_hz, spread,
         task.macs_per_second, _one_frame_macs(task, call), loads,
         _loads(task, board, dtype, call, apart) if apart and apart.fits else None,
-        worst, board.load_limit, task.lookahead_samples,
-        task.lookahead_samples + call - 1 + (slices - 1) * block, plan, apart,
+        around, worst, board.load_limit, task.lookahead_samples, plan, apart,
         _traffic(task, board, dtype, call, plan), problems,
         _verdict(worst, board.load_limit, problems),
     )
 
 
-def busiest(loads: Loads, call: int, slices: int, block: int) -> Range:
-    """Share of a callback's time that the busiest of those takes that share a call's work."""
-    even = loads.whole.scaled(call / (slices * block))
-    return even if slices == 1 else Range(even.low * SLICED.low, even.high * SLICED.high)
+def spread_of(task: Task, instrument: Instrument | None, block: int) -> Spread:
+    """The instrument's even spread at its codec's rate; elsewhere a host plays what is complete,
+    over as many callbacks as fit into a frame."""
+    if instrument is None:
+        call, slices = task.call_samples(block), max(1, task.frame_samples // block)
+        return Spread(call, slices, 1, task.sample_rate_hz, block,
+                      task.lookahead_samples + call - 1 + (slices - 1) * block)
+    up, down = reduced(task.sample_rate_hz, instrument.rate_hz)
+    plan = schedule(task.frame_samples, block, up, down)
+    late = ((task.lookahead_samples + plan.prime_samples) * down + up // 2) // up
+    if up != down:  # half of each filter
+        late += filter_taps(up, down, instrument.taps) // 2
+        late += (filter_taps(down, up, instrument.taps) // 2 * down + up // 2) // up
+    return Spread(plan.frame_samples, plan.slices, plan.most, instrument.rate_hz, block,
+                  late + instrument.limiter_samples)
+
+
+def around_model(task: Task, board: Board, spread: Spread) -> Range | None:
+    """Share of a callback's time: counted instructions, modelled cycles for each."""
+    instrument = board.instrument
+    if instrument is None:
+        return None
+    block, taps = spread.block_samples, 0.0
+    up, down = reduced(task.sample_rate_hz, instrument.rate_hz)
+    if up != down:  # each number that a filter puts out takes one phase of it
+        taps = (block * up / down * filter_taps(up, down, instrument.taps)
+                + block * filter_taps(down, up, instrument.taps))
+    each = instrument.callback + instrument.sample * block + instrument.tap * taps
+    return board.instructions.inverse(each * instrument.rate_hz / block)
+
+
+def busiest(loads: Loads, sample_rate_hz: int, spread: Spread, around: Range | None) -> Range:
+    """Share of its time that the busiest callback takes."""
+    even = loads.whole.scaled(spread.share(sample_rate_hz))
+    if spread.slices > 1:
+        even = Range(even.low * SLICED.low, even.high * SLICED.high)
+    return _total([even, around]) if around else even
 
 
 def _loads(task: Task, board: Board, dtype: str, call: int, plan: Placement) -> Loads:
@@ -198,10 +248,17 @@ def _problems(task: Task, board: Board, dtype: str, plan: Placement) -> list[str
     if lacking:
         able = " or ".join(d for d in DTYPES if d not in LACKS)
         found.append(f"{dtype} cannot run {', '.join(lacking[:3])}; use {able}")
-    if board.rates_hz and task.sample_rate_hz not in board.rates_hz:
-        rates = ", ".join(f"{rate / 1000:g}" for rate in board.rates_hz)
-        found.append(f"{task.sample_rate_hz} Hz is no rate of its codec ({rates} kHz)")
+    if board.instrument and not _converts(task, board.instrument):
+        found.append(f"{task.sample_rate_hz} Hz and its codec's {board.instrument.rate_hz} Hz have "
+                     "too little in common to be converted")
     return found
+
+
+def _converts(task: Task, instrument: Instrument) -> bool:
+    up, down = reduced(task.sample_rate_hz, instrument.rate_hz)
+    numbers = (filter_taps(up, down, instrument.taps) * up
+               + filter_taps(down, up, instrument.taps) * down)
+    return up == down or (max(up, down) <= RATE_LIMIT and 4 * numbers <= instrument.filter_bytes)
 
 
 def _verdict(worst: Range, limit: float, problems: tuple[str, ...]) -> str:

@@ -160,9 +160,12 @@ def _bounds_table(found: Fit) -> Table:
          percent(loads.one_frame)),
         ("reading weights", _megabytes(read), percent(loads.reading)),
         ("both together", "", percent(loads.whole)),
-        ("busiest callback", f"{found.block_samples} samples", percent(found.worst_callback)),
+        *([("the instrument around the model", "", percent(found.instrument))]
+          if found.instrument else []),
+        ("busiest callback, all of it" if found.instrument else "busiest callback",
+         f"{found.spread.block_samples} samples", percent(found.worst_callback)),
         ("limit", "", f"{100 * found.load_limit:.0f} %"),
-        ("latency", f"{found.latency_samples} samples", f"{found.latency_ms:.1f} ms"),
+        ("latency", f"{found.spread.latency_samples} samples", f"{found.latency_ms:.1f} ms"),
         ("weights", f"{plan.weights_bytes / 1024:.0f} KiB", ""),
         ("file, about", f"{plan.file_bytes / 1024:.0f} KiB", ""),
     ]
@@ -197,10 +200,14 @@ def _megabytes(reads: Range) -> str:
 
 
 def _notes(found: Fit) -> list[str]:
-    notes = []
-    if found.slices > 1:
-        notes.append(f"a frame's work is spread over {found.slices} callbacks of "
-                     f"{found.block_samples} samples")
+    notes, spread = [], found.spread
+    if spread.slices > 1:
+        notes.append(f"the work of {spread.call_samples} samples is cut into {spread.slices} "
+                     f"slices, {spread.most} in a callback of {spread.block_samples} samples at "
+                     f"{spread.rate_hz} Hz")
+    if found.instrument:
+        notes.append("the instrument (controls, limiter, mix, rate conversion): instructions "
+                     "counted in an emulator, cycles for each modelled")
     board, read = board_named(found.target), found.loads.bytes_read_per_second
     if board.flash_reads and read.low > board.flash_reads.high:
         notes.append(f"weights cannot be read from flash while it plays: {_megabytes(read)} are "
@@ -217,7 +224,7 @@ def _split_note(found: Fit, placement: Placement, loads: Loads) -> str:
         if item.what == "weights":
             apart[item.memory] = apart.get(item.memory, 0) + item.bytes
     where = ", ".join(f"{size // 1024} KiB in {name}" for name, size in apart.items())
-    worst = busiest(loads, found.call_samples, found.slices, found.block_samples)
+    worst = busiest(loads, found.sample_rate_hz, found.spread, found.instrument)
     return (f"the runtime reads a file in one piece, and all of it lies in "
             f"{found.placement.weights_in[0]}; were the weights of the fastest layers apart "
             f"({where}), the busiest callback would take {percent(worst)}")

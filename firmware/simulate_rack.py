@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware.host.build import Target, rack
-from firmware.host.play import command, run_there
+from firmware.host.play import (
+    CALLS,
+    EMPTY,
+    FIRST_OP,
+    command,
+    parse_output,
+    parse_tallies,
+    run_there,
+)
 
 FloatArray = NDArray[np.float32]
 
@@ -36,13 +44,15 @@ STATES = ("empty", "playing", "changing", "overload", "recovering")
 
 @dataclass(frozen=True)
 class Racked:
-    """What a run gave. `status`: one STATUS record per block; `facts`: what the program said."""
+    """What a run gave. `status`: one STATUS record per block; `facts`: what the program said, of
+    what it said of several slots the last; `slots`: what it said of each."""
 
     audio: FloatArray  # [channels, samples]
     status: NDArray[np.void]
     facts: dict[str, str]
     refused: tuple[str, ...]
     digests: tuple[str, ...]
+    slots: tuple[dict[str, str], ...] = ()
 
 
 def events(rows: Sequence[tuple[float, str, int, float]], sample_rate_hz: int) -> NDArray[np.void]:
@@ -89,7 +99,43 @@ def play_rack(
         got.reshape(channels[1], -1), status, {key: value for key, _, value in pairs},
         tuple(value for key, _, value in pairs if key == "refused"),
         tuple(value for key, _, value in pairs if key == "digest"),
+        tuple(_slots(pairs)),
     )
+
+
+def _slots(pairs: list[tuple[str, str, str]]) -> list[dict[str, str]]:
+    """The facts that follow each "slot"."""
+    found: list[dict[str, str]] = []
+    for key, _, value in pairs:
+        if key == "slot":
+            found.append({})
+        if found:
+            found[-1].setdefault(key, value)
+    return found
+
+
+def count_rack(
+    target: Target, model: bytes, part: str, mapping: str, audio: FloatArray,
+    script: NDArray[np.void], settled: int, **options: int,
+) -> tuple[NDArray[np.int64], dict[str, str]]:
+    """Instructions of each call of one part (rack_counts.c names them) from callback `settled` on,
+    and the facts that the program said. "ops": one figure, all operations of the model."""
+    with TemporaryDirectory(prefix="tudor-rack-") as name:
+        folder = Path(name)
+        words = _files(folder, [model], [mapping], script, audio, None)
+        words += ["channels=1,1", f"count={part}", f"from={settled}", "times=times", "out=out"]
+        words += ["marks=1"] if target.name == "aarch64" else []
+        words += [f"{key}={value}" for key, value in options.items()]
+        text = run_there(command(target, rack(target), words, None, True), folder)
+        calls = np.fromfile(folder / "times", np.uint64).astype(np.int64)
+    tallies = parse_tallies(text)
+    empty = tallies[EMPTY].worst  # what counting costs by itself
+    if part == "ops":
+        ops = [t.total - empty * t.calls for slot, t in tallies.items() if slot >= FIRST_OP]
+        return np.array([sum(ops)], np.int64), parse_output(text)
+    if not calls.size and CALLS in tallies:  # an observer outside keeps sums only
+        calls = np.array([tallies[CALLS].total - empty * (tallies[CALLS].calls - 1)], np.int64)
+    return calls - empty, parse_output(text)
 
 
 def _files(

@@ -17,6 +17,11 @@ HERE = Path(__file__).parent
 CORE = HERE.parent.parent / "engine" / "core"
 COMMON = HERE.parent / "common"
 PROGRAM = ("host.c", "counter.c", "words.c")
+RACK = ("rack.c", "rack_counts.c", "counter.c", "words.c")
+# Calls that the rack plants faults in or counts.
+WRAPPED = ("tudor_process", "tudor_process_slice", "tudor_run_op", "player_run",
+           "player_attributes", "edit_rows", "input_block", "controls_until", "mix_block",
+           "output_block")
 FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 CORTEX_M7 = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard",
              "-DTUDOR_ONLY_SCALAR", "-nostartfiles", "--specs=nosys.specs", "-T",
@@ -67,12 +72,12 @@ def program(target: Target) -> Path:
 
 def rack(target: Target, *flags: str) -> Path:
     """The program that plays the instrument from files; `flags`: further ones for the compiler."""
-    sources = [HERE / name for name in ("rack.c", "words.c", target.platform)]
+    sources = [HERE / name for name in (*RACK, target.platform)]
     sources += [*sorted(COMMON.glob("*.c")), *sorted(CORE.glob("*.c"))]
     if not sources[0].exists():
         raise TudorError(f"the instrument's sources are not in {HERE}: run from a checkout")
     command = [tool(target.compiler), *FLAGS, *target.flags, *flags, f"-I{CORE}", f"-I{COMMON}",
-               "-Wl,--wrap=tudor_process,--wrap=tudor_process_slice", *map(str, sources)]
+               "-Wl," + ",".join(f"--wrap={name}" for name in WRAPPED), *map(str, sources)]
     return _built(f"rack-{target.name}", command)
 
 

@@ -103,13 +103,18 @@ def parse_output(text: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs if value and name != "tally"}
 
 
-def _parse(text: str, audio: FloatArray) -> Played:
-    facts = parse_output(text)
-    tallies: dict[int, Tally] = {}
+def parse_tallies(text: str) -> dict[int, Tally]:
+    """What was counted, by slot of tally.h; counting's own cost included."""
+    tallies = {}
     for line in text.splitlines():
         if line.startswith("tally "):
             slot, calls, total, worst = map(int, line.split()[1:])
             tallies[slot] = Tally(calls, total, worst)
+    return tallies
+
+
+def _parse(text: str, audio: FloatArray) -> Played:
+    facts, tallies = parse_output(text), parse_tallies(text)
     if not tallies:
         return Played(audio, facts)
     empty = tallies[EMPTY].worst  # what counting costs by itself

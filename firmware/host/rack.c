@@ -2,13 +2,18 @@
  *
  *   rack models=A,B maps=X,- events=E [in=I] [out=O] [trace=T] [calibration=C] [rate=48000] [block=48] [seconds=N]
  *        [channels=IN,OUT] [taps=32] [overlap=0] [fade=30] [seed=1] [digest=1] [lane=256] [derive=1]
+ *        [count=PART] [from=BLOCK] [marks=1] [times=FILE]
  *
  * Models go to slots in turn; a map "-" is derived. A model that is refused is said and skipped. E holds module_event
  * records in order of time; kinds of its own, below, plant faults. I and O hold [channels][samples] float32, planar; with
  * no I a test signal is made. T gets a module_status for every block. digest=1 says a digest of the output for each
- * second instead of keeping it. derive=1 only prints the mapping that the first model is played with. Facts go to standard output, a line each: "name value". */
+ * second instead of keeping it. derive=1 only prints the mapping that the first model is played with. count: instructions
+ * of one part of every callback from BLOCK on (rack_counts.c names them); FILE gets what each call of it took, uint64.
+ * Facts go to standard output, a line each: "name value". */
+#include "counter.h"
 #include "module.h"
 #include "platform.h"
+#include "rack_counts.h"
 #include "words.h"
 
 #include <string.h>
@@ -26,8 +31,8 @@ struct rack {
     const float *in;
     float *out;
     module_status *trace;
-    const char *models, *maps, *events_path, *in_path, *out_path, *trace_path, *calibration;
-    uint32_t samples, seconds, digest, derive;
+    const char *models, *maps, *events_path, *in_path, *out_path, *trace_path, *calibration, *count, *times_path;
+    uint32_t samples, seconds, digest, derive, count_from, marks;
     uint32_t ticks, plant;
     float load;
 };
@@ -58,14 +63,18 @@ static void plant(float *out) {
 }
 
 int __wrap_tudor_process(tudor *t, int method, const float *in, float *out, uint32_t samples) {
+    rack_counts_enter(RACK_MODEL);
     const int error = __real_tudor_process(t, method, in, out, samples);
+    rack_counts_leave(RACK_MODEL);
     plant(out);
     return error;
 }
 
 int __wrap_tudor_process_slice(tudor *t, int method, const float *in, float *out, uint32_t samples, uint32_t slice,
                                uint32_t slices) {
+    rack_counts_enter(RACK_MODEL);
     const int error = __real_tudor_process_slice(t, method, in, out, samples, slice, slices);
+    rack_counts_leave(RACK_MODEL);
     if (slice + 1 == slices) plant(out);
     return error;
 }
@@ -90,11 +99,13 @@ static void parse(struct rack *r, int count, char **words) {
     module_config *const c = &r->config;
     const struct { const char *name; const char **to; } paths[] = {
         {"models", &r->models}, {"maps", &r->maps}, {"events", &r->events_path}, {"in", &r->in_path},
-        {"out", &r->out_path}, {"trace", &r->trace_path}, {"calibration", &r->calibration}};
+        {"out", &r->out_path}, {"trace", &r->trace_path}, {"calibration", &r->calibration},
+        {"count", &r->count}, {"times", &r->times_path}};
     const struct { const char *name; uint32_t *to; } numbers[] = {
         {"rate", &c->sample_rate_hz}, {"block", &c->block_samples}, {"seconds", &r->seconds}, {"channels", &c->in_channels},
         {"taps", &c->resample_taps}, {"overlap", &c->overlap}, {"fade", &c->fade_ms}, {"seed", &c->seed},
-        {"digest", &r->digest}, {"derive", &r->derive}, {"lane", &c->lane_events}};
+        {"digest", &r->digest}, {"derive", &r->derive}, {"lane", &c->lane_events}, {"from", &r->count_from},
+        {"marks", &r->marks}};
     for (int i = 1; i < count; i++) {
         const char *value;
         int known = 0;
@@ -108,6 +119,7 @@ static void parse(struct rack *r, int count, char **words) {
             }
         if (!known) die(words[i], "no such option");
     }
+    if (r->count && !rack_counts_choose(r->count)) die(r->count, "no such part");
 }
 
 /* Copies the next of a comma-separated list; 0: there is none. */
@@ -222,9 +234,12 @@ static void play(struct rack *r) {
         out[c] = platform_memory(block * sizeof(float), 1);
     }
     for (uint32_t at = 0, n = 0; at < r->samples; at += block, n++) {
+        if (n == r->count_from) rack_counts_begin((int)r->marks);
         push_due(r, at + block);
         gather(r, at, in);
+        rack_counts_enter(RACK_BLOCK);
         module_process(r->m, (const float *const *)in, out);
+        rack_counts_leave(RACK_BLOCK);
         for (uint32_t c = 0; c < r->config.out_channels; c++) {
             if (r->digest) digest = digested(digest, out[c], block);
             for (uint32_t i = 0; r->out && i < block && at + i < r->samples; i++)
@@ -284,9 +299,14 @@ void host_main(int count, char **words) {
     const size_t out_bytes = (size_t)r->samples * r->config.out_channels * sizeof(float);
     if (r->out_path) r->out = platform_memory(out_bytes, 0);
     if (r->trace_path) r->trace = platform_memory(blocks * sizeof *r->trace, 0);
+    const size_t room = r->times_path ? 16 * (size_t)blocks : 0; /* the calls of one part */
+    uint64_t *const times = room ? platform_memory(room * sizeof *times, 0) : 0;
+    counter_log(times, room);
     play(r);
+    if (times) platform_write(r->times_path, times, counter_logged() * sizeof *times);
     if (r->out_path) platform_write(r->out_path, r->out, out_bytes);
     if (r->trace_path) platform_write(r->trace_path, r->trace, blocks * sizeof *r->trace);
     report(r);
+    counter_report();
     platform_exit(0);
 }
