@@ -108,6 +108,11 @@ class Description:
     latents: tuple[Latent, ...] = ()
 
     @property
+    def controls(self) -> tuple[str, ...]:
+        """Controls beside the latents: what the last channels between encode and decode are."""
+        return tuple(self.config.get("controls", ()))
+
+    @property
     def ratio(self) -> int:
         """Audio samples of the smallest block that suits every method."""
         return max(method.ratio for method in self.methods.values())

@@ -194,10 +194,13 @@ def _print_facts(console: Console, facts: dict[str, Any]) -> None:
     for name, a in facts["attributes"].items():
         console.print(f"  {name} ({a['size']} x {a['minimum']:g} ... {a['maximum']:g}, "
                       f"default {a['default']:g}): {a['help']}", highlight=False, soft_wrap=True)
+    controls = facts["config"].get("controls", ())
     for number, latent in enumerate(facts["latents"], 1):
-        use = (f"{latent['low']:g} ... {latent['high']:g} on the corpus, {latent['nats']:.2f} nats "
-               "per frame" if latent["active"] else "unused")
-        console.print(f"latent {number}: {use}", highlight=False)
+        span = f"{latent['low']:g} ... {latent['high']:g} on the corpus"
+        at = number - 1 - (len(facts["latents"]) - len(controls))
+        use = f"{span}, {latent['nats']:.2f} nats per frame" if latent["active"] else "unused"
+        console.print(f"{controls[at]}: {span}" if at >= 0 else f"latent {number}: {use}",
+                      highlight=False)
     if facts["config"]:
         console.print("config: " + ", ".join(f"{k}={v}" for k, v in facts["config"].items()),
                       highlight=False, soft_wrap=True, markup=False)

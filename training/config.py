@@ -59,6 +59,8 @@ class TrainingConfig(BaseModel):
     ema_decay: Unit = 0.998
 
     linear_weight: NotNegative = 1.0  # of the linear distance, against the spectral distance
+    # Of what a model with `controls` says of them (in bels, octaves), against the same.
+    control_weight: NotNegative = 1.0
     # What holds the latents near a prior: a table of its own, see `training/regularisers.py`.
     regulariser: SerializeAsAny[RegulariserConfig] = KLConfig()
     # The second phase, a table too: see `training/adversarial.py`.

@@ -23,7 +23,7 @@ def write_report(folder: Path, result: dict[str, Any]) -> Path:
     """`report.html` in `folder`, where `examine` has left the sounds."""
     found = result["latents"]
     plot_correlations(found, folder / "correlations.png")
-    plot_curves([(f"latent {row['latent']}", row) for row in found["traversals"]],
+    plot_curves([(row["name"], row) for row in found["traversals"]],
                 found["curve_hz"], folder / "sweeps.png")
     parts = [
         f"<h1>{result['model']}</h1>",
@@ -36,10 +36,11 @@ def write_report(folder: Path, result: dict[str, Any]) -> Path:
         table(["latent", "low", "high", "nats per frame", *NAMES],
               [_latent(found, index) for index in range(len(found["latents"]))]),
         image("correlations.png", "correlation of latents and descriptors"),
+        *_controls(found["controls"]),
         "<h2>Sweeps</h2>",
         "<p>One latent from low to high, the others at their means. Smoothness is range over total "
         "variation: 1 for a descriptor that only rises or falls.</p>",
-        *[sound(row["file"], f"latent {row['latent']}, smoothness {_number(row)}")
+        *[sound(row["file"], f"{row['name']}, smoothness {_number(row)}")
           for row in found["traversals"]],
         image("sweeps.png", "descriptors along the sweeps"),
         *_path(found, folder),
@@ -58,8 +59,28 @@ def _latent(found: dict[str, Any], index: int) -> Row:
     carried = f"{latent['nats']:.2f}" if np.isfinite(latent["nats"]) else "-"
     if not latent["active"]:
         carried = "unused"
-    return [str(index + 1), f"{latent['low']:.2f}", f"{latent['high']:.2f}", carried,
+    elif index >= len(found["latents"]) - len(found["controls"]):
+        carried = "control"
+    return [found["names"][index].removeprefix("latent "), f"{latent['low']:.2f}",
+            f"{latent['high']:.2f}", carried,
             *(f"{value:+.2f}" for value in found["spearman"][index])]
+
+
+def _controls(rows: list[dict[str, Any]]) -> list[str]:
+    """Whether encode says what is heard, and decode obeys; nothing for a model without controls."""
+    def number(value: float | None) -> str:
+        return "-" if value is None else f"{value:+.2f}"
+
+    if not rows:
+        return []
+    shown = [[row["control"], f"{row['rank_correlation']:.2f}",
+              "-" if row["mean_error"] is None else f"{row['mean_error']:.2f} {row['unit']}",
+              f"±{row['asked']:g} {row['unit']}", number(row["lower"]), number(row["higher"])]
+             for row in rows]
+    return ["<h2>Controls</h2>",
+            "<p>What encode says beside what is measured in the sound (rank correlation, mean "
+            "error), and by how much decoded sound changes when the control is moved.</p>",
+            table(["control", "correlation", "error", "moved by", "lower", "higher"], shown)]
 
 
 def _number(row: dict[str, Any]) -> str:
@@ -110,7 +131,8 @@ def plot_correlations(found: dict[str, Any], out: Path) -> None:
     axis = axes[0, 0]
     shown = axis.imshow(values, vmin=-1, vmax=1, cmap="RdBu_r", aspect="auto")
     axis.set_xticks(range(len(NAMES)), NAMES, rotation=45)
-    axis.set_yticks(range(len(values)), [str(i + 1) for i in range(len(values))])
+    axis.set_yticks(range(len(values)),
+                    [name.removeprefix("latent ") for name in found["names"]])
     axis.set_ylabel("latent")
     figure.colorbar(shown, label="Spearman")
     _save(figure, out)

@@ -24,6 +24,7 @@ class Space:
 
     latents: tuple[Latent, ...]
     regulariser: dict[str, Any] | None  # the table that trained them, if known
+    controls: int = 0  # how many of the last are controls, which no prior holds
 
     @property
     def low(self) -> FloatArray:
@@ -45,14 +46,15 @@ class Space:
 def space_of(player: Player, latents: FloatArray, regulariser: dict[str, Any] | None) -> Space:
     """From what the model's file says, or else from `latents` [latents, frames] just encoded. A
     file without measurements lacks the scale of its prior too, so a fitted one is used."""
+    controls = len(player.description.controls)
     if player.description.latents:
-        return Space(player.description.latents, regulariser)
+        return Space(player.description.latents, regulariser, controls)
     low, high = np.quantile(latents, [0.01, 0.99], axis=1)
     return Space(tuple(
         Latent(float(low[i]), float(high[i]), float(row.mean()), float(row.std()), float("nan"),
                bool(row.std() > 0.05), 1.0, i)
         for i, row in enumerate(latents)
-    ), None)
+    ), None, controls)
 
 
 def check_playable(player: Player) -> None:
@@ -97,9 +99,10 @@ def prior_draws(space: Space, frames: int, seed: int = 0) -> tuple[FloatArray, s
     """Independent frames from the prior, in the model's units: ([latents, frames], which prior).
 
     The prior is that of the regulariser that trained the model. Without one, or without knowing
-    it, it is a Gaussian with each latent's mean and spread on the corpus."""
+    it, it is a Gaussian with each latent's mean and spread on the corpus, as it is for controls,
+    which stay in their ranges."""
     generator = torch.Generator().manual_seed(seed)
-    count = len(space.latents)
+    count = len(space.latents) - space.controls
     drawn, said = None, "Gaussian fitted to the corpus"
     if space.regulariser is not None:
         from training.regularisers import build_regulariser, checked
@@ -109,13 +112,23 @@ def prior_draws(space: Space, frames: int, seed: int = 0) -> tuple[FloatArray, s
         if drawn is not None:
             said = f"{getattr(config, 'prior', 'gaussian')} prior of {config.kind}"
     if drawn is None:
-        spread = np.array([latent.std for latent in space.latents], np.float32)
-        noise = torch.randn(frames, count, generator=generator).numpy()
-        return np.ascontiguousarray((space.mean + spread * noise).T), said
-    index = torch.tensor([latent.index for latent in space.latents])
-    scale = torch.tensor([latent.scale for latent in space.latents])
+        return _fitted(space, frames, generator), said
+    index = torch.tensor([latent.index for latent in space.latents[:count]])
+    scale = torch.tensor([latent.scale for latent in space.latents[:count]])
     own = (drawn[:, index] / scale).T.contiguous().numpy().astype(np.float32)
+    if space.controls:
+        own = np.concatenate([own, _fitted(space, frames, generator)[count:]])
     return own, said
+
+
+def _fitted(space: Space, frames: int, generator: torch.Generator) -> FloatArray:
+    """Gaussian draws with the means and spreads of the corpus: [latents, frames]."""
+    spread = np.array([latent.std for latent in space.latents], np.float32)
+    noise = torch.randn(frames, len(space.latents), generator=generator).numpy()
+    found = np.ascontiguousarray((space.mean + spread * noise).T)
+    for i in range(len(found) - space.controls, len(found)):
+        found[i] = np.clip(found[i], space.low[i], space.high[i])
+    return found
 
 
 def shuffled(latents: FloatArray, frames: int, seed: int = 0) -> FloatArray:

@@ -15,6 +15,7 @@ from engine.errors import AudioError, TudorError
 from engine.runtime import Player
 from training.audio_folder import Skipped, scan
 from training.borders import block_of, clicks
+from training.control_report import control_figures
 from training.descriptors import NAMES, Curves, curves, descriptor_mmd, points, spearman
 from training.evaluation import as_player, read_source, untrained
 from training.latent_play import (
@@ -64,6 +65,8 @@ def examine(
     hop, block = _hop(player), block_of(player)
     return {
         "latents": [vars(latent) for latent in space.latents],
+        "names": _names(player),
+        "controls": control_figures(player, sounds, encoded),
         "descriptors": list(NAMES),
         "spearman": _correlations(player, sounds, encoded, hop).tolist(),
         "curve_hz": player.sample_rate_hz / hop,
@@ -73,6 +76,11 @@ def examine(
         "borders": {"block": block, **_mean([clicks(player, audio) for audio in sounds
                                              if audio.shape[1] > 16 * block])},
     }
+
+
+def _names(player: Player) -> list[str]:
+    """What the channels between encode and decode are called."""
+    return [label.removesuffix(" (unused)") for label in player.methods["decode"].input_labels]
 
 
 def _sounds(player: Player, data_dir: Path, limit: int | None) -> list[FloatArray]:
@@ -119,11 +127,13 @@ def _correlations(
 
 def _traversals(player: Player, space: Space, out: Path, hop: int) -> list[dict[str, Any]]:
     frames = round(SWEEP_SECONDS * player.sample_rate_hz / player.methods["decode"].in_ratio)
-    rows = []
-    for index in space.active[:SWEPT]:
+    rows, names = [], _names(player)
+    own = len(space.latents) - space.controls
+    for index in [*[i for i in space.active if i < own][:SWEPT], *range(own, len(space.latents))]:
         audio = decode(player, traversal(space, index, frames))
         name = f"sweep_{index + 1:02d}.wav"
-        rows.append({"latent": index + 1, "file": name, **_heard(player, audio, out / name, hop)})
+        rows.append({"latent": index + 1, "name": names[index], "file": name,
+                     **_heard(player, audio, out / name, hop)})
     return rows
 
 

@@ -1,5 +1,6 @@
 """Latents that can be played: in range, in the order of what they carry, measured. All of it
-happens in a copy when weights are saved; training itself never sees it."""
+happens in a copy when weights are saved; training itself never sees it. Controls beside the
+latents keep their units and places, and are measured only."""
 
 from __future__ import annotations
 
@@ -23,11 +24,12 @@ PART = 8  # crops that are encoded at a time
 def playable(model: Model, crops: Tensor | None, active: int | None = None) -> Model:
     """A copy of `model` whose latents are in range, ordered by what they carry on `crops` [count,
     channels, samples] and measured there. Only the first `active` are kept, if that is given: the
-    others stand still at their mean. `model` itself when there is nothing to measure."""
+    others stand still at their mean. `model` itself when there is nothing to measure. What
+    controls carry is not counted."""
     if crops is None or not hasattr(model, "permute_latents"):
         return model
     copy: Any = deepcopy(model).eval()
-    mean, log_std, scale = into_range(copy, crops)
+    mean, log_std, scale, controls = into_range(copy, crops)
     nats = torch.tensor(carried(mean, log_std), device=mean.device)
     order = torch.argsort(nats, descending=True, stable=True)
     copy.permute_latents(order)
@@ -36,19 +38,24 @@ def playable(model: Model, crops: Tensor | None, active: int | None = None) -> M
     if kept < len(nats):
         copy.silence_latents(kept, mean.mean(dim=1))
         mean[kept:] = nats[kept:] = 0
-    low, high = torch.quantile(mean, torch.tensor(PERCENTILES, device=mean.device), dim=1)
-    copy.set_latents(tuple(
-        Latent(_rounded(low[i]), _rounded(high[i]), _rounded(mean[i].mean()),
-               _rounded(mean[i].std()), _rounded(nats[i]), bool(nats[i] > ACTIVE_NATS),
-               float(scale[i]), int(order[i]))
-        for i in range(len(nats))
-    ))
+    measured = [_latent(mean[i], nats[i], bool(nats[i] > ACTIVE_NATS), scale[i], int(order[i]))
+                for i in range(len(nats))]
+    measured += [_latent(row, nats.new_zeros(()), True, scale.new_ones(()), i)
+                 for i, row in enumerate(controls, len(nats))]
+    copy.set_latents(tuple(measured))
     return copy
 
 
+def _latent(values: Tensor, nats: Tensor, active: bool, scale: Tensor, index: int) -> Latent:
+    """What is known of a latent or control from its `values` [frames]."""
+    low, high = torch.quantile(values, torch.tensor(PERCENTILES, device=values.device))
+    return Latent(_rounded(low), _rounded(high), _rounded(values.mean()), _rounded(values.std()),
+                  _rounded(nats), active, float(scale), index)
+
+
 def posteriors(model: Any, crops: Tensor) -> tuple[Tensor, Tensor]:
-    """Means and log_stds of all frames of all crops, each [latents, frames]; at most as many as a
-    percentile can be taken of."""
+    """Means and log_stds of all frames of all crops, each [latents, frames], controls included; at
+    most as many as a percentile can be taken of."""
     device = next(model.parameters()).device
     parts = [model.distribution(part.to(device)) for part in crops.split(PART)]
     mean, log_std = (torch.cat(each).transpose(0, 1).flatten(1) for each in
@@ -68,17 +75,19 @@ def _rounded(value: Tensor) -> float:
 
 
 @torch.no_grad()
-def into_range(model: Any, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def into_range(model: Any, crops: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Bring the latents of `model`, in place, to a spread of at most 1 and within `LARGEST` on
     `crops` [count, channels, samples]. Returns the posteriors' means and log_stds afterwards, each
-    [latents, frames], and what was divided by [latents].
+    [latents, frames], what was divided by [latents], and the controls [controls, frames].
 
     Weak regularisation lets latents grow (to 14, seen), and every method clamps its input to 8:
     `decode` would then hear something else than `forward`. Knobs and CVs want one range, too."""
     mean, log_std = posteriors(model, crops)
+    count = len(mean) - len(model.controls)
+    mean, log_std, controls = mean[:count], log_std[:count], mean[count:]
     scale = factors(mean)
     model.rescale_latents(scale)
-    return mean / scale[:, None], log_std - scale.log()[:, None], scale
+    return mean / scale[:, None], log_std - scale.log()[:, None], scale, controls
 
 
 def factors(by_latent: Tensor) -> Tensor:

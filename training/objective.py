@@ -1,7 +1,7 @@
 """What a training step minimises. One registry; a new objective is a class and a row.
 
 How latents are regularised is `training/regularisers.py`; what the adversarial phase adds is
-`training/adversarial.py`.
+`training/adversarial.py`, what controls beside the latents are taught `training/controls.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
+from training.controls import Grid, Lesson, lesson
 from training.losses import spectral_terms
 from training.monitor import LatentMonitor
 from training.regularisers import build_regulariser
@@ -25,7 +26,10 @@ Terms = dict[str, Tensor]
 
 
 class Autoencoder(Protocol):
-    """What the objectives here want of a model."""
+    """What the objectives here want of a model: a posterior whose last channels are `controls`."""
+
+    @property
+    def controls(self) -> tuple[str, ...]: ...
 
     def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]: ...
 
@@ -61,19 +65,37 @@ class AutoencoderObjective(Objective):
         frozen = playing and adversary is not None and adversary.config.freeze_encoder
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             mean, log_std = coder.distribution(audio)  # each [batch, latents, frames]
+            mean, log_std, taught = self._taught(model, mean, log_std, audio)
             z = mean + torch.exp(log_std) * torch.randn_like(mean)
-        output = coder.reconstruct(z)
-        distance, linear = aligned_terms(model, output, audio)
+        target = audio if taught is None else taught.target
+        output = coder.reconstruct(z if taught is None else torch.cat((z, taught.values), dim=1))
+        distance, linear = aligned_terms(model, output, target)
         penalty, figures = self.regulariser.penalty(mean, log_std, z)
         assert self.monitor is not None
         self.monitor.update(mean, log_std)
         loss = distance + self.config.linear_weight * linear
         loss = loss + self.regulariser.weight(step) * penalty
+        if taught is not None:
+            loss = loss + self.config.control_weight * taught.loss
+            figures = {**figures, **taught.figures}
         if playing and adversary is not None:
-            heard, said = adversary.play(*aligned(model, output, audio), step)
+            heard, said = adversary.play(*aligned(model, output, target), step)
             loss, figures = loss + heard, {**figures, **said}
         return {"loss": loss, "spectral_distance": distance.detach(),
                 "linear_distance": linear.detach(), **figures}
+
+    @staticmethod
+    def _taught(
+        model: Model, mean: Tensor, log_std: Tensor, audio: Tensor
+    ) -> tuple[Tensor, Tensor, Lesson | None]:
+        """The posterior without its controls, and what these are taught, if there are any."""
+        names = as_autoencoder(model).controls
+        if not names:
+            return mean, log_std, None
+        latents = mean.shape[1] - len(names)
+        grid = Grid.of(model.sample_rate_hz, model.methods["encode"])
+        taught = lesson(names, grid, mean[:, latents:], audio)
+        return mean[:, :latents], log_std[:, :latents], taught
 
 
 OBJECTIVES: dict[str, type[Objective]] = {"autoencoder": AutoencoderObjective}

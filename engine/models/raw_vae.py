@@ -3,6 +3,10 @@
     audio -> guard -> filter bank -> strided convolutions -> mean, log_std      (encode)
     latents -> scale, bias -> upsampling convolutions -> heads -> filter bank   (decode)
 
+`controls` are channels beside the latents whose meaning is fixed: loudness, pitch. The encoder is
+taught to say them and the decoder to obey them (`training/controls.py`); to every backend they are
+latents.
+
 Everything runs at band rate or below: with 16 bands at 16 kHz no convolution but the filter bank
 itself runs faster than 1 kHz. Two heads share the decoder: a gated waveform per band, and noise
 per band under a learned envelope, because techno is half noise and the spectral distance rewards
@@ -12,11 +16,10 @@ its envelope, not its samples.
 from __future__ import annotations
 
 from fractions import Fraction
-from math import inf, log2
-from typing import Annotated, Any, ClassVar
+from math import inf
+from typing import Any, ClassVar
 
 import torch
-from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from engine.description import Attribute, Latent, Method
@@ -41,65 +44,8 @@ from engine.layers import (
     Tanh,
 )
 from engine.layers.base import chain_receptive_field
-from engine.models.base import Attributes, Model, ModelConfig, samples
-
-Positive = Annotated[int, Field(ge=1)]
-
-
-class RawVAEConfig(ModelConfig):
-    """Shape of a raw audio VAE. `widths` are channels per level, from band rate downwards."""
-
-    sample_rate_hz: Annotated[int, Field(ge=1000, le=384000)] = 16000
-    channels: Annotated[int, Field(ge=1, le=2)] = 1
-    latents: Annotated[int, Field(ge=1, le=512)] = 16
-    compression: Positive = 128
-    bands: Annotated[int, Field(ge=2, le=16)] = 16
-    strides: tuple[Positive, ...] = ()
-    widths: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 48, 64)
-    kernel_size: Annotated[int, Field(ge=1, le=64)] = 3
-    dilations: tuple[Positive, ...] = (1, 3)
-    separable: bool = False  # residual units of a depthwise convolution and two dense 1x1
-    noise: bool = True
-
-    @field_validator("compression", "bands")
-    @classmethod
-    def _power_of_two(cls, value: int) -> int:
-        if value & (value - 1):
-            near = 2 ** round(log2(value))
-            raise ValueError(f"must be a power of two (nn~ needs it), got {value}; nearest {near}")
-        return value
-
-    @model_validator(mode="before")
-    @classmethod
-    def _derive_strides(cls, data: Any) -> Any:
-        """Without explicit strides: steps of 4, then 2, from band rate to latent rate."""
-        if isinstance(data, dict) and not data.get("strides"):
-            compression = data.get("compression", cls.model_fields["compression"].default)
-            bands = data.get("bands", cls.model_fields["bands"].default)
-            if isinstance(compression, int) and isinstance(bands, int) and bands > 0:
-                left, strides = compression // bands, []
-                while left > 1:
-                    strides.append(min(4, left))
-                    left //= 4
-                data = {**data, "strides": tuple(strides)}
-        return data
-
-    @model_validator(mode="after")
-    def _consistent(self) -> RawVAEConfig:
-        product = self.bands
-        for stride in self.strides:
-            product *= stride
-        if product != self.compression:
-            raise ValueError(
-                f"bands x strides = {self.bands} x {list(self.strides)} = {product} must equal "
-                f"compression = {self.compression}"
-            )
-        if len(self.widths) != len(self.strides) + 1:
-            raise ValueError(
-                f"widths needs {len(self.strides) + 1} numbers (one per level, strides are "
-                f"{list(self.strides)}), got {list(self.widths)}"
-            )
-        return self
+from engine.models.base import Attributes, Model, samples
+from engine.models.raw_vae_config import CONTROL_LABELS, CONTROL_STARTS, RawVAEConfig
 
 
 def _block(width: int, config: RawVAEConfig) -> list[Streaming]:
@@ -115,7 +61,7 @@ def _block(width: int, config: RawVAEConfig) -> list[Streaming]:
 
 
 def _encoder(config: RawVAEConfig) -> Sequence:
-    """Audio [channels, time] -> [2 * latents, time / compression]."""
+    """Audio [channels, time] -> [2 * coded, time / compression]: means, then log_stds."""
     bands = config.channels * config.bands
     # Beside each band a saturated copy of it: the loss is logarithmic, so the encoder must hear
     # what happens at -60 dB, where the linear signal is too small to move a convolution.
@@ -131,14 +77,27 @@ def _encoder(config: RawVAEConfig) -> Sequence:
         layers += _block(width, config)
         layers += [LeakyReLU(width), Conv1d(width, below, 2 * stride, stride=stride)]
     last = config.widths[-1]
-    layers += [*_block(last, config), LeakyReLU(last), Conv1d(last, 2 * config.latents, 1)]
-    return Sequence(*layers)
+    layers += _block(last, config)
+    means = Conv1d(last, 2 * config.coded, 1)
+    _settle_controls(means, config)
+    return Sequence(*layers, LeakyReLU(last), means)
+
+
+@torch.no_grad()
+def _settle_controls(last: Conv1d, config: RawVAEConfig) -> None:
+    """Controls start at a likely value, and `forward` adds no noise to them: their log_std is the
+    least there is, and nothing trains it."""
+    assert last.bias is not None
+    for i, name in enumerate(config.controls, config.latents):
+        last.bias[i] = CONTROL_STARTS[name]
+        last.weight[config.coded + i] = 0
+        last.bias[config.coded + i] = LatentSample.LOG_STD_RANGE[0]
 
 
 def _decoder(config: RawVAEConfig) -> Sequence:
-    """Latents [latents, time] -> audio [channels, time * compression]."""
+    """Latents and controls [coded, time] -> audio [channels, time * compression]."""
     layers: list[Streaming] = [
-        Conv1d(config.latents, config.widths[-1], config.kernel_size),
+        Conv1d(config.coded, config.widths[-1], config.kernel_size),
         *_block(config.widths[-1], config),
     ]
     for level in reversed(range(len(config.strides))):
@@ -173,20 +132,28 @@ class RawVAE(Model):
         super().__init__()
         self.config = config
         self.guard_audio = Guard(config.channels)
-        self.guard_latents = Guard(config.latents)
+        self.guard_latents = Guard(config.coded)
         self.encoder = _encoder(config)
         self.decoder = _decoder(config)
-        self.sample = LatentSample(config.latents)
+        self.sample = LatentSample(config.coded)
         self.set_latents(())
 
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Names of the last channels of encode and decode, behind the latents."""
+        return self.config.controls
+
     def set_latents(self, latents: tuple[Latent, ...]) -> None:
-        """Take in what was measured of each latent, and call those that carry nothing unused."""
-        count = self.config.latents
+        """Take in what was measured of each latent and control, and call latents that carry
+        nothing unused."""
+        count = self.config.coded
         if latents and len(latents) != count:
             raise ValueError(f"{len(latents)} latents were measured, the model has {count}")
         super().set_latents(latents)
         unused = [bool(latents) and not latent.active for latent in latents] or [False] * count
-        names = tuple(f"latent {i + 1}{' (unused)' if unused[i] else ''}" for i in range(count))
+        names = tuple(f"latent {i + 1}{' (unused)' if unused[i] else ''}"
+                      for i in range(self.config.latents))
+        names += tuple(CONTROL_LABELS[control] for control in self.config.controls)
         self.methods = _methods(self, names)
         self.attributes = {a.name: a for a in (
             Attribute("temperature", 1, 0.0, 0.0, 4.0,
@@ -208,7 +175,7 @@ class RawVAE(Model):
     ) -> tuple[Tensor, State]:
         if method == "encode":
             y, state = self.encoder(self.guard_audio(x, ())[0], state)
-            return y[:, : self.config.latents], state
+            return y[:, : self.config.coded], state
         if method == "decode":
             return self._decode(self.guard_latents(x, ())[0], state, attributes)
         cut = len(self.encoder.state_shapes())
@@ -218,7 +185,7 @@ class RawVAE(Model):
         return y, encoder_state + noise_state + decoder_state
 
     def _decode(self, z: Tensor, state: State, attributes: Attributes) -> tuple[Tensor, State]:
-        scale, bias = attributes["scale"][:, None], attributes["bias"][:, None]  # [latents, 1]
+        scale, bias = attributes["scale"][:, None], attributes["bias"][:, None]  # [coded, 1]
         return self.decoder(z * scale + bias, state)
 
     def graph(self, method: str) -> Graph:
@@ -229,9 +196,8 @@ class RawVAE(Model):
             with build.scope("encoder"):
                 x = self.encoder.lower(build, x)
             if method == "encode":
-                latents = self.config.latents
-                x = build.op("slice", x, channels=latents,
-                             attributes={"start": 0, "stop": latents})
+                coded = self.config.coded
+                x = build.op("slice", x, channels=coded, attributes={"start": 0, "stop": coded})
                 return build.finish(x)
             x = self.sample.lower(build, x)
         else:
@@ -244,7 +210,8 @@ class RawVAE(Model):
             return self.decoder.lower(build, x)
 
     def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Posterior of a batch from fresh state: mean and log_std, each [batch, latents, frames]"""
+        """Posterior of a batch from fresh state: mean and log_std, each [batch, coded, frames]:
+        latents first, then controls, which have the least log_std there is."""
         y = self.encoder.offline(self.guard_audio(x, ())[0])
         mean, log_std = y.chunk(2, dim=1)
         return mean, log_std.clamp(*LatentSample.LOG_STD_RANGE)
@@ -252,41 +219,46 @@ class RawVAE(Model):
     @torch.no_grad()
     def rescale_latents(self, factor: Tensor) -> None:
         """Divide each latent by `factor` [latents] without changing any sound: the encoder's last
-        convolution shrinks what the decoder's first one then grows. Powers of two are exact."""
-        count = self.config.latents
+        convolution shrinks what the decoder's first one then grows. Powers of two are exact.
+        Controls keep their units."""
+        count, coded = self.config.latents, self.config.coded
         last: Any = self.encoder.layers[-1]
         first: Any = self.decoder.layers[0]
         last.weight[:count].div_(factor[:, None, None])
         last.bias[:count].div_(factor)
-        last.bias[count:].sub_(factor.log())
-        first.weight.mul_(factor[None, :, None])
+        last.bias[coded : coded + count].sub_(factor.log())
+        first.weight[:, :count].mul_(factor[None, :, None])
 
     @torch.no_grad()
     def permute_latents(self, order: Tensor) -> None:
         """Let latent i be what latent `order[i]` was; no sound changes but for rounding."""
+        count, coded = self.config.latents, self.config.coded
         last: Any = self.encoder.layers[-1]
         first: Any = self.decoder.layers[0]
-        both = torch.cat((order, order + self.config.latents))
+        all_of_them = torch.cat((order, torch.arange(count, coded, device=order.device)))
+        both = torch.cat((all_of_them, all_of_them + coded))
         last.weight.copy_(last.weight[both])
         last.bias.copy_(last.bias[both])
-        first.weight.copy_(first.weight[:, order])
+        first.weight.copy_(first.weight[:, all_of_them])
 
     @torch.no_grad()
     def silence_latents(self, start: int, mean: Tensor) -> None:
         """Hold every latent from `start` on at its `mean` [latents]: encode gives 0 there, and
-        decode ignores it."""
-        count = self.config.latents
+        decode ignores it. Controls go on."""
+        count, coded = self.config.latents, self.config.coded
         last: Any = self.encoder.layers[-1]
         first: Any = self.decoder.layers[0]
-        first.bias.add_((first.weight[:, start:].sum(dim=2) * mean[start:]).sum(dim=1))
-        first.weight[:, start:] = 0
-        for part in (slice(start, count), slice(count + start, 2 * count)):
+        still = slice(start, count)
+        first.bias.add_((first.weight[:, still].sum(dim=2) * mean[still]).sum(dim=1))
+        first.weight[:, still] = 0
+        for part in (still, slice(coded + start, coded + count)):
             last.weight[part] = 0
             last.bias[part] = 0
-        last.bias[count + start :] = LatentSample.LOG_STD_RANGE[0]
+        last.bias[coded + start : coded + count] = LatentSample.LOG_STD_RANGE[0]
 
     def reconstruct(self, z: Tensor) -> Tensor:
-        """Audio [batch, channels, time] from latents [batch, latents, frames], with gradients."""
+        """Audio [batch, channels, time] from latents and controls [batch, coded, frames], with
+        gradients."""
         return self.decoder.offline(z)
 
 
@@ -298,9 +270,9 @@ def _methods(model: RawVAE, latents: tuple[str, ...]) -> dict[str, Method]:
     decoder_field = decoder.receptive_field
     through = chain_receptive_field([encoder, decoder])
     return {
-        "encode": Method("encode", config.channels, 1, config.latents, ratio, audio, latents,
+        "encode": Method("encode", config.channels, 1, config.coded, ratio, audio, latents,
                          samples(encoder.lookahead), encoder.receptive_field),
-        "decode": Method("decode", config.latents, ratio, config.channels, 1, latents, audio,
+        "decode": Method("decode", config.coded, ratio, config.channels, 1, latents, audio,
                          samples(decoder.lookahead, ratio),
                          inf if decoder_field == inf else samples(Fraction(decoder_field), ratio)),
         "forward": Method("forward", config.channels, 1, config.channels, 1, audio, audio,

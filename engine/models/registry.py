@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from engine.errors import ConfigError, nearest
 from engine.models.base import Model, ModelConfig
-from engine.models.raw_vae import RawVAE, RawVAEConfig
+from engine.models.raw_vae import RawVAE
+from engine.models.raw_vae_config import RawVAEConfig
 
 
 @dataclass(frozen=True)

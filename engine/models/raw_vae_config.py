@@ -1,0 +1,101 @@
+"""The shape of a waveform autoencoder, and what its controls are called."""
+
+from __future__ import annotations
+
+from math import log2
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from engine.models.base import ModelConfig
+
+Positive = Annotated[int, Field(ge=1)]
+Control = Literal["loudness", "pitch"]
+# Channels of encode and decode behind the latents. Loudness: A-weighted level in bels, so that -60
+# dB is -6 and the guard's 8 is far. Pitch: octaves from middle C (261.63 Hz), 1 V/oct as it were.
+CONTROL_LABELS: dict[str, str] = {"loudness": "loudness", "pitch": "pitch_oct"}
+CONTROL_STARTS: dict[str, float] = {"loudness": -3.0, "pitch": -1.0}  # what an untrained one says
+
+
+class RawVAEConfig(ModelConfig):
+    """Shape of a raw audio VAE. `widths` are channels per level, from band rate downwards."""
+
+    sample_rate_hz: Annotated[int, Field(ge=1000, le=384000)] = 16000
+    channels: Annotated[int, Field(ge=1, le=2)] = 1
+    latents: Annotated[int, Field(ge=1, le=512)] = 16
+    compression: Positive = 128
+    bands: Annotated[int, Field(ge=2, le=16)] = 16
+    strides: tuple[Positive, ...] = ()
+    widths: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 48, 64)
+    kernel_size: Annotated[int, Field(ge=1, le=64)] = 3
+    dilations: tuple[Positive, ...] = (1, 3)
+    separable: bool = False  # residual units of a depthwise convolution and two dense 1x1
+    noise: bool = True
+    controls: tuple[Control, ...] = ()  # what encode says and decode obeys beside the latents
+
+    @property
+    def coded(self) -> int:
+        """Channels between encoder and decoder: latents, then controls."""
+        return self.latents + len(self.controls)
+
+    @model_serializer(mode="wrap")
+    def _without_controls(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without controls nothing is said of them: files and runs are those of earlier versions,
+        to the byte."""
+        data: dict[str, Any] = plain(self)
+        if not self.controls:
+            del data["controls"]
+        return data
+
+    @field_validator("controls")
+    @classmethod
+    def _each_once(cls, value: tuple[Control, ...]) -> tuple[Control, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"each may stand there once, got {list(value)}")
+        return value
+
+    @field_validator("compression", "bands")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            near = 2 ** round(log2(value))
+            raise ValueError(f"must be a power of two (nn~ needs it), got {value}; nearest {near}")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_strides(cls, data: Any) -> Any:
+        """Without explicit strides: steps of 4, then 2, from band rate to latent rate."""
+        if isinstance(data, dict) and not data.get("strides"):
+            compression = data.get("compression", cls.model_fields["compression"].default)
+            bands = data.get("bands", cls.model_fields["bands"].default)
+            if isinstance(compression, int) and isinstance(bands, int) and bands > 0:
+                left, strides = compression // bands, []
+                while left > 1:
+                    strides.append(min(4, left))
+                    left //= 4
+                data = {**data, "strides": tuple(strides)}
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RawVAEConfig:
+        product = self.bands
+        for stride in self.strides:
+            product *= stride
+        if product != self.compression:
+            raise ValueError(
+                f"bands x strides = {self.bands} x {list(self.strides)} = {product} must equal "
+                f"compression = {self.compression}"
+            )
+        if len(self.widths) != len(self.strides) + 1:
+            raise ValueError(
+                f"widths needs {len(self.strides) + 1} numbers (one per level, strides are "
+                f"{list(self.strides)}), got {list(self.widths)}"
+            )
+        return self
