@@ -70,7 +70,8 @@ float player_scalar(const struct player *p, enum target target) {
 
 static float pitch_value(const struct player *p) {
     const float octaves = player_scalar(p, TARGET_PITCH); /* 0: middle C, MIDI note 60 */
-    return p->subject.pitch_in_hz ? 261.625565f * exponential2(octaves) : 60.0f + 12.0f * octaves;
+    if (p->subject.pitch_unit == PITCH_OCTAVES) return octaves;
+    return p->subject.pitch_unit == PITCH_HZ ? 261.625565f * exponential2(octaves) : 60.0f + 12.0f * octaves;
 }
 
 /* ---- attributes ---- */
@@ -192,6 +193,10 @@ static void finish_row(struct player *p, float *z, float t) {
         z[i] = flushed(clamped(clamped(z[i] * spread + offset, r.low - half, r.high + half), -LATENT_LIMIT, LATENT_LIMIT));
     }
     if (p->way == MODULE_SOURCE && p->subject.pitch_latent >= 0) z[p->subject.pitch_latent] = pitch_value(p);
+    if (p->way == MODULE_BEND && p->subject.pitch_bent >= 0) {
+        float *const pitch = &z[p->subject.pitch_bent];
+        *pitch = flushed(clamped(*pitch + player_scalar(p, TARGET_PITCH), -LATENT_LIMIT, LATENT_LIMIT));
+    }
 }
 
 /* rows: [latents][rows] of the frame, as the encoder gave them, or to be generated. */

@@ -97,6 +97,9 @@ struct mapping {
     float base[SCALARS];
 };
 
+/* Of a model's pitch: MIDI notes, hertz, or octaves from middle C, which is 1 V/oct. */
+enum pitch_unit { PITCH_NOTE, PITCH_HZ, PITCH_OCTAVES };
+
 /* What a mapping is made for. */
 struct subject {
     const tudor_model *model;
@@ -105,7 +108,8 @@ struct subject {
     uint32_t latents;        /* of the decoder's input, or the bias attribute's */
     int bias, scale, pitch;  /* attributes, -1: none */
     int pitch_latent;        /* input of the generating method that is a pitch, -1: none */
-    int pitch_in_hz;
+    enum pitch_unit pitch_unit; /* of either */
+    int pitch_bent;          /* input of decode that is a pitch in octaves: bending transposes it; -1: none */
     struct range ranges[MODULE_LATENTS];
 };
 

@@ -40,6 +40,10 @@ static uint32_t first_way(const struct subject *s) {
     return s->ways & MODULE_BEND ? MODULE_BEND : s->ways & MODULE_EFFECT ? MODULE_EFFECT : MODULE_SOURCE;
 }
 
+static int has_pitch(const struct subject *s, uint32_t way) {
+    return s->pitch >= 0 || (way == MODULE_SOURCE && s->pitch_latent >= 0) || (way == MODULE_BEND && s->pitch_bent >= 0);
+}
+
 static int read_source(struct word word, uint32_t *input, float *in_low, float *in_high) {
     uint32_t i;
     *in_low = 0.0f;
@@ -134,9 +138,7 @@ static int read_target(struct reader *r, struct connection *c, uint32_t *used) {
             c->target = (uint16_t)i;
             c->low = scalars[i].low;
             c->high = scalars[i].high;
-            const int has_pitch = r->subject->pitch >= 0 ||
-                                  (r->mapping->way == MODULE_SOURCE && r->subject->pitch_latent >= 0);
-            if (i == TARGET_PITCH && !has_pitch) return wrong(r, "the model has no ", word, " to play");
+            if (i == TARGET_PITCH && !has_pitch(r->subject, r->mapping->way)) return wrong(r, "the model has no ", word, " to play");
             if (i == TARGET_PITCH && c->adds) c->low = c->in_low, c->high = c->in_high; /* an octave per volt */
             if (i == TARGET_PITCH && c->input == IN_BENDER) c->low = -1.0f / 6.0f, c->high = 1.0f / 6.0f;
             if (i == TARGET_SWAP) c->high = (float)latents_of(r->subject, r->mapping->way);
@@ -301,7 +303,7 @@ static void derive_line(struct sentence *s, const char *source, uint32_t number,
 size_t derive_mapping(const struct subject *subject, char *text, size_t size) {
     struct sentence s = {text, size, 0};
     const uint32_t way = first_way(subject), latents = latents_of(subject, way);
-    const int pitch = subject->pitch >= 0 || (way == MODULE_SOURCE && subject->pitch_latent >= 0);
+    const int pitch = has_pitch(subject, way);
     static const uint32_t gates[] = {ACTION_FREEZE, ACTION_NEXT, ACTION_JUMP, ACTION_RESET, ACTION_RECORD, ACTION_LOOP};
     derive_line(&s, "way", 0, way == MODULE_EFFECT ? "effect" : way == MODULE_BEND ? "bend" : "source", 0);
     derive_line(&s, "knob", 1, way == MODULE_SOURCE ? "walk" : "wet", 0);

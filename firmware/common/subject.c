@@ -110,13 +110,15 @@ static int attribute_named(const tudor_model *model, const char *name, uint32_t 
     return index;
 }
 
+static const char *const pitch_names[] = {"pitch", "pitch_hz", "pitch_oct"}; /* by unit */
+
 /* The input that is labelled as a pitch. */
-static int pitch_input(const char *labels, uint32_t channels, int *in_hz) {
+static int pitch_input(const char *labels, uint32_t channels, enum pitch_unit *unit) {
     for (uint32_t i = 0; i < channels; i++) {
         const char *const end = strchr(labels, '\n');
         const struct word label = {labels, end ? (size_t)(end - labels) : strlen(labels)};
-        *in_hz = is_word(label, "pitch_hz");
-        if (*in_hz || is_word(label, "pitch")) return (int)i;
+        for (int u = PITCH_NOTE; u <= PITCH_OCTAVES; u++)
+            if (is_word(label, pitch_names[u])) return *unit = (enum pitch_unit)u, (int)i;
         if (!end) return -1;
         labels = end + 1;
     }
@@ -125,17 +127,20 @@ static int pitch_input(const char *labels, uint32_t channels, int *in_hz) {
 
 static void find_pitch(const tudor_model *model, struct subject *s) {
     uint32_t count = 0;
-    s->pitch_latent = -1;
-    s->pitch = attribute_named(model, "pitch_hz", &count);
-    s->pitch_in_hz = s->pitch >= 0;
-    if (s->pitch < 0) s->pitch = attribute_named(model, "pitch", &count);
+    enum pitch_unit unit = PITCH_NOTE;
+    s->pitch_latent = s->pitch_bent = s->pitch = -1;
+    for (int u = PITCH_OCTAVES; u >= PITCH_NOTE && s->pitch < 0; u--) {
+        s->pitch_unit = (enum pitch_unit)u;
+        s->pitch = attribute_named(model, pitch_names[u], &count);
+    }
     if (s->pitch >= 0 && count != 1) s->pitch = -1;
     const struct signature g = method_named(model, "generate"), d = method_named(model, "decode");
     const struct signature *const from = g.found ? &g : &d;
-    int in_hz = 0;
     if (s->pitch >= 0 || !from->found || from->info.in_channels > MODULE_LATENTS) return;
-    s->pitch_latent = pitch_input(from->info.in_labels, from->info.in_channels, &in_hz);
-    if (s->pitch_latent >= 0) s->pitch_in_hz = in_hz;
+    s->pitch_latent = pitch_input(from->info.in_labels, from->info.in_channels, &s->pitch_unit);
+    if (d.found && d.info.in_channels <= MODULE_LATENTS)
+        s->pitch_bent = pitch_input(d.info.in_labels, d.info.in_channels, &unit);
+    if (unit != PITCH_OCTAVES) s->pitch_bent = -1; /* notes and hertz lie beyond what a latent may be */
 }
 
 int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_channels, struct subject *s,

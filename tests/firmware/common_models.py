@@ -12,7 +12,8 @@ from engine.description import Attribute, Description, Method
 from engine.graph import Builder, Graph
 from engine.layers import Conv1d, ConvTranspose1d, LeakyReLU, Sequence, Streaming
 from engine.layers.pointwise import Guard
-from engine.models.raw_vae import RawVAE, RawVAEConfig
+from engine.models.raw_vae import RawVAE
+from engine.models.raw_vae_config import RawVAEConfig
 from export.native import compile_graphs
 
 FloatArray = NDArray[np.float32]
@@ -57,10 +58,12 @@ def _blocks(latents: int, ratio: int) -> tuple[Streaming, Streaming]:
 
 @cache
 def coder(latents: int = 4, ratio: int = 16, rate_hz: int = 48000,
-          ranges: tuple[float, float] | None = None) -> bytes:
-    """`encode` and `decode`, linear; with `ranges` in its description."""
+          ranges: tuple[float, float] | None = None, last: str | None = None) -> bytes:
+    """`encode` and `decode`, linear; with `ranges` in its description. `last`: the last latent's
+    label, if it is another."""
     encoder, decoder = _blocks(latents, ratio)
     names = tuple(f"latent {i + 1}" for i in range(latents))
+    names = names if last is None else (*names[:-1], last)
     methods = {
         "encode": (Method("encode", 1, 1, latents, ratio, ("audio",), names),
                    _graph("encode", 1, encoder)),
@@ -103,3 +106,28 @@ def vae(rate_hz: int = 16000, compression: int = 64, seed: int = 0) -> bytes:
         parameter.mul_(1.4)  # untrained nets are quiet
     description = Description("vae", "raw_vae", rate_hz, model.methods, model.attributes)
     return compile_graphs({m: model.graph(m) for m in model.methods}, description)
+
+
+@cache
+def composer(latents: int = 4, ratio: int = 16, inputs: int = 3, kind: str = "chained") -> bytes:
+    """A coder with a `generate` that makes latents for its `decode`; kind "fused": a `generate`
+    that makes the same audio by itself; "unfit": one that makes a latent less than wanted."""
+    encoder, decoder = _blocks(latents, ratio)
+    torch.manual_seed(5)
+    made = latents - (kind == "unfit")
+    net = Sequence(Conv1d(inputs, 8, 1), LeakyReLU(8), Conv1d(8, made, 3))
+    net.requires_grad_(False)
+    labels = tuple(f"mood {i + 1}" for i in range(inputs))
+    names = tuple(f"latent {i + 1}" for i in range(latents))
+    if kind == "fused":
+        method = Method("generate", inputs, ratio, 1, 1, labels, ("audio",))
+        graph = _graph("generate", inputs, net, Guard(latents), decoder)
+        return _file("composer", 48000, {"generate": (method, graph)})
+    return _file("composer", 48000, {
+        "generate": (Method("generate", inputs, ratio, made, ratio, labels, names[:made]),
+                     _graph("generate", inputs, net)),
+        "encode": (Method("encode", 1, 1, latents, ratio, ("audio",), names),
+                   _graph("encode", 1, encoder)),
+        "decode": (Method("decode", latents, ratio, 1, 1, names, ("audio",)),
+                   _graph("decode", latents, decoder)),
+    })

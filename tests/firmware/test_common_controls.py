@@ -177,6 +177,41 @@ def test_pitch_follows_volts_and_notes() -> None:
         assert latent(run, 0, 0.9) * 6 - 3 == pytest.approx(note, abs=0.01)
 
 
+def test_bending_transposes_a_pitch_in_octaves() -> None:
+    """The last latent of this model is a pitch; silence is encoded as middle C."""
+    model = coder(last="pitch_oct")
+    silence = np.zeros((1, RATE), np.float32)
+    for rows, octaves in (([], 0.0), ([(0.0, "cv", 0, 0.2)], 1.0), ([(0.0, "cv", 0, -0.4)], -2.0),
+                          ([(0.0, "midi", 0, 0x904564)], 9 / 12), ([(0.0, "knob", 2, 1.0)], 2.0)):
+        run = native([model], BEND + "cv1 pitch\nnote pitch\nknob3 pitch\n", rows, audio=silence)
+        assert latent(run, 3, 0.9) * 6 - 3 == pytest.approx(octaves, abs=0.01)
+        assert [latent(run, index, 0.9) for index in range(3)] == pytest.approx([0.5] * 3)
+
+
+def test_bending_adds_to_the_pitch_that_was_encoded() -> None:
+    model, audio = coder(last="pitch_oct"), np.full((1, RATE), 0.5, np.float32)
+    plain, higher = (native([model], BEND + "cv1 pitch\n", rows, audio=audio)
+                     for rows in ([], [(0.0, "cv", 0, 0.2)]))
+    before, after = (latent(run, 3, 0.9) * 6 - 3 for run in (plain, higher))
+    assert abs(before) > 0.1
+    assert after - before == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("label", ["pitch_oct", "pitch_hz"])
+def test_octaves_and_hertz_of_a_source(label: str) -> None:
+    rows = [(0.0, "cv", 0, 0.2)]
+    run = native([generator((label, "a", "b"))], "cv1 pitch\n", rows, seconds=1)
+    wanted = {"pitch_oct": 1.0, "pitch_hz": 2 * 261.6256}[label]
+    assert latent(run, 0, 0.9) * 6 - 3 == pytest.approx(wanted, rel=1e-3)
+
+
+def test_only_octaves_can_be_bent() -> None:
+    assert "the model has no 'pitch' to play" in refusal(BEND + "cv1 pitch\n", coder(last="pitch"))
+    run = native([coder(last="pitch_oct")], None, [(0.0, "cv", 0, 0.2)],
+                 audio=np.zeros((1, RATE), np.float32))  # the derived mapping knows the pitch
+    assert latent(run, 3, 0.9) * 6 - 3 == pytest.approx(1, abs=0.01)
+
+
 def test_play_opens_and_closes_the_sound() -> None:
     rows = [(1.5, "gate", 0, 1.0), (2.0, "gate", 0, 0.0)]
     run = native([wire()], "way effect\ngate1 play\n", rows, seconds=5)
