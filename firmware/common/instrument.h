@@ -113,6 +113,8 @@ struct subject {
     struct range ranges[MODULE_LATENTS];
 };
 
+/* `generate`, if an instrument can move its inputs and play or decode what it makes; -1: there is none. */
+int generating_method(const tudor_model *model);
 int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_channels, struct subject *subject,
              module_complaint *why);
 int read_mapping(const struct subject *subject, const char *text, size_t bytes, struct mapping *mapping,

@@ -30,7 +30,7 @@ static uint32_t latents_of(const struct subject *s, uint32_t way) {
     tudor_method_info info;
     tudor_attribute_info bias;
     if (way == MODULE_EFFECT) return s->bias >= 0 && !tudor_attribute(s->model, s->bias, &bias) ? bias.count : 0;
-    int method = way == MODULE_SOURCE ? tudor_find_method(s->model, "generate") : -1;
+    int method = way == MODULE_SOURCE ? generating_method(s->model) : -1;
     if (method < 0) method = tudor_find_method(s->model, "decode");
     return tudor_method(s->model, method, &info) ? 0 : info.in_channels;
 }

@@ -20,7 +20,7 @@ static uint32_t together(uint32_t a, uint32_t b) {
 static int choose_stages(struct player *p, module_complaint *why) {
     tudor_method_info info[2];
     const tudor_model *const model = &p->model;
-    const int generate = tudor_find_method(model, "generate");
+    const int generate = generating_method(model);
     p->stages = 0;
     if (p->way == MODULE_EFFECT) {
         p->stage[p->stages++].method = tudor_find_method(model, "forward");

@@ -19,12 +19,12 @@ static struct signature method_named(const tudor_model *model, const char *name)
 static int is_audio(uint32_t channels, uint32_t ratio) { return ratio == 1 && channels <= MODULE_CHANNELS; }
 static int is_latent(uint32_t channels, uint32_t ratio) { return ratio > 1 && channels <= MODULE_LATENTS; }
 
-static int generates(const tudor_model *model, const struct signature *decode) {
-    const struct signature g = method_named(model, "generate");
-    if (!g.found || !is_latent(g.info.in_channels, g.info.in_ratio)) return 0;
-    if (is_audio(g.info.out_channels, g.info.out_ratio)) return 1;
-    return decode->found && g.info.out_channels == decode->info.in_channels &&
-           g.info.out_ratio == decode->info.in_ratio && is_audio(decode->info.out_channels, decode->info.out_ratio);
+int generating_method(const tudor_model *model) {
+    const struct signature g = method_named(model, "generate"), d = method_named(model, "decode");
+    const int fits = d.found && g.info.out_channels == d.info.in_channels && g.info.out_ratio == d.info.in_ratio &&
+                     is_audio(d.info.out_channels, d.info.out_ratio);
+    if (!g.found || !is_latent(g.info.in_channels, g.info.in_ratio)) return -1;
+    return fits || is_audio(g.info.out_channels, g.info.out_ratio) ? tudor_find_method(model, "generate") : -1;
 }
 
 uint32_t module_ways(const tudor_model *model) {
@@ -39,7 +39,7 @@ uint32_t module_ways(const tudor_model *model) {
     if (decodes && e.found && is_audio(e.info.in_channels, e.info.in_ratio) &&
         e.info.out_channels == d.info.in_channels && e.info.out_ratio == d.info.in_ratio)
         ways |= MODULE_BEND;
-    if (decodes || generates(model, &d)) ways |= MODULE_SOURCE;
+    if (decodes || generating_method(model) >= 0) ways |= MODULE_SOURCE;
     return ways;
 }
 
@@ -135,7 +135,7 @@ static void find_pitch(const tudor_model *model, struct subject *s) {
     }
     if (s->pitch >= 0 && count != 1) s->pitch = -1;
     const struct signature g = method_named(model, "generate"), d = method_named(model, "decode");
-    const struct signature *const from = g.found ? &g : &d;
+    const struct signature *const from = generating_method(model) >= 0 ? &g : &d;
     if (s->pitch >= 0 || !from->found || from->info.in_channels > MODULE_LATENTS) return;
     s->pitch_latent = pitch_input(from->info.in_labels, from->info.in_channels, &s->pitch_unit);
     if (d.found && d.info.in_channels <= MODULE_LATENTS)
