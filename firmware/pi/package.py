@@ -19,6 +19,7 @@ EPOCH = "946684800"  # of every file in the package: 2000-01-01
 FILES = {
     "tudor-module.service": ("usr/lib/systemd/system", 0o644),
     "tudor-wifi.service": ("usr/lib/systemd/system", 0o644),
+    "tudor-module-generator": ("usr/lib/systemd/system-generators", 0o755),
     "start": ("usr/lib/tudor", 0o755), "update": ("usr/lib/tudor", 0o755),
     "overlay-init": ("usr/lib/tudor", 0o755), "module.conf": ("etc/tudor", 0o644),
     "README": ("usr/share/doc/tudor-module", 0o644),

@@ -66,12 +66,13 @@ def make_image(folder: Path, root: Path, root_bytes: int = 24 * MIB,
 
 
 def make_package(folder: Path, version: str = "1.0", program: bytes = b"\x7fELF program",
-                 architecture: str = "arm64", needs: str = "libc6 (>= 2.34)") -> Path:
+                 architecture: str = "arm64", needs: str = "libc6 (>= 2.34)",
+                 unit: bytes = b"[Service]\n") -> Path:
     """A package with the files that ours has, quick to build."""
     tree = folder / f"deb-{version}"
     files = {"usr/bin/tudor-module": (program, 0o755),
              "usr/lib/tudor/overlay-init": (b"#!/bin/sh\n", 0o755),
-             "usr/lib/systemd/system/tudor-module.service": (b"[Service]\n", 0o644),
+             "usr/lib/systemd/system/tudor-module.service": (unit, 0o644),
              "etc/tudor/module.conf": (b"# settings\nperiod = 128\n", 0o644)}
     for name, (data, mode) in files.items():
         path = tree / name

@@ -25,9 +25,16 @@ pcm.filed { type file slave.pcm none format raw
   file "| while [ -n \\"$(head -c 65536 | head -c 1 | tr '\\\\000' x)\\" ]; do sleep 0.05; done" }
 pcm.played { type null }
 """
-# Type=notify: `restart` ends when blocks are played, or fails.
+# Type=notify: `restart` ends when blocks are played, or fails; so does a unit that says so.
 SYSTEMCTL = """
 root={root}
+export PATH={bin}:$PATH
+if [ "$1" = daemon-reload ]; then
+  rm -rf $root/run/units
+  mkdir $root/run/units
+  TUDOR_ROOT=$root sh {generator} $root/run/units || exit 1
+  exit
+fi
 [ "$1" = restart ] || exit 0
 if [ -e $root/pid ]; then
   kill "$(cat $root/pid)" 2>/dev/null
@@ -38,11 +45,12 @@ if [ -e $root/pid ]; then
   rm -f $root/pid $root/status
 fi
 sh {update} recover
+! grep -qx 'ExecStart=/bin/false' $root/run/units/* 2>/dev/null || exit 1
 program=$root/var/lib/tudor/current/usr/bin/tudor-module
 [ -x "$program" ] || program=$root/usr/bin/tudor-module
 ALSA_CONFIG_PATH={alsa} "$program" >$root/log 2>&1 </dev/null &
 echo $! >$root/pid
-for i in $(seq 80); do
+for i in $(seq 150); do
   sleep 0.1
   timeout 2 "$program" --status 2>/dev/null | grep -q '^blocks [1-9]' && exit 0
   kill -0 "$(cat $root/pid)" 2>/dev/null || exit 1
@@ -69,17 +77,32 @@ class Module:
         self.script = folder / "update"
         text = (build.HERE / "update").read_text()
         self.script.write_text(text.replace(
-            "set -u\n", f"set -u\nTUDOR_ROOT={self.root}\nTUDOR_WAIT=12\n", 1))
+            "set -u\n", f"set -u\nTUDOR_ROOT={self.root}\nTUDOR_WAIT=40\n", 1))
         monkeypatch.setattr(update, "SCRIPT", self.script)
         monkeypatch.setenv("PATH", str(server.ssh), prepend=":")
         server.fake("systemctl", SYSTEMCTL.format(
-            root=self.root, update=self.script, alsa=alsa(self.root)["ALSA_CONFIG_PATH"]))
+            root=self.root, bin=server.bin, update=self.script,
+            generator=build.HERE / "tudor-module-generator",
+            alsa=alsa(self.root)["ALSA_CONFIG_PATH"]))
         server.fake("tudor-module", f'exec {program()} --config {config} "$@"')
         (self.models / "old.tudor").write_bytes(vae())
         self.restart()
 
     def restart(self) -> None:
         subprocess.run([str(self.server.bin / "systemctl"), "restart", "tudor-module"], check=True)
+
+    def boot(self) -> None:
+        """The power comes back: nothing in memory, units read again, the service started."""
+        shutil.rmtree(self.root / "run")
+        (self.root / "run").mkdir()
+        subprocess.run([str(self.server.bin / "systemctl"), "daemon-reload"], check=True)
+        self.restart()
+
+    @property
+    def unit(self) -> bytes | None:
+        """What systemd goes by; None: the card's own."""
+        path = self.root / "run/units/tudor-module.service"
+        return path.read_bytes() if path.exists() else None
 
     def snapshot(self) -> dict[str, bytes | str]:
         """Everything that would have to be as it was."""
@@ -134,6 +157,54 @@ def test_a_new_program_plays_and_the_last_one_is_dropped(module: Module, tmp_pat
         update.update("board", package, [])
         assert str((module.state / "current").readlink()) == f"versions/{number}"
     assert [p.name for p in (module.state / "versions").iterdir()] == ["3.0"]
+    assert module.playing() == {1: "old"}
+
+
+def unit(seconds: int) -> bytes:
+    return f"[Service]\nWatchdogSec={seconds}\n".encode()
+
+
+def test_a_program_brings_its_unit_and_takes_it_back_with_it(module: Module, tmp_path: Path
+                                                             ) -> None:
+    assert module.unit is None
+    bad = b"[Service]\nExecStart=/bin/false\n"
+    program = module.wrapper.encode()
+    with pytest.raises(TudorError, match="does not start; what was there before is back"):
+        update.update("board", make_package(tmp_path, "1.0", program, unit=bad), [])
+    assert module.unit is None
+    update.update("board", make_package(tmp_path, "2.0", program, unit=unit(7)), [])
+    assert module.unit == unit(7)
+    with pytest.raises(TudorError, match="does not start; what was there before is back"):
+        update.update("board", make_package(tmp_path, "3.0", program, unit=bad), [])
+    assert module.unit == unit(7)
+    assert module.playing() == {1: "old"}
+    update.update("board", None, [model(tmp_path, "new.tudor")])
+    update.update("board", make_package(tmp_path, "4.0", program, unit=unit(9)), [])
+    module.boot()
+    assert module.unit == unit(9)
+    assert module.playing() == {1: "new", 2: "old"}
+
+
+@pytest.mark.parametrize("before", [None, unit(7)])
+def test_a_cut_in_an_update_starts_with_the_old_unit(
+        module: Module, tmp_path: Path, before: bytes | None) -> None:
+    """The new unit would not even take the update back."""
+    program = module.wrapper.encode()
+    if before:
+        update.update("board", make_package(tmp_path, "2.0", program, unit=before), [])
+    package = make_package(tmp_path, "3.0", program, unit=b"[Service]\nExecStart=/bin/false\n")
+    folder = tmp_path / "incoming"
+    folder.mkdir()
+    shutil.copy(package, folder / "package.deb")
+    text = module.script.read_text().replace("comes_up() {\n", "comes_up() {\n  kill -9 $$\n", 1)
+    (tmp_path / "cut").write_text(text)
+    done = subprocess.run(["sh", str(tmp_path / "cut"), "apply", str(folder)],
+                          env={"PATH": f"{module.server.bin}:/usr/bin:/bin"})
+    assert done.returncode == -9
+    assert str((module.state / "current").readlink()) == "versions/3.0"
+    module.boot()
+    assert module.unit == before
+    assert (module.state / "current").exists() == (before is not None)
     assert module.playing() == {1: "old"}
 
 
