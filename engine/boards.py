@@ -67,7 +67,8 @@ class Kernels:
 @dataclass(frozen=True)
 class Instrument:
     """What firmware/common does around a model, controls moving, one channel in and out. In
-    instructions counted in an emulator: `rtf-bench FILE --device m7 --instrument effect`."""
+    instructions counted in an emulator: `rtf-bench FILE --device m7 --instrument effect` (for a Pi
+    `--device aarch64`)."""
 
     rate_hz: int  # of its codec; models of another rate are converted
     callback: float  # controls, status, the runtime's slices
@@ -126,6 +127,7 @@ def _m7_macs(kernels: Kernels, cycles: Range) -> Range:
 
 
 _M7_INSTRUMENT = Instrument(48000, 5000, 450, 5.6, 32, 128 * KIB, 31)
+_ARM_INSTRUMENT = Instrument(48000, 3500, 380, 6.4, 32, 1024 * KIB, 31)
 
 _DAISY = Board(
     "daisy", "Daisy Seed or Patch SM, Cortex-M7 at 480 MHz", _M7_HZ,
@@ -157,7 +159,7 @@ _PI_NOTE = ("MAC rates and DRAM bandwidth: estimates from memory, not measured h
 def _pi(name: str, title: str, clock_hz: float, macs: Range, *caches: Memory) -> Board:
     return Board(name, title, clock_hz, _arm_macs(macs), _ARM,
                  macs.scaled(_ARM_FLOAT.mac), caches, placed=False, load_limit=0.5, tile_frames=6,
-                 source=_PI_NOTE)
+                 instrument=_ARM_INSTRUMENT, source=_PI_NOTE)
 
 
 def _cache(name: str, size_bytes: int, low: float, high: float) -> Memory:

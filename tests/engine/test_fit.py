@@ -118,14 +118,14 @@ def test_a_frame_longer_than_a_callback_is_spread() -> None:
 
 
 def test_elsewhere_a_host_plays_what_is_complete() -> None:
-    found = fit(task(work(10e6, 1000, 100), rate=16000, frame=128), "pi4", block=48)
+    found = fit(task(work(10e6, 1000, 100), rate=16000, frame=128), "desktop", block=48)
     spread = found.spread
     assert (spread.call_samples, spread.slices, spread.rate_hz) == (128, 2, 16000)
     assert found.worst_callback.high == pytest.approx(
         found.loads.whole.high * 128 / 96 * SLICED.high)
     assert spread.latency_samples == 127 + 48
     assert found.instrument is None
-    whole = fit(task(work(10e6, 1000, 100), rate=16000, frame=32), "pi4", block=48)
+    whole = fit(task(work(10e6, 1000, 100), rate=16000, frame=32), "desktop", block=48)
     assert (whole.spread.call_samples, whole.spread.slices) == (64, 1)
     assert whole.worst_callback.high == pytest.approx(whole.loads.whole.high * 64 / 48)
 
@@ -159,7 +159,7 @@ def test_what_speed_would_not_mend() -> None:
     rate = fit(task(work(1e6, 44101, 100), rate=44101), "daisy")
     assert rate.verdict == TOO_MUCH
     assert "44101 Hz and its codec's 48000 Hz have too little in common" in rate.problems[0]
-    assert fit(task(work(1e6, 44101, 100), rate=44101), "pi4").verdict == FITS
+    assert fit(task(work(1e6, 44101, 100), rate=44101), "desktop").verdict == FITS
     assert fit(task(work(1e6, 44100, 100), rate=44100), "daisy").verdict == FITS, "converted"
     large = fit(task(work(1e6, 100, 3_000_000)), "daisy")
     assert large.verdict == TOO_MUCH
