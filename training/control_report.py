@@ -81,4 +81,4 @@ def _response(
             both &= before > QUIET
         changes.append((after - before)[both])
     found = np.concatenate(changes)
-    return round(UNITS[name][1] * float(np.median(found)), 2) if len(found) else None
+    return round(UNITS[name][1] * float(np.median(found)), 2) + 0.0 if len(found) else None
