@@ -43,9 +43,9 @@ def simulate(
     seconds: Annotated[Optional[int], typer.Option(  # noqa: UP045
         help="How long, without --in; default: the script and two seconds.", min=1)] = None,
     rate: Annotated[Optional[int], typer.Option(  # noqa: UP045
-        help="Sample rate of the board in Hz.", min=4000)] = None,
+        help="Sample rate of the board in Hz.", min=4000, max=384000)] = None,
     block: Annotated[Optional[int], typer.Option(  # noqa: UP045
-        help="Samples per block.", min=1)] = None,
+        help="Samples per block.", min=1, max=8192)] = None,
     seed: Annotated[int, typer.Option(help="Of converter noise, walks and jumps.")] = 1,
     plot: Annotated[bool, typer.Option(help="Draw controls and latents.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -56,6 +56,7 @@ def simulate_command(
         raise ConfigError(f"an instrument has 8 slots, not {len(models)}")
     files = [model_file(name) for name in models]
     rows = read_script(script) if script else []
+    _check_slots(rows, len(files), script)
     audio = _audio(source, board) if source else None
     length = audio.shape[1] / board.sample_rate_hz if audio is not None else float(
         seconds or max([row.seconds for row in rows], default=0) + AFTER_SCRIPT_SECONDS)
@@ -70,6 +71,13 @@ def simulate_command(
 
         draw(picture, played, rows, board)
     _report(played, out, picture if plot else None, as_json)
+
+
+def _check_slots(rows: list[Row], count: int, script: Path | None) -> None:
+    for row in rows:
+        if row.kind == "slot" and row.number > count:
+            raise ConfigError(f"{script}: slot{row.number} is empty: name {row.number} models, or "
+                              f"choose from {count}")
 
 
 def _audio(path: Path, board: Board) -> FloatArray:
@@ -98,7 +106,7 @@ def _play(
         TARGETS["native"], [path.read_bytes() for path in files], maps=texts, audio=audio,
         script=converted(rows, board, seconds, seed), channels=(channels, channels),
         rate=board.sample_rate_hz, block=board.block_samples, taps=board.resample_taps,
-        overlap=int(board.overlap), seed=seed, lane=4096,
+        tables=board.resample_bytes, overlap=int(board.overlap), seed=seed, lane=4096,
     )
 
 
@@ -106,25 +114,28 @@ def _check(played: Racked, files: list[Path], source: Path | None) -> None:
     """Refusals are errors here: nobody listens to a patch that lacks a model."""
     for refused in played.refused:
         name, _, why = refused.partition(": ")
-        raise TudorError(f"{files[min(int(name[1:]), len(files) - 1)]}: {why}")
-    if source is None and played.facts["way"] != "4":
-        way = WAYS[int(played.facts["way"])]
-        raise ConfigError(f"{files[0]} is played as {way}, which wants a sound: give --in, or a "
-                          "mapping with 'way source'")
+        contents = [path.read_bytes() for path in files]  # the same model has one name
+        model = list(dict.fromkeys(contents))[int(name[1:])]
+        raise TudorError(f"{files[contents.index(model)]}: {why}")
+    for path, slot in zip(files, played.slots, strict=True):
+        way = WAYS[int(slot["way"])]
+        if source is None and way != "source":
+            raise ConfigError(f"{path} is played as {way}, which wants a sound: give --in, or a "
+                              "mapping with 'way source'")
 
 
 def _report(played: Racked, out: Path, picture: Path | None, as_json: bool) -> None:
     status = played.status
+    slots = [{"way": WAYS[int(slot["way"])], "latency_samples": int(slot["latency_samples"]),
+              "slices": int(slot["slices"]),
+              "memory_bytes": int(slot["fast_bytes"]) + int(slot["bulk_bytes"])}
+             for slot in played.slots]
     facts = {
-        "out": str(out), "picture": str(picture) if picture else None,
-        "way": WAYS[int(played.facts["way"])],
-        "latency_samples": int(played.facts["latency_samples"]),
-        "slices": int(played.facts["slices"]),
-        "memory_bytes": int(played.facts["fast_bytes"]) + int(played.facts["bulk_bytes"]),
+        "out": str(out), "picture": str(picture) if picture else None, **slots[0], "slots": slots,
         "peak": round(float(np.abs(played.audio).max()), 4),
         "limited_blocks": int((status["reduction"] < 0.999).sum()),
         "faults": int(played.facts["faults"]), "ignored": int(played.facts["ignored"]),
-        "dropped": int(played.facts["dropped"]),
+        "dropped": int(played.facts["dropped"]), "nonfinite": int(played.facts["nonfinite"]),
         "states": {STATES[s]: int((status["state"] == s).sum())
                    for s in np.unique(status["state"])},
     }
@@ -132,11 +143,14 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool) -> N
         print(json.dumps(facts))
         return
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{out}: played as {facts['way']}, {facts['latency_samples']} samples late, "
-                  f"peak {facts['peak']}")
+    ways = "; ".join((f"slot {i} " if slots[1:] else "")
+                     + f"as {slot['way']}, {slot['latency_samples']} samples late"
+                     for i, slot in enumerate(slots, 1))
+    console.print(f"{out}: played {ways}; peak {facts['peak']}")
     if picture:
-        console.print(f"{picture}: controls against latents")
-    for name, what in (("faults", "times the model gave what is no audio"),
+        console.print(f"{picture}: controls, latents and levels")
+    for name, what in (("nonfinite", "samples of the sound were no numbers: silence instead"),
+                       ("faults", "times the model gave what is no audio"),
                        ("limited_blocks", "blocks were limited"),
                        ("dropped", "events found no room")):
         if facts[name]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +12,13 @@ from engine.files import written_whole
 from firmware.simulate_rack import STATES, Racked
 from firmware.simulate_script import Board, Row
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def draw(path: Path, played: Racked, rows: list[Row], board: Board) -> None:
-    """Three panels over one time axis, as PNG."""
+    """Panels over one time axis, as PNG: the script's controls and the model's latents, where
+    there are any, and levels."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -21,30 +26,44 @@ def draw(path: Path, played: Racked, rows: list[Row], board: Board) -> None:
 
     status = played.status
     seconds = np.arange(len(status)) * board.block_samples / board.sample_rate_hz
-    figure, axes = plt.subplots(3, 1, figsize=(10, 8), sharex=True, constrained_layout=True)
-    _controls(axes[0], rows, float(seconds[-1]) if len(seconds) else 1.0)
-    count = int(status["latents"].max()) if len(status) else 0
-    for i in range(count):
-        axes[1].plot(seconds, status["latent"][:, i], linewidth=0.8, label=f"latent {i + 1}")
-    axes[1].set_ylabel("latent\n(0 to 1: its range)")
-    if count:
-        axes[1].legend(loc="upper right", fontsize=7, ncols=4)
-    for name, label in (("in_peak", "in"), ("out_peak", "out"), ("wet", "wet"),
-                        ("reduction", "limiter's gain")):
-        axes[2].plot(seconds, status[name], linewidth=0.8, label=label)
-    _states(axes[2], seconds, status["state"])
-    axes[2].set_ylabel("level")
-    axes[2].set_xlabel("seconds")
-    axes[2].legend(loc="upper right", fontsize=7, ncols=4)
+    latents = int(status["latents"].max()) if len(status) else 0
+    heights = [2] * bool(rows) + [3] * bool(latents) + [2]
+    figure, made = plt.subplots(len(heights), 1, figsize=(10, 1 + sum(heights)), sharex=True,
+                                squeeze=False, height_ratios=heights, constrained_layout=True)
+    axes = list(made[:, 0])
+    _levels(axes.pop(), seconds, status)
+    if latents:
+        _latents(axes.pop(), seconds, status["latent"][:, :latents])
+    if rows:
+        _controls(axes.pop(), rows, float(seconds[-1]) if len(seconds) else 1.0)
     with written_whole(path) as temporary:
         figure.savefig(temporary, dpi=110)
     plt.close(figure)
 
 
-def _controls(axes: object, rows: list[Row], end: float) -> None:
-    from matplotlib.axes import Axes
+def _latents(axes: Axes, seconds: np.ndarray, latents: np.ndarray) -> None:
+    """One above the other: latents of audio move as fast as it does, and would hide each other."""
+    for i, line in enumerate(latents.T):
+        axes.axhspan(-i, 0.9 - i, color="0.95", linewidth=0)
+        axes.plot(seconds, 0.9 * line - i, linewidth=0.6)
+    axes.set_yticks(0.45 - np.arange(latents.shape[1]),
+                    [f"latent {i + 1}" for i in range(latents.shape[1])])
+    axes.set_ylim(-latents.shape[1] + 0.5, 1.4)
+    axes.set_title("grey: each latent's range", fontsize=8, loc="right")
 
-    assert isinstance(axes, Axes)
+
+def _levels(axes: Axes, seconds: np.ndarray, status: np.ndarray) -> None:
+    for name, label in (("in_peak", "in"), ("out_peak", "out"), ("wet", "wet"),
+                        ("reduction", "limiter's gain")):
+        axes.plot(seconds, status[name], linewidth=0.8, label=label)
+    _states(axes, seconds, status["state"])
+    axes.set_ylabel("level")
+    axes.set_xlabel("seconds")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper right", fontsize=7, ncols=4)
+
+
+def _controls(axes: Axes, rows: list[Row], end: float) -> None:
     for kind, number in sorted({(row.kind, row.number) for row in rows}):
         line = [row for row in rows if (row.kind, row.number) == (kind, number)]
         at, values = [r.seconds for r in line], [r.value for r in line]
@@ -54,15 +73,11 @@ def _controls(axes: object, rows: list[Row], end: float) -> None:
         else:
             axes.step([*at, end], [*values, values[-1]], where="post", linewidth=1, label=label)
     axes.set_ylabel("controls")
-    if rows:
-        axes.legend(loc="upper right", fontsize=7, ncols=4)
+    axes.legend(loc="upper right", fontsize=7, ncols=4)
 
 
-def _states(axes: object, seconds: np.ndarray, states: np.ndarray) -> None:
+def _states(axes: Axes, seconds: np.ndarray, states: np.ndarray) -> None:
     """A shade wherever the instrument was not simply playing."""
-    from matplotlib.axes import Axes
-
-    assert isinstance(axes, Axes)
     colours = {"empty": "0.6", "changing": "tab:blue", "overload": "tab:red",
                "recovering": "tab:orange"}
     edges = np.flatnonzero(np.diff(states, prepend=-1, append=-1))

@@ -26,7 +26,8 @@ class Board:
     """What matters of a board: its audio, and how it reads voltages.
 
     Converters: `bits` over the whole range, gaussian noise of `noise_lsb` (standard deviation, in
-    steps), read every `scan_samples`. The noise is assumed, not measured."""
+    steps), read every `scan_samples`. The noise is assumed, not measured. Rate conversion:
+    `resample_taps`, and the most bytes that its tables may take."""
 
     name: str
     sample_rate_hz: int
@@ -35,12 +36,14 @@ class Board:
     noise_lsb: float
     scan_samples: int
     resample_taps: int
+    resample_bytes: int
     overlap: bool
 
 
 BOARDS = {board.name: board for board in (
-    Board("pi", 48000, 256, 12, 0.7, 48, 64, True),       # MCP3208, read 1000 times a second
-    Board("daisy", 48000, 48, 16, 8.0, 48, 32, False),    # the STM32's own converters
+    # As firmware/pi/module.conf has it: MCP3208, read 500 times a second.
+    Board("pi", 48000, 128, 12, 0.7, 96, 32, 1 << 20, True),
+    Board("daisy", 48000, 48, 16, 8.0, 48, 32, 1 << 17, False),  # the STM32's own converters
 )}
 
 
@@ -64,7 +67,7 @@ def board_named(name: str) -> Board:
 def read_script(path: Path) -> list[Row]:
     """The rows of a CSV `seconds,input,value`; a header and lines that begin with # are skipped."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()  # spreadsheets begin with a mark
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: no text file") from None
     rows: list[Row] = []

@@ -2,7 +2,7 @@
  *
  *   rack models=A,B maps=X,- events=E [in=I] [out=O] [trace=T] [calibration=C] [rate=48000] [block=48] [seconds=N]
  *        [channels=IN,OUT] [taps=32] [overlap=0] [fade=30] [seed=1] [digest=1] [lane=256] [derive=1]
- *        [count=PART] [from=BLOCK] [marks=1] [times=FILE]
+ *        [count=PART] [from=BLOCK] [marks=1] [times=FILE] [tables=131072]
  *
  * Models go to slots in turn; a map "-" is derived. A model that is refused is said and skipped. E holds module_event
  * records in order of time; kinds of its own, below, plant faults. I and O hold [channels][samples] float32, planar; with
@@ -32,7 +32,7 @@ struct rack {
     float *out;
     module_status *trace;
     const char *models, *maps, *events_path, *in_path, *out_path, *trace_path, *calibration, *count, *times_path;
-    uint32_t samples, seconds, digest, derive, count_from, marks;
+    uint32_t samples, seconds, digest, derive, count_from, marks, tables;
     uint32_t ticks, plant;
     float load;
 };
@@ -105,7 +105,7 @@ static void parse(struct rack *r, int count, char **words) {
         {"rate", &c->sample_rate_hz}, {"block", &c->block_samples}, {"seconds", &r->seconds}, {"channels", &c->in_channels},
         {"taps", &c->resample_taps}, {"overlap", &c->overlap}, {"fade", &c->fade_ms}, {"seed", &c->seed},
         {"digest", &r->digest}, {"derive", &r->derive}, {"lane", &c->lane_events}, {"from", &r->count_from},
-        {"marks", &r->marks}};
+        {"marks", &r->marks}, {"tables", &r->tables}};
     for (int i = 1; i < count; i++) {
         const char *value;
         int known = 0;
@@ -119,6 +119,7 @@ static void parse(struct rack *r, int count, char **words) {
             }
         if (!known) die(words[i], "no such option");
     }
+    if (r->tables) c->resample_bytes = r->tables;
     if (r->count && !rack_counts_choose(r->count)) die(r->count, "no such part");
 }
 

@@ -54,6 +54,61 @@ def test_a_patch_is_played_and_drawn(
     assert facts["states"]["playing"] > 0.8 * sum(facts["states"].values())
 
 
+def picture_height(path: Path) -> int:
+    """From a PNG's header, at 110 dots an inch."""
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    return round(int.from_bytes(data[20:24], "big") / 110)
+
+
+def test_the_picture_has_no_empty_panels(folder: Path) -> None:
+    """One inch, two for controls, three for latents, two for levels."""
+    sound = ("--in", folder / "in.wav", "--out", folder / "o.wav")
+    for words, inches in ((("coder.tudor", "--script", folder / "s.csv"), 8), (("coder.tudor",), 6),
+                          (("wire.tudor",), 3)):
+        assert tudor("module", "simulate", folder / words[0], *words[1:], *sound) == 0
+        assert picture_height(folder / "o.png") == inches
+
+
+@pytest.mark.parametrize(("rate", "channels", "subtype"), [
+    (44100, 2, "PCM_16"), (22050, 1, "PCM_U8"), (96000, 2, "PCM_24"), (48000, 1, "FLOAT"),
+])
+def test_sounds_of_other_kinds_come_through(rate: int, channels: int, subtype: str, folder: Path
+                                            ) -> None:
+    """A wire: as long, as loud and as high as what went in."""
+    sine = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
+    soundfile.write(folder / "k.wav", np.stack([sine] * channels, 1), rate, subtype=subtype)
+    assert tudor("module", "simulate", folder / "wire.tudor", "--in", folder / "k.wav", "--out",
+                 folder / "o.wav", "--no-plot") == 0
+    audio, _ = soundfile.read(folder / "o.wav", always_2d=True)
+    assert audio.shape == (48000, channels)
+    middle = audio[12000:36000]
+    assert np.abs(middle).max() == pytest.approx(0.5, abs=0.01)
+    assert np.argmax(np.abs(np.fft.rfft(middle[:, 0]))) == 220  # of half a second
+    assert np.abs(np.diff(audio, axis=0)).max() < 0.05, "a click"
+
+
+def test_slots_change_and_are_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also samples that are no numbers are counted."""
+    audio = soundfile.read(folder / "in.wav")[0]
+    audio[1000] = np.nan
+    soundfile.write(folder / "nan.wav", audio, 48000, subtype="FLOAT")
+    (folder / "k.csv").write_text("0.4,slot2,1\n", encoding="utf-8-sig")
+    words = ["module", "simulate", folder / "coder.tudor", folder / "wire.tudor", "--in",
+             folder / "nan.wav", "--script", folder / "k.csv", "--out", folder / "o.wav"]
+    assert tudor(*words, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [slot["way"] for slot in facts["slots"]] == ["bend", "effect"]
+    assert facts["latency_samples"] == facts["slots"][0]["latency_samples"]
+    assert facts["nonfinite"] == 1
+    assert facts["states"]["changing"] > 0
+    assert tudor(*words) == 0
+    told = capsys.readouterr().out
+    assert "slot 1 as bend, " in told
+    assert "slot 2 as effect, " in told
+    assert "1 samples of the sound were no numbers" in told
+
+
 def test_the_same_seed_gives_the_same_patch(folder: Path) -> None:
     def once(name: str, *more: object) -> list[float]:
         assert tudor("module", "simulate", folder / "coder.tudor", "--in", folder / "in.wav",
@@ -98,6 +153,12 @@ def test_the_printed_mapping_is_the_one_that_is_used(
     (["wire.tudor", "--in", "in.wav", "--script", "bad.csv"], "line 1: wants seconds,input,value"),
     (["cut.tudor", "--in", "in.wav"], "truncated"),
     (["wire.tudor", "--in", "none.wav"], "none.wav does not exist"),
+    (["wire.tudor", "--in", "empty.wav"], "empty.wav holds no samples"),
+    (["wire.tudor", "--in", "five.wav"], "five.wav has 5 channels"),
+    (["wire.tudor", "--in", "in.wav", "--script", "none.csv"], "none.csv: No such file"),
+    (["wire.tudor", "--in", "in.wav", "--script", "far.csv"], "far.csv: slot2 is empty"),
+    (["wire.tudor", "wire.tudor", "cut.tudor", "--in", "in.wav"], "cut.tudor: "),
+    (["gen.tudor", "wire.tudor"], "wire.tudor is played as effect, which wants a sound"),
 ])
 def test_mistakes_are_one_line(
     words: list[str], says: str, folder: Path, capsys: pytest.CaptureFixture[str],
@@ -107,6 +168,9 @@ def test_mistakes_are_one_line(
     (folder / "bad.map").write_text("fader wet\n")
     (folder / "bad.csv").write_text("0,knob1\n")
     (folder / "cut.tudor").write_bytes(wire()[:-100])
+    (folder / "far.csv").write_text("0,slot2,1\n")
+    soundfile.write(folder / "empty.wav", np.zeros(0), 48000)
+    soundfile.write(folder / "five.wav", np.zeros((100, 5)), 48000)
     assert tudor("module", "simulate", *words, "--out", "o.wav") == 1
     said = capsys.readouterr().err.strip()
     assert says in said
