@@ -15,7 +15,7 @@ from firmware.tools import tool
 from tests.image.image_root import Stock
 
 RESULT_BYTES = 8 << 20
-LIMIT_SECONDS = 420
+LIMIT_SECONDS = 900
 # The trial's first lines: `played` waits until the sound card has what is wanted of it.
 PRELUDE = """exec >/run/trial/out/log 2>&1
 set -x

@@ -21,15 +21,20 @@ from tests.firmware.card_image import MIB, make_image
 PACKAGES = ("systemd-sysv", "udev", "libasound2", "libasound2-data", "busybox-static",
             "linux-image-arm64", "bash", "dash", "coreutils", "grep", "sed", "mawk", "findutils",
             "util-linux", "mount", "kmod", "procps", "dpkg", "base-files", "base-passwd",
-            "libc-bin", "tar", "diffutils")
+            "libc-bin", "tar", "diffutils", "alsa-utils")
 SOURCES = ("/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources")
 # For the emulator's disks, ext4, FAT and the overlay; in the order in which they can be loaded.
 MODULES = ("virtio_blk", "virtio_mmio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev",
            "virtio_pci", "crc32c_generic", "jbd2", "mbcache", "crc16", "ext4", "overlay", "fat",
-           "vfat", "nls_ascii", "nls_cp437")
+           "vfat", "nls_ascii", "nls_cp437",
+           # the sequencer: a Pi has loaded it, or a card's driver, before the service starts
+           "soundcore", "snd", "snd-timer", "snd-seq-device", "snd-rawmidi", "snd-seq-midi-event",
+           "snd-seq")
+# A port that hands on what it gets; it comes, as a keyboard's would, when a trial loads it.
+PLUGGED = "snd-seq-dummy"
 UNWANTED = re.compile(r"\./(boot|dev|usr/share/(doc|man|info|locale|bug|lintian))/|"
                       r"\./lib/modules/")
-KERNEL = re.compile(r"\./boot/vmlinuz|\./lib/modules/.*/(?:" + "|".join(MODULES)
+KERNEL = re.compile(r"\./boot/vmlinuz|\./lib/modules/.*/(?:" + "|".join((*MODULES, PLUGGED))
                     + r")\.ko(\.xz)?$")
 ROOT_BYTES = 400 * MIB
 PERIOD, BUFFER = 128, 256  # samples: of a block, of the card's whole buffer
@@ -75,6 +80,7 @@ class Stock:
     image: Path
     kernel: Path
     initrd: Path
+    plugged: bytes  # the driver PLUGGED
 
 
 def make_stock(folder: Path, heard: bytes, wanted_bytes: int) -> Stock:
@@ -90,7 +96,7 @@ def make_stock(folder: Path, heard: bytes, wanted_bytes: int) -> Stock:
     initrd = _initrd(folder / "initrd", tree / "bin/busybox", apart)
     image = make_image(folder, tree, ROOT_BYTES)
     Fat(image, layout(image).boot).write("/tudor/module.conf", SETTINGS.encode())
-    return Stock(image, kernel, initrd)
+    return Stock(image, kernel, initrd, _drivers(apart, (PLUGGED,))[PLUGGED])
 
 
 def _packages(folder: Path) -> Path:
@@ -153,13 +159,19 @@ def _libc(tree: Path) -> str:
     return found[1].decode()
 
 
-def _initrd(out: Path, busybox: Path, apart: Path) -> Path:
-    """The file system that the kernel starts with: finds the card's root and goes there."""
-    drivers = {}
-    for name in MODULES:  # a kernel that lacks one has it built in
+def _drivers(apart: Path, names: tuple[str, ...]) -> dict[str, bytes]:
+    """Those of the kernel's modules that its package has, in that order."""
+    found = {}
+    for name in names:
         for path in apart.rglob(f"{name}.ko*"):
             data = path.read_bytes()
-            drivers[name] = lzma.decompress(data) if path.suffix == ".xz" else data
+            found[name] = lzma.decompress(data) if path.suffix == ".xz" else data
+    return found
+
+
+def _initrd(out: Path, busybox: Path, apart: Path) -> Path:
+    """The file system that the kernel starts with: finds the card's root and goes there."""
+    drivers = _drivers(apart, MODULES)  # a kernel that lacks one has it built in
     files = {"init": INIT.format(modules=" ".join(drivers)).encode(),
              "bin/busybox": busybox.read_bytes(),
              **{f"m/{name}.ko": data for name, data in drivers.items()}}

@@ -4,6 +4,7 @@ whatever has happened to the card. Run by `make test-image`."""
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +22,15 @@ from firmware.tools import MissingToolError, run, tool
 from tests.firmware.common_models import vae
 from tests.firmware.pi_build import INTS, play, program, settings, skip
 from tests.image.image_machine import Machine
-from tests.image.image_root import BUFFER, PERIOD, ROOT_BYTES, Stock, make_stock
+from tests.image.image_root import (
+    BUFFER,
+    PERIOD,
+    PLUGGED,
+    ROOT_BYTES,
+    SETTINGS,
+    Stock,
+    make_stock,
+)
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(1500)]
 BLOCKS = 798
@@ -32,6 +41,31 @@ mkdir -p up/models
 mv *.tudor up/models
 TUDOR_WAIT=60 /usr/lib/tudor/update apply /run/trial/up >out/told 2>&1
 echo $? >out/rc
+"""
+MIDI_MAP = b"way source\ncc1 walk 0 0\ncc20 latent 1\ncc21 latent 2\nnote play\n"
+# $1: a MIDI file, into the port that hands on; what the module says two seconds later to $2.
+MIDI = """
+sent() {
+  for i in $(seq 100); do
+    grep -A 3 Through /proc/asound/seq/clients | grep -q 'Connecting To' && break
+    sleep 0.3
+  done
+  aplaymidi -p 14:0 $1
+  sleep 2
+  tudor-module --status >out/$2
+}
+"""
+# Waits for another process than $1, and for what that says; the seconds this took to $2.
+RESTARTED = """
+restarted() {
+  from=$(cut -d. -f1 /proc/uptime)
+  for i in $(seq 600); do
+    now=$(systemctl show --value -p MainPID tudor-module)
+    [ "$now" != 0 ] && [ "$now" != "$1" ] && tudor-module --status && break
+    sleep 0.2
+  done
+  echo $(($(cut -d. -f1 /proc/uptime) - from)) >out/$2
+}
 """
 
 
@@ -189,3 +223,49 @@ def test_a_power_cut_in_an_update_leaves_a_whole_model(machine: Machine, old: IN
     assert b"an update was cut off: what was there before is back" in found["journal"]
     assert left(machine) == ["m.tudor", "module.conf"]
     assert machine.boot.read("/tudor/m.tudor") in (tiny(), vae())
+
+
+def midi(*messages: bytes) -> bytes:
+    """A MIDI file of messages at once: a header for one track, and each after no time."""
+    track = b"".join(b"\0" + message for message in messages) + b"\0\xff\x2f\0"
+    return (b"MThd" + struct.pack(">IHHH", 6, 0, 1, 480)
+            + b"MTrk" + struct.pack(">I", len(track)) + track)
+
+
+def test_a_midi_port_that_comes_later_plays_the_module(machine: Machine) -> None:
+    """Through the kernel's own sequencer: controllers move latents, a note opens the sound."""
+    machine.boot.write("/tudor/m.map", MIDI_MAP)
+    machine.boot.write("/tudor/module.conf",
+                       SETTINGS.replace("midi = off", "midi = on").encode())
+    found = machine.run(
+        f"{MIDI}tudor-module --status >out/before\ninsmod ./{PLUGGED}.ko\n"
+        "sent on.mid on\nsent off.mid off\ncat /proc/asound/seq/clients >out/clients\n",
+        {f"{PLUGGED}.ko": machine.stock.plugged,
+         "on.mid": midi(b"\xb0\x01\x00", b"\xb0\x14\x7f", b"\xb0\x15\x00", b"\x90\x3c\x64"),
+         "off.mid": midi(b"\xb0\x15\x7f", b"\xe0\x00\x40", b"\x80\x3c\x00")})
+    before, on, off = (parse(found[name].decode()) for name in ("before", "on", "off"))
+    seen = f"{found['clients'].decode()} {on} {off}"
+    assert (before["way"], before["midi_messages"]) == ("source", 0), before
+    assert (on["midi_messages"], off["midi_messages"]) == (4, 7), seen
+    assert (on["latent1"], on["latent2"]) == (1, 0), seen
+    assert (off["latent1"], off["latent2"]) == (1, 1), seen
+    # A release takes 150 ms of sound, and the emulator need not keep up with it.
+    assert before["out_peak"] < 0.01 < 0.1 < on["out_peak"], f"{before} {seen}"
+    assert off["out_peak"] < on["out_peak"] / 4, seen
+
+
+def test_a_program_that_hangs_is_restarted(machine: Machine, old: INTS) -> None:
+    found = machine.run(f"""{RESTARTED}
+played a
+pid=$(systemctl show --value -p MainPID tudor-module)
+kill -STOP $pid
+restarted $pid seconds
+played b
+systemctl show -p NRestarts tudor-module >out/restarts
+""")
+    assert_same(sound(found, "a"), old)
+    assert_same(sound(found, "b"), old)
+    assert b"Watchdog timeout (limit 5s)!" in found["journal"], found["journal"].decode()
+    assert found["restarts"] != b"NRestarts=0\n"
+    # It was fed at most a second before, and is started a second after its end.
+    assert 4 <= int(found["seconds"]) <= 60, found["journal"].decode()
