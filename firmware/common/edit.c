@@ -162,20 +162,21 @@ static void freeze_row(const tudor_module *m, struct player *p, float *z) {
 
 static void swap_row(const struct player *p, float *z, float amount) {
     float from[MODULE_LATENTS];
-    const uint32_t n = p->latents, whole = (uint32_t)amount;
+    const uint32_t n = p->free_count, whole = (uint32_t)amount;
     const float part = amount - (float)whole;
-    if (amount <= 0.0f) return;
-    memcpy(from, z, n * sizeof *z);
+    if (amount <= 0.0f || n == 0) return;
+    for (uint32_t i = 0; i < n; i++) from[i] = z[p->free[i]];
     for (uint32_t i = 0; i < n; i++) {
         const float a = from[(i + whole) % n], b = from[(i + whole + 1) % n];
-        z[i] = a + part * (b - a);
+        z[p->free[i]] = a + part * (b - a);
     }
 }
 
 static void move_row(const tudor_module *m, struct player *p, float *z, float t) {
     const float walk = p->walk[0] + t * (p->walk[1] - p->walk[0]);
     const float glide = p->row_seconds / (p->row_seconds + JUMP_SECONDS);
-    for (uint32_t i = 0; i < p->latents; i++) {
+    for (uint32_t at = 0; at < p->free_count; at++) {
+        const uint32_t i = p->free[at];
         const float half = 0.5f * (p->subject.ranges[i].high - p->subject.ranges[i].low);
         p->jump[i] = flushed(p->jump[i] + glide * (p->jump_goal[i] - p->jump[i]));
         z[i] += p->jump[i];

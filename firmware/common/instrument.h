@@ -113,6 +113,8 @@ struct subject {
     struct range ranges[MODULE_LATENTS];
 };
 
+/* Inputs that are latents and no controls (loudness, pitch), which lie at[0], at[1]...; how many. */
+uint32_t free_latents(const tudor_method_info *info, uint8_t at[MODULE_LATENTS]);
 /* `generate`, if an instrument can move its inputs and play or decode what it makes; -1: there is none. */
 int generating_method(const tudor_model *model);
 int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_channels, struct subject *subject,
@@ -199,6 +201,8 @@ struct player {
     struct subject subject;
     uint32_t way, frame;    /* samples at the model's rate that are played at once */
     uint32_t in_channels, out_channels, latents, rows; /* audio; latent rows in a frame */
+    uint32_t free_count; /* latents that walks, jumps and swaps may move: all but controls */
+    uint8_t free[MODULE_LATENTS];
     uint32_t stages, edited; /* methods in a row; which one's input the controls change, NONE: none */
     struct stage stage[2];
     uint32_t up, down; /* model's rate : board's, reduced */

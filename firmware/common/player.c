@@ -47,6 +47,7 @@ static int choose_stages(struct player *p, module_complaint *why) {
     p->latency_samples = latency; /* at the model's rate yet */
     if (p->edited == NONE) return 0;
     p->latents = info[p->edited].in_channels;
+    p->free_count = free_latents(&info[p->edited], p->free);
     return 0;
 }
 

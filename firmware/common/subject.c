@@ -112,17 +112,34 @@ static int attribute_named(const tudor_model *model, const char *name, uint32_t 
 
 static const char *const pitch_names[] = {"pitch", "pitch_hz", "pitch_oct"}; /* by unit */
 
+/* Which of `names` the next of the labels is, or -1; moves on. */
+static int next_label(const char **labels, const char *const *names, int count) {
+    const char *const end = strchr(*labels, '\n');
+    const struct word label = {*labels, end ? (size_t)(end - *labels) : strlen(*labels)};
+    *labels += label.length + (end != 0);
+    for (int i = 0; i < count; i++)
+        if (is_word(label, names[i])) return i;
+    return -1;
+}
+
 /* The input that is labelled as a pitch. */
-static int pitch_input(const char *labels, uint32_t channels, enum pitch_unit *unit) {
-    for (uint32_t i = 0; i < channels; i++) {
-        const char *const end = strchr(labels, '\n');
-        const struct word label = {labels, end ? (size_t)(end - labels) : strlen(labels)};
-        for (int u = PITCH_NOTE; u <= PITCH_OCTAVES; u++)
-            if (is_word(label, pitch_names[u])) return *unit = (enum pitch_unit)u, (int)i;
-        if (!end) return -1;
-        labels = end + 1;
+static int pitch_input(const tudor_method_info *info, enum pitch_unit *unit) {
+    const char *labels = info->in_labels;
+    for (uint32_t i = 0; i < info->in_channels; i++) {
+        const int u = next_label(&labels, pitch_names, PITCH_OCTAVES + 1);
+        if (u >= 0) return *unit = (enum pitch_unit)u, (int)i;
     }
     return -1;
+}
+
+/* Controls have a meaning of their own: they neither wander nor trade places. */
+uint32_t free_latents(const tudor_method_info *info, uint8_t at[MODULE_LATENTS]) {
+    static const char *const names[] = {"loudness", "pitch", "pitch_hz", "pitch_oct"};
+    const char *labels = info->in_labels;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < info->in_channels && i < MODULE_LATENTS; i++)
+        if (next_label(&labels, names, (int)(sizeof names / sizeof *names)) < 0) at[count++] = (uint8_t)i;
+    return count;
 }
 
 static void find_pitch(const tudor_model *model, struct subject *s) {
@@ -137,9 +154,9 @@ static void find_pitch(const tudor_model *model, struct subject *s) {
     const struct signature g = method_named(model, "generate"), d = method_named(model, "decode");
     const struct signature *const from = generating_method(model) >= 0 ? &g : &d;
     if (s->pitch >= 0 || !from->found || from->info.in_channels > MODULE_LATENTS) return;
-    s->pitch_latent = pitch_input(from->info.in_labels, from->info.in_channels, &s->pitch_unit);
+    s->pitch_latent = pitch_input(&from->info, &s->pitch_unit);
     if (d.found && d.info.in_channels <= MODULE_LATENTS)
-        s->pitch_bent = pitch_input(d.info.in_labels, d.info.in_channels, &unit);
+        s->pitch_bent = pitch_input(&d.info, &unit);
     if (unit != PITCH_OCTAVES) s->pitch_bent = -1; /* notes and hertz lie beyond what a latent may be */
 }
 

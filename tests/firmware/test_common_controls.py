@@ -212,6 +212,19 @@ def test_only_octaves_can_be_bent() -> None:
     assert latent(run, 3, 0.9) * 6 - 3 == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.parametrize("label", ["loudness", "pitch_oct"])
+def test_walks_jumps_and_swaps_leave_controls_alone(label: str) -> None:
+    """Three latents move, the control beside them does not."""
+    rows = [(0.1, "knob", 0, 1.0), (0.1, "knob", 1, 0.6), (0.3, "gate", 0, 1.0)]
+    text = BEND + "knob1 walk\nknob2 swap\ngate1 jump\n"
+    audio = np.full((1, RATE), 0.3, np.float32)
+    run = native([coder(last=label)], text, rows, audio=audio)
+    still = native([coder(last=label)], BEND, [], audio=audio)
+    assert latent(run, 3, 0.9) == pytest.approx(latent(still, 3, 0.9), abs=1e-5)
+    for index in range(3):
+        assert abs(latent(run, index, 0.9) - latent(still, index, 0.9)) > 0.01
+
+
 def test_play_opens_and_closes_the_sound() -> None:
     rows = [(1.5, "gate", 0, 1.0), (2.0, "gate", 0, 0.0)]
     run = native([wire()], "way effect\ngate1 play\n", rows, seconds=5)
