@@ -84,7 +84,7 @@ static uint64_t end_cost(const struct play *p, uint32_t channels, uint32_t ratio
     return (uint64_t)channels * (p->method->frame_samples / ratio) * p->frames + 1;
 }
 
-static struct share whole(uint64_t cost) { return (struct share){cost ? cost : 1, 0, 1, 1}; }
+static struct share whole(uint64_t cost) { return (struct share){cost, 1, 1, 1}; } /* no cost is 0 */
 
 /* A convolution is cut into panels of outputs and groups of frames, others not at all. */
 static struct share share_of(const struct play *p, uint32_t step) {
@@ -113,9 +113,10 @@ static uint64_t cost_before(const struct share *s, uint32_t unit) {
 static uint32_t units_before(uint64_t high, const struct share *s, uint64_t at) {
     if (high == LAST) return s->units;
     if (high <= at) return 0;
-    const uint64_t wide = s->each * s->wide;
-    const uint64_t end = high - at <= wide ? quotient(high - at + s->each - 1, s->each)
-                                           : s->wide + quotient(high - at - wide + s->tail - 1, s->tail ? s->tail : 1);
+    const uint64_t wide = s->each * s->wide, ahead = high - at;
+    const int in_tail = ahead > wide;
+    const uint64_t first = in_tail ? s->wide : 0, each = in_tail ? s->tail : s->each;
+    const uint64_t end = first + quotient((in_tail ? ahead - wide : ahead) + each - 1, each);
     return end < s->units ? (uint32_t)end : s->units;
 }
 
@@ -146,7 +147,7 @@ static void run_until(tudor *t, int method, const float *in, float *out, uint32_
             const uint32_t first = c->unit, end = units_before(high, &s, c->at);
             if (first < end) {
                 if (in) run_step(&p, c->step, first, end, s.units, x, y);
-                c->spent += cost_before(&s, end) - cost_before(&s, first);
+                c->spent = c->at + cost_before(&s, end);
                 c->unit = end;
             }
             if (c->unit < s.units) return;
@@ -157,8 +158,7 @@ static void run_until(tudor *t, int method, const float *in, float *out, uint32_
 
 /* Where a slice ends. */
 static uint64_t end_of(uint64_t total, uint32_t slice, uint32_t slices) {
-    const uint64_t each = quotient(total, slices), next = (uint64_t)slice + 1;
-    return next == slices ? LAST : each * next + quotient((total - each * slices) * next, slices);
+    return slice + 1 == slices ? LAST : (quotient(total, slices) + 1) * (slice + 1);
 }
 
 static uint64_t cost_of(tudor *t, int method, uint32_t samples) {

@@ -59,6 +59,7 @@ static uint64_t number_cost(const struct format_op *op) {
     }
 }
 
+#ifndef TUDOR_NO_INT
 /* What 16-bit rows add to that: MACs of integers are cheap, and each number is widened and rounded again. In MACs of
  * 1.25 instructions of a Cortex-M7; counted on the shipped models. */
 static uint64_t integer_cost(const struct format_op *op, uint64_t macs, uint64_t rows, uint64_t numbers) {
@@ -68,6 +69,7 @@ static uint64_t integer_cost(const struct format_op *op, uint64_t macs, uint64_t
     const uint64_t added = op->pre != FORMAT_NONE || op->post != FORMAT_NONE ? 32 : 4;
     return macs * (planes - 1) + 270 * rows + added * numbers + 500;
 }
+#endif
 
 uint64_t tudor_op_cost(const struct format_op *op, const struct format_value *values,
                        const struct format_buffer *buffers) {
@@ -78,10 +80,14 @@ uint64_t tudor_op_cost(const struct format_op *op, const struct format_value *va
 
 uint64_t tudor_op_slice_cost(const struct format_op *op, const struct format_value *values,
                              const struct format_buffer *buffers) {
+    const uint64_t cost = tudor_op_cost(op, values, buffers);
+#ifndef TUDOR_NO_INT
     const struct format_value *out = &values[op->out];
     const struct format_buffer *in_rows = &buffers[values[op->in_a].buffer], *out_rows = &buffers[out->buffer];
-    const uint64_t cost = tudor_op_cost(op, values, buffers), numbers = (uint64_t)out_rows->rows * out->channels;
-    if (in_rows->type != FORMAT_ROWS_INT16 && out_rows->type != FORMAT_ROWS_INT16) return cost;
-    return cost + integer_cost(op, tudor_op_macs(op, values, buffers), in_rows->rows / (op->stride ? op->stride : 1),
-                               numbers);
+    if (in_rows->type == FORMAT_ROWS_INT16 || out_rows->type == FORMAT_ROWS_INT16)
+        return cost + integer_cost(op, tudor_op_macs(op, values, buffers),
+                                   in_rows->rows / (op->stride ? op->stride : 1),
+                                   (uint64_t)out_rows->rows * out->channels);
+#endif
+    return cost;
 }
