@@ -145,6 +145,9 @@ def _settle(tree: Path) -> None:
     (tree / "etc/systemd/system/trial.service").write_text(TRIAL)
     wants = tree / "etc/systemd/system/multi-user.target.wants/trial.service"
     wants.symlink_to("../trial.service")
+    # Unpacked, /lib is a folder of its own; installed, it is the same as /usr/lib.
+    generator = "systemd/system-generators/tudor-module-generator"
+    (tree / "lib" / generator).symlink_to(f"/usr/lib/{generator}")
     (tree / "var/lib/dpkg").mkdir(parents=True, exist_ok=True)
     (tree / "var/lib/dpkg/status").write_text("".join(
         f"Package: {name}\nStatus: install ok installed\nVersion: {version}\n\n"

@@ -4,6 +4,7 @@ whatever has happened to the card. Run by `make test-image`."""
 from __future__ import annotations
 
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from engine.presets import shipped_native
 from firmware.flash.disk import layout
 from firmware.flash.ext4 import Ext4
+from firmware.pi.package import build_package
 from firmware.pi.status import parse
 from firmware.tools import MissingToolError, run, tool
 from tests.firmware.common_models import vae
@@ -269,3 +271,49 @@ systemctl show -p NRestarts tudor-module >out/restarts
     assert found["restarts"] != b"NRestarts=0\n"
     # It was fed at most a second before, and is started a second after its end.
     assert 4 <= int(found["seconds"]) <= 60, found["journal"].decode()
+
+
+def package(folder: Path, version: str, *edits: tuple[str, str]) -> bytes:
+    """The module's package with another version, and another unit."""
+    tree = folder / version
+    subprocess.run([tool("dpkg-deb"), "-R", str(build_package()), str(tree)], check=True)
+    unit, control = tree / "usr/lib/systemd/system/tudor-module.service", tree / "DEBIAN/control"
+    for old_text, new_text in edits:
+        assert unit.read_text().count(old_text) == 1
+        unit.write_text(unit.read_text().replace(old_text, new_text))
+    control.write_text(re.sub(r"^Version: .*", f"Version: {version}", control.read_text(),
+                              flags=re.MULTILINE))
+    subprocess.run([tool("dpkg-deb"), "--root-owner-group", "-Znone", "--build", str(tree)],
+                   check=True, capture_output=True)
+    return tree.with_name(f"{tree.name}.deb").read_bytes()
+
+
+def test_an_update_brings_its_unit_and_takes_it_back(machine: Machine, old: INTS, tmp_path: Path
+                                                     ) -> None:
+    shows = """
+unit() {
+  for what in WatchdogUSec FragmentPath; do
+    systemctl show --value -p $what tudor-module >>out/$1
+  done
+}
+"""
+    found = machine.run(shows + """
+mkdir up
+for name in good bad; do
+  mv $name up/package.deb
+  TUDOR_WAIT=60 /usr/lib/tudor/update apply /run/trial/up >out/$name 2>&1
+  unit $name.unit
+done
+played a
+readlink /var/lib/tudor/current >out/current
+""", {"good": package(tmp_path, "8.0", ("WatchdogSec=5", "WatchdogSec=7")),
+      "bad": package(tmp_path, "9.0", ("ExecStart=/usr/lib/tudor/start", "ExecStart=/bin/false"))})
+    unit = b"7s\n/run/systemd/generator/tudor-module.service\n"
+    assert found["good"] == b"updated\n", found["journal"].decode(errors="replace")[-3000:]
+    assert b"the service does not start; what was there before is back\n" in found["bad"]
+    assert (found["good.unit"], found["bad.unit"]) == (unit, unit)
+    assert found["current"] == b"versions/8.0\n"
+    assert_same(sound(found, "a"), old)
+    again = machine.run(f"{shows}unit again\nplayed a\n")
+    assert again["again"] == unit
+    assert_same(sound(again, "a"), old)
