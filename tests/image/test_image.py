@@ -54,7 +54,10 @@ sent() {
   done
   aplaymidi -p 14:0 $1
   sleep 2
-  tudor-module --status >out/$2
+  for i in $(seq 20); do
+    tudor-module --status >out/$2 && break
+    sleep 0.5
+  done
 }
 """
 # Waits for another process than $1, and for what that says; the seconds this took to $2.
@@ -246,9 +249,9 @@ def test_a_midi_port_that_comes_later_plays_the_module(machine: Machine) -> None
          "on.mid": midi(b"\xb0\x01\x00", b"\xb0\x14\x7f", b"\xb0\x15\x00", b"\x90\x3c\x64"),
          "off.mid": midi(b"\xb0\x15\x7f", b"\xe0\x00\x40", b"\x80\x3c\x00")})
     before, on, off = (parse(found[name].decode()) for name in ("before", "on", "off"))
-    seen = f"{found['clients'].decode()} {on} {off}"
+    seen = f"{found['clients'].decode()} {on} {off} {found['journal'].decode(errors='replace')}"
     assert (before["way"], before["midi_messages"]) == ("source", 0), before
-    assert (on["midi_messages"], off["midi_messages"]) == (4, 7), seen
+    assert (on.get("midi_messages"), off.get("midi_messages")) == (4, 7), seen
     assert (on["latent1"], on["latent2"]) == (1, 0), seen
     assert (off["latent1"], off["latent2"]) == (1, 1), seen
     # A release takes 150 ms of sound, and the emulator need not keep up with it.
