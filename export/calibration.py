@@ -48,8 +48,9 @@ class Material:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked of a quantised export. `keep`: layers that stay at more bits; ("auto",): as
-    few as reach the aims; ("none",): not even by default. `tell` hears what is being done."""
+    """What was asked of a quantised export. `keep`: layers that stay at more bits; "auto": as
+    few as reach the aims; "audio": those that write audio, in float32; "none": not even by
+    default. `tell` hears what is being done."""
 
     dtype: str
     material: Material
@@ -58,7 +59,7 @@ class Request:
 
     @property
     def auto(self) -> bool:
-        return self.keep == ("auto",)
+        return "auto" in self.keep
 
 
 def material(name: str, settings: dict[str, Any], folder: Path | None, rate_hz: int,

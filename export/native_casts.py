@@ -8,6 +8,8 @@ float operations touch (`FLOAT_ONLY`); everything else is int16.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from engine.errors import ConfigError
 from export.native_nodes import CONVS, Node, Program, Root, View, outermost
 
@@ -17,19 +19,20 @@ PENDING = 1.0  # scale of a root that will hold int16, until its range is known
 Key = tuple[tuple[str, ...], ...]
 
 
-def insert_casts(program: Program) -> list[Root]:
+def insert_casts(program: Program, plain: Collection[str] = ()) -> list[Root]:
     """Mark the roots that hold int16 and put quantise and dequantise nodes between. In place.
+    Convolutions named in `plain` stay float32, and so do the rows that lead to them alone.
 
     Returns the marked roots, all outermost. Recurrent layers are an error that names them."""
     for node in program.nodes:
         if node.kind in RECURRENT:
             raise ConfigError(
                 f"{node.name}: {node.kind} has no q16x8 form; export with --dtype bf16w or float32")
-    whole = _integer_roots(program)
+    whole = _integer_roots(program, plain)
     for root in whole:
         root.scale = PENDING
     _cast_outputs(program)
-    _cast_inputs(program)
+    _cast_inputs(program, plain)
     return [root for root in _tops(program) if root.scale]
 
 
@@ -41,21 +44,26 @@ def _tops(program: Program) -> list[Root]:
     return list(dict.fromkeys(outermost(root)[0] for root in [*roots, program.output.root]))
 
 
-def _conv_inputs(program: Program) -> set[Root]:
-    return {outermost(view.root)[0] for node in program.nodes if node.kind in CONVS
-            for view in node.inputs}
+def _conv_inputs(program: Program, plain: Collection[str]) -> set[Root]:
+    return {outermost(view.root)[0] for node in program.nodes
+            if node.kind in CONVS and node.name not in plain for view in node.inputs}
 
 
-def _integer_roots(program: Program) -> list[Root]:
+def _integer_roots(program: Program, plain: Collection[str]) -> list[Root]:
     """All roots but: the input; what only float operations write; and, where no convolution reads
     it, the output and what a float operation reads."""
     writers: dict[Root, list[str]] = {}
     float_readers: set[Root] = {outermost(program.output.root)[0]}
     for node in program.nodes:
         writers.setdefault(outermost(node.out)[0], []).append(node.kind)
-        if node.kind in FLOAT_ONLY:
+        if node.kind in FLOAT_ONLY or node.name in plain:
             float_readers |= {outermost(view.root)[0] for view in node.reads()}
-    read_by_convs = _conv_inputs(program)
+    read_by_convs = _conv_inputs(program, plain)
+    if plain:
+        for node in reversed(program.nodes):  # sums and maps on the way there, too
+            top = outermost(node.out)[0]
+            if node.kind not in CONVS and top in float_readers - read_by_convs:
+                float_readers |= {outermost(view.root)[0] for view in node.reads()}
     return [root for root in _tops(program)
             if not set(writers.get(root, FLOAT_ONLY)) <= set(FLOAT_ONLY)
             and (root in read_by_convs or root not in float_readers)]
@@ -89,10 +97,10 @@ def _float_inputs(node: Node, nodes: list[Node]) -> None:
             node.inputs[index] = _whole(plain)
 
 
-def _cast_inputs(program: Program) -> None:
+def _cast_inputs(program: Program, plain: Collection[str]) -> None:
     """Float rows that convolutions read get an int16 copy, made right after their last writer."""
-    plain = {root for root in _conv_inputs(program) if not root.scale}
-    copies = {root: Root(root.channels, root.rows, scale=PENDING) for root in plain}
+    copies = {root: Root(root.channels, root.rows, scale=PENDING)
+              for root in _conv_inputs(program, plain) if not root.scale}
     for root, copy in copies.items():
         writers = [at for at, node in enumerate(program.nodes)
                    if outermost(node.out)[0] is root]
@@ -100,7 +108,7 @@ def _cast_inputs(program: Program) -> None:
         cast = Node("quantise", f"{names[-1]}/quantise", [_whole(root)], copy)
         program.nodes.insert(max(writers, default=-1) + 1, cast)
     for node in program.nodes:
-        if node.kind in CONVS:
+        if node.kind in CONVS and node.name not in plain:
             for index, view in enumerate(node.inputs):
                 top, first = outermost(view.root)
                 if top in copies:

@@ -10,7 +10,7 @@ What two methods share (encode within forward) is decided once, so that a file h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,10 +43,10 @@ class Choices:
     refused: list[str] = field(default_factory=list)  # layers whose 16-bit sums do not fit
 
 
-def cast(programs: Programs) -> None:
-    """Put the casts into every method, in place."""
+def cast(programs: Programs, plain: Collection[str] = ()) -> None:
+    """Put the casts into every method, in place. `plain`: convolutions that stay float32."""
     for program in programs.values():
-        insert_casts(program)
+        insert_casts(program, plain)
 
 
 def find_scales(programs: Programs, attributes: Mapping[str, Tensor], signals: Signals) -> Choices:
@@ -106,7 +106,8 @@ def find_weights(programs: Programs, attributes: Mapping[str, Tensor], signals: 
             numbers.start(signals[method])
         for at, node in enumerate(program.nodes):
             exact.step(at)
-            if node.kind in CONVS and narrow(node):
+            integer = all(played.scale_of(view.root) for view in node.inputs)
+            if node.kind in CONVS and integer and narrow(node):
                 key = (node.name, *(played.scale_of(view.root) for view in node.inputs))
                 if key not in choices.weights:
                     _round(node, played, choices, node.name in set(wide))

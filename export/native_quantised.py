@@ -29,6 +29,7 @@ from export.native_numbers import Numbers
 from export.native_quantise import cast, find_scales, find_weights
 from export.native_sensitivity import decibels, error_ratio, keep_auto, macs
 
+WORDS = ("auto", "audio", "none")  # of --keep, that are no layers
 SAME_DB = 40.0  # a file and its simulation differ in the last bit of an activation, not in more
 
 
@@ -72,10 +73,11 @@ def _bfloat16(programs: Mapping[str, Program], model: Model, request: Request) -
 def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[str, Tensor],
            inputs: Mapping[str, Tensor], request: Request, notes: list[str]) -> tuple[str, ...]:
     """Scales and integer weights; returns the layers that keep 16 bits."""
-    wide = set() if request.keep == ("none",) else audio_layers(programs, model)
-    if not request.auto and request.keep != ("none",):
-        wide |= _named(programs, request.keep)
-    cast(programs)
+    names = tuple(name for name in request.keep if name not in WORDS)
+    audio = audio_layers(programs, model)
+    plain = audio if "audio" in request.keep else set()
+    wide = _named(programs, names) | (set() if plain or request.keep == ("none",) else audio)
+    cast(programs, plain)
     request.tell(f"finding the ranges of all rows with {request.material.source}")
     choices = find_scales(programs, attributes, inputs)
     request.tell("rounding weights")
@@ -88,10 +90,12 @@ def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[st
               for name, count in sorted(choices.shrunk.items())]
     notes += [f"{name}: stays at int8, too many inputs for sums of 16-bit weights in 32 bits"
               for name in sorted(set(choices.refused))]
-    kept = wide - set(choices.refused)
+    kept = wide - set(choices.refused) - plain
+    if plain:
+        notes.append(f"float32, and so are the rows they read: {', '.join(sorted(plain))}")
     if kept:
         notes.append(_share(programs, kept))
-    return tuple(sorted(kept))
+    return tuple(sorted(kept | plain))
 
 
 def audio_layers(programs: Mapping[str, Program], model: Model, reading: bool = False) -> set[str]:

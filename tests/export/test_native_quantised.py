@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 
 from engine.errors import ConfigError
-from engine.layers import LSTM, Conv1d, Sequence
+from engine.layers import LSTM, Conv1d, NoiseMultiply, Parallel, Sequence, Sigmoid
 from engine.layers.base import Streaming
 from engine.native import NativeFile, NativeModel
 from export.native import compile_programs, lower
@@ -28,12 +28,13 @@ from tests.export.exact_maths import Exact, fma
 RECURRENT = ("lstm", "gru")
 
 
-def quantised(net: Streaming, wide: bool = False, seed: int = 0) -> tuple[Program, bytes]:
-    """A bare net in q16x8, calibrated with noise: its nodes and its file."""
+def quantised(net: Streaming, wide: bool = False, seed: int = 0,
+              plain: tuple[str, ...] = ()) -> tuple[Program, bytes]:
+    """A bare net in q16x8, calibrated with noise: its nodes and its file. `plain`: in float32."""
     method = native_cases.method_of(net)
     description = native_cases.describe(method)
     programs = lower({"forward": native_cases.graph_of(net)}, description)
-    cast(programs)
+    cast(programs, plain)
     signals = {"forward": noise(net, method.in_frames * 64, seed)}
     choices = find_scales(programs, {}, signals)
     names = {n.name for n in programs["forward"].nodes} if wide else set()
@@ -166,6 +167,32 @@ def test_casts_stand_where_numbers_change():
             assert not node.out.scale
             assert not node.inputs[0].root.scale
     assert not program.output.root.scale
+
+
+def test_what_writes_audio_can_stay_float():
+    """Bands of a synthesis are then not rounded in steps of the loudest one."""
+    torch.manual_seed(6)
+    heads = Parallel(Conv1d(2, 4, 3), Sequence(Conv1d(2, 4, 1), Sigmoid(4), NoiseMultiply(4)),
+                     combine="sum")
+    net = Sequence(Conv1d(1, 2, 3), heads, Conv1d(4, 1, 3)).requires_grad_(False)
+    rounded, _ = quantised(net)
+    last = [node.name for node in rounded.nodes if node.kind in CONVS][-1]
+    program, file = quantised(net, plain=(last,))
+    found = {node.name: node for node in program.nodes}
+    assert found[last].dtype == "float32"
+    assert not any(view.root.scale for view in found[last].inputs)
+    assert [n.dtype for n in program.nodes if n.kind in CONVS].count("float32") == 1
+    sums = [node for node in program.nodes if node.kind == "add"]
+    assert sums
+    assert not any(view.root.scale for node in sums for view in node.reads())
+    x = noise(net, native_cases.method_of(net).in_frames * 40, seed=1)
+    got = NativeModel(NativeFile.from_bytes(file), isa="ref").process("forward", x.numpy()[None])[0]
+    played = Numbers(program, {}, annotated=True, maths=Exact).run(x).numpy()
+    np.testing.assert_allclose(got, played, atol=1e-6)  # float sums in another order
+    exact = Numbers(rounded, {}).run(x)
+    errors = [float((torch.from_numpy(y) - exact).square().mean()) for y in
+              (got, Numbers(rounded, {}, annotated=True, maths=Exact).run(x).numpy())]
+    assert errors[0] < errors[1]
 
 
 def test_recurrent_layers_are_named():
