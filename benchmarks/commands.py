@@ -164,12 +164,11 @@ def _count_files(
     from benchmarks.instrument import count_instrument, print_instrument
     from benchmarks.tables import console_for_output
 
-    console = console_for_output()
+    console, files = console_for_output(), _native_files(models)
     with console.status("") as status:
-        counted = [count_file(device, path, method, blocks, status.update)
-                   for path in _native_files(models)]
+        counted = [count_file(device, path, method, blocks, status.update) for path in files]
         played = [count_instrument(device, path, way, say=status.update)
-                  for path in _native_files(models)] if way else []
+                  for path in files] if way else []
     for counts in counted:
         print_counts(counts, console)
     for whole in played:

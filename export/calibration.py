@@ -61,6 +61,13 @@ class Request:
     def auto(self) -> bool:
         return "auto" in self.keep
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The layers among `keep`. "none" stands alone: beside others it is taken for a name."""
+        if self.keep == ("none",):
+            return ()
+        return tuple(name for name in self.keep if name not in ("auto", "audio"))
+
 
 def material(name: str, settings: dict[str, Any], folder: Path | None, rate_hz: int,
              channels: int) -> Material:

@@ -29,7 +29,6 @@ from export.native_numbers import Numbers
 from export.native_quantise import cast, find_scales, find_weights
 from export.native_sensitivity import decibels, error_ratio, keep_auto, macs
 
-WORDS = ("auto", "audio", "none")  # of --keep, that are no layers
 SAME_DB = 40.0  # a file and its simulation differ in the last bit of an activation, not in more
 
 
@@ -73,10 +72,11 @@ def _bfloat16(programs: Mapping[str, Program], model: Model, request: Request) -
 def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[str, Tensor],
            inputs: Mapping[str, Tensor], request: Request, notes: list[str]) -> tuple[str, ...]:
     """Scales and integer weights; returns the layers that keep 16 bits."""
-    names = tuple(name for name in request.keep if name not in WORDS)
     audio = audio_layers(programs, model)
     plain = audio if "audio" in request.keep else set()
-    wide = _named(programs, names) | (set() if plain or request.keep == ("none",) else audio)
+    wide = _named(programs, request.names)
+    if not plain and request.keep != ("none",):
+        wide |= audio
     cast(programs, plain)
     request.tell(f"finding the ranges of all rows with {request.material.source}")
     choices = find_scales(programs, attributes, inputs)

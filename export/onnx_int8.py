@@ -152,7 +152,7 @@ def export_quantised(model: Model, path: Path, description: Description,
     inputs = signals(model, request.material.calibration)
     parts = {m: Method8(model, description, m, inputs[m]) for m in description.methods}
     known = {name for part in parts.values() for name in part.layers}
-    kept = set() if request.auto or request.keep == ("none",) else set(request.keep)
+    kept = set() if request.keep in (("auto",), ("none",)) else set(request.keep)
     for name in kept - known:
         raise ConfigError(f"--keep {name}: no layer has that name{nearest(name, known)}")
     exact = float_outputs(model, inputs)

@@ -12,18 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, log2
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from engine.description import Method
+from training.measures import LOUDNESS_FLOOR
 
 MIDDLE_C_HZ = 261.625565
 LOUDNESS_SECONDS = 0.016  # window, at least two latent frames
-LOUDNESS_FLOOR = 1e-7  # -70 dB, as in `training.measures.loudness_db`
-HANN_GAIN = 1.5  # as there: the sum over a Hann window's bins, so that the two agree
+# As in `training.measures.loudness_db`, so that the two agree: the sum over a Hann window's bins.
+HANN_GAIN = 1.5
 PITCH_HZ = (50.0, 1000.0)
 PITCH_WINDOW_SECONDS = 0.025
 PITCH_RATE_HZ = 8000  # at least; faster audio is decimated
@@ -59,20 +62,26 @@ class Grid:
 
 
 def a_weighting(hertz: Tensor) -> Tensor:
-    """Factor on amplitudes (IEC 61672-1:2013, annex E, eq. E.6), 1 at 1 kHz."""
-    f = hertz.double().square()
-    low, high = 20.598997**2, 12194.217**2
-    found = high * f.square() / ((f + low) * (f + high) * torch.sqrt(
-        (f + 107.65265**2) * (f + 737.86223**2)))
-    return found * 10 ** (2.0 / 20)
+    """Factor on amplitudes (IEC 61672-1), 1 at 1 kHz, 0 at 0 Hz; float64."""
+    import librosa
+
+    with np.errstate(divide="ignore"):
+        decibels = librosa.A_weighting(hertz.double().numpy(), min_db=None)
+    return torch.as_tensor(10 ** (decibels / 20))
+
+
+@lru_cache(maxsize=8)
+def _gains(size: int, rate_hz: int) -> Tensor:
+    """Of every bin of an FFT of `size` samples; crops are all of one length."""
+    return a_weighting(torch.fft.rfftfreq(size, 1 / rate_hz))
 
 
 def weighted(x: Tensor, rate_hz: int) -> Tensor:
     """[..., samples] as loud as the ear finds it: A-weighted without delay."""
     samples = x.shape[-1]
     size = samples + rate_hz // 16  # room for the filter to ring into
-    gains = a_weighting(torch.fft.rfftfreq(size, 1 / rate_hz)).to(x)
-    return torch.fft.irfft(torch.fft.rfft(x, size) * gains, size)[..., :samples]
+    bins = torch.fft.rfft(x, size) * _gains(size, rate_hz).to(x)
+    return torch.fft.irfft(bins, size)[..., :samples]
 
 
 def loudness(x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ MEL_WINDOW = 2048
 MEL_HOP = 512
 MEL_FLOOR = 1e-5  # mel power below which a band counts as silent, near -100 dB full scale
 LEVEL_FLOOR = 1e-10
+LOUDNESS_FLOOR = 1e-7
 ONSET_TOLERANCE_SECONDS = 0.05
 OCTAVE_BANDS = 8
 
@@ -85,7 +86,7 @@ def loudness_db(audio: FloatArray, rate_hz: int) -> FloatArray:
     hertz = np.maximum(librosa.fft_frequencies(sr=rate_hz, n_fft=MEL_WINDOW), 1.0)
     weights = librosa.A_weighting(hertz)
     total = (power * 10 ** (weights[:, None] / 10)).sum(axis=0) / (MEL_WINDOW**2 / 8)
-    decibels: FloatArray = 10 * np.log10(np.maximum(total, 1e-7))
+    decibels: FloatArray = 10 * np.log10(np.maximum(total, LOUDNESS_FLOOR))
     return decibels
 
 

@@ -110,15 +110,18 @@ static int attribute_named(const tudor_model *model, const char *name, uint32_t 
     return index;
 }
 
-static const char *const pitch_names[] = {"pitch", "pitch_hz", "pitch_oct"}; /* by unit */
+/* Inputs with a meaning of their own. Pitches come first, by unit. */
+static const char *const control_names[] = {"pitch", "pitch_hz", "pitch_oct", "loudness"};
+#define PITCHES (PITCH_OCTAVES + 1)
+#define CONTROLS ((int)(sizeof control_names / sizeof *control_names))
 
-/* Which of `names` the next of the labels is, or -1; moves on. */
-static int next_label(const char **labels, const char *const *names, int count) {
+/* Which of the first `count` controls the next of the labels is, or -1; moves on. */
+static int next_label(const char **labels, int count) {
     const char *const end = strchr(*labels, '\n');
     const struct word label = {*labels, end ? (size_t)(end - *labels) : strlen(*labels)};
     *labels += label.length + (end != 0);
     for (int i = 0; i < count; i++)
-        if (is_word(label, names[i])) return i;
+        if (is_word(label, control_names[i])) return i;
     return -1;
 }
 
@@ -126,7 +129,7 @@ static int next_label(const char **labels, const char *const *names, int count) 
 static int pitch_input(const tudor_method_info *info, enum pitch_unit *unit) {
     const char *labels = info->in_labels;
     for (uint32_t i = 0; i < info->in_channels; i++) {
-        const int u = next_label(&labels, pitch_names, PITCH_OCTAVES + 1);
+        const int u = next_label(&labels, PITCHES);
         if (u >= 0) return *unit = (enum pitch_unit)u, (int)i;
     }
     return -1;
@@ -134,11 +137,10 @@ static int pitch_input(const tudor_method_info *info, enum pitch_unit *unit) {
 
 /* Controls have a meaning of their own: they neither wander nor trade places. */
 uint32_t free_latents(const tudor_method_info *info, uint8_t at[MODULE_LATENTS]) {
-    static const char *const names[] = {"loudness", "pitch", "pitch_hz", "pitch_oct"};
     const char *labels = info->in_labels;
     uint32_t count = 0;
     for (uint32_t i = 0; i < info->in_channels && i < MODULE_LATENTS; i++)
-        if (next_label(&labels, names, (int)(sizeof names / sizeof *names)) < 0) at[count++] = (uint8_t)i;
+        if (next_label(&labels, CONTROLS) < 0) at[count++] = (uint8_t)i;
     return count;
 }
 
@@ -148,7 +150,7 @@ static void find_pitch(const tudor_model *model, struct subject *s) {
     s->pitch_latent = s->pitch_bent = s->pitch = -1;
     for (int u = PITCH_OCTAVES; u >= PITCH_NOTE && s->pitch < 0; u--) {
         s->pitch_unit = (enum pitch_unit)u;
-        s->pitch = attribute_named(model, pitch_names[u], &count);
+        s->pitch = attribute_named(model, control_names[u], &count);
     }
     if (s->pitch >= 0 && count != 1) s->pitch = -1;
     const struct signature g = method_named(model, "generate"), d = method_named(model, "decode");
