@@ -18,14 +18,15 @@ from engine.errors import TudorError
 from firmware.flash import update
 from firmware.pi import build, status
 
-# A card that takes 64 KiB twenty times a second: one without a clock would take a whole core.
+# A card that takes 64 KiB twenty times a second: one without a clock would take a whole core. Only
+# a count of nothing ends it: sound may well begin with a byte that a shell would drop.
 PACED = """
 pcm.none { type null }
 pcm.filed { type file slave.pcm none format raw
-  file "| while [ -n \\"$(head -c 65536 | head -c 1 | tr '\\\\000' x)\\" ]; do sleep 0.05; done" }
+  file "| while [ $(head -c 65536 | wc -c) -gt 0 ]; do sleep 0.05; done" }
 pcm.played { type null }
 """
-# Type=notify: `restart` ends when blocks are played, or fails; so does a unit that says so.
+# Type=notify: `restart` ends when blocks are played, or fails after 30 s, or if the unit says so.
 SYSTEMCTL = """
 root={root}
 export PATH={bin}:$PATH
@@ -50,13 +51,17 @@ program=$root/var/lib/tudor/current/usr/bin/tudor-module
 [ -x "$program" ] || program=$root/usr/bin/tudor-module
 ALSA_CONFIG_PATH={alsa} "$program" >$root/log 2>&1 </dev/null &
 echo $! >$root/pid
-for i in $(seq 150); do
+end=$(($(date +%s) + 30))
+while [ $(date +%s) -lt $end ]; do
   sleep 0.1
   timeout 2 "$program" --status 2>/dev/null | grep -q '^blocks [1-9]' && exit 0
   kill -0 "$(cat $root/pid)" 2>/dev/null || exit 1
 done
 exit 1
 """
+
+
+CUT = "  kill -9 0\n"  # all of the session, subshells too
 
 
 class Module:
@@ -97,6 +102,15 @@ class Module:
         (self.root / "run").mkdir()
         subprocess.run([str(self.server.bin / "systemctl"), "daemon-reload"], check=True)
         self.restart()
+
+    def cut(self, script: str, folder: Path) -> None:
+        """Runs the update as `script`, which has a CUT in it: nothing that it started goes on."""
+        path = folder.with_name("cut")
+        path.write_text(script)
+        done = subprocess.run(["sh", str(path), "apply", str(folder)], capture_output=True,
+                              start_new_session=True,
+                              env={"PATH": f"{self.server.bin}:/usr/bin:/bin"})
+        assert done.returncode == -9
 
     @property
     def unit(self) -> bytes | None:
@@ -196,11 +210,8 @@ def test_a_cut_in_an_update_starts_with_the_old_unit(
     folder = tmp_path / "incoming"
     folder.mkdir()
     shutil.copy(package, folder / "package.deb")
-    text = module.script.read_text().replace("comes_up() {\n", "comes_up() {\n  kill -9 $$\n", 1)
-    (tmp_path / "cut").write_text(text)
-    done = subprocess.run(["sh", str(tmp_path / "cut"), "apply", str(folder)],
-                          env={"PATH": f"{module.server.bin}:/usr/bin:/bin"})
-    assert done.returncode == -9
+    text = module.script.read_text()
+    module.cut(text.replace("comes_up() {\n", f"comes_up() {{\n{CUT}", 1), folder)
     assert str((module.state / "current").readlink()) == "versions/3.0"
     module.boot()
     assert module.unit == before
@@ -255,17 +266,14 @@ def test_a_cut_at_any_step_leaves_the_old_or_the_new(module: Module, tmp_path: P
     model(folder / "models", "old.tudor", seed=3)
     model(folder / "models", "new.tudor", seed=4)
     text = module.script.read_text()
-    cut = f"{step}() {{\n" if when == "before" else f"real_{step}() {{\n"
-    text = text.replace(f"{step}() {{\n", cut + ("  kill -9 $$\n" if when == "before" else ""), 1)
-    if when == "after":
-        text = text.replace("apply() {\n", f'{step}() {{ real_{step} "$@"; kill -9 $$; }}\n'
-                            "apply() {\n", 1)
-    script = tmp_path / "cut"
-    script.write_text(text)
+    if when == "before":
+        text = text.replace(f"{step}() {{\n", f"{step}() {{\n{CUT}", 1)
+    else:
+        text = text.replace(f"{step}() {{\n", f"real_{step}() {{\n", 1)
+        then_cut = f'{step}() {{\n  real_{step} "$@"\n{CUT}}}\n'
+        text = text.replace("apply() {\n", f"{then_cut}apply() {{\n", 1)
     before = module.snapshot()
-    done = subprocess.run(["sh", str(script), "apply", str(folder)], capture_output=True,
-                          env={"PATH": f"{module.server.bin}:/usr/bin:/bin"})
-    assert done.returncode == -9
+    module.cut(text, folder)
     (module.root / "run/tudor-trial").rmdir()  # in memory: gone with the power
     module.restart()
     after = {k: v for k, v in module.snapshot().items() if "versions" not in k}

@@ -66,7 +66,7 @@ pcm.played {{ type file slave.pcm none file "/dev/null" infile "/usr/share/in.ra
 """
 HEAR = """#!/bin/sh
 head -c "$1" >/run/tudor/out.raw
-while [ -n "$(head -c 65536 | head -c 1 | tr '\\000' x)" ]; do sleep 0.1; done
+while [ "$(head -c 65536 | wc -c)" -gt 0 ]; do sleep 0.1; done
 """
 SETTINGS = (f"device = filed\ncapture = played\ninputs = 2\noutputs = 2\nrate = 48000\n"
             f"period = {PERIOD}\nperiods = {BUFFER // PERIOD}\noverload = off\nmidi = off\n")

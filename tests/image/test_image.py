@@ -54,10 +54,7 @@ sent() {
   done
   aplaymidi -p 14:0 $1
   sleep 2
-  for i in $(seq 20); do
-    tudor-module --status >out/$2 && break
-    sleep 0.5
-  done
+  tudor-module --status >out/$2
 }
 """
 # Waits for another process than $1, and for what that says; the seconds this took to $2.
