@@ -49,6 +49,7 @@ class TrainingConfig(BaseModel):
     crop_seconds: Positive = 1.0
     gain_db: NotNegative = 6.0  # each crop is made louder or softer by up to this much
     polarity: bool = True  # half of the crops are turned upside down
+    filtered: Annotated[float, Field(ge=0, le=1)] = 0.0  # so many crops lose their bass or treble
 
     learning_rate: Positive = 4e-3
     betas: Annotated[tuple[Unit, Unit], Field(strict=False)] = (0.8, 0.99)

@@ -18,6 +18,7 @@ from training.config import TrainingConfig
 FloatArray = NDArray[np.float32]
 ATTEMPTS = 4  # a crop that happens to be silent is drawn again, so often at most
 QUIET = 1e-4
+LOW_HZ, HIGH_HZ = (40.0, 1500.0), (600.0, 8000.0)  # where filtered crops are cut, drawn in octaves
 
 
 def crop_samples(config: TrainingConfig, rate_hz: int, ratio: int) -> int:
@@ -64,11 +65,30 @@ class CropBatches(Dataset[Tensor]):
             audio = fitted(self.cache.read(self.names[which], start, self.samples), self.samples)
             if np.abs(audio).max(initial=0.0) > QUIET:
                 break
+        if self.config.filtered and rng.random() < self.config.filtered:
+            audio = through_filter(audio, self.cache.rate_hz, rng)
         level = 10 ** (rng.uniform(-self.config.gain_db, self.config.gain_db) / 20)
         flip = -1.0 if self.config.polarity and rng.random() < 0.5 else 1.0
         peak = float(np.abs(audio).max(initial=0.0))
         level = min(level, max(1.0, 1 / max(peak, 1e-9)))  # gain alone never clips
         return audio * np.float32(level * flip)
+
+
+def through_filter(audio: FloatArray, rate_hz: int, rng: np.random.Generator) -> FloatArray:
+    """The crop without its bass, without its treble, or without both: Butterworth filters of 12 or
+    24 dB an octave. A corpus of one style has sound in all bands at all times; others do not, and a
+    model that never heard an empty band fills it with noise."""
+    from scipy.signal import butter, sosfilt
+
+    kind = rng.integers(3)
+    order = int(rng.choice((2, 4)))
+    low_hz = 2 ** rng.uniform(*np.log2(LOW_HZ))
+    high_hz = min(2 ** rng.uniform(*np.log2(HIGH_HZ)), 0.45 * rate_hz)
+    if kind != 1:
+        audio = sosfilt(butter(order, low_hz, "high", fs=rate_hz, output="sos"), audio)
+    if kind != 0:
+        audio = sosfilt(butter(order, high_hz, "low", fs=rate_hz, output="sos"), audio)
+    return np.asarray(audio, dtype=np.float32)
 
 
 def fitted(audio: FloatArray, samples: int) -> FloatArray:

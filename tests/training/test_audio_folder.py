@@ -171,6 +171,28 @@ def test_augmentation_changes_gain_and_polarity_only(tmp_path: Path) -> None:
     assert 0.5 <= abs(factors[0]) <= 2.0
 
 
+def test_filtered_crops_lose_bass_or_treble(tmp_path: Path) -> None:
+    """Noise in, so every band has something to lose; nothing is filtered unless asked for."""
+    folder = tmp_path / "noise"
+    folder.mkdir()
+    noise = 0.2 * np.random.default_rng(0).standard_normal(4 * RATE)
+    soundfile.write(folder / "noise.wav", noise, RATE)
+    settings = {"gain_db": 0.0, "polarity": False, "batch_size": 64}
+
+    def thirds(filtered: float) -> np.ndarray:  # level in dB of bass and treble, [crops, 2]
+        crops = crops_of(folder, filtered=filtered, **settings)[0][:, 0].numpy()
+        power = np.abs(np.fft.rfft(crops)) ** 2
+        hertz = np.fft.rfftfreq(crops.shape[1], 1 / RATE)
+        bands = (hertz < 30), (hertz > 0.46 * RATE)
+        return np.stack([10 * np.log10(power[:, band].mean(axis=1)) for band in bands], axis=1)
+
+    plain, all_of_them, some = thirds(0.0), thirds(1.0), thirds(0.5)
+    lost = plain.min(axis=0) - all_of_them > 3
+    assert lost.any(axis=1).all()
+    assert set(map(tuple, lost)) == {(True, False), (False, True), (True, True)}
+    assert 0.3 < (plain.min(axis=0) - some > 3).any(axis=1).mean() < 0.7
+
+
 def test_short_files_are_padded_not_skipped(tmp_path: Path) -> None:
     folder = fill(tmp_path / "data", 1, seconds=0.05)
     batch = crops_of(folder)[0]
