@@ -243,6 +243,25 @@ def test_a_model_that_the_module_refuses_is_taken_back(module: Module, tmp_path:
     assert module.playing() == {1: "old"}
 
 
+LONG = "a model with spaces, and a name of more than 31 bytes (ü).tudor"
+
+
+def test_a_long_name_with_spaces_plays(module: Module, tmp_path: Path) -> None:
+    update.update("board", None, [model(tmp_path, LONG)])
+    assert (module.models / LONG).read_bytes() == vae(seed=1)
+    assert module.playing() == {1: LONG[:31], 2: "old"}
+
+
+def test_a_name_with_spaces_is_taken_back(module: Module, tmp_path: Path) -> None:
+    (module.models / "my old.tudor").write_bytes(vae(seed=2))
+    before = module.snapshot()
+    new, old = model(tmp_path, "a new.tudor"), model(tmp_path, "my old.tudor", seed=3)
+    old.with_suffix(".map").write_text("this is no mapping\n")
+    with pytest.raises(TudorError, match="what was there before is back"):
+        update.update("board", None, [new, old])
+    assert {k: v for k, v in module.snapshot().items() if "versions" not in k} == before
+
+
 def test_a_full_card_keeps_its_models(module: Module, tmp_path: Path) -> None:
     before = module.snapshot()
     module.server.fake("cp", "echo 'No space left on device' >&2; exit 1")
