@@ -1,4 +1,5 @@
-// tudor on a Daisy Seed: four knobs on A0-A3, four CVs on A4-A7 (0 to 3.3 V, centred), gates on D0 and D1.
+// tudor on a Daisy Seed: four knobs on A0-A3, four CVs on A4-A6 and A9 (0 to 3.3 V, centred), gates on D0 and D1.
+// A7 and A8 are the pins of the DAC: CV outs 2 and 1.
 #include "daisy_seed.h"
 #include "places.h"
 
@@ -28,7 +29,7 @@ static void Callback(AudioHandle::InputBuffer in, AudioHandle::OutputBuffer out,
 
 static void StartPins()
 {
-    const Pin        analog[8] = {A0, A1, A2, A3, A4, A5, A6, A7};
+    const Pin        analog[8] = {A0, A1, A2, A3, A4, A5, A6, A9};
     AdcChannelConfig channels[8];
     for(int i = 0; i < 8; i++)
         channels[i].InitSingle(analog[i]);

@@ -79,7 +79,8 @@ def flash_daisy(
 ) -> None:
     """Write the app, a model, or both into a Daisy that runs the Daisy bootloader.
 
-    Example: tudor flash daisy --app firmware/daisy/build/patch_sm/tudor.bin --model techno.tudor
+    Example: tudor flash daisy --app firmware/daisy/build/patch_sm-BOOT_QSPI/tudor.bin
+    --model techno.tudor
     """
     from firmware.flash import daisy
 

@@ -172,6 +172,18 @@ def test_app_and_flasher_agree_on_the_places() -> None:
     assert daisy.STORE.size == int(re.findall(r"STORE_HEADER_BYTES (\d+)u", text)[0])
 
 
+def test_a_seed_s_inputs_leave_the_pins_of_its_dac_alone() -> None:
+    """daisy_seed.h: A7 is PA5 and A8 is PA4, where the chip's two DAC channels come out."""
+    source = (DAISY / "seed.cpp").read_text()
+    assert "DacHandle::Channel::BOTH" in source
+    pins = re.findall(r"\bA\d+", re.findall(r"const Pin +analog\[8\] = \{(.*)\};", source)[0])
+    assert pins == ["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A9"]
+    page = (DAISY.parent.parent / "docs/daisy.md").read_text()
+    assert "| A0 to A3, 0 to 3.3 V |" in page
+    assert f"| {', '.join(pins[4:])}: 0 to 3.3 V" in page
+    assert "| A8, A7 (the DAC's pins)" in page
+
+
 @pytest.mark.parametrize("board", ["patch_sm", "seed"])
 @pytest.mark.parametrize("kind", ["BOOT_SRAM", "BOOT_QSPI"])
 def test_the_app_links_and_fits(board: str, kind: str, tmp_path: Path) -> None:
