@@ -86,7 +86,7 @@ def flash_daisy(
 
     writes = daisy.plan(application, model)
     shown = [{"what": w.what, "address": f"0x{w.address:08x}", "bytes": len(w.data),
-              "command": w.command(f"{w.what.split()[-1]}")} for w in writes]
+              "command": w.command()} for w in writes]
     if not as_json:
         for item, w in zip(shown, writes, strict=True):
             typer.echo(f"{item['what']}: {len(w.data)} bytes to {item['address']}")
@@ -95,7 +95,7 @@ def flash_daisy(
         daisy.write(writes)
     elif not as_json:
         for w in writes:
-            typer.echo(" ".join(w.command(w.what.split()[-1])))
+            typer.echo(" ".join(w.command()))
     if as_json:
         typer.echo(json.dumps({"written": not dry_run, "writes": shown}, indent=2))
     elif not dry_run:

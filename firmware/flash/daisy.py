@@ -40,14 +40,15 @@ class Write:
     """One call of dfu-util."""
 
     what: str
+    file: str  # a name for `data`: a model gets a header, so it is not the user's file
     address: int
     data: bytes
     leave: bool
 
-    def command(self, file: str) -> list[str]:
-        """The words of the call."""
+    def command(self, folder: Path = Path()) -> list[str]:
+        """The words of the call, for `data` in a file of `folder`."""
         at = f"0x{self.address:08x}" + (":leave" if self.leave else "")
-        return ["dfu-util", "-a", "0", "-s", at, "-D", file, "-d", f",{USB_ID}"]
+        return ["dfu-util", "-a", "0", "-s", at, "-D", str(folder / self.file), "-d", f",{USB_ID}"]
 
 
 def store(model: bytes, mapping: bytes = b"") -> bytes:
@@ -89,11 +90,12 @@ def read_app(path: Path) -> bytes:
 
 
 def read_model(path: Path) -> bytes:
-    """A model for the board, checked by the runtime, with the mapping beside it."""
+    """A model for the board, with the mapping beside it, checked by what would play them."""
     from engine.native import NativeFile
-    from firmware.flash.pi import MAPPING_SUFFIX
+    from firmware.flash.playable import MAPPING_SUFFIX, check_playable
 
     NativeFile(path)
+    check_playable(path, "daisy")
     mapping = path.with_suffix(MAPPING_SUFFIX)
     data = store(path.read_bytes(), mapping.read_bytes() if mapping.is_file() else b"")
     room = END_ADDRESS - MODEL_ADDRESS
@@ -109,9 +111,10 @@ def plan(app: Path | None, model: Path | None) -> list[Write]:
         raise ConfigError("nothing to write: give --app, --model or both")
     writes = []
     if model is not None:
-        writes.append(Write(f"model {model.name}", MODEL_ADDRESS, read_model(model), False))
+        writes.append(Write(f"model {model.name}", "model-store.bin", MODEL_ADDRESS,
+                            read_model(model), False))
     if app is not None:
-        writes.append(Write(f"app {app.name}", APP_ADDRESS, read_app(app), True))
+        writes.append(Write(f"app {app.name}", "app.bin", APP_ADDRESS, read_app(app), True))
     return writes
 
 
@@ -138,11 +141,9 @@ def check_device() -> str:
 def write(writes: list[Write]) -> None:
     """Runs dfu-util for each; its own bar shows how far it is."""
     with tempfile.TemporaryDirectory() as folder:
-        for number, item in enumerate(writes):
-            path = Path(folder) / f"{number}.bin"
-            path.write_bytes(item.data)
-            command = item.command(str(path))
-            done = subprocess.run([tool("dfu-util"), *command[1:]])
+        for item in writes:
+            (Path(folder) / item.file).write_bytes(item.data)
+            done = subprocess.run([tool("dfu-util"), *item.command(Path(folder))[1:]])
             # Told to leave, the board restarts before it answers, which dfu-util takes for an
             # input/output error (74). The app itself checks the model when it starts.
             if done.returncode and not (item.leave and done.returncode == 74):

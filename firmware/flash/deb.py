@@ -78,7 +78,8 @@ def read_package(path: Path) -> Package:
 def _tar(path: Path, part: str) -> tarfile.TarFile:
     done = run(["dpkg-deb", part, str(path)])
     if done.returncode:
-        raise TudorError(f"{path}: no Debian package: {done.stderr.decode(errors='replace')[:200]}")
+        said = done.stderr.decode(errors="replace").strip().removeprefix("dpkg-deb: error: ")
+        raise TudorError(f"{path}: no Debian package: {said[:200]}")
     return tarfile.open(fileobj=io.BytesIO(done.stdout))
 
 

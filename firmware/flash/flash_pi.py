@@ -13,6 +13,7 @@ from engine.errors import ConfigError
 from firmware.flash import card, device, pi
 from firmware.flash.codecs import CODECS, codec_named
 from firmware.flash.deb import read_package
+from firmware.flash.playable import check_playable
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def _card(request: Request) -> dict[str, Any]:
     disk = device.look_at(request.device) if request.device else None
     codec = codec_named(request.codec)
     models, mappings = pi.read_models(request.models)
+    for path in request.models:
+        check_playable(path, "pi")
     country = _country(request.country, request.wifi)
     name, key, wifi = pi.settings_for(request.hostname, request.ssh_key, request.wifi,
                                       _password(request.wifi))

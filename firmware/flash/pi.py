@@ -12,11 +12,11 @@ from engine.files import written_whole
 from firmware.flash import card, device, edits
 from firmware.flash.deb import Package
 from firmware.flash.fat import FORBIDDEN
+from firmware.flash.playable import MAPPING_SUFFIX
 from firmware.flash.unpack import unpack
 from firmware.tools import run
 
 MAX_SLOTS = 8
-MAPPING_SUFFIX = ".map"
 Ask = Callable[[str], bool]
 
 
@@ -134,8 +134,11 @@ def _build(image: Path, to: Path, load: card.Load, progress: Progress) -> None:
                           "from raspberrypi.com/software/operating-systems")
     with progress.counting(f"unpacking {image.name}", image.stat().st_size) as advance:
         unpack(image, to, advance)
-    with progress.steps() as step:
-        card.put(to, load, step)
+    try:
+        with progress.steps() as step:
+            card.put(to, load, step)
+    except TudorError as error:  # the image is what the builder knows, not its copy
+        raise TudorError(str(error).replace(str(to), str(image))) from None
 
 
 def settings_for(hostname: str | None, key: Path | None, wifi: str | None, password: str | None

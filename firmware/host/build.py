@@ -75,7 +75,7 @@ def rack(target: Target, *flags: str) -> Path:
     sources = [HERE / name for name in (*RACK, target.platform)]
     sources += [*sorted(COMMON.glob("*.c")), *sorted(CORE.glob("*.c"))]
     if not sources[0].exists():
-        raise TudorError(f"the instrument's sources are not in {HERE}: run from a checkout")
+        raise MissingToolError(f"the instrument's sources are not in {HERE}: run from a checkout")
     command = [tool(target.compiler), *FLAGS, *target.flags, *flags, f"-I{CORE}", f"-I{COMMON}",
                "-Wl," + ",".join(f"--wrap={name}" for name in WRAPPED), *map(str, sources)]
     return _built(f"rack-{target.name}", command)

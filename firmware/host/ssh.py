@@ -48,8 +48,8 @@ class Remote:
 
     def __init__(self, host: str) -> None:
         if not re.fullmatch(r"[^\s-]\S*", host):
-            raise ConfigError(f"--device ssh:HOST wants a host's name such as pi@raspberrypi.local,"
-                              f" got {host!r}")
+            raise ConfigError("ssh wants a host's name such as pi@raspberrypi.local, "
+                              f"got {host!r}")
         self.host, self.folder = host, ""
         self._ssh = [tool("ssh"), "-T", "-o", "BatchMode=yes", "-o",
                      f"ConnectTimeout={CONNECT_SECONDS}"]

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from machines import machine
 
 from engine.presets import shipped_native
 from firmware.flash import daisy
@@ -93,11 +94,11 @@ def test_model_and_app_go_to_their_places(board: Board, tmp_path: Path) -> None:
 def test_the_mapping_goes_along(board: Board, tmp_path: Path) -> None:
     model = tmp_path / "a.tudor"
     model.write_bytes(MODEL.read_bytes())
-    model.with_suffix(".map").write_bytes(b"knob1 latent1\n")
+    model.with_suffix(".map").write_bytes(b"knob1 latent 1\n")
     assert flash("--model", model) == 0
     data = board.written(0x90100000)
-    assert data.endswith(b"knob1 latent1\n")
-    assert struct.unpack_from("<I", data, 16)[0] == 14
+    assert data.endswith(b"knob1 latent 1\n")
+    assert struct.unpack_from("<I", data, 16)[0] == 15
     assert ":leave" not in board.calls[0]
 
 
@@ -108,9 +109,24 @@ def test_dry_run_checks_and_writes_nothing(board: Board, tmp_path: Path,
     report = json.loads(capsys.readouterr().out)
     assert [w["address"] for w in report["writes"]] == ["0x90100000", "0x90040000"]
     assert not report["written"]
+    # What goes to the model's place is not the user's file: it has a header, and its mapping.
+    assert [w["command"][5] for w in report["writes"]] == ["-D", "-D"]
+    assert [w["command"][6] for w in report["writes"]] == ["model-store.bin", "app.bin"]
     assert board.calls == []
     (tmp_path / "broken.tudor").write_bytes(MODEL.read_bytes()[:-9])
     assert flash("--model", tmp_path / "broken.tudor", "--dry-run") == 1
+
+
+def test_what_the_app_would_refuse_is_not_written(board: Board, tmp_path: Path,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    """The board itself could only blink."""
+    machine("native")  # a compiler
+    model = tmp_path / "a.tudor"
+    model.write_bytes(MODEL.read_bytes())
+    model.with_suffix(".map").write_text("knob1 wet\nknob2 latent1\n")
+    assert flash("--model", model) == 1
+    assert "a.map: line 2: there is no target 'latent1'" in capsys.readouterr().err
+    assert board.calls == []
 
 
 @pytest.mark.parametrize(("found", "word"), [

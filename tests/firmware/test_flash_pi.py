@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from card_image import BOOT_BYTES, BOOT_OFFSET, CMDLINE, MIB, make_image, make_package, stock_tree
+from machines import machine as instrument
 
 from engine.errors import TudorError
 from engine.presets import shipped_native
@@ -205,7 +206,7 @@ def test_broken_and_foreign_images_are_refused(stock: Path, package: Path, tmp_p
     bad = damaged(stock, tmp_path / "bad.img", offset, data)
     with pytest.raises(RefusedError):
         flash(bad, tmp_path / "card.img", package)
-    refused(capsys, word)
+    assert refused(capsys, word).startswith(f"error: {bad}")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.img"]
 
 
@@ -220,6 +221,12 @@ def test_what_is_not_for_the_module_is_refused(stock: Path, package: Path, tmp_p
     with pytest.raises(RefusedError):
         flash(stock, out, package, "--models", str(tmp_path / "broken.tudor"))
     refused(capsys, "broken.tudor")
+    instrument("native")  # a compiler
+    (tmp_path / "a.tudor").write_bytes(MODEL.read_bytes())
+    (tmp_path / "a.map").write_text("knob1 wat\n")
+    with pytest.raises(RefusedError):
+        flash(stock, out, package, "--models", str(tmp_path / "a.tudor"))
+    refused(capsys, f"error: {tmp_path}/a.map: line 1: there is no target 'wat'")
     with pytest.raises(RefusedError):
         flash(stock, out, package, "--hostname", "not a name")
     refused(capsys, "--hostname")

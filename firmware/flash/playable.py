@@ -1,0 +1,34 @@
+"""Whether a board's instrument would play a model under its mapping: asked of the same C code,
+before a board gets either."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import TudorError
+from firmware.host.build import TARGETS
+from firmware.simulate_rack import play_rack
+from firmware.simulate_script import BOARDS
+from firmware.tools import MissingToolError
+
+MAPPING_SUFFIX = ".map"
+
+
+def check_playable(model: Path, board: str) -> None:
+    """Raises what the board would say to a model file and to the mapping beside it, if there is
+    one. Without a C compiler nothing is asked."""
+    made, mapping = BOARDS[board], model.with_suffix(MAPPING_SUFFIX)
+    text = mapping.read_text("utf-8", "replace") if mapping.is_file() else None
+    try:
+        played = play_rack(
+            TARGETS["native"], [model.read_bytes()], maps=[text],
+            audio=np.zeros((2, 1), np.float32), channels=(2, 2),
+            rate=made.sample_rate_hz, block=made.block_samples,
+            taps=made.resample_taps, tables=made.resample_bytes, overlap=int(made.overlap),
+            trace=False)
+    except MissingToolError:
+        return
+    for refused in played.refused:
+        raise TudorError(f"{model if text is None else mapping}: {refused.partition(': ')[2]}")
