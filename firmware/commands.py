@@ -46,7 +46,8 @@ def simulate(
         help="Sample rate of the board in Hz.", min=4000, max=384000)] = None,
     block: Annotated[Optional[int], typer.Option(  # noqa: UP045
         help="Samples per block.", min=1, max=8192)] = None,
-    seed: Annotated[int, typer.Option(help="Of converter noise, walks and jumps.")] = 1,
+    seed: Annotated[int, typer.Option(
+        help="Of converter noise, walks and jumps.", min=0, max=2**32 - 1)] = 1,
     plot: Annotated[bool, typer.Option(help="Draw controls and latents.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

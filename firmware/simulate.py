@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from engine.audio import match_channels, read_audio, resample, write_audio
-from engine.errors import AudioError, ConfigError, ModelFileError, TudorError
+from engine.errors import AudioError, ConfigError, ModelFileError, TudorError, nearest
 from engine.files import NATIVE_FILE
 from engine.native import NativeFile
 from engine.presets import preset_names, shipped_native
@@ -39,7 +39,8 @@ def model_file(name: str) -> Path:
                                  f"--to native --out {name}.tudor")
         path = shipped
     if not path.is_file():
-        raise ModelFileError(f"{name} does not exist")
+        raise ModelFileError(f"{name} does not exist: wants a .tudor file, a run directory or a "
+                             f"preset{nearest(name, preset_names())}")
     return path
 
 
@@ -63,7 +64,7 @@ def simulate_command(
     if audio is None:
         audio = np.zeros((1, round(length * board.sample_rate_hz)), np.float32)
     played = _play(files, mapping, rows, audio, board, length, seed)
-    _check(played, files, source)
+    _check(played, files, mapping, source)
     write_audio(out, played.audio, board.sample_rate_hz)
     picture = out.with_suffix(".png")
     if plot:
@@ -110,13 +111,20 @@ def _play(
     )
 
 
-def _check(played: Racked, files: list[Path], source: Path | None) -> None:
+def about(why: str, model: Path, mapping: Path) -> str:
+    """What the instrument said to a model, behind the file that it is about: only of a mapping
+    does it name a line."""
+    return f"{mapping if why.startswith('line ') else model}: {why}"
+
+
+def _check(played: Racked, files: list[Path], mapping: Path | None, source: Path | None) -> None:
     """Refusals are errors here: nobody listens to a patch that lacks a model."""
     for refused in played.refused:
         name, _, why = refused.partition(": ")
         contents = [path.read_bytes() for path in files]  # the same model has one name
-        model = list(dict.fromkeys(contents))[int(name[1:])]
-        raise TudorError(f"{files[contents.index(model)]}: {why}")
+        at = contents.index(list(dict.fromkeys(contents))[int(name[1:])])
+        beside = files[at].with_suffix(".map")
+        raise TudorError(about(why, files[at], mapping if mapping and at == 0 else beside))
     for path, slot in zip(files, played.slots, strict=True):
         way = WAYS[int(slot["way"])]
         if source is None and way != "source":

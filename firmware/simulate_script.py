@@ -19,6 +19,7 @@ LIMITS = {"knob": (1, 16, 0.0, 1.0), "cv": (1, 16, -12.0, 12.0), "gate": (1, 8, 
           "cc": (0, 128, 0.0, 127.0), "slot": (1, 8, -np.inf, np.inf),
           "note": (0, 1, -127.0, 127.0), "bender": (0, 1, -1.0, 1.0),
           "pressure": (0, 1, 0.0, 127.0)}
+INPUTS = "knob1.., cv1.., gate1.., cc0.., slot1.., note, bender or pressure"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _row(cells: list[str], where: str) -> Row:
     found = INPUT.fullmatch(cells[1])
     kind = found[1] or cells[1] if found else ""
     if kind not in LIMITS:
-        raise ConfigError(f"{where}: no input {cells[1]!r}{nearest(cells[1], LIMITS)} and a number")
+        raise ConfigError(f"{where}: no input {cells[1]!r}; wants {INPUTS}")
     try:
         seconds, value = float(cells[0]), float(cells[2])
     except ValueError:

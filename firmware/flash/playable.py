@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.errors import TudorError
 from firmware.host.build import TARGETS
+from firmware.simulate import about
 from firmware.simulate_rack import play_rack
 from firmware.simulate_script import BOARDS
 from firmware.tools import MissingToolError
@@ -31,4 +32,4 @@ def check_playable(model: Path, board: str) -> None:
     except MissingToolError:
         return
     for refused in played.refused:
-        raise TudorError(f"{model if text is None else mapping}: {refused.partition(': ')[2]}")
+        raise TudorError(about(refused.partition(": ")[2], model, mapping))

@@ -6,7 +6,7 @@ import subprocess
 from typing import Any
 
 from engine.errors import ConfigError, TudorError
-from firmware.tools import tool
+from firmware.tools import MissingToolError, tool
 
 PROGRAM = "tudor-module"
 ASK_SECONDS, CONNECT_SECONDS = 30, 10
@@ -17,7 +17,7 @@ def ask(host: str | None, *words: str, seconds: int = ASK_SECONDS
         ) -> subprocess.CompletedProcess[str]:
     """Runs tudor-module with `words` here (no host) or over there."""
     if host is None:
-        command = [tool(PROGRAM)]
+        command = [_here()]
     elif host.startswith("-") or not host.strip() or " " in host:
         raise ConfigError(f"--host wants a name such as root@tudor.local, got {host!r}")
     else:
@@ -34,6 +34,14 @@ def ask(host: str | None, *words: str, seconds: int = ASK_SECONDS
     if done.returncode == 127:
         raise TudorError(f"{host}: tudor-module is not installed there; tudor flash pi makes cards")
     return done
+
+
+def _here() -> str:
+    try:
+        return tool(PROGRAM)
+    except MissingToolError:
+        raise TudorError("no module runs on this machine: give --host, such as root@tudor.local; "
+                         "tudor flash pi makes cards") from None
 
 
 def status(host: str | None = None) -> dict[str, Any]:

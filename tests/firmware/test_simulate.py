@@ -149,7 +149,10 @@ def test_the_printed_mapping_is_the_one_that_is_used(
     (["nothing.tudor"], "nothing.tudor does not exist"),
     (["wire.tudor"], "is played as effect, which wants a sound: give --in"),
     (["wire.tudor", "--in", "in.wav", "--board", "pie"], "did you mean 'pi'"),
-    (["wire.tudor", "--in", "in.wav", "--map", "bad.map"], "line 1: there is no input 'fader'"),
+    (["wire.tudor", "--in", "in.wav", "--map", "bad.map"],
+     "bad.map: line 1: there is no input 'fader'"),
+    (["own.tudor", "--in", "in.wav"], "own.map: line 2: there is no target 'wat'"),
+    (["techno-tny"], "did you mean 'techno-tiny'"),
     (["wire.tudor", "--in", "in.wav", "--script", "bad.csv"], "line 1: wants seconds,input,value"),
     (["cut.tudor", "--in", "in.wav"], "truncated"),
     (["wire.tudor", "--in", "none.wav"], "none.wav does not exist"),
@@ -166,6 +169,8 @@ def test_mistakes_are_one_line(
 ) -> None:
     monkeypatch.chdir(folder)
     (folder / "bad.map").write_text("fader wet\n")
+    (folder / "own.map").write_text("way effect\nknob1 wat\n")
+    (folder / "own.tudor").write_bytes(wire())
     (folder / "bad.csv").write_text("0,knob1\n")
     (folder / "cut.tudor").write_bytes(wire()[:-100])
     (folder / "far.csv").write_text("0,slot2,1\n")
@@ -181,13 +186,30 @@ def test_mistakes_are_one_line(
 @pytest.mark.parametrize(("line", "says"), [
     ("0,knob17,0", "knob from 1 to 16"), ("0,knob1,2", "goes from 0 to 1"),
     ("-1,knob1,0", "seconds from 0"), ("0,knob1,x", "must be numbers"),
-    ("0,nob1,0", "no input 'nob1'; did you mean 'knob'"),
+    ("0,nob1,0", "no input 'nob1'; wants knob1.., cv1..,"),
 ])
 def test_mistakes_of_a_script(line: str, says: str, tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     path.write_text(f"seconds,input,value\n{line}\n")
     with pytest.raises(ConfigError, match=f"line 2: .*{says}"):
         read_script(path)
+
+
+def test_seeds_are_numbers_that_both_generators_take(folder: Path,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, limit in ((-1, "or equal to 0"), (2**32, "or equal to 4294967295")):
+        assert tudor("module", "simulate", folder / "wire.tudor", "--in", folder / "in.wav",
+                     "--out", folder / "o.wav", "--seed", seed) == 2
+        assert limit in capsys.readouterr().err
+
+
+def test_without_a_module_here_status_asks_for_a_host(capsys: pytest.CaptureFixture[str],
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    for word in ("status", "check"):
+        assert tudor("module", word) == 1
+        assert capsys.readouterr().err.splitlines()[-1].startswith(
+            "error: no module runs on this machine: give --host")
 
 
 def test_converters_have_steps_and_noise() -> None:
