@@ -27,6 +27,10 @@ class Source:
     size_bytes: int
     modified_ns: int
 
+    def open(self) -> soundfile.SoundFile:
+        """The file, to be read from."""
+        return soundfile.SoundFile(_system_name(self.path))
+
     @property
     def seconds(self) -> float:
         """Duration according to the file's header."""
@@ -39,6 +43,14 @@ class Skipped:
 
     name: str
     reason: str
+
+    @property
+    def shown(self) -> str:
+        """The name for people and files: bytes that are not UTF-8 are written as their numbers."""
+        return os.fsencode(self.name).decode("utf-8", "backslashreplace")
+
+    def __str__(self) -> str:
+        return f"{self.shown}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ def scan(root: Path) -> Folder:
 def _nothing(root: Path, skipped: list[Skipped]) -> str:
     if not skipped:
         return f"{root} holds no audio; looked for {', '.join(SUFFIXES)} in it and below"
-    shown = "; ".join(f"{item.name}: {item.reason}" for item in skipped[:3])
+    shown = "; ".join(str(item) for item in skipped[:3])
     more = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
     return f"{root} holds no usable audio ({shown}{more})"
 
@@ -105,7 +117,7 @@ def _inspect(path: Path, name: str) -> Source | Skipped:
             return Skipped(name, "permission denied")
         if status.st_size == 0:
             return Skipped(name, "empty file")
-        info = soundfile.info(str(path))
+        info = soundfile.info(_system_name(path))
     except (soundfile.SoundFileError, RuntimeError):
         return Skipped(name, "not readable as audio")
     except OSError as error:
@@ -114,6 +126,12 @@ def _inspect(path: Path, name: str) -> Source | Skipped:
         return Skipped(name, "holds no samples")
     return Source(path, name, info.frames, info.samplerate, info.channels, status.st_size,
                   status.st_mtime_ns)
+
+
+def _system_name(path: Path) -> str | bytes:
+    """As the sound library wants it: it would refuse a name that is not UTF-8, which disks of
+    other times hold, unless it comes as the system's own bytes."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
 
 
 def split(names: list[str], fraction: float) -> tuple[list[str], list[str]]:

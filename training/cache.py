@@ -180,7 +180,7 @@ def decode(source: Source, rate_hz: int, channels: int) -> FloatArray:
     if source.sample_rate_hz != rate_hz:
         resampler = soxr.ResampleStream(source.sample_rate_hz, rate_hz, channels, dtype="float32")
     parts = []
-    with soundfile.SoundFile(str(source.path)) as file:
+    with source.open() as file:
         size = round(BLOCK_SECONDS * source.sample_rate_hz)
         while True:
             block = file.read(size, dtype="float32", always_2d=True)
@@ -213,7 +213,7 @@ def read_range(
     ratio = source.sample_rate_hz / rate_hz
     margin = 64  # frames at `rate_hz` on either side, for the resampler to settle
     first = max(0, start - margin)
-    with soundfile.SoundFile(str(source.path)) as file:
+    with source.open() as file:
         file.seek(min(round(first * ratio), file.frames))
         count = round((start - first + frames + margin) * ratio)
         block = to_channels(file.read(count, dtype="float32", always_2d=True), channels)

@@ -93,17 +93,17 @@ def points(audio: FloatArray, rate_hz: int) -> NDArray[np.float64]:
     return np.stack(rows)
 
 
-def descriptor_mmd(real: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+def descriptor_mmd(real: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
     """Squared MMD (inverse multiquadratic, `training.regularisers.mmd`) of two collections of
     points, each axis in units of the real collection's spread. 0 on average for two halves of one
-    collection; it may come out slightly negative, being unbiased."""
+    collection; it may come out slightly negative, being unbiased. None for a single point."""
     import torch
 
     from training.regularisers import mmd
 
     count = min(len(real), len(other), POINTS)
     if count < 2:
-        return float("nan")
+        return None
     spread = real.std(axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)
     centre = real.mean(axis=0)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.markup import escape
 from rich.table import Table
 
 from engine.backends.pytorch import PyTorchPlayer
@@ -51,7 +52,7 @@ def evaluate_folder(
     Returned: {"model", "data", "files", "seconds", "skipped": [{name, reason}],
     "results": {"model": scores, "untrained": scores, "noise_2048": ..., "silence": ...}} with
     scores as in `Scores`, means over pieces of up to 20 s, and "descriptor_mmd", of all pieces
-    together against all of the data. The first `limit` files are used."""
+    together against all of the data, None where these are too short. The first `limit` files are used."""
     player = as_player(model)
     spec = player.description.method("forward")
     if spec.in_ratio != 1 or spec.in_channels != spec.out_channels:
@@ -81,14 +82,14 @@ def evaluate_folder(
                 scores[name].append(target.compare(part))
                 made[name].append(points(part, player.sample_rate_hz))
     if not used:
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped[:3])
+        reasons = "; ".join(str(item) for item in skipped[:3])
         raise AudioError(f"{data_dir} holds no usable audio ({reasons})")
     return {
         "model": player.name,
         "data": str(data_dir),
         "files": used,
         "seconds": round(seconds, 3),
-        "skipped": [asdict(item) for item in skipped],
+        "skipped": [{"name": item.shown, "reason": item.reason} for item in skipped],
         "results": {
             name: {**_mean(found), "descriptor_mmd": descriptor_mmd(
                 np.concatenate(real), np.concatenate(made[name]))}
@@ -174,10 +175,16 @@ def _mean(found: list[Scores]) -> dict[str, float]:
     }
 
 
+def score_cells(subject: str, scores: dict[str, float | None]) -> list[str]:
+    """A row of the table, for the screen and the page alike."""
+    values = (scores[key] for key in UNITS)
+    return [subject.replace("_", " "), *("-" if v is None else f"{v:.3g}" for v in values)]
+
+
 def table(result: dict[str, Any]) -> Table:
     """The result for the screen."""
     shown = Table(
-        title=f"{result['model']} on {result['files']} files, {result['seconds']:.0f} s",
+        title=f"{escape(result['model'])} on {result['files']} files, {result['seconds']:.0f} s",
         caption="lower is better, for onset F and SI-SDR higher",
     )
     shown.add_column("")
@@ -185,8 +192,7 @@ def table(result: dict[str, Any]) -> Table:
         shown.add_column(name, justify="right")
     for subject, scores in result["results"].items():
         style = "bold" if subject == "model" else ""
-        shown.add_row(subject.replace("_", " "), *(f"{scores[key]:.3g}" for key in UNITS),
-                      style=style)
+        shown.add_row(*score_cells(subject, scores), style=style)
     for item in result["skipped"]:
-        shown.caption = f"{shown.caption}\nskipped {item['name']}: {item['reason']}"
+        shown.caption = f"{shown.caption}\nskipped {escape(item['name'])}: {item['reason']}"
     return shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from engine.files import written_whole
 from engine.page import Row, image, sound, table, write_page
 from training.descriptors import LABELS, NAMES
-from training.evaluation import UNITS
+from training.evaluation import UNITS, score_cells
 
 PRIOR_NAMES = {
     "prior": "draws from the prior", "shuffled": "posterior frames in random order",
@@ -26,10 +27,10 @@ def write_report(folder: Path, result: dict[str, Any]) -> Path:
     plot_curves([(row["name"], row) for row in found["traversals"]],
                 found["curve_hz"], folder / "sweeps.png")
     parts = [
-        f"<h1>{result['model']}</h1>",
-        f"<p>{result['files']} files of {result['data']}, {result['seconds']:.0f} s. Lower is "
-        "better but for onset F and SI-SDR.</p>",
-        table(["", *UNITS.values()], [_scores(*item) for item in result["results"].items()]),
+        f"<h1>{html.escape(result['model'])}</h1>",
+        f"<p>{result['files']} files of {html.escape(result['data'])}, {result['seconds']:.0f} s. "
+        "Lower is better but for onset F and SI-SDR.</p>",
+        table(["", *UNITS.values()], [score_cells(*item) for item in result["results"].items()]),
         "<h2>The latents</h2>",
         "<p>In the order of what they carry. Ranges are the 1st and 99th percentile on the corpus; "
         "correlations are Spearman's, with the descriptors of the data.</p>",
@@ -50,13 +51,9 @@ def write_report(folder: Path, result: dict[str, Any]) -> Path:
     return write_page(folder / "report.html", f"tudor: {result['model']}", parts)
 
 
-def _scores(name: str, scores: dict[str, float]) -> Row:
-    return [name.replace("_", " "), *(f"{scores[key]:.3g}" for key in UNITS)]
-
-
 def _latent(found: dict[str, Any], index: int) -> Row:
     latent = found["latents"][index]
-    carried = f"{latent['nats']:.2f}" if np.isfinite(latent["nats"]) else "-"
+    carried = "-" if latent["nats"] is None else f"{latent['nats']:.2f}"
     if not latent["active"]:
         carried = "unused"
     elif index >= len(found["latents"]) - len(found["controls"]):
@@ -99,7 +96,8 @@ def _path(found: dict[str, Any], folder: Path) -> list[str]:
 
 
 def _prior(found: dict[str, Any]) -> list[str]:
-    rows = [[PRIOR_NAMES[name], f"{value:.3f}"] for name, value in found["mmd"].items()]
+    rows = [[PRIOR_NAMES[name], "-" if value is None else f"{value:.3f}"]
+            for name, value in found["mmd"].items()]
     players = [sound(f"{name}.wav", PRIOR_NAMES[name]) for name in found["mmd"] if name != "data"]
     return [f"<p>{found['kind']}; frames are independent of each other.</p>",
             table(["", "descriptor MMD to the data"], rows), *players]

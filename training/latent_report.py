@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio import write_audio
+from engine.description import Latent
 from engine.errors import AudioError, TudorError
 from engine.runtime import Player
 from training.audio_folder import Skipped, scan
@@ -64,7 +65,7 @@ def examine(
     space = space_of(player, np.concatenate(encoded, axis=1), regulariser)
     hop, block = _hop(player), block_of(player)
     return {
-        "latents": [vars(latent) for latent in space.latents],
+        "latents": [_plain_latent(latent) for latent in space.latents],
         "names": _names(player),
         "controls": control_figures(player, sounds, encoded),
         "descriptors": list(NAMES),
@@ -188,10 +189,19 @@ def _prior(
     for name, make in made.items():
         audio = make()
         write_audio(out / f"{name}.wav", audio, rate)
-        found["mmd"][name] = round(descriptor_mmd(real, points(audio, rate)), 4)
+        found["mmd"][name] = _rounded(descriptor_mmd(real, points(audio, rate)))
     half = np.random.default_rng(2).permutation(len(real))
-    found["mmd"]["data"] = round(descriptor_mmd(real[half[::2]], real[half[1::2]]), 4)
+    found["mmd"]["data"] = _rounded(descriptor_mmd(real[half[::2]], real[half[1::2]]))
     return found
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _plain_latent(latent: Latent) -> dict[str, Any]:
+    """None for the nats of a file without measurements, since JSON knows no NaN."""
+    return {**vars(latent), "nats": latent.nats if np.isfinite(latent.nats) else None}
 
 
 def _mean(rows: list[dict[str, float]]) -> dict[str, float]:

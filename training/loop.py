@@ -144,7 +144,7 @@ def _prepare(
         skipped = [*found.skipped, *cache.fill(found.sources)]
     usable = cache.usable()
     if not usable:
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped[:3])
+        reasons = "; ".join(str(item) for item in skipped[:3])
         raise AudioError(f"{run.data} holds no usable audio ({reasons})")
     kept, held = split(list(usable), config.validation_fraction)
     needed, free = check_disk(folder, model.parameter_count)

@@ -152,7 +152,7 @@ def check_disk(folder: RunFolder, parameters: int) -> tuple[int, int]:
 def show(console: Console, found: Preflight) -> None:
     """The findings on the screen."""
     for item in found.skipped[:NAMED]:
-        console.print(f"skipped {item.name}: {item.reason}", highlight=False, markup=False)
+        console.print(f"skipped {item}", highlight=False, markup=False)
     if len(found.skipped) > NAMED:
         console.print(f"and {len(found.skipped) - NAMED} more, all in skipped.txt")
     first, second = (f"{seconds * 1e3:.0f} ms" for seconds in found.step_seconds)

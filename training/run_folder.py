@@ -78,9 +78,9 @@ class RunFolder:
 
     def write_skipped(self, skipped: list[Skipped]) -> None:
         """The names and reasons of unused files."""
-        text = "".join(f"{item.name}: {item.reason}\n" for item in skipped)
+        text = "".join(f"{item}\n" for item in skipped)
         with written_whole(self.skipped) as temporary:
-            temporary.write_text(text, "utf-8", errors="surrogateescape")
+            temporary.write_text(text, "utf-8")
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the last checkpoint, whole or not at all."""

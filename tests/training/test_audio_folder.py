@@ -15,6 +15,7 @@ from training.audio_folder import scan, split
 from training.cache import Cache
 from training.config import TrainingConfig
 from training.crops import CropBatches, crop_samples, validation_crops
+from training.run_folder import RunFolder
 
 
 def filled(folder: Path, store: bool = True, channels: int = 1) -> tuple[Cache, list]:
@@ -43,6 +44,25 @@ def test_formats_rates_and_nesting(tmp_path: Path) -> None:
         spectrum = np.abs(np.fft.rfft(audio[0] * np.hanning(4000)))
         assert np.argmax(spectrum) == pytest.approx(220, abs=1), name
         assert np.abs(audio).max() == pytest.approx(0.5, abs=0.03), name
+
+
+def test_names_that_are_not_utf_8_are_read_and_can_be_written_down(tmp_path: Path) -> None:
+    """As on disks that were written in Latin-1."""
+    folder = fill(tmp_path / "data", 1)
+    audio = (folder / "loop0.wav").read_bytes()
+    for name, data in ((b"K\xe4se.wav", audio), (b"schl\xe4cht.wav", b"RIFF")):
+        (folder / os.fsdecode(name)).write_bytes(data)
+    found = scan(folder)
+    assert [str(item) for item in found.skipped] == [r"schl\xe4cht.wav: not readable as audio"]
+    for store in (True, False):
+        cache, skipped = filled(folder, store)
+        assert not skipped
+        first, second = (cache.read(name, 0, 800) for name in sorted(cache.usable()))
+        assert first.shape == (1, 800)
+        assert np.array_equal(first, second)
+    run = RunFolder(tmp_path)
+    run.write_skipped(list(found.skipped))
+    assert run.skipped.read_text("utf-8") == "schl\\xe4cht.wav: not readable as audio\n"
 
 
 def test_bad_files_are_named_with_their_reason(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from rich.console import Console
 from training_helpers import RATE, fill, loop, preset
 
 from engine.backends.pytorch import PyTorchPlayer
@@ -128,6 +131,19 @@ def test_a_folder_is_scored_beside_its_baselines(tmp_path: Path) -> None:
     assert result["results"]["silence"]["spectral_distance"] > 3
     assert table(result).row_count == 6
     assert evaluate_folder(tiny(tmp_path), folder, limit=1, baselines=False)["files"] == 1
+
+
+def test_sounds_too_short_to_collect_and_names_in_brackets(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "data", 1, 0.3)
+    soundfile.write(folder / "[b]quiet[b].wav", np.zeros(800), RATE)
+    result = evaluate_folder(tiny(tmp_path), folder)
+    json.loads(json.dumps(result), parse_constant=pytest.fail)
+    assert all(scores["descriptor_mmd"] is None for scores in result["results"].values())
+    console = Console(file=StringIO(), width=200)
+    console.print(table(result))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "[b]quiet[b].wav: silent" in text
+    assert "nan" not in text.lower()
 
 
 def test_preset_by_name_and_empty_folder(tmp_path: Path) -> None:

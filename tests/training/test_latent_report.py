@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -135,14 +136,16 @@ def test_smoothness_tells_a_glide_from_a_tremble() -> None:
 
 
 def test_the_report_has_everything(tmp_path: Path) -> None:
-    data = fill(tmp_path / "data", 3, 3.0)
+    data = fill(tmp_path / "R&B <live>", 3, 3.0)
     torch.manual_seed(0)
     player = PyTorchPlayer(build_from(read_settings(Path(preset(tmp_path)))))
     result = evaluate_folder(player, data, baselines=False)
     assert np.isfinite(result["results"]["model"]["descriptor_mmd"])
     result["latents"] = examine(player, data, tmp_path / "report", None, {"kind": "kl"})
-    json.dumps(result)
+    json.loads(json.dumps(result), parse_constant=pytest.fail)
     page = write_report(tmp_path / "report", result).read_text()
+    assert "R&amp;B &lt;live&gt;" in page
+    assert "<live>" not in page
     for name in ("correlations.png", "sweeps.png", "path.png", "path.wav", "prior.wav",
                  "shuffled.wav", "noise_untrained.wav", "sweep_01.wav"):
         assert name in page
@@ -152,6 +155,22 @@ def test_the_report_has_everything(tmp_path: Path) -> None:
     assert found["borders"]["difference"] < 1e-5
     assert set(found["prior"]["mmd"]) == {"prior", "noise_untrained", "shuffled", "data"}
     assert {row["latent"] for row in found["traversals"]} <= {1, 2, 3, 4}
+
+
+def test_a_single_short_sound_and_a_file_without_measurements(tmp_path: Path) -> None:
+    """What cannot be said is shown as a dash, and is None in JSON."""
+    data = fill(tmp_path / "data", 1, 0.55)
+    player = PyTorchPlayer(build_from(read_settings(Path(preset(tmp_path)))))
+    result = evaluate_folder(player, data, baselines=False)
+    result["latents"] = examine(player, data, tmp_path / "report")
+    json.loads(json.dumps(result), parse_constant=pytest.fail)
+    assert result["latents"]["latents"][0]["nats"] is None
+    assert result["latents"]["prior"]["mmd"]["data"] is None
+    page = write_report(tmp_path / "report", result).read_text().lower()
+    assert ">nan<" not in page
+    assert ">none<" not in page
+    for name in re.findall('src="([^"]*)"', page):
+        assert (tmp_path / "report" / name).exists()
 
 
 def test_the_table_that_trained_a_preset() -> None:
