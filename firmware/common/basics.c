@@ -1,4 +1,4 @@
-/* Memory, exponentials, curves. */
+/* Memory, common divisors, exponentials, curves. */
 #include "instrument.h"
 
 #include "vec_scalar.h"
@@ -9,6 +9,15 @@ void *take(struct region *region, size_t bytes) {
     const size_t at = region->used;
     region->used = (at + bytes + 63) & ~(size_t)63;
     return region->base ? region->base + at : 0;
+}
+
+uint64_t common_divisor(uint64_t a, uint64_t b) {
+    while (b) {
+        const uint64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
 }
 
 float exponential2(float octaves) { return v_exp(clamped(octaves, -20.0f, 20.0f) * 0.693147181f); }

@@ -41,18 +41,24 @@ static void jump(tudor_module *m, struct player *p, uint32_t place) {
     }
 }
 
+static void hold(tudor_module *m, uint32_t action, int on, uint32_t now) {
+    struct controls *const k = &m->controls;
+    k->held[action] = (uint32_t)on;
+    if (action == ACTION_FREEZE) k->frozen = (uint32_t)on;
+    if (action == ACTION_PLAY) k->play_gates = (uint32_t)on;
+    if (action == ACTION_RECORD) gesture_record(m, on, now);
+}
+
 /* A gate did something; `place`: where a jump leads, the same for the same note. */
 static void act(tudor_module *m, const struct connection *c, int high, uint32_t place, uint32_t now) {
     struct controls *const k = &m->controls;
     struct player *const p = leading(m);
-    const uint32_t toggled = k->held[c->index] ^ 1u;
     if (c->toggles && !high) return;
-    const int on = c->toggles ? (int)toggled : high;
-    k->held[c->index] = (uint32_t)on;
+    hold(m, c->index, c->toggles ? !k->held[c->index] : high, now);
     switch (c->index) {
-    case ACTION_FREEZE: k->frozen = (uint32_t)on; break;
-    case ACTION_PLAY: k->play_gates = (uint32_t)on; break;
-    case ACTION_RECORD: gesture_record(m, on, now); break;
+    case ACTION_FREEZE:
+    case ACTION_PLAY:
+    case ACTION_RECORD: break;
     case ACTION_LOOP:
         if (high) gesture_loop(m, !k->gesture.looping, now);
         break;
@@ -72,6 +78,27 @@ static void gate(tudor_module *m, uint32_t input, int high, uint32_t place, uint
     for (uint32_t i = 0; p && i < p->mapping.count; i++) {
         const struct connection *const c = &p->mapping.connections[i];
         if (c->target == TARGET_ACTION && c->input == input) act(m, c, high, place, now);
+    }
+}
+
+static int is_high(const struct controls *k, uint32_t input) {
+    return input == IN_NOTE ? k->note_count > 0 : k->input[input] >= 0.5f;
+}
+
+/* A model comes, and with it a mapping: gates mean what that one says. What none of them holds ends, since none could
+ * end it; but a recording does not begin with a slot. */
+void controls_hand_over(tudor_module *m, const struct player *p) {
+    static const uint32_t lasting[] = {ACTION_FREEZE, ACTION_RECORD, ACTION_PLAY};
+    struct controls *const k = &m->controls;
+    for (uint32_t a = 0; a < sizeof lasting / sizeof *lasting; a++) {
+        uint32_t on = 0;
+        for (uint32_t i = 0; i < p->mapping.count; i++) {
+            const struct connection *const c = &p->mapping.connections[i];
+            if (c->target == TARGET_ACTION && c->index == lasting[a])
+                on |= c->toggles ? k->held[c->index] : (uint32_t)is_high(k, c->input);
+        }
+        if (on != k->held[lasting[a]] && !(on && lasting[a] == ACTION_RECORD))
+            hold(m, lasting[a], (int)on, atomic_load_explicit(&m->now, memory_order_relaxed));
     }
 }
 

@@ -39,6 +39,7 @@ static inline uint32_t hashed(uint32_t n) {
 static inline float uniform(uint32_t n) { return (float)(hashed(n) >> 8) * 0x1p-23f - 1.0f; }
 
 float exponential2(float octaves); /* 2^octaves */
+uint64_t common_divisor(uint64_t a, uint64_t b); /* the greatest */
 
 /* Memory handed out from one piece; with no base it only counts. */
 struct region {
@@ -298,13 +299,12 @@ struct tudor_module {
     _Atomic uint32_t used; /* bits of slots that the audio thread plays from */
     _Atomic uint32_t now, reported;
     uint32_t next_tick; /* samples of this block's controls that are worked out */
-    uint32_t tick_from;
 
     struct voice voice[2]; /* what sounds, what comes */
     uint32_t crossed, cross_rising, overlap, wanted; /* crossed: 0 to fade_samples from the one to the other */
     uint32_t fade_samples;
 
-    float *input[MODULE_CHANNELS], *trimmed[MODULE_CHANNELS], *dry[MODULE_CHANNELS];
+    float *trimmed[MODULE_CHANNELS], *dry[MODULE_CHANNELS];
     float *wet[2][MODULE_CHANNELS];
     uint32_t dry_at;
     float *ramp[RAMPS], ramp_last[RAMPS];
@@ -337,6 +337,7 @@ float player_scalar(const struct player *p, enum target target);
 void player_step(struct player *p, uint32_t samples);
 /* controls.c */
 void controls_until(tudor_module *m, uint32_t samples);
+void controls_hand_over(tudor_module *m, const struct player *p);
 /* gesture.c */
 void gesture_hear(struct gesture *g, uint32_t input, float value, uint32_t now);
 int gesture_keeps(struct gesture *g, uint32_t input, float value);

@@ -139,8 +139,9 @@ static int read_target(struct reader *r, struct connection *c, uint32_t *used) {
             c->low = scalars[i].low;
             c->high = scalars[i].high;
             if (i == TARGET_PITCH && !has_pitch(r->subject, r->mapping->way)) return wrong(r, "the model has no ", word, " to play");
-            if (i == TARGET_PITCH && c->adds) c->low = c->in_low, c->high = c->in_high; /* an octave per volt */
             if (i == TARGET_PITCH && c->input == IN_BENDER) c->low = -1.0f / 6.0f, c->high = 1.0f / 6.0f;
+            if (r->mapping->way == MODULE_EFFECT && (i == TARGET_SWAP || i == TARGET_WALK || i == TARGET_RATE))
+                return wrong(r, "played as an effect, no latents can be moved by ", word, ": use 'way bend'");
             if (i == TARGET_SWAP) c->high = (float)latents_of(r->subject, r->mapping->way);
             return 0;
         }
@@ -192,6 +193,8 @@ static int read_key(struct reader *r, struct connection *c, struct word word, fl
     return wrong(r, "there is no option ", word, "; known: in= curve= smooth= mode=");
 }
 
+static int in_volts(uint32_t input) { return (input >= IN_CV && input < IN_CC) || input == IN_NOTE; }
+
 static int read_connection(struct reader *r) {
     struct mapping *m = r->mapping;
     const struct lines *l = &r->lines;
@@ -204,17 +207,21 @@ static int read_connection(struct reader *r) {
     if (l->count < 2) return wrong(r, "says not what moves: ", l->words[0], " wants a target");
     if (m->count == CONNECTIONS) return wrong(r, "is one too many: at most 96", (struct word){0, 0}, 0);
     c.input = (uint16_t)input;
-    c.adds = (input >= IN_CV && input < IN_CC) || input == IN_NOTE || input == IN_BENDER;
+    c.adds = in_volts(input) || input == IN_BENDER;
     float smooth_ms = input == IN_NOTE ? 0.0f : 20.0f;
     int error = read_target(r, &c, &used);
     if (error) return error;
-    if (used + 1 < l->count && c.target != TARGET_ACTION && read_float(l->words[used], &c.low)) {
-        if (!read_float(l->words[used + 1], &c.high))
-            return wrong(r, "a range wants two numbers, ", l->words[used + 1], " is none");
-        used += 2;
-    }
+    const int ranged = used < l->count && c.target != TARGET_ACTION && read_float(l->words[used], &c.low);
+    if (ranged && used + 1 == l->count) return wrong(r, "a range wants two numbers, not only ", l->words[used], 0);
+    if (ranged && !read_float(l->words[used + 1], &c.high))
+        return wrong(r, "a range wants two numbers, ", l->words[used + 1], " is none");
+    if (ranged) used += 2;
     for (; used < l->count; used++)
         if ((error = read_key(r, &c, l->words[used], &smooth_ms)) != 0) return error;
+    if (c.target == TARGET_PITCH && !ranged && in_volts(input)) { /* an octave per volt, whatever the part in use */
+        c.low = c.in_low < c.in_high ? c.in_low : c.in_high;
+        c.high = c.in_low + c.in_high - c.low;
+    }
     const float tick_ms = 1000.0f * (float)TICK_SAMPLES / (float)r->subject->sample_rate_hz;
     c.approach = tick_ms / (tick_ms + smooth_ms);
     m->connections[m->count++] = c;
@@ -304,7 +311,10 @@ size_t derive_mapping(const struct subject *subject, char *text, size_t size) {
     struct sentence s = {text, size, 0};
     const uint32_t way = first_way(subject), latents = latents_of(subject, way);
     const int pitch = has_pitch(subject, way);
-    static const uint32_t gates[] = {ACTION_FREEZE, ACTION_NEXT, ACTION_JUMP, ACTION_RESET, ACTION_RECORD, ACTION_LOOP};
+    static const uint32_t moving[] = {ACTION_FREEZE, ACTION_NEXT, ACTION_JUMP, ACTION_RESET, ACTION_RECORD, ACTION_LOOP},
+                          plain[] = {ACTION_RESET, ACTION_NEXT, ACTION_RECORD, ACTION_LOOP}; /* no latents to hold */
+    const uint32_t *const gates = way == MODULE_EFFECT ? plain : moving;
+    const uint32_t gate_count = way == MODULE_EFFECT ? 4 : 6;
     derive_line(&s, "way", 0, way == MODULE_EFFECT ? "effect" : way == MODULE_BEND ? "bend" : "source", 0);
     derive_line(&s, "knob", 1, way == MODULE_SOURCE ? "walk" : "wet", 0);
     for (uint32_t i = 0; i < latents && i < 7; i++) derive_line(&s, "knob", i + 2, "latent", i + 1);
@@ -329,6 +339,6 @@ size_t derive_mapping(const struct subject *subject, char *text, size_t size) {
         derive_line(&s, "knob", (uint32_t)knob++, line, 0);
     }
     derive_line(&s, "cc", 1, way == MODULE_SOURCE ? "walk" : "wet", 0);
-    for (uint32_t i = 0; i < sizeof gates / sizeof *gates; i++) derive_line(&s, "gate", i + 1, action_names[gates[i]], 0);
+    for (uint32_t i = 0; i < gate_count; i++) derive_line(&s, "gate", i + 1, action_names[gates[i]], 0);
     return s.at;
 }

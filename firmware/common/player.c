@@ -1,18 +1,9 @@
 /* Preparing one model to be played: what is run in which order, and where it lies in memory. */
 #include "instrument.h"
 
-static uint32_t gcd32(uint32_t a, uint32_t b) {
-    while (b) {
-        const uint32_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* Enough samples to be whole frames of both. */
 static uint32_t together(uint32_t a, uint32_t b) {
-    const uint64_t whole = (uint64_t)a / gcd32(a, b) * b;
+    const uint64_t whole = (uint64_t)a / common_divisor(a, b) * b;
     return whole <= FRAME_LIMIT ? (uint32_t)whole : 0;
 }
 
@@ -63,7 +54,7 @@ static void widen_frame(struct player *p, uint32_t block) {
 }
 
 static int choose_rates(struct player *p, const module_config *config, module_complaint *why) {
-    const uint32_t rate = tudor_sample_rate_hz(&p->model), common = gcd32(rate, config->sample_rate_hz);
+    const uint32_t rate = tudor_sample_rate_hz(&p->model), common = (uint32_t)common_divisor(rate, config->sample_rate_hz);
     if (rate == 0) return complain(why, MODULE_ERROR_RATE, 0, "the model has no sample rate", 0, 0, 0);
     p->up = rate / common;
     p->down = config->sample_rate_hz / common;

@@ -12,21 +12,12 @@
  * through one period of blocks, frames and rates, so they are the smallest that work. */
 #include "instrument.h"
 
-static uint64_t gcd(uint64_t a, uint64_t b) {
-    while (b) {
-        const uint64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* Model samples that have come in with `blocks`, and that are needed to give them out: see resampler_*. */
 static uint64_t come_in(uint64_t samples, uint32_t up, uint32_t down) { return (samples * up + down - 1) / down; }
 static uint64_t needed(uint64_t samples, uint32_t up, uint32_t down) { return (samples - 1) * up / down + 1; }
 
 static uint32_t cut(uint64_t frame_time, uint64_t block_time) {
-    const uint64_t common = gcd(frame_time, block_time), exact = frame_time / common;
+    const uint64_t common = common_divisor(frame_time, block_time), exact = frame_time / common;
     if (exact <= 64 || (exact <= SLICES_LIMIT && block_time / common <= 4)) return (uint32_t)exact;
     const uint64_t coarse = (4 * frame_time + block_time - 1) / block_time; /* four in a block, or one a frame */
     return coarse < 1 ? 1 : coarse < SLICES_LIMIT ? (uint32_t)coarse : SLICES_LIMIT;
@@ -34,7 +25,7 @@ static uint32_t cut(uint64_t frame_time, uint64_t block_time) {
 
 int plan_schedule(struct schedule *s, uint32_t frame, uint32_t block, uint32_t up, uint32_t down, int has_input) {
     const uint64_t frame_time = (uint64_t)frame * down, block_time = (uint64_t)block * up;
-    const uint64_t period = frame_time / gcd(frame_time, block_time);
+    const uint64_t period = frame_time / common_divisor(frame_time, block_time);
     if (period > PERIOD_LIMIT) return MODULE_ERROR_RATE;
     s->slices = cut(frame_time, block_time);
     s->step = block_time * s->slices;

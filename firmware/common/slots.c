@@ -5,7 +5,6 @@
 #define SECONDS_FORGIVEN 10u /* in order for so long, and the next rest is a short one again */
 #define LONGEST_REST_SECONDS 16u
 
-
 /* Between control thread and audio thread: one says "in use" and then looks whether it is ready, the other takes
  * "ready" away and then looks whether it is in use; both cannot miss each other. */
 static struct player *acquire(tudor_module *m, uint32_t slot) {
@@ -34,6 +33,7 @@ static int begin_voice(tudor_module *m, struct voice *v, uint32_t slot) {
     v->slot = slot;
     v->warm = warm_samples(m, p);
     player_refresh(&m->controls, p);
+    controls_hand_over(m, p);
     return 1;
 }
 

@@ -50,6 +50,8 @@ static int is_space(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 
 /* Cuts the next line that has words in it. */
 int next_line(struct lines *l, module_complaint *why) {
+    if (l->number == 0 && l->end - l->at >= 3 && memcmp(l->at, "\xEF\xBB\xBF", 3) == 0)
+        l->at += 3; /* some editors begin a text with a mark (UTF-8's) */
     while (l->at < l->end) {
         const char *const begin = l->at;
         const char *end = begin;

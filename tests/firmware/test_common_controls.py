@@ -39,6 +39,7 @@ def refusal(mapping: str, model: bytes | None = None) -> str:
     ("knob1 latent 5", "latent wants a number from 1 to 4"),
     ("knob1 latent x", "latent wants a number from 1 to 4"),
     ("knob1 latent 1 0 x", "a range wants two numbers, 'x' is none"),
+    ("knob1 latent 1 0", "a range wants two numbers, not only '0'"),
     ("knob1 latent 1 curve=wavy", "curve= wants linear, square, cube, root or s, not 'wavy'"),
     ("knob1 latent 1 smooth=-1", "smooth= wants milliseconds from 0 to 10000"),
     ("cv1 latent 1 in=5:5", "in= wants two different numbers"),
@@ -64,6 +65,23 @@ def test_other_mistakes_of_a_mapping() -> None:
     assert "line 97: is one too many" in refusal("knob1 wet\n" * 97)
     assert "longer than 16384 bytes" in refusal("#\n" * 9000)
     assert "no latents that can be moved" in refusal("way effect\nknob1 latent 1\n", wire())
+    for word in ("walk", "swap", "rate"):
+        assert f"line 2: played as an effect, no latents can be moved by '{word}'" in refusal(
+            f"way effect\nknob1 {word}\n", wire())
+
+
+@pytest.mark.parametrize("text", ["way bend\nknob1 wet\n", "# a comment\r\nknob1 wet\r\n"])
+def test_texts_of_other_computers_are_read(text: str) -> None:
+    """A mark before the first line, as Windows' editors set it."""
+    silent = np.zeros((1, RATE), np.float32)
+    run = native([coder()], "\ufeff" + text, [(0.0, "knob", 0, 0.25)], audio=silent)
+    assert run.refused == ()
+    assert run.status["wet"][-1] == pytest.approx(0.25, abs=0.01)
+    run = play_rack(machine("native"), [coder()], maps=[BEND + "knob1 wet\n"], audio=silent,
+                    script=events([(0.0, "knob", 0, 0.25)], RATE),
+                    calibration="\ufeffknob1 gain=2\r\n")
+    assert run.status["wet"][-1] == pytest.approx(0.5, abs=0.01)
+    assert "line 2: there is no input '???knob1'" in refusal("#\n\ufeffknob1 wet\n")
 
 
 def test_calibration_turns_readings_into_volts() -> None:
@@ -205,6 +223,15 @@ def test_octaves_and_hertz_of_a_source(label: str) -> None:
     assert latent(run, 0, 0.9) * 6 - 3 == pytest.approx(wanted, rel=1e-3)
 
 
+@pytest.mark.parametrize(("part", "turned"), [
+    ("", 1), ("in=0:5", 1), ("in=-2:8", 1), ("in=5:-5", -1), ("in=0:5 mode=set", 1),
+])
+def test_a_volt_is_an_octave_whatever_part_is_used(part: str, turned: int) -> None:
+    rows = [(0.0, "cv", 0, 0.2)]  # 1 V
+    run = native([generator(("pitch_oct", "a", "b"))], f"cv1 pitch {part}\n", rows, seconds=1)
+    assert latent(run, 0, 0.9) * 6 - 3 == pytest.approx(turned, rel=1e-3)
+
+
 def test_only_octaves_can_be_bent() -> None:
     assert "the model has no 'pitch' to play" in refusal(BEND + "cv1 pitch\n", coder(last="pitch"))
     run = native([coder(last="pitch_oct")], None, [(0.0, "cv", 0, 0.2)],
@@ -241,6 +268,33 @@ def test_next_program_change_and_select() -> None:
     assert [int(run.status["slot"][n]) for n in (400, 700, 1200, 1800)] == [0, 1, 0, 1]
     assert run.audio[0, 48 * 700 : 48 * 1000].std() == pytest.approx(
         0.5 * run.audio[0, 48 * 1200 : 48 * 1500].std(), rel=0.5)
+
+
+def test_what_is_held_ends_with_the_gates_that_held_it() -> None:
+    """Slot 2 has no gate that freezes, slot 1 has another one that is high all the time."""
+    silent = np.zeros((1, 2 * RATE), np.float32)
+    maps = [BEND + "gate1 freeze\ngate2 play\n", BEND + "gate3 freeze\n", BEND]
+    rows = [(0.1, "gate", 0, 1.0), (0.1, "gate", 1, 1.0), (0.5, "select", 2, 0.0),
+            (0.8, "gate", 0, 0.0), (1.0, "select", 0, 0.0), (1.4, "gate", 2, 1.0),
+            (1.5, "select", 1, 0.0)]
+    run = play_rack(machine("native"), [coder()] * 3, maps=maps, audio=silent, overlap=1,
+                    script=events(rows, RATE))
+    frozen = [int(run.status["flags"][n]) & 1 for n in (50, 300, 700, 900, 1200, 1450, 1700)]
+    assert frozen == [0, 1, 0, 0, 0, 0, 1]
+    # A gate that is still high when its slot comes back is heard at once.
+    run = play_rack(machine("native"), [wire(), wire(gain=0.5)], seconds=4, overlap=1,
+                    maps=["way effect\ngate2 play\n", "way effect\n"],
+                    script=events([(0.1, "gate", 1, 1.0), (0.5, "select", 1, 0.0),
+                                   (1.0, "select", 0, 0.0)], RATE))
+    assert run.audio[0, round(1.3 * RATE) : round(1.6 * RATE)].std() > 0.05
+
+
+def test_gates_of_an_effect_do_what_an_effect_can() -> None:
+    """Nothing to freeze, nowhere to jump; the next slot is where it is in the other ways."""
+    rows = [(0.5, "gate", 1, 1.0), (1.0, "gate", 0, 1.0)]
+    run = native([wire(), wire()], None, rows)
+    assert [int(run.status["slot"][n]) for n in (400, 700)] == [0, 1]
+    assert (np.array(STATES)[run.status["state"]][1000:1100] == "recovering").any()
 
 
 def test_reset_silences_what_the_model_remembers() -> None:
