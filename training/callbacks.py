@@ -155,11 +155,12 @@ class Keeper(Callback):
 
     def _save(self, trainer: Trainer, module: TrainingModule) -> None:
         module.check_loss()
-        if module.health.worse_than(SUSPICIOUS) and module.progress < 1:
-            return  # it may be running away: the checkpoint before is worth more
+        if module.health.worse_than(SUSPICIOUS):  # it may be running away
+            module.health.check(module.step, module.config.learning_rate, module.progress >= 1)
+            return  # the checkpoint before is worth more
         if not all(bool(torch.isfinite(p).all()) for p in module.model.parameters()):
             raise TudorError(
-                f"the weights became non-finite by step {module.step}; the last good checkpoint "
+                f"the weights became non-finite by step {module.step}; what was saved before "
                 "is kept. Try a lower training.learning_rate in a new --out"
             )
         self.folder.save(Checkpoint(

@@ -52,7 +52,8 @@ def evaluate_folder(
     Returned: {"model", "data", "files", "seconds", "skipped": [{name, reason}],
     "results": {"model": scores, "untrained": scores, "noise_2048": ..., "silence": ...}} with
     scores as in `Scores`, means over pieces of up to 20 s, and "descriptor_mmd", of all pieces
-    together against all of the data, None where these are too short. The first `limit` files are used."""
+    together against all of the data, None where these are too short. The first `limit`
+    files are used."""
     player = as_player(model)
     spec = player.description.method("forward")
     if spec.in_ratio != 1 or spec.in_channels != spec.out_channels:

@@ -16,39 +16,49 @@ if TYPE_CHECKING:
     from engine.models.base import Model
 
 MEMORY = 0.98  # of the running mean per look; it spans about 50 looks
-LOOKS = 100  # before that many the mean says nothing
+LOOKS = 10  # before that many the mean says nothing
 SUSPICIOUS = 1.5  # times the best mean: no checkpoint is replaced
 DIVERGED = 3.0  # times the best mean: the run ends
+PATIENCE = 200  # suspicious looks in a row that end the run as well
 MARGIN = 0.5  # and worse by at least this, or a distance near 0 would be held to nothing
 
 
+def watched(terms: dict[str, Tensor]) -> float:
+    """The figure of a step that should fall: both distances where there are any, so that a second
+    phase with further losses is no divergence. Of the linear one the logarithm: it has no upper
+    end, where the spectral distance, a logarithm itself, hardly tells silence from a roar."""
+    if "spectral_distance" not in terms:
+        return float(terms["loss"].detach())
+    linear = float(terms["linear_distance"].detach())
+    return float(terms["spectral_distance"].detach()) + math.log1p(linear)
+
+
 class Health:
-    """Follows one figure of a run that should fall: the spectral distance where there is one, so
-    that a second phase with further losses is no divergence."""
+    """Follows one figure of a run that should fall."""
 
     def __init__(self) -> None:
         self.mean = self.best = math.nan
-        self._looks = 0
+        self._looks = self._suspicious = 0
 
     def look(self, value: float) -> None:
         """Take in a new value."""
         self._looks += 1
         memory = min(MEMORY, 1 - 1 / self._looks)  # a plain mean at first
         self.mean = value if self._looks == 1 else memory * self.mean + (1 - memory) * value
-        if self._looks >= LOOKS:
-            self.best = self.mean if math.isnan(self.best) else min(self.best, self.mean)
+        self.best = self.mean if self._looks == 1 else min(self.best, self.mean)
+        self._suspicious = self._suspicious + 1 if self.worse_than(SUSPICIOUS) else 0
 
     def worse_than(self, factor: float) -> bool:
         """Whether the mean lies `factor` above its best, by more than the margin."""
         limit = max(factor * self.best, self.best + MARGIN)
-        return not math.isnan(self.best) and self.mean > limit
+        return self._looks >= LOOKS and self.mean > limit
 
-    def check(self, step: int, learning_rate: float) -> None:
-        """An error once the loss has run away."""
-        if self.worse_than(DIVERGED):
+    def check(self, step: int, learning_rate: float, over: bool = False) -> None:
+        """An error once the figure has run away, or when the run is `over` and it lies high."""
+        if self.worse_than(DIVERGED) or self._suspicious >= (1 if over else PATIENCE):
             raise TudorError(
-                f"training diverged: by step {step} the loss rose to {self.mean:.3g} "
-                f"from {self.best:.3g} (means over about 50 steps); the last good checkpoint is "
+                f"training diverged: by step {step} the distances rose to {self.mean:.3g} "
+                f"from {self.best:.3g} (means over about 50 steps); what was saved before is "
                 f"kept. {advice(learning_rate)}"
             )
 

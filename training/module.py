@@ -15,7 +15,7 @@ from engine.errors import TudorError
 from engine.layers import PQMFAnalysis, PQMFSynthesis
 from training.adversarial import Adversary
 from training.crops import CropBatches, Shard, loader
-from training.health import Health, advice, diagnosis
+from training.health import Health, advice, diagnosis, watched
 from training.monitor import LatentState
 from training.noise import vary_noise
 from training.objective import OBJECTIVES, Terms
@@ -152,8 +152,7 @@ class TrainingModule(lightning.LightningModule):
         self.terms = self.objective.terms(self.model, batch, self.step)
         if self.device.type == "cpu" or self.step % CHECK_STEPS == 0:
             self.check_loss()
-            watched = self.terms.get("spectral_distance", self.terms["loss"])
-            self.health.look(float(watched.detach()))
+            self.health.look(watched(self.terms))
             self.health.check(self.step, self.config.learning_rate)
         return self.terms["loss"]
 
@@ -163,7 +162,7 @@ class TrainingModule(lightning.LightningModule):
         if not math.isfinite(loss):
             found = diagnosis(self.model, self.terms, self._batch)
             raise TudorError(
-                f"the loss became {loss} at step {self.step} ({found}); the last good checkpoint "
+                f"the loss became {loss} at step {self.step} ({found}); what was saved before "
                 f"is kept. {advice(self.config.learning_rate)}"
             )
 

@@ -13,26 +13,71 @@ import training.objective
 from engine.errors import TudorError
 from engine.models.registry import build
 from training.config import resolve
-from training.health import LOOKS, SUSPICIOUS, Health, diagnosis, too_large
+from training.health import (
+    DIVERGED,
+    MARGIN,
+    PATIENCE,
+    SUSPICIOUS,
+    Health,
+    diagnosis,
+    too_large,
+    watched,
+)
 from training.loop import Machine, train
 from training.noise import vary_noise
 
 
 def test_a_loss_that_runs_away_ends_the_run_but_a_noisy_one_does_not() -> None:
     health = Health()
-    for step in range(LOOKS * 3):
+    for step in range(300):
         health.look(1.0 + 0.3 * (step % 2))
         health.check(step, 1e-3)
-    assert health.best == pytest.approx(1.15, abs=0.02)
+    assert (health.best, health.mean) == (1, pytest.approx(1.15, abs=0.02))
     health.look(30.0)  # a single spike is no trend
     health.check(0, 1e-3)
     for _ in range(20):
         health.look(4.0)
     assert health.worse_than(SUSPICIOUS)
-    for _ in range(200):
+    health.check(8, 1e-3)
+    with pytest.raises(TudorError, match="diverged"):
+        health.check(8, 1e-3, over=True)
+    for _ in range(70):
         health.look(4.0)
-    with pytest.raises(TudorError, match=r"diverged: by step 9 .* from 1\.1.*learning_rate"):
+    with pytest.raises(TudorError, match=r"diverged: by step 9 .* from 1 .*learning_rate"):
         health.check(9, 1e-3)
+
+
+def test_a_loss_that_rises_from_the_first_step_or_stays_high_ends_the_run_as_well() -> None:
+    """A learning rate that is far too high leaves no time in which all is well; and what stays at
+    twice its best is no spike."""
+    health = Health()
+    for value in (2.0, *[8.0] * 20):
+        health.look(value)
+    with pytest.raises(TudorError, match=r"from 2 "):
+        health.check(21, 1.0)
+    health = Health()
+    for value in (*[1.0] * 50, *[2.0] * PATIENCE):
+        health.look(value)
+        health.check(0, 1e-3)
+    for _ in range(50):
+        health.look(2.0)
+    assert not health.worse_than(DIVERGED)
+    with pytest.raises(TudorError, match=r"rose to (1\.9|2)"):
+        health.check(0, 1e-3)
+
+
+def test_a_roar_is_a_divergence_though_its_spectral_distance_is_that_of_silence() -> None:
+    quiet, roar = ({"loss": torch.tensor(9.0), "spectral_distance": torch.tensor(2.0),
+                    "linear_distance": torch.tensor(linear)} for linear in (0.9, 1e5))
+    assert watched(roar) > 3 * watched(quiet) + MARGIN
+    assert watched({"loss": torch.tensor(9.0)}) == 9
+
+
+def test_a_run_with_a_hopeless_learning_rate_ends_with_a_diagnosis(tmp_path: Path) -> None:
+    run = resolve(preset(tmp_path), fill(tmp_path / "data"), ["learning_rate=1", "steps=60"])
+    with pytest.raises(TudorError, match=r"(diverged|became).*lower training\.learning_rate"):
+        train(run, tmp_path / "run", Machine("cpu"), Console(quiet=True))
+    assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
 def test_a_diagnosis_names_the_culprit() -> None:
