@@ -2,6 +2,7 @@
 
 #include "status.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,10 +110,19 @@ static long kernel_number(const char *path, int base) {
     return got ? strtol(text, 0, base) : -1;
 }
 
+long check_throttled(const char *platform) {
+    glob_t found;
+    char pattern[200];
+    snprintf(pattern, sizeof pattern, "%s/soc*/soc*:firmware/get_throttled", platform);
+    const long flags = glob(pattern, 0, 0, &found) ? -1 : kernel_number(found.gl_pathv[0], 16);
+    globfree(&found);
+    return flags;
+}
+
 static void check_system(struct watch *w, const char *last) {
     char text[256];
     const long heat = kernel_number("/sys/class/thermal/thermal_zone0/temp", 10);
-    const long throttled = kernel_number("/sys/devices/platform/soc/soc:firmware/get_throttled", 16);
+    const long throttled = check_throttled("/sys/devices/platform");
     if (heat >= 0) {
         snprintf(text, sizeof text, "%.1f degrees C", (double)heat / 1000.0);
         tell(w, heat < 80000, "temperature", text);

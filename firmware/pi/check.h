@@ -6,5 +6,8 @@
 
 /* Watches a running program for `seconds` and prints a line for each finding; 0: nothing is wrong. */
 int check_board(const struct settings *s, int seconds);
+/* The firmware's flags of undervoltage and throttling, below the kernel's folder of platform devices, where a Pi 4 has
+ * them in "soc" and a Pi 5 in "soc@107c000000"; -1: there are none. */
+long check_throttled(const char *platform);
 
 #endif

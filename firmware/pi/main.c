@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ struct instrument {
     uint64_t blocks;
     pthread_t thread;
     _Atomic int ended;
+    _Atomic int cpu_error, priority_error; /* errno; 0: granted */
 };
 
 static volatile sig_atomic_t stopped;
@@ -90,25 +92,33 @@ static void read_settings(struct settings *s, const char *named) {
     for (int i = 0; i < s->complaints; i++) note("%s", s->complaint[i]);
 }
 
-/* Real-time scheduling on a core of its own, for the calling thread. What is not granted is noted before. */
-static void become_urgent(const struct settings *s) {
+/* Real-time scheduling on a core of its own, for the calling thread, which is not the one that notes. */
+static void become_urgent(struct instrument *it) {
+    const struct settings *const s = &it->settings;
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const int cpu = s->cpu == AUTO ? (cores > 1 ? (int)cores - 1 : OFF) : s->cpu;
     cpu_set_t set;
     CPU_ZERO(&set);
     if (cpu >= 0) {
         CPU_SET((size_t)cpu, &set);
-        if (sched_setaffinity(0, sizeof set, &set)) fprintf(stderr, "cpu = %d: %s\n", cpu, strerror(errno));
+        if (sched_setaffinity(0, sizeof set, &set)) it->cpu_error = errno;
     }
     const struct sched_param priority = {.sched_priority = s->priority};
     if (s->priority > 0 && sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority))
-        fprintf(stderr, "priority = %d: %s; sound may be interrupted\n", s->priority, strerror(errno));
+        it->priority_error = errno;
+}
+
+static void note_urgency(struct instrument *it) {
+    const int cpu = atomic_exchange(&it->cpu_error, 0), priority = atomic_exchange(&it->priority_error, 0);
+    if (cpu) note("cpu = %d: %s; the audio thread may run on any core", it->settings.cpu, strerror(cpu));
+    if (priority)
+        note("priority = %d: %s; sound may be interrupted", it->settings.priority, strerror(priority));
 }
 
 static void *audio_thread(void *context) {
     struct instrument *const it = context;
     prctl(PR_SET_NAME, "tudor-audio");
-    become_urgent(&it->settings);
+    become_urgent(it);
     const int failed = audio_play(&it->audio, it->m, it->blocks);
     it->ended = failed ? 2 : 1;
     return 0;
@@ -151,6 +161,7 @@ static int attend(struct instrument *it, int socket) {
     while (!stopped && !it->ended) {
         struct pollfd wait = {.fd = socket, .events = POLLIN};
         poll(&wait, socket >= 0, SHOW_MS);
+        note_urgency(it);
         if (socket >= 0) status_answer(socket, it->m, &it->audio, &it->controls);
         module_status status;
         module_read_status(it->m, &status);

@@ -137,6 +137,7 @@ static const char *read_value(const struct key *key, const char *text, struct se
 static const char *read_pair(struct settings *s, const char *name, const char *value) {
     static const char *const leds[LED_COUNT] = {"led_play", "led_fault", "led_clip"};
     int n;
+    if (!strcmp(name, "midi") && strcmp(value, "on") && strcmp(value, "off")) return "wants on or off";
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
         if (!strcmp(KEYS[i].name, name)) return read_value(&KEYS[i], value, s);
     if ((n = numbered(name, "adc", MAX_ADCS)) >= 0) return read_adc(value, &s->adc[n]);
@@ -157,6 +158,7 @@ static char *trimmed(char *text) {
 }
 
 void settings_read(struct settings *s, const char *name, const char *text) {
+    if (!strncmp(text, "\xEF\xBB\xBF", 3)) text += 3; /* some editors begin a text with a mark (UTF-8's) */
     for (int line = 1; *text; line++) {
         char copy[256];
         const size_t length = strcspn(text, "\n");

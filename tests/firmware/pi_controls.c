@@ -2,6 +2,7 @@
  * is answered by a model of the chip, as its data sheet says. Prints what was pushed to the instrument.
  *
  *   pi_controls adc | gpio | midi HEXBYTES | settings FILE | formats */
+#include "check.h"
 #include "block.h"
 #include "controls.h"
 #include "gpio.h"
@@ -197,6 +198,7 @@ int main(int argc, char **argv) {
         for (int i = 0; i < s.complaints; i++) printf("complaint %s\n", s.complaint[i]);
         return 0;
     }
+    if (argc > 2 && !strcmp(argv[1], "throttled")) return printf("%ld\n", check_throttled(argv[2])), 0;
     if (argc > 1 && !strcmp(argv[1], "formats")) return formats(), 0;
     controls_open(&c, &s, 0);
     c.block_samples = 128;

@@ -3,6 +3,7 @@ path, controls read as the data sheets say, status told, mistakes named."""
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
@@ -176,16 +177,69 @@ def test_the_settings_that_come_with_the_package_are_understood() -> None:
     assert said == ["device auto period 128 cpu -1 overload 95 knob1 0.0 cv1 0.4- gate1 17-"]
 
 
+def test_the_settings_that_come_with_the_package_are_all_and_the_defaults() -> None:
+    """Names, ranges and defaults of module.conf against settings.c."""
+    source = (build.HERE / "settings.c").read_text()
+    shipped = dict(re.findall(r"^(\w+) = ((?:[^#\n]|(?<! )#)*\S) *(?:#|$)",
+                              (build.HERE / "module.conf").read_text(), re.MULTILINE))
+    comments = dict(re.findall(r"^(\w+) = .*?# (.*)$", (build.HERE / "module.conf").read_text(),
+                               re.MULTILINE))
+    texts = re.findall(r" TEXT_KEY\((\w+)\),", source)
+    numbers = re.findall(r'NUMBER_KEY\("(\w+)", (\w+), (\d+), (\d+)', source)
+    assert len(texts) == 6
+    assert len(numbers) == 10
+    told = dict(re.findall(r'\.(\w+) = "?([^",\s]+)', source))
+    for name, field in [*((t, t) for t in texts), *((n, f) for n, f, _, _ in numbers)]:
+        assert shipped[name] == told[field].replace("AUTO", "auto"), name
+    for name, _, least, most in numbers:
+        if name not in ("cpu", "inputs", "outputs"):  # told in other words
+            assert f"{least} to {most}" in comments[name], name
+
+
+def test_flags_of_the_supply_are_found_on_every_pi(tmp_path: Path) -> None:
+    assert controls("throttled", tmp_path) == ["-1"]
+    for number, folder in enumerate(("soc/soc:firmware", "soc@107c000000/soc@107c000000:firmware")):
+        path = tmp_path / str(number) / folder
+        path.mkdir(parents=True)
+        (path / "get_throttled").write_text("50005\n")
+        assert controls("throttled", tmp_path / str(number)) == [str(0x50005)]
+
+
+def test_what_the_audio_thread_is_not_granted_is_told(models: Path, tmp_path: Path) -> None:
+    config = settings(tmp_path, models, cpu=63)
+    if (os.cpu_count() or 1) > 63:
+        pytest.skip("this machine has the core that none should have")
+    with running(tmp_path, config) as told:
+        for _ in range(50):
+            if "note cpu" in told:
+                break
+            time.sleep(0.05)
+            told = subprocess.run([str(program()), "--config", str(config), "--status"],
+                                  capture_output=True, text=True, check=True).stdout
+        checked = subprocess.run([str(program()), "--config", str(config), "--check", "1"],
+                                 capture_output=True, text=True)
+    assert "note cpu = 63: Invalid argument; the audio thread may run on any core" in told
+    assert re.search("^WRONG  the program says +cpu = 63", checked.stdout, re.MULTILINE)
+
+
+def test_settings_that_windows_wrote_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "m"
+    path.write_bytes(b"\xef\xbb\xbfperiod = 64\r\ncpu = 2 # two\r\n")
+    assert controls("settings", path)[0].startswith("device auto period 64 cpu 2 ")
+    assert len(controls("settings", path)) == 1
+
+
 def test_mistakes_in_the_settings_are_named_and_change_nothing(tmp_path: Path) -> None:
     path = tmp_path / "m"
     path.write_text("period = 7\nperod = 128\nknob1 = adc1.0\nadc1 = mcp9999 /dev/x\ngate1 = 17\n"
+                    "midi = of\n"
                     "device = " + "x" * 90 + "\njunk\ncv1=adc2.9\ncpu = auto\noverload = off\n")
     said = controls("settings", path)
     assert said[0] == ("device auto period 128 cpu -1 overload -2 knob1 -2.0 cv1 -2.0 gate1 -2")
     told = "\n".join(said[1:])
     for number, word in ((1, "period wants 16 to 4096"), (2, "perod is no setting"),
-                         (4, "adc1 wants"), (5, "gate1 wants a pin"), (6, "device is too long"),
-                         (7, "junk wants"), (8, "cv1 wants a channel")):
+                         (4, "adc1 wants"), (5, "gate1 wants a pin"), (6, "midi wants on or off"),
+                         (7, "device is too long"), (8, "junk wants"), (9, "cv1 wants a channel")):
         assert f":{number}: {word}" in told
     assert "knob1 reads adc1.0, which is not there" in told
 
