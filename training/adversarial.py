@@ -101,35 +101,64 @@ def begins(config: AdversarialConfig, step: int, seconds: float, progress: float
     return {"share": progress, "steps": step, "minutes": seconds / 60}[unit] >= value
 
 
-def check_schedule(training: TrainingConfig, step_seconds: float, step: int = 0) -> str:
-    """The schedule as a sentence; an error if the run would end before the phase has begun.
+def check_schedule(training: TrainingConfig, times: tuple[float, float]) -> str:
+    """The schedule as a sentence, which says so if the discriminators would never be heard; an
+    error if the run would end before the phase has begun.
 
-    `step_seconds`: measured time of a step of phase 1."""
+    `times`: measured seconds of a step of each phase."""
     config = training.adversarial
     if config is None or not config.on:
         return "one phase: reconstruction"
     unit, value = start_of(config.start)
     ends: list[tuple[str, float]] = []  # of the run, in the unit of `start`
+    if unit == "share" and training.steps is not None and training.minutes is None:
+        ends.append((f"{training.steps} steps", 1 - 0.999 / training.steps))  # its last step
     if unit != "share" and training.steps is not None:
         known = unit == "steps"
         ends.append((f"{training.steps} steps",
-                     training.steps if known else training.steps * step_seconds / 60))
+                     training.steps if known else training.steps * times[0] / 60))
     if unit != "share" and training.minutes is not None:
         known = unit == "minutes"
-        left = training.minutes * 60 / step_seconds
+        left = training.minutes * 60 / times[0]
         ends.append((f"{training.minutes:g} minutes", training.minutes if known else left))
     for text, end in ends:
         if value >= end:
-            estimate = "" if text.endswith(unit) else f", about {end:.0f} {unit} here"
+            known = unit == "share" or text.endswith(unit)
+            estimate = "" if known else f", about {end:.0f} {unit} here"
             raise ConfigError(
                 f"the adversarial phase would never begin: training.adversarial.start is "
                 f"{config.start!r}, but the run ends after {text}{estimate}. Give a share of the "
                 "run, such as --set adversarial.start=0.6, or a longer run"
             )
+    return _sentence(config, _phase_two_steps(training, times))
+
+
+def _phase_two_steps(training: TrainingConfig, times: tuple[float, float]) -> float:
+    """About how many steps the run has left once the phase has begun."""
+    assert training.adversarial is not None
+    unit, value = start_of(training.adversarial.start)
+    first, second = times
+    left = []
+    if training.steps is not None:
+        begin = {"share": value * training.steps, "steps": value, "minutes": 60 * value / first}
+        left.append(training.steps - begin[unit])
+    if training.minutes is not None:
+        seconds = 60 * training.minutes
+        begin = {"share": value * seconds, "steps": value * first, "minutes": 60 * value}
+        left.append((seconds - begin[unit]) / second)
+    return min(left, default=float("inf"))
+
+
+def _sentence(config: AdversarialConfig, left: float) -> str:
+    """The schedule, when phase 2 has about `left` steps."""
+    unit, value = start_of(config.start)
     when = f"{value:.0%} of the run" if unit == "share" else f"{value:g} {unit}"
     frozen = "encoder frozen" if config.freeze_encoder else "encoder trained on"
-    return (f"phase 1 reconstruction until {when}; then phase 2 adversarial ({config.objective}, "
-            f"{frozen}), its discriminators heard after {config.warmup_steps} steps")
+    begin = f"phase 1 reconstruction until {when}; then " if value else ""
+    never = (f", which this run does not reach (about {left:.0f} steps in phase 2): give a smaller "
+             "training.adversarial.start or warmup_steps") if left <= config.warmup_steps else ""
+    return (f"{begin}phase 2 adversarial ({config.objective}, {frozen}), its discriminators heard "
+            f"after {config.warmup_steps} steps{never}")
 
 
 # --- objectives --------------------------------------------------------------------------------

@@ -24,10 +24,11 @@ from training.callbacks import Display, Keeper
 from training.config import RunConfig, differences
 from training.crops import CropBatches, crop_samples, validation_crops
 from training.health import out_of_memory
-from training.module import TrainingModule
+from training.module import Budget, TrainingModule
 from training.preflight import (
     Preflight,
     batch_too_large,
+    check_crops,
     check_disk,
     check_ops,
     show,
@@ -77,7 +78,7 @@ def train(
     if checkpoint is not None and _finished(run, checkpoint):
         console.print(
             f"{out} is finished: {checkpoint.step} steps in {checkpoint.seconds / 60:.1f} min. "
-            "Give a larger --steps or --minutes to go on.", highlight=False,
+            "Give a larger --steps or --minutes to go on.", highlight=False, soft_wrap=True,
         )
         return Outcome(out, checkpoint.step, checkpoint.seconds, None, True)
     model = _seeded_model(run)
@@ -139,7 +140,8 @@ def _prepare(
     size = bytes_needed(found.sources, rate, channels)
     if not cache.store:
         console.print(f"no cache: it would take {size / 1e9:.1f} GB, more than training.cache_gb "
-                      f"({config.cache_gb:g}) or the disk allow; reading files directly")
+                      f"({config.cache_gb:g}) or the disk allow; reading files directly",
+                      highlight=False, soft_wrap=True)
     with console.status(f"reading {len(found.sources)} files"):
         skipped = [*found.skipped, *cache.fill(found.sources)]
     usable = cache.usable()
@@ -149,13 +151,15 @@ def _prepare(
     kept, held = split(list(usable), config.validation_fraction)
     needed, free = check_disk(folder, model.parameter_count)
     samples = crop_samples(config, rate, ratio)
+    check_crops(model, config, samples)
     if first_process():
         folder.write_skipped(skipped)
         one = step_seconds(model, config, samples, device)
         begun = checkpoint is not None and (checkpoint.adversary or {}).get("began_step", -1) >= 0
         schedule = ("phase 2 adversarial, begun earlier" if begun
-                    else check_schedule(config, one[0]))
-        left = 1.0 if checkpoint is None else 1 - checkpoint.step / (config.steps or 1e18)
+                    else check_schedule(config, one))
+        spent = (0, 0.0) if checkpoint is None else (checkpoint.step, checkpoint.seconds)
+        left = 1 - Budget(config, spent[1]).progress(spent[0])
         hours = sum(usable.values()) / rate / 3600
         show(console, Preflight(
             len(usable), len(held), hours, tuple(skipped), model.parameter_count, macs, backends,

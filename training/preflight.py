@@ -65,6 +65,15 @@ def check_ops(model: Model) -> tuple[float, str]:
     return model.graph("forward").macs_per_input_frame() * rate, where
 
 
+def check_crops(model: Model, config: TrainingConfig, samples: int) -> None:
+    """An error for crops of which nothing is left once the model's delay is taken out."""
+    late = model.methods["forward"].lookahead_samples
+    if samples <= late:
+        least = (late + 2 * model.ratio) / model.sample_rate_hz
+        raise ConfigError(f"training.crop_seconds is {config.crop_seconds:g}, too short beside the "
+                          f"model's delay of {late} samples; give at least {least:.2g}")
+
+
 def step_seconds(
     model: Model, config: TrainingConfig, samples: int, device: str
 ) -> tuple[float, float]:

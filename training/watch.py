@@ -21,10 +21,11 @@ class Watch(Callback):
         self.console = console
         self._told = 0.0
         self._warned = False
-        self._phase = 0
+        self._phase = 1
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self._told = pl_module.budget.seconds
+        self._phase = self._reached(pl_module, pl_module.step)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -50,14 +51,19 @@ class Watch(Callback):
 
     def _phases(self, module: Any) -> None:
         """A line where a phase begins and where the discriminators begin to be heard."""
-        adversary, step = module.adversary, module.step - 1  # the step that has just been made
-        if adversary is None:
-            return
-        reached = module.phase + int(adversary.warm(step))
-        if reached > self._phase > 0:
-            self._say(f"step {step}: " + ("phase 2 begins: discriminators listen" if reached == 2
-                                          else "discriminators are heard from here"))
+        step = module.step - 1  # the step that has just been made
+        reached = self._reached(module, step)
+        if self._phase < 2 <= reached:
+            self._say(f"step {step}: phase 2 begins: discriminators listen")
+        if self._phase < 3 <= reached:
+            self._say(f"step {step}: discriminators are heard from here")
         self._phase = reached
+
+    @staticmethod
+    def _reached(module: Any, step: int) -> int:
+        """1 or 2, the phase; 3 once the discriminators are heard."""
+        heard = module.adversary is not None and module.adversary.warm(step)
+        return 3 if heard else int(module.phase)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         if pl_module.adversary is not None and not pl_module.adversary.warm(pl_module.step - 1):

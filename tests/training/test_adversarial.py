@@ -112,24 +112,50 @@ def test_start_is_a_share_or_a_number_of_steps_or_minutes() -> None:
     ({"steps": 100}, "100 steps", "run ends after 100 steps. "),
     ({"steps": None, "minutes": 5.0}, "7 minutes", "run ends after 5 minutes. "),
     ({"steps": None, "minutes": 5.0}, "400 steps", r"after 5 minutes, about 300 steps here"),
+    ({"steps": 100}, 0.995, "after 100 steps. "),
     ({"steps": 100}, "2 minutes", r"after 100 steps, about 2 minutes here"),
     ({"steps": 10**6, "minutes": 5.0}, "400 steps", r"after 5 minutes, about 300 steps here"),
 ])
 def test_a_phase_that_would_never_begin_is_refused(
-    budget: dict[str, Any], start: str, message: str
+    budget: dict[str, Any], start: str | float, message: str
 ) -> None:
     config = training_config({**budget, "adversarial": {"start": start}})
     with pytest.raises(ConfigError, match=f"would never begin.*{message}"):
-        check_schedule(config, step_seconds=1.0)
+        check_schedule(config, (1.0, 2.0))
 
 
 def test_reachable_schedules_are_told() -> None:
-    assert "reconstruction" in check_schedule(training_config({}), 1.0)
+    assert "reconstruction" in check_schedule(training_config({}), (1.0, 1.0))
     for budget, start, text in (({"minutes": 1.0, "steps": None}, 0.6, "until 60% of the run"),
                                 ({"steps": 100}, "99 steps", "until 99 steps"),
                                 ({"steps": 100}, "1 minutes", "until 1 minutes")):
         config = training_config({**budget, "adversarial": {"start": start}})
-        assert text in check_schedule(config, 1.0)
+        assert text in check_schedule(config, (1.0, 1.0))
+
+
+@pytest.mark.parametrize(("budget", "start", "left"), [
+    ({"steps": 100}, 0.75, 25), ({"steps": 100}, "80 steps", 20), ({"steps": 100}, "1 minutes", 40),
+    ({"steps": None, "minutes": 2.0}, 0.5, 20), ({"steps": None, "minutes": 2.0}, "90 steps", 10),
+    ({"steps": None, "minutes": 2.0}, "1 minutes", 20), ({"minutes": 2.0}, 0.5, 20),
+])
+def test_a_warm_up_that_lasts_to_the_end_is_told_before_the_run(
+    budget: dict[str, Any], start: str | float, left: int
+) -> None:
+    """With steps of 1 second in phase 1 and of 3 in phase 2."""
+    for warmup, told in ((left, True), (left - 1, False)):
+        table = {"start": start, "warmup_steps": warmup}
+        said = check_schedule(training_config({**budget, "adversarial": table}), (1.0, 3.0))
+        assert f"heard after {warmup} steps" in said
+        assert (f"does not reach (about {left} steps in phase 2)" in said) == told
+
+
+def test_a_run_that_begins_in_phase_two_says_so(tmp_path: Path) -> None:
+    shown = Console(file=StringIO(), width=300)
+    run(tmp_path, "adversarial.start=0", "adversarial.warmup_steps=0", steps=3, console=shown)
+    text = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "schedule phase 2 adversarial (hinge" in text
+    assert "step 0: phase 2 begins" in text
+    assert "step 0: discriminators are heard" in text
 
 
 def test_wrong_tables_are_named(tmp_path: Path) -> None:
@@ -192,7 +218,8 @@ def test_taken_up_again_in_phase_two_equals_uninterrupted(tmp_path: Path) -> Non
 
 def test_a_run_that_ends_before_says_so(tmp_path: Path) -> None:
     shown = Console(file=StringIO(), width=300)
-    run(tmp_path, "adversarial.start=0.9", "adversarial.warmup_steps=50", console=shown)
+    run(tmp_path, "adversarial.start=0.8", "adversarial.warmup_steps=50", console=shown)
+    assert "which this run does not reach" in shown.file.getvalue()  # type: ignore[attr-defined]
     assert "discriminators were never heard" in shown.file.getvalue()  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match="would never begin"):
         run(tmp_path, "adversarial.start='6 steps'", out="other")

@@ -56,6 +56,14 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
+def test_crops_shorter_than_the_delay_are_refused(tmp_path: Path) -> None:
+    said = r"crop_seconds is 0\.0001.*give at least 0\.0\d+$"
+    with pytest.raises(ConfigError, match=said) as error:
+        run(tmp_path, "crop_seconds=0.0001")
+    least = str(error.value).rsplit(" ", 1)[1]
+    assert run(tmp_path, f"crop_seconds={least}", steps=1).step == 1
+
+
 def test_a_run_leaves_all_its_files_and_learns(tmp_path: Path) -> None:
     outcome = run(tmp_path, "batch_size=4", "learning_rate=1e-2", steps=40)
     folder = outcome.folder
