@@ -41,8 +41,12 @@ int main()
     board.store     = (const void*)STORE_ADDRESS, board.store_bytes = STORE_END - STORE_ADDRESS;
     board.clock     = Ticks, board.clock_hz = System::GetTickFreq();
     board.knobs     = 4, board.cvs = 4, board.spares = 4, board.channels = 2;
+    board.healthy   = places_healthy;
     if(rig_start(&instrument, &board) == 0)
+    {
+        places_watch();
         hw.StartAudio(Callback);
+    }
     while(true)
         hw.Delay(100);
 }

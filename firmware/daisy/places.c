@@ -13,6 +13,13 @@ static PLACED("sdram") char sdram[PLACES_SDRAM_BYTES];
 extern char tudor_itcm_begin[], tudor_itcm_end[]; /* itcm.lds */
 extern const char tudor_itcm_load[];
 
+/* IWDG1 (reference manual RM0433, "Independent watchdog"): keys, and a clock of its own of 32 kHz. */
+#define KEY_START 0xccccu
+#define KEY_UNLOCK 0x5555u
+#define KEY_FEED 0xaaaau
+#define DIVIDED_BY_64 4u
+#define STEPS 1000u /* of 2 ms */
+
 void places_start(struct rig_board *board) {
     /* The first bytes are padding; a compiler may take a copy to address 0 for a mistake. */
     memcpy(tudor_itcm_begin + 64, tudor_itcm_load + 64, (size_t)(tudor_itcm_end - tudor_itcm_begin) - 64);
@@ -26,4 +33,18 @@ void places_start(struct rig_board *board) {
     board->memory[RIG_D2] = (struct rig_memory){d2, sizeof d2};
     board->memory[RIG_SDRAM] = (struct rig_memory){sdram, sizeof sdram};
     board->own = (struct rig_memory){own, sizeof own};
+}
+
+void places_watch(void) {
+    IWDG1->KR = KEY_START;
+    IWDG1->KR = KEY_UNLOCK;
+    IWDG1->PR = DIVIDED_BY_64;
+    IWDG1->RLR = STEPS;
+    while (IWDG1->SR) continue; /* until its clock has taken both */
+    IWDG1->KR = KEY_FEED;
+}
+
+void places_healthy(void *context) {
+    (void)context;
+    IWDG1->KR = KEY_FEED;
 }

@@ -24,6 +24,10 @@ extern "C" {
 /* Copies the hot loops to ITCM, turns D2 SRAM on, and hands over all memories. Call it after libDaisy's Init, which
  * starts SDRAM, and before rig_start. */
 void places_start(struct rig_board *board);
+/* Starts the chip's watchdog: the board begins anew when places_healthy is not called for two seconds. Call it before
+ * the audio starts, since the two may not interrupt each other. */
+void places_watch(void);
+void places_healthy(void *context);
 
 #ifdef __cplusplus
 }

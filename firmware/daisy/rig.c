@@ -51,6 +51,7 @@ int rig_start(struct rig *rig, const struct rig_board *board) {
     config.in_channels = config.out_channels = board->channels;
     config.clock = board->clock;
     config.clock_hz = board->clock_hz;
+    config.healthy = board->healthy;
     const size_t bytes = module_bytes(&config);
     if (!bytes || bytes > board->own.bytes) return MODULE_ERROR_MEMORY;
     memset(board->own.at, 0, bytes);

@@ -32,6 +32,7 @@ struct rig_board {
     size_t store_bytes;
     uint32_t (*clock)(void *context); /* ticks, modulo 2^32; null: no metering */
     uint32_t clock_hz;
+    void (*healthy)(void *context); /* called behind every block, for a watchdog; null: none */
     uint32_t knobs, cvs, spares; /* analog inputs 0 to knobs-1 are knobs, the next ones CVs, then CV 9 and on */
     uint32_t channels;           /* audio, in and out */
 };

@@ -13,6 +13,12 @@ static size_t number(const char *word) {
     return n;
 }
 
+static uint64_t fed;
+static void feed(void *context) {
+    (void)context;
+    fed++;
+}
+
 void host_main(int count, char **words) {
     static struct rig rig;
     size_t store_bytes, in_bytes;
@@ -21,7 +27,8 @@ void host_main(int count, char **words) {
     const float *const in = platform_read(words[2], &in_bytes);
     const size_t own_bytes = 160 << 10;
     struct rig_board board = {.own = {platform_memory(own_bytes, 0), own_bytes}, .store = store,
-                              .store_bytes = store_bytes, .knobs = 4, .cvs = 4, .spares = 4, .channels = 2};
+                              .store_bytes = store_bytes, .knobs = 4, .cvs = 4, .spares = 4, .channels = 2,
+                              .healthy = feed};
     for (int i = 0; i < RIG_MEMORIES; i++) {
         const size_t bytes = number(words[4 + i]);
         board.memory[i] = (struct rig_memory){platform_memory(bytes, 0), bytes};
@@ -49,5 +56,6 @@ void host_main(int count, char **words) {
     print_fact("cv1", cv[0]);
     print_fact("cv2", cv[1]);
     print_fact("blocks", blocks);
+    print_fact("fed", fed);
     platform_exit(0);
 }

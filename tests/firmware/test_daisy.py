@@ -66,7 +66,7 @@ def test_the_cortex_m7_plays_the_same_bits(tmp_path: Path) -> None:
     store = daisy.store(vae())
     got, facts = play("native", tmp_path, store)
     assert facts["fault"] == facts["refused"] == 0
-    assert facts["blocks"] == BLOCKS
+    assert facts["blocks"] == facts["fed"] == BLOCKS  # the watchdog's food
     assert 0 < facts["cv1"] != facts["cv2"] > 0
     there, their = play("m7", tmp_path, store)
     assert_same_bits(there, got)
@@ -219,6 +219,7 @@ def test_the_app_links_and_fits(board: str, kind: str, tmp_path: Path) -> None:
           re.findall(r"^(\w{8}) \w (\w+)$", symbols, re.MULTILINE)}
     for name in ("tudor_process", "tudor_kernels_scalar", "module_process"):
         assert 0 < at[name] < at["tudor_itcm_end"] <= 64 * KIB, f"{name} is not in ITCM"
+    assert {"places_watch", "places_healthy"} <= at.keys(), "nobody watches the audio"
     assert sizes["ITCMRAM"][0] == at["tudor_itcm_end"] > 32 * KIB
     app = tree / f"firmware/daisy/build/{board}-{kind}/tudor.bin"
     assert len(daisy.read_app(app)) == app.stat().st_size
