@@ -343,6 +343,34 @@ def test_check_finds_what_is_wrong(models: Path, tmp_path: Path) -> None:
     assert "adc1: /dev/none: No such file" in done.stdout
 
 
+def test_codecs_that_wake_up_silent_are_switched_on(tmp_path: Path) -> None:
+    """A card of each kind, one that needs nothing; then the program runs, also without amixer."""
+    for number, card in enumerate(("audioinjectorpi", "Headphones", "Zero")):
+        folder = tmp_path / f"proc/asound/card{number}"
+        folder.mkdir(parents=True)
+        (folder / "id").write_text(f"{card}\n")
+    for path, text in (("usr/bin/tudor-module", 'echo "plays $*"'),
+                       ("bin/amixer", f'echo "$@" >>{tmp_path}/calls; exit 1')):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / path).chmod(0o755)
+
+    def started(folders: str) -> str:
+        return subprocess.run(["/bin/sh", str(build.HERE / "start"), "--blocks", "3"], check=True,
+                              capture_output=True, text=True,
+                              env={"TUDOR_ROOT": str(tmp_path), "PATH": folders}).stdout
+
+    assert started(str(tmp_path / "bin")) == "plays --blocks 3\n"
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[:2] == ["-q -c audioinjectorpi sset Output Mixer HiFi on",
+                         "-q -c audioinjectorpi sset Line cap"]
+    assert "-q -c Zero sset Mixout Left DAC Left on" in calls
+    assert {call.split()[2] for call in calls} == {"audioinjectorpi", "Zero"}
+    (tmp_path / "calls").unlink()
+    assert started("/nothing") == "plays --blocks 3\n"
+    assert not (tmp_path / "calls").exists()
+
+
 def test_the_package_is_the_same_each_time(tmp_path: Path) -> None:
     program("arm64")
     (tmp_path / "x").mkdir()
