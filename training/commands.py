@@ -132,17 +132,24 @@ def evaluate(
     _share_cores()
     import json
 
+    from rich.console import Console
+    from rich.markup import escape
+
     from engine.reports import wide_console
     from training.evaluation import as_player, evaluate_folder, table
 
     player = as_player(model)
-    result = evaluate_folder(player, data, limit)
+    console = Console(stderr=True)
+    with console.status("listening") as status:
+        result = evaluate_folder(
+            player, data, limit, progress=lambda name: status.update(f"scoring {escape(name)}"))
     if report is not None:
         from training.evaluation_report import write_report
         from training.latent_report import examine, regulariser_of
 
-        result["latents"] = examine(player, data, report, limit, regulariser_of(model))
-        write_report(report, result)
+        with console.status("looking at the latents"):
+            result["latents"] = examine(player, data, report, limit, regulariser_of(model))
+            write_report(report, result)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
         return

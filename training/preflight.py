@@ -92,11 +92,12 @@ def batch_too_large(
 ) -> TudorError:
     """The error that says which batch would fit."""
     return too_large(config.batch_size, config.crop_seconds,
-                     lambda batch: _trial_seconds(model, config, samples, device, batch))
+                     lambda batch: _trial_seconds(model, config, samples, device, batch, 1))
 
 
 def _trial_seconds(
-    model: Model, config: TrainingConfig, samples: int, device: str, batch: int
+    model: Model, config: TrainingConfig, samples: int, device: str, batch: int,
+    steps: int = TRIAL_STEPS,
 ) -> tuple[float, float]:
     import copy
 
@@ -104,19 +105,22 @@ def _trial_seconds(
     objective = OBJECTIVES[config.objective](config).to(device)
     channels = model.methods["forward"].in_channels
     audio = 0.1 * torch.randn(batch, channels, samples, device=device)
-    first = _fastest(trial, objective, audio, 0)
+    first = _fastest(trial, objective, audio, 0, steps)
     objective.adversary = new_adversary(model, config)
     if objective.adversary is None:
         return first, first
     objective.adversary.to(torch.device(device))
     objective.adversary.began_step = 0
-    return first, _fastest(trial, objective, audio, objective.adversary.config.warmup_steps)
+    heard = objective.adversary.config.warmup_steps
+    return first, _fastest(trial, objective, audio, heard, steps)
 
 
-def _fastest(trial: Model, objective: Objective, audio: Tensor, step: int) -> float:
+def _fastest(
+    trial: Model, objective: Objective, audio: Tensor, step: int, steps: int
+) -> float:
     times = []
     with torch.random.fork_rng(devices=[]):
-        for _ in range(TRIAL_STEPS):
+        for _ in range(steps):
             begun = time.perf_counter()
             loss = objective.terms(trial, audio, step)["loss"]
             loss.backward()  # type: ignore[no-untyped-call]

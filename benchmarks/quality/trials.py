@@ -83,7 +83,7 @@ def run_trials(plan: Plan, data: Path, held: Path, out: Path, console: Console) 
     for name in plan.variants:
         for seed in range(plan.seeds):
             folder = out / f"{name}-s{seed}"
-            kept = _kept(folder, plan)
+            kept = _kept(folder, plan, name, held)
             if kept is None:
                 console.print(f"[bold]{name}, seed {seed}[/]", highlight=False)
                 kept = _trial(plan, name, seed, data, held, folder, console)
@@ -95,7 +95,7 @@ def run_trials(plan: Plan, data: Path, held: Path, out: Path, console: Console) 
     return result
 
 
-def _kept(folder: Path, plan: Plan) -> dict[str, Any] | None:
+def _kept(folder: Path, plan: Plan, name: str, held: Path) -> dict[str, Any] | None:
     """A trial that was done before; an error if it was another one."""
     if not (folder / TRIAL).exists():
         return None
@@ -103,6 +103,11 @@ def _kept(folder: Path, plan: Plan) -> dict[str, Any] | None:
     if row["budget"] != plan.budget() or row["preset"] != plan.preset:
         raise ConfigError(f"{folder} holds a trial of {row['preset']} with {row['budget']}, not of "
                           f"{plan.preset} with {plan.budget()}; choose another --out")
+    now = {"settings": plan.variants[name], "held_out": str(held.resolve())}
+    for key, value in now.items():  # which trials of earlier versions do not say
+        if row.get(key, value) != value:
+            raise ConfigError(f"{folder} holds a trial with {key} {row[key]}, not {value}; "
+                              "choose another --out")
     return row
 
 
@@ -128,6 +133,7 @@ def _trial(
     seen = [value for value in rows if value is not None]
     row = {
         "variant": name, "seed": seed, "preset": plan.preset, "budget": plan.budget(),
+        "settings": plan.variants[name], "held_out": str(held.resolve()),
         "steps": outcome.step, "minutes": outcome.seconds / 60,
         "parameters": model.parameter_count, "macs_per_second":
             model.graph("forward").macs_per_input_frame() * model.sample_rate_hz / spec.in_ratio,

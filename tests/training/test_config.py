@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from training_helpers import preset
+from training_helpers import TINY, preset
 
 from engine.errors import ConfigError, TudorError
 from engine.presets import preset_names
@@ -38,11 +38,30 @@ def test_wrong_assignments(text: str, message: str) -> None:
 
 @pytest.mark.parametrize(("key", "value"), [
     ("batch_size", "many"), ("batch_size", 0), ("batch_size", 2.5), ("batch_size", True),
-    ("learning_rate", -1), ("objective", "gan"), ("schedule", "cosines"), ("nothing", 1),
+    ("learning_rate", -1), ("learning_rate", float("inf")), ("objective", "gan"),
+    ("schedule", "cosines"), ("nothing", 1),
 ])
 def test_wrong_training_values_name_their_key(key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"training.{key}"):
         training_config({key: value})
+
+
+@pytest.mark.parametrize(("assignments", "message"), [
+    (["adversarial.objective=wgan"], "training.adversarial.objective: Input should be 'hinge', "
+     "'least-squares', 'non-saturating' or 'classical' (got 'wgan')"),
+    (["regulariser.kind=wae-mmd", "regulariser.prior=normal"], "training.regulariser.prior: Input "
+     "should be 'gaussian', 'uniform' or 'mixture' (got 'normal')"),
+    (["regulariser.kind=wea-mmd"],
+     "training.regulariser.kind: unknown 'wea-mmd'; did you mean 'wae-mmd'?"),
+    (["adversarial.weight=inf"],
+     "training.adversarial.weight: Input should be a finite number (got inf)"),
+])
+def test_what_is_wrong_in_a_table_is_said_once(
+    tmp_path: Path, assignments: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        resolve(preset(tmp_path), tmp_path, assignments)
+    assert str(error.value) == message
 
 
 def test_resolve(tmp_path: Path) -> None:
@@ -52,6 +71,9 @@ def test_resolve(tmp_path: Path) -> None:
     assert resolve(preset(tmp_path), tmp_path, [], minutes=2.0).training.steps is None
     both = resolve(preset(tmp_path), tmp_path, [], minutes=2.0, steps=9).training
     assert (both.minutes, both.steps) == (2.0, 9)
+    longer = preset(tmp_path, TINY + "minutes = 3.0\n")
+    assert resolve(longer, tmp_path, [], steps=9).training.minutes is None
+    assert resolve(longer, tmp_path, []).training.minutes == 3
     with pytest.raises(ConfigError, match="latents"):
         resolve(preset(tmp_path), tmp_path, ["latents=many"])
     with pytest.raises(ConfigError, match="did you mean 'techno-tiny'"):

@@ -94,9 +94,10 @@ def test_a_diagnosis_names_the_culprit() -> None:
 def test_out_of_memory_names_the_batch_that_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = training.objective.aligned_terms
+    real, tried = training.objective.aligned_terms, []
 
     def small_only(model, output, audio):
+        tried.append(len(audio))
         if len(audio) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(model, output, audio)
@@ -105,6 +106,7 @@ def test_out_of_memory_names_the_batch_that_fits(
     run = resolve(preset(tmp_path), fill(tmp_path / "data"), ["batch_size=12"])
     with pytest.raises(TudorError, match=r"batch_size=12 .*--set batch_size=3$"):
         train(run, tmp_path / "run", Machine("cpu"), Console(quiet=True))
+    assert tried == [12, 6, 3], "one step of each is enough to know"
 
     def never(batch: int) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")

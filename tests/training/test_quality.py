@@ -41,6 +41,10 @@ def test_trials_are_kept_and_taken_up(tmp_path: Path, monkeypatch: pytest.Monkey
     assert again["rows"][0] == json.loads(json.dumps(first["rows"][0]))
     with pytest.raises(ConfigError, match=r"not of .*\{'steps': 4\}; choose another --out"):
         run_trials(replace(plan, steps=4), data, held, out, QUIET)
+    with pytest.raises(ConfigError, match=r"with settings \['regulariser.kind=none'\], not \[\]"):
+        run_trials(replace(plan, variants={"none": []}), data, held, out, QUIET)
+    with pytest.raises(ConfigError, match="with held_out"):
+        run_trials(plan, data, data, out, QUIET)
     text = tables(again)
     assert "3 steps a run, 2 seeds" in text
     assert text.count("±") > 10
