@@ -35,7 +35,7 @@ _START = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(step|steps|min|minute|minutes)\s*")
 class AdversarialConfig(BaseModel):
     """`[training.adversarial]`; the table being there, or `on`, turns the phase on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     on: bool = True
     start: float | str = 0.6  # share of the run, "N steps" or "N minutes"
     warmup_steps: Annotated[int, Field(ge=0)] = 200  # of the discriminators, unheard
@@ -71,15 +71,15 @@ class AdversarialConfig(BaseModel):
 
 
 def checked(settings: Any) -> AdversarialConfig | None:
-    """A `[training.adversarial]` table as its configuration; a ValueError names what is wrong."""
+    """A `[training.adversarial]` table as its configuration; an error names what is wrong."""
     if settings is None or isinstance(settings, AdversarialConfig):
         return settings
     if not isinstance(settings, dict):
-        raise ValueError("must be a table, for example start = 0.6")
+        raise ValueError("must be a table, for example --set adversarial.on=true")
     try:
         return AdversarialConfig.model_validate(settings)
     except ValidationError as error:
-        raise ValueError(explain(error, AdversarialConfig, TABLE)) from None
+        raise ConfigError(explain(error, AdversarialConfig, TABLE)) from None
 
 
 def start_of(start: float | str) -> tuple[str, float]:

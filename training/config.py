@@ -37,7 +37,7 @@ Count = Annotated[int, Field(ge=1)]
 class TrainingConfig(BaseModel):
     """How a model is trained. Times are in seconds, levels in dB, KL in nats."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     objective: str = "autoencoder"
     # Budget: the run ends at whichever of the two comes first; None does not limit.
@@ -193,8 +193,8 @@ def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> 
     limits: dict[str, Any] = {}
     if "minutes" in training and "steps" not in training:
         limits["steps"] = None  # a budget in minutes replaces the default one in steps
-    elif "minutes" in given and "steps" not in given:
-        limits["steps"] = None
+    elif ("minutes" in given) != ("steps" in given):  # an option replaces the file's budget
+        limits["steps" if "minutes" in given else "minutes"] = None
     run = RunConfig(
         family, configure(family, model), training_config({**training, **limits}), data.resolve()
     )

@@ -19,7 +19,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from engine.errors import nearest
+from engine.errors import ConfigError, nearest
 from engine.models.registry import explain
 from training.losses import kl_penalty, kl_per_dimension
 
@@ -36,7 +36,7 @@ class RegulariserConfig(BaseModel):
     """What every regulariser has: a weight against the spectral distance, reached in
     `warmup_steps` equal steps from 0 (Soenderby et al. 2016)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     kind: str
     weight: NotNegative = 0.0
     warmup_steps: Annotated[int, Field(ge=0)] = 0
@@ -189,19 +189,19 @@ REGULARISERS: dict[str, Row] = {
 
 
 def checked(settings: Any) -> RegulariserConfig:
-    """A `[training.regulariser]` table as its configuration; a ValueError names what is wrong."""
+    """A `[training.regulariser]` table as its configuration; an error names what is wrong."""
     if isinstance(settings, RegulariserConfig):
         return settings
     if not isinstance(settings, dict):
-        raise ValueError("must be a table with a 'kind' and its settings")
+        raise ValueError("must be a table, for example --set regulariser.kind=kl")
     kind = settings.get("kind", "kl")
     if kind not in REGULARISERS:
-        raise ValueError(f"unknown kind {kind!r}{nearest(str(kind), REGULARISERS)}")
+        raise ConfigError(f"{TABLE}kind: unknown {kind!r}{nearest(str(kind), REGULARISERS)}")
     config = REGULARISERS[kind].config
     try:
         return config.model_validate(settings)
     except ValidationError as error:
-        raise ValueError(explain(error, config, TABLE)) from None
+        raise ConfigError(explain(error, config, TABLE)) from None
 
 
 def build_regulariser(config: RegulariserConfig) -> Regulariser:
