@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,12 @@ from engine.files import written_whole
 from engine.runtime import FloatArray
 
 
+def system_name(path: Path) -> str | bytes:
+    """As the sound library wants it: it would refuse a name that is not UTF-8, which disks of
+    other times hold, unless it comes as the system's own bytes."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
+
+
 def read_audio(path: Path) -> tuple[FloatArray, int]:
     """A sound file as float32 [channels, samples] and its sample rate in Hz."""
     if not path.exists():
@@ -19,7 +26,7 @@ def read_audio(path: Path) -> tuple[FloatArray, int]:
     if path.is_dir():
         raise AudioError(f"{path} is a folder, wanted one sound file")
     try:
-        data, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        data, rate = soundfile.read(system_name(path), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, RuntimeError) as error:
         reason = str(error).split(": ")[-1].strip()
         raise AudioError(f"{path} is not a readable sound file: {reason}") from None

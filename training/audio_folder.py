@@ -10,6 +10,7 @@ from pathlib import Path
 
 import soundfile
 
+from engine.audio import system_name
 from engine.errors import AudioError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
@@ -29,7 +30,7 @@ class Source:
 
     def open(self) -> soundfile.SoundFile:
         """The file, to be read from."""
-        return soundfile.SoundFile(_system_name(self.path))
+        return soundfile.SoundFile(system_name(self.path))
 
     @property
     def seconds(self) -> float:
@@ -117,7 +118,7 @@ def _inspect(path: Path, name: str) -> Source | Skipped:
             return Skipped(name, "permission denied")
         if status.st_size == 0:
             return Skipped(name, "empty file")
-        info = soundfile.info(_system_name(path))
+        info = soundfile.info(system_name(path))
     except (soundfile.SoundFileError, RuntimeError):
         return Skipped(name, "not readable as audio")
     except OSError as error:
@@ -126,12 +127,6 @@ def _inspect(path: Path, name: str) -> Source | Skipped:
         return Skipped(name, "holds no samples")
     return Source(path, name, info.frames, info.samplerate, info.channels, status.st_size,
                   status.st_mtime_ns)
-
-
-def _system_name(path: Path) -> str | bytes:
-    """As the sound library wants it: it would refuse a name that is not UTF-8, which disks of
-    other times hold, unless it comes as the system's own bytes."""
-    return str(path) if os.name == "nt" else os.fsencode(path)
 
 
 def split(names: list[str], fraction: float) -> tuple[list[str], list[str]]:

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from training_helpers import RATE, fill, loop
 
+from engine.audio import read_audio
 from engine.errors import AudioError
 from training.audio_folder import scan, split
 from training.cache import Cache
@@ -54,6 +55,7 @@ def test_names_that_are_not_utf_8_are_read_and_can_be_written_down(tmp_path: Pat
         (folder / os.fsdecode(name)).write_bytes(data)
     found = scan(folder)
     assert [str(item) for item in found.skipped] == [r"schl\xe4cht.wav: not readable as audio"]
+    assert read_audio(folder / os.fsdecode(b"K\xe4se.wav"))[0].shape == (1, RATE)
     for store in (True, False):
         cache, skipped = filled(folder, store)
         assert not skipped
