@@ -17,7 +17,6 @@ from engine.errors import AudioError, ConfigError
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.models.store import load_model
-from training.adversarial import check_schedule
 from training.audio_folder import Folder, scan, split
 from training.cache import Cache, bytes_needed
 from training.callbacks import Display, Keeper
@@ -37,6 +36,7 @@ from training.preflight import (
 )
 from training.quantised import quantise_weights
 from training.run_folder import Checkpoint, RunFolder
+from training.schedule import check_schedule
 from training.watch import Watch
 
 VALIDATION_CROPS = 32

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from engine.cost import backends_of
 from engine.errors import ConfigError, TudorError
-from training.adversarial import start_of
 from training.audio_folder import Skipped
 from training.callbacks import duration
 from training.health import out_of_memory, too_large
 from training.module import new_adversary
 from training.objective import OBJECTIVES, Objective
+from training.schedule import start_of
 
 if TYPE_CHECKING:
     from engine.models.base import Model

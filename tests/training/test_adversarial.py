@@ -18,17 +18,15 @@ from training.adversarial import (
     GAN_OBJECTIVES,
     AdversarialConfig,
     Adversary,
-    begins,
-    check_schedule,
     discriminator_loss,
     feature_matching,
     generator_loss,
-    start_of,
 )
 from training.config import resolve, training_config
 from training.discriminators import DISCRIMINATORS, Discriminators, Opinion
 from training.loop import Machine, train
 from training.run_folder import RunFolder
+from training.schedule import begins, check_schedule, start_of
 
 SMALL = ("adversarial.width=2", "adversarial.seconds=0.1", "adversarial.warmup_steps=2",
          "schedule=constant")
@@ -193,8 +191,7 @@ def test_the_phase_begins_is_told_and_leaves_the_encoder_alone(tmp_path: Path) -
 
 
 def test_a_share_begins_when_minutes_limit_the_run(tmp_path: Path) -> None:
-    share = AdversarialConfig(start=0.5)
-    assert [begins(share, 1, 1.0, progress) for progress in (0.2, 0.49, 0.5, 1.0)] == [
+    assert [begins(0.5, 1, 1.0, progress) for progress in (0.2, 0.49, 0.5, 1.0)] == [
         False, False, True, True]
     folder = run(tmp_path, "adversarial.start=0.5", minutes=0.05)
     assert rows(folder)[-1]["phase"] == 2
