@@ -13,7 +13,8 @@ import soundfile
 from engine.audio import system_name
 from engine.errors import AudioError
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".caf", ".w64")
+CLOSED = (".m4a", ".aac", ".mp4", ".wma", ".ape", ".wv", ".amr")  # sound that cannot be read
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _files(root: Path, skipped: list[Skipped]) -> Iterator[Path]:
         entered.add((status.st_dev, status.st_ino))
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
+            if not name.startswith(".") and name.lower().endswith(SUFFIXES + CLOSED):
                 yield Path(folder) / name
 
 
@@ -118,6 +119,9 @@ def _inspect(path: Path, name: str) -> Source | Skipped:
             return Skipped(name, "permission denied")
         if status.st_size == 0:
             return Skipped(name, "empty file")
+        if name.lower().endswith(CLOSED):
+            kind = path.suffix.lower()
+            return Skipped(name, f"{kind} cannot be read; convert it to wav or flac")
         info = soundfile.info(system_name(path))
     except (soundfile.SoundFileError, RuntimeError):
         return Skipped(name, "not readable as audio")

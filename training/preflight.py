@@ -16,6 +16,7 @@ from engine.errors import ConfigError, TudorError
 from training.audio_folder import Skipped
 from training.callbacks import duration
 from training.health import out_of_memory, too_large
+from training.memory import check_memory
 from training.module import new_adversary
 from training.objective import OBJECTIVES, Objective
 from training.schedule import start_of
@@ -79,6 +80,9 @@ def step_seconds(
 ) -> tuple[float, float]:
     """Time of a training step of each phase here, on noise and on a copy: nothing of the run
     changes. An error if the batch does not fit into memory, with one that does."""
+    if device == "cpu":
+        check_memory(config.batch_size, config.crop_seconds,
+                     lambda batch: _trial_seconds(model, config, samples, device, batch, 1))
     try:
         return _trial_seconds(model, config, samples, device, config.batch_size)
     except (RuntimeError, MemoryError) as error:

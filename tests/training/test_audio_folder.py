@@ -89,7 +89,7 @@ def test_bad_files_are_named_with_their_reason(tmp_path: Path) -> None:
 def test_missing_and_empty_folders(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="does not exist"):
         scan(tmp_path / "absent")
-    with pytest.raises(AudioError, match=r"\.wav, \.flac, \.ogg, \.mp3, \.aiff"):
+    with pytest.raises(AudioError, match=r"\.wav, \.flac, \.ogg, \.opus, \.mp3, \.aiff"):
         scan(tmp_path)
     (tmp_path / "bad.wav").touch()
     with pytest.raises(AudioError, match=r"bad\.wav: empty file"):
@@ -158,6 +158,15 @@ def test_reading_without_a_cache_gives_the_same_sound(tmp_path: Path) -> None:
     assert a.shape == b.shape == (1, 2000)
     assert np.abs(a).max() > 0.05
     assert np.abs(a - b).max() < 2e-3
+
+
+def test_formats_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "data", 1)
+    (folder / "song.M4A").write_bytes(b"x" * 100)
+    (folder / "notes.txt").write_text("not sound, and not named")
+    skipped = scan(folder).skipped
+    assert [str(item) for item in skipped] == [
+        "song.M4A: .m4a cannot be read; convert it to wav or flac"]
 
 
 def test_cache_respects_its_limit(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_out_of_memory_names_the_batch_that_fits(
     run = resolve(preset(tmp_path), fill(tmp_path / "data"), ["batch_size=12"])
     with pytest.raises(TudorError, match=r"batch_size=12 .*--set batch_size=3$"):
         train(run, tmp_path / "run", Machine("cpu"), Console(quiet=True))
-    assert tried == [12, 6, 3], "one step of each is enough to know"
+    assert tried == [1, 1, 2, 12, 6, 3], "one step of each is enough to know"
 
     def never(batch: int) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
