@@ -40,6 +40,9 @@ def simulate(
     mapping: Annotated[Optional[Path], typer.Option(  # noqa: UP045
         "--map", help="Mapping for the first model; default: MODEL.map beside it, else derived.")
     ] = None,
+    calibration: Annotated[Optional[Path], typer.Option(  # noqa: UP045
+        help="How the board's inputs read (calibration.txt); default: knobs 0 to 1, CVs ±5 V.")
+    ] = None,
     seconds: Annotated[Optional[int], typer.Option(  # noqa: UP045
         help="How long, without --in; default: the script and two seconds.", min=1)] = None,
     rate: Annotated[Optional[int], typer.Option(  # noqa: UP045
@@ -59,8 +62,8 @@ def simulate(
     """
     from firmware.simulate import simulate_command
 
-    simulate_command(models, out, script, source, board, mapping, seconds, rate, block, seed, plot,
-                     as_json)
+    simulate_command(models, out, script, source, board, mapping, calibration, seconds, rate,
+                     block, seed, plot, as_json)
 
 
 @app.command("mapping")

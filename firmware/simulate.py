@@ -17,7 +17,7 @@ from engine.native import NativeFile
 from engine.presets import preset_names, shipped_native
 from firmware.host.build import TARGETS, rack
 from firmware.host.play import command, run_there
-from firmware.simulate_rack import STATES, FloatArray, Racked, play_rack
+from firmware.simulate_rack import STATES, FloatArray, Racked, calibrated, play_rack
 from firmware.simulate_script import Board, Row, board_named, converted, read_script
 
 WAYS = {1: "effect", 2: "bend", 4: "source"}
@@ -46,8 +46,8 @@ def model_file(name: str) -> Path:
 
 def simulate_command(
     models: list[str], out: Path, script: Path | None, source: Path | None, board_name: str,
-    mapping: Path | None, seconds: int | None, rate: int | None, block: int | None, seed: int,
-    plot: bool, as_json: bool,
+    mapping: Path | None, calibration: Path | None, seconds: int | None,
+    rate: int | None, block: int | None, seed: int, plot: bool, as_json: bool,
 ) -> None:
     """Everything of `tudor module simulate`: see its help."""
     board = board_named(board_name)
@@ -63,7 +63,7 @@ def simulate_command(
         seconds or max([row.seconds for row in rows], default=0) + AFTER_SCRIPT_SECONDS)
     if audio is None:
         audio = np.zeros((1, round(length * board.sample_rate_hz)), np.float32)
-    played = _play(files, mapping, rows, audio, board, length, seed)
+    played = _play(files, mapping, calibration, rows, audio, board, length, seed)
     _check(played, files, mapping, source)
     write_audio(out, played.audio, board.sample_rate_hz)
     picture = out.with_suffix(".png")
@@ -95,17 +95,29 @@ def _mapping(path: Path) -> str | None:
     return beside.read_text("utf-8", "replace") if beside.is_file() else None
 
 
+def read_calibration(path: Path) -> str:
+    """The text of a calibration file."""
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError as error:
+        raise ConfigError(f"--calibration {path}: {error.strerror}; docs/mapping.md says what such "
+                          "a file holds") from None
+
+
 def _play(
-    files: list[Path], mapping: Path | None, rows: list[Row], audio: FloatArray, board: Board,
-    seconds: float, seed: int,
+    files: list[Path], mapping: Path | None, calibration: Path | None, rows: list[Row],
+    audio: FloatArray, board: Board, seconds: float, seed: int,
 ) -> Racked:
     texts = [_mapping(path) for path in files]
     if mapping:
         texts[0] = mapping.read_text("utf-8", "replace")
+    text = read_calibration(calibration) if calibration else None
+    how = calibrated(text, calibration) if calibration and text is not None else None
     channels = audio.shape[0]
     return play_rack(
         TARGETS["native"], [path.read_bytes() for path in files], maps=texts, audio=audio,
-        script=converted(rows, board, seconds, seed), channels=(channels, channels),
+        script=converted(rows, board, seconds, seed, how), channels=(channels, channels),
+        calibration=text,
         rate=board.sample_rate_hz, block=board.block_samples, taps=board.resample_taps,
         tables=board.resample_bytes, overlap=int(board.overlap), seed=seed, lane=4096,
     )

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware.host.build import Target, rack
+from engine.errors import ConfigError
+from firmware.host.build import TARGETS, Target, rack
 from firmware.host.play import (
     CALLS,
     EMPTY,
@@ -39,6 +40,9 @@ STATUS = np.dtype([
     *((name, "<f4") for name in ("in_peak", "out_peak", "reduction", "envelope", "wet")),
     ("latents", "<u4"), ("latent", "<f4", SHOWN),
 ])
+# How the converters read each knob, then each CV: struct calibration of firmware/common.
+CALIBRATION = np.dtype([("offset", "<f4"), ("gain", "<f4"), ("curve", "<u4")])
+FIRST_CV = 16
 STATES = ("empty", "playing", "changing", "overload", "recovering")
 
 
@@ -101,6 +105,20 @@ def play_rack(
         tuple(value for key, _, value in pairs if key == "digest"),
         tuple(_slots(pairs)),
     )
+
+
+def calibrated(text: str, path: Path) -> NDArray[np.void]:
+    """A CALIBRATION record for every knob and CV, as the instrument reads the `text` of `path`.
+
+    Raises ConfigError with the line that it does not understand."""
+    target = TARGETS["native"]
+    with TemporaryDirectory(prefix="tudor-rack-") as name:
+        folder = Path(name)
+        words = [*_files(folder, [], [], None, None, text), "calibrated=values"]
+        said = run_there(command(target, rack(target), words), folder)
+        if said.startswith("refused "):
+            raise ConfigError(f"{path}: {said.partition(' ')[2].strip()}")
+        return np.fromfile(folder / "values", CALIBRATION)
 
 
 def _slots(pairs: list[tuple[str, str, str]]) -> list[dict[str, str]]:

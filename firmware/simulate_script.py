@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError, nearest
-from firmware.simulate_rack import KINDS, events
+from firmware.simulate_rack import CALIBRATION, FIRST_CV, KINDS, events
 
 INPUT = re.compile(r"(knob|cv|gate|cc|slot)(\d+)|note|bender|pressure")
 # kind: first number, numbers, least and most value
@@ -103,8 +103,19 @@ def _row(cells: list[str], where: str) -> Row:
     return Row(seconds, kind, number, value)
 
 
-def converted(rows: list[Row], board: Board, seconds: float, seed: int) -> NDArray[np.void]:
-    """The events that a board would send for a script: converters read in steps and with noise."""
+def plain_calibration() -> NDArray[np.void]:
+    """Knobs as they are read, a CV's -1 to 1 as -5 V to 5 V: what holds without a file."""
+    made = np.zeros(2 * FIRST_CV, CALIBRATION)
+    made["gain"][:FIRST_CV], made["gain"][FIRST_CV:] = 1, 5
+    return made
+
+
+def converted(rows: list[Row], board: Board, seconds: float, seed: int,
+              calibration: NDArray[np.void] | None = None) -> NDArray[np.void]:
+    """The events that a board would send for a script: converters read in steps and with noise.
+
+    calibration: the board is one whose converters read so (simulate_rack.calibrated)."""
+    calibration = plain_calibration() if calibration is None else calibration
     made: list[tuple[float, str, int, float]] = []
     for row in rows:
         if row.kind == "gate":
@@ -117,7 +128,8 @@ def converted(rows: list[Row], board: Board, seconds: float, seed: int) -> NDArr
     for kind in ("knob", "cv"):
         for number in sorted({row.number for row in rows if row.kind == kind}):
             line = [row for row in rows if row.kind == kind and row.number == number]
-            made += _readings(line, board, seconds, noise)
+            how = calibration[number - 1 + FIRST_CV * (kind == "cv")]
+            made += _readings(line, board, seconds, noise, float(how["offset"]), float(how["gain"]))
     return events(made, board.sample_rate_hz)
 
 
@@ -135,14 +147,17 @@ def _midi(row: Row) -> int:
 
 
 def _readings(
-    rows: list[Row], board: Board, seconds: float, noise: np.random.Generator
+    rows: list[Row], board: Board, seconds: float, noise: np.random.Generator, offset: float,
+    gain: float,
 ) -> list[tuple[float, str, int, float]]:
-    """A knob or CV as it is read: quantised, noisy, sent when the reading changed."""
+    """A knob or CV as it is read: quantised, noisy, sent when the reading changed. What the
+    script wants is (reading - offset) * gain; a reading ends at the converter's range."""
     kind, source = rows[0].kind, rows[0].number - 1
     at = np.arange(0, seconds, board.scan_samples / board.sample_rate_hz)
     wanted = np.interp(at, [r.seconds for r in rows], [r.value for r in rows])
     steps = 2**board.bits - 1
-    part = wanted if kind == "knob" else np.clip(wanted / 10 + 0.5, 0, 1)  # -5 V to 5 V
+    read = wanted / gain + offset
+    part = np.clip(read if kind == "knob" else (read + 1) / 2, 0, 1)
     codes = np.clip(np.rint(part * steps + board.noise_lsb * noise.standard_normal(at.size)),
                     0, steps)
     changed = np.flatnonzero(np.diff(codes, prepend=-1))

@@ -24,6 +24,7 @@ static void load(struct rig *rig, const struct rig_board *board) {
     module_need need;
     rig->fault = store_find(board->store, board->store_bytes, &store);
     if (rig->fault != STORE_GOOD) return;
+    if (store.calibration) module_read_calibration(rig->m, store.calibration, store.calibration_bytes, &rig->misread);
     if (module_measure(rig->m, store.model, store.model_bytes, store.mapping, store.mapping_bytes, &need, &rig->why))
         return;
     memcpy(memory, board->memory, sizeof memory);

@@ -52,6 +52,7 @@ struct rig {
     tudor_module *m;
     enum store_fault fault; /* of the model's place */
     module_complaint why;   /* of the model */
+    module_complaint misread; /* of the calibration: inputs are then as the converters give them */
     enum rig_place fast_in, bulk_in, model_in; /* where they lie; a model that lies nowhere is played from QSPI */
     float last[RIG_ANALOG];
     uint8_t gates[RIG_GATES];

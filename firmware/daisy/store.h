@@ -17,8 +17,8 @@ enum store_fault { STORE_GOOD, STORE_EMPTY, STORE_LENGTHS, STORE_DAMAGED };
 
 struct store {
     const uint8_t *model; /* aligned to 64 where `at` is */
-    const char *mapping;  /* null: none */
-    uint32_t model_bytes, mapping_bytes;
+    const char *mapping, *calibration; /* null: none */
+    uint32_t model_bytes, mapping_bytes, calibration_bytes;
 };
 
 /* Looks at the store that begins at `at` and may be `room` bytes long. */

@@ -74,6 +74,8 @@ def flash_daisy(
     application: Annotated[Optional[Path], typer.Option(  # noqa: UP045
         "--app", help="The app, built by LIBDAISY_DIR=... make -C firmware/daisy.")] = None,
     model: Annotated[Optional[Path], typer.Option(help=".tudor file for its slot.")] = None,  # noqa: UP045
+    calibration: Annotated[Optional[Path], typer.Option(  # noqa: UP045
+        help="How this board's inputs read (calibration.txt), stored beside the model.")] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -84,7 +86,7 @@ def flash_daisy(
     """
     from firmware.flash import daisy
 
-    writes = daisy.plan(application, model)
+    writes = daisy.plan(application, model, calibration)
     shown = [{"what": w.what, "address": f"0x{w.address:08x}", "bytes": len(w.data),
               "command": w.command()} for w in writes]
     if not as_json:

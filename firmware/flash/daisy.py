@@ -24,7 +24,8 @@ APP_ADDRESS, MODEL_ADDRESS, END_ADDRESS = 0x90040000, 0x90100000, 0x907C0000
 APP_BYTES = {"sram": 480 * 1024, "qspi": MODEL_ADDRESS - APP_ADDRESS}
 SRAM_START, SRAM_END, DTCM_START, DTCM_END = 0x24000000, 0x24080000, 0x20000000, 0x20020000
 STORE_MAGIC, STORE_VERSION = b"TUDRSTOR", 1
-STORE = struct.Struct("<8sIIIII36x")  # magic, version, model bytes, mapping bytes, CRC-32, board
+# Magic, version, bytes of model and mapping, CRC-32, board, bytes of the calibration.
+STORE = struct.Struct("<8sIIIIII32x")
 ALIGN = 64
 DFU_HELP = """How a Daisy is made ready for this:
   1. Connect its USB socket to this computer.
@@ -51,12 +52,14 @@ class Write:
         return ["dfu-util", "-a", "0", "-s", at, "-D", str(folder / self.file), "-d", f",{USB_ID}"]
 
 
-def store(model: bytes, mapping: bytes = b"") -> bytes:
-    """The model as it lies in QSPI: a header of 64 bytes, the file, its mapping.
+def store(model: bytes, mapping: bytes = b"", calibration: bytes = b"") -> bytes:
+    """The model as it lies in QSPI: a header of 64 bytes, the file, its mapping, and how the
+    board's inputs read.
 
     The CRC is zlib's, over everything behind the header."""
-    padded = model + bytes(-len(model) % ALIGN) + mapping
-    head = STORE.pack(STORE_MAGIC, STORE_VERSION, len(model), len(mapping), zlib.crc32(padded), 0)
+    padded = model + bytes(-len(model) % ALIGN) + mapping + calibration
+    head = STORE.pack(STORE_MAGIC, STORE_VERSION, len(model), len(mapping), zlib.crc32(padded), 0,
+                      len(calibration))
     return head + padded
 
 
@@ -89,15 +92,19 @@ def read_app(path: Path) -> bytes:
     return data
 
 
-def read_model(path: Path) -> bytes:
-    """A model for the board, with the mapping beside it, checked by what would play them."""
+def read_model(path: Path, calibration: Path | None = None) -> bytes:
+    """A model for the board, with the mapping beside it and the board's calibration, checked by
+    what would play them."""
     from engine.native import NativeFile
-    from firmware.flash.playable import MAPPING_SUFFIX, check_playable
+    from firmware.flash.playable import MAPPING_SUFFIX, check_calibration, check_playable
 
     NativeFile(path)
     check_playable(path, "daisy")
     mapping = path.with_suffix(MAPPING_SUFFIX)
-    data = store(path.read_bytes(), mapping.read_bytes() if mapping.is_file() else b"")
+    if calibration:
+        check_calibration(calibration)
+    data = store(path.read_bytes(), mapping.read_bytes() if mapping.is_file() else b"",
+                 calibration.read_bytes() if calibration else b"")
     room = END_ADDRESS - MODEL_ADDRESS
     if len(data) > room:
         raise ConfigError(f"{path}: takes {len(data)} bytes, the board has {room} for a model; "
@@ -105,14 +112,16 @@ def read_model(path: Path) -> bytes:
     return data
 
 
-def plan(app: Path | None, model: Path | None) -> list[Write]:
+def plan(app: Path | None, model: Path | None, calibration: Path | None = None) -> list[Write]:
     """The calls, in order: the model first, since writing the app starts it."""
     if app is None and model is None:
         raise ConfigError("nothing to write: give --app, --model or both")
+    if calibration and model is None:
+        raise ConfigError("--calibration is written together with --model: give both")
     writes = []
     if model is not None:
         writes.append(Write(f"model {model.name}", "model-store.bin", MODEL_ADDRESS,
-                            read_model(model), False))
+                            read_model(model, calibration), False))
     if app is not None:
         writes.append(Write(f"app {app.name}", "app.bin", APP_ADDRESS, read_app(app), True))
     return writes

@@ -1,5 +1,5 @@
-"""Whether a board's instrument would play a model under its mapping: asked of the same C code,
-before a board gets either."""
+"""Whether a board's instrument would play a model under its mapping, and read its inputs by a
+calibration: asked of the same C code, before a board gets any of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from engine.errors import TudorError
 from firmware.host.build import TARGETS
-from firmware.simulate import about
-from firmware.simulate_rack import play_rack
+from firmware.simulate import about, read_calibration
+from firmware.simulate_rack import calibrated, play_rack
 from firmware.simulate_script import BOARDS
 from firmware.tools import MissingToolError
 
@@ -33,3 +33,13 @@ def check_playable(model: Path, board: str) -> None:
         return
     for refused in played.refused:
         raise TudorError(about(refused.partition(": ")[2], model, mapping))
+
+
+def check_calibration(path: Path) -> None:
+    """Raises what the instrument would say to a calibration file. Without a C compiler nothing is
+    asked."""
+    text = read_calibration(path)
+    try:
+        calibrated(text, path)
+    except MissingToolError:
+        return

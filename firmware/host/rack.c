@@ -3,15 +3,17 @@
  *   rack models=A,B maps=X,- events=E [in=I] [out=O] [trace=T] [calibration=C] [rate=48000] [block=48] [seconds=N]
  *        [channels=IN,OUT] [taps=32] [overlap=0] [fade=30] [seed=1] [digest=1] [lane=256] [derive=1]
  *        [count=PART] [from=BLOCK] [marks=1] [times=FILE] [tables=131072]
+ *   rack calibration=C calibrated=FILE
  *
  * Models go to slots in turn; a map "-" is derived. A model that is refused is said and skipped. E holds module_event
  * records in order of time; kinds of its own, below, plant faults. I and O hold [channels][samples] float32, planar; with
  * no I a test signal is made. T gets a module_status for every block. digest=1 says a digest of the output for each
  * second instead of keeping it. derive=1 only prints the mapping that the first model is played with. count: instructions
  * of one part of every callback from BLOCK on (rack_counts.c names them); FILE gets what each call of it took, uint64.
+ * calibrated: only reads the calibration, and writes struct calibration of every knob and CV; what is wrong is said.
  * Facts go to standard output, a line each: "name value". */
 #include "counter.h"
-#include "module.h"
+#include "instrument.h"
 #include "platform.h"
 #include "rack_counts.h"
 #include "words.h"
@@ -31,7 +33,8 @@ struct rack {
     const float *in;
     float *out;
     module_status *trace;
-    const char *models, *maps, *events_path, *in_path, *out_path, *trace_path, *calibration, *count, *times_path;
+    const char *models, *maps, *events_path, *in_path, *out_path, *trace_path, *calibration, *calibrated, *count,
+        *times_path;
     uint32_t samples, seconds, digest, derive, count_from, marks, tables;
     uint32_t ticks, plant;
     float load;
@@ -100,7 +103,7 @@ static void parse(struct rack *r, int count, char **words) {
     const struct { const char *name; const char **to; } paths[] = {
         {"models", &r->models}, {"maps", &r->maps}, {"events", &r->events_path}, {"in", &r->in_path},
         {"out", &r->out_path}, {"trace", &r->trace_path}, {"calibration", &r->calibration},
-        {"count", &r->count}, {"times", &r->times_path}};
+        {"calibrated", &r->calibrated}, {"count", &r->count}, {"times", &r->times_path}};
     const struct { const char *name; uint32_t *to; } numbers[] = {
         {"rate", &c->sample_rate_hz}, {"block", &c->block_samples}, {"seconds", &r->seconds}, {"channels", &c->in_channels},
         {"taps", &c->resample_taps}, {"overlap", &c->overlap}, {"fade", &c->fade_ms}, {"seed", &c->seed},
@@ -275,7 +278,17 @@ static void start(struct rack *r) {
     if (!r->calibration) return;
     size_t bytes;
     const char *const text = platform_read(r->calibration, &bytes);
-    if (module_read_calibration(r->m, text, bytes, &why)) die(r->calibration, why.text);
+    const int error = module_read_calibration(r->m, text, bytes, &why);
+    if (error && !r->calibrated) die(r->calibration, why.text);
+    if (!r->calibrated) return;
+    if (error) {
+        platform_print("refused ");
+        platform_print(why.text);
+        platform_print("\n");
+    } else {
+        platform_write(r->calibrated, r->m->controls.calibration, sizeof r->m->controls.calibration);
+    }
+    platform_exit(0);
 }
 
 static void read_files(struct rack *r) {

@@ -2,7 +2,8 @@
  *
  *   rig STORE IN OUT DTCM AXI D2 SDRAM     IN: stereo blocks of float32, planar in each block; OUT the same. Then the
  *                        bytes of each memory. Prints the fault, what lies in which memory, and sums of the CV outputs.
- *                        Knobs, CVs and gates move as the block number says. */
+ *                        Knobs, CVs and gates move as the block number says.
+ *   rig ... SDRAM HOLD   every knob and CV stays at HOLD / 10000 - 1. */
 #include "platform.h"
 #include "rig.h"
 #include "words.h"
@@ -35,12 +36,14 @@ void host_main(int count, char **words) {
     }
     const uint32_t blocks = (uint32_t)(in_bytes / sizeof(float) / (2 * RIG_BLOCK));
     float *const out = platform_memory(in_bytes, 0);
+    const char *const hold = count > 4 + RIG_MEMORIES ? words[4 + RIG_MEMORIES] : 0;
     struct rig_outputs outputs = {0};
     uint64_t cv[RIG_CV_OUTS] = {0};
     if (rig_start(&rig, &board)) platform_exit(3);
     for (uint32_t b = 0; b < blocks; b++) {
         struct rig_inputs inputs = {0};
-        for (uint32_t i = 0; i < RIG_ANALOG; i++) inputs.analog[i] = (float)((b * (i + 3)) % 1000) / 1000.0f;
+        for (uint32_t i = 0; i < RIG_ANALOG; i++)
+            inputs.analog[i] = hold ? (float)number(hold) / 10000.0f - 1.0f : (float)((b * (i + 3)) % 1000) / 1000.0f;
         for (uint32_t i = 0; i < RIG_GATES; i++) inputs.gate[i] = b / (100 * (i + 1)) % 2;
         const float *const from[2] = {in + b * 2 * RIG_BLOCK, in + (b * 2 + 1) * RIG_BLOCK};
         float *const to[2] = {out + b * 2 * RIG_BLOCK, out + (b * 2 + 1) * RIG_BLOCK};
@@ -53,6 +56,8 @@ void host_main(int count, char **words) {
     print_fact("fast_in", rig.fast_in);
     print_fact("bulk_in", rig.bulk_in);
     print_fact("model_in", rig.model_in);
+    print_fact("misread", rig.misread.line);
+    print_fact("cv1_last", (uint64_t)(outputs.cv[0] * 1000000.0f));
     print_fact("cv1", cv[0]);
     print_fact("cv2", cv[1]);
     print_fact("blocks", blocks);

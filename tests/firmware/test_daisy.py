@@ -32,7 +32,7 @@ from firmware.host.play import command, run_there
 HERE = Path(__file__).parent
 DAISY = HERE.parent.parent / "firmware" / "daisy"
 BLOCKS = 400
-MAPPING = b"knob1 wet\n"
+MAPPING, CALIBRATION = b"knob1 wet\n", b"# cv2\ncv2 offset=0.02 gain=4.9 curve=s\n"
 MEMORIES = BOARDS["daisy"].memories
 # What the board has for models; the emulated machine has less memory than SDRAM is large.
 ROOMS = [memory.room_bytes for memory in MEMORIES[:3]] + [4 * MIB]
@@ -50,22 +50,25 @@ def rig(name: str) -> Path:
     return host._built(f"rig-{own}-{name}", [*words, f"-DRIG_{own}"])
 
 
-def play(name: str, folder: Path, store: bytes, rooms: Sequence[int] = ROOMS, blocks: int = BLOCKS
-         ) -> tuple[np.ndarray, dict[str, int]]:
-    """What comes out, and the facts. `rooms`: bytes of each memory."""
+def play(name: str, folder: Path, store: bytes, rooms: Sequence[int] = ROOMS, blocks: int = BLOCKS,
+         hold: float | None = None) -> tuple[np.ndarray, dict[str, int]]:
+    """What comes out, and the facts. `rooms`: bytes of each memory; hold: what all knobs and CVs
+    read."""
     rng = np.random.default_rng(2)
     (folder / "store").write_bytes(store)
     (rng.standard_normal(blocks * 96) * 0.2).astype("<f4").tofile(folder / "in")
     words = ["store", "in", "out", *map(str, rooms)]
+    words += [] if hold is None else [str(round((hold + 1) * 10000))]
     text = run_there(command(machine(name), rig(name), words), folder)
     pairs = (line.split() for line in text.splitlines() if len(line.split()) == 2)
     return np.fromfile(folder / "out", "<f4"), {k: int(v) for k, v in pairs}
 
 
 def test_the_cortex_m7_plays_the_same_bits(tmp_path: Path) -> None:
-    store = daisy.store(vae())
+    store = daisy.store(vae(), calibration=CALIBRATION)
     got, facts = play("native", tmp_path, store)
-    assert facts["fault"] == facts["refused"] == 0
+    assert facts["fault"] == facts["refused"] == facts["misread"] == 0
+    assert not np.array_equal(got, play("native", tmp_path, daisy.store(vae()))[0])
     assert facts["blocks"] == facts["fed"] == BLOCKS  # the watchdog's food
     assert 0 < facts["cv1"] != facts["cv2"] > 0
     there, their = play("m7", tmp_path, store)
@@ -127,6 +130,53 @@ def test_spare_inputs_are_cv_9_to_12(tmp_path: Path) -> None:
     assert np.array_equal(nothing, sounds[4])
 
 
+def test_inputs_read_as_the_calibration_in_the_store_says(tmp_path: Path) -> None:
+    """Half the gain under half the range is the same, in all bits."""
+    whole, half = b"cv1 wet mode=set in=-5:5\n", b"cv1 wet mode=set in=-2.5:2.5\n"
+    wanted, _ = play("native", tmp_path, daisy.store(vae(), whole))
+    for text in (half, half + b"\n" * 64):  # wherever the calibration begins
+        got, facts = play("native", tmp_path, daisy.store(vae(), text, b"cv1 gain=2.5\n"))
+        assert facts["misread"] == 0
+        assert_same_bits(got, wanted)
+    other, _ = play("native", tmp_path, daisy.store(vae(), half))
+    assert not np.array_equal(other, wanted)
+    # The app of tomorrow may know lines that this one does not: it plays as if there were none.
+    got, facts = play("native", tmp_path, daisy.store(vae(), whole, b"cv1 gain=2\ncv1 slope=2\n"))
+    assert (facts["fault"], facts["misread"]) == (0, 2)
+    assert_same_bits(got, wanted)
+
+
+def test_stores_from_before_there_was_a_calibration_still_start(tmp_path: Path) -> None:
+    new = daisy.store(vae(), MAPPING)
+    old = struct.pack("<8sIIIII36x", *struct.unpack_from("<8sIIIII", new)) + new[64:]
+    assert old == new
+    _, facts = play("native", tmp_path, old)
+    assert facts["fault"] == facts["refused"] == facts["misread"] == 0
+
+
+@pytest.mark.parametrize(("offset", "gain"), [(0.02, 4.85), (-0.03, 5.2), (0.01, -4.9)])
+def test_a_builder_finds_the_calibration_as_the_page_says(offset: float, gain: float,
+                                                          tmp_path: Path) -> None:
+    """A voltmeter at CV out 1, whose own scale is off. Then what is patched is what is read."""
+    page = (DAISY.parent.parent / "docs/daisy.md").read_text()
+    mapping = re.findall(r"```\n(way source\n.*?)```", page, re.DOTALL)[0].encode()
+    assert "offset = e0 / 5, gain = 15 / (e3 - e0)" in page
+
+    def shown(volts: float, *calibration: bytes) -> float:
+        reading = float(np.clip(volts / gain + offset, -1, 1))
+        store = daisy.store(vae(), mapping, *calibration)
+        return play("native", tmp_path, store, hold=reading)[1]["cv1_last"] / 1e6
+
+    at = {volts: 0.07 + 4.9 * shown(volts) for volts in (-5, 0, 3, 5)}
+    low, high = min(at.values()), max(at.values())
+    e0, e3 = (8 * (at[volts] - low) / (high - low) - 4 for volts in (0, 3))
+    found = (e0 / 5, 15 / (e3 - e0))
+    assert found == pytest.approx((offset, gain), abs=2e-3)
+    text = f"cv1 offset={found[0]:.4f} gain={found[1]:.4f}\n".encode()
+    for volts in (-3, 0, 1, 3):
+        assert 8 * shown(volts, text) - 4 == pytest.approx(volts, abs=0.01)
+
+
 def _places(kind: str) -> dict[str, int]:
     """Bytes of each memory for models, as the compiler reads them."""
     flags = ["-DPLACES_APP_IN_SRAM"] if kind == "BOOT_SRAM" else []
@@ -149,15 +199,17 @@ def test_the_app_gives_models_the_room_that_is_planned() -> None:
 
 
 def test_a_damaged_store_is_refused_and_the_sound_stays_dry(tmp_path: Path) -> None:
-    whole = daisy.store(vae(), MAPPING)
+    whole = daisy.store(vae(), MAPPING, CALIBRATION)
     sound, _ = play("native", tmp_path, whole)
     dry, facts = play("native", tmp_path, b"\xff" * 4096)
     assert facts["fault"] == 1
     assert not np.array_equal(dry, sound)
     bad = {2: [whole[:12] + struct.pack("<I", n) + whole[16:]
                for n in (0, 1 << 31, len(whole), 0xFFFFFFFF)]
-           + [whole[:16] + struct.pack("<I", 0xFFFFFFC0) + whole[20:], whole[:-1]],
-           3: [whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:]]}
+           + [whole[:at] + struct.pack("<I", n) + whole[at + 4:]
+              for at in (16, 28) for n in (0xFFFFFFC0, 0xFFFFFFFF, len(whole))] + [whole[:-1]],
+           3: [whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:],
+               whole[:28] + struct.pack("<I", len(CALIBRATION) - 1) + whole[32:]]}
     for fault, stores in bad.items():
         for store in stores:
             got, facts = play("native", tmp_path, store)

@@ -102,6 +102,32 @@ def test_the_mapping_goes_along(board: Board, tmp_path: Path) -> None:
     assert ":leave" not in board.calls[0]
 
 
+def test_the_calibration_goes_along(board: Board, tmp_path: Path) -> None:
+    model, calibration = tmp_path / "a.tudor", tmp_path / "mine.txt"
+    model.write_bytes(MODEL.read_bytes())
+    model.with_suffix(".map").write_bytes(b"knob1 latent 1\n")
+    calibration.write_bytes(b"cv1 offset=0.02 gain=4.9\n")
+    assert flash("--model", model, "--calibration", calibration) == 0
+    data = board.written(0x90100000)
+    assert data.endswith(b"knob1 latent 1\ncv1 offset=0.02 gain=4.9\n")
+    assert struct.unpack_from("<IIII", data, 16) == (15, zlib.crc32(data[64:]), 0, 25)
+
+
+def test_a_calibration_that_the_app_would_misread_is_not_written(
+        board: Board, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    machine("native")  # a compiler
+    bad = tmp_path / "bad.txt"
+    bad.write_text("cv1 gain=5\n# cv2\ncv2 gian=5\n")
+    for options, says in (((bad, "--model", MODEL), f"error: {bad}: line 3: wants offset=NUMBER"),
+                          ((tmp_path / "none", "--model", MODEL), "none: No such file"),
+                          ((bad, "--app", make_app(tmp_path / "app")), "together with --model")):
+        assert flash("--calibration", *options) == 1
+        said = capsys.readouterr().err.strip()
+        assert says in said
+        assert "\n" not in said
+    assert board.calls == []
+
+
 def test_dry_run_checks_and_writes_nothing(board: Board, tmp_path: Path,
                                            capsys: pytest.CaptureFixture[str]) -> None:
     app = make_app(tmp_path / "tudor.bin")

@@ -130,6 +130,23 @@ def test_a_source_needs_no_sound_and_a_map_beside_the_model_is_used(folder: Path
     assert np.abs(soundfile.read(folder / "o.wav")[0][48000:]).max() > 0.01
 
 
+def test_a_board_with_a_calibration_reads_as_its_file_says(folder: Path) -> None:
+    """0 V to 8 V over the converter's range: 6 V is 6 V, where a board of 5 V ends at 5 V."""
+    (folder / "v.map").write_text("way effect\ncv1 output 0 1 mode=set in=0:8 smooth=0\n")
+    (folder / "c.txt").write_text("cv1 offset=-1 gain=4\n")
+    (folder / "k.csv").write_text("0,cv1,6\n")
+    soundfile.write(folder / "k.wav", np.full(48000, 0.1) * (-1) ** np.arange(48000), 48000)
+
+    def level(*more: object) -> float:
+        assert tudor("module", "simulate", folder / "wire.tudor", "--in", folder / "k.wav",
+                     "--map", folder / "v.map", "--script", folder / "k.csv", "--out",
+                     folder / "o.wav", "--no-plot", *more) == 0
+        return float(np.abs(soundfile.read(folder / "o.wav")[0][24000:]).max()) / 0.1
+
+    assert level("--calibration", folder / "c.txt") == pytest.approx(6 / 8, abs=0.003)
+    assert level() == pytest.approx(5 / 8, abs=0.003)
+
+
 def test_the_printed_mapping_is_the_one_that_is_used(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +168,9 @@ def test_the_printed_mapping_is_the_one_that_is_used(
     (["wire.tudor", "--in", "in.wav", "--board", "pie"], "did you mean 'pi'"),
     (["wire.tudor", "--in", "in.wav", "--map", "bad.map"],
      "bad.map: line 1: there is no input 'fader'"),
+    (["wire.tudor", "--in", "in.wav", "--calibration", "bad.txt"],
+     "bad.txt: line 2: there is no input to calibrate called 'fader'"),
+    (["wire.tudor", "--in", "in.wav", "--calibration", "no.txt"], "no.txt: No such file"),
     (["own.tudor", "--in", "in.wav"], "own.map: line 2: there is no target 'wat'"),
     (["techno-tny"], "did you mean 'techno-tiny'"),
     (["wire.tudor", "--in", "in.wav", "--script", "bad.csv"], "line 1: wants seconds,input,value"),
@@ -169,6 +189,7 @@ def test_mistakes_are_one_line(
 ) -> None:
     monkeypatch.chdir(folder)
     (folder / "bad.map").write_text("fader wet\n")
+    (folder / "bad.txt").write_text("knob1 gain=1\nfader gain=1\n")
     (folder / "own.map").write_text("way effect\nknob1 wat\n")
     (folder / "own.tudor").write_bytes(wire())
     (folder / "bad.csv").write_text("0,knob1\n")
