@@ -19,6 +19,11 @@ def system_name(path: Path) -> str | bytes:
     return str(path) if os.name == "nt" else os.fsencode(path)
 
 
+def shown_name(name: str | Path) -> str:
+    """For people and text files: bytes that are not UTF-8 are written as their numbers."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def read_audio(path: Path) -> tuple[FloatArray, int]:
     """A sound file as float32 [channels, samples] and its sample rate in Hz."""
     if not path.exists():

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
-from engine.audio import match_channels, read_audio, resample, write_audio
+from engine.audio import match_channels, read_audio, resample, shown_name, write_audio
 from engine.description import Method
 from engine.errors import AudioError, ConfigError
 from engine.files import written_whole
@@ -25,8 +26,8 @@ def play_file(
     _check_output(out)
     player = load(model)
     if not getattr(player, "trained", True):
-        console.print(f"[yellow]note:[/] preset {model} has no trained weights yet: this is how "
-                      "its random start sounds; train it with `tudor train`")
+        _note(console, f"preset {model} has no trained weights yet: this is how its random start "
+                       "sounds; train it with `tudor train`")
     for setting in settings:
         apply_setting(player, setting)
     spec = player.description.method(method)
@@ -40,8 +41,8 @@ def play_file(
         raise AudioError(f"{model} produced non-finite numbers; {out} holds them as they are")
     late = "removed" if align else "in the output"
     console.print(
-        f"{out}: {y.shape[0]} channels, {y.shape[1]} frames from {duration:.2f} s by "
-        f"{player.backend}; latency {latency} samples "
+        f"{escape(shown_name(out))}: {y.shape[0]} channels, {y.shape[1]} frames from "
+        f"{duration:.2f} s by {player.backend}; latency {latency} samples "
         f"({1000 * latency / player.sample_rate_hz:.1f} ms, {late}); real-time factor "
         f"{seconds / duration:.3f} (lower is better)", highlight=False, soft_wrap=True,
     )
@@ -82,6 +83,11 @@ def apply_setting(player: Player, setting: str) -> None:
     player.set(name.strip(), values)
 
 
+def _note(console: Console, text: str) -> None:
+    """A note as it stands: a file's name may hold what looks like markup."""
+    console.print(f"[yellow]note:[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+
 def _check_output(out: Path) -> None:
     """Fail before the work, not after it."""
     if out.suffix.lower() not in (".wav", ".flac", ".aiff", ".aif", ".npy"):
@@ -103,12 +109,17 @@ def _read_input(player: Player, spec: Method, source: Path, console: Console) ->
                 "(make such a file with --method encode)"
             )
         return x
+    bad = int((~np.isfinite(x)).sum())
+    if bad:
+        _note(console, f"{shown_name(source)} holds {bad} samples that are no numbers: silence "
+                       "instead")
+        x = np.where(np.isfinite(x), x, np.float32(0))
     if rate != wanted_hz:
-        console.print(f"[yellow]note:[/] {source} is at {rate} Hz, the model plays at "
-                      f"{wanted_hz:.0f} Hz: resampled", highlight=False, soft_wrap=True)
+        _note(console, f"{shown_name(source)} is at {rate} Hz, the model plays at {wanted_hz:.0f} "
+                       "Hz: resampled")
         x = resample(x, rate, int(wanted_hz))
     if x.shape[0] > 2 and spec.in_channels == 1:
-        console.print(f"[yellow]note:[/] {source}: {x.shape[0]} channels mixed to one")
+        _note(console, f"{shown_name(source)}: {x.shape[0]} channels mixed to one")
     return match_channels(x, spec.in_channels)
 
 

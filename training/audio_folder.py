@@ -10,7 +10,7 @@ from pathlib import Path
 
 import soundfile
 
-from engine.audio import system_name
+from engine.audio import shown_name, system_name
 from engine.errors import AudioError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".caf", ".w64")
@@ -48,8 +48,8 @@ class Skipped:
 
     @property
     def shown(self) -> str:
-        """The name for people and files: bytes that are not UTF-8 are written as their numbers."""
-        return os.fsencode(self.name).decode("utf-8", "backslashreplace")
+        """The name for people and files."""
+        return shown_name(self.name)
 
     def __str__(self) -> str:
         return f"{self.shown}: {self.reason}"

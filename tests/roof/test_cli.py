@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -105,6 +106,20 @@ def test_another_rate_and_stereo_are_converted_and_said(tmp_path):
     assert "resampled" in done.stderr
     assert soundfile.info(out).samplerate == 16000
     assert soundfile.info(out).frames == 1600
+
+
+def test_samples_that_are_no_numbers_are_silence_and_said(tmp_path):
+    """In a file whose name is no UTF-8, and looks like markup."""
+    bad, good, out = tmp_path / "a[red]\udcff.wav", tmp_path / "good.wav", tmp_path / "o.wav"
+    tone = 0.1 * np.sin(np.arange(8820) / 10).astype(np.float32)
+    tone[100:104] = 0
+    soundfile.write(good, tone, 44100, subtype="FLOAT")
+    tone[100:104] = np.nan, np.inf, -np.inf, np.nan
+    soundfile.write(os.fsencode(bad), tone, 44100, subtype="FLOAT")
+    done = tudor("run", "techno-tiny", bad, out, check=True)
+    assert "a[red]\\xff.wav holds 4 samples that are no numbers: silence instead" in done.stderr
+    tudor("run", "techno-tiny", good, tmp_path / "p.wav", check=True)
+    assert (soundfile.read(out)[0] == soundfile.read(tmp_path / "p.wav")[0]).all()
 
 
 @pytest.mark.parametrize(("args", "message"), [
