@@ -301,6 +301,28 @@ def test_a_cut_at_any_step_leaves_the_old_or_the_new(module: Module, tmp_path: P
     assert module.playing() == {1: "old"}
 
 
+@pytest.mark.parametrize("signal", ["HUP", "INT", "TERM"])
+def test_an_update_that_is_broken_off_leaves_the_old_ones_playing(
+        module: Module, tmp_path: Path, signal: str) -> None:
+    """The connection ends, or somebody presses Ctrl-C, when the new ones already play."""
+    folder = tmp_path / "incoming"
+    (folder / "models").mkdir(parents=True)
+    model(folder / "models", "new.tudor", seed=4)
+    before = {k: v for k, v in module.snapshot().items() if "versions" not in k}
+    text = module.script.read_text().replace("comes_up() {\n", "real_comes_up() {\n", 1)
+    sign = (f'comes_up() {{\n  real_comes_up "$@" && touch {tmp_path}/played\n'
+            f"  kill -{signal} $$\n}}\n")
+    path = tmp_path / "broken-off"
+    path.write_text(text.replace("apply() {\n", f"{sign}apply() {{\n", 1))
+    done = subprocess.run(["sh", str(path), "apply", str(folder)], capture_output=True, text=True,
+                          env={"PATH": f"{module.server.bin}:/usr/bin:/bin"})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (tmp_path / "played").exists()
+    assert {k: v for k, v in module.snapshot().items() if "versions" not in k} == before
+    assert module.playing() == {1: "old"}
+    assert not (module.root / "run/tudor-trial").exists()
+
+
 def test_cuts_between_the_two_renames_are_mended(module: Module, tmp_path: Path) -> None:
     """By hand, the state in which no `old.tudor` is there at all."""
     module.state.mkdir(exist_ok=True)
