@@ -131,12 +131,10 @@ def about(why: str, model: Path, mapping: Path) -> str:
 
 def _check(played: Racked, files: list[Path], mapping: Path | None, source: Path | None) -> None:
     """Refusals are errors here: nobody listens to a patch that lacks a model."""
-    for refused in played.refused:
-        name, _, why = refused.partition(": ")
-        contents = [path.read_bytes() for path in files]  # the same model has one name
-        at = contents.index(list(dict.fromkeys(contents))[int(name[1:])])
+    for refused, at in zip(played.refused, played.refused_slots, strict=True):
         beside = files[at].with_suffix(".map")
-        raise TudorError(about(why, files[at], mapping if mapping and at == 0 else beside))
+        raise TudorError(about(refused.partition(": ")[2], files[at],
+                               mapping if mapping and at == 0 else beside))
     for path, slot in zip(files, played.slots, strict=True):
         way = WAYS[int(slot["way"])]
         if source is None and way != "source":

@@ -57,6 +57,7 @@ class Racked:
     refused: tuple[str, ...]
     digests: tuple[str, ...]
     slots: tuple[dict[str, str], ...] = ()
+    refused_slots: tuple[int, ...] = ()  # from 0, of each that was refused
 
 
 def events(rows: Sequence[tuple[float, str, int, float]], sample_rate_hz: int) -> NDArray[np.void]:
@@ -104,6 +105,7 @@ def play_rack(
         tuple(value for key, _, value in pairs if key == "refused"),
         tuple(value for key, _, value in pairs if key == "digest"),
         tuple(_slots(pairs)),
+        tuple(int(value) for key, _, value in pairs if key == "refused_slot"),
     )
 
 

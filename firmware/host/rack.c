@@ -156,6 +156,7 @@ static void load(struct rack *r, uint32_t slot, const char *name, const char *ma
         platform_print(": ");
         platform_print(why.text);
         platform_print("\n");
+        print_fact("refused_slot", slot);
         return;
     }
     print_fact("slot", slot);

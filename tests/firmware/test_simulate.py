@@ -172,6 +172,7 @@ def test_the_printed_mapping_is_the_one_that_is_used(
      "bad.txt: line 2: there is no input to calibrate called 'fader'"),
     (["wire.tudor", "--in", "in.wav", "--calibration", "no.txt"], "no.txt: No such file"),
     (["own.tudor", "--in", "in.wav"], "own.map: line 2: there is no target 'wat'"),
+    (["wire.tudor", "own.tudor", "--in", "in.wav"], "own.map: line 2: "),  # the same model
     (["techno-tny"], "did you mean 'techno-tiny'"),
     (["wire.tudor", "--in", "in.wav", "--script", "bad.csv"], "line 1: wants seconds,input,value"),
     (["cut.tudor", "--in", "in.wav"], "truncated"),
