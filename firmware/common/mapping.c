@@ -26,13 +26,25 @@ static int wrong(struct reader *r, const char *text, struct word part, const cha
     return complain(r->why, MODULE_ERROR_TEXT, r->lines.number, text, part.text, part.length, rest);
 }
 
+/* The method whose input the controls move; 0 on success. */
+static int moved_method(const struct subject *s, uint32_t way, tudor_method_info *info) {
+    int method = way == MODULE_SOURCE ? generating_method(s->model) : -1;
+    if (method < 0) method = tudor_find_method(s->model, "decode");
+    return tudor_method(s->model, method, info);
+}
+
 static uint32_t latents_of(const struct subject *s, uint32_t way) {
     tudor_method_info info;
     tudor_attribute_info bias;
     if (way == MODULE_EFFECT) return s->bias >= 0 && !tudor_attribute(s->model, s->bias, &bias) ? bias.count : 0;
-    int method = way == MODULE_SOURCE ? generating_method(s->model) : -1;
-    if (method < 0) method = tudor_find_method(s->model, "decode");
-    return tudor_method(s->model, method, &info) ? 0 : info.in_channels;
+    return moved_method(s, way, &info) ? 0 : info.in_channels;
+}
+
+/* A whole round of swaps: as many as trade places. */
+static float swaps_of(const struct subject *s, uint32_t way) {
+    tudor_method_info info;
+    uint8_t at[MODULE_LATENTS];
+    return moved_method(s, way, &info) ? 0.0f : (float)free_latents(&info, at);
 }
 
 static uint32_t first_way(const struct subject *s) {
@@ -142,7 +154,7 @@ static int read_target(struct reader *r, struct connection *c, uint32_t *used) {
             if (i == TARGET_PITCH && c->input == IN_BENDER) c->low = -1.0f / 6.0f, c->high = 1.0f / 6.0f;
             if (r->mapping->way == MODULE_EFFECT && (i == TARGET_SWAP || i == TARGET_WALK || i == TARGET_RATE))
                 return wrong(r, "played as an effect, no latents can be moved by ", word, ": use 'way bend'");
-            if (i == TARGET_SWAP) c->high = (float)latents_of(r->subject, r->mapping->way);
+            if (i == TARGET_SWAP) c->high = swaps_of(r->subject, r->mapping->way);
             return 0;
         }
     if (is_word(word, "latent")) return latent_target(r, c, 0, used);

@@ -252,6 +252,23 @@ def test_walks_jumps_and_swaps_leave_controls_alone(label: str) -> None:
         assert abs(latent(run, index, 0.9) - latent(still, index, 0.9)) > 0.01
 
 
+@pytest.mark.parametrize("last", [None, "loudness"])
+def test_a_knob_swaps_a_whole_round(last: str | None) -> None:
+    """At its end all are back in their places, halfway all free ones have moved by half of it."""
+    audio = np.full((1, RATE), 0.3, np.float32)
+
+    def at(value: float) -> list[float]:
+        run = native([coder(last=last)], BEND + "knob1 swap\n", [(0.1, "knob", 0, value)],
+                     audio=audio)
+        return [latent(run, i, 0.9) for i in range(4)]
+
+    still, free = at(0.0), 4 if last is None else 3
+    assert at(1.0) == pytest.approx(still, abs=1e-5)
+    one = [*still[1:free], still[0], *still[free:]]  # each takes its neighbour's place
+    assert at(1 / free) == pytest.approx(one, abs=1e-4)
+    assert one != pytest.approx(still, abs=0.01)
+
+
 def test_play_opens_and_closes_the_sound() -> None:
     rows = [(1.5, "gate", 0, 1.0), (2.0, "gate", 0, 0.0)]
     run = native([wire()], "way effect\ngate1 play\n", rows, seconds=5)
