@@ -31,6 +31,7 @@ def status(
 def check(
     host: Host = None,
     seconds: Annotated[int, typer.Option(min=1, max=3600, help="How long to watch.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find what is wrong with a board: watches sound, load, knobs, jacks, power and heat.
 
@@ -40,9 +41,11 @@ def check(
     """
     from firmware.pi import status as job
 
+    job.status(host)  # says at once that nothing runs there
     typer.echo(f"watching for {seconds} s: turn every knob, patch something into each jack",
                err=True)
-    done = job.ask(host, "--check", str(seconds), seconds=seconds + job.ASK_SECONDS)
-    typer.echo(done.stdout, nl=False)
-    if done.returncode:
+    text = job.check(host, seconds)
+    found = job.parse_check(text)
+    typer.echo(json.dumps(found, indent=2) if as_json else text, nl=as_json)
+    if found["wrong"]:
         raise typer.Exit(1)

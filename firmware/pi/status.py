@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import Any
 
@@ -73,6 +74,23 @@ def _fact(value: str) -> Fact:
         except ValueError:
             continue
     return value
+
+
+def check(host: str | None, seconds: int) -> str:
+    """What the board says of itself after `seconds`: lines "ok" or "WRONG"."""
+    done = ask(host, "--check", str(seconds), seconds=seconds + ASK_SECONDS)
+    if not parse_check(done.stdout)["checks"]:
+        raise TudorError(done.stderr.strip() or "tudor-module checked nothing")
+    return done.stdout
+
+
+def parse_check(text: str) -> dict[str, Any]:
+    """{"wrong": how many, "checks": [{"what", "ok", "detail"}]}"""
+    checks = []
+    for word, rest in re.findall(r"^(ok|WRONG) +(.*)$", text, re.MULTILINE):
+        what, _, detail = rest.partition("  ")
+        checks.append({"what": what, "ok": word == "ok", "detail": detail.strip()})
+    return {"wrong": sum(not c["ok"] for c in checks), "checks": checks}
 
 
 def lines(found: dict[str, Any]) -> list[str]:

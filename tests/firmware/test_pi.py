@@ -3,6 +3,7 @@ path, controls read as the data sheets say, status told, mistakes named."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -20,6 +21,7 @@ from firmware.host.build import TARGETS
 from firmware.pi import build, package
 from firmware.pi.status import lines, parse
 from firmware.simulate_rack import play_rack
+from nn_tudor.cli import main
 
 BLOCKS = 400
 WRAPPED = "-Wl," + ",".join(f"--wrap={name}" for name in (
@@ -341,6 +343,41 @@ def test_check_finds_what_is_wrong(models: Path, tmp_path: Path) -> None:
     assert told["models"] == "ok   "
     assert told["xruns"] == "ok   "
     assert "adc1: /dev/none: No such file" in done.stdout
+
+
+def test_check_is_told_to_scripts_and_at_once_where_nothing_runs(
+        models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    config = settings(tmp_path, models)
+    path = tmp_path / "bin" / "tudor-module"
+    path.parent.mkdir()
+    path.write_text(f'#!/bin/sh\nexec {program()} --config {config} "$@"\n')
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(path.parent), prepend=":")
+
+    def checked(*words: str) -> tuple[str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["module", "check", "--seconds", *words])
+        assert ended.value.code == 1
+        return capsys.readouterr()
+
+    with running(tmp_path, config):
+        told, _ = checked("1", "--json")
+        plain, _ = checked("1")
+    found = json.loads(told)
+    checks = {check["what"]: check for check in found["checks"]}
+    assert len(checks) == len(found["checks"]) == len(plain.splitlines()) - 2
+    assert found["wrong"] == sum(not check["ok"] for check in found["checks"]) == 1
+    assert not checks["the card runs"]["ok"]  # a card that is none has no clock
+    assert checks["the card runs"]["detail"].endswith("samples per second, 48000 wanted")
+    assert checks["models"] == {"what": "models", "ok": True, "detail": "loaded"}
+    began = time.monotonic()
+    told, said = checked("20", "--json")
+    assert time.monotonic() - began < 10
+    assert told == ""
+    assert said.startswith("error: ")
+    assert said.strip().endswith("does tudor-module run?")
+    assert said.count("\n") == 1
 
 
 def test_codecs_that_wake_up_silent_are_switched_on(tmp_path: Path) -> None:

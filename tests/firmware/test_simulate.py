@@ -230,8 +230,9 @@ def test_without_a_module_here_status_asks_for_a_host(capsys: pytest.CaptureFixt
     monkeypatch.setenv("PATH", "")
     for word in ("status", "check"):
         assert tudor("module", word) == 1
-        assert capsys.readouterr().err.splitlines()[-1].startswith(
-            "error: no module runs on this machine: give --host")
+        said = capsys.readouterr().err
+        assert said.startswith("error: no module runs on this machine: give --host")
+        assert said.count("\n") == 1
 
 
 def test_converters_have_steps_and_noise() -> None:
