@@ -21,7 +21,8 @@ def export(
     keep: Annotated[str, typer.Option(
         "--keep", help="layers that keep more bits: auto (as few as reach 35 dB on latents and 30 "
         "dB on audio), names with commas, or none; q16x8 keeps those that write audio at int16 "
-        "weights unless none, and in float32 with audio (auto,audio: both)")] = "",
+        "weights unless none, and in float32 with audio (auto,audio: both) or where the spectral "
+        "distance would grow by more than 2 %")] = "",
     json_output: Annotated[bool, typer.Option("--json", help="print JSON only")] = False,
 ) -> None:
     """Write a trained model as a file that plays elsewhere, and verify it.

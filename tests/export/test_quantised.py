@@ -16,6 +16,7 @@ from engine.errors import ConfigError, TudorError
 from engine.models.base import Model
 from engine.models.store import Stored, load_model
 from engine.runtime import FloatArray, Player, load
+from export import native_quantised
 from export.calibration import Material, Request
 from export.native_quantised import audio_layers, export_quantised
 from export.native_sensitivity import AUDIO, LATENTS
@@ -245,6 +246,30 @@ def test_kept_layers_are_kept(model, audio, tmp_path, exported):
     assert set(named.kept) == {*default.kept, "encoder/0/conv1d"}
     assert default.methods["decode"].snr_db > everything.methods["decode"].snr_db
     assert named.methods["encode"].snr_db > default.methods["encode"].snr_db
+
+
+def test_audio_is_written_in_float32_where_16_bits_cost_too_much(
+    model, audio, tmp_path, monkeypatch, exported
+):
+    """As --keep audio does when asked, and only where it is needed."""
+    asked = export(model, audio, tmp_path, keep=("audio",)).comparison
+    default = exported["q16x8"].comparison
+    assert asked.methods != default.methods
+    monkeypatch.setattr(native_quantised, "MOST_LOST", -1.0)
+    found = export(model, audio, tmp_path).comparison
+    assert found.methods == asked.methods
+    assert found.kept == asked.kept
+    assert any("to the spectral distance on the calibration audio" in n for n in found.notes)
+    spared = export(model, audio, tmp_path, keep=("none",)).comparison
+    assert spared.kept == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["techno-pi", "techno-desktop"])
+def test_wide_band_presets_lose_no_quiet_bands(preset, tmp_path):
+    done = export_model(load_model(preset), TARGETS["native"], tmp_path / "x.tudor", "q16x8")
+    for loss in done.comparison.methods.values():
+        assert loss.distance_change is None or loss.distance_change <= 0.03
 
 
 def test_tables_hold_every_layer(exported):
