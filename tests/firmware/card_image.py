@@ -67,13 +67,15 @@ def make_image(folder: Path, root: Path, root_bytes: int = 24 * MIB,
 
 def make_package(folder: Path, version: str = "1.0", program: bytes = b"\x7fELF program",
                  architecture: str = "arm64", needs: str = "libc6 (>= 2.34)",
-                 unit: bytes = b"[Service]\n") -> Path:
-    """A package with the files that ours has, quick to build."""
+                 unit: bytes = b"[Service]\n", scripts: dict[str, str] | None = None) -> Path:
+    """A package with the files that ours has, quick to build; scripts: of /usr/lib/tudor."""
     tree = folder / f"deb-{version}"
     files = {"usr/bin/tudor-module": (program, 0o755),
              "usr/lib/tudor/overlay-init": (b"#!/bin/sh\n", 0o755),
              "usr/lib/systemd/system/tudor-module.service": (unit, 0o644),
              "etc/tudor/module.conf": (b"# settings\nperiod = 128\n", 0o644)}
+    for name, text in (scripts or {}).items():
+        files[f"usr/lib/tudor/{name}"] = (f"#!/bin/sh\n{text}\n".encode(), 0o755)
     for name, (data, mode) in files.items():
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ or keeps what it had. The service is the real program on a card that is none."""
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,11 +46,14 @@ if [ -e $root/pid ]; then
   kill -9 "$(cat $root/pid)" 2>/dev/null
   rm -f $root/pid $root/status
 fi
-sh {update} recover
-! grep -qx 'ExecStart=/bin/false' $root/run/units/* 2>/dev/null || exit 1
+told() {{ # what the unit runs at $1, the card's own scripts where they would be
+  sed -n "s|^$1=+*||p" $root/run/units/* 2>/dev/null | sed "s|^/usr/lib|$root/usr/lib|"
+}}
+first=$(told ExecStartPre) start=$(told ExecStart)
+TUDOR_ROOT=$root ${{first:-sh {update} recover}} || exit 1
 program=$root/var/lib/tudor/current/usr/bin/tudor-module
 [ -x "$program" ] || program=$root/usr/bin/tudor-module
-ALSA_CONFIG_PATH={alsa} "$program" >$root/log 2>&1 </dev/null &
+TUDOR_ROOT=$root ALSA_CONFIG_PATH={alsa} ${{start:-$program}} >$root/log 2>&1 </dev/null &
 echo $! >$root/pid
 end=$(($(date +%s) + 30))
 while [ $(date +%s) -lt $end ]; do
@@ -219,6 +223,50 @@ def test_a_cut_in_an_update_starts_with_the_old_unit(
     assert module.playing() == {1: "old"}
 
 
+def test_a_unit_runs_the_scripts_that_came_with_it(module: Module, tmp_path: Path) -> None:
+    """Else the card's own; and never those of a program that is still on trial after a cut."""
+    real, ran = (build.HERE / "tudor-module.service").read_bytes(), tmp_path / "ran"
+    program = module.wrapper.encode()
+
+    def scripts(name: str) -> dict[str, str]:
+        rest = {"start": f"exec sh {build.HERE}/start", "update": f'exec sh {module.script} "$@"'}
+        return {file: f"echo {name} {file} >>{ran}\n{text}" for file, text in rest.items()}
+
+    def started() -> list[str]:
+        lines = ran.read_text().splitlines()
+        ran.unlink()
+        return lines
+
+    for file, text in scripts("card").items():
+        path = module.root / "usr/lib/tudor" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+    update.update("board", make_package(tmp_path, "1.0", program, unit=real), [])
+    assert started() == ["card update", "card start"]
+    new = make_package(tmp_path, "2.0", program, unit=real, scripts=scripts("2.0"))
+    update.update("board", new, [])
+    assert started() == ["2.0 update", "2.0 start"]
+    bad = {"start": "exit 1", "update": "exit 1"}
+    for file in bad:
+        package = make_package(tmp_path, f"3.{file}", program, unit=real,
+                               scripts=scripts("3.0") | {file: bad[file]})
+        with pytest.raises(TudorError, match="does not start; what was there before is back"):
+            update.update("board", package, [])
+        assert started()[-2:] == ["2.0 update", "2.0 start"]
+    folder = tmp_path / "incoming"
+    folder.mkdir()
+    shutil.copy(make_package(tmp_path, "4.0", program, unit=real, scripts=bad),
+                folder / "package.deb")
+    text = module.script.read_text()
+    module.cut(text.replace("comes_up() {\n", f"comes_up() {{\n{CUT}", 1), folder)
+    assert str((module.state / "current").readlink()) == "versions/4.0"
+    module.boot()
+    assert started() == ["2.0 update", "2.0 start"]
+    assert str((module.state / "current").readlink()) == "versions/2.0"
+    assert module.playing() == {1: "old"}
+
+
 @pytest.mark.parametrize("broken", ["exit 1", "sleep 100"])
 def test_a_program_that_does_not_come_up_is_taken_back(module: Module, tmp_path: Path, broken: str
                                                        ) -> None:
@@ -301,20 +349,27 @@ def test_a_cut_at_any_step_leaves_the_old_or_the_new(module: Module, tmp_path: P
     assert module.playing() == {1: "old"}
 
 
-@pytest.mark.parametrize("signal", ["HUP", "INT", "TERM"])
+def heard() -> None:
+    """Signals that whoever runs the tests ignores (nohup, a shell's &) are not ignored."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("sign", ["HUP", "INT", "TERM"])
 def test_an_update_that_is_broken_off_leaves_the_old_ones_playing(
-        module: Module, tmp_path: Path, signal: str) -> None:
+        module: Module, tmp_path: Path, sign: str) -> None:
     """The connection ends, or somebody presses Ctrl-C, when the new ones already play."""
     folder = tmp_path / "incoming"
     (folder / "models").mkdir(parents=True)
     model(folder / "models", "new.tudor", seed=4)
     before = {k: v for k, v in module.snapshot().items() if "versions" not in k}
     text = module.script.read_text().replace("comes_up() {\n", "real_comes_up() {\n", 1)
-    sign = (f'comes_up() {{\n  real_comes_up "$@" && touch {tmp_path}/played\n'
-            f"  kill -{signal} $$\n}}\n")
+    kills = (f'comes_up() {{\n  real_comes_up "$@" && touch {tmp_path}/played\n'
+             f"  kill -{sign} $$\n}}\n")
     path = tmp_path / "broken-off"
-    path.write_text(text.replace("apply() {\n", f"{sign}apply() {{\n", 1))
+    path.write_text(text.replace("apply() {\n", f"{kills}apply() {{\n", 1))
     done = subprocess.run(["sh", str(path), "apply", str(folder)], capture_output=True, text=True,
+                          preexec_fn=heard,
                           env={"PATH": f"{module.server.bin}:/usr/bin:/bin"})
     assert (done.returncode, done.stdout) == (1, "")
     assert (tmp_path / "played").exists()
