@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -380,9 +381,21 @@ def test_check_is_told_to_scripts_and_at_once_where_nothing_runs(
     assert said.count("\n") == 1
 
 
+# Controls of the kernel's drivers, and their last step: sound/soc/codecs/wm8731.c and da7213.c,
+# the jacks' of sound/soc/bcm/iqaudio-codec.c. A mixer's begin with its own name.
+WM8731 = {"Master Playback Volume": 127, "Capture Volume": 31, "Line Capture Switch": 1,
+          "Output Mixer HiFi Playback Switch": 1}
+DA7213 = {"Aux Volume": 63, "Mixin PGA Volume": 15, "ADC Volume": 127, "DAC Volume": 127,
+          "Headphone Volume": 63, "Aux Switch": 1, "Mixin PGA Switch": 1, "ADC Switch": 1,
+          "Headphone Switch": 1, "Mixin Left Aux Left Switch": 1, "Mixin Right Aux Right Switch": 1,
+          "Mixout Left DAC Left Switch": 1, "Mixout Right DAC Right Switch": 1,
+          "AUX Jack Switch": 1, "HP Jack Switch": 1}
+CARDS = {"audioinjectorpi": WM8731, "sndrpiproto": WM8731, "Zero": DA7213, "IQaudIOCODEC": DA7213}
+
+
 def test_codecs_that_wake_up_silent_are_switched_on(tmp_path: Path) -> None:
     """A card of each kind, one that needs nothing; then the program runs, also without amixer."""
-    for number, card in enumerate(("audioinjectorpi", "Headphones", "Zero")):
+    for number, card in enumerate([*CARDS, "Headphones"]):
         folder = tmp_path / f"proc/asound/card{number}"
         folder.mkdir(parents=True)
         (folder / "id").write_text(f"{card}\n")
@@ -391,19 +404,43 @@ def test_codecs_that_wake_up_silent_are_switched_on(tmp_path: Path) -> None:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / path).chmod(0o755)
+    (tmp_path / "bin/grep").symlink_to(shutil.which("grep") or "/bin/grep")
 
     def started(folders: str) -> str:
         return subprocess.run(["/bin/sh", str(build.HERE / "start"), "--blocks", "3"], check=True,
                               capture_output=True, text=True,
                               env={"TUDOR_ROOT": str(tmp_path), "PATH": folders}).stdout
 
-    assert started(str(tmp_path / "bin")) == "plays --blocks 3\n"
-    calls = (tmp_path / "calls").read_text().splitlines()
-    assert calls[:2] == ["-q -c audioinjectorpi sset Output Mixer HiFi on",
-                         "-q -c audioinjectorpi sset Line cap"]
-    assert "-q -c Zero sset Mixout Left DAC Left on" in calls
-    assert {call.split()[2] for call in calls} == {"audioinjectorpi", "Zero"}
-    (tmp_path / "calls").unlink()
+    def told() -> dict[str, dict[str, str]]:
+        """What each card was set to, in order."""
+        assert started(str(tmp_path / "bin")) == "plays --blocks 3\n"
+        found: dict[str, dict[str, str]] = {}
+        for call in (tmp_path / "calls").read_text().splitlines():
+            card, name, value = re.findall(r"^-q -c (\w+) cset name='(.*)' (\w+)$", call)[0]
+            found.setdefault(card, {})[name] = value
+        (tmp_path / "calls").unlink()
+        return found
+
+    first = told()
+    assert first.keys() == CARDS.keys()
+    for card, values in first.items():
+        assert values.keys() == CARDS[card].keys(), card
+        for name, value in values.items():
+            assert value == "on" if CARDS[card][name] == 1 else 0 < int(value) <= CARDS[card][name]
+        switched = [value == "on" for value in values.values()]
+        assert switched == sorted(switched), "loud before the levels are set"
+    # 0 dB: their drivers count from -121 dB and -34.5 dB in steps of 1 dB and 1.5 dB,
+    # from -57 dB in steps of 1 dB, and from -78 dB at step 8 on by 0.75 dB.
+    assert int(first["sndrpiproto"]["Master Playback Volume"]) - 121 == 0
+    assert int(first["sndrpiproto"]["Capture Volume"]) * 1.5 - 34.5 == 0
+    assert int(first["Zero"]["Headphone Volume"]) - 57 == 0
+    assert (int(first["Zero"]["DAC Volume"]) - 8) * 0.75 - 78 == 0
+    # Who has stored levels keeps them.
+    (tmp_path / "var/lib/alsa").mkdir(parents=True)
+    (tmp_path / "var/lib/alsa/asound.state").write_text("state.Zero {\n\tcontrol.1 {\n")
+    second = told()
+    assert second["Zero"].keys() == {name for name, last in DA7213.items() if last == 1}
+    assert {**second, "Zero": first["Zero"]} == first
     assert started("/nothing") == "plays --blocks 3\n"
     assert not (tmp_path / "calls").exists()
 
