@@ -120,6 +120,11 @@ uint32_t free_latents(const tudor_method_info *info, uint8_t at[MODULE_LATENTS])
 int generating_method(const tudor_model *model);
 int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_channels, struct subject *subject,
              module_complaint *why);
+/* What a way of playing gives: the first one that is possible, its latents, those that trade places, a pitch. */
+uint32_t first_way(const struct subject *s);
+uint32_t way_latents(const struct subject *s, uint32_t way);
+float way_swaps(const struct subject *s, uint32_t way);
+int has_pitch(const struct subject *s, uint32_t way);
 int read_mapping(const struct subject *subject, const char *text, size_t bytes, struct mapping *mapping,
                  module_complaint *why);
 size_t derive_mapping(const struct subject *subject, char *text, size_t size);

@@ -26,36 +26,6 @@ static int wrong(struct reader *r, const char *text, struct word part, const cha
     return complain(r->why, MODULE_ERROR_TEXT, r->lines.number, text, part.text, part.length, rest);
 }
 
-/* The method whose input the controls move; 0 on success. */
-static int moved_method(const struct subject *s, uint32_t way, tudor_method_info *info) {
-    int method = way == MODULE_SOURCE ? generating_method(s->model) : -1;
-    if (method < 0) method = tudor_find_method(s->model, "decode");
-    return tudor_method(s->model, method, info);
-}
-
-static uint32_t latents_of(const struct subject *s, uint32_t way) {
-    tudor_method_info info;
-    tudor_attribute_info bias;
-    if (way == MODULE_EFFECT) return s->bias >= 0 && !tudor_attribute(s->model, s->bias, &bias) ? bias.count : 0;
-    return moved_method(s, way, &info) ? 0 : info.in_channels;
-}
-
-/* A whole round of swaps: as many as trade places. */
-static float swaps_of(const struct subject *s, uint32_t way) {
-    tudor_method_info info;
-    uint8_t at[MODULE_LATENTS];
-    return moved_method(s, way, &info) ? 0.0f : (float)free_latents(&info, at);
-}
-
-static uint32_t first_way(const struct subject *s) {
-    if (s->in_channels == 0 && (s->ways & MODULE_SOURCE)) return MODULE_SOURCE;
-    return s->ways & MODULE_BEND ? MODULE_BEND : s->ways & MODULE_EFFECT ? MODULE_EFFECT : MODULE_SOURCE;
-}
-
-static int has_pitch(const struct subject *s, uint32_t way) {
-    return s->pitch >= 0 || (way == MODULE_SOURCE && s->pitch_latent >= 0) || (way == MODULE_BEND && s->pitch_bent >= 0);
-}
-
 static int read_source(struct word word, uint32_t *input, float *in_low, float *in_high) {
     uint32_t i;
     *in_low = 0.0f;
@@ -89,7 +59,7 @@ static int index_word(struct reader *r, uint32_t at, uint32_t count, const char 
 /* Attributes of the autoencoder stand for its latents where the instrument does not see them. */
 static int latent_target(struct reader *r, struct connection *c, int spread, uint32_t *used) {
     const struct subject *s = r->subject;
-    const uint32_t latents = latents_of(s, r->mapping->way);
+    const uint32_t latents = way_latents(s, r->mapping->way);
     if (latents == 0)
         return wrong(r, "played as an effect, the model has no latents that can be moved: use 'way bend', or one of "
                         "its attributes", (struct word){0, 0}, 0);
@@ -154,7 +124,7 @@ static int read_target(struct reader *r, struct connection *c, uint32_t *used) {
             if (i == TARGET_PITCH && c->input == IN_BENDER) c->low = -1.0f / 6.0f, c->high = 1.0f / 6.0f;
             if (r->mapping->way == MODULE_EFFECT && (i == TARGET_SWAP || i == TARGET_WALK || i == TARGET_RATE))
                 return wrong(r, "played as an effect, no latents can be moved by ", word, ": use 'way bend'");
-            if (i == TARGET_SWAP) c->high = swaps_of(r->subject, r->mapping->way);
+            if (i == TARGET_SWAP) c->high = way_swaps(r->subject, r->mapping->way);
             return 0;
         }
     if (is_word(word, "latent")) return latent_target(r, c, 0, used);
@@ -304,53 +274,4 @@ int read_calibration(const char *text, size_t bytes, struct calibration *calibra
         }
     }
     return 0;
-}
-
-static void derive_line(struct sentence *s, const char *source, uint32_t number, const char *target, uint32_t index) {
-    say(s, source);
-    if (number) say_number(s, number);
-    say(s, " ");
-    say(s, target);
-    if (index) {
-        say(s, " ");
-        say_number(s, index);
-    }
-    say(s, "\n");
-}
-
-/* A knob for the mix, then knobs and CVs over the latents; without latents over the model's attributes. */
-size_t derive_mapping(const struct subject *subject, char *text, size_t size) {
-    struct sentence s = {text, size, 0};
-    const uint32_t way = first_way(subject), latents = latents_of(subject, way);
-    const int pitch = has_pitch(subject, way);
-    static const uint32_t moving[] = {ACTION_FREEZE, ACTION_NEXT, ACTION_JUMP, ACTION_RESET, ACTION_RECORD, ACTION_LOOP},
-                          plain[] = {ACTION_RESET, ACTION_NEXT, ACTION_RECORD, ACTION_LOOP}; /* no latents to hold */
-    const uint32_t *const gates = way == MODULE_EFFECT ? plain : moving;
-    const uint32_t gate_count = way == MODULE_EFFECT ? 4 : 6;
-    derive_line(&s, "way", 0, way == MODULE_EFFECT ? "effect" : way == MODULE_BEND ? "bend" : "source", 0);
-    derive_line(&s, "knob", 1, way == MODULE_SOURCE ? "walk" : "wet", 0);
-    for (uint32_t i = 0; i < latents && i < 7; i++) derive_line(&s, "knob", i + 2, "latent", i + 1);
-    if (pitch) {
-        derive_line(&s, "cv", 1, "pitch", 0);
-        derive_line(&s, "note", 0, "pitch", 0);
-        derive_line(&s, "bender", 0, "pitch", 0);
-    } else if (way == MODULE_SOURCE) {
-        derive_line(&s, "note", 0, "jump", 0);
-    }
-    for (uint32_t i = 0; i < latents && i < 8; i++) {
-        if (i + 1 + (uint32_t)pitch <= 8) derive_line(&s, "cv", i + 1 + (uint32_t)pitch, "latent", i + 1);
-        derive_line(&s, "cc", 20 + i, "latent", i + 1);
-    }
-    for (int a = 0, knob = 2; latents == 0 && a < tudor_attributes(subject->model) && knob <= 8; a++) {
-        tudor_attribute_info info;
-        if (tudor_attribute(subject->model, a, &info) || info.count != 1 || strlen(info.name) > 40) continue;
-        char line[64];
-        struct sentence name = {line, sizeof line, 0};
-        say(&name, "attribute ");
-        say(&name, info.name);
-        derive_line(&s, "knob", (uint32_t)knob++, line, 0);
-    }
-    derive_line(&s, "cc", 1, way == MODULE_SOURCE ? "walk" : "wet", 0);
-    for (uint32_t i = 0; i < gate_count; i++) derive_line(&s, "gate", i + 1, action_names[gates[i]], 0);
-    return s.at;
 }

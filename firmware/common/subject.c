@@ -182,3 +182,34 @@ int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_chan
     find_ranges(tudor_metadata(model), s->ranges, MODULE_LATENTS);
     return 0;
 }
+
+/* ---- ways of playing ---- */
+
+/* The method whose input the controls move; 0 on success. */
+static int moved_method(const struct subject *s, uint32_t way, tudor_method_info *info) {
+    int method = way == MODULE_SOURCE ? generating_method(s->model) : -1;
+    if (method < 0) method = tudor_find_method(s->model, "decode");
+    return tudor_method(s->model, method, info);
+}
+
+uint32_t way_latents(const struct subject *s, uint32_t way) {
+    tudor_method_info info;
+    tudor_attribute_info bias;
+    if (way == MODULE_EFFECT) return s->bias >= 0 && !tudor_attribute(s->model, s->bias, &bias) ? bias.count : 0;
+    return moved_method(s, way, &info) ? 0 : info.in_channels;
+}
+
+float way_swaps(const struct subject *s, uint32_t way) {
+    tudor_method_info info;
+    uint8_t at[MODULE_LATENTS];
+    return moved_method(s, way, &info) ? 0.0f : (float)free_latents(&info, at);
+}
+
+uint32_t first_way(const struct subject *s) {
+    if (s->in_channels == 0 && (s->ways & MODULE_SOURCE)) return MODULE_SOURCE;
+    return s->ways & MODULE_BEND ? MODULE_BEND : s->ways & MODULE_EFFECT ? MODULE_EFFECT : MODULE_SOURCE;
+}
+
+int has_pitch(const struct subject *s, uint32_t way) {
+    return s->pitch >= 0 || (way == MODULE_SOURCE && s->pitch_latent >= 0) || (way == MODULE_BEND && s->pitch_bent >= 0);
+}

@@ -1,0 +1,51 @@
+/* The mapping of a model that has none, as text: a beginning for one of its own. */
+#include "instrument.h"
+
+static void derive_line(struct sentence *s, const char *source, uint32_t number, const char *target, uint32_t index) {
+    say(s, source);
+    if (number) say_number(s, number);
+    say(s, " ");
+    say(s, target);
+    if (index) {
+        say(s, " ");
+        say_number(s, index);
+    }
+    say(s, "\n");
+}
+
+/* A knob for the mix, then knobs and CVs over the latents; without latents over the model's attributes. */
+size_t derive_mapping(const struct subject *subject, char *text, size_t size) {
+    struct sentence s = {text, size, 0};
+    const uint32_t way = first_way(subject), latents = way_latents(subject, way);
+    const int pitch = has_pitch(subject, way);
+    static const char *const moving[] = {"freeze", "next", "jump", "reset", "record", "loop"},
+                      *const plain[] = {"reset", "next", "record", "loop"}; /* no latents to hold */
+    const char *const *const gates = way == MODULE_EFFECT ? plain : moving;
+    const uint32_t gate_count = way == MODULE_EFFECT ? 4 : 6;
+    derive_line(&s, "way", 0, way == MODULE_EFFECT ? "effect" : way == MODULE_BEND ? "bend" : "source", 0);
+    derive_line(&s, "knob", 1, way == MODULE_SOURCE ? "walk" : "wet", 0);
+    for (uint32_t i = 0; i < latents && i < 7; i++) derive_line(&s, "knob", i + 2, "latent", i + 1);
+    if (pitch) {
+        derive_line(&s, "cv", 1, "pitch", 0);
+        derive_line(&s, "note", 0, "pitch", 0);
+        derive_line(&s, "bender", 0, "pitch", 0);
+    } else if (way == MODULE_SOURCE) {
+        derive_line(&s, "note", 0, "jump", 0);
+    }
+    for (uint32_t i = 0; i < latents && i < 8; i++) {
+        if (i + 1 + (uint32_t)pitch <= 8) derive_line(&s, "cv", i + 1 + (uint32_t)pitch, "latent", i + 1);
+        derive_line(&s, "cc", 20 + i, "latent", i + 1);
+    }
+    for (int a = 0, knob = 2; latents == 0 && a < tudor_attributes(subject->model) && knob <= 8; a++) {
+        tudor_attribute_info info;
+        if (tudor_attribute(subject->model, a, &info) || info.count != 1 || strlen(info.name) > 40) continue;
+        char line[64];
+        struct sentence name = {line, sizeof line, 0};
+        say(&name, "attribute ");
+        say(&name, info.name);
+        derive_line(&s, "knob", (uint32_t)knob++, line, 0);
+    }
+    derive_line(&s, "cc", 1, way == MODULE_SOURCE ? "walk" : "wet", 0);
+    for (uint32_t i = 0; i < gate_count; i++) derive_line(&s, "gate", i + 1, gates[i], 0);
+    return s.at;
+}
