@@ -81,9 +81,10 @@ def test_ten_minutes_do_not_drift(target, tmp_path: Path):
     assert streamed.shape == offline.shape == wanted.shape
     # A trained model magnifies rounding: float32 PyTorch itself is 1e-5 and more from float64.
     assert np.abs(streamed - wanted).max() <= max(1e-5, 4 * np.abs(offline - wanted).max())
-    rms = np.sqrt(np.square(streamed - wanted).reshape(10, -1).mean(axis=1))  # of each minute
-    assert rms[0] > 0
-    assert rms[-1] <= 1.5 * rms[0]
+    # A drift lifts all errors; a note that the model magnifies more than others lifts a few.
+    typical = np.median(np.abs(streamed - wanted).reshape(10, -1), axis=1)  # of each minute
+    assert typical[0] > 0
+    assert typical[-1] <= 1.2 * typical[0]
 
 
 SHIPPED = [name for name in preset_names() if shipped_native(name)]
