@@ -20,6 +20,7 @@ from firmware.host.play import command, run_there
 from firmware.simulate_rack import STATES, FloatArray, Racked, calibrated, play_rack
 from firmware.simulate_script import Board, Row, board_named, converted, read_script
 
+MAPPING_SUFFIX = ".map"
 WAYS = {1: "effect", 2: "bend", 4: "source"}
 AFTER_SCRIPT_SECONDS = 2
 
@@ -89,9 +90,9 @@ def _audio(path: Path, board: Board) -> FloatArray:
     return match_channels(resample(audio, rate_hz, board.sample_rate_hz), audio.shape[0])
 
 
-def _mapping(path: Path) -> str | None:
+def mapping_beside(path: Path) -> str | None:
     """The text of MODEL.map beside a model."""
-    beside = path.with_suffix(".map")
+    beside = path.with_suffix(MAPPING_SUFFIX)
     return beside.read_text("utf-8", "replace") if beside.is_file() else None
 
 
@@ -108,7 +109,7 @@ def _play(
     files: list[Path], mapping: Path | None, calibration: Path | None, rows: list[Row],
     audio: FloatArray, board: Board, seconds: float, seed: int,
 ) -> Racked:
-    texts = [_mapping(path) for path in files]
+    texts = [mapping_beside(path) for path in files]
     if mapping:
         texts[0] = mapping.read_text("utf-8", "replace")
     text = read_calibration(calibration) if calibration else None
@@ -117,9 +118,7 @@ def _play(
     return play_rack(
         TARGETS["native"], [path.read_bytes() for path in files], maps=texts, audio=audio,
         script=converted(rows, board, seconds, seed, how), channels=(channels, channels),
-        calibration=text,
-        rate=board.sample_rate_hz, block=board.block_samples, taps=board.resample_taps,
-        tables=board.resample_bytes, overlap=int(board.overlap), seed=seed, lane=4096,
+        calibration=text, seed=seed, lane=4096, **board.words,
     )
 
 
@@ -132,7 +131,7 @@ def about(why: str, model: Path, mapping: Path) -> str:
 def _check(played: Racked, files: list[Path], mapping: Path | None, source: Path | None) -> None:
     """Refusals are errors here: nobody listens to a patch that lacks a model."""
     for refused, at in zip(played.refused, played.refused_slots, strict=True):
-        beside = files[at].with_suffix(".map")
+        beside = files[at].with_suffix(MAPPING_SUFFIX)
         raise TudorError(about(refused.partition(": ")[2], files[at],
                                mapping if mapping and at == 0 else beside))
     for path, slot in zip(files, played.slots, strict=True):

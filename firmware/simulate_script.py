@@ -6,6 +6,7 @@ import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,13 @@ class Board:
     resample_taps: int
     resample_bytes: int
     overlap: bool
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What `play_rack` is told of the board."""
+        return {"rate": self.sample_rate_hz, "block": self.block_samples,
+                "taps": self.resample_taps, "tables": self.resample_bytes,
+                "overlap": int(self.overlap)}
 
 
 BOARDS = {board.name: board for board in (

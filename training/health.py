@@ -89,6 +89,13 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
+def too_much(batch: int, crop_seconds: float, fits: int, why: str = "") -> TudorError:
+    """The error that names a batch which fits."""
+    return TudorError(f"out of memory at training.batch_size={batch} with crops of "
+                      f"{crop_seconds:g} s{why}; training.batch_size={fits} fits: "
+                      f"--set batch_size={fits}")
+
+
 def too_large(batch: int, crop_seconds: float, runs: Callable[[int], object]) -> TudorError:
     """The error for a batch that did not fit: names the largest power-of-two share of it for
     which `runs(batch)` goes through."""
@@ -104,10 +111,7 @@ def too_large(batch: int, crop_seconds: float, runs: Callable[[int], object]) ->
             if not out_of_memory(error):
                 raise
         else:
-            return TudorError(
-                f"out of memory at training.batch_size={batch} with crops of {crop_seconds:g} s; "
-                f"training.batch_size={smaller} fits: --set batch_size={smaller}"
-            )
+            return too_much(batch, crop_seconds, smaller)
     return TudorError(
         f"out of memory even with one crop of {crop_seconds:g} s; give a smaller "
         "training.crop_seconds, or a smaller model"

@@ -8,8 +8,7 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.errors import TudorError
-from training.health import out_of_memory
+from training.health import out_of_memory, too_much
 
 PROCESS = Path("/proc/self")
 MEMINFO = Path("/proc/meminfo")
@@ -37,11 +36,8 @@ def check_memory(batch: int, crop_seconds: float, run: Callable[[int], object]) 
     if each * (batch - 1) <= room:
         return
     fits = max(1, 1 + room // each)
-    raise TudorError(
-        f"out of memory at training.batch_size={batch} with crops of {crop_seconds:g} s: a crop "
-        f"takes about {each / 1e6:.0f} MB in a step, {free / 1e9:.1f} GB are free; "
-        f"training.batch_size={fits} fits: --set batch_size={fits}"
-    )
+    why = f": a crop takes about {each / 1e6:.0f} MB in a step, {free / 1e9:.1f} GB are free"
+    raise too_much(batch, crop_seconds, fits, why)
 
 
 def available_bytes() -> int | None:

@@ -96,7 +96,8 @@ def read_model(path: Path, calibration: Path | None = None) -> bytes:
     """A model for the board, with the mapping beside it and the board's calibration, checked by
     what would play them."""
     from engine.native import NativeFile
-    from firmware.flash.playable import MAPPING_SUFFIX, check_calibration, check_playable
+    from firmware.flash.playable import check_calibration, check_playable
+    from firmware.simulate import MAPPING_SUFFIX
 
     NativeFile(path)
     check_playable(path, "daisy")

@@ -12,8 +12,8 @@ from engine.files import written_whole
 from firmware.flash import card, device, edits
 from firmware.flash.deb import Package
 from firmware.flash.fat import FORBIDDEN
-from firmware.flash.playable import MAPPING_SUFFIX
 from firmware.flash.unpack import unpack
+from firmware.simulate import MAPPING_SUFFIX
 from firmware.tools import run
 
 MAX_SLOTS = 8

@@ -9,30 +9,25 @@ import numpy as np
 
 from engine.errors import TudorError
 from firmware.host.build import TARGETS
-from firmware.simulate import about, read_calibration
+from firmware.simulate import MAPPING_SUFFIX, about, mapping_beside, read_calibration
 from firmware.simulate_rack import calibrated, play_rack
 from firmware.simulate_script import BOARDS
 from firmware.tools import MissingToolError
-
-MAPPING_SUFFIX = ".map"
 
 
 def check_playable(model: Path, board: str) -> None:
     """Raises what the board would say to a model file and to the mapping beside it, if there is
     one. Without a C compiler nothing is asked."""
-    made, mapping = BOARDS[board], model.with_suffix(MAPPING_SUFFIX)
-    text = mapping.read_text("utf-8", "replace") if mapping.is_file() else None
     try:
         played = play_rack(
-            TARGETS["native"], [model.read_bytes()], maps=[text],
-            audio=np.zeros((2, 1), np.float32), channels=(2, 2),
-            rate=made.sample_rate_hz, block=made.block_samples,
-            taps=made.resample_taps, tables=made.resample_bytes, overlap=int(made.overlap),
-            trace=False)
+            TARGETS["native"], [model.read_bytes()], maps=[mapping_beside(model)],
+            audio=np.zeros((2, 1), np.float32), channels=(2, 2), trace=False,
+            **BOARDS[board].words)
     except MissingToolError:
         return
     for refused in played.refused:
-        raise TudorError(about(refused.partition(": ")[2], model, mapping))
+        raise TudorError(about(refused.partition(": ")[2], model,
+                               model.with_suffix(MAPPING_SUFFIX)))
 
 
 def check_calibration(path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import time
 from functools import cache
 from pathlib import Path
 from zlib import crc32
@@ -112,3 +114,29 @@ def play(words: list[str], folder: Path, audio: INTS, blocks: int, period: int =
     assert filled >= 0
     assert not got[:filled].any()
     return got[filled:]
+
+
+class running:  # noqa: N801
+    """tudor-module for the time of a block; gives its status, once it plays."""
+
+    def __init__(self, folder: Path, config: Path, **surroundings: str) -> None:
+        self.folder, self.config, self.surroundings = folder, config, surroundings
+
+    def __enter__(self) -> str:
+        (self.folder / "asound.conf").write_text(
+            "pcm.filed { type null }\npcm.played { type null }\n")
+        self.process = subprocess.Popen(
+            [str(program()), "--config", str(self.config)], stderr=subprocess.PIPE, text=True,
+            env={**alsa(self.folder), **self.surroundings})
+        for _ in range(100):
+            done = subprocess.run([str(program()), "--config", str(self.config), "--status"],
+                                  capture_output=True, text=True)
+            if done.returncode == 0 and not re.search(r"^blocks 0$", done.stdout, re.MULTILINE):
+                return done.stdout
+            time.sleep(0.05)
+        self.process.kill()
+        raise AssertionError(f"it does not play: {self.process.stderr.read()}")  # type: ignore
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        assert self.process.wait(10) == 0
