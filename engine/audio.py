@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import soundfile
 from engine.errors import AudioError
 from engine.files import written_whole
 from engine.runtime import FloatArray
+
+READ_FRAMES = 1 << 18
 
 
 def system_name(path: Path) -> str | bytes:
@@ -24,6 +27,18 @@ def shown_name(name: str | Path) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
+def audio_blocks(file: soundfile.SoundFile, size: int) -> Iterator[FloatArray]:
+    """What `file` holds from its present place on, float32 [frames, channels], `size` frames at a
+    time. It ends where the decoder ends: a header's length may be unknown or a lie (FLAC from a
+    pipe says 2^63 frames)."""
+    while True:
+        block = file.read(size, dtype="float32", always_2d=True)
+        if len(block):
+            yield block
+        if len(block) < size:
+            return
+
+
 def read_audio(path: Path) -> tuple[FloatArray, int]:
     """A sound file as float32 [channels, samples] and its sample rate in Hz."""
     if not path.exists():
@@ -31,13 +46,15 @@ def read_audio(path: Path) -> tuple[FloatArray, int]:
     if path.is_dir():
         raise AudioError(f"{path} is a folder, wanted one sound file")
     try:
-        data, rate = soundfile.read(system_name(path), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(system_name(path)) as file:
+            rate = int(file.samplerate)
+            blocks = list(audio_blocks(file, READ_FRAMES))
     except (soundfile.SoundFileError, OSError, RuntimeError) as error:
         reason = str(error).split(": ")[-1].strip()
         raise AudioError(f"{path} is not a readable sound file: {reason}") from None
-    if not len(data):
+    if not blocks:
         raise AudioError(f"{path} holds no samples")
-    return np.ascontiguousarray(data.T), int(rate)
+    return np.ascontiguousarray(np.concatenate(blocks).T), rate
 
 
 def write_audio(path: Path, audio: FloatArray, sample_rate_hz: int) -> None:
