@@ -2,4 +2,4 @@
 
 from setuptools import setup
 
-setup(cffi_modules=["engine/native_build.py:ffi"])
+setup(cffi_modules=["engine/players/native_build.py:ffi"])

@@ -13,7 +13,7 @@ from functools import lru_cache
 from math import log2
 
 from benchmarks.peak import read_bandwidth
-from engine.cost import MethodCost
+from engine.boards.cost import MethodCost
 
 LARGE_BYTES = 4 << 20
 SIZE_UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}

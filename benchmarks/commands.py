@@ -224,9 +224,9 @@ def write_json(data: dict[str, object], path: Path) -> None:
     """The figures, whole or not at all."""
     import json
 
-    from engine.files import written_whole
+    from engine.files import atomic_write
 
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", "utf-8")
 
 

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from engine.boards import Range, board_named
+from engine.boards.board import Range, board_named
+from engine.boards.fit import percent
+from engine.boards.work import FORMATS
 from engine.errors import ConfigError
-from engine.fit import percent
-from engine.native import MethodInfo, NativeFile, OpInfo
-from engine.work import FORMATS
+from engine.players.native_model import MethodInfo, NativeFile, OpInfo
 from firmware.host.build import Target, target_named
 from firmware.host.play import Played, play
 

@@ -45,7 +45,7 @@ def cold_start(
 
 
 def _measure(request: dict[str, Any]) -> dict[str, float | int | None]:
-    from engine.runtime import load
+    from engine.players.base import load
 
     player = load(request["source"], threads=request["threads"], device=request["device"])
     loaded = perf_counter()

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from engine.boards import board_named
+from engine.boards.board import board_named
+from engine.boards.schedule import reduced
 from engine.errors import ConfigError
-from engine.native import NativeFile
-from engine.schedule import reduced
+from engine.players.native_model import NativeFile
 from firmware.host.build import target_named
 from firmware.simulate_rack import count_rack, events
 

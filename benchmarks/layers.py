@@ -21,7 +21,7 @@ from benchmarks.measure import undisturbed
 from benchmarks.run import Report, Request, cost_of
 from benchmarks.subject import FileSubject, label
 from benchmarks.tables import MISSING, size_text
-from engine.cost import MethodCost, OpCost
+from engine.boards.cost import MethodCost, OpCost
 
 if TYPE_CHECKING:
     from torch import nn

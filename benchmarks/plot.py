@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.run import Report
 from benchmarks.subject import label
 from engine.errors import TudorError
-from engine.files import written_whole
+from engine.files import atomic_write
 
 SUFFIXES = (".png", ".svg", ".pdf")
 COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#475569")
@@ -46,7 +46,7 @@ def plot_report(report: Report, path: Path) -> None:
     figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)),
                   frameon=False)
     try:
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             figure.savefig(temporary, dpi=150, metadata=None)
     finally:
         plt.close(figure)

@@ -22,7 +22,7 @@ from benchmarks.results import time_figures
 from benchmarks.stimulus import beats
 from benchmarks.subject import LATENT_GAIN, label
 from engine.errors import ConfigError, TudorError
-from engine.native import MethodInfo, NativeFile, NativeModel
+from engine.players.native_model import MethodInfo, NativeFile, NativeModel
 from firmware.host.build import program
 from firmware.host.play import parse_output
 from firmware.host.ssh import Remote

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.measure import Times
 from benchmarks.subject import FileSubject
-from engine.cost import MethodCost
+from engine.boards.cost import MethodCost
 
 # A quiet machine stays below both: duration over processor time, and p99 over p50.
 BUSY, BUSY_TAIL = 1.15, 5.0

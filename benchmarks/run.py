@@ -11,9 +11,9 @@ from benchmarks.machine import describe_machine, remeasure_peak
 from benchmarks.measure import Times, alternate, block_count, burst_blocks, warm_up
 from benchmarks.results import busy_note, file_result
 from benchmarks.subject import FileSubject, label, playable_block
-from engine.cost import MethodCost, described_cost, method_cost
+from engine.boards.cost import MethodCost, described_cost, method_cost
 from engine.errors import ConfigError
-from engine.runtime import Player, load
+from engine.players.base import Player, load
 
 WARM_UP_SECONDS = 1.0
 

@@ -153,7 +153,7 @@ class OnnxRunner(CaseRunner):
 
 
 class PlayerRunner(CaseRunner):
-    """Any `engine.runtime.Player` whose methods are the segments."""
+    """Any `engine.players.base.Player` whose methods are the segments."""
 
     def __init__(self, player: Any, model: ShapeModel) -> None:
         self.backend = player.backend
@@ -173,7 +173,8 @@ class PlayerRunner(CaseRunner):
 def native_available() -> bool:
     """True where the C runtime is built and its exporter is installed."""
     try:
-        for name in ("engine.native", "engine.backends.native", "export.native"):
+        for name in ("engine.players.native_model", "engine.players.native",
+                     "export.native.export"):
             import_module(name)
     except (ImportError, TudorError):  # not there, or there and not built
         return False
@@ -186,7 +187,7 @@ class NativeRunner(CaseRunner):
     backend = "native"
 
     def __init__(self, model: ShapeModel, file: bytes, dtype: str = "float32") -> None:
-        from engine.native import NativeFile, NativeModel, ffi, lib
+        from engine.players.native_model import NativeFile, NativeModel, ffi, lib
 
         if dtype != "float32":
             self.backend, self.dtype = f"native-{dtype}", dtype

@@ -7,9 +7,9 @@ import numpy as np
 
 from benchmarks.shapes import ShapeModel
 from engine.errors import ConfigError, nearest
-from export.native import compile_programs, lower
-from export.native_casts import insert_casts
-from export.native_nodes import CONVS, Integers, Node, Program
+from export.native.casts import insert_casts
+from export.native.export import compile_programs, lower
+from export.native.nodes import CONVS, Integers, Node, Program
 
 DTYPES = ("float32", "bf16w", "q16x8")
 ROW_SCALE = 2.0**-12  # real value of one unit in every int16 row

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.nam import NamWaveNet
-from engine.cost import MethodCost, OpCost, method_cost
+from engine.boards.cost import MethodCost, OpCost, method_cost
 from engine.description import Method
 from engine.errors import ConfigError, nearest
 from engine.graph import Builder, Graph

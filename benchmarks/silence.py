@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmarks.measure import Subject, alternate
 from benchmarks.run import Report, Request
 from benchmarks.subject import FileSubject, label
-from engine.runtime import load
+from engine.players.base import load
 
 WINDOW_BLOCKS = 40
 BURST_SECONDS = 1.0

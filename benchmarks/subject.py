@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.stimulus import beats, blocks
-from engine.host import Host
+from engine.players.host import Host
 
 if TYPE_CHECKING:
-    from engine.runtime import FloatArray, Player
+    from engine.players.base import FloatArray, Player
 
 STIMULUS_SECONDS = 4.0  # eight beats and the silent one among them
 LATENT_GAIN = 4.0  # latents are of unit variance, audio is not
@@ -30,8 +30,8 @@ def playable_block(player: Player, method: str, block_samples: int) -> int:
 class FileSubject:
     """One method of one player, fed with blocks of `block_samples` audio samples.
 
-    Blocks that the method cannot take as they are go through `engine.host.Host`, whose work is
-    then part of the time, as it is for a host that has to do the same."""
+    Blocks that the method cannot take as they are go through `engine.players.host.Host`, whose
+    work is then part of the time, as it is for a host that has to do the same."""
 
     def __init__(self, player: Player, method: str, block_samples: int) -> None:
         spec = player.description.method(method)

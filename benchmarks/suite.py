@@ -17,7 +17,7 @@ from benchmarks.run import Report
 from benchmarks.shape_backends import CaseRunner, native_available, runners_for
 from benchmarks.shapes import ShapeModel, build_case, case_names
 from benchmarks.tables import print_machine
-from engine.cost import MethodCost
+from engine.boards.cost import MethodCost
 from engine.errors import ConfigError, nearest
 
 LATENCY_BOUND = ("lstm", "gru")  # each sample waits for the one before

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.errors import ConfigError
-from engine.files import written_whole
+from engine.files import atomic_write
 from engine.friendly import friendly
 
 
@@ -44,7 +44,7 @@ def trials(
             rows.append(json.loads(found.read_text("utf-8")))
         else:
             rows.append(_trial(name, shape, settings, (data, held_out, out), (steps, limit)))
-            with written_whole(found) as temporary:
+            with atomic_write(found) as temporary:
                 temporary.write_text(json.dumps(rows[-1], indent=2), "utf-8")
         typer.echo(table(rows[-1:], header=len(rows) == 1))
 
@@ -53,12 +53,12 @@ def _trial(
     name: str, shape: dict[str, Any], settings: dict[str, Any], folders: tuple[Path, Path, Path],
     sizes: tuple[int, int],
 ) -> dict[str, Any]:
-    from engine.fit import fit
+    from engine.boards.fit import fit
+    from engine.boards.work import task_of_model
     from engine.models.registry import build
-    from engine.work import task_of_model
-    from training.config import resolve
-    from training.evaluation import evaluate_folder
-    from training.loop import train
+    from training.evaluation.evaluate import evaluate_folder
+    from training.run.config import resolve
+    from training.run.loop import train
 
     data, held_out, out = folders
     assignments = [f"model.{key}={json.dumps(value)}" for key, value in shape.items()]

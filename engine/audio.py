@@ -10,8 +10,8 @@ import numpy as np
 import soundfile
 
 from engine.errors import AudioError
-from engine.files import written_whole
-from engine.runtime import FloatArray
+from engine.files import atomic_write
+from engine.players.base import FloatArray
 
 READ_FRAMES = 1 << 18
 
@@ -63,7 +63,7 @@ def write_audio(path: Path, audio: FloatArray, sample_rate_hz: int) -> None:
     suffix = path.suffix.lower()
     if suffix not in subtypes:
         raise AudioError(f"{path}: write to one of {', '.join(subtypes)}, not {suffix or 'none'!r}")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             soundfile.write(temporary, audio.T, sample_rate_hz, subtype=subtypes[suffix])
         except (soundfile.SoundFileError, RuntimeError, ValueError) as error:

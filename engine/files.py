@@ -9,14 +9,14 @@ from pathlib import Path
 
 from engine.errors import TudorError
 
-# What a run directory holds for everyone (training keeps more in it, see training/run_folder.py).
+# What a run directory holds for everyone (training keeps more: run_folder.py).
 CONFIG_FILE = "config.toml"
 WEIGHTS_FILE = "model.safetensors"
 NATIVE_FILE = "model.tudor"
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; renames it into place when the block succeeds.
 
     The temporary name keeps the suffix, since several writers choose the format by it. On any

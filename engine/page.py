@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
-from engine.files import written_whole
+from engine.files import atomic_write
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -24,7 +24,7 @@ def write_page(path: Path, title: str, parts: list[str]) -> Path:
     """The page from its parts, which are HTML."""
     page = (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}'
             f"</title><style>{STYLE}</style>\n" + "\n".join(parts) + "\n</html>\n")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, "utf-8")
     return path
 

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from engine.description import Description, Method
 from engine.errors import ConfigError, nearest
+from engine.players.base import Player, load
 from engine.presets import preset_names, preset_settings, shipped_native
-from engine.runtime import Player, load
 
 FILES = (".ts", ".onnx", ".tudor")
 
@@ -113,7 +113,7 @@ def model_facts(model: str, method: str | None = None) -> dict[str, Any]:
 
 def _model_costs(model: Any) -> dict[str, list[dict[str, Any]]]:
     """Operations of every method with what each costs, from the layers."""
-    from engine.cost import method_cost
+    from engine.boards.cost import method_cost
 
     return {
         name: [asdict(op) for op in

@@ -7,7 +7,7 @@ from math import inf
 from rich.table import Table
 from rich.text import Text
 
-from export.comparison import Comparison, MethodLoss
+from export.quantise.comparison import Comparison, MethodLoss
 from export.targets import Done
 from export.verify import MethodReport, Report
 

@@ -26,8 +26,8 @@ from export.verify import Report, verify, weights_hash
 if TYPE_CHECKING:
     from engine.description import Description
     from engine.models.base import Model
-    from export.calibration import Request
-    from export.comparison import Comparison
+    from export.quantise.calibration import Request
+    from export.quantise.comparison import Comparison
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Target:
 
 
 TARGETS: dict[str, Target] = {
-    "nn": Target(".ts", "export.nn", "export_nn"),
-    "onnx": Target(".onnx", "export.onnx", "export_onnx", ("float32", "int8"),
-                   "export.onnx_int8"),
-    "native": Target(".tudor", "export.native", "export_native", ("float32", "bf16w", "q16x8"),
-                     "export.native_quantised"),
+    "nn": Target(".ts", "export.nn.export", "export_nn"),
+    "onnx": Target(".onnx", "export.onnx.export", "export_onnx", ("float32", "int8"),
+                   "export.onnx.int8"),
+    "native": Target(".tudor", "export.native.export", "export_native",
+                     ("float32", "bf16w", "q16x8"), "export.quantise.export"),
 }
 
 
@@ -134,7 +134,7 @@ def _noted(description: Description, **facts: Any) -> Description:
 def _request(stored: Stored, dtype: str, calibrate: Path | None, keep: tuple[str, ...],
              tell: Callable[[str], None]) -> Request:
     """The audio to calibrate and compare with; bf16w needs it for the comparison alone."""
-    from export.calibration import Request, material, synthesised
+    from export.quantise.calibration import Request, material, synthesised
 
     rate = stored.model.sample_rate_hz
     channels = stored.model.methods[next(iter(stored.model.methods))].in_channels
@@ -154,7 +154,7 @@ def _write_quantised(model: Model, target: Target, draft: Path, description: Des
     writer = import_module(target.quantised).export_quantised
     comparison: Comparison = writer(model, draft, description, request)
     if find_spec("matplotlib") is not None:
-        from export.plot import plot_noise
+        from export.quantise.noise_plot import plot_noise
 
         plot_noise(draft.with_name(f"{draft.stem}.noise.png"),
                    f"{description.name}, {request.dtype} against float32, held-out audio",

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from engine.description import Description, Method
 from engine.errors import TudorError
 from engine.models.base import Model
-from engine.runtime import FloatArray, Player, load
+from engine.players.base import FloatArray, Player, load
 
 TOLERANCE = 1e-4  # largest absolute error that a float32 export may have
 # Numbers in fewer bits err by more, and by how much depends on the model: the export itself tells,

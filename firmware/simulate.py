@@ -13,7 +13,7 @@ from rich.console import Console
 from engine.audio import match_channels, read_audio, resample, write_audio
 from engine.errors import AudioError, ConfigError, ModelFileError, TudorError, nearest
 from engine.files import NATIVE_FILE
-from engine.native import NativeFile
+from engine.players.native_model import NativeFile
 from engine.presets import preset_names, shipped_native
 from firmware.host.build import TARGETS, rack
 from firmware.host.play import command, run_there

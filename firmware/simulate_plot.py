@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.files import written_whole
+from engine.files import atomic_write
 from firmware.simulate_rack import STATES, Racked
 from firmware.simulate_script import Board, Row
 
@@ -36,7 +36,7 @@ def draw(path: Path, played: Racked, rows: list[Row], board: Board) -> None:
         _latents(axes.pop(), seconds, status["latent"][:, :latents])
     if rows:
         _controls(axes.pop(), rows, float(seconds[-1]) if len(seconds) else 1.0)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110)
     plt.close(figure)
 

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from engine.description import Attribute, Description, Method
 from engine.errors import AudioError, ConfigError, ModelFileError, TudorError
-from engine.host import Host
-from engine.runtime import Player, load
+from engine.players.base import Player, load
+from engine.players.host import Host
 
 try:
     __version__ = version("nn-tudor")

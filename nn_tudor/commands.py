@@ -36,7 +36,7 @@ def run(
 
     Example: tudor run model.onnx drums.wav out.wav --set temperature=0.5
     """
-    from engine.play import play_file
+    from engine.players.play_file import play_file
     from nn_tudor.native import as_native
 
     play_file(as_native(model, backend), source, out, method, block, settings or [], align)

@@ -117,8 +117,8 @@ class Demo:
 
 def _link_validation_files(data: Path, held_out: Path) -> None:
     """The files of `data` that training validates on, but never learns from, in one folder."""
-    from training.audio_folder import scan, split
-    from training.config import TrainingConfig
+    from training.data.audio_folder import scan, split
+    from training.run.config import TrainingConfig
 
     names = [source.name for source in scan(data).sources]
     _, validation = split(names, TrainingConfig().validation_fraction)
@@ -131,7 +131,7 @@ def _link_validation_files(data: Path, held_out: Path) -> None:
 
 def _copy_sound(folder: Path, out: Path) -> None:
     """The beginning of the first sound of `folder`, whatever its format, as a WAV."""
-    from training.audio_folder import scan
+    from training.data.audio_folder import scan
 
     audio, rate = read_audio(folder / scan(folder).sources[0].name)
     write_audio(out, audio[:2, : LISTEN_SECONDS * rate], rate)

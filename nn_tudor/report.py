@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from engine.audio import read_audio
-from engine.files import written_whole
+from engine.files import atomic_write
 from engine.page import Row, image, table, write_page
-from engine.runtime import FloatArray
+from engine.players.base import FloatArray
 
 NAMES = {
     "model": "the trained model", "untrained": "the same model before training",
@@ -164,6 +164,6 @@ def plot_training(metrics: Path, out: Path) -> None:
 def _save(figure: Any, out: Path) -> None:
     from matplotlib import pyplot as plt
 
-    with written_whole(out) as temporary:
+    with atomic_write(out) as temporary:
         figure.savefig(temporary, dpi=110)
     plt.close(figure)

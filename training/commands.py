@@ -90,15 +90,15 @@ def train(
     _share_cores()
     from rich.console import Console
 
-    from training.config import resolve
-    from training.loop import Machine, first_process
-    from training.loop import train as run_training
+    from training.run.config import resolve
+    from training.run.loop import Machine, first_process
+    from training.run.loop import train as run_training
 
     console = Console(quiet=not first_process())
     run = resolve(preset, data, assignments or [], steps=steps, minutes=minutes, seed=seed,
                   start_from=start_from, quantise=quantise)
     if target is not None:
-        from engine.fit import require_fit
+        from engine.boards.fit import require_fit
         from engine.models.registry import build
 
         require_fit(build(run.family, run.model), target, dtype, preset)
@@ -136,7 +136,7 @@ def evaluate(
     from rich.markup import escape
 
     from engine.reports import wide_console
-    from training.evaluation import as_player, evaluate_folder, table
+    from training.evaluation.evaluate import as_player, evaluate_folder, table
 
     player = as_player(model)
     console = Console(stderr=True)
@@ -144,8 +144,8 @@ def evaluate(
         result = evaluate_folder(
             player, data, limit, progress=lambda name: status.update(f"scoring {escape(name)}"))
     if report is not None:
-        from training.evaluation_report import write_report
-        from training.latent_report import examine, regulariser_of
+        from training.evaluation.latent_report import examine, regulariser_of
+        from training.evaluation.page import write_report
 
         with console.status("looking at the latents"):
             result["latents"] = examine(player, data, report, limit, regulariser_of(model))

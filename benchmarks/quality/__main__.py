@@ -75,8 +75,8 @@ def _run(
     from benchmarks.quality.tables import tables
     from benchmarks.quality.trials import Plan, run_trials, sounds
     from engine.errors import ConfigError
-    from engine.files import written_whole
-    from training.config import resolve
+    from engine.files import atomic_write
+    from training.run.config import resolve
 
     if threads:
         torch.set_num_threads(threads)
@@ -89,7 +89,7 @@ def _run(
     data, held = sounds(corpus, out, (trained_on, held_out), rate)
     result = run_trials(plan, data, held, out, Console(stderr=True))
     text = tables(result)
-    with written_whole(out / "table.md") as temporary:
+    with atomic_write(out / "table.md") as temporary:
         temporary.write_text(text + "\n", "utf-8")
     typer.echo(json.dumps(result, indent=2) if as_json else text)
 

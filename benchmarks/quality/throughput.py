@@ -103,12 +103,12 @@ class _Bench:
         import torch
 
         from engine.models.registry import build
-        from training.audio_folder import scan
-        from training.cache import Cache
-        from training.config import resolve
-        from training.crops import CropBatches, crop_samples
-        from training.module import Average
-        from training.objective import OBJECTIVES
+        from training.data.audio_folder import scan
+        from training.data.cache import Cache
+        from training.data.crops import CropBatches, crop_samples
+        from training.objectives.autoencoder import OBJECTIVES
+        from training.run.config import resolve
+        from training.run.module import Average
 
         run = resolve(preset, folder, assignments)
         self.config, self.model = run.training, build(run.family, run.model).train()

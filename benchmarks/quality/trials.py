@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from engine.errors import ConfigError, TudorError, nearest
-from engine.files import written_whole
+from engine.files import atomic_write
 
 OTHER_LOOPS = Path(__file__).resolve().parents[2] / "tests" / "training" / "other_loops.py"
 HELD_SEED = 1000  # of held-out loops; those trained on have seed 0
@@ -37,7 +37,7 @@ class Plan:
     device: str = "auto"
 
     def budget(self) -> dict[str, float | int]:
-        """As options of `training.config.resolve`."""
+        """As options of `training.run.config.resolve`."""
         given = {"minutes": self.minutes, "steps": self.steps}
         return {key: value for key, value in given.items() if value is not None}
 
@@ -90,7 +90,7 @@ def run_trials(plan: Plan, data: Path, held: Path, out: Path, console: Console) 
             rows.append(kept)
             result = {"plan": asdict(plan), "data": str(data), "held_out": str(held),
                       "baselines": _baselines(rows), "rows": rows}
-            with written_whole(out / "results.json") as temporary:
+            with atomic_write(out / "results.json") as temporary:
                 temporary.write_text(json.dumps(result, indent=2), "utf-8")
     return result
 
@@ -115,11 +115,11 @@ def _trial(
     plan: Plan, name: str, seed: int, data: Path, held: Path, folder: Path, console: Console
 ) -> dict[str, Any]:
     from engine.models.registry import build
-    from training.config import resolve
-    from training.evaluation import as_player, evaluate_folder
-    from training.evaluation_report import write_report
-    from training.latent_report import examine, regulariser_of
-    from training.loop import Machine, train
+    from training.evaluation.evaluate import as_player, evaluate_folder
+    from training.evaluation.latent_report import examine, regulariser_of
+    from training.evaluation.page import write_report
+    from training.run.config import resolve
+    from training.run.loop import Machine, train
 
     run = resolve(plan.preset, data, plan.variants[name], seed=seed, **plan.budget())
     outcome = train(run, folder, Machine(plan.device), console)
@@ -145,7 +145,7 @@ def _trial(
         "strongest_correlation": max(abs(v) for line in found["spearman"] for v in line),
         "sweep_smoothness": sum(seen) / len(seen) if seen else None,
     }
-    with written_whole(folder / TRIAL) as temporary:
+    with atomic_write(folder / TRIAL) as temporary:
         temporary.write_text(json.dumps(row, indent=2), "utf-8")
     return row
 

@@ -34,7 +34,7 @@ static int check_prefix(const void *file, size_t bytes) {
     return checksum_matches(p) ? 0 : TUDOR_ERROR_CHECKSUM;
 }
 
-static int section_lies(const struct format_prefix *p, uint32_t offset, uint64_t count, size_t size) {
+static int section_outside(const struct format_prefix *p, uint32_t offset, uint64_t count, size_t size) {
     return offset % FORMAT_ALIGN || offset < sizeof *p + sizeof(struct format_header) || count > FORMAT_MAX_ITEMS * 1024ull ||
            offset + count * size > p->file_bytes;
 }
@@ -53,16 +53,16 @@ static int check_sections(const struct format_prefix *p, const struct format_hea
     };
     for (uint32_t i = 0; i < sizeof sections / sizeof *sections; i++)
         if (sections[i].count > FORMAT_MAX_ITEMS ||
-            section_lies(p, sections[i].offset, sections[i].count, sections[i].size))
+            section_outside(p, sections[i].offset, sections[i].count, sections[i].size))
             return fail(fault, TUDOR_ERROR_SECTION, sections[i].name, i);
-    if (section_lies(p, h->text, 0, 1) || h->text_bytes == 0 || h->text_bytes > p->file_bytes - h->text)
+    if (section_outside(p, h->text, 0, 1) || h->text_bytes == 0 || h->text_bytes > p->file_bytes - h->text)
         return fail(fault, TUDOR_ERROR_SECTION, "text section", 0);
-    if (section_lies(p, h->weights, 0, 1) || h->weights_bytes < 64 || h->weights_bytes > p->file_bytes - h->weights)
+    if (section_outside(p, h->weights, 0, 1) || h->weights_bytes < 64 || h->weights_bytes > p->file_bytes - h->weights)
         return fail(fault, TUDOR_ERROR_SECTION, "weights section", 0);
     return 0;
 }
 
-static int text_lies(const struct format_header *h, uint32_t offset) { return offset >= h->text_bytes; }
+static int text_outside(const struct format_header *h, uint32_t offset) { return offset >= h->text_bytes; }
 
 /* Room for `bytes` at `offset`, with 64 spare bytes behind them for vector loads. */
 int tudor_weights_lie(const struct format_header *h, uint32_t offset, uint64_t bytes) {
@@ -71,7 +71,7 @@ int tudor_weights_lie(const struct format_header *h, uint32_t offset, uint64_t b
 
 static int check_attribute(const tudor_model *model, const struct format_attribute *a) {
     const struct format_header *h = header_of(model);
-    if (text_lies(h, a->name) || text_lies(h, a->label)) return TUDOR_ERROR_TEXT;
+    if (text_outside(h, a->name) || text_outside(h, a->label)) return TUDOR_ERROR_TEXT;
     if (a->count == 0 || a->count > FORMAT_MAX_CHANNELS) return TUDOR_ERROR_ATTRIBUTE;
     if (!(a->minimum <= a->maximum) || !(a->minimum >= -1e30f) || !(a->maximum <= 1e30f)) return TUDOR_ERROR_ATTRIBUTE;
     return tudor_weights_lie(h, a->defaults, a->count * 4ull) ? TUDOR_ERROR_WEIGHTS : 0;
@@ -98,7 +98,7 @@ static int check_value(const struct format_method *m, const struct format_buffer
     return v->delay > b->history ? TUDOR_ERROR_HISTORY : 0;
 }
 
-static int end_value_lies(const struct format_method *m, const struct format_value *values,
+static int end_value_outside(const struct format_method *m, const struct format_value *values,
                           const struct format_buffer *buffers, uint32_t index, uint32_t channels, uint32_t ratio) {
     if (index >= m->values_count) return TUDOR_ERROR_VALUE;
     const struct format_value *v = &values[index];
@@ -122,7 +122,7 @@ static int ranges_lie(const struct format_header *h, const struct format_method 
 static int check_method(const tudor_model *model, uint32_t index, tudor_fault *fault) {
     const struct format_header *h = header_of(model);
     const struct format_method *m = method_of(model, index);
-    if (text_lies(h, m->name) || text_lies(h, m->in_labels) || text_lies(h, m->out_labels))
+    if (text_outside(h, m->name) || text_outside(h, m->in_labels) || text_outside(h, m->out_labels))
         return fail(fault, TUDOR_ERROR_TEXT, "method", index);
     if (ranges_lie(h, m, index ? m - 1 : 0)) return fail(fault, TUDOR_ERROR_RANGE, "method", index);
     if (m->loop_kind || m->loop_value || m->loop_steps) return fail(fault, TUDOR_ERROR_LOOP, "method", index);
@@ -136,9 +136,9 @@ static int check_method(const tudor_model *model, uint32_t index, tudor_fault *f
         if ((code = check_buffer(m, &buffers[i])) != 0) return fail(fault, code, "buffer", m->first_buffer + i);
     for (uint32_t i = 0; i < m->values_count; i++)
         if ((code = check_value(m, buffers, &values[i])) != 0) return fail(fault, code, "value", m->first_value + i);
-    code = end_value_lies(m, values, buffers, m->input_value, m->in_channels, m->in_ratio);
+    code = end_value_outside(m, values, buffers, m->input_value, m->in_channels, m->in_ratio);
     if (!code && values[m->input_value].delay) code = TUDOR_ERROR_VALUE;
-    if (!code) code = end_value_lies(m, values, buffers, m->output_value, m->out_channels, m->out_ratio);
+    if (!code) code = end_value_outside(m, values, buffers, m->output_value, m->out_channels, m->out_ratio);
     if (code) return fail(fault, code, "method", index);
     uint32_t op = 0;
     code = tudor_check_ops(model, m, &op);
@@ -155,7 +155,7 @@ int tudor_open(const void *file, size_t bytes, tudor_model *model, tudor_fault *
     if ((code = check_sections(p, h, fault)) != 0) return code;
     const tudor_model view = {file, h};
     if (text_at(&view, 0)[h->text_bytes - 1] != 0) return fail(fault, TUDOR_ERROR_TEXT, "text section", 0);
-    if (text_lies(h, h->name) || text_lies(h, h->metadata)) return fail(fault, TUDOR_ERROR_TEXT, "header", 0);
+    if (text_outside(h, h->name) || text_outside(h, h->metadata)) return fail(fault, TUDOR_ERROR_TEXT, "header", 0);
     for (uint32_t i = 0; i < h->attributes_count; i++)
         if ((code = check_attribute(&view, attribute_of(&view, i))) != 0) return fail(fault, code, "attribute", i);
     for (uint32_t i = 0; i < h->methods_count; i++)

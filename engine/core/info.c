@@ -27,7 +27,7 @@ uint32_t tudor_sample_rate_hz(const tudor_model *model) { return header_of(model
 int tudor_methods(const tudor_model *model) { return (int)header_of(model)->methods_count; }
 int tudor_attributes(const tudor_model *model) { return (int)header_of(model)->attributes_count; }
 
-static int method_lies(const tudor_model *model, int method) {
+static int method_outside(const tudor_model *model, int method) {
     return method < 0 || (uint32_t)method >= header_of(model)->methods_count;
 }
 
@@ -39,7 +39,7 @@ int tudor_find_method(const tudor_model *model, const char *name) {
 
 int tudor_method(const tudor_model *model, int method, tudor_method_info *info) {
     if (!model || !info) return TUDOR_ERROR_NULL_POINTER;
-    if (method_lies(model, method)) return TUDOR_ERROR_METHOD;
+    if (method_outside(model, method)) return TUDOR_ERROR_METHOD;
     const struct format_method *m = method_of(model, (uint32_t)method);
     *info = (tudor_method_info){text_at(model, m->name), m->in_channels, m->in_ratio, m->out_channels, m->out_ratio,
                                 m->frame_samples, m->latency_samples, text_at(model, m->in_labels),
@@ -63,7 +63,7 @@ int tudor_attribute(const tudor_model *model, int attribute, tudor_attribute_inf
 }
 
 int tudor_ops(const tudor_model *model, int method) {
-    return !model || method_lies(model, method) ? 0 : (int)method_of(model, (uint32_t)method)->ops_count;
+    return !model || method_outside(model, method) ? 0 : (int)method_of(model, (uint32_t)method)->ops_count;
 }
 
 int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *info) {

@@ -4,8 +4,8 @@
     latents -> scale, bias -> upsampling convolutions -> heads -> filter bank   (decode)
 
 `controls` are channels beside the latents whose meaning is fixed: loudness, pitch. The encoder is
-taught to say them and the decoder to obey them (`training/controls.py`); to every backend they are
-latents.
+taught to say them and the decoder to obey them (`training/objectives/controls.py`); to every
+backend they are latents.
 
 Everything runs at band rate or below: with 16 bands at 16 kHz no convolution but the filter bank
 itself runs faster than 1 kHz. Two heads share the decoder: a gated waveform per band, and noise

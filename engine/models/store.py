@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from engine.description import Latent
 from engine.errors import ConfigError, ModelFileError
-from engine.files import CONFIG_FILE, WEIGHTS_FILE, written_whole
+from engine.files import CONFIG_FILE, WEIGHTS_FILE, atomic_write
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.presets import preset_names, preset_path
@@ -124,7 +124,7 @@ def save_weights(model: Model, path: Path) -> None:
     """Weights to a safetensors file, whole or not at all."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     latents = json.dumps([asdict(latent) for latent in model.latents])
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             save_file(tensors, temporary, {LATENTS_KEY: latents} if model.latents else None)
         except SafetensorError as error:  # a full disk comes as this, not as an OSError

@@ -13,7 +13,7 @@ extern "C" {
 #define PLACES_DTCM_BYTES (72 * PLACES_KIB)
 #define PLACES_AXI_BYTES (288 * PLACES_KIB)
 #define PLACES_D2_BYTES (88 * PLACES_KIB) /* the heap begins behind it */
-#else /* as engine/boards.py plans */
+#else /* as engine/boards/board.py plans */
 #define PLACES_DTCM_BYTES (112 * PLACES_KIB)
 #define PLACES_AXI_BYTES (416 * PLACES_KIB)
 #define PLACES_D2_BYTES (96 * PLACES_KIB)

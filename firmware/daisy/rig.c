@@ -4,7 +4,7 @@
 
 #define STEP (1.0f / 4096.0f) /* what a 12-bit converter can tell apart */
 
-/* The first memory from `from` on that has room, as place() in engine/placement.py; 0 if none has. */
+/* The first memory from `from` on that has room, as place() in engine/boards/placement.py; 0 if none has. */
 static void *take(struct rig_memory *memory, enum rig_place from, size_t bytes, enum rig_place *in) {
     const size_t whole = (bytes + 63) / 64 * 64;
     for (*in = from; *in < RIG_MEMORIES; (*in)++) {

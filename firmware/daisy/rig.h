@@ -16,7 +16,7 @@ extern "C" {
 #define RIG_GATES 2
 #define RIG_CV_OUTS 2
 
-/* Memories, quickest first: the order of engine/boards.py. */
+/* Memories, quickest first: the order of engine/boards/board.py. */
 enum rig_place { RIG_DTCM, RIG_AXI, RIG_D2, RIG_SDRAM, RIG_MEMORIES, RIG_NOWHERE = RIG_MEMORIES };
 
 struct rig_memory {

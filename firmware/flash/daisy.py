@@ -95,7 +95,7 @@ def read_app(path: Path) -> bytes:
 def read_model(path: Path, calibration: Path | None = None) -> bytes:
     """A model for the board, with the mapping beside it and the board's calibration, checked by
     what would play them."""
-    from engine.native import NativeFile
+    from engine.players.native_model import NativeFile
     from firmware.flash.playable import check_calibration, check_playable
     from firmware.simulate import MAPPING_SUFFIX
 

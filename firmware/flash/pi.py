@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import ConfigError, TudorError
-from engine.files import written_whole
+from engine.files import atomic_write
 from firmware.flash import card, device, edits
 from firmware.flash.deb import Package
 from firmware.flash.fat import FORBIDDEN
@@ -58,7 +58,7 @@ def read_models(paths: list[Path]) -> tuple[dict[str, bytes], dict[str, bytes]]:
 
     Slots are taken in the order of names on the card, so the order given is kept by a prefix only
     where the names would sort otherwise."""
-    from engine.native import NativeFile
+    from engine.players.native_model import NativeFile
 
     if not 1 <= len(paths) <= MAX_SLOTS:
         raise ConfigError(f"--models: 1 to {MAX_SLOTS} models, one per slot; got {len(paths)}")
@@ -105,7 +105,7 @@ def flash_file(image: Path, out: Path, load: card.Load, progress: Progress) -> N
         raise ConfigError(f"--out {out}: is the stock image; it stays as it is, name another file")
     if out.is_dir() or (out.exists() and not out.is_file()):
         raise ConfigError(f"--out {out}: is no file; for a card's device use --device")
-    with written_whole(out) as temporary:
+    with atomic_write(out) as temporary:
         _build(image, temporary, load, progress)
 
 

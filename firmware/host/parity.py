@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends.native import NativePlayer
-from engine.backends.pytorch import PyTorchPlayer
 from engine.errors import ConfigError, TudorError
 from engine.models.store import Stored
-from engine.native import MethodInfo, NativeFile, NativeModel
+from engine.players.native import NativePlayer
+from engine.players.native_model import MethodInfo, NativeFile, NativeModel
+from engine.players.pytorch import PyTorchPlayer
 from export.targets import TARGETS as EXPORTS
 from export.targets import Done, export_model
 from export.verify import Report, passages, verify

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ModelFileError, TudorError
-from engine.native import NativeFile
+from engine.players.native_model import NativeFile
 from firmware.host.build import Target, count_plugin, program, tool
 
 FloatArray = NDArray[np.float32]

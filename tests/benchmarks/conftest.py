@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.description import Description, Method
-from engine.runtime import Player
+from engine.players.base import Player
 
 RATE_HZ = 16000
 

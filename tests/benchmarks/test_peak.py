@@ -11,7 +11,7 @@ from benchmarks import peak
 from benchmarks.bounds import block_bound, memory_of
 from benchmarks.machine import describe_machine, peak_memory_bytes
 from benchmarks.stimulus import beats, blocks
-from engine.cost import MethodCost, OpCost
+from engine.boards.cost import MethodCost, OpCost
 
 
 def test_peak_is_plausible_and_above_what_numpy_reaches_on_small_work():

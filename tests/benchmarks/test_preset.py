@@ -14,8 +14,8 @@ from benchmarks.run import Request, cost_of, measure_files
 from benchmarks.silence import LIMIT, add_silence, compare_silence, print_silence
 from benchmarks.subject import FileSubject
 from engine.files import CONFIG_FILE, WEIGHTS_FILE
+from engine.players.base import load
 from engine.presets import preset_path
-from engine.runtime import load
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 
 import benchmarks.remote as remote
 from engine.errors import TudorError
-from engine.native import NativeModel
+from engine.players.native_model import NativeModel
 from firmware.host.build import program
 from firmware.host.ssh import Remote, target_for
 from tests.firmware.machines import bench

@@ -25,9 +25,9 @@ from benchmarks.shapes import (
     segments_of,
 )
 from benchmarks.suite import Effort, add_ratios, run_shapes
-from engine.backends.pytorch import PyTorchPlayer
 from engine.errors import ConfigError
 from engine.layers import Residual
+from engine.players.pytorch import PyTorchPlayer
 
 NETWORKS = [name for name in case_names() if published_mmacs(name) is not None]
 SMALL = [name for name in case_names() if published_mmacs(name) is None]

@@ -35,7 +35,7 @@ from engine.layers import (
     Tanh,
 )
 from engine.layers.pointwise import Guard
-from export.native import compile_graphs
+from export.native.export import compile_graphs
 
 FloatArray = NDArray[np.float32]
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from engine.description import Description
 from engine.graph import Graph
-from export.native import compile_programs, lower
-from export.native_casts import insert_casts
-from export.native_nodes import CONVS, Integers, Node, Program, outermost
+from export.native.casts import insert_casts
+from export.native.export import compile_programs, lower
+from export.native.nodes import CONVS, Integers, Node, Program, outermost
 from tests.core.native_cases import NAMES
 
 SCALES = {"q16x8": 2.0**-12, "wide": 2.0**-12, "loud": 2.0**-17}

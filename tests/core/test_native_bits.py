@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine import native_format as fmt
 from engine.errors import ConfigError
-from engine.native import NativeFile, NativeModel
+from engine.players import native_format as fmt
+from engine.players.native_model import NativeFile, NativeModel
 from tests.core.native_cases import NAMES as FLOAT_NAMES
 from tests.core.native_cases import FloatArray, case, noise
 from tests.core.native_quantised_cases import QUANTISED

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.native import NativeFile, NativeModel
+from engine.players.native_model import NativeFile, NativeModel
 from tests.core.core_build import CORE, STRICT, compiled, core_sources, need, run
 from tests.core.native_cases import NAMES as FLOAT_NAMES
 from tests.core.native_cases import case, noise

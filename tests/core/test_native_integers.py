@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine import native_format as fmt
 from engine.description import Description, Method
 from engine.errors import ModelFileError
-from engine.native import NativeFile, NativeModel
-from export.native import compile_programs
-from export.native_nodes import Integers, Node, Program, Root, View
-from export.native_pack import pack_bfloat16, pack_integers
+from engine.players import native_format as fmt
+from engine.players.native_model import NativeFile, NativeModel
+from export.native.export import compile_programs
+from export.native.nodes import Integers, Node, Program, Root, View
+from export.native.pack import pack_bfloat16, pack_integers
 
 RANGE = 32768
 
@@ -136,7 +136,7 @@ def test_hostile_steps_give_the_same_bits(step: float) -> None:
                        (3e-5, 1e-4), 0.2, False)
     old = np.full(16, 1.25, "<f4").tobytes()
     assert file_of.count(old) > 0
-    from export.native_file import seal
+    from export.native.file import seal
 
     with np.errstate(over="ignore"):
         data = seal(file_of.replace(old, np.full(16, step, "<f4").tobytes()))
@@ -178,7 +178,7 @@ def test_taps_must_fit_the_weights() -> None:
 
 def test_rows_of_the_wrong_format_are_refused() -> None:
     """int16 rows where an op takes float32 only, and the other way round."""
-    from export.native_file import seal
+    from export.native.file import seal
     from tests.core.native_cases import case
 
     data = case("latents:q16x8")

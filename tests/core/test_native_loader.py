@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from engine import native_format as fmt
 from engine.errors import ModelFileError
-from engine.native import NativeFile, NativeModel
-from export.native_file import seal
+from engine.players import native_format as fmt
+from engine.players.native_model import NativeFile, NativeModel
+from export.native.file import seal
 from tests.core.core_build import compiled
 from tests.core.native_cases import case
 
@@ -149,7 +149,7 @@ def test_wrong_fields_of_other_ops(
 
 
 def test_every_fault_text_is_different_and_reachable_from_python() -> None:
-    from engine.native import error_text
+    from engine.players.native_model import error_text
 
     texts = [error_text(i) for i in range(34)]
     assert len(set(texts)) == len(texts)

@@ -53,7 +53,7 @@ def test_a_planted_fault_is_seen(
     (folder / file).write_text(text.replace(old, new))
     model, x = tmp_path / "m.tudor", tmp_path / "x"
     model.write_bytes(case(name))
-    from engine.native import NativeFile
+    from engine.players.native_model import NativeFile
 
     spec = NativeFile(model).methods["forward"]
     frames = 2000 if name == "long_history" else 60  # long enough for its ring to go round

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.native import NativeFile, NativeModel
+from engine.players.native_model import NativeFile, NativeModel
 from tests.core.core_build import compiled
 from tests.core.native_cases import case, noise
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.layers import Streaming
-from engine.native import NativeFile, NativeModel
+from engine.players.native_model import NativeFile, NativeModel
 from tests.core.native_cases import NETS, file_of, net
 from tests.engine.stacks import signal, stack
 

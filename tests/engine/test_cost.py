@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.cost import backends_of, described_cost, method_cost
+from engine.boards.cost import backends_of, described_cost, method_cost
 from engine.graph import OPS, Builder
 from engine.layers import GRU, Conv1d, ConvTranspose1d, LeakyReLU, Sequence
 from engine.models.store import load_model

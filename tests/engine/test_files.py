@@ -11,7 +11,7 @@ import torch
 from engine.audio import match_channels, read_audio, resample, write_audio
 from engine.description import Description
 from engine.errors import AudioError, ConfigError, ModelFileError, TudorError
-from engine.files import written_whole
+from engine.files import atomic_write
 from engine.models.registry import build
 from engine.models.store import load_model, save_weights
 
@@ -23,7 +23,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path):
     path.write_text("old")
 
     def interrupted() -> None:
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("half")
             raise RuntimeError("power cut")
 
@@ -31,14 +31,14 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path):
         interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_full_disk_is_one_clear_error():
-    with pytest.raises(TudorError, match="cannot write"), written_whole(Path("/dev/full/x")):
+    with pytest.raises(TudorError, match="cannot write"), atomic_write(Path("/dev/full/x")):
         pass
 
 

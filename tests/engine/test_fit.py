@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from engine.boards import BOARDS, DTYPES, KIB, board_named
+from engine.boards.board import BOARDS, DTYPES, KIB, board_named
+from engine.boards.fit import FITS, SLICED, TOO_MUCH, UNCERTAIN, fit, largest, percent, require_fit
+from engine.boards.placement import RECORDS_BYTES, place
+from engine.boards.work import Task, Work, task_of_file, task_of_model
 from engine.errors import ConfigError, TudorError
-from engine.fit import FITS, SLICED, TOO_MUCH, UNCERTAIN, fit, largest, percent, require_fit
 from engine.models.registry import build
-from engine.native import NativeFile
-from engine.placement import RECORDS_BYTES, place
-from engine.work import Task, Work, task_of_file, task_of_model
+from engine.players.native_model import NativeFile
 from nn_tudor.cli import main
 from tests.golden.golden import read
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.backends.pytorch import PyTorchPlayer
 from engine.errors import AudioError, ConfigError, ModelFileError
-from engine.host import Host
 from engine.models.registry import build
-from engine.play import stream
-from engine.runtime import load
+from engine.players.base import load
+from engine.players.host import Host
+from engine.players.play_file import stream
+from engine.players.pytorch import PyTorchPlayer
 
 CONFIG = {"latents": 3, "bands": 4, "compression": 16, "widths": (8, 6), "dilations": (1,)}
 

@@ -44,7 +44,7 @@ def exp_parts(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Exact:
-    """As `export.native_numbers.Maths`, with the runtime's bits. Float32 in and out."""
+    """As `export.native.simulate.Maths`, with the runtime's bits. Float32 in and out."""
 
     fma = staticmethod(fma)
 

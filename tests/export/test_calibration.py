@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from engine.errors import AudioError, ConfigError
-from export.calibration import (
+from export.quantise.calibration import (
     CALIBRATION_SECONDS,
     HELD_OUT_SECONDS,
     from_folder,

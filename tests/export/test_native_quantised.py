@@ -1,7 +1,7 @@
 """q16x8 and bf16w: the file plays what its arithmetic says, to the bit, and loses what is allowed.
 
 The arithmetic is stated twice: by the C reference and, on the nodes before they are packed, by
-`export.native_numbers` with the exact activations of `exact_maths`."""
+`export.native.simulate` with the exact activations of `exact_maths`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from engine.errors import ConfigError
 from engine.layers import LSTM, Conv1d, NoiseMultiply, Parallel, Sequence, Sigmoid
 from engine.layers.base import Streaming
-from engine.native import NativeFile, NativeModel
-from export.native import compile_programs, lower
-from export.native_casts import insert_casts
-from export.native_integers import INT32_MAX, X_LARGEST, to_integers
-from export.native_nodes import CONVS, Program
-from export.native_numbers import Numbers
-from export.native_pack import bfloat16
-from export.native_quantise import best_scale, cast, find_scales, find_weights
+from engine.players.native_model import NativeFile, NativeModel
+from export.native.casts import insert_casts
+from export.native.export import compile_programs, lower
+from export.native.integers import INT32_MAX, X_LARGEST, to_integers
+from export.native.nodes import CONVS, Program
+from export.native.pack import bfloat16
+from export.native.simulate import Simulator
+from export.quantise.scales import best_scale, cast, find_scales, find_weights
 from tests.core import native_cases
 from tests.engine.stacks import stack
 from tests.export.exact_maths import Exact, fma
@@ -51,7 +51,7 @@ def check_bits(net: Streaming, wide: bool) -> None:
     model = NativeModel(NativeFile.from_bytes(file), isa="ref")
     rows = native_cases.method_of(net).in_frames * 40
     x = 1.5 * noise(net, rows, seed=1)  # beyond what was calibrated with: saturation counts too
-    expected = Numbers(program, {}, annotated=True, maths=Exact).run(x).numpy()
+    expected = Simulator(program, {}, annotated=True, maths=Exact).run(x).numpy()
     got = model.process("forward", x.numpy()[None])[0]
     assert got.shape == expected.shape
     assert got.shape[1] > 0
@@ -187,11 +187,11 @@ def test_what_writes_audio_can_stay_float():
     assert not any(view.root.scale for node in sums for view in node.reads())
     x = noise(net, native_cases.method_of(net).in_frames * 40, seed=1)
     got = NativeModel(NativeFile.from_bytes(file), isa="ref").process("forward", x.numpy()[None])[0]
-    played = Numbers(program, {}, annotated=True, maths=Exact).run(x).numpy()
+    played = Simulator(program, {}, annotated=True, maths=Exact).run(x).numpy()
     np.testing.assert_allclose(got, played, atol=1e-6)  # float sums in another order
-    exact = Numbers(rounded, {}).run(x)
+    exact = Simulator(rounded, {}).run(x)
     errors = [float((torch.from_numpy(y) - exact).square().mean()) for y in
-              (got, Numbers(rounded, {}, annotated=True, maths=Exact).run(x).numpy())]
+              (got, Simulator(rounded, {}, annotated=True, maths=Exact).run(x).numpy())]
     assert errors[0] < errors[1]
 
 
@@ -222,8 +222,8 @@ def test_bf16w_plays_rounded_weights(name):
     assert len(file) < len(plain)
     rows = native_cases.method_of(net).in_frames * 40
     x = noise(net, rows, seed=1)
-    expected = Numbers(programs["forward"], {}, annotated=True).run(x).numpy()
-    exact = Numbers(programs["forward"], {}).run(x).numpy()
+    expected = Simulator(programs["forward"], {}, annotated=True).run(x).numpy()
+    exact = Simulator(programs["forward"], {}).run(x).numpy()
     got = NativeModel(NativeFile.from_bytes(file)).process("forward", x.numpy()[None])[0]
     assert got.shape == expected.shape
     assert np.abs(got - expected).max() < 1e-5 * max(1, np.abs(expected).max())

@@ -14,11 +14,11 @@ from nn_host import NnHost
 from numpy.typing import NDArray
 from small_models import small_model
 
-from engine.backends.torchscript import TorchScriptPlayer
 from engine.errors import ConfigError
 from engine.models.base import Model
-from export.nn import build_shell, export_nn, folded, read_description, write_description
-from export.nn_operators import OPERATORS, operators
+from engine.players.torchscript import TorchScriptPlayer
+from export.nn.export import build_shell, export_nn, folded, read_description, write_description
+from export.nn.operators import OPERATORS, operators
 
 TOLERANCE = 1e-5
 SAMPLES = 8192

@@ -14,7 +14,6 @@ from nn_host import NnHost
 from small_models import small_model
 from torch import Tensor, nn
 
-from engine.backends.torchscript import TorchScriptPlayer
 from engine.description import Method
 from engine.errors import AudioError, ConfigError, ModelFileError
 from engine.layers import (
@@ -39,7 +38,8 @@ from engine.layers import (
     Tanh,
 )
 from engine.models.base import Attributes, Model, ModelConfig
-from export.nn import export_nn
+from engine.players.torchscript import TorchScriptPlayer
+from export.nn.export import export_nn
 
 # nn_tilde's modules tidy up a folder of their own when they are collected, and may not find it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

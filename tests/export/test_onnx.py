@@ -16,12 +16,12 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from engine.backends.onnx import OnnxPlayer
 from engine.errors import AudioError, ConfigError, ModelFileError
 from engine.models.registry import FAMILIES
-from engine.runtime import load
-from export.onnx import export_onnx, method_files, read_description
-from export.onnx_ops import IR_VERSION, OPSET
+from engine.players.base import load
+from engine.players.onnx import OnnxPlayer
+from export.onnx.export import export_onnx, method_files, read_description
+from export.onnx.operators import IR_VERSION, OPSET
 from tests.export.small_models import CASES, SMALL, small_model
 
 TOLERANCE = 1e-5
@@ -300,7 +300,7 @@ def test_devices_are_checked(mono):
 def test_playing_needs_neither_torch_nor_onnx(mono):
     code = (
         "import sys; sys.modules['torch'] = sys.modules['onnx'] = sys.modules['pydantic'] = None\n"
-        "from engine.runtime import load\nimport numpy as np\n"
+        "from engine.players.base import load\nimport numpy as np\n"
         f"y = load({str(mono[0])!r}).process('forward', np.zeros((1, 64), np.float32))\n"
         "assert y.shape == (1, 64)"
     )

@@ -36,8 +36,8 @@ from engine.layers import (
     Streaming,
     Tanh,
 )
-from export.onnx import build_method, granularity
-from export.onnx_ops import EMIT
+from export.onnx.export import build_method, granularity
+from export.onnx.operators import EMIT
 from tests.engine.stacks import signal, stack
 
 TOLERANCE = 1e-5

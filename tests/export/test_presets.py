@@ -11,8 +11,8 @@ import torch
 
 from engine.models.base import Model
 from engine.models.store import load_model
+from engine.players.base import load
 from engine.presets import preset_names, shipped_native
-from engine.runtime import load
 from export.targets import TARGETS, export_model
 from training.corpus.techno import render_loop
 

@@ -15,19 +15,19 @@ from typer.testing import CliRunner
 from engine.errors import ConfigError, TudorError
 from engine.models.base import Model
 from engine.models.store import Stored, load_model
-from engine.runtime import FloatArray, Player, load
-from export import native_quantised
-from export.calibration import Material, Request
-from export.native_quantised import audio_layers, export_quantised
-from export.native_sensitivity import AUDIO, LATENTS
-from export.plot import third_octaves
+from engine.players.base import FloatArray, Player, load
+from export.quantise import export as native_quantised
+from export.quantise.calibration import Material, Request
+from export.quantise.export import audio_layers, export_quantised
+from export.quantise.noise_plot import third_octaves
+from export.quantise.sensitivity import AUDIO, LATENTS
 from export.report import comparison_tables
 from export.targets import TARGETS, Done, export_model
 from export.verify import passages, verify
 from nn_tudor import cli
 from tests.export.small_models import small_model
 from training.corpus.techno import render_loop
-from training.losses import spectral_distance
+from training.objectives.losses import spectral_distance
 
 CASES = [("native", "bf16w"), ("native", "q16x8"), ("onnx", "int8")]
 
@@ -104,7 +104,7 @@ def test_a_trained_model_keeps_its_quality(keep, techno, tmp_path):
 
 def test_layers_next_to_audio():
     net = load_model("techno-tiny").model
-    from export.native import lower
+    from export.native.export import lower
 
     programs = lower({m: net.graph(m) for m in net.methods}, net.describe("x"))
     assert audio_layers(programs, net) == {"decoder/13/conv_transpose1d"}

@@ -14,7 +14,7 @@ from engine.layers import Conv1d, ConvTranspose1d, LeakyReLU, Sequence, Streamin
 from engine.layers.pointwise import Guard
 from engine.models.raw_vae import RawVAE
 from engine.models.raw_vae_config import RawVAEConfig
-from export.native import compile_graphs
+from export.native.export import compile_graphs
 
 FloatArray = NDArray[np.float32]
 
@@ -75,8 +75,8 @@ def coder(latents: int = 4, ratio: int = 16, rate_hz: int = 48000,
         return data
     import json
 
-    from engine.native import NativeFile
-    from export.native import with_metadata
+    from engine.players.native_model import NativeFile
+    from export.native.export import with_metadata
 
     metadata = json.loads(NativeFile.from_bytes(data).metadata)
     metadata["latent_ranges"] = [list(ranges)] * latents

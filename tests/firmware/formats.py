@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from engine.layers.base import Streaming
-from export.native import compile_programs, lower
-from export.native_nodes import CONVS
-from export.native_quantise import cast, find_scales, find_weights
+from export.native.export import compile_programs, lower
+from export.native.nodes import CONVS
+from export.quantise.scales import cast, find_scales, find_weights
 from tests.core.native_cases import describe, graph_of, method_of, noise
 
 

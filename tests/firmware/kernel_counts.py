@@ -1,4 +1,4 @@
-"""What kernels cost in instructions: the figures behind `Kernels` in engine/boards.py.
+"""What kernels cost in instructions: the figures behind `Kernels` in engine/boards/board.py.
 
     python -m tests.firmware.kernel_counts [m7|aarch64] [float32|bf16w|q16x8 ...]
 
@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.emulated import count_file
-from engine.boards import DTYPES
+from engine.boards.board import DTYPES
 from engine.layers import ELU, Conv1d, GatedUnit, LeakyReLU, Sequence, Sigmoid, Snake, Tanh
 from engine.layers.base import Streaming
 from tests.firmware.formats import file_in

@@ -20,9 +20,9 @@ from common_models import vae
 from formats import file_in
 from machines import assert_same_bits, machine
 
-from engine.boards import BOARDS, KIB, MIB
-from engine.fit import fit
-from engine.fit_command import read_task
+from engine.boards.board import BOARDS, KIB, MIB
+from engine.boards.fit import fit
+from engine.boards.fit_command import read_task
 from engine.layers import Conv1d, Streaming
 from engine.layers import Sequence as NetSequence
 from firmware.flash import daisy

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.boards import DTYPES
+from engine.boards.board import DTYPES
+from engine.boards.work import FORMATS
 from engine.errors import ConfigError
 from engine.models.registry import FAMILIES
-from engine.native import NativeFile, NativeModel
-from engine.work import FORMATS
+from engine.players.native_model import NativeFile, NativeModel
 from firmware.host.build import TARGETS
 from firmware.host.play import play
 from tests.firmware.machines import assert_same_bits, machine

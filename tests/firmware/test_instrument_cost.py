@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.instrument import InstrumentCounts, count_instrument
-from engine.boards import board_named
+from engine.boards.board import board_named
+from engine.boards.fit import SLICED, around_model, fit
+from engine.boards.fit_command import read_task
+from engine.boards.schedule import schedule
 from engine.errors import ConfigError
-from engine.fit import SLICED, around_model, fit
-from engine.fit_command import read_task
-from engine.schedule import schedule
 from firmware.simulate_rack import play_rack
 from tests.firmware.common_build import driver
 from tests.firmware.machines import machine

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.boards import DTYPES, LACKS
+from engine.boards.board import DTYPES, LACKS
 from engine.errors import ModelFileError, TudorError
-from engine.native import NativeFile, NativeModel
+from engine.players.native_model import NativeFile, NativeModel
 from firmware.host.build import TARGETS, MissingToolError, program, target_named, tool
 from firmware.host.play import play
 from tests.core.native_cases import NAMES, NETS, FloatArray, case, net, noise

@@ -30,15 +30,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.boards import DTYPES
+from engine.boards.board import DTYPES
 from engine.description import Description
 from engine.graph import Graph
 from engine.models.base import Model
 from engine.models.registry import build
-from engine.native import NativeFile, NativeModel
-from export.native import compile_programs, lower
-from export.native_nodes import CONVS, Integers, Program, outermost
-from export.native_quantise import cast, find_scales, find_weights
+from engine.players.native_model import NativeFile, NativeModel
+from export.native.export import compile_programs, lower
+from export.native.nodes import CONVS, Integers, Program, outermost
+from export.quantise.scales import cast, find_scales, find_weights
 
 HERE = Path(__file__).parent
 FRAMES = 24

@@ -11,7 +11,7 @@ import pytest
 from engine.errors import ConfigError
 from engine.models.registry import build
 from engine.models.store import save_weights
-from engine.runtime import load
+from engine.players.base import load
 from nn_tudor.native import as_native
 
 CONFIG = '[model]\nfamily = "raw_vae"\nlatents = 2\nbands = 4\ncompression = 16\nwidths = [8, 6]\n'

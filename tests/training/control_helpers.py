@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.models.registry import build
-from training.controls import Grid
+from training.objectives.controls import Grid
 
 CONFIG = {"latents": 3, "bands": 4, "compression": 16, "widths": (8, 6), "dilations": (1,)}
 BOTH = ("loudness", "pitch")

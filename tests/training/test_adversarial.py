@@ -14,7 +14,7 @@ from rich.console import Console
 from training_helpers import fill, preset
 
 from engine.errors import ConfigError
-from training.adversarial import (
+from training.objectives.adversarial import (
     GAN_OBJECTIVES,
     AdversarialConfig,
     Adversary,
@@ -22,11 +22,11 @@ from training.adversarial import (
     feature_matching,
     generator_loss,
 )
-from training.config import resolve, training_config
-from training.discriminators import DISCRIMINATORS, Discriminators, Opinion
-from training.loop import Machine, train
-from training.run_folder import RunFolder
-from training.schedule import begins, check_schedule, start_of
+from training.objectives.discriminators import DISCRIMINATORS, Discriminators, Opinion
+from training.run.config import resolve, training_config
+from training.run.loop import Machine, train
+from training.run.run_folder import RunFolder
+from training.run.schedule import begins, check_schedule, start_of
 
 SMALL = ("adversarial.width=2", "adversarial.seconds=0.1", "adversarial.warmup_steps=2",
          "schedule=constant")

@@ -12,11 +12,11 @@ from training_helpers import RATE, fill, loop
 
 from engine.audio import read_audio
 from engine.errors import AudioError
-from training.audio_folder import scan, split
-from training.cache import Cache
-from training.config import TrainingConfig
-from training.crops import CropBatches, crop_samples, validation_crops
-from training.run_folder import RunFolder
+from training.data.audio_folder import scan, split
+from training.data.cache import Cache
+from training.data.crops import CropBatches, crop_samples, validation_crops
+from training.run.config import TrainingConfig
+from training.run.run_folder import RunFolder
 
 
 def filled(folder: Path, store: bool = True, channels: int = 1) -> tuple[Cache, list]:

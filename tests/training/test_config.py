@@ -9,8 +9,8 @@ from training_helpers import TINY, preset
 
 from engine.errors import ConfigError, TudorError
 from engine.presets import preset_names
-from training.assignments import parse_assignment
-from training.config import differences, resolve, training_config
+from training.run.assignments import parse_assignment
+from training.run.config import differences, resolve, training_config
 
 KNOWN = {"model": ["latents", "seed"], "training": ["batch_size", "seed"]}
 

@@ -10,8 +10,8 @@ import torch
 from control_helpers import BOTH, GRID, INNER, tone
 
 from engine.models.registry import build
-from training.controls import MIDDLE_C_HZ, Grid, a_weighting, loudness, pitch, transposed
-from training.measures import loudness_db
+from training.evaluation.measures import loudness_db
+from training.objectives.controls import MIDDLE_C_HZ, Grid, a_weighting, loudness, pitch, transposed
 
 
 def test_a_weighting_is_the_standard_s() -> None:

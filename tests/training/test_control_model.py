@@ -10,12 +10,12 @@ import pytest
 import torch
 from control_helpers import BOTH, CONFIG, controlled
 
-from engine.backends.pytorch import PyTorchPlayer
 from engine.models.registry import build
 from engine.models.store import Stored
-from engine.runtime import load
+from engine.players.base import load
+from engine.players.pytorch import PyTorchPlayer
 from export.targets import TARGETS, export_model
-from training.latents import playable
+from training.objectives.latents import playable
 
 
 def test_channels_and_labels() -> None:

@@ -12,16 +12,16 @@ import torch
 from control_helpers import BOTH, CONFIG, GRID, tone
 from training_helpers import RATE, fill
 
-import training.control_report
-from engine.backends.pytorch import PyTorchPlayer
+import training.evaluation.control_report
 from engine.description import Latent
 from engine.models.registry import build
-from training.control_report import control_figures
-from training.controls import MIDDLE_C_HZ, loudness, pitch
-from training.evaluation import evaluate_folder
-from training.evaluation_report import write_report
-from training.latent_play import Space, prior_draws
-from training.latent_report import examine
+from engine.players.pytorch import PyTorchPlayer
+from training.evaluation.control_report import control_figures
+from training.evaluation.evaluate import evaluate_folder
+from training.evaluation.latent_play import Space, prior_draws
+from training.evaluation.latent_report import examine
+from training.evaluation.page import write_report
+from training.objectives.controls import MIDDLE_C_HZ, loudness, pitch
 
 
 def test_figures_of_a_model_that_obeys_by_half(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_figures_of_a_model_that_obeys_by_half(monkeypatch: pytest.MonkeyPatch) 
         level = 0.2 * 10 ** (0.5 * np.repeat(z[0] - said[0], 128))
         return (level * np.sin(phase))[None].astype(np.float32)
 
-    monkeypatch.setattr(training.control_report, "decode", decode)
+    monkeypatch.setattr(training.evaluation.control_report, "decode", decode)
     first, second = control_figures(player, [x.numpy()], [said])  # type: ignore[arg-type]
     assert (first["control"], first["unit"]) == ("loudness", "dB")
     assert first["rank_correlation"] == second["rank_correlation"] == 1

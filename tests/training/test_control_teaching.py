@@ -13,28 +13,31 @@ from torch import Tensor
 from training_helpers import fill, loop, preset
 
 from engine.models.store import load_model
-from training.config import resolve, training_config
-from training.controls import PEAK, Lesson, lesson, loudness, pitch
-from training.loop import Machine, train
-from training.objective import AutoencoderObjective
+from training.objectives.autoencoder import AutoencoderObjective
+from training.objectives.controls import PEAK, ControlLoss, control_loss, loudness, pitch
+from training.run.config import resolve, training_config
+from training.run.loop import Machine, train
 
 
-def taught(said: Tensor, audio: Tensor, names: tuple[str, ...] = BOTH, seed: int = 0) -> Lesson:
+def taught(
+    predicted: Tensor, audio: Tensor, names: tuple[str, ...] = BOTH, seed: int = 0
+) -> ControlLoss:
     torch.manual_seed(seed)
-    return lesson(names, GRID, said, audio)
+    return control_loss(names, GRID, predicted, audio)
 
 
 def test_the_loss_is_the_distance_to_what_is_measured() -> None:
     audio = tone(440)[None]
     wanted, (high, voiced) = loudness(audio[:, 0], GRID)[0], pitch(audio[:, 0], GRID)
-    said = torch.stack([wanted + 0.5, high - 0.25], dim=1)
-    found = taught(said, audio)
+    predicted = torch.stack([wanted + 0.5, high - 0.25], dim=1)
+    found = taught(predicted, audio)
     assert float(found.loss) == pytest.approx(0.75, abs=1e-4)
     assert float(found.figures["loudness_error_db"]) == pytest.approx(5, abs=1e-3)
     assert float(found.figures["pitch_error_semitones"]) == pytest.approx(3, abs=1e-3)
-    said[:, 1] = torch.where(voiced, said[:, 1], 1e3)  # frames without a pitch do not count
+    # Frames without a pitch do not count.
+    predicted[:, 1] = torch.where(voiced, predicted[:, 1], 1e3)
     assert not bool(voiced.all())
-    assert float(taught(said, audio).loss) == pytest.approx(0.75, abs=1e-4)
+    assert float(taught(predicted, audio).loss) == pytest.approx(0.75, abs=1e-4)
     silent = taught(torch.zeros(1, 2, 125), torch.zeros(1, 1, 16000))
     assert float(silent.figures["pitch_error_semitones"]) == 0
 
@@ -42,21 +45,21 @@ def test_the_loss_is_the_distance_to_what_is_measured() -> None:
 def test_gradients_reach_what_was_said_through_the_loss_alone() -> None:
     audio = tone(440)[None]
     voiced = pitch(audio[:, 0], GRID)[1]
-    said = torch.zeros(1, 2, 125, requires_grad=True)
-    found = taught(said, audio)
+    predicted = torch.zeros(1, 2, 125, requires_grad=True)
+    found = taught(predicted, audio)
     assert not found.values.requires_grad
     assert not found.target.requires_grad
     found.loss.backward()
-    assert said.grad is not None
-    assert bool((said.grad[:, 0] != 0).all())
-    assert torch.equal(said.grad[:, 1] != 0, voiced)
+    assert predicted.grad is not None
+    assert bool((predicted.grad[:, 0] != 0).all())
+    assert torch.equal(predicted.grad[:, 1] != 0, voiced)
 
 
 def test_a_moved_loudness_is_a_louder_target() -> None:
     audio = torch.stack([tone(300 + 20 * k, 0.05 + 0.05 * k) for k in range(16)])
-    said = torch.full((16, 1, 125), -3.0)
-    found = taught(said, audio, ("loudness",), seed=1)
-    moved = 10 * (found.values - said)[:, 0]
+    predicted = torch.full((16, 1, 125), -3.0)
+    found = taught(predicted, audio, ("loudness",), seed=1)
+    moved = 10 * (found.values - predicted)[:, 0]
     assert float(moved.std(dim=1).max()) < 1e-4
     gain = 20 * torch.log10(found.target.std(dim=2) / audio.std(dim=2))[:, 0]
     assert gain.tolist() == pytest.approx(moved[:, 0].tolist(), abs=1e-3)

@@ -13,12 +13,12 @@ import torch
 from rich.console import Console
 from training_helpers import RATE, fill, loop, preset
 
-from engine.backends.pytorch import PyTorchPlayer
 from engine.errors import AudioError
 from engine.models.base import Model
 from engine.models.store import build_from, load_model, read_settings
-from training.evaluation import evaluate_folder, play, table
-from training.measures import (
+from engine.players.pytorch import PyTorchPlayer
+from training.evaluation.evaluate import evaluate_folder, play, table
+from training.evaluation.measures import (
     Target,
     level_db,
     matches,

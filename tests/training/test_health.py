@@ -9,26 +9,26 @@ import torch
 from rich.console import Console
 from training_helpers import fill, preset
 
-import training.objective
+import training.objectives.autoencoder
 from engine.errors import TudorError
 from engine.models.registry import build
-from training.config import resolve
-from training.health import (
+from training.run.config import resolve
+from training.run.health import (
     DIVERGED,
     MARGIN,
     PATIENCE,
     SUSPICIOUS,
-    Health,
+    LossHealth,
     diagnosis,
     too_large,
     watched,
 )
-from training.loop import Machine, train
-from training.noise import vary_noise
+from training.run.loop import Machine, train
+from training.run.noise import vary_noise
 
 
 def test_a_loss_that_runs_away_ends_the_run_but_a_noisy_one_does_not() -> None:
-    health = Health()
+    health = LossHealth()
     for step in range(300):
         health.look(1.0 + 0.3 * (step % 2))
         health.check(step, 1e-3)
@@ -50,12 +50,12 @@ def test_a_loss_that_runs_away_ends_the_run_but_a_noisy_one_does_not() -> None:
 def test_a_loss_that_rises_from_the_first_step_or_stays_high_ends_the_run_as_well() -> None:
     """A learning rate that is far too high leaves no time in which all is well; and what stays at
     twice its best is no spike."""
-    health = Health()
+    health = LossHealth()
     for value in (2.0, *[8.0] * 20):
         health.look(value)
     with pytest.raises(TudorError, match=r"from 2 "):
         health.check(21, 1.0)
-    health = Health()
+    health = LossHealth()
     for value in (*[1.0] * 50, *[2.0] * PATIENCE):
         health.look(value)
         health.check(0, 1e-3)
@@ -94,7 +94,7 @@ def test_a_diagnosis_names_the_culprit() -> None:
 def test_out_of_memory_names_the_batch_that_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, tried = training.objective.aligned_terms, []
+    real, tried = training.objectives.autoencoder.aligned_terms, []
 
     def small_only(model, output, audio):
         tried.append(len(audio))
@@ -102,7 +102,7 @@ def test_out_of_memory_names_the_batch_that_fits(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(model, output, audio)
 
-    monkeypatch.setattr(training.objective, "aligned_terms", small_only)
+    monkeypatch.setattr(training.objectives.autoencoder, "aligned_terms", small_only)
     run = resolve(preset(tmp_path), fill(tmp_path / "data"), ["batch_size=12"])
     with pytest.raises(TudorError, match=r"batch_size=12 .*--set batch_size=3$"):
         train(run, tmp_path / "run", Machine("cpu"), Console(quiet=True))

@@ -11,14 +11,13 @@ import pytest
 import torch
 from training_helpers import RATE, fill, loop, preset
 
-from engine.backends.pytorch import PyTorchPlayer
 from engine.description import Latent
 from engine.models.store import build_from, read_settings
-from training.borders import border_flux
-from training.descriptors import NAMES, curves, descriptor_mmd, points, spearman
-from training.evaluation import evaluate_folder
-from training.evaluation_report import write_report
-from training.latent_play import (
+from engine.players.pytorch import PyTorchPlayer
+from training.evaluation.borders import border_flux
+from training.evaluation.descriptors import NAMES, curves, descriptor_mmd, points, spearman
+from training.evaluation.evaluate import evaluate_folder
+from training.evaluation.latent_play import (
     Space,
     interpolation,
     prior_draws,
@@ -26,8 +25,9 @@ from training.latent_play import (
     smoothness,
     traversal,
 )
-from training.latent_report import examine, regulariser_of
-from training.measures import loudness_db, si_sdr_db
+from training.evaluation.latent_report import examine, regulariser_of
+from training.evaluation.measures import loudness_db, si_sdr_db
+from training.evaluation.page import write_report
 
 TIME = np.arange(RATE) / RATE
 

@@ -7,14 +7,14 @@ from copy import deepcopy
 import pytest
 import torch
 
-from engine.backends.pytorch import PyTorchPlayer
 from engine.description import Description
 from engine.errors import ModelFileError
 from engine.models.registry import build
 from engine.models.store import Stored, load_weights, save_weights
-from engine.runtime import load
+from engine.players.base import load
+from engine.players.pytorch import PyTorchPlayer
 from export.targets import TARGETS, export_model
-from training.latents import LARGEST, factors, into_range, playable, posteriors
+from training.objectives.latents import LARGEST, factors, into_range, playable, posteriors
 
 CONFIG = {"latents": 3, "bands": 4, "compression": 16, "widths": (8, 6), "dilations": (1,)}
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from training.losses import WINDOWS, kl_penalty, kl_per_dimension, spectral_distance, spectral_terms
+from training.objectives.losses import (
+    WINDOWS,
+    kl_penalty,
+    kl_per_dimension,
+    spectral_distance,
+    spectral_terms,
+)
 
 
 def by_formula(x: np.ndarray, y: np.ndarray) -> float:

@@ -10,9 +10,9 @@ from rich.console import Console
 from training_helpers import fill, preset
 
 from engine.errors import TudorError
-from training import memory
-from training.config import resolve
-from training.loop import Machine, train
+from training.run import memory
+from training.run.config import resolve
+from training.run.loop import Machine, train
 
 MB = 1_000_000
 

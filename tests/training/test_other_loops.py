@@ -11,7 +11,7 @@ import other_loops
 from other_loops import STYLES, render
 
 from training.corpus.techno import render_loop
-from training.descriptors import descriptor_mmd, points
+from training.evaluation.descriptors import descriptor_mmd, points
 
 
 def test_loops_are_repeatable_and_sound() -> None:

@@ -32,7 +32,7 @@ def test_trials_are_kept_and_taken_up(tmp_path: Path, monkeypatch: pytest.Monkey
         json.dumps(first["rows"]))
     assert (out / "none-s0" / "report" / "report.html").exists()
     trained: list[Any] = []
-    from training import loop
+    from training.run import loop
 
     real = loop.train
     monkeypatch.setattr(loop, "train", lambda *a, **k: (trained.append(a), real(*a, **k))[1])

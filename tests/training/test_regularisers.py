@@ -13,10 +13,8 @@ from rich.console import Console
 from training_helpers import fill, preset
 
 from engine.errors import ConfigError
-from training.config import differences, resolve, training_config
-from training.loop import Machine, train
-from training.monitor import LatentMonitor, latent_state
-from training.regularisers import (
+from training.objectives.monitor import LatentMonitor, latent_state
+from training.objectives.regularisers import (
     REGULARISERS,
     SCALES,
     WAEConfig,
@@ -24,6 +22,8 @@ from training.regularisers import (
     checked,
     mmd,
 )
+from training.run.config import differences, resolve, training_config
+from training.run.loop import Machine, train
 
 
 @pytest.mark.parametrize("kernel", ["imq", "rbf"])

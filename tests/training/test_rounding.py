@@ -15,11 +15,11 @@ from engine.errors import TudorError
 from engine.layers import Conv1d, ConvTranspose1d
 from engine.models.store import load_model
 from engine.quantise import rounded
-from training.config import resolve
-from training.loop import Machine, train
-from training.losses import spectral_distance
-from training.quantised import TransposedRounding, plain, quantise_weights
-from training.run_folder import RunFolder
+from training.objectives.losses import spectral_distance
+from training.objectives.quantised import TransposedRounding, plain, quantise_weights
+from training.run.config import resolve
+from training.run.loop import Machine, train
+from training.run.run_folder import RunFolder
 
 QUIET = Console(quiet=True)
 

@@ -17,13 +17,13 @@ import torch
 from rich.console import Console
 from training_helpers import TINY, fill, preset
 
-import training.callbacks
+import training.run.callbacks
 from engine.errors import ConfigError, TudorError
 from engine.models.store import load_model
-from training.config import resolve
-from training.loop import Machine, Outcome, train
-from training.module import Average, Budget, learning_rate
-from training.run_folder import RunFolder
+from training.run.config import resolve
+from training.run.loop import Machine, Outcome, train
+from training.run.module import Average, Budget, learning_rate
+from training.run.run_folder import RunFolder
 
 QUIET = Console(quiet=True)
 CPU = Machine("cpu")
@@ -163,9 +163,9 @@ def test_diverging_loss_keeps_the_last_checkpoint(
 ) -> None:
     run(tmp_path, steps=3)
     kept = RunFolder(tmp_path / "run").checkpoint.read_bytes()
-    import training.objective
+    import training.objectives.autoencoder
 
-    monkeypatch.setattr(training.objective, "aligned_terms",
+    monkeypatch.setattr(training.objectives.autoencoder, "aligned_terms",
                         lambda model, output, audio: (output.sum() * float("nan"),) * 2)
     with pytest.raises(TudorError, match=r"became nan at step 3 \(not finite: spec.*learning_rate"):
         run(tmp_path, steps=6)
@@ -256,8 +256,8 @@ def test_errors_of_machine_and_folder(tmp_path: Path) -> None:
 
 
 def test_bfloat16_leaves_the_filter_bank_alone(tmp_path: Path) -> None:
-    from training.module import keep_full_precision
-    from training.objective import AutoencoderObjective
+    from training.objectives.autoencoder import AutoencoderObjective
+    from training.run.module import keep_full_precision
 
     model = load_model("techno-tiny").model.train()
     keep_full_precision(model)
@@ -271,5 +271,5 @@ def test_bfloat16_leaves_the_filter_bank_alone(tmp_path: Path) -> None:
 
 
 def test_progress_display_texts() -> None:
-    assert training.callbacks.duration(59.6) == "1:00"
-    assert training.callbacks.duration(3723) == "1:02:03"
+    assert training.run.callbacks.duration(59.6) == "1:00"
+    assert training.run.callbacks.duration(3723) == "1:02:03"

@@ -1,1 +1,0 @@
-"""Players, one file per backend, behind the face in `engine/runtime.py`."""

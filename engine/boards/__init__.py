@@ -1,0 +1,1 @@
+"""What a board is, what a model costs there, and whether it fits."""

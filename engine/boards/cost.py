@@ -1,0 +1,126 @@
+"""What a model costs before it runs: arithmetic, weights and state of each operation.
+
+Everything here is counted from the lowered `Graph`, so the figures are those of the model as it
+was written; a backend that fuses or pads does other work, but never needs less arithmetic.
+One MAC (multiply-accumulate) is two floating-point operations.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from engine.description import Description
+from engine.graph import OPS, Graph, Op
+
+FLOAT_BYTES = 4
+
+# The same function in every PyTorch-made backend: what a layer does, tracing carries over.
+_TRACED = ("pytorch", "torchscript", "onnx")
+# What an operation of the graph is called in the C runtime's own list (`engine/core/ops.inc`).
+_CORE_NAMES = {
+    "guard": "guard", "conv1d": "conv", "conv_transpose1d": "conv", "gru": "gru", "lstm": "lstm",
+    "leaky_relu": "map", "elu": "map", "tanh": "map", "sigmoid": "map", "snake": "map",
+    "gated": "gated", "add": "add", "mul": "mul", "concat": "copy", "slice": "copy",
+    "delay": "copy", "affine": "affine", "noise_multiply": "noise", "latent_sample": "gaussian",
+}
+_CORE_LIST = Path(__file__).parents[1] / "core" / "ops.inc"
+
+
+@dataclass(frozen=True)
+class OpCost:
+    """Cost of one operation, per second of audio where it is a rate."""
+
+    name: str
+    kind: str
+    in_channels: int
+    out_channels: int
+    frame_rate_hz: float  # of the output
+    macs_per_second: float
+    weights_bytes: int  # as float32
+    state_bytes: int  # of one stream, as float32
+    backends: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MethodCost:
+    """Cost of one method: its operations in running order."""
+
+    method: str
+    ops: tuple[OpCost, ...]
+
+    @property
+    def macs_per_second(self) -> float:
+        """Multiply-accumulates per second of audio."""
+        return sum(op.macs_per_second for op in self.ops)
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of weights that one block reads at least once."""
+        return sum(op.weights_bytes for op in self.ops)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes carried from block to block, for one stream."""
+        return sum(op.state_bytes for op in self.ops)
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Backends that run every operation."""
+        return tuple(b for b in (*_TRACED, "native") if all(b in op.backends for op in self.ops))
+
+    def macs_per_block(self, block_seconds: float) -> float:
+        """Multiply-accumulates in a block that lasts `block_seconds`."""
+        return self.macs_per_second * block_seconds
+
+
+def backends_of(kind: str) -> tuple[str, ...]:
+    """Backends that run an operation of `engine.graph.OPS`."""
+    if kind not in OPS:
+        raise ValueError(f"unknown operation {kind!r}; engine/graph.py lists them")
+    native = _CORE_NAMES.get(kind) in _core_ops()
+    return (*_TRACED, "native") if native else _TRACED
+
+
+def op_cost(op: Op, input_rate_hz: float) -> OpCost:
+    """`input_rate_hz`: frames per second of the method's input."""
+    return OpCost(
+        name=op.name,
+        kind=op.kind,
+        in_channels=sum(value.channels for value in op.inputs) if op.kind == "concat"
+        else op.inputs[0].channels,
+        out_channels=op.output.channels,
+        frame_rate_hz=input_rate_hz / float(op.output.ratio),
+        macs_per_second=op.macs_per_input_frame() * input_rate_hz,
+        weights_bytes=op.weight_count * FLOAT_BYTES,
+        state_bytes=op.state_count * FLOAT_BYTES,
+        backends=backends_of(op.kind),
+    )
+
+
+def method_cost(graph: Graph, input_rate_hz: float) -> MethodCost:
+    """Costs of a lowered method whose input has `input_rate_hz` frames per second."""
+    return MethodCost(graph.method, tuple(op_cost(op, input_rate_hz) for op in graph.ops))
+
+
+def described_cost(description: Description, method: str) -> MethodCost:
+    """Costs of a method of a model file, worked out by building its family from its description.
+
+    Needs PyTorch, because the layers say what they lower to; the weights play no part."""
+    from engine.models.registry import build
+
+    spec = description.method(method)
+    graph = build(description.family, description.config).graph(method)
+    return method_cost(graph, description.sample_rate_hz / spec.in_ratio)
+
+
+@lru_cache(maxsize=1)
+def _core_ops() -> frozenset[str]:
+    """Names in the C runtime's list of operations; empty where the runtime is not installed."""
+    try:
+        text = _CORE_LIST.read_text("utf-8")
+    except OSError:
+        return frozenset()
+    return frozenset(re.findall(r"^OP\(\s*\d+\s*,\s*\w+\s*,\s*(\w+)", text, re.MULTILINE))

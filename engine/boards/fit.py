@@ -1,0 +1,308 @@
+"""Will it run? A method on a board: arithmetic, memory, the reading of weights, load and verdict.
+
+Nothing here is measured: every load is modelled from counted work and the ranges in
+`engine/boards/board.py`, and says so wherever it is printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from engine.boards.board import DTYPES, LACKS, Board, Instrument, Range, board_named
+from engine.boards.placement import Placement, passes, place
+from engine.boards.schedule import RATE_LIMIT, filter_taps, reduced, schedule
+from engine.boards.work import KEPT, Task, Work, task_of_model
+from engine.errors import ConfigError, TudorError, nearest
+
+if TYPE_CHECKING:
+    from engine.models.base import Model
+
+FITS, UNCERTAIN, TOO_MUCH = "fits", "uncertain", "does not fit"
+ZERO = Range(0.0, 0.0)
+# Slices cost a little more in all (more is set up), and no two are even. Counted on an emulated
+# Cortex-M7 in the instrument, the worst over an even one: techno-daisy 1.08, techno-tiny 1.22.
+SLICED = Range(1.05, 1.25)
+
+
+@dataclass(frozen=True)
+class Loads:
+    """Shares of one core. Arithmetic and reading may overlap: the whole lies between the larger of
+    both per operation and their sum."""
+
+    arithmetic: Range
+    one_frame: Range  # part of the arithmetic, in layers that run one frame at a time
+    reading: Range
+    whole: Range
+    bytes_read_per_second: Range
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How calls of the model meet callbacks."""
+
+    call_samples: int  # played at once, at the model's rate
+    slices: int  # that a call's work is cut into
+    most: int  # of them in one callback
+    rate_hz: int  # of callbacks
+    block_samples: int
+    latency_samples: int  # at that rate, lookahead included
+
+    def share(self, sample_rate_hz: int) -> float:
+        """What the busiest callback has to do, over the mean of all."""
+        callback = self.block_samples / self.rate_hz
+        return self.most / self.slices * self.call_samples / sample_rate_hz / callback
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Weights that are read from one memory."""
+
+    memory: str
+    bytes_per_second: Range
+    share: Range  # of what the memory can give
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The answer and everything it rests on."""
+
+    model: str
+    method: str
+    target: str
+    dtype: str
+    sample_rate_hz: int
+    spread: Spread
+    macs_per_second: float
+    one_frame_macs_per_second: float
+    loads: Loads
+    split_loads: Loads | None  # were weights split over memories
+    instrument: Range | None  # share of a callback's time that all around the model takes
+    worst_callback: Range  # that the busiest one takes, instrument and model
+    load_limit: float
+    lookahead_samples: int
+    placement: Placement
+    split_placement: Placement | None
+    traffic: tuple[Traffic, ...]
+    problems: tuple[str, ...]
+    verdict: str
+
+    @property
+    def latency_ms(self) -> float:
+        """Lookahead, waiting for a call's samples, spreading its work, converting rates."""
+        return 1000 * self.spread.latency_samples / self.spread.rate_hz
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"figures": "modelled, not measured", **asdict(self), "latency_ms": self.latency_ms}
+
+
+def fit(task: Task, target: str, dtype: str | None = None, block: int | None = None) -> Fit:
+    """Model `task` on the board called `target`. `dtype`: number format, else that of the file, or
+    float32; `block`: samples per callback."""
+    board = board_named(target)
+    dtype = dtype or task.dtype or "float32"
+    if dtype not in DTYPES:
+        raise ConfigError(f"unknown dtype {dtype!r}{nearest(dtype, DTYPES)}")
+    block = board.block_samples if block is None else block
+    if block < 1:
+        raise ConfigError(f"a block has at least one sample, got {block}")
+    spread = spread_of(task, board.instrument, block)
+    call = spread.call_samples
+    plan = place(task, board, dtype, call)
+    loads = _loads(task, board, dtype, call, plan)
+    apart = None
+    if board.placed and plan.weights_in and plan.weights_in[0] != board.memories[1].name:
+        apart = place(task, board, dtype, call, split=True)
+    around = around_model(task, board, spread)
+    worst = busiest(loads, task.sample_rate_hz, spread, around)
+    problems = tuple(_problems(task, board, dtype, plan))
+    return Fit(
+        task.model, task.method, board.name, dtype, task.sample_rate_hz, spread,
+        task.macs_per_second, _one_frame_macs(task, call), loads,
+        _loads(task, board, dtype, call, apart) if apart and apart.fits else None,
+        around, worst, board.load_limit, task.lookahead_samples, plan, apart,
+        _traffic(task, board, dtype, call, plan), problems,
+        _verdict(worst, board.load_limit, problems),
+    )
+
+
+def spread_of(task: Task, instrument: Instrument | None, block: int) -> Spread:
+    """The instrument's even spread at its codec's rate; elsewhere a host plays what is complete,
+    over as many callbacks as fit into a frame."""
+    if instrument is None:
+        call, slices = task.call_samples(block), max(1, task.frame_samples // block)
+        return Spread(call, slices, 1, task.sample_rate_hz, block,
+                      task.lookahead_samples + call - 1 + (slices - 1) * block)
+    up, down = reduced(task.sample_rate_hz, instrument.rate_hz)
+    plan = schedule(task.frame_samples, block, up, down)
+    late = ((task.lookahead_samples + plan.prime_samples) * down + up // 2) // up
+    if up != down:  # half of each filter
+        late += filter_taps(up, down, instrument.taps) // 2
+        late += (filter_taps(down, up, instrument.taps) // 2 * down + up // 2) // up
+    return Spread(plan.frame_samples, plan.slices, plan.most, instrument.rate_hz, block,
+                  late + instrument.limiter_samples)
+
+
+def around_model(task: Task, board: Board, spread: Spread) -> Range | None:
+    """Share of a callback's time: counted instructions, modelled cycles for each."""
+    instrument = board.instrument
+    if instrument is None:
+        return None
+    block, taps = spread.block_samples, 0.0
+    up, down = reduced(task.sample_rate_hz, instrument.rate_hz)
+    if up != down:  # each number that a filter puts out takes one phase of it
+        taps = (block * up / down * filter_taps(up, down, instrument.taps)
+                + block * filter_taps(down, up, instrument.taps))
+    each = instrument.callback + instrument.sample * block + instrument.tap * taps
+    return board.instructions.inverse(each * instrument.rate_hz / block)
+
+
+def busiest(loads: Loads, sample_rate_hz: int, spread: Spread, around: Range | None) -> Range:
+    """Share of its time that the busiest callback takes."""
+    even = loads.whole.scaled(spread.share(sample_rate_hz))
+    if spread.slices > 1:
+        even = Range(even.low * SLICED.low, even.high * SLICED.high)
+    return _total([even, around]) if around else even
+
+
+def _loads(task: Task, board: Board, dtype: str, call: int, plan: Placement) -> Loads:
+    memories = {memory.name: memory.reads for memory in board.memories}
+    calls = task.sample_rate_hz / call
+    arithmetic, alone, reading, whole, amount = [], [], [], [], []
+    for i, work in enumerate(task.works):
+        time = arithmetic_of(work, board, dtype, calls)
+        read = _read(task, i, board, dtype, calls)
+        speed = memories.get(plan.weights_in[i], board.memories[-1].reads)
+        spent = Range(read.low / speed.high, read.high / speed.low)
+        arithmetic.append(time)
+        alone.append(time if _runs_one_frame(work.rows_per_second, calls) else ZERO)
+        reading.append(spent)
+        amount.append(read)
+        whole.append(Range(max(time.low, spent.low), time.high + spent.high))
+    return Loads(*map(_total, (arithmetic, alone, reading, whole, amount)))
+
+
+def arithmetic_of(work: Work, board: Board, dtype: str, calls: float) -> Range:
+    """Seconds per second: dense MACs at their own rate, all else in counted instructions."""
+    kernels, macs, dense = board.kernels[dtype], work.macs_per_second, 0.0
+    rows = work.rows_per_second / calls
+    single = 1.0 if work.kind in KEPT else rows % board.tile_frames / rows if rows else 0.0
+    instructions = (work.act_per_second * kernels.act + work.by_itself_per_second * kernels.row
+                    + (kernels.call * calls if macs or work.by_itself_per_second else 0.0))
+    if work.numbers_per_second:
+        instructions += work.rows_per_second * kernels.frame
+    if work.depthwise:
+        each = _mix(single, kernels.depthwise_number_once, kernels.depthwise_number)
+        instructions += macs * _mix(single, kernels.depthwise_once, kernels.depthwise)
+    else:
+        each = kernels.number
+        dense = macs * _mix(single, kernels.mac_once, kernels.mac) / kernels.mac
+    instructions += work.numbers_per_second * each
+    return _total([board.macs[dtype].inverse(dense), board.instructions.inverse(instructions)])
+
+
+def _mix(single: float, once: float, tiled: float) -> float:
+    """Frames come singly to that share."""
+    return single * once + (1 - single) * tiled
+
+
+def _read(task: Task, index: int, board: Board, dtype: str, calls: float) -> Range:
+    """Bytes of an operation's weights that are read per second."""
+    size = task.works[index].weights_bytes(dtype)
+    return Range(size * calls, size * passes(task, index, calls, board))
+
+
+def _traffic(
+    task: Task, board: Board, dtype: str, call: int, plan: Placement
+) -> tuple[Traffic, ...]:
+    """What each memory has to give, against what it can."""
+    found = []
+    for memory in board.memories:
+        read = _total([_read(task, i, board, dtype, task.sample_rate_hz / call)
+                       for i, name in enumerate(plan.weights_in) if name == memory.name])
+        found.append(Traffic(memory.name, read, Range(read.low / memory.reads.high,
+                                                      read.high / memory.reads.low)))
+    return tuple(found)
+
+
+def _total(ranges: list[Range]) -> Range:
+    return Range(sum(r.low for r in ranges), sum(r.high for r in ranges))
+
+
+def _runs_one_frame(rows_per_second: float, calls_per_second: float) -> bool:
+    return rows_per_second <= 1.5 * calls_per_second
+
+
+def _one_frame_macs(task: Task, call: int) -> float:
+    calls = task.sample_rate_hz / call
+    return sum(w.macs_per_second for w in task.works if _runs_one_frame(w.rows_per_second, calls))
+
+
+def _problems(task: Task, board: Board, dtype: str, plan: Placement) -> list[str]:
+    """What no amount of speed would mend."""
+    found = [plan.shortage] if plan.shortage else []
+    lacking = [f"{w.name} ({w.kind})" for w in task.works if w.kind in LACKS.get(dtype, ())]
+    if lacking:
+        able = " or ".join(d for d in DTYPES if d not in LACKS)
+        found.append(f"{dtype} cannot run {', '.join(lacking[:3])}; use {able}")
+    if board.instrument and not _converts(task, board.instrument):
+        found.append(f"{task.sample_rate_hz} Hz and its codec's {board.instrument.rate_hz} Hz have "
+                     "too little in common to be converted")
+    return found
+
+
+def _converts(task: Task, instrument: Instrument) -> bool:
+    up, down = reduced(task.sample_rate_hz, instrument.rate_hz)
+    numbers = (filter_taps(up, down, instrument.taps) * up
+               + filter_taps(down, up, instrument.taps) * down)
+    return up == down or (max(up, down) <= RATE_LIMIT and 4 * numbers <= instrument.filter_bytes)
+
+
+def _verdict(worst: Range, limit: float, problems: tuple[str, ...]) -> str:
+    if problems or worst.low > limit:
+        return TOO_MUCH
+    return FITS if worst.high <= limit else UNCERTAIN
+
+
+def percent(load: Range) -> str:
+    """A load for people: 12-18 %."""
+    low, high = 100 * load.low, 100 * load.high
+    if high < 10:
+        return f"{low:.1f}-{high:.1f} %"
+    return f"{low:.0f}-{high:.0f} %" if ceil(low) < high else f"{high:.0f} %"
+
+
+def summary(found: Fit) -> str:
+    """The answer in one line, with its figures."""
+    text = (f"{found.model} ({found.method}, {found.dtype}) on {found.target}: {found.verdict}; "
+            f"modelled load of the busiest callback {percent(found.worst_callback)} of one core, "
+            f"limit {100 * found.load_limit:.0f} %; {found.macs_per_second / 1e6:.1f} MMAC/s, "
+            f"weights {found.placement.weights_bytes // 1024} KiB")
+    return "; ".join([text, *found.problems])
+
+
+def require_fit(model: Model, target: str, dtype: str = "float32", name: str = "the model",
+                block: int | None = None) -> Fit:
+    """Refuse a model that cannot run on `target`; one that might is let through."""
+    found = fit(task_of_model(model, name), target, dtype, block)
+    if found.verdict == TOO_MUCH:
+        raise TudorError(f"{summary(found)}. `tudor fit` shows where it goes; make it smaller "
+                         "(widths, dilations, sample_rate_hz) or choose another --target")
+    return found
+
+
+def largest(
+    tasks: Iterable[Task], target: str, dtype: str | None = None, block: int | None = None
+) -> tuple[str, str] | None:
+    """Name and number format of the costliest of `tasks` that fits. Without `dtype` each is tried,
+    the most exact that fits first."""
+    fitting = []
+    for task in tasks:
+        tried = (fit(task, target, d, block) for d in ([dtype] if dtype else DTYPES))
+        found = next((f for f in tried if f.verdict == FITS), None)
+        if found:
+            fitting.append((found.macs_per_second, found.model, found.dtype))
+    return max(fitting)[1:] if fitting else None

@@ -1,0 +1,230 @@
+"""`tudor fit`: will it run?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from engine.boards.board import BOARDS, DTYPES, Range, board_named
+from engine.boards.fit import FITS, Fit, Loads, busiest, fit, largest, percent
+from engine.boards.placement import Placement
+from engine.boards.work import Task, task_of_file, task_of_model
+from engine.errors import ConfigError, nearest
+from engine.files import CONFIG_FILE
+
+
+def fit_command(
+    model: Annotated[str, typer.Argument(help="Preset, run directory, .toml or .tudor file.")],
+    target: Annotated[
+        Optional[str],  # noqa: UP045 (typer evaluates it on every supported Python)
+        typer.Option(help=f"{', '.join(BOARDS)}; default: all.")
+    ] = None,
+    dtype: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help=f"{', '.join(DTYPES)} or all; default: the file's own, else float32.")
+    ] = None,
+    block: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Samples per callback; default: 48 on a Daisy, else 128.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="Method to play.")] = "forward",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Say whether a model will run on a board, before it is trained. All loads are modelled.
+
+    Example: tudor fit techno-tiny --target daisy
+    """
+    names = [board_named(target).name] if target else list(BOARDS)
+    task = read_task(model, method)
+    dtypes = list(DTYPES) if dtype == "all" else [dtype]
+    fits = [fit(task, name, d, block) for name in names for d in dtypes]
+    asked = None if dtype == "all" else dtype
+    best = {f.target: largest(_presets(), f.target, asked, block)
+            for f in fits if target or f.verdict != FITS}
+    if as_json:
+        rows = [{**f.to_json(), **_best(best.get(f.target))} for f in fits]
+        print(json.dumps(rows[0] if target and len(rows) == 1 else rows, indent=2))
+        return
+    console = Console()
+    console = console if console.is_terminal else Console(width=130)
+    if len(fits) == 1:
+        _print_one(console, fits[0], best[fits[0].target])
+    else:
+        _print_all(console, fits)
+
+
+def _best(found: tuple[str, str] | None) -> dict[str, str | None]:
+    name, dtype = found or (None, None)
+    return {"largest_preset": name, "largest_preset_dtype": dtype}
+
+
+def read_task(model: str, method: str) -> Task:
+    """What a preset, a run directory or a native file asks of a machine."""
+    path = Path(model)
+    if path.suffix.lower() == ".tudor":
+        from engine.players.native_model import NativeFile
+
+        file = NativeFile(path)
+        _check_method(model, method, file.methods)
+        return task_of_file(file, method)
+    if path.suffix.lower() in (".ts", ".onnx"):
+        raise ConfigError(f"{model}: boards play .tudor files; name one, its run directory or a "
+                          "preset")
+    from engine.models.store import build_from, read_settings
+    from engine.presets import preset_names, preset_path
+
+    if path.is_dir():
+        config = path / CONFIG_FILE
+    elif path.suffix.lower() == ".toml":
+        config = path
+    elif model in preset_names():
+        config = preset_path(model)
+    else:
+        raise ConfigError(f"{model} is no preset, run directory, .toml or .tudor file"
+                          f"{nearest(model, preset_names())}")
+    built = build_from(read_settings(config))
+    _check_method(model, method, built.methods)
+    return task_of_model(built, path.resolve().name if path.is_dir() else path.stem, method)
+
+
+def _check_method(model: str, method: str, known: dict[str, Any]) -> None:
+    if method not in known:
+        raise ConfigError(f"{model} has no method {method!r}; it has {', '.join(known)}")
+
+
+def _presets() -> Iterator[Task]:
+    from engine.presets import preset_names
+
+    for name in preset_names():
+        yield read_task(name, "forward")
+
+
+def _print_all(console: Console, fits: list[Fit]) -> None:
+    first = fits[0]
+    table = Table(title=f"{first.model}, {first.method}: {first.macs_per_second / 1e6:.1f} MMAC/s "
+                  "(all loads modelled, one core)", title_justify="left")
+    for title in ("target", "numbers", "verdict", "load", "busiest callback", "limit",
+                  "weights", "in", "latency"):
+        table.add_column(title, no_wrap=True)
+    for f in fits:
+        table.add_row(f.target, f.dtype, _coloured(f),
+                      percent(f.loads.whole), percent(f.worst_callback),
+                      f"{100 * f.load_limit:.0f} %", f"{f.placement.weights_bytes // 1024} KiB",
+                      f.placement.weights_in[0] if f.placement.weights_in else "-",
+                      f"{f.latency_ms:.1f} ms")
+    console.print(table)
+    for f in fits:
+        for problem in f.problems:
+            console.print(f"{f.target}, {f.dtype}: {problem}", highlight=False, soft_wrap=True)
+
+
+def _coloured(found: Fit) -> str:
+    colour = {"fits": "green", "uncertain": "yellow"}.get(found.verdict, "red")
+    return f"[{colour}]{found.verdict}[/]"
+
+
+def _print_one(console: Console, found: Fit, best: tuple[str, str] | None) -> None:
+    board = board_named(found.target)
+
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, highlight=False, soft_wrap=True, style=style)
+
+    say(f"[bold]{found.model}[/] ({found.method}, {found.dtype}) on {board.title}: "
+        f"[bold]{_coloured(found)}[/]")
+    for problem in found.problems:
+        say(f"  problem: {problem}")
+    console.print(_bounds_table(found))
+    console.print(_memory_table(found))
+    for note in _notes(found):
+        say(f"note: {note}")
+    say(f"largest preset that fits here: {f'{best[0]} in {best[1]}' if best else 'none'}")
+    say(f"All loads are modelled, none was measured on this board. {board.source}.", "dim")
+
+
+def _bounds_table(found: Fit) -> Table:
+    table = Table(title="modelled load of one core", title_justify="left")
+    table.add_column("what", no_wrap=True)
+    table.add_column("figure", justify="right", no_wrap=True)
+    table.add_column("share of a core", justify="right", no_wrap=True)
+    loads, plan = found.loads, found.placement
+    read = loads.bytes_read_per_second
+    rows = [
+        ("arithmetic", f"{found.macs_per_second / 1e6:.1f} MMAC/s", percent(loads.arithmetic)),
+        ("  of it one frame at a time", f"{found.one_frame_macs_per_second / 1e6:.1f} MMAC/s",
+         percent(loads.one_frame)),
+        ("reading weights", _megabytes(read), percent(loads.reading)),
+        ("both together", "", percent(loads.whole)),
+        *([("the instrument around the model", "", percent(found.instrument))]
+          if found.instrument else []),
+        ("busiest callback, all of it" if found.instrument else "busiest callback",
+         f"{found.spread.block_samples} samples", percent(found.worst_callback)),
+        ("limit", "", f"{100 * found.load_limit:.0f} %"),
+        ("latency", f"{found.spread.latency_samples} samples", f"{found.latency_ms:.1f} ms"),
+        ("weights", f"{plan.weights_bytes / 1024:.0f} KiB", ""),
+        ("file, about", f"{plan.file_bytes / 1024:.0f} KiB", ""),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _memory_table(found: Fit) -> Table:
+    board = board_named(found.target)
+    table = Table(title="memory plan" if board.placed else "caches", title_justify="left")
+    for title in ("memory", "room", "can give", "weights read", "of it", "holds"):
+        left = title in ("memory", "holds")
+        table.add_column(title, justify="left" if left else "right", no_wrap=title != "holds")
+    for memory, traffic in zip(board.memories, found.traffic, strict=True):
+        held = [f"{item.what} {item.bytes / 1024:.1f} KiB" for item in found.placement.items
+                if item.memory == memory.name and item.bytes]
+        read = traffic.bytes_per_second.high > 0
+        table.add_row(memory.name, f"{memory.room_bytes // 1024} KiB", _megabytes(memory.reads),
+                      _megabytes(traffic.bytes_per_second) if read else "-",
+                      percent(traffic.share) if read else "-", ", ".join(held) or "-")
+    if board.flash_reads:
+        table.add_row("QSPI flash", f"{board.file_bytes // 1024} KiB",
+                      _megabytes(board.flash_reads), "-", "-", "the stored file, "
+                      f"{found.placement.file_bytes / 1024:.0f} KiB, copied at start")
+    return table
+
+
+def _megabytes(reads: Range) -> str:
+    low, high = reads.low / 1e6, reads.high / 1e6
+    return f"{low:.0f}-{high:.0f} MB/s" if round(low) < round(high) else f"{high:.0f} MB/s"
+
+
+def _notes(found: Fit) -> list[str]:
+    notes, spread = [], found.spread
+    if spread.slices > 1:
+        notes.append(f"the work of {spread.call_samples} samples is cut into {spread.slices} "
+                     f"slices, {spread.most} in a callback of {spread.block_samples} samples at "
+                     f"{spread.rate_hz} Hz")
+    if found.instrument:
+        notes.append("the instrument (controls, limiter, mix, rate conversion): instructions "
+                     "counted in an emulator, cycles for each modelled")
+    board, read = board_named(found.target), found.loads.bytes_read_per_second
+    if board.flash_reads and read.low > board.flash_reads.high:
+        notes.append(f"weights cannot be read from flash while it plays: {_megabytes(read)} are "
+                     f"wanted, {_megabytes(board.flash_reads)} are there")
+    if found.split_placement and found.split_loads:
+        notes.append(_split_note(found, found.split_placement, found.split_loads))
+    return notes
+
+
+def _split_note(found: Fit, placement: Placement, loads: Loads) -> str:
+    """What a loader would gain that puts weights into several memories."""
+    apart: dict[str, int] = {}
+    for item in placement.items:
+        if item.what == "weights":
+            apart[item.memory] = apart.get(item.memory, 0) + item.bytes
+    where = ", ".join(f"{size // 1024} KiB in {name}" for name, size in apart.items())
+    worst = busiest(loads, found.sample_rate_hz, found.spread, found.instrument)
+    return (f"the runtime reads a file in one piece, and all of it lies in "
+            f"{found.placement.weights_in[0]}; were the weights of the fastest layers apart "
+            f"({where}), the busiest callback would take {percent(worst)}")

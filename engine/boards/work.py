@@ -1,0 +1,236 @@
+"""What a method asks of a machine, operation by operation: from layers before any training, or from
+the op table of a native file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from engine.boards.board import STATE_BYTES
+from engine.boards.cost import OpCost, op_cost
+
+if TYPE_CHECKING:
+    from engine.graph import Graph, Op
+    from engine.models.base import Model
+    from engine.players.native_model import NativeFile, OpInfo
+
+# What an activation costs for each number, in the units in which the C runtime counts when it cuts
+# slices (engine/core/shape.c: about a MAC); a number that only passes costs 2 there, here nothing.
+_PASSES = 2
+_ACT_COST = {
+    "leaky_relu": 1, "elu": 10, "tanh": 8, "sigmoid": 9, "snake": 10, "noise_multiply": 8,
+    "latent_sample": 58, "lstm": 48, "gru": 33, "add": 1, "mul": 1, "affine": 1, "guard": 1,
+}
+_GATE_COST = {"tanh": 20, "linear": 12}
+_CONVOLUTIONS = ("conv1d", "conv_transpose1d", "conv", "depthwise")
+_FUSABLE = ("leaky_relu", "elu", "tanh", "sigmoid", "snake", "gated", "add")
+_VIEWS = ("slice", "delay", "concat")  # other views of the same rows in the runtime: no work
+# By the codes of weights in a native file (DTYPE_... in engine/core/format.inc).
+FORMATS = ("float32", "bf16w", "q16x8", "q16x8")
+_FLOAT_BYTES, _HEAD_BYTES = 4, 8  # of a bias; of a factor and a bias
+KEPT = ("gru", "lstm")  # their weights stay float32 in bf16w
+
+
+@dataclass(frozen=True)
+class Work:
+    """One operation. Rates are per second of audio."""
+
+    name: str
+    kind: str
+    macs_per_second: float
+    rows_per_second: float
+    weights: int  # numbers, biases among them
+    state: int  # numbers carried from block to block
+    numbers_per_second: float = 0.0  # that a convolution puts out
+    act_per_second: float = 0.0  # activations, in units of about a MAC
+    by_itself_per_second: float = 0.0  # numbers of an operation that is fused into no other
+    heads: int = 0  # outputs: numbers of a bias
+    depthwise: bool = False
+    packed: tuple[str, int] | None = None  # number format in a file, and bytes there
+
+    def weights_bytes(self, dtype: str) -> int:
+        """As the native file holds them in that number format; from a file's own, exact."""
+        if self.packed and self.packed[0] == dtype:
+            return self.packed[1]
+        if dtype == "float32" or (dtype == "bf16w" and self.kind in KEPT):
+            return _FLOAT_BYTES * self.weights
+        if self.heads == 0:  # parameters of activations are floats everywhere
+            return _FLOAT_BYTES * self.weights
+        if dtype == "bf16w":
+            return _FLOAT_BYTES * self.heads + 2 * (self.weights - self.heads)
+        return _HEAD_BYTES * ceil(self.heads / 16) * 16 + (self.weights - self.heads)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A method as a machine sees it."""
+
+    model: str
+    method: str
+    sample_rate_hz: int
+    frame_samples: int
+    lookahead_samples: int
+    works: tuple[Work, ...]
+    # Numbers of an instance that plays so many samples at once: scratch, and the state of all
+    # methods in rings. Estimated from layers, exact from a file.
+    instance: Callable[[int], tuple[int, int]]
+    one_weights: int  # numbers of all methods, each once
+    operations: int = 0  # of all methods, as the runtime runs them
+    file_bytes: int | None = None  # of a file that exists
+    dtype: str | None = None  # its number format
+
+    @property
+    def macs_per_second(self) -> float:
+        """Multiply-accumulates per second of audio."""
+        return sum(work.macs_per_second for work in self.works)
+
+    @property
+    def weights(self) -> int:
+        """Numbers that one block reads at least once."""
+        return sum(work.weights for work in self.works)
+
+    @property
+    def state(self) -> int:
+        """Numbers carried from block to block."""
+        return sum(work.state for work in self.works)
+
+    def weights_bytes(self, dtype: str) -> int:
+        """Bytes that one block reads at least once."""
+        return sum(work.weights_bytes(dtype) for work in self.works)
+
+    def call_samples(self, block: int) -> int:
+        """Samples played at once where the host hands over `block`: whole frames."""
+        return ceil(block / self.frame_samples) * self.frame_samples
+
+
+def task_of_model(model: Model, name: str, method: str = "forward") -> Task:
+    """From the layers; the weights play no part."""
+    spec, graph = model.methods[method], model.graph(method)
+    rate = model.sample_rate_hz
+    fused = _fused(graph)
+    works = [_work(op, op_cost(op, rate / spec.in_ratio), op.output.index in fused)
+             for op in graph.ops]
+    graphs = {key: model.graph(key) for key in model.methods}
+    scratch = max(_alive(g, model.methods[key].in_frames) / model.methods[key].ratio
+                  for key, g in graphs.items())
+
+    def instance(samples: int) -> tuple[int, int]:
+        rings = sum(_rings(g, samples / model.methods[key].in_ratio) for key, g in graphs.items())
+        return ceil(scratch * samples), ceil(rings)
+
+    operations = sum(len([op for op in g.ops if op.kind not in _VIEWS]) - len(_fused(g))
+                     for g in graphs.values())
+    return Task(name, method, rate, spec.ratio, spec.lookahead_samples, tuple(works), instance,
+                model.parameter_count, operations)
+
+
+def _rings(graph: Graph, in_frames: float) -> float:
+    """Numbers of the state: a ring keeps its past and a block's rows, twice over where the past is
+    the longer, so that rows always lie in a line."""
+    total = 0.0
+    for op in graph.ops:
+        if op.state_count:
+            block = op.inputs[0].channels * in_frames / float(op.inputs[0].ratio)
+            total += (op.state_count + block) * (2 if op.state_count > block else 1)
+    return total
+
+
+def _fused(graph: Graph) -> set[int]:
+    """Values of activations and sums that the runtime works out within the convolution before."""
+    uses = Counter(value.index for op in graph.ops for value in op.inputs)
+    uses[graph.output.index] += 1
+    found, ends = set(), set()
+    for op in graph.ops:
+        if op.kind in _CONVOLUTIONS:
+            ends.add(op.output.index)
+        elif op.kind in _FUSABLE and any(v.index in ends and uses[v.index] == 1
+                                         for v in op.inputs):
+            ends.add(op.output.index)
+            found.add(op.output.index)
+    return found
+
+
+def _work(op: Op, cost: OpCost, fused: bool) -> Work:
+    rows = cost.frame_rate_hz
+    convolution = op.kind in _CONVOLUTIONS
+    if op.kind == "conv_transpose1d":  # one reading of the weights makes a row for every phase
+        rows = cost.frame_rate_hz * float(op.output.ratio / op.inputs[0].ratio)
+    numbers = cost.frame_rate_hz * cost.out_channels
+    each = _ACT_COST.get(op.kind, 0)
+    if op.kind == "gated":
+        each = _GATE_COST[op.attributes["activation"]]
+    weight = op.weights.get("weight")
+    # One filter for each channel: shape [out, 1, kernel].
+    depthwise = op.kind == "conv1d" and weight is not None and weight.shape[1] == 1 \
+        and cost.out_channels == cost.in_channels > 1
+    return Work(op.name, op.kind, cost.macs_per_second, rows, op.weight_count, op.state_count,
+                numbers if convolution else 0.0, each * numbers,
+                0.0 if fused or convolution or op.kind in _VIEWS else numbers,
+                _heads(op, cost) if convolution or op.kind in KEPT else 0, depthwise)
+
+
+def _heads(op: Op, cost: OpCost) -> int:
+    """Numbers of an operation's biases; a transposed convolution has one for every phase."""
+    bias = sum(w.size for name, w in op.weights.items() if name.startswith("bias"))
+    return bias or cost.out_channels
+
+
+def _alive(graph: Graph, in_frames: int) -> float:
+    """Most numbers that are needed at the same time, per smallest block."""
+    size = {v.index: v.channels * in_frames / float(v.ratio)
+            for v in (graph.input, *(op.output for op in graph.ops))}
+    last = {graph.input.index: 0, graph.output.index: len(graph.ops)}
+    for at, op in enumerate(graph.ops):
+        last.update({value.index: at for value in op.inputs if value is not graph.output})
+    born = {graph.input.index: -1} | {op.output.index: at for at, op in enumerate(graph.ops)}
+    return max((sum(n for i, n in size.items() if born[i] <= at <= last.get(i, at))
+                for at in range(len(graph.ops))), default=0.0)
+
+
+def task_of_file(file: NativeFile, method: str = "forward") -> Task:
+    """From the op table of a native file."""
+    spec = file.methods[method]
+    frames = file.sample_rate_hz / spec.frame_samples
+    table = file.ops(method)
+    # That of any weights which are not float32: some layers stay so in every number format.
+    dtype = FORMATS[max((op.dtype for op in table), default=0)]
+    works = tuple(_work_of_file(op, frames, dtype) for op in table)
+
+    frame = max(m.frame_samples for m in file.methods.values())
+
+    def instance(samples: int) -> tuple[int, int]:
+        width, calls = STATE_BYTES[dtype], ceil(samples / frame)
+        # What does not grow with the block is no scratch: plans, which are of another size there.
+        one, two = (sum(m[:2]) - m[2] for m in (file.memory(1, n * frame) for n in (1, 2)))
+        return (two - one) * calls // width, file.memory(1, samples)[2] // width
+
+    size = file.path.stat().st_size if file.path.exists() else None
+    return Task(file.name, method, file.sample_rate_hz, spec.frame_samples, spec.latency_samples,
+                works, instance, max(sum(w.weights for w in works), (size or 0) // 4),
+                sum(len(file.ops(m)) for m in file.methods), size, dtype)
+
+
+def _work_of_file(op: OpInfo, frames: float, dtype: str) -> Work:
+    """`frames` per second; `dtype` of the file."""
+    convolution = op.kind in _CONVOLUTIONS
+    heads, numbers = op.out_channels * op.phases, op.rows * op.out_channels
+    # The runtime's own count: MACs, what each number costs, 100 for the operation.
+    act = max(0, op.cost - op.macs - 100 - _PASSES * numbers)
+    return Work(op.name, op.kind, op.macs * frames, op.rows / op.phases * frames,
+                _numbers(op, heads), op.state_bytes // _FLOAT_BYTES,
+                numbers * frames if convolution else 0.0, act * frames,
+                0.0 if convolution or op.kind == "copy" else numbers * frames,
+                heads if convolution else 0, op.kind == "depthwise", (dtype, op.weights_bytes))
+
+
+def _numbers(op: OpInfo, heads: int) -> int:
+    """Weights and biases, about: what a file holds is padded."""
+    head = ceil(heads / 16) * 16
+    if op.dtype == 0:
+        return op.weights_bytes // _FLOAT_BYTES
+    if op.dtype == 1:
+        return heads + (op.weights_bytes - _FLOAT_BYTES * head) // 2
+    return heads + (op.weights_bytes - _HEAD_BYTES * head) // (op.dtype - 1)

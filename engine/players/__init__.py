@@ -1,0 +1,1 @@
+"""Players, one file per backend, behind the face in `engine/players/base.py`."""

@@ -1,0 +1,330 @@
+"""Plays `.tudor` files with the C runtime. Needs numpy and cffi, nothing else.
+
+    model = NativeModel.open("x.tudor")
+    y = model.process("forward", x)          # float32 [batch, channels, rows]
+
+The file is mapped, not read: any number of models share its pages.
+"""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import AudioError, ConfigError, ModelFileError, TudorError
+
+try:
+    from engine._native import ffi, lib
+except ImportError as error:  # pragma: no cover - depends on the installation
+    raise TudorError(
+        "the native runtime is not built: install with `pip install .` (a C compiler is needed) "
+        f"or run `python -m engine.players.native_build` ({error})"
+    ) from None
+
+FloatArray = NDArray[np.float32]
+DEFAULT_BLOCK_SAMPLES = 8192
+_FLOATS = ffi.typeof("float[]")
+_buffer, _process = ffi.from_buffer, lib.tudor_process  # looked up once: blocks may be microseconds
+
+
+def text(pointer: object) -> str:
+    """A C string."""
+    return ffi.string(pointer).decode("utf-8")
+
+
+def error_text(code: int) -> str:
+    """What an error code of the runtime means."""
+    return text(lib.tudor_error_text(code))
+
+
+def _raise(code: int, what: str, kind: type[TudorError] = AudioError) -> None:
+    if code:
+        raise kind(f"{what}: {error_text(code)}")
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """A method as the file declares it. Rows: one per `ratio` samples of audio."""
+
+    index: int
+    name: str
+    in_channels: int
+    in_ratio: int
+    out_channels: int
+    out_ratio: int
+    frame_samples: int
+    latency_samples: int
+    in_labels: tuple[str, ...]
+    out_labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AttributeInfo:
+    """Something that may be set while the model plays: `count` numbers."""
+
+    index: int
+    name: str
+    label: str
+    count: int
+    minimum: float
+    maximum: float
+    defaults: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class OpInfo:
+    """One line of the op table; figures per frame and stream."""
+
+    kind: str
+    name: str
+    macs: int
+    cost: int
+    weights_bytes: int
+    state_bytes: int
+    scratch_bytes: int
+    in_channels: int
+    out_channels: int
+    rows: int
+    kernel: int
+    stride: int
+    dilation: int
+    groups: int
+    phases: int
+    dtype: int  # number format of the weights, DTYPE_... of core/format.inc
+
+
+class NativeFile:
+    """A checked, mapped model file."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            with open(self.path, "rb") as file:
+                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError:
+            raise ModelFileError(f"{path}: file is empty") from None
+        except OSError as error:
+            raise ModelFileError(f"{path}: {error.strerror or error}") from None
+        self._load(data)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str = "memory") -> NativeFile:
+        """A file that is in memory already; it is copied to where it may lie."""
+        self = cls.__new__(cls)
+        self.path = Path(name)
+        self._load(aligned(len(data), data))
+        return self
+
+    def _load(self, data: mmap.mmap | NDArray[np.uint8]) -> None:
+        self._data = ffi.from_buffer(data)
+        self.model = ffi.new("tudor_model *")
+        fault = ffi.new("tudor_fault *")
+        if lib.tudor_open(self._data, len(self._data), self.model, fault):
+            where = text(fault.record)
+            at = "" if where in ("file", "header") else f" ({where} {fault.index})"
+            raise ModelFileError(f"{self.path}: {error_text(fault.code)}{at}")
+        self.name = text(lib.tudor_name(self.model))
+        self.metadata = text(lib.tudor_metadata(self.model))
+        self.sample_rate_hz = int(lib.tudor_sample_rate_hz(self.model))
+        methods = (self._method(i) for i in range(lib.tudor_methods(self.model)))
+        self.methods = {m.name: m for m in methods}
+        attributes = (self._attribute(i) for i in range(lib.tudor_attributes(self.model)))
+        self.attributes = {a.name: a for a in attributes}
+
+    def _method(self, index: int) -> MethodInfo:
+        info = ffi.new("tudor_method_info *")
+        _raise(lib.tudor_method(self.model, index, info), str(self.path), ModelFileError)
+        return MethodInfo(
+            index, text(info.name), info.in_channels, info.in_ratio, info.out_channels,
+            info.out_ratio, info.frame_samples, info.latency_samples,
+            tuple(text(info.in_labels).split("\n")), tuple(text(info.out_labels).split("\n")),
+        )
+
+    def _attribute(self, index: int) -> AttributeInfo:
+        info = ffi.new("tudor_attribute_info *")
+        _raise(lib.tudor_attribute(self.model, index, info), str(self.path), ModelFileError)
+        return AttributeInfo(
+            index, text(info.name), text(info.label), info.count, info.minimum, info.maximum,
+            tuple(ffi.unpack(info.defaults, info.count)),
+        )
+
+    def ops(self, method: str) -> list[OpInfo]:
+        """The op table of a method."""
+        index, info, table = self.methods[method].index, ffi.new("tudor_op_info *"), []
+        for i in range(lib.tudor_ops(self.model, index)):
+            _raise(lib.tudor_op(self.model, index, i, info), str(self.path), ModelFileError)
+            numbers = {name: int(getattr(info, name)) for name in OpInfo.__annotations__
+                       if name not in ("kind", "name")}
+            table.append(OpInfo(text(info.kind), text(info.name), **numbers))
+        return table
+
+    def memory(self, batch: int, max_samples: int) -> tuple[int, int, int]:
+        """Bytes of an instance: fast region, bulk region, and the state inside both."""
+        sizes = ffi.new("tudor_sizes *")
+        _raise(lib.tudor_measure(self.model, batch, max_samples, sizes), str(self.path))
+        return int(sizes.fast_bytes), int(sizes.bulk_bytes), int(sizes.state_bytes)
+
+
+def aligned(size: int, data: bytes | None = None) -> NDArray[np.uint8]:
+    """`size` bytes on a 64-byte boundary, zero or a copy of `data`."""
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    part = raw[start : start + size]
+    if data is not None:
+        part[:] = np.frombuffer(data, np.uint8)
+    return part
+
+
+class NativeModel:
+    """One instance of a model: memory, state of every method, attributes.
+
+    Blocks longer than `max_samples` are played in parts."""
+
+    def __init__(self, file: NativeFile, batch: int = 1,
+                 max_samples: int = DEFAULT_BLOCK_SAMPLES, isa: str | None = None) -> None:
+        self.file = file
+        self._specs = file.methods
+        self.batch = batch
+        # Every method must be able to play at least one frame.
+        self.max_samples = max([max_samples, *(m.frame_samples for m in file.methods.values())])
+        fast_bytes, bulk_bytes, self.state_bytes = file.memory(batch, self.max_samples)
+        self._fast, self._bulk = aligned(fast_bytes), aligned(bulk_bytes)
+        self._fast_pointer = ffi.from_buffer(self._fast)
+        self._bulk_pointer = ffi.from_buffer(self._bulk) if bulk_bytes else ffi.NULL
+        instance = ffi.new("tudor **")
+        _raise(lib.tudor_init(file.model, batch, self.max_samples, self._fast_pointer, fast_bytes,
+                              self._bulk_pointer, bulk_bytes, instance), str(file.path))
+        self._t = instance[0]
+        if isa is not None:
+            self.use_isa(isa)
+
+    @classmethod
+    def open(cls, path: str | Path, batch: int = 1, max_samples: int = DEFAULT_BLOCK_SAMPLES,
+             isa: str | None = None) -> NativeModel:
+        """Map a file and make an instance of it."""
+        return cls(NativeFile(path), batch, max_samples, isa)
+
+    @property
+    def methods(self) -> dict[str, MethodInfo]:
+        """Methods by name."""
+        return self.file.methods
+
+    @property
+    def attributes(self) -> dict[str, AttributeInfo]:
+        """Attributes by name."""
+        return self.file.attributes
+
+    @property
+    def isa(self) -> str:
+        """Instruction set in use."""
+        return text(lib.tudor_isa(self._t))
+
+    def use_isa(self, name: str) -> None:
+        """Play with another instruction set; the result is the same bits."""
+        _raise(lib.tudor_use_isa(self._t, name.encode()), name, ConfigError)
+
+    def process(self, method: str, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Play a block [batch, channels, rows]; contiguous float32 is neither copied nor changed.
+
+        `out` may be given to avoid an allocation."""
+        spec = self._specs.get(method) or self._method(method)
+        x = np.asarray(x, np.float32, order="C")
+        given = x.shape
+        if len(given) != 3 or given[0] != self.batch or given[1] != spec.in_channels:
+            raise AudioError(f"{method} takes [{self.batch}, {spec.in_channels}, rows], "
+                             f"got {list(given)}")
+        samples = given[2] * spec.in_ratio
+        if samples == 0 or samples % spec.frame_samples:
+            raise AudioError(f"{method} takes blocks of a multiple of "
+                             f"{spec.frame_samples // spec.in_ratio} rows, got {x.shape[2]}")
+        shape = (self.batch, spec.out_channels, samples // spec.out_ratio)
+        if out is None:
+            out = np.empty(shape, np.float32)
+        elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise AudioError(f"out must be contiguous float32 {list(shape)}")
+        if samples <= self.max_samples:
+            self._process(spec, x, out, samples)
+            return out
+        most = self.max_samples // spec.frame_samples * spec.frame_samples
+        for at in range(0, samples, most):
+            end = min(at + most, samples)
+            part = np.ascontiguousarray(x[:, :, at // spec.in_ratio : end // spec.in_ratio])
+            y = np.empty((*shape[:2], (end - at) // spec.out_ratio), np.float32)
+            self._process(spec, part, y, end - at)
+            out[:, :, at // spec.out_ratio : end // spec.out_ratio] = y
+        return out
+
+    def _process(self, spec: MethodInfo, x: FloatArray, out: FloatArray, samples: int) -> None:
+        code = _process(self._t, spec.index, _buffer(_FLOATS, x), _buffer(_FLOATS, out), samples)
+        if code:
+            _raise(code, spec.name)
+
+    def process_slice(self, method: str, x: FloatArray, out: FloatArray, slice_: int,
+                      slices: int) -> None:
+        """One of `slices` parts of a block's work; `out` is complete after the last."""
+        spec = self._method(method)
+        samples = x.shape[2] * spec.in_ratio
+        if (x.shape[:2] != (self.batch, spec.in_channels) or not x.flags.c_contiguous
+                or out.shape != (self.batch, spec.out_channels, samples // spec.out_ratio)
+                or not out.flags.c_contiguous or {x.dtype, out.dtype} != {np.dtype(np.float32)}):
+            raise AudioError(f"{method}: slices take contiguous float32 blocks of its shapes")
+        _raise(lib.tudor_process_slice(self._t, spec.index, ffi.from_buffer("float[]", x),
+                                       ffi.from_buffer("float[]", out), samples, slice_, slices),
+               method)
+
+    def slice_costs(self, method: str, samples: int, slices: int) -> tuple[int, int]:
+        """Cost of the most expensive slice, and of all together, in MACs."""
+        worst, total = ffi.new("uint64_t *"), ffi.new("uint64_t *")
+        _raise(lib.tudor_slice_costs(self._t, self._method(method).index, samples, slices, worst,
+                                     total), method)
+        return int(worst[0]), int(total[0])
+
+    def reset(self) -> None:
+        """All methods to silence; attributes stay."""
+        _raise(lib.tudor_reset(self._t), "reset")
+
+    def set(self, name: str, values: FloatArray) -> None:
+        """Set an attribute; values are clamped to its range."""
+        values = np.ascontiguousarray(values, np.float32).reshape(-1)
+        index = self._attribute(name).index
+        _raise(lib.tudor_set_attribute(self._t, index, ffi.from_buffer("float[]", values),
+                                       values.size), f"attribute {name}", ConfigError)
+
+    def get(self, name: str) -> FloatArray:
+        """The present values of an attribute."""
+        spec = self._attribute(name)
+        values = np.empty(spec.count, np.float32)
+        _raise(lib.tudor_get_attribute(self._t, spec.index, ffi.from_buffer("float[]", values),
+                                       values.size), f"attribute {name}", ConfigError)
+        return values
+
+    @property
+    def nonfinite(self) -> int:
+        """Input numbers replaced so far because they were NaN or infinite."""
+        return int(lib.tudor_nonfinite(self._t))
+
+    def save_state(self) -> bytes:
+        """The state of all methods as a value."""
+        data = ffi.new("char[]", self.state_bytes)
+        _raise(lib.tudor_save_state(self._t, data, self.state_bytes), "state")
+        return bytes(ffi.buffer(data, self.state_bytes))
+
+    def load_state(self, data: bytes) -> None:
+        """Put a saved state back."""
+        _raise(lib.tudor_load_state(self._t, ffi.from_buffer(data), len(data)), "state")
+
+    def _method(self, name: str) -> MethodInfo:
+        if name not in self.methods:
+            raise ConfigError(f"{self.file.name} has no method {name!r}; "
+                              f"it has {', '.join(self.methods)}")
+        return self.methods[name]
+
+    def _attribute(self, name: str) -> AttributeInfo:
+        if name not in self.attributes:
+            raise ConfigError(f"{self.file.name} has no attribute {name!r}; "
+                              f"it has {', '.join(self.attributes)}")
+        return self.attributes[name]

@@ -1,0 +1,219 @@
+"""Plays exported ONNX files with numpy and ONNX Runtime; no PyTorch, no onnx package.
+
+A method is a file; the others lie beside it and are opened when first asked for. State never
+leaves the runtime: two sets of buffers are bound once, and every block reads one set and writes
+the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import onnxruntime as ort
+
+from engine.description import METADATA_KEY, Description, Method
+from engine.errors import ConfigError, ModelFileError
+from engine.players.base import FloatArray, Player
+
+CHECKSUM_KEY = "sha256"
+WEIGHTS_KEY = "weights_bytes"
+Device = tuple[str, int]
+CPU: Device = ("cpu", 0)
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OnnxPlayer(Player):
+    """A model in ONNX files, one per method."""
+
+    backend: ClassVar[str] = "onnx"
+
+    def __init__(
+        self, path: str | Path, batch: int = 1, threads: int = 1, device: str = "cpu"
+    ) -> None:
+        self._device = check_device(device)
+        self._threads = threads
+        main = Path(path)
+        opened = open_file(main, self._device, threads)
+        super().__init__(opened.description, main, batch)
+        self._files = _files(main, opened)
+        self._weights = {opened.method: opened.weights_bytes}
+        self._streams = {opened.method: _Stream(opened.session, batch, self._device)}
+
+    def _stream(self, method: str) -> _Stream:
+        """The open file of a method, opened now if this is its first use."""
+        if method not in self._streams:
+            file = self._files.get(method)
+            if file is None or not file.is_file():
+                raise ModelFileError(
+                    f"{self.path} lacks method {method!r}: it lives in "
+                    f"{file.name if file else 'a file'} beside it, which is not there"
+                )
+            opened = open_file(file, self._device, self._threads)
+            if opened.method != method or not _same_model(opened.description, self.description):
+                raise ModelFileError(f"{file} belongs to another model than {self.path}")
+            self._weights[method] = opened.weights_bytes
+            self._streams[method] = _Stream(opened.session, self.batch, self._device)
+            for name, value in self._values.items():
+                self._streams[method].set(name, value)
+        return self._streams[method]
+
+    def _run(self, method: Method, x: FloatArray) -> FloatArray:
+        frames = x.shape[2] // method.in_frames * method.out_frames
+        return self._stream(method.name).run(x, (self.batch, method.out_channels, frames))
+
+    def _reset(self) -> None:
+        for stream in self._streams.values():
+            stream.reset()
+
+    def _apply(self, name: str, value: FloatArray) -> None:
+        for stream in self._streams.values():
+            stream.set(name, value)
+
+    def state_bytes(self, method: str) -> int:
+        return self._stream(method).state_bytes
+
+    def weights_bytes(self, method: str) -> int:
+        self._stream(method)
+        return self._weights[method]
+
+
+class _Stream:
+    """One session with its state: buffers that change sides after every block."""
+
+    def __init__(self, session: ort.InferenceSession, batch: int, device: Device) -> None:
+        self._session, self._device = session, device
+        shapes = {i.name: (batch, *i.shape[1:]) for i in session.get_inputs() if i.name != "x"}
+        self._states = [{name: self._zeros(shape) for name, shape in shapes.items()}
+                        for _ in range(2)]
+        self.state_bytes = 4 * sum(int(np.prod(shape)) for shape in shapes.values())
+        self._attributes = {
+            i.name: self._zeros(tuple(i.shape)) for i in session.get_overridable_initializers()
+        }
+        self._bindings = [self._bind(0), self._bind(1)]
+        self._side = 0  # which set of states holds the present one
+        self._shape: tuple[int, ...] = ()
+        self._x = self._y = self._zeros((1,))
+
+    def _zeros(self, shape: tuple[int, ...]) -> ort.OrtValue:
+        return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32), *self._device)
+
+    def _bind(self, side: int) -> ort.IOBinding:
+        """Read states of `side`, write those of the other."""
+        binding = self._session.io_binding()
+        for name, value in self._states[side].items():
+            binding.bind_ortvalue_input(name, value)
+        for name, value in self._states[1 - side].items():
+            binding.bind_ortvalue_output(name.replace("state_in_", "state_out_"), value)
+        return binding
+
+    def set(self, name: str, value: FloatArray) -> None:
+        """Bind an attribute that differs from its default; methods that lack it ignore it."""
+        tensor = f"attribute_{name}"
+        if tensor in self._attributes:
+            self._attributes[tensor].update_inplace(np.ascontiguousarray(value))
+            for binding in self._bindings:
+                binding.bind_ortvalue_input(tensor, self._attributes[tensor])
+
+    def reset(self) -> None:
+        """Zero the present state; the other set is written before it is read."""
+        for value in self._states[self._side].values():
+            value.update_inplace(np.zeros(value.shape(), np.float32))
+
+    def run(self, x: FloatArray, out_shape: tuple[int, ...]) -> FloatArray:
+        """[batch, in_channels, frames] -> array of `out_shape`, advancing the state."""
+        if x.shape != self._shape:
+            self._x, self._y = self._zeros(x.shape), self._zeros(out_shape)
+            for binding in self._bindings:
+                binding.bind_ortvalue_input("x", self._x)
+                binding.bind_ortvalue_output("y", self._y)
+            self._shape = x.shape
+        self._x.update_inplace(x)
+        self._session.run_with_iobinding(self._bindings[self._side])
+        self._side = 1 - self._side
+        return np.array(self._y.numpy())  # a copy: the buffer is written again by the next block
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session, and what the file says of itself."""
+
+    session: ort.InferenceSession
+    description: Description
+    method: str
+    weights_bytes: int
+    names: dict[str, str]  # file name of each method, as exported
+
+
+def open_file(path: Path, device: Device = CPU, threads: int = 1) -> Opened:
+    """Open one exported file; damage and foreign files are told apart."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror}") from None
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong arrives as an exception
+    provider = (PROVIDERS[device[0]], {"device_id": device[1]} if device[0] != "cpu" else {})
+    try:
+        session = ort.InferenceSession(data, options, providers=[provider])
+        metadata = dict(session.get_modelmeta().custom_metadata_map)
+    except Exception as error:  # ONNX Runtime's own classes share no base below this one
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelFileError(
+            f"{path} is no ONNX file, or a damaged one ({reason[:120]})") from None
+    if METADATA_KEY not in metadata:
+        raise ModelFileError(
+            f"{path} is an ONNX model, but tudor did not write it: it has no 'tudor' metadata"
+        )
+    digest = metadata.get(CHECKSUM_KEY, "")
+    if len(digest) != 64 or checksum(data, digest) != digest:
+        raise ModelFileError(f"{path} is damaged: its checksum does not match; export it again")
+    try:
+        description = Description.from_json(metadata[METADATA_KEY], str(path))
+        return Opened(session, description, description.method(metadata["method"]).name,
+                      int(metadata[WEIGHTS_KEY]), json.loads(metadata["files"]))
+    except (KeyError, ValueError) as error:
+        raise ModelFileError(f"{path}: its tudor metadata is damaged ({error})") from None
+
+
+def checksum(data: bytes, stored: str) -> str:
+    """SHA-256 of a file, the checksum that is `stored` in it read as zeros."""
+    head, found, tail = data.rpartition(stored.encode())
+    return hashlib.sha256(head + b"0" * len(found) + tail).hexdigest()
+
+
+def check_device(device: str) -> Device:
+    """ONNX Runtime's name and number of a device, or an error when this machine lacks it."""
+    name, _, number = device.partition(":")
+    if name not in PROVIDERS or not (number or "0").isdigit():
+        raise ConfigError(f"device {device}: ONNX files play on cpu, cuda or cuda:NUMBER")
+    if PROVIDERS[name] not in ort.get_available_providers():
+        raise ConfigError(
+            f"device {device}: this ONNX Runtime has no {PROVIDERS[name]}; install "
+            "onnxruntime-gpu on a machine with a CUDA GPU, or use --device cpu"
+        )
+    return name, int(number or 0)
+
+
+def _files(path: Path, opened: Opened) -> dict[str, Path]:
+    """Where each method's file should be, also when the set was renamed together."""
+    names = {method: Path(name).name for method, name in opened.names.items()}
+    stem = Path(min(names.values(), key=len)).stem  # of the main file: x.onnx, x.encode.onnx
+    own_ending = Path(names[opened.method]).stem.removeprefix(stem)
+    files = {}
+    for method, name in names.items():
+        renamed = path.with_name(path.stem.removesuffix(own_ending) + name.removeprefix(stem))
+        files[method] = renamed if renamed.is_file() else path.with_name(name)
+    return {**files, opened.method: path}
+
+
+def _same_model(a: Description, b: Description) -> bool:
+    key = "weights_sha256"
+    return (a.family, a.config, a.provenance.get(key)) == (
+        b.family, b.config, b.provenance.get(key))

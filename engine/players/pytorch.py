@@ -1,0 +1,78 @@
+"""Plays a run directory or a preset with PyTorch itself: the model as it was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from engine.description import Method
+from engine.errors import ConfigError
+from engine.layers import State
+from engine.models.base import Model
+from engine.models.store import load_model
+from engine.players.base import FloatArray, Player
+
+
+def check_device(device: str) -> torch.device:
+    """A torch device, or a clear error when this machine does not have it."""
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"unknown device {device!r}; use cpu, cuda or mps") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda: PyTorch sees no CUDA GPU here; use --device cpu")
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("device mps: PyTorch sees no Apple GPU here; use --device cpu")
+    return chosen
+
+
+class PyTorchPlayer(Player):
+    """Eager PyTorch with explicit state; the reference that exports are compared with."""
+
+    backend: ClassVar[str] = "pytorch"
+
+    def __init__(
+        self,
+        source: str | Path | Model,
+        batch: int = 1,
+        threads: int = 1,
+        device: str = "cpu",
+        name: str = "model",
+    ) -> None:
+        torch.set_num_threads(threads)
+        self.device = check_device(device)
+        if isinstance(source, Model):
+            self.model, path, self.trained = source, None, True
+        else:
+            stored = load_model(source)
+            self.model, name, path = stored.model, stored.name, stored.weights_path
+            self.trained = stored.trained
+        self.model = self.model.eval().to(self.device)
+        super().__init__(self.model.describe(name), path, batch)
+        self._controls = self.model.default_attributes()
+        self._states: dict[str, State] = {}
+        self._reset()
+
+    def _run(self, method: Method, x: FloatArray) -> FloatArray:
+        with torch.inference_mode():
+            y, self._states[method.name] = self.model.step(
+                method.name,
+                torch.from_numpy(x).to(self.device),
+                self._states[method.name],
+                self._controls,
+            )
+            return y.cpu().numpy()
+
+    def _reset(self) -> None:
+        self._states = {m: self.model.init_state(m, self.batch) for m in self.methods}
+
+    def _apply(self, name: str, value: FloatArray) -> None:
+        self._controls[name] = torch.from_numpy(value.copy()).to(self.device)
+
+    def state_bytes(self, method: str) -> int:
+        return sum(s.numel() * s.element_size() for s in self._states[method])
+
+    def weights_bytes(self, method: str) -> int:
+        return self.model.graph(method).weight_count * 4

@@ -1,0 +1,1 @@
+"""Trained model -> native file: lowered, fused, laid out, packed."""

@@ -1,0 +1,135 @@
+"""Which rows of a method become int16, and the casts in between.
+
+    guard (float32) -> quantise -> conv -> ... int16 ... -> conv -> float32 rows of the output
+
+Convolutions read int16. The method's input and output stay float32, and so do rows that only
+float operations touch (`FLOAT_ONLY`); everything else is int16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from engine.errors import ConfigError
+from export.native.nodes import CONVS, Node, Program, Root, View, outermost
+
+FLOAT_ONLY = ("guard", "noise", "gaussian")  # the runtime plays these on float32 rows only
+RECURRENT = ("lstm", "gru")
+PENDING = 1.0  # scale of a root that will hold int16, until its range is known
+Key = tuple[tuple[str, ...], ...]
+
+
+def insert_casts(program: Program, plain: Collection[str] = ()) -> list[Root]:
+    """Mark the roots that hold int16 and put quantise and dequantise nodes between. In place.
+    Convolutions named in `plain` stay float32, and so do the rows that lead to them alone.
+
+    Returns the marked roots, all outermost. Recurrent layers are an error that names them."""
+    for node in program.nodes:
+        if node.kind in RECURRENT:
+            raise ConfigError(
+                f"{node.name}: {node.kind} has no q16x8 form; export with --dtype bf16w or float32")
+    whole = _integer_roots(program, plain)
+    for root in whole:
+        root.scale = PENDING
+    _cast_outputs(program)
+    _cast_inputs(program, plain)
+    return [root for root in _tops(program) if root.scale]
+
+
+def _tops(program: Program) -> list[Root]:
+    """Every outermost root, in the order in which it is first met."""
+    roots = [program.input.root]
+    for node in program.nodes:
+        roots += [*(view.root for view in node.reads()), node.out]
+    return list(dict.fromkeys(outermost(root)[0] for root in [*roots, program.output.root]))
+
+
+def _conv_inputs(program: Program, plain: Collection[str]) -> set[Root]:
+    return {outermost(view.root)[0] for node in program.nodes
+            if node.kind in CONVS and node.name not in plain for view in node.inputs}
+
+
+def _integer_roots(program: Program, plain: Collection[str]) -> list[Root]:
+    """All roots but: the input; what only float operations write; and, where no convolution reads
+    it, the output and what a float operation reads."""
+    writers: dict[Root, list[str]] = {}
+    float_readers: set[Root] = {outermost(program.output.root)[0]}
+    for node in program.nodes:
+        writers.setdefault(outermost(node.out)[0], []).append(node.kind)
+        if node.kind in FLOAT_ONLY or node.name in plain:
+            float_readers |= {outermost(view.root)[0] for view in node.reads()}
+    read_by_convs = _conv_inputs(program, plain)
+    if plain:
+        for node in reversed(program.nodes):  # sums and maps on the way there, too
+            top = outermost(node.out)[0]
+            if node.kind not in CONVS and top in float_readers - read_by_convs:
+                float_readers |= {outermost(view.root)[0] for view in node.reads()}
+    return [root for root in _tops(program)
+            if not set(writers.get(root, FLOAT_ONLY)) <= set(FLOAT_ONLY)
+            and (root in read_by_convs or root not in float_readers)]
+
+
+def _cast_outputs(program: Program) -> None:
+    """What a float-only operation writes into int16 rows, and the method's output."""
+    nodes: list[Node] = []
+    for node in program.nodes:
+        if node.kind in FLOAT_ONLY:
+            _float_inputs(node, nodes)
+        nodes.append(node)
+        if node.kind in FLOAT_ONLY and outermost(node.out)[0].scale:
+            place = node.out
+            node.out = Root(place.channels, place.rows)
+            nodes.append(Node("quantise", f"{node.name}/quantise", [_whole(node.out)], place))
+    top = outermost(program.output.root)[0]
+    if top.scale:
+        out = program.output
+        plain = Root(out.channels, top.rows)
+        nodes.append(Node("dequantise", "output/dequantise", [out], plain))
+        program.output = _whole(plain)
+    program.nodes[:] = nodes
+
+
+def _float_inputs(node: Node, nodes: list[Node]) -> None:
+    for index, view in enumerate(node.inputs):
+        if outermost(view.root)[0].scale:
+            plain = Root(view.channels, view.root.rows)
+            nodes.append(Node("dequantise", f"{node.name}/dequantise", [view], plain))
+            node.inputs[index] = _whole(plain)
+
+
+def _cast_inputs(program: Program, plain: Collection[str]) -> None:
+    """Float rows that convolutions read get an int16 copy, made right after their last writer."""
+    copies = {root: Root(root.channels, root.rows, scale=PENDING)
+              for root in _conv_inputs(program, plain) if not root.scale}
+    for root, copy in copies.items():
+        writers = [at for at, node in enumerate(program.nodes)
+                   if outermost(node.out)[0] is root]
+        names = [program.nodes[at].name for at in writers] or ["input"]
+        cast = Node("quantise", f"{names[-1]}/quantise", [_whole(root)], copy)
+        program.nodes.insert(max(writers, default=-1) + 1, cast)
+    for node in program.nodes:
+        if node.kind in CONVS and node.name not in plain:
+            for index, view in enumerate(node.inputs):
+                top, first = outermost(view.root)
+                if top in copies:
+                    node.inputs[index] = View(copies[top], first + view.first, view.channels,
+                                              view.delay)
+
+
+def _whole(root: Root) -> View:
+    return View(root, 0, root.channels)
+
+
+def root_keys(program: Program) -> dict[Root, Key]:
+    """A name for the rows of each outermost root, the same in every method of a model that holds
+    them: who writes them, and which convolutions read them. Equal keys share one scale, and so
+    methods share their weights."""
+    made: dict[Root, list[str]] = {}
+    read: dict[Root, list[str]] = {}
+    for node in program.nodes:
+        made.setdefault(outermost(node.out)[0], []).append(node.name)
+        if node.kind in CONVS:
+            for view in node.inputs:
+                read.setdefault(outermost(view.root)[0], []).append(node.name)
+    return {root: (tuple(made.get(root, ())), tuple(read.get(root, ())))
+            for root in _tops(program)}

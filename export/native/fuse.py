@@ -1,0 +1,171 @@
+"""Fuses neighbours while a graph is walked: looks back at the operations already there.
+
+    conv1d -> leaky_relu                 one conv with the activation inside
+    conv1d -> gated                      one conv whose outputs alternate between both halves
+    add(conv1d, y) [-> tanh]             y added inside, before the activation if one follows
+    add(conv1d, 1x1 conv1d)              the second becomes one more tap of the first
+    concat                               its parts are written side by side where they are made
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.graph import Graph, Op, Value
+from export.native.nodes import CONVS, Node, Root, View
+
+ACTS = ("leaky_relu", "elu", "tanh", "sigmoid", "snake")
+
+
+class Fusing:
+    """The operations collected so far, and those that may melt into an earlier one."""
+
+    def __init__(self, graph: Graph, in_rows: int) -> None:
+        self.graph = graph
+        self.in_rows = in_rows
+        self.uses = _count_uses(graph)
+        self.nodes: list[Node] = []
+        self.views: dict[int, View] = {}
+        self.made_by: dict[Root, Node] = {}
+
+    def _root(self, value: Value) -> Root:
+        rows = self.in_rows / value.ratio
+        if rows.denominator != 1:
+            raise ValueError(f"{self.graph.method}: a stream has {rows} rows per smallest block")
+        return Root(value.channels, int(rows))
+
+    @staticmethod
+    def _whole(root: Root) -> View:
+        return View(root, 0, root.channels)
+
+    def _emit(self, node: Node) -> View:
+        self.nodes.append(node)
+        self.made_by[node.out] = node
+        return self._whole(node.out)
+
+    def _single(self, op: Op, index: int, view: View) -> Node | None:
+        """The conv that made an input which nobody else reads."""
+        node = self.made_by.get(view.root)
+        alone = self.uses[op.inputs[index].index] == 1 and view.is_whole()
+        if node is None or not alone or node.kind not in CONVS or view.root.home is not None:
+            return None
+        return node
+
+    def _concat(self, op: Op, inputs: list[View]) -> View:
+        out = self._root(op.output)
+        at = 0
+        for view in inputs:
+            root = view.root
+            movable = (view.is_whole() and root.home is None and not root.dense
+                       and root in self.made_by)
+            if not movable:
+                copy = Node("copy", op.name, [view], Root(view.channels, root.rows))
+                root = self._emit(copy).root
+            root.home, root.offset = out, at
+            at += view.channels
+        return self._whole(out)
+
+    def _act(self, op: Op, view: View) -> View:
+        conv = self._single(op, 0, view)
+        alpha = op.weights.get("alpha")
+        slope = float(op.attributes.get("slope", 1.0))
+        if conv is not None and conv.act == "linear" and conv.post is None and not conv.gate:
+            conv.act, conv.slope = op.kind, slope
+            if alpha is not None:
+                wide = np.tile(alpha, conv.phases)
+                conv.extra = np.concatenate([wide, (1 / wide.astype(np.float64)).astype("f4")])
+            return view
+        node = Node("map", op.name, [view], self._root(op.output), act=op.kind, slope=slope)
+        if alpha is not None:
+            inverse = (1 / alpha.astype(np.float64)).astype(np.float32)
+            node.extra = np.concatenate([alpha, inverse])
+        return self._emit(node)
+
+    def _gated(self, op: Op, view: View) -> View:
+        conv = self._single(op, 0, view)
+        act = "tanh" if op.attributes["activation"] == "tanh" else "linear"
+        out = self._root(op.output)
+        if (conv is not None and conv.kind == "conv" and conv.act == "linear"
+                and conv.post is None and conv.params["groups"] == 1 and conv.phases == 1):
+            conv.gate, conv.act = True, act
+            del self.made_by[conv.out]
+            conv.out, conv.name = out, f"{conv.name} + gated"
+            self.made_by[out] = conv
+            return self._whole(out)
+        return self._emit(Node("gated", op.name, [view], out, act=act))
+
+    def _sum(self, op: Op, inputs: list[View]) -> View:
+        if op.kind == "add":
+            merged = self._merge(op, inputs)
+            if merged is not None:
+                return merged
+            for index in self._later_first(inputs):
+                conv, other = self._single(op, index, inputs[index]), inputs[1 - index]
+                if conv is not None and self._may_add(conv, other):
+                    if conv.act == "linear" and self._act_follows(op):
+                        conv.pre = other
+                    else:
+                        conv.post = other
+                    return inputs[index]
+        return self._emit(Node(op.kind, op.name, inputs, self._root(op.output)))
+
+    def _merge(self, op: Op, inputs: list[View]) -> View | None:
+        """Two convolutions of which one looks at the newest row only: one sum over both."""
+        convs = [self._single(op, i, view) for i, view in enumerate(inputs)]
+        for main, side in (convs, convs[::-1]):
+            if main is None or side is None or main is side:
+                continue
+            plain = all(c.kind == "conv" and c.act == "linear" and not c.gate and c.pre is None
+                        and c.post is None and len(c.inputs) == 1 and c.params["groups"] == 1
+                        and c.phases == 1 for c in (main, side))
+            if not plain or side.params["kernel"] != 1 or side.params["stride"] != 1:
+                continue
+            (weight, bias), (more, more_bias) = main.runs[0], side.runs[0]
+            known = [b.astype(np.float64) for b in (bias, more_bias) if b is not None]
+            main.runs = [(np.concatenate([weight, more]),
+                          sum(known).astype(np.float32) if known else None)]  # type: ignore[union-attr]
+            main.inputs.append(side.inputs[0])
+            place = max(self.nodes.index(main), self.nodes.index(side))
+            self.nodes[place] = main  # where both inputs are there
+            del self.nodes[self.nodes.index(main if self.nodes.index(main) != place else side)]
+            return self._whole(main.out)
+        return None
+
+    def _later_first(self, inputs: list[View]) -> list[int]:
+        place = {id(node.out): i for i, node in enumerate(self.nodes)}
+        return sorted((0, 1), key=lambda i: -place.get(id(inputs[i].root), -1))
+
+    def _may_add(self, conv: Node, other: View) -> bool:
+        if conv.phases != 1 or conv.pre is not None or conv.post is not None or conv.gate:
+            return False
+        if other.root is conv.out:
+            return False
+        maker = self._maker(other.root)
+        return maker is None or maker < self.nodes.index(conv)
+
+    def _maker(self, root: Root) -> int | None:
+        """Index of the last node that writes to `root` or into it, if it is a concat."""
+        places = [i for i, node in enumerate(self.nodes)
+                  if node.out is root or _is_inside(node.out, root)]
+        return max(places, default=None)
+
+    def _act_follows(self, op: Op) -> bool:
+        readers = [other for other in self.graph.ops if op.output in other.inputs]
+        return (len(readers) == 1 and self.graph.output != op.output
+                and readers[0].kind in (*ACTS, "gated"))
+
+
+def _is_inside(root: Root, outer: Root) -> bool:
+    while root.home is not None:
+        root = root.home
+        if root is outer:
+            return True
+    return False
+
+
+def _count_uses(graph: Graph) -> dict[int, int]:
+    uses: dict[int, int] = {graph.output.index: 1}
+    for op in graph.ops:
+        for value in op.inputs:
+            uses[value.index] = uses.get(value.index, 0) + 1
+    return uses

@@ -1,0 +1,136 @@
+"""A graph of layers becomes a list of native operations (`native_nodes`): views resolved,
+neighbours fused (`native_fuse`). A slice or a delay is no operation but another view of the rows.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+
+from engine.graph import Op
+from export.native.file import FloatArray
+from export.native.fuse import ACTS, Fusing
+from export.native.nodes import Node, Program, Root, View
+
+
+class Lowering(Fusing):
+    """Walks a graph once and collects nodes."""
+
+    def run(self) -> Program:
+        """The whole graph."""
+        source = self._root(self.graph.input)
+        self.views[self.graph.input.index] = self._whole(source)
+        for op in self.graph.ops:
+            inputs = [self.views[v.index] for v in op.inputs]
+            self.views[op.output.index] = self._op(op, inputs)
+        out = self.views[self.graph.output.index]
+        if out.root is source:  # nothing writes the output: copy, so that input and output differ
+            out = self._emit(Node("copy", "output", [out], Root(out.channels, out.root.rows)))
+        return Program(self._whole(source), out, self.nodes)
+
+    def _op(self, op: Op, inputs: list[View]) -> View:
+        kind = op.kind
+        if kind == "slice":
+            start, stop = op.attributes["start"], op.attributes["stop"]
+            return View(inputs[0].root, inputs[0].first + start, stop - start, inputs[0].delay)
+        if kind == "delay":
+            view = inputs[0]
+            return View(view.root, view.first, view.channels, view.delay + op.attributes["frames"])
+        if kind == "concat":
+            return self._concat(op, inputs)
+        if kind in ACTS:
+            return self._act(op, inputs[0])
+        if kind in ("add", "mul"):
+            return self._sum(op, inputs)
+        return getattr(self, f"_{kind}")(op, inputs[0])
+
+    # --- operations that stand for themselves ---------------------------------------------------
+
+    def _guard(self, op: Op, view: View) -> View:
+        return self._emit(Node("guard", op.name, [view], self._root(op.output)))
+
+    def _affine(self, op: Op, view: View) -> View:
+        names = {"attr_a": op.attributes["scale"], "attr_b": op.attributes["bias"]}
+        return self._emit(Node("affine", op.name, [view], self._root(op.output), attributes=names))
+
+    def _noise_multiply(self, op: Op, view: View) -> View:
+        return self._emit(Node("noise", op.name, [view], self._root(op.output),
+                               params={"seed": op.attributes["seed"]}, state_words=1))
+
+    def _latent_sample(self, op: Op, view: View) -> View:
+        return self._emit(Node(
+            "gaussian", op.name, [view], self._root(op.output),
+            params={"seed": op.attributes["seed"]}, state_words=1,
+            attributes={"attr_a": op.attributes["temperature"]},
+        ))
+
+    def _conv1d(self, op: Op, view: View) -> View:
+        weight, bias = op.weights["weight"], op.weights.get("bias")  # [out, in / groups, kernel]
+        groups, kernel = op.attributes["groups"], op.attributes["kernel_size"]
+        out, per_group, _ = weight.shape
+        depthwise = groups == out == view.channels and groups > 1
+        params = {"kernel": kernel, "stride": op.attributes["stride"],
+                  "dilation": op.attributes["dilation"], "groups": groups, "phases": 1}
+        taps = weight.transpose(2, 1, 0).reshape(kernel * per_group, out)  # [taps * in, out]
+        if depthwise:
+            runs = [(taps, bias)]
+        else:
+            size = out // groups
+            runs = [(taps[:, g * size : (g + 1) * size],
+                     None if bias is None else bias[g * size : (g + 1) * size])
+                    for g in range(groups)]
+        return self._emit(Node("depthwise" if depthwise else "conv", op.name, [view],
+                               self._root(op.output), params=params, runs=runs))
+
+    def _conv_transpose1d(self, op: Op, view: View) -> View:
+        weight, bias = op.weights["weight"], op.weights.get("bias")  # [in, out / groups, kernel]
+        groups, stride = op.attributes["groups"], op.attributes["stride"]
+        channels, size, kernel = weight.shape
+        taps, per_group = ceil(kernel / stride), channels // groups
+        # Polyphase: output row n * stride + p sums taps j * stride + p over rows n - j, oldest
+        # (largest j) first.
+        padded = np.zeros((channels, size, taps * stride), np.float32)
+        padded[:, :, :kernel] = weight
+        phases = padded.reshape(channels, size, taps, stride)[:, :, ::-1]
+        # [taps, in, phase, out / groups], copied: a reversed view cannot become a tensor
+        phases = np.ascontiguousarray(phases.transpose(2, 0, 3, 1))
+        runs: list[tuple[FloatArray, FloatArray | None]] = []
+        for g in range(groups):
+            part = phases[:, g * per_group : (g + 1) * per_group]
+            part = part.reshape(taps * per_group, stride, size)
+            b = None if bias is None else bias[g * size : (g + 1) * size]
+            if groups == 1:
+                runs.append((part.reshape(-1, stride * size),
+                             None if b is None else np.tile(b, stride)))
+            else:
+                runs += [(part[:, p], b) for p in range(stride)]
+        out = self._root(op.output)
+        out.dense = stride > 1
+        params = {"kernel": taps, "stride": 1, "dilation": 1, "groups": groups, "phases": stride}
+        return self._emit(Node("conv", op.name, [view], out, params=params, runs=runs))
+
+    def _recurrent(self, op: Op, view: View, gates: int) -> tuple[View, Root]:
+        """The input part of all gates as a conv, with every bias that can be added up front."""
+        hidden = op.attributes["hidden"]
+        bias = op.weights["bias_ih"].astype(np.float64)
+        bias_hh = op.weights["bias_hh"].astype(np.float64)
+        known = 4 * hidden if gates == 4 else 2 * hidden  # gru: n's hidden one stays inside r * (.)
+        bias[:known] += bias_hh[:known]
+        params = {"kernel": 1, "stride": 1, "dilation": 1, "groups": 1, "phases": 1}
+        rows = view.root.rows
+        first = Node("conv", f"{op.name}/input", [view], Root(gates * hidden, rows), params=params,
+                     runs=[(np.ascontiguousarray(op.weights["weight_ih"].T),
+                            bias.astype(np.float32))])
+        return self._emit(first), self._root(op.output)
+
+    def _lstm(self, op: Op, view: View) -> View:
+        sums, out = self._recurrent(op, view, 4)
+        return self._emit(Node("lstm", op.name, [sums], out, state_words=2 * out.channels,
+                               runs=[(op.weights["weight_hh"].T, None)]))
+
+    def _gru(self, op: Op, view: View) -> View:
+        sums, out = self._recurrent(op, view, 3)
+        h, weight = out.channels, op.weights["weight_hh"].T  # [h, 3h]
+        return self._emit(Node("gru", op.name, [sums], out, state_words=2 * h, runs=[
+            (weight[:, : 2 * h], None), (weight[:, 2 * h :], op.weights["bias_hh"][2 * h :])]))

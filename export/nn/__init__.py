@@ -1,0 +1,1 @@
+"""Trained model -> TorchScript for nn~ in Max and Pure Data."""

@@ -1,0 +1,1 @@
+"""Trained model -> ONNX with state as explicit inputs and outputs."""

@@ -1,0 +1,1 @@
+"""Fewer bits: calibration, rounding, what it costs, and which layers to spare."""

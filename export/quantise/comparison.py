@@ -1,0 +1,213 @@
+"""A quantised file against the float32 model on audio that it was not calibrated with.
+
+    SNR                  of every method's output, and of every layer's on the way
+    spectral distance    to the audio itself, float and quantised (training's one definition)
+
+Audio methods hear the audio; a method that takes latents gets those that the model's own encoder
+makes of it, attributes standing at their defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import inf
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.description import Method
+from engine.errors import ConfigError
+from engine.models.base import Model
+from engine.players.base import Player
+from export.native.nodes import CONVS, Program
+from export.quantise.sensitivity import (
+    AUDIO,
+    LATENTS,
+    Aim,
+    alone,
+    decibels,
+    error_ratio,
+    layer_snr_db,
+    macs,
+)
+from training.objectives.losses import spectral_distance
+
+FloatArray = NDArray[np.float32]
+Signals = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a method. `snr_db`: of what it writes, after all errors before it (None: not
+    known); `alone_db`: of the method's output if this layer alone had fewer bits (None: it has
+    as many as in float32)."""
+
+    name: str
+    kind: str
+    dtype: str
+    macs_share: float
+    snr_db: float | None
+    alone_db: float | None
+
+
+@dataclass(frozen=True)
+class MethodLoss:
+    """What a method lost. Distances are None where the output is not audio. `input_peak`: what it
+    was calibrated to hear; louder input may be clipped."""
+
+    method: str
+    input_peak: float
+    snr_db: float
+    aim_db: float
+    distance_float32: float | None
+    distance: float | None
+    layers: tuple[Layer, ...] = ()
+
+    @property
+    def distance_change(self) -> float | None:
+        """Share by which the spectral distance to the audio grew."""
+        if self.distance is None or not self.distance_float32:
+            return None
+        return self.distance / self.distance_float32 - 1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All methods of one file. `notes`: what the user should know of how it was made."""
+
+    dtype: str
+    calibration: str
+    held_out_seconds: float
+    methods: dict[str, MethodLoss]
+    kept: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    exact: Signals = field(default_factory=dict)  # outputs on the held-out audio, for the picture
+    played: Signals = field(default_factory=dict)
+
+    def to_dict(self, layers: bool = True) -> dict[str, Any]:
+        """Plain numbers for JSON; endless ones become null."""
+        methods = {}
+        for name, loss in self.methods.items():
+            row = asdict(loss)
+            row["distance_change"] = loss.distance_change
+            row["layers"] = [_finite(layer) for layer in row["layers"]]
+            if not layers:
+                del row["layers"]
+            methods[name] = _finite(row)
+        return {"dtype": self.dtype, "calibration": self.calibration,
+                "held_out_seconds": self.held_out_seconds, "kept": list(self.kept),
+                "notes": list(self.notes), "methods": methods}
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and v in (inf, -inf) else v for k, v in row.items()}
+
+
+def aim_of(spec: Method) -> Aim:
+    """What a method's output should reach: audio and latents differ."""
+    return AUDIO if spec.out_ratio == 1 else LATENTS
+
+
+@torch.no_grad()
+def signals(model: Model, audio: FloatArray) -> dict[str, Tensor]:
+    """What every method of `model` hears of `audio` [channels, samples]: [in_channels, frames]."""
+    whole = audio.shape[1] // model.ratio * model.ratio
+    x = torch.from_numpy(audio[:, :whole])
+    found: dict[str, Tensor] = {}
+    for name, spec in model.methods.items():
+        if spec.in_ratio == 1 and spec.in_channels == len(x):
+            found[name] = x
+            continue
+        made = [m for m, s in model.methods.items() if s.in_ratio == 1
+                and (s.out_channels, s.out_ratio) == (spec.in_channels, spec.in_ratio)]
+        if not made:
+            raise ConfigError(f"{model.family}.{name} takes {spec.in_channels} channels that no "
+                              "other method makes from audio: it cannot be calibrated")
+        found[name] = model.offline(made[0], x[None])[0]
+    return found
+
+
+@torch.no_grad()
+def float_outputs(model: Model, inputs: Signals) -> dict[str, Tensor]:
+    """What the float32 model gives: [out_channels, frames] per method."""
+    return {name: model.offline(name, x[None])[0] for name, x in inputs.items()}
+
+
+def played_outputs(player: Player, inputs: Signals) -> dict[str, Tensor]:
+    """What a file gives for the same inputs, from fresh state."""
+    player.reset()
+    return {name: torch.from_numpy(player.process(name, x.numpy())) for name, x in inputs.items()}
+
+
+def peaks(inputs: Signals) -> dict[str, float]:
+    """Largest magnitude of what every method hears."""
+    return {name: round(float(x.abs().max()), 4) for name, x in inputs.items()}
+
+
+def compare(model: Model, audio: FloatArray, heard: Mapping[str, float],
+            exact: Mapping[str, Tensor], played: Mapping[str, Tensor], auto: bool,
+            layers: Mapping[str, tuple[Layer, ...]] | None = None) -> dict[str, MethodLoss]:
+    """SNR and spectral distance of every method. `heard`: `peaks` of the calibration."""
+    losses = {}
+    for name, spec in model.methods.items():
+        aim = aim_of(spec)
+        distances: tuple[float | None, float | None] = (None, None)
+        if spec.out_ratio == 1:
+            distances = (_distance(model, name, exact[name], audio),
+                         _distance(model, name, played[name], audio))
+        snr = decibels(1.0, error_ratio(exact[name], played[name]))
+        losses[name] = MethodLoss(name, heard[name], round(snr, 2),
+                                  aim.kept if auto else aim.plain, *distances,
+                                  (layers or {}).get(name, ()))
+    return losses
+
+
+def _distance(model: Model, method: str, output: Tensor, audio: FloatArray) -> float:
+    """Spectral distance of an output to the audio, its delay taken away. From latents, the delay
+    is that of encoding too: the whole model's."""
+    spec = model.methods[method]
+    late = spec.lookahead_samples
+    if spec.in_ratio > 1 and "forward" in model.methods:
+        late = model.methods["forward"].lookahead_samples
+    whole = output[:, late:].float()
+    target = torch.from_numpy(audio[:, : whole.shape[1]])
+    if whole.shape != target.shape:
+        raise ConfigError(f"{method} gives {len(output)} channels, the audio has {len(audio)}")
+    return float(spectral_distance(whole, target))
+
+
+def layer_table(programs: Mapping[str, Program], attributes: Mapping[str, Tensor],
+                inputs: Signals) -> dict[str, tuple[Layer, ...]]:
+    """Every layer of every method that no other method holds whole (encode and decode, but not
+    forward, which is both)."""
+    names = {m: {n.name for n in p.nodes if n.kind in CONVS} for m, p in programs.items()}
+    found = {}
+    for method, program in programs.items():
+        parts: set[str] = set().union(*(names[m] for m in names if names[m] < names[method]))
+        if parts == names[method]:
+            continue
+        found[method] = _layers(program, attributes, inputs[method])
+    return found
+
+
+def _layers(program: Program, attributes: Mapping[str, Tensor], signal: Tensor
+            ) -> tuple[Layer, ...]:
+    from export.native.simulate import Simulator
+
+    snr = layer_snr_db(program, attributes, signal)
+    rows = program.input.root.rows
+    short = signal[:, : max(rows, signal.shape[1] // 4 // rows * rows)]
+    exact = Simulator(program, attributes, dtype=torch.float32).run(short)
+    by_name = {item.name: item.snr_db for item in alone(program, attributes, short, exact)}
+    work = {node.name: macs(node, program) for node in program.nodes if node.kind in CONVS}
+    total = sum(work.values()) or 1.0
+    return tuple(
+        Layer(node.name, node.kind, node.dtype if node.kind in CONVS else "",
+              work.get(node.name, 0.0) / total, snr[node.name],
+              round(by_name[node.name], 2) if node.name in by_name else None)
+        for node in program.nodes
+    )

@@ -1,0 +1,191 @@
+"""Trained model -> native file in fewer bits: bf16w or q16x8, with what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine.description import Description
+from engine.errors import ConfigError, TudorError, nearest
+from engine.models.base import Model
+from engine.players.base import load
+from export.native.export import compile_programs, lower, write_native
+from export.native.nodes import CONVS, Node, Program, Root, outermost
+from export.native.simulate import Simulator
+from export.quantise.calibration import Request
+from export.quantise.comparison import (
+    Comparison,
+    aim_of,
+    compare,
+    float_outputs,
+    layer_table,
+    peaks,
+    played_outputs,
+    signals,
+)
+from export.quantise.scales import cast, find_scales, find_weights
+from export.quantise.sensitivity import decibels, error_ratio, keep_auto, macs
+
+MOST_LOST = 0.02  # of spectral distance, before audio is written by float32 layers after all
+SAME_DB = 40.0  # a file and its simulation differ in the last bit of an activation, not in more
+
+
+def export_quantised(model: Model, path: Path, description: Description,
+                     request: Request) -> Comparison:
+    """Write `model` to `path` in `request.dtype`, and compare it with float32 on held-out audio."""
+    heard = signals(model, request.material.calibration)
+    made = _rounded(model, description, heard, request)
+    write_native(path, compile_programs(made.programs, description))
+    if request.dtype == "q16x8" and request.keep != ("none",) and "audio" not in request.keep:
+        lost = _distance_lost(model, path, heard, request)
+        if lost > MOST_LOST:
+            request.tell("once more, with float32 where audio is written")
+            made = _rounded(model, description, heard,
+                            replace(request, keep=(*request.keep, "audio")))
+            made.notes.append(f"16-bit rows there added {100 * lost:.1f} % to the spectral "
+                              "distance on the calibration audio (--keep none leaves them)")
+            write_native(path, compile_programs(made.programs, description))
+    request.tell("comparing with float32 on held-out audio")
+    audio, attributes = request.material.held_out, model.default_attributes()
+    inputs = signals(model, audio)
+    exact, played = float_outputs(model, inputs), played_outputs(load(path), inputs)
+    _check_simulation(made.programs, attributes, inputs, played)
+    layers = layer_table(made.programs, attributes, inputs)
+    losses = compare(model, audio, peaks(heard), exact, played, request.auto, layers)
+    return Comparison(request.dtype, request.material.source,
+                      round(audio.shape[1] / model.sample_rate_hz, 1), losses, made.kept,
+                      tuple(made.notes), exact, played)
+
+
+@dataclass
+class Rounded:
+    """Programs with weights in fewer bits; the layers that keep more; what is worth a note."""
+
+    programs: dict[str, Program]
+    kept: tuple[str, ...]
+    notes: list[str]
+
+
+def _rounded(model: Model, description: Description, heard: Mapping[str, Tensor],
+             request: Request) -> Rounded:
+    programs = lower({m: model.graph(m) for m in description.methods}, description)
+    notes = list(request.material.notes)
+    if request.dtype == "bf16w":
+        kept = _bfloat16(programs, model, request)
+    else:
+        kept = _q16x8(programs, model, model.default_attributes(), heard, request, notes)
+    return Rounded(programs, kept, notes)
+
+
+def _distance_lost(model: Model, path: Path, heard: Mapping[str, Tensor], request: Request
+                   ) -> float:
+    """Share by which the spectral distance of the worst method grew on the calibration audio."""
+    exact, played = float_outputs(model, heard), played_outputs(load(path), heard)
+    losses = compare(model, request.material.calibration, peaks(heard), exact, played, request.auto)
+    return max((loss.distance_change or 0.0 for loss in losses.values()), default=0.0)
+
+
+def _bfloat16(programs: Mapping[str, Program], model: Model, request: Request) -> tuple[str, ...]:
+    """Convolutions get bfloat16 weights, but for the small ones next to audio; recurrent layers
+    stay as they are."""
+    if request.keep:
+        raise ConfigError("--keep is for q16x8 and int8; bf16w keeps the layers next to audio")
+    kept = audio_layers(programs, model, reading=True)
+    for program in programs.values():
+        for node in program.nodes:
+            if node.kind in CONVS and node.name not in kept:
+                node.dtype = "bfloat16"
+    return tuple(sorted(kept))
+
+
+def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[str, Tensor],
+           inputs: Mapping[str, Tensor], request: Request, notes: list[str]) -> tuple[str, ...]:
+    """Scales and integer weights; returns the layers that keep 16 bits."""
+    audio = audio_layers(programs, model)
+    plain = audio if "audio" in request.keep else set()
+    wide = _named(programs, request.names)
+    if not plain and request.keep != ("none",):
+        wide |= audio
+    cast(programs, plain)
+    request.tell(f"finding the ranges of all rows with {request.material.source}")
+    choices = find_scales(programs, attributes, inputs)
+    request.tell("rounding weights")
+    find_weights(programs, attributes, inputs, choices, wide)
+    if request.auto:
+        request.tell("choosing layers to keep at int16 weights")
+        aims = {name: aim_of(spec).kept for name, spec in model.methods.items()}
+        wide = keep_auto(programs, attributes, inputs, choices, aims, wide)
+    notes += [f"{name}: {count} outputs take coarser steps, so that their sums fit into 32 bits"
+              for name, count in sorted(choices.shrunk.items())]
+    notes += [f"{name}: stays at int8, too many inputs for sums of 16-bit weights in 32 bits"
+              for name in sorted(set(choices.refused))]
+    kept = wide - set(choices.refused) - plain
+    if plain:
+        notes.append(f"float32, and so are the rows they read: {', '.join(sorted(plain))}")
+    if kept:
+        notes.append(_share(programs, kept))
+    return tuple(sorted(kept | plain))
+
+
+def audio_layers(programs: Mapping[str, Program], model: Model, reading: bool = False) -> set[str]:
+    """Convolutions that write audio, nothing but activations and sums behind them: their errors
+    spread over the whole spectrum and no later layer hides them. `reading`: also those that hear
+    audio first. Mostly they are filter banks."""
+    found: set[str] = set()
+    for method, program in programs.items():
+        spec = model.methods[method]
+        if spec.out_ratio == 1:
+            found |= _nearest(reversed(program.nodes), program.output.root, backwards=True)
+        if reading and spec.in_ratio == 1:
+            found |= _nearest(program.nodes, program.input.root, backwards=False)
+    return found
+
+
+def _nearest(nodes: Iterable[Node], root: Root, backwards: bool) -> set[str]:
+    """The convolutions next to `root`, up or down the stream, past whatever is none."""
+    found, reached = set(), {outermost(root)[0]}
+    for node in nodes:
+        writes, reads = [node.out], [view.root for view in node.reads()]
+        here, there = (writes, reads) if backwards else (reads, writes)
+        if not reached & {outermost(r)[0] for r in here}:
+            continue
+        if node.kind in CONVS:
+            found.add(node.name)
+        else:
+            reached |= {outermost(r)[0] for r in there}
+    return found
+
+
+def _named(programs: Mapping[str, Program], keep: tuple[str, ...]) -> set[str]:
+    """The layers of --keep, each known."""
+    known = {node.name for p in programs.values() for node in p.nodes if node.kind in CONVS}
+    for name in keep:
+        if name not in known:
+            raise ConfigError(f"--keep {name}: no layer has that name{nearest(name, known)}")
+    return set(keep)
+
+
+def _share(programs: Mapping[str, Program], kept: set[str]) -> str:
+    """What keeping costs: each multiplication by a 16-bit weight is two by 8-bit ones."""
+    parts = []
+    for method, program in programs.items():
+        convs = [node for node in program.nodes if node.kind in CONVS]
+        extra = sum(macs(node, program) for node in convs if node.name in kept)
+        parts.append(f"{method} {100 * extra / sum(macs(node, program) for node in convs):.0f} %")
+    return f"layers kept at int16 weights add MACs: {', '.join(parts)}"
+
+
+@torch.no_grad()
+def _check_simulation(programs: Mapping[str, Program], attributes: Mapping[str, Tensor],
+                      inputs: Mapping[str, Tensor], played: Mapping[str, Tensor]) -> None:
+    """The figures per layer come from a simulation: it must be what the file plays."""
+    for name, program in programs.items():
+        simulated = Simulator(program, attributes, annotated=True).run(inputs[name])
+        same = decibels(1.0, error_ratio(simulated, played[name]))
+        if same < SAME_DB:
+            raise TudorError(f"{name}: the file plays something else than its own arithmetic says "
+                             f"(SNR {same:.1f} dB); please report this")

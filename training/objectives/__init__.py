@@ -1,0 +1,1 @@
+"""What a step minimises: losses, regularisers, discriminators, taught controls."""

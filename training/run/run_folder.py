@@ -1,0 +1,134 @@
+"""A run directory on disk.
+
+    config.toml          everything that was decided: [model], [training], [data]
+    model.safetensors    averaged weights, written at every checkpoint
+    metrics.jsonl        one line per logged step and per validation
+    skipped.txt          files of the data folder that are not used, with the reason
+    checkpoints/last.ckpt    all that is needed to go on: weights, average, optimiser, step, time
+    tensorboard/, cache/
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+
+from engine.errors import ConfigError, TudorError
+from engine.files import atomic_write
+from engine.models.store import CONFIG_FILE, WEIGHTS_FILE, read_settings
+from training.data.audio_folder import Skipped
+from training.run.config import RunConfig, differences
+
+CHECKPOINT_VERSION = 1
+
+
+@dataclass
+class Checkpoint:
+    """A moment of a run. Only tensors, numbers and containers: it loads without pickled code."""
+
+    step: int
+    seconds: float
+    model: dict[str, Any]
+    average: dict[str, Any]
+    objective: dict[str, Any]
+    optimizer: dict[str, Any]
+    adversary: dict[str, Any] | None = None  # discriminators and their optimiser
+
+
+class RunFolder:
+    """Paths of a run and the reading and writing of its files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / CONFIG_FILE
+        self.weights = path / WEIGHTS_FILE
+        self.metrics = path / "metrics.jsonl"
+        self.skipped = path / "skipped.txt"
+        self.checkpoint = path / "checkpoints" / "last.ckpt"
+        self.tensorboard = path / "tensorboard"
+        self.cache = path / "cache"
+
+    def open(self, run: RunConfig) -> None:
+        """Create the directory, or check that it belongs to this very run."""
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"{self.path} is a file; --out wants a folder for the run")
+        if self.config.exists():
+            changed = differences(read_settings(self.config), run.settings())
+            if changed and self.checkpoint.exists():
+                raise ConfigError(
+                    f"{self.path} holds a run with other settings ({'; '.join(changed)}); "
+                    "choose another --out, or give the same settings to resume it"
+                )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TudorError(f"cannot create {self.path}: {error.strerror}") from None
+
+    def write_config(self, run: RunConfig) -> None:
+        """The resolved configuration."""
+        with atomic_write(self.config) as temporary:
+            temporary.write_text(tomli_w.dumps(run.settings()), "utf-8")
+
+    def write_skipped(self, skipped: list[Skipped]) -> None:
+        """The names and reasons of unused files."""
+        text = "".join(f"{item}\n" for item in skipped)
+        with atomic_write(self.skipped) as temporary:
+            temporary.write_text(text, "utf-8")
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the last checkpoint, whole or not at all."""
+        data = {"version": CHECKPOINT_VERSION, **checkpoint.__dict__}
+        buffer = io.BytesIO()  # torch's own writer hides why a disk refused
+        torch.save(data, buffer)
+        try:
+            with atomic_write(self.checkpoint) as temporary:
+                temporary.write_bytes(buffer.getbuffer())
+        except TudorError as error:
+            raise self._not_saved(error) from None
+
+    def _not_saved(self, error: TudorError) -> TudorError:
+        kept = ("; the one before is intact, the same command resumes from it once there is room"
+                if self.checkpoint.exists() else "")
+        return TudorError(f"{error}{kept}")
+
+    def load(self, device: str = "cpu") -> Checkpoint | None:
+        """The last checkpoint, None before the first."""
+        if not self.checkpoint.exists():
+            return None
+        try:
+            data = torch.load(self.checkpoint, map_location=device, weights_only=True)
+            version = data.pop("version")
+            if version != CHECKPOINT_VERSION:
+                raise ConfigError(f"{self.checkpoint}: version {version} is not known here")
+            return Checkpoint(**data)
+        except (RuntimeError, KeyError, TypeError, AttributeError, EOFError, OSError, ValueError,
+                pickle.UnpicklingError) as error:
+            reason = str(error).split("\n")[0]
+            raise ConfigError(
+                f"{self.checkpoint} is not a readable checkpoint ({reason}); delete it to start "
+                "this run afresh"
+            ) from None
+
+    def cut_metrics(self, step: int) -> None:
+        """Forget what was logged after `step`: a resumed run logs it again."""
+        if not self.metrics.exists():
+            return
+        kept = [line for line in self.metrics.read_text("utf-8").splitlines(keepends=True)
+                if _step_of(line) <= step]
+        with atomic_write(self.metrics) as temporary:
+            temporary.write_text("".join(kept), "utf-8")
+
+
+def _step_of(line: str) -> float:
+    """Step of a metrics line; a line that was cut short by a kill belongs to no step."""
+    try:
+        return float(json.loads(line)["step"]) if line.endswith("\n") else float("inf")
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
