@@ -27,7 +27,7 @@ def describe_machine(threads: int = 1) -> dict[str, Any]:
         "cpu": info.get("model name") or platform.processor() or platform.machine(),
         "architecture": platform.machine(),
         "isa": [flag for flag in TELLING_FLAGS if flag in info.get("flags", "").split()],
-        "cores": _cores(),
+        "cores": core_count(),
         "caches": _caches(),
         "governor": _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         "memory_bytes": _memory_bytes(),
@@ -67,7 +67,7 @@ def _cpuinfo() -> dict[str, str]:
     return fields
 
 
-def _cores() -> int:
+def core_count() -> int:
     """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
