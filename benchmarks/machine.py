@@ -22,7 +22,7 @@ TELLING_FLAGS = (
 def describe_machine(threads: int = 1) -> dict[str, Any]:
     """The `machine` part of a benchmark's JSON, with the peak measured now."""
     peak = fma_peak()
-    info = _cpuinfo()
+    info = processor()
     return {
         "cpu": info.get("model name") or platform.processor() or platform.machine(),
         "architecture": platform.machine(),
@@ -53,7 +53,7 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _cpuinfo() -> dict[str, str]:
+def processor() -> dict[str, str]:
     """Fields of the first processor in /proc/cpuinfo; Arm's `Features` under `flags`."""
     fields: dict[str, str] = {}
     for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -127,22 +128,16 @@ def test_json_into_a_folder_is_refused_before_measuring(tmp_path, capsys):
     assert "is a directory" in capsys.readouterr().err
 
 
-def test_cuda_without_a_gpu_is_a_clear_error(capsys):
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
+def test_cuda_without_a_gpu_is_a_clear_error(capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(SystemExit) as end:
         main(["techno-tiny", "--device", "cuda", *FAST])
     assert end.value.code == 1
     assert "no CUDA GPU" in capsys.readouterr().err
 
 
+@pytest.mark.only_where(Path("/dev/nvidiactl").exists(), "there is no CUDA GPU")
 def test_cuda_is_measured_with_a_peak_of_its_own():
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA GPU")
     request = Request(["techno-tiny"], [512], seconds=0.5, device="cuda", fresh=False)
     report = measure_files(request)
     assert report.machine["device_peak_gflops"] > report.machine["peak_gflops"]

@@ -68,10 +68,9 @@ def test_times_of_a_file(board: Server, file: Path, tmp_path: Path,
         assert word in text
 
 
+@pytest.mark.only_where(platform.machine() != "aarch64", "this machine would run it")
 def test_another_machine_s_processor_is_what_is_built_for(board: Server) -> None:
     """An aarch64 program that arrives on this machine is refused there, and said."""
-    if platform.machine() == "aarch64":
-        pytest.skip("this machine would run it")
     board.fake("uname", 'if [ "$1" = -sm ]; then echo Linux aarch64; else echo Linux 6; fi')
     with Remote("board") as machine:
         assert machine.target.name == "aarch64"
