@@ -13,12 +13,14 @@ from rich.console import Console
 from training_helpers import CPU, QUIET, TINY, Clock, fill, metrics, preset, run, same, weights
 
 import training.run.callbacks
+import training.run.loop
 from engine.errors import ConfigError, TudorError
 from engine.models.store import load_model
 from training.run.config import resolve
 from training.run.loop import Machine, train
 from training.run.module import Average, Budget, learning_rate
 from training.run.run_folder import RunFolder
+from training.run.schedule import remaining_seconds
 
 
 @pytest.fixture(autouse=True)
@@ -234,3 +236,36 @@ def test_time_left_is_reckoned_from_this_process_alone(
     wanted = int(left[0]) * 60 + int(left[2:])
     assert seconds == list(range(wanted - 1, wanted - 1 - len(told), -1))
     assert len(told) >= wanted
+
+
+TWO = ("adversarial.on=true",)
+
+
+@pytest.mark.parametrize(("budget", "step", "spent", "begun", "seconds"), [
+    (["steps=100"], 0, 0.0, False, 100),
+    (["steps=100"], 40, 300.0, False, 60),  # whatever earlier steps took
+    (["steps=100", "minutes=10"], 10, 300.0, False, 90),
+    (["steps=1000", "minutes=10"], 10, 300.0, False, 300),
+    (["steps=100"], 100, 0.0, False, 0),
+    (["steps=100", *TWO, "adversarial.start=0.6"], 0, 0.0, False, 180),
+    (["steps=100", *TWO, "adversarial.start=0.6"], 80, 0.0, False, 60),
+    (["steps=100", *TWO, "adversarial.start=90 steps"], 50, 0.0, True, 150),
+    (["steps=100", *TWO, "adversarial.start=1 min"], 20, 30.0, False, 180),
+    (["steps=100", "minutes=2", *TWO, "adversarial.start=0.5"], 20, 30.0, False, 90),
+])
+def test_remaining_time_by_phase(
+    tmp_path: Path, budget: list[str], step: int, spent: float, begun: bool, seconds: float
+) -> None:
+    """Steps of one second, and of three in phase 2."""
+    config = resolve(preset(tmp_path), tmp_path, budget).training
+    assert remaining_seconds(config, (1.0, 3.0), step, spent, begun) == pytest.approx(seconds)
+
+
+def test_preflight_tells_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training.run.loop, "step_seconds", lambda *_: (10.0, 10.0))
+    told = []
+    for steps in (6, 18):
+        console = Console(record=True, width=200, file=io.StringIO())
+        run(tmp_path, steps=steps, console=console)
+        told += re.findall("about (.*)", console.export_text())
+    assert told == ["1:00 in all", "2:00 to go"]

@@ -26,7 +26,7 @@ from training.run.callbacks import Checkpointer, ProgressDisplay
 from training.run.config import RunConfig, differences
 from training.run.health import out_of_memory
 from training.run.lock import locked
-from training.run.module import Budget, TrainingModule
+from training.run.module import TrainingModule
 from training.run.preflight import (
     Preflight,
     batch_too_large,
@@ -35,10 +35,9 @@ from training.run.preflight import (
     check_ops,
     show,
     step_seconds,
-    total_seconds,
 )
 from training.run.run_folder import Checkpoint, RunFolder
-from training.run.schedule import check_schedule
+from training.run.schedule import check_schedule, remaining_seconds
 from training.run.signals import NAMES
 from training.run.status_report import StatusReport
 
@@ -191,11 +190,10 @@ def _prepare(
         schedule = ("phase 2 adversarial, begun earlier" if begun
                     else check_schedule(config, one))
         spent = (0, 0.0) if checkpoint is None else (checkpoint.step, checkpoint.seconds)
-        left = 1 - Budget(config, spent[1]).progress(spent[0])
         hours = sum(usable.values()) / rate / 3600
         show(console, Preflight(
             len(usable), len(held), hours, tuple(skipped), model.parameter_count, macs, backends,
-            one, schedule, total_seconds(config, one) * left,
+            one, schedule, remaining_seconds(config, one, *spent, begun), checkpoint is not None,
             size if cache.store else 0, needed, free,
         ))
     length = round(VALIDATION_SECONDS * rate / ratio) * ratio
