@@ -54,7 +54,7 @@ def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None
     return out
 
 
-def run(*command: object, timeout: float = 120) -> str:
+def run(*command: object, timeout: float = 300) -> str:
     """Output of a command that must succeed."""
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True,
                           timeout=timeout)
