@@ -15,22 +15,21 @@ from engine.models.store import load_model
 from engine.players.base import FloatArray, Player
 
 
-def check_device(device: str, known: str = "cpu, cuda, cuda:N or mps") -> torch.device:
+def check_device(device: str) -> torch.device:
     """A torch device, or a clear error when this machine does not have it."""
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        chosen = None
-    if chosen is None or chosen.type not in ("cpu", "cuda", "mps"):
-        raise ConfigError(f"unknown device {device!r}; use {known}")
+        raise ConfigError(f"unknown device {device!r}; use cpu, cuda or mps") from None
+    if chosen.type not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"unknown device {device!r}; use cpu, cuda or mps")
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device cuda: PyTorch sees no CUDA GPU here; use --device cpu")
+        raise ConfigError(f"device {device}: PyTorch sees no CUDA GPU here; use --device cpu")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {device}: PyTorch sees {torch.cuda.device_count()} CUDA GPUs "
+                          "here, counted from 0")
     if chosen.type == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("device mps: PyTorch sees no Apple GPU here; use --device cpu")
-    count = torch.cuda.device_count() if chosen.type == "cuda" else 1
-    if chosen.index is not None and chosen.index >= count:
-        last = f"{chosen.type}:0" + (f" to {chosen.type}:{count - 1}" if count > 1 else "")
-        raise ConfigError(f"device {device} is not there; this machine has {last}")
     return chosen
 
 

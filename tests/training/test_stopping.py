@@ -274,12 +274,12 @@ def test_a_gpu_can_be_chosen_by_its_number(
 
 
 @pytest.mark.parametrize(("machine", "gpus", "said"), [
-    (Machine("cuda:2"), 2, "device cuda:2 is not there; this machine has cuda:0 to cuda:1"),
-    (Machine("cuda:1"), 1, "device cuda:1 is not there; this machine has cuda:0"),
+    (Machine("cuda:2"), 2, "device cuda:2: PyTorch sees 2 CUDA GPUs here, counted from 0"),
+    (Machine("cuda:1"), 1, "device cuda:1: PyTorch sees 1 CUDA GPUs here, counted"),
     (Machine("cuda:0"), 0, "PyTorch sees no CUDA GPU here"),
     (Machine("mps:0"), 0, "PyTorch sees no Apple GPU here"),
-    (Machine("cuda:x"), 2, "unknown device 'cuda:x'; use auto, cpu, cuda, cuda:N or mps"),
-    (Machine("meta"), 2, "unknown device 'meta'; use auto"),
+    (Machine("cuda:x"), 2, "unknown device 'cuda:x'; use cpu, cuda or mps"),
+    (Machine("meta"), 2, "unknown device 'meta'; use auto, cpu, cuda, cuda:N or mps"),
     (Machine("cuda:1", devices=2), 2, "--device cuda:1 names one GPU; give --device cuda"),
 ])
 def test_a_device_that_cannot_be_is_one_line(

@@ -246,7 +246,9 @@ def _device(machine: Machine) -> str:
         return "mps" if torch.backends.mps.is_available() else "cpu"
     from engine.players.pytorch import check_device
 
-    chosen = check_device(name, "auto, cpu, cuda, cuda:N or mps")
+    if name.partition(":")[0] not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps")
+    chosen = check_device(name)
     if chosen.type != "cuda" or chosen.index is None:
         return chosen.type
     if machine.devices * machine.nodes > 1:
