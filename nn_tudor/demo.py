@@ -44,16 +44,13 @@ class Demo:
         self.commands.append(shown)
         module = {"tudor": "nn_tudor.cli", "rtf-bench": "benchmarks.commands"}[program]
         started = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", module, *words], check=False, text=True,
-            stdout=subprocess.PIPE if keep else None,
-        )
+        code, told = _outlast([sys.executable, "-m", module, *words], keep is not None)
         step = f"{program} {words[0]}" if program == "tudor" else program
         self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - started
-        if done.returncode:
-            raise TudorError(f"the step above ended with exit code {done.returncode}")
+        if code:
+            raise TudorError(f"the step above ended with exit code {code}")
         if keep:
-            keep.write_text(done.stdout)
+            keep.write_text(told)
 
     def folders(self) -> tuple[Path, Path]:
         """Folders of loops to train on and of loops held out."""
@@ -113,6 +110,22 @@ class Demo:
         from nn_tudor.report import write_report
 
         return write_report(self.out, source, sounds, self.commands, self.seconds)
+
+
+def _outlast(command: list[str], keep: bool) -> tuple[int, str]:
+    """Exit code and, if kept, stdout of a step. Ctrl-C reaches the step as well: it may have
+    something to save, for which `subprocess.run` would leave it a quarter of a second."""
+    pressed = False
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE if keep else None) as process:
+        while True:
+            try:
+                told, _ = process.communicate()
+                break
+            except KeyboardInterrupt:
+                pressed = True
+    if pressed:
+        raise KeyboardInterrupt
+    return process.returncode, told or ""
 
 
 def _link_validation_files(data: Path, held_out: Path) -> None:

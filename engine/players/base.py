@@ -29,6 +29,7 @@ class Player(ABC):
     Backends implement `_run`, `_reset` and `_apply`; checks and attributes live here, once."""
 
     backend: ClassVar[str] = ""
+    one_thread: ClassVar[bool] = False  # whatever `threads` asks for
 
     def __init__(self, description: Description, path: Path | None, batch: int = 1) -> None:
         if batch < 1:

@@ -21,8 +21,13 @@ def check_device(device: str) -> torch.device:
         chosen = torch.device(device)
     except RuntimeError:
         raise ConfigError(f"unknown device {device!r}; use cpu, cuda or mps") from None
+    if chosen.type not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"unknown device {device!r}; use cpu, cuda or mps")
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device cuda: PyTorch sees no CUDA GPU here; use --device cpu")
+        raise ConfigError(f"device {device}: PyTorch sees no CUDA GPU here; use --device cpu")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {device}: PyTorch sees {torch.cuda.device_count()} CUDA GPUs "
+                          "here, counted from 0")
     if chosen.type == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("device mps: PyTorch sees no Apple GPU here; use --device cpu")
     return chosen

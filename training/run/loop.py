@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from engine.errors import AudioError, ConfigError
+from engine.errors import AudioError, ConfigError, Stopped
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.models.store import load_model
@@ -24,7 +25,8 @@ from training.objectives.quantised import quantise_weights
 from training.run.callbacks import Checkpointer, ProgressDisplay
 from training.run.config import RunConfig, differences
 from training.run.health import out_of_memory
-from training.run.module import Budget, TrainingModule
+from training.run.lock import locked
+from training.run.module import TrainingModule
 from training.run.preflight import (
     Preflight,
     batch_too_large,
@@ -33,10 +35,10 @@ from training.run.preflight import (
     check_ops,
     show,
     step_seconds,
-    total_seconds,
 )
 from training.run.run_folder import Checkpoint, RunFolder
-from training.run.schedule import check_schedule
+from training.run.schedule import check_schedule, remaining_seconds
+from training.run.signals import NAMES
 from training.run.status_report import StatusReport
 
 VALIDATION_CROPS = 32
@@ -70,11 +72,22 @@ def train(
     """Train, or go on training, in the run directory `out`."""
     machine = machine or Machine()
     console = console or Console(quiet=not first_process())
-    device = _device(machine.device)
+    device = _device(machine)
     found = scan(run.data)  # before anything is written
     folder = RunFolder(out)
-    folder.open(run)
-    checkpoint = folder.load()
+    moved = folder.open(run, found.sources)
+    if moved:
+        console.print(moved, highlight=False, markup=False, soft_wrap=True)
+    with locked(out) if first_process() else nullcontext():
+        return _train(run, folder, machine, device, found, console)
+
+
+def _train(
+    run: RunConfig, folder: RunFolder, machine: Machine, device: str, found: Folder,
+    console: Console,
+) -> Outcome:
+    """In a folder that is this process's own."""
+    out, checkpoint = folder.path, folder.load()
     if checkpoint is not None and _finished(run, checkpoint):
         console.print(
             f"{out} is finished: {checkpoint.step} steps in {checkpoint.seconds / 60:.1f} min. "
@@ -92,13 +105,30 @@ def train(
     trainer = _trainer(run, machine, device, [
         checkpointer, ProgressDisplay(console, checkpointer), StatusReport(console)])
     try:
-        trainer.fit(module)
+        with module.signals:
+            trainer.fit(module)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         trainer = None  # and with it the optimiser's memory
         raise batch_too_large(model, run.training, batches.samples, device) from None
+    if module.stopped:
+        raise _stopped(module, folder, checkpointer.saved_step)
     return Outcome(out, module.step, module.budget.seconds, checkpointer.last_distance, False)
+
+
+def _stopped(module: TrainingModule, folder: RunFolder, saved: int | None) -> Stopped:
+    """What a run says that ends by a signal."""
+    signal = module.signals.heard
+    said = f"stopped by {'a signal' if signal is None else NAMES[signal]} at step {module.step}"
+    if saved == module.step:
+        text = f"{said}, saved in {folder.path}; the same command goes on from there"
+    elif folder.checkpoint.exists():
+        text = (f"{said}, which was not saved because the loss looks unsound; "
+                f"{folder.path} keeps the checkpoint before")
+    else:
+        text = f"{said}; nothing was saved because the loss looks unsound"
+    return Stopped(text, 128 + (signal or 2))
 
 
 def _finished(run: RunConfig, checkpoint: Checkpoint) -> bool:
@@ -160,11 +190,10 @@ def _prepare(
         schedule = ("phase 2 adversarial, begun earlier" if begun
                     else check_schedule(config, one))
         spent = (0, 0.0) if checkpoint is None else (checkpoint.step, checkpoint.seconds)
-        left = 1 - Budget(config, spent[1]).progress(spent[0])
         hours = sum(usable.values()) / rate / 3600
         show(console, Preflight(
             len(usable), len(held), hours, tuple(skipped), model.parameter_count, macs, backends,
-            one, schedule, total_seconds(config, one) * left,
+            one, schedule, remaining_seconds(config, one, *spent, begun), checkpoint is not None,
             size if cache.store else 0, needed, free,
         ))
     length = round(VALIDATION_SECONDS * rate / ratio) * ratio
@@ -181,18 +210,19 @@ def _trainer(run: RunConfig, machine: Machine, device: str, callbacks: list[Any]
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning\.")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    if device == "cuda":
+    if device.startswith("cuda"):
         torch.set_float32_matmul_precision("high")
     many = machine.devices * machine.nodes > 1
     # Phase 2 may leave the encoder out, which plain "ddp" would wait for.
     ddp = "ddp" if run.training.adversarial is None else "ddp_find_unused_parameters_true"
+    kind, _, index = device.partition(":")
     try:
         return Trainer(
-            accelerator={"cuda": "gpu"}.get(device, device),
-            devices=machine.devices,
+            accelerator={"cuda": "gpu"}.get(kind, kind),
+            devices=[int(index)] if index else machine.devices,
             num_nodes=machine.nodes,
             strategy=ddp if many else "auto",
-            precision="bf16-mixed" if device == "cuda" else "32-true",
+            precision="bf16-mixed" if kind == "cuda" else "32-true",
             max_epochs=-1,
             gradient_clip_val=run.training.gradient_clip,
             callbacks=callbacks,
@@ -206,17 +236,25 @@ def _trainer(run: RunConfig, machine: Machine, device: str, callbacks: list[Any]
         raise ConfigError(f"cannot train on {machine.devices} x {device}: {error}") from None
 
 
-def _device(name: str) -> str:
-    """auto, cpu, cuda or mps as a device that this machine has."""
+def _device(machine: Machine) -> str:
+    """auto, cpu, cuda, cuda:1 or mps as a device that this machine has; a number stays only where
+    it chooses among several."""
+    name = machine.device
     if name == "auto":
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
-    if name not in ("cpu", "cuda", "mps"):
-        raise ConfigError(f"unknown device {name!r}; use auto, cpu, cuda or mps")
     from engine.players.pytorch import check_device
 
-    return check_device(name).type
+    if name.partition(":")[0] not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps")
+    chosen = check_device(name)
+    if chosen.type != "cuda" or chosen.index is None:
+        return chosen.type
+    if machine.devices * machine.nodes > 1:
+        raise ConfigError(f"--device {name} names one GPU; give --device cuda to use "
+                          f"{machine.devices} of them on {machine.nodes} machine(s)")
+    return str(chosen)
 
 
 def _workers(run: RunConfig, device: str) -> int:

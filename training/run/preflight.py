@@ -19,7 +19,6 @@ from training.run.callbacks import duration
 from training.run.health import out_of_memory, too_large
 from training.run.memory import check_memory
 from training.run.module import new_adversary
-from training.run.schedule import start_of
 
 if TYPE_CHECKING:
     from engine.models.base import Model
@@ -43,7 +42,8 @@ class Preflight:
     backends: str
     step_seconds: tuple[float, float]  # of phase 1 and of phase 2
     schedule: str
-    total_seconds: float
+    remaining_seconds: float
+    resumed: bool
     cache_bytes: int
     disk_needed: int
     disk_free: int
@@ -133,27 +133,6 @@ def _fastest(
     return min(times)
 
 
-def total_seconds(config: TrainingConfig, times: tuple[float, float]) -> float:
-    """Estimated time of the whole run, from the time of a step of each phase."""
-    estimates = []
-    if config.steps:
-        estimates.append(config.steps * _mean_step(config, config.steps, times))
-    if config.minutes:
-        estimates.append(60 * config.minutes)
-    return min(estimates, default=float("inf"))
-
-
-def _mean_step(config: TrainingConfig, steps: int, times: tuple[float, float]) -> float:
-    """Time of an average step of a run of so many."""
-    first, second = times
-    if config.adversarial is None or not config.adversarial.on:
-        return first
-    unit, value = start_of(config.adversarial.start)
-    share = {"share": value, "steps": value / steps, "minutes": 60 * value / first / steps}[unit]
-    share = min(1.0, share)
-    return share * first + (1 - share) * second
-
-
 def check_disk(folder: RunFolder, parameters: int) -> tuple[int, int]:
     """Bytes that checkpoints need (two at a time: the new one is complete before the old one
     goes) and bytes that are free; an error if they do not fit."""
@@ -172,6 +151,7 @@ def show(console: Console, found: Preflight) -> None:
         console.print(f"skipped {item}", highlight=False, markup=False)
     if len(found.skipped) > NAMED:
         console.print(f"and {len(found.skipped) - NAMED} more, all in skipped.txt")
+    end = "to go" if found.resumed else "in all"
     first, second = (f"{seconds * 1e3:.0f} ms" for seconds in found.step_seconds)
     steps = first if first == second else f"{first}, then {second}"
     console.print(
@@ -183,5 +163,5 @@ def show(console: Console, found: Preflight) -> None:
         f"{found.disk_needed / 1e6:.0f} MB, {found.disk_free / 1e9:.1f} GB free\n"
         f"schedule {found.schedule}\n"
         f"time     {steps} a step, about "
-        f"{duration(found.total_seconds)} in all", highlight=False, markup=False, soft_wrap=True,
+        f"{duration(found.remaining_seconds)} {end}", highlight=False, markup=False, soft_wrap=True,
     )
