@@ -6,6 +6,7 @@ of any length are read, played and scored piece by piece.
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
@@ -67,6 +68,8 @@ def evaluate_folder(
     spec = player.description.method("forward")
     if spec.in_ratio != 1 or spec.in_channels != spec.out_channels:
         raise ConfigError(f"{player.name}.forward does not turn audio into audio")
+    # Of a sound shorter than a window there is one frame, which is as it should be.
+    warnings.filterwarnings("ignore", message=r"n_fft=\d+ is too large for input signal")
     folder = scan(Path(data_dir))
     skipped = list(folder.skipped)
     scoring = _Scoring(player.sample_rate_hz, _subjects(player, baselines))

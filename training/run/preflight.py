@@ -67,8 +67,8 @@ def data_found(cache: Cache, parts: Sides, skipped: Sequence[Skipped]) -> str:
     else:
         held = f"{len(parts.held_files)} for validation"
     left_out = "" if silence < 0.01 * total else f", {duration(silence)} of silence left out"
-    return (f"{len(files)} files ({held}), {total / 3600:.2f} h{left_out}, "
-            f"{len(skipped)} skipped")
+    length = f"{total / 3600:.2f} h" if total >= 360 else f"{total:.3g} s"
+    return f"{len(files)} files ({held}), {length}{left_out}, {len(skipped)} skipped"
 
 
 def channel_notes(cache: Cache) -> tuple[str, ...]:
