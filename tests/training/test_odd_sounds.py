@@ -268,7 +268,7 @@ def test_joints_do_not_click(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     for index in range(3):
-        tone = np.sin(2 * np.pi * 50 * np.arange(1040) / RATE) * 0.5  # ends off zero
+        tone = np.sin(2 * np.pi * 50 * np.arange(1000) / RATE) * 0.5  # ends at its peak
         soundfile.write(folder / f"{index}.wav", tone, RATE)
     batch = batches(folder, crop_seconds=0.8, polarity=False)[0].numpy()
     assert np.abs(np.diff(batch, axis=2)).max() < 0.05

@@ -178,6 +178,11 @@ def _filled_cache(
                       highlight=False, soft_wrap=True)
     with console.status(f"reading {len(found.sources)} files"):
         skipped = [*found.skipped, *cache.fill(found.sources)]
+    direct = sum(not entry.stored and not entry.reason for entry in cache.entries.values())
+    if cache.store and direct:
+        console.print(f"the cache is full: {direct} of {len(cache.usable())} files are read "
+                      f"directly, which is slower (training.cache_gb is {config.cache_gb:g})",
+                      highlight=False, soft_wrap=True)
     if not cache.usable():
         raise AudioError(nothing_usable(run.data, skipped))
     return cache, skipped
