@@ -65,9 +65,9 @@ def evaluate_folder(
     together against all of the data, None where these are too short. The first `limit`
     files are used."""
     player = as_player(model)
-    spec = player.description.method("forward")
+    spec = player.description.main
     if spec.in_ratio != 1 or spec.in_channels != spec.out_channels:
-        raise ConfigError(f"{player.name}.forward does not turn audio into audio")
+        raise ConfigError(f"{player.name}.{spec.name} does not turn audio into audio")
     # Of a sound shorter than a window there is one frame, which is as it should be.
     warnings.filterwarnings("ignore", message=r"n_fft=\d+ is too large for input signal")
     folder = scan(Path(data_dir))

@@ -27,17 +27,17 @@ class Subject(Protocol):
 
 
 class Playing:
-    """`forward` of a player, piece by piece, its delay taken out."""
+    """The main method of a player, piece by piece, its delay taken out."""
 
     def __init__(self, player: Player) -> None:
         self.player = player
-        unit = player.description.method("forward").ratio
+        unit = player.description.main.ratio
         self.block = max(1, round(BLOCK_SECONDS * player.sample_rate_hz / unit)) * unit
 
     def begin(self) -> None:
         """A new sound, from fresh state."""
         self.player.reset()
-        self._host = Host(self.player, "forward", self.block)
+        self._host = Host(self.player, self.player.description.main.name, self.block)
         self._late = self._skip = self._host.latency_samples
         self._held = np.zeros((self._host.spec.in_channels, 0), np.float32)
         self._owed = 0  # samples that were heard and not answered yet
@@ -81,7 +81,7 @@ class Each:
 
 
 def play(player: Player, audio: FloatArray) -> FloatArray:
-    """`forward` over a whole sound from fresh state, its delay taken out: the same shape."""
+    """The main method over a whole sound from fresh state, its delay taken out: the same shape."""
     playing = Playing(player)
     playing.begin()
     return np.concatenate((playing.hear(audio), playing.end()), axis=1)

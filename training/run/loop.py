@@ -169,7 +169,7 @@ def _filled_cache(
 ) -> tuple[Cache, list[Skipped]]:
     """The cache up to date, and all that was left out; an error if nothing remains."""
     config, rate = run.training, model.sample_rate_hz
-    channels = model.methods["forward"].in_channels
+    channels = model.main.in_channels
     cache = Cache.plan(folder.cache, found.sources, rate, channels, config.cache_gb)
     if not cache.store:
         size = bytes_needed(found.sources, rate, channels)
@@ -194,7 +194,7 @@ def _fixed_crops(
     """What is validated with, and a sample of the corpus."""
     rate, ratio = model.sample_rate_hz, model.ratio
     length = round(VALIDATION_SECONDS * rate / ratio) * ratio
-    least = model.methods["forward"].lookahead_samples + max(WINDOWS)  # one whole spectrum
+    least = model.main.lookahead_samples + max(WINDOWS)  # one whole spectrum
     return (validation_crops(cache, parts.held, length, VALIDATION_CROPS, ratio, least),
             validation_crops(cache, parts.learn, length, CORPUS_CROPS, ratio, least))
 
