@@ -31,6 +31,9 @@ def audio_blocks(file: soundfile.SoundFile, size: int) -> Iterator[FloatArray]:
     """What `file` holds from its present place on, float32 [frames, channels], `size` frames at a
     time. It ends where the decoder ends: a header's length may be unknown or a lie (FLAC from a
     pipe says 2^63 frames)."""
+    # After each read soundfile would seek to where it stands; at the end of a FLAC of unknown
+    # length that fails, and the last block would be lost.
+    file.seekable = lambda: False
     while True:
         block = file.read(size, dtype="float32", always_2d=True)
         if len(block):

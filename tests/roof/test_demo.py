@@ -54,6 +54,17 @@ def test_a_wrong_folder_is_one_line(tmp_path: Path):
     assert "not a folder" in done.stderr
 
 
+def test_a_folder_of_silence_is_one_line(tmp_path: Path):
+    """The step that fails has said why; nothing is added."""
+    (tmp_path / "data").mkdir()
+    soundfile.write(tmp_path / "data" / "silent.wav", np.zeros(16000), 16000)
+    done = demo(tmp_path / "demo", "--data", tmp_path / "data")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "silent.wav: silent" in line
+
+
 def test_levels_of_known_sounds():
     full = np.ones((1, 1600), np.float32)
     assert levels(full) == pytest.approx((0, 0, 0))

@@ -18,9 +18,12 @@ from engine.errors import AudioError, ConfigError, Stopped
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.models.store import load_model
-from training.data.audio_folder import Folder, scan, split
+from training.data.audio_folder import Folder, Skipped, nothing_usable, scan
 from training.data.cache import Cache, bytes_needed
 from training.data.crops import CropBatches, crop_samples, validation_crops
+from training.data.held_out import write_held_out
+from training.data.sounds import Sides, sides
+from training.objectives.losses import WINDOWS
 from training.objectives.quantised import quantise_weights
 from training.run.callbacks import Checkpointer, ProgressDisplay
 from training.run.config import RunConfig, differences
@@ -30,9 +33,11 @@ from training.run.module import TrainingModule
 from training.run.preflight import (
     Preflight,
     batch_too_large,
+    channel_notes,
     check_crops,
     check_disk,
     check_ops,
+    data_found,
     show,
     step_seconds,
 )
@@ -164,42 +169,63 @@ def _prepare(
 ) -> tuple[CropBatches, Tensor | None, Tensor | None]:
     """Preflight: look at the data, fill the cache, tell what will happen. Returns what to train
     on, what to validate with, and a sample of the corpus to measure latents on."""
-    config, rate = run.training, model.sample_rate_hz
-    channels, ratio = model.main.in_channels, model.ratio
+    config, rate, ratio = run.training, model.sample_rate_hz, model.ratio
     macs, backends = check_ops(model)
-    cache = Cache.plan(folder.cache, found.sources, rate, channels, config.cache_gb)
-    size = bytes_needed(found.sources, rate, channels)
-    if not cache.store:
-        console.print(f"no cache: it would take {size / 1e9:.1f} GB, more than training.cache_gb "
-                      f"({config.cache_gb:g}) or the disk allow; reading files directly",
-                      highlight=False, soft_wrap=True)
-    with console.status(f"reading {len(found.sources)} files"):
-        skipped = [*found.skipped, *cache.fill(found.sources)]
-    usable = cache.usable()
-    if not usable:
-        reasons = "; ".join(str(item) for item in skipped[:3])
-        raise AudioError(f"{run.data} holds no usable audio ({reasons})")
-    kept, held = split(list(usable), config.validation_fraction)
+    cache, skipped = _filled_cache(run, folder, found, model, console)
+    parts = sides(cache.sounds(), config.validation_fraction, rate)
     needed, free = check_disk(folder, model.parameter_count)
     samples = crop_samples(config, rate, ratio)
     check_crops(model, config, samples)
     if first_process():
         folder.write_skipped(skipped)
+        write_held_out(folder.path, parts, cache)
         one = step_seconds(model, config, samples, device)
         begun = checkpoint is not None and (checkpoint.adversary or {}).get("began_step", -1) >= 0
         schedule = ("phase 2 adversarial, begun earlier" if begun
                     else check_schedule(config, one))
         spent = (0, 0.0) if checkpoint is None else (checkpoint.step, checkpoint.seconds)
-        hours = sum(usable.values()) / rate / 3600
         show(console, Preflight(
-            len(usable), len(held), hours, tuple(skipped), model.parameter_count, macs, backends,
-            one, schedule, remaining_seconds(config, one, *spent, begun), checkpoint is not None,
-            size if cache.store else 0, needed, free,
+            data_found(cache, parts, skipped), tuple(skipped), model.parameter_count, macs,
+            backends, one, schedule, remaining_seconds(config, one, *spent, begun),
+            checkpoint is not None, cache.stored_bytes, needed, free, channel_notes(cache),
         ))
+    crops, corpus = _fixed_crops(cache, parts, model)
+    return CropBatches(cache, parts.learn, config, samples), crops, corpus
+
+
+def _filled_cache(
+    run: RunConfig, folder: RunFolder, found: Folder, model: Model, console: Console
+) -> tuple[Cache, list[Skipped]]:
+    """The cache up to date, and all that was left out; an error if nothing remains."""
+    config, rate = run.training, model.sample_rate_hz
+    channels = model.main.in_channels
+    cache = Cache.plan(folder.cache, found.sources, rate, channels, config.cache_gb)
+    if not cache.store:
+        size = bytes_needed(found.sources, rate, channels)
+        console.print(f"no cache: it would take {size / 1e9:.1f} GB, more than training.cache_gb "
+                      f"({config.cache_gb:g}) or the disk allow; reading files directly",
+                      highlight=False, soft_wrap=True)
+    with console.status(f"reading {len(found.sources)} files"):
+        skipped = [*found.skipped, *cache.fill(found.sources)]
+    direct = sum(not entry.stored and not entry.reason for entry in cache.entries.values())
+    if cache.store and direct:
+        console.print(f"the cache is full: {direct} of {len(cache.usable())} files are read "
+                      f"directly, which is slower (training.cache_gb is {config.cache_gb:g})",
+                      highlight=False, soft_wrap=True)
+    if not cache.usable():
+        raise AudioError(nothing_usable(run.data, skipped))
+    return cache, skipped
+
+
+def _fixed_crops(
+    cache: Cache, parts: Sides, model: Model
+) -> tuple[Tensor | None, Tensor | None]:
+    """What is validated with, and a sample of the corpus."""
+    rate, ratio = model.sample_rate_hz, model.ratio
     length = round(VALIDATION_SECONDS * rate / ratio) * ratio
-    crops = validation_crops(cache, held, length, VALIDATION_CROPS)
-    corpus = validation_crops(cache, kept, length, CORPUS_CROPS)
-    return CropBatches(cache, kept, config, samples), crops, corpus
+    least = model.main.lookahead_samples + max(WINDOWS)  # one whole spectrum
+    return (validation_crops(cache, parts.held, length, VALIDATION_CROPS, ratio, least),
+            validation_crops(cache, parts.learn, length, CORPUS_CROPS, ratio, least))
 
 
 def _trainer(run: RunConfig, machine: Machine, device: str, callbacks: list[Any]) -> Any:

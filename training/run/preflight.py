@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from engine.audio import shown_name
 from engine.boards.cost import backends_of
 from engine.errors import ConfigError, TudorError
 from training.data.audio_folder import Skipped
@@ -22,6 +24,8 @@ from training.run.module import new_adversary
 
 if TYPE_CHECKING:
     from engine.models.base import Model
+    from training.data.cache import Cache
+    from training.data.sounds import Sides
     from training.run.config import TrainingConfig
     from training.run.run_folder import RunFolder
 
@@ -33,9 +37,7 @@ TRIAL_STEPS = 3
 class Preflight:
     """The findings, for the screen."""
 
-    files: int
-    validation_files: int
-    hours: float
+    data: str
     skipped: tuple[Skipped, ...]
     parameters: int
     macs_per_second: float
@@ -47,6 +49,38 @@ class Preflight:
     cache_bytes: int
     disk_needed: int
     disk_free: int
+    notes: tuple[str, ...] = ()  # on channels and on files that are odd but used
+
+
+def data_found(cache: Cache, parts: Sides, skipped: Sequence[Skipped]) -> str:
+    """How many files there are, how much of them is sound, and what is held out."""
+    files, rate = cache.usable(), cache.rate_hz
+    total = sum(files.values()) / rate
+    silence = total - sum(len(sound) for sound in (*parts.learn, *parts.held)) / rate
+    if not parts.held_files:
+        held = "none for validation"
+    elif any(place.start for place in parts.held_files):
+        seconds = sum(len(sound) for sound in parts.held) / rate
+        held = f"{len(parts.held_files)} for validation, {duration(seconds)} in all"
+        ends = [place.name for place in parts.held_files if place.start]
+        held += f": the end of {shown_name(ends[0])}"
+    else:
+        held = f"{len(parts.held_files)} for validation"
+    left_out = "" if silence < 0.01 * total else f", {duration(silence)} of silence left out"
+    length = f"{total / 3600:.2f} h" if total >= 360 else f"{total:.3g} s"
+    return f"{len(files)} files ({held}), {length}{left_out}, {len(skipped)} skipped"
+
+
+def channel_notes(cache: Cache) -> tuple[str, ...]:
+    """That channels are mixed to one, summed over files; then each file that is odd but used."""
+    used = [entry for entry in cache.entries.values() if not entry.reason]
+    mixed = [entry for entry in used if entry.channels > cache.channels]
+    notes = []
+    if mixed:
+        notes.append(f"{len(mixed)} of {len(used)} files have more channels than the model's one: "
+                     "mixed to one (--set model.channels=2 trains on both)")
+    notes += [f"{shown_name(entry.name)}: {text}" for entry in used for text in entry.notes]
+    return tuple(notes)
 
 
 def check_ops(model: Model) -> tuple[float, str]:
@@ -151,12 +185,15 @@ def show(console: Console, found: Preflight) -> None:
         console.print(f"skipped {item}", highlight=False, markup=False)
     if len(found.skipped) > NAMED:
         console.print(f"and {len(found.skipped) - NAMED} more, all in skipped.txt")
+    for note in found.notes[: 1 + NAMED]:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    if len(found.notes) > 1 + NAMED:
+        console.print(f"and {len(found.notes) - NAMED - 1} more such notes")
     end = "to go" if found.resumed else "in all"
     first, second = (f"{seconds * 1e3:.0f} ms" for seconds in found.step_seconds)
     steps = first if first == second else f"{first}, then {second}"
     console.print(
-        f"data     {found.files} files ({found.validation_files} for validation), "
-        f"{found.hours:.2f} h, {len(found.skipped)} skipped\n"
+        f"data     {found.data}\n"
         f"model    {found.parameters:,} parameters, {found.macs_per_second / 1e6:.1f} MMAC/s, "
         f"{found.backends}\n"
         f"disk     cache {found.cache_bytes / 1e6:.0f} MB, checkpoints "

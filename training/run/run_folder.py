@@ -4,6 +4,7 @@
     model.safetensors    averaged weights, written at every checkpoint
     metrics.jsonl        one line per logged step and per validation
     skipped.txt          files of the data folder that are not used, with the reason
+    held_out.json        files, or ends of files, that are validated with
     checkpoints/last.ckpt    all that is needed to go on: weights, average, optimiser, step, time
     tensorboard/, cache/, .lock
 """
