@@ -124,7 +124,8 @@ def test_nothing_asks_for_a_compiler_of_python() -> None:
         assert not re.search(r"^\s*(import|from) (librosa|numba)\b", path.read_text("utf-8"),
                              re.MULTILINE), path
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [line for lines in (project["dependencies"], *project["optional-dependencies"].values())
+    extras = project["optional-dependencies"].values()
+    wanted = [line for lines in (project["dependencies"], *extras)
               for line in lines]
     pinned = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     for line in (*wanted, *pinned):
