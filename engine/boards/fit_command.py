@@ -110,7 +110,7 @@ def _print_all(console: Console, fits: list[Fit]) -> None:
     table = Table(title=f"{first.model}, {first.method}: {first.macs_per_second / 1e6:.1f} MMAC/s "
                   "(all loads modelled, one core)", title_justify="left")
     for title in ("target", "numbers", "verdict", "load", "busiest callback", "limit",
-                  "weights", "in", "latency"):
+                  "weights", "in", "latency there"):
         table.add_column(title, no_wrap=True)
     for f in fits:
         table.add_row(f.target, f.dtype, _coloured(f),
@@ -165,7 +165,8 @@ def _bounds_table(found: Fit) -> Table:
         ("busiest callback, all of it" if found.instrument else "busiest callback",
          f"{found.spread.block_samples} samples", percent(found.worst_callback)),
         ("limit", "", f"{100 * found.load_limit:.0f} %"),
-        ("latency", f"{found.spread.latency_samples} samples", f"{found.latency_ms:.1f} ms"),
+        ("latency on the board", f"{found.spread.latency_samples} samples",
+         f"{found.latency_ms:.1f} ms"),
         ("weights", f"{plan.weights_bytes / 1024:.0f} KiB", ""),
         ("file, about", f"{plan.file_bytes / 1024:.0f} KiB", ""),
     ]

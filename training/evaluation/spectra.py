@@ -48,7 +48,8 @@ def framed(audio: FloatArray, size: int, hop_samples: int) -> FloatArray:
 def hann(size: int) -> NDArray[np.float64]:
     """The window whose copies half a window apart add up to one. Float64, so that the transform is
     too: in float32 its rounding fills the valleys of quiet bands."""
-    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    window: NDArray[np.float64] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    return window
 
 
 def bins_hz(window_samples: int, rate_hz: int) -> NDArray[np.float64]:
