@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -17,6 +18,7 @@ from engine.boards.placement import Placement
 from engine.boards.work import Task, task_of_file, task_of_model
 from engine.errors import ConfigError, nearest
 from engine.files import CONFIG_FILE
+from engine.presets import preset_names, preset_path, shipped_native
 
 
 def fit_command(
@@ -67,6 +69,8 @@ def _best(found: tuple[str, str] | None) -> dict[str, str | None]:
 def read_task(model: str, method: str) -> Task:
     """What a preset, a run directory or a native file asks of a machine."""
     path = Path(model)
+    if not path.exists() and find_spec("torch") is None:
+        path = shipped_native(model) or path  # without PyTorch, what a preset's native file tells
     if path.suffix.lower() == ".tudor":
         from engine.players.native_model import NativeFile
 
@@ -77,7 +81,6 @@ def read_task(model: str, method: str) -> Task:
         raise ConfigError(f"{model}: boards play .tudor files; name one, its run directory or a "
                           "preset")
     from engine.models.store import build_from, read_settings
-    from engine.presets import preset_names, preset_path
 
     if path.is_dir():
         config = path / CONFIG_FILE
@@ -99,8 +102,6 @@ def _check_method(model: str, method: str, known: dict[str, Any]) -> None:
 
 
 def _presets() -> Iterator[Task]:
-    from engine.presets import preset_names
-
     for name in preset_names():
         yield read_task(name, "forward")
 

@@ -35,6 +35,8 @@ def shipped_weights(native: Path) -> tuple[dict[str, Tensor], tuple[Latent, ...]
         line, deltas = lzma.decompress(packed).split(b"\n", 1)
         told = json.loads(line)
         positions = np.cumsum(np.frombuffer(deltas, "<i4"), dtype=np.int64)
+    except OSError as error:
+        raise ModelFileError(f"{error.filename}: {error.strerror}") from None
     except (lzma.LZMAError, ValueError) as error:
         raise ModelFileError(f"{places_path} is damaged: {error}") from None
     if hashlib.sha256(raw).hexdigest() != told["file"]:
