@@ -114,6 +114,7 @@ def test_an_installation_plays_without_pytorch(library: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_wheel_is_for_every_python_and_complete(wheel: Path, tmp_path: Path) -> None:
     assert "-cp311-abi3-" in wheel.name
     assert wheel.stat().st_size < MOST_BYTES
