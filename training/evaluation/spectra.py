@@ -48,13 +48,12 @@ def framed(audio: FloatArray, size: int, hop_samples: int) -> FloatArray:
 def hann(size: int) -> NDArray[np.float64]:
     """The window whose copies half a window apart add up to one. Float64, so that the transform is
     too: in float32 its rounding fills the valleys of quiet bands."""
-    window: NDArray[np.float64] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
-    return window
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
 
 
 def bins_hz(window_samples: int, rate_hz: int) -> NDArray[np.float64]:
     """Frequencies of a spectrum's bins."""
-    return np.arange(window_samples // 2 + 1) * (rate_hz / window_samples)
+    return np.arange(window_samples // 2 + 1, dtype=np.float64) * (rate_hz / window_samples)
 
 
 def mel_power(audio: NDArray[Any], rate_hz: int, window_samples: int, hop_samples: int,
