@@ -35,7 +35,6 @@ def places(name: str) -> bytes:
     stored = load_model(name, native.with_suffix(".safetensors"))
     description = Description.from_json(NativeFile(native).metadata, str(native))
     marked = build_from(stored.settings).eval()
-    marked.set_latents(stored.model.latents)
     count = 0
     for values in marked.state_dict().values():
         numbers = np.arange(count, count + values.numel(), dtype=np.uint32) + np.uint32(FIRST)
@@ -48,7 +47,10 @@ def places(name: str) -> bytes:
     positions[numbers[found][::-1]] = found[::-1]  # the first of several
     if (positions < 0).any():
         raise SystemExit(f"{name}: a weight is not in the native file as it is")
-    return pack_places(native.read_bytes(), stored.model.state_dict(), positions)
+    shipped = native.read_bytes()
+    # Weights lie at the end; what is told before them may have been of another length.
+    positions += (len(shipped) - len(file)) // 4
+    return pack_places(shipped, stored.model.state_dict(), positions)
 
 
 def main() -> None:

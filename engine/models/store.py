@@ -17,6 +17,7 @@ from engine.description import Latent
 from engine.errors import ConfigError, ModelFileError
 from engine.files import CONFIG_FILE, WEIGHTS_FILE, atomic_write
 from engine.models.base import Model
+from engine.models.coded import Coded
 from engine.models.registry import build
 from engine.models.shipped import shipped_weights
 from engine.presets import preset_names, preset_path, shipped_native
@@ -89,7 +90,8 @@ def _preset(name: str, settings: dict[str, Any]) -> Stored:
     if native is not None:
         tensors, latents = shipped_weights(native)
         _put(model, tensors, native)
-        model.set_latents(latents)
+        if isinstance(model, Coded):
+            model.set_latents(latents)
     return Stored(name, model.eval(), settings, native is not None, native)
 
 
@@ -102,7 +104,8 @@ def load_weights(model: Model, path: Path) -> None:
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(f"{path} is not a readable safetensors file: {error}") from None
     _put(model, tensors, path)
-    model.set_latents(_measured(path))
+    if isinstance(model, Coded):
+        model.set_latents(_measured(path))
 
 
 def _put(model: Model, tensors: dict[str, Tensor], path: Path) -> None:
@@ -138,9 +141,10 @@ def _measured(path: Path) -> tuple[Latent, ...]:
 def save_weights(model: Model, path: Path) -> None:
     """Weights to a safetensors file, whole or not at all."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    latents = json.dumps([asdict(latent) for latent in model.latents])
+    measured = model.latents if isinstance(model, Coded) else ()
+    latents = json.dumps([asdict(latent) for latent in measured])
     with atomic_write(path) as temporary:
         try:
-            save_file(tensors, temporary, {LATENTS_KEY: latents} if model.latents else None)
+            save_file(tensors, temporary, {LATENTS_KEY: latents} if measured else None)
         except SafetensorError as error:  # a full disk comes as this, not as an OSError
             raise ModelFileError(f"cannot write {path}: {error}") from None
