@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DATA ?=
 
-.PHONY: setup demo test test-long test-image lint clean
+.PHONY: setup demo test test-long test-image lint figures clean
 
 setup: $(STAMP)
 
@@ -30,6 +30,10 @@ test-image: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# What the program prints of its presets, into README and cards.
+figures: $(STAMP)
+	$(BIN)/python scripts/figures.py
 
 clean:
 	rm -rf build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache

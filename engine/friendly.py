@@ -11,8 +11,8 @@ from engine.errors import TudorError
 # Which extra brings a package that a command asked for in vain.
 _EXTRA_OF = {
     "torch": "torch", "safetensors": "torch", "pydantic": "torch", "onnxruntime": "onnx",
-    "onnx": "export", "lightning": "train", "librosa": "train",
-    "tensorboard": "train", "scipy": "train", "tomli_w": "train", "matplotlib": "bench",
+    "onnx": "export", "lightning": "train", "tensorboard": "train",
+    "scipy": "train", "tomli_w": "train", "matplotlib": "bench",
 }
 
 
