@@ -87,10 +87,11 @@ class AudioCheck:
         if self._not_finite:
             found.append(Finding(
                 "not-finite", f"holds {self._not_finite} samples that are no numbers", True))
-        if self._beyond > AT_INTEGER_SCALE * samples:
+        scale = next((2**bits for bits in (15, 23, 31) if self.peak <= 2**bits), None)
+        if scale and self._beyond > AT_INTEGER_SCALE * samples:
             found.append(Finding(
                 "beyond-scale", f"is at integer scale (peak {self.peak:.5g}, full scale is 1); "
-                f"divide it by {32768 if self.peak <= 32768 else 2**31}", True))
+                f"divide it by {scale}", True))
         elif self._beyond:
             found.append(Finding(
                 "beyond-scale", f"holds {self._beyond} samples far beyond full scale (peak "
