@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -54,19 +55,32 @@ def unfit_rate(rate_hz: int) -> str | None:
             "right rate into it (sox -r 44100 IN.wav OUT.wav)")
 
 
-def read_audio(path: Path) -> tuple[FloatArray, int]:
-    """A sound file as float32 [channels, samples] and its sample rate in Hz."""
+def channels_of(path: Path) -> int:
+    """How many channels a sound file has."""
+    with _opened(path) as file:
+        return int(file.channels)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """A sound file to be read from, or an error that names it."""
     if not path.exists():
         raise AudioError(f"{path} does not exist")
     if path.is_dir():
         raise AudioError(f"{path} is a folder, wanted one sound file")
     try:
         with soundfile.SoundFile(system_name(path)) as file:
-            rate = int(file.samplerate)
-            blocks = [np.ascontiguousarray(block.T) for block in audio_blocks(file, READ_FRAMES)]
+            yield file
     except (soundfile.SoundFileError, OSError, RuntimeError) as error:
         reason = str(error).split(": ")[-1].strip()
         raise AudioError(f"{path} is not a readable sound file: {reason}") from None
+
+
+def read_audio(path: Path) -> tuple[FloatArray, int]:
+    """A sound file as float32 [channels, samples] and its sample rate in Hz."""
+    with _opened(path) as file:
+        rate = int(file.samplerate)
+        blocks = [np.ascontiguousarray(block.T) for block in audio_blocks(file, READ_FRAMES)]
     if not blocks:
         raise AudioError(f"{path} holds no samples")
     return (np.concatenate(blocks, axis=1) if blocks[1:] else blocks[0]), rate
