@@ -10,70 +10,24 @@ import pytest
 import torch
 
 from engine.errors import AudioError, ConfigError
-from engine.models.base import Model
-from engine.models.registry import build
 from engine.players.base import Player, load
 from engine.players.host import Host
-from engine.players.pytorch import PyTorchPlayer
-from export.native.export import export_native
-from export.nn.export import export_nn
-from export.onnx.export import export_onnx
-
-CONFIG = {"latents": 3, "bands": 4, "compression": 16, "widths": (8, 6), "dilations": (1,)}
-BACKENDS = ("pytorch", "native", "onnx", "torchscript", "foreign")
-
-
-class Smoother(torch.nn.Module):
-    """A `.ts` that others made: its state is where only it knows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("past", torch.zeros(2, 1, 1))
-        self.register_buffer("forward_params", torch.tensor([1, 1, 1, 1]))
-        self.register_buffer("gain_params", torch.tensor([2]))
-        self.gain = 1.0
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        before = torch.cat((self.past[: x.size(0)], x[:, :, :-1]), 2)
-        self.past[: x.size(0)] = x[:, :, -1:]
-        return self.gain * (x + before)
-
-    @torch.jit.export
-    def get_attributes(self) -> list[str]:
-        return ["gain"]
-
-    @torch.jit.export
-    def get_gain(self) -> float:
-        return self.gain
-
-    @torch.jit.export
-    def set_gain(self, value: float) -> int:
-        if value < 0:
-            return -1
-        self.gain = value
-        return 0
+from tests.engine.backends import FILES, write_files
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("streams")
-    model = build("raw_vae", CONFIG).eval()
-    for name, write in (("m.tudor", export_native), ("m.onnx", export_onnx), ("m.ts", export_nn)):
-        write(model, folder / name, model.describe("m"))
-    torch.jit.script(Smoother()).save(str(folder / "foreign.ts"))
-    return model, folder
+    write_files(folder)
+    return folder
 
 
-@pytest.fixture(params=BACKENDS)
-def players(request: pytest.FixtureRequest, files: tuple[Model, Path]):
+@pytest.fixture(params=FILES)
+def players(request: pytest.FixtureRequest, files: Path):
     """A function that makes a player of one backend with so many streams."""
-    model, folder = files
-    names = {"native": "m.tudor", "onnx": "m.onnx", "torchscript": "m.ts", "foreign": "foreign.ts"}
 
     def make(batch: int = 1) -> Player:
-        if request.param == "pytorch":
-            return PyTorchPlayer(model, batch, name="m")
-        return load(folder / names[request.param], batch)
+        return load(files / FILES[request.param], batch)
 
     return make
 
@@ -150,7 +104,7 @@ def test_a_host_plays_streams_side_by_side(players):
 
 
 def test_a_refused_value_changes_nothing(files):
-    player = load(files[1] / "foreign.ts")
+    player = load(files / "foreign.ts")
     with pytest.raises(ConfigError, match="refused gain"):
         player.set("gain", -1)
     assert player.get("gain") == 1
@@ -158,8 +112,8 @@ def test_a_refused_value_changes_nothing(files):
 
 
 @pytest.fixture
-def player(files: tuple[Model, Path]) -> Player:
-    return load(files[1] / "m.tudor")
+def player(files: Path) -> Player:
+    return load(files / "m.tudor")
 
 
 def test_a_host_made_for_one_block_size_gives_as_much_as_it_gets(player):
@@ -222,7 +176,7 @@ def test_a_device_that_is_not_there_is_refused(name, files):
         pytest.skip("this machine has it")
     for device in ("cuda", "cuda:0", "gpu"):
         with pytest.raises(ConfigError, match=f"device '?{device}") as error:
-            load(files[1] / name, device=device)
+            load(files / name, device=device)
         assert "\n" not in str(error.value)
 
 
