@@ -15,6 +15,7 @@ from engine.files import atomic_write
 from engine.players.base import FloatArray
 
 READ_FRAMES = 1 << 18
+UNKNOWN_FRAMES = 1 << 62  # what a header that does not know says, or more
 LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000  # rates of sound; what a broken header says lies outside
 # What is written, by suffix: latents keep their values only in floating point.
 FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"),
@@ -43,7 +44,7 @@ def audio_blocks(file: soundfile.SoundFile, size: int) -> Iterator[FloatArray]:
         block = file.read(size, dtype="float32", always_2d=True)
         if len(block):
             yield block
-        if len(block) < size:
+        if len(block) < max(size, 1):
             return
 
 
@@ -84,6 +85,28 @@ def read_audio(path: Path) -> tuple[FloatArray, int]:
     if not blocks:
         raise AudioError(f"{path} holds no samples")
     return (np.concatenate(blocks, axis=1) if blocks[1:] else blocks[0]), rate
+
+
+def count_frames(path: Path) -> int:
+    """Frames that a sound file really holds, by decoding it."""
+    with _opened(path) as file:
+        return sum(len(block) for block in audio_blocks(file, READ_FRAMES))
+
+
+def read_part(path: Path, start: int, frames: int) -> FloatArray:
+    """At most `frames` frames from `start` on, float32 [frames, channels]."""
+    with _opened(path) as file:
+        if file.frames < UNKNOWN_FRAMES:
+            file.seek(min(start, file.frames))
+            start = 0
+        parts, end = [np.zeros((0, file.channels), np.float32)], start + frames
+        at = 0
+        for block in audio_blocks(file, min(end, READ_FRAMES)):
+            parts.append(block[max(0, start - at) : end - at])
+            at += len(block)
+            if at >= end:
+                break
+        return np.concatenate(parts)
 
 
 def format_of(path: Path) -> tuple[str, str]:
