@@ -84,7 +84,13 @@ def read_audio(path: Path) -> tuple[FloatArray, int]:
         blocks = [np.ascontiguousarray(block.T) for block in audio_blocks(file, READ_FRAMES)]
     if not blocks:
         raise AudioError(f"{path} holds no samples")
-    return (np.concatenate(blocks, axis=1) if blocks[1:] else blocks[0]), rate
+    audio = np.empty((len(blocks[0]), sum(block.shape[1] for block in blocks)), np.float32)
+    end = audio.shape[1]
+    while blocks:  # each is given back when it was copied: an hour is not held twice
+        block = blocks.pop()
+        audio[:, end - block.shape[1] : end] = block
+        end -= block.shape[1]
+    return audio, rate
 
 
 def count_frames(path: Path) -> int:

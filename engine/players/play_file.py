@@ -186,6 +186,8 @@ def _read_sound(player: Player, spec: Method, source: Path, stereo: bool, consol
     if rate != player.sample_rate_hz:
         _note(console, f"{name} is at {rate} Hz, the model plays at {player.sample_rate_hz} Hz: "
                        "resampled")
+        if wanted < have:
+            x = match_channels(x, wanted)
         x = resample(x, rate, player.sample_rate_hz)
     return match_channels(x, wanted)
 
