@@ -41,16 +41,20 @@ def bench(
         float, typer.Option(help="Seconds of audio per file and block size; at least 300 blocks "
                             "are timed where a minute suffices.", min=0.01)
     ] = 10.0,
-    threads: Annotated[int, typer.Option(help="Threads of each backend.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(
+        help="Threads of each backend; the native runtime computes on one.", min=1)] = 1,
     device: Annotated[str, typer.Option(
-        help="cpu or cuda; ssh:HOST: copied to another machine and timed there; m7 or aarch64: "
-             "instructions counted in an emulator.")] = "cpu",
+        help="cpu, cuda or cuda:N; ssh:HOST: copied to another machine and timed there; m7 or "
+             "aarch64: instructions counted in an emulator.")] = "cpu",
     instrument: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="With --device m7 or aarch64: also count whole callbacks of the "
                      "instrument that plays the file as effect or bend.", metavar="effect|bend")
     ] = None,
-    method: Annotated[str, typer.Option(help="Method to play.")] = "forward",
+    method: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Method to play; default: the model's main one.")
+    ] = None,
     warmup: Annotated[
         float, typer.Option(help="Seconds of warm-up, not counted, per file and block.", min=0.0)
     ] = 1.0,
@@ -98,6 +102,9 @@ def bench(
     if suite is not None:
         if models:
             raise ConfigError("--suite brings its own networks: leave out MODEL")
+        if threads != 1 or device != "cpu":
+            raise ConfigError("--suite shapes runs on one thread of the processor: leave out "
+                              "--threads, --device")
         _run_suite(suite, quick, only, json_file, dtype)
         return
     if not models:
@@ -105,8 +112,9 @@ def bench(
     if quick or only or dtype:
         raise ConfigError("--quick, --only and --dtype belong to --suite shapes")
     if device in ("m7", "aarch64"):
-        if plot or silence:
-            raise ConfigError(f"--device {device} counts instructions: leave out --plot, --silence")
+        if plot or silence or threads != 1:
+            raise ConfigError(f"--device {device} counts instructions: leave out --plot, "
+                              "--silence, --threads")
         _count_files(device, models, method, parse_blocks(block), json_file, instrument)
         return
     if instrument:
@@ -157,7 +165,7 @@ def _run_files(
 
 
 def _count_files(
-    device: str, models: list[str], method: str, blocks: list[int], json_file: Path | None,
+    device: str, models: list[str], method: str | None, blocks: list[int], json_file: Path | None,
     way: str | None
 ) -> None:
     from benchmarks.emulated import count_file, print_counts
@@ -188,7 +196,7 @@ def _native_files(models: list[str]) -> list[Path]:
 
 
 def _measure_remote(
-    device: str, models: list[str], method: str, blocks: list[int], seconds: float,
+    device: str, models: list[str], method: str | None, blocks: list[int], seconds: float,
     warm_up_seconds: float, json_file: Path | None,
 ) -> None:
     from benchmarks.remote import Wanted, measure_remote, print_remote

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.fresh import cold_start
-from benchmarks.machine import describe_machine, remeasure_peak
+from benchmarks.machine import core_count, describe_machine, remeasure_peak
 from benchmarks.measure import Times, alternate, block_count, burst_blocks, warm_up
 from benchmarks.results import busy_note, file_result
 from benchmarks.subject import FileSubject, label, playable_block
@@ -27,7 +27,7 @@ class Request:
     seconds: float = 10.0  # of audio, per file and block size
     threads: int = 1
     device: str = "cpu"
-    method: str = "forward"
+    method: str | None = None  # None: each model's main one
     warm_up_seconds: float = WARM_UP_SECONDS
     fresh: bool = True  # measure cold start and peak memory in fresh processes
 
@@ -67,6 +67,7 @@ def measure_files(request: Request, say: Callable[[str], None] = lambda _: None)
             report.results.append(
                 _result(report, request, source, subject, costs[source], fresh[source])
             )
+    report.notes += thread_notes(request, players)
     if request.device == "cpu" and request.threads == 1:
         report.notes += filter(None, [busy_note(_whole_blocks(report.results))])
     report.notes = list(dict.fromkeys(report.notes))
@@ -81,23 +82,20 @@ def _whole_blocks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def check_device(device: str) -> None:
     """Fail early and clearly when the device is unknown or not there."""
-    kind = device.split(":")[0]
-    if kind not in ("cpu", "cuda"):
-        raise ConfigError(f"--device is cpu, cuda, ssh:HOST, m7 or aarch64, got {device!r}")
-    if kind == "cuda":
-        import torch
+    if device != "cpu" and device.split(":")[0] != "cuda":
+        raise ConfigError(f"--device is cpu, cuda, cuda:N, ssh:HOST, m7 or aarch64, got {device!r}")
+    if device != "cpu":
+        from engine.players.pytorch import check_device as check
 
-        if not torch.cuda.is_available():
-            raise ConfigError("--device cuda: PyTorch sees no CUDA GPU on this machine; "
-                              "use --device cpu")
+        check(device)
 
 
-def cost_of(player: Player, method: str) -> MethodCost | None:
+def cost_of(player: Player, method: str | None) -> MethodCost | None:
     """Counted cost of a method, or None for a file whose family cannot be built here."""
     model: Any = getattr(player, "model", None)
     if hasattr(model, "graph"):
-        rate = player.sample_rate_hz / player.description.method(method).in_ratio
-        return method_cost(model.graph(method), rate)
+        spec = player.description.method(method)
+        return method_cost(model.graph(spec.name), player.sample_rate_hz / spec.in_ratio)
     try:
         return described_cost(player.description, method)
     except (ConfigError, ImportError):  # a family of a newer version, or no PyTorch here
@@ -123,17 +121,18 @@ def _fresh(
         return {"cold_start_ms": None}
     say(f"{label(source)}: cold start in a fresh process")
     # A whole multiple of the ratio, or the first block might be held back and cost nothing.
-    unit = players[source].description.method(request.method).ratio
-    block = -(-request.blocks[0] // unit) * unit
-    return cold_start(source, request.method, block, request.threads, request.device)
+    spec = players[source].description.method(request.method)
+    block = -(-request.blocks[0] // spec.ratio) * spec.ratio
+    return cold_start(source, spec.name, block, request.threads, request.device)
 
 
 def _subject(player: Player, request: Request, block: int, notes: list[str]) -> FileSubject:
-    size = playable_block(player, request.method, block)
+    method = player.description.method(request.method).name
+    size = playable_block(player, method, block)
     if size != block:
-        notes.append(f"{player.name}.{request.method} takes whole frames: blocks of {block} "
+        notes.append(f"{player.name}.{method} takes whole frames: blocks of {block} "
                      f"samples were raised to {size}")
-    subject = FileSubject(player, request.method, size)
+    subject = FileSubject(player, method, size)
     if subject.host:
         notes.append(
             f"blocks of {size} samples are no multiple of {player.name}'s ratio "
@@ -149,13 +148,34 @@ def _result(
     cost: MethodCost | None, fresh: dict[str, Any],
 ) -> dict[str, Any]:
     """The row for the times that stand at the same place in `report.times`."""
-    peak = _peak(report, request)
+    threads = threads_of(subject.player, request.threads)
+    peak = peak_gflops(report, request, threads)
     times = report.times[len(report.results)]
-    return file_result(source, subject, times, cost, peak, request.device, fresh)
+    row = file_result(source, subject, times, cost, peak, request.device, fresh)
+    return {**row, "threads": threads}
 
 
-def _peak(report: Report, request: Request) -> float:
-    """Peak in GFLOP/s of what the model may use: some cores, or the GPU."""
+def threads_of(player: Player, asked: int) -> int:
+    """On how many threads a player computes when so many are asked for."""
+    return 1 if player.one_thread else asked
+
+
+def thread_notes(request: Request, players: dict[str, Player]) -> list[str]:
+    """What --threads does not do here."""
+    asked, notes = request.threads, []
+    single = [label(s) for s, player in players.items() if threads_of(player, asked) < asked]
+    if single:
+        notes.append(f"{', '.join(single)}: the native runtime computes on one thread, not "
+                     f"{asked}; its share of the peak is that of one core")
+    cores = core_count()
+    if asked > cores and len(single) < len(players):
+        notes.append(f"{asked} threads on {cores} cores take turns, which slows them down; shares "
+                     f"of the peak are those of {cores} cores")
+    return notes
+
+
+def peak_gflops(report: Report, request: Request, threads: int) -> float:
+    """Peak in GFLOP/s of what the model may use: as many cores as it has threads, or the GPU."""
     if request.device.startswith("cuda"):
         if "device_peak_gflops" not in report.machine:
             from benchmarks.peak import cuda_peak
@@ -164,13 +184,12 @@ def _peak(report: Report, request: Request) -> float:
             report.machine["device_peak_gflops"] = peak.gflops
             report.machine["device_peak_method"] = peak.method
         return float(report.machine["device_peak_gflops"])
-    return float(report.machine["peak_gflops"]) * request.threads
+    return float(report.machine["peak_gflops"]) * min(threads, core_count())
 
 
 def _finish_peak(report: Report, request: Request) -> None:
     """Shares of the better of two measured peaks: before and after the timing."""
     remeasure_peak(report.machine)
-    peak = _peak(report, request)
     for row in report.results:
         if row["gflops"] is not None:
-            row["peak_share"] = row["gflops"] / peak
+            row["peak_share"] = row["gflops"] / peak_gflops(report, request, row["threads"])

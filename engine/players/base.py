@@ -35,6 +35,7 @@ class Player(ABC):
     here, once."""
 
     backend: ClassVar[str] = ""
+    one_thread: ClassVar[bool] = False  # whatever `threads` asks for
 
     def __init__(self, description: Description, path: Path | None, batch: int = 1) -> None:
         if batch < 1:
@@ -76,8 +77,9 @@ class Player(ABC):
         """Audio samples of the smallest block that suits every method."""
         return self.description.ratio
 
-    def latency_samples(self, method: str = "forward") -> int:
-        """Delay of the output in audio samples, blocks being multiples of the ratio."""
+    def latency_samples(self, method: str | None = None) -> int:
+        """Delay of a method's (None: the main one's) output in audio samples, blocks being
+        multiples of the ratio."""
         return self.description.method(method).lookahead_samples
 
     # --- playing ----------------------------------------------------------------------------

@@ -23,9 +23,11 @@ class Host:
     """Plays one method of a player in blocks of any, even changing, size: a stream with a state of
     its own. Any number of hosts may share a player; its attributes hold for all of them."""
 
-    def __init__(self, player: Player, method: str = "forward", block: int | None = None) -> None:
-        """`block`: input frames per call if always the same, which keeps the latency least;
-        None when block sizes may vary."""
+    def __init__(
+        self, player: Player, method: str | None = None, block: int | None = None
+    ) -> None:
+        """`method`: None plays the main one. `block`: input frames per call if always the same,
+        which keeps the latency least; None when block sizes may vary."""
         if block is not None and block < 1:
             raise ConfigError(f"block must be at least 1 frame, got {block}")
         self.player = player

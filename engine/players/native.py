@@ -14,6 +14,7 @@ class NativePlayer(Player):
     """A model in one native file."""
 
     backend: ClassVar[str] = "native"
+    one_thread: ClassVar[bool] = True
 
     def __init__(self, path: str | Path, batch: int = 1) -> None:
         self._file = NativeFile(path)

@@ -33,8 +33,8 @@ FLAC_CHANNELS = 8
 
 
 def play_file(
-    model: str, source: Path, out: Path, method: str, block: int, settings: list[str], align: bool,
-    stereo: bool = False,
+    model: str, source: Path, out: Path, method: str | None, block: int, settings: list[str],
+    align: bool, stereo: bool = False,
 ) -> None:
     """Play `source` through `method` of `model` into `out`; see `tudor run --help`."""
     console = Console(stderr=True)
@@ -82,7 +82,7 @@ class Played:
     frames: int
 
 
-def stream(player: Player, method: str, x: FloatArray, block: int, align: bool
+def stream(player: Player, method: str | None, x: FloatArray, block: int, align: bool
            ) -> tuple[FloatArray, int]:
     """`x` [in_channels, frames] through a host with blocks of `block` frames.
 
@@ -92,7 +92,7 @@ def stream(player: Player, method: str, x: FloatArray, block: int, align: bool
     return played.y, played.latency_samples
 
 
-def _play(player: Player, method: str, x: FloatArray, block: int, align: bool,
+def _play(player: Player, method: str | None, x: FloatArray, block: int, align: bool,
           console: Console | None = None) -> Played:
     """`x` may be [streams, in_channels, frames]. No block is longer than what there is to play."""
     host = Host(player, method, block)

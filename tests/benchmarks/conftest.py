@@ -1,12 +1,11 @@
-"""A player whose speed is known, so that figures can be judged."""
+"""A player whose speed is known to the nanosecond, so that figures can be judged on any machine."""
 
 from __future__ import annotations
-
-from time import perf_counter
 
 import numpy as np
 import pytest
 
+from benchmarks import measure
 from engine.description import Description, Method
 from engine.players.base import Player
 
@@ -18,9 +17,10 @@ class Stateless:
 
 
 class FakePlayer(Player):
-    """Doubles its input; takes `cost_ms(x)` for a block, by spinning (sleep is too coarse)."""
+    """Doubles its input; takes `cost_ms(x)` for a block by a clock that only it moves."""
 
     backend = "fake"
+    now_ns = 0  # of all of them
 
     def __init__(self, name="fake", cost_ms=1.0, ratio=1, lookahead=0, log=None):
         method = Method("forward", 1, 1, 1, 1, ("audio",), ("audio",), lookahead)
@@ -39,9 +39,7 @@ class FakePlayer(Player):
         if self.log is not None:
             self.log.append(self.name)
         cost = self.cost_ms(x) if callable(self.cost_ms) else self.cost_ms
-        end = perf_counter() + cost / 1000
-        while perf_counter() < end:
-            pass
+        FakePlayer.now_ns += max(round(cost * 1e6), 100)  # a clock that stands would never end
         return np.repeat(2 * x[:, :1], method.in_ratio, axis=2)
 
     def _new_state(self):
@@ -61,5 +59,8 @@ class FakePlayer(Player):
 
 
 @pytest.fixture
-def fake():
+def fake(monkeypatch):
+    monkeypatch.setattr(measure, "perf_counter", lambda: FakePlayer.now_ns / 1e9)
+    for clock in ("perf_counter_ns", "thread_time_ns"):
+        monkeypatch.setattr(measure, clock, lambda: FakePlayer.now_ns)
     return FakePlayer

@@ -45,7 +45,7 @@ def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None
     CACHE.mkdir(exist_ok=True)
     out = CACHE / f"{Path(main).stem}-{digest.hexdigest()[:16]}"
     if not out.exists():
-        partial = out.with_suffix(".partial")
+        partial = out.with_suffix(f".{os.getpid()}")  # other workers may be at the same
         libraries = [f for f in flags if f.startswith("-l")]
         command = [cc, *flags, f"-I{core}", *map(str, files), *libraries, "-o", str(partial)]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -54,7 +54,7 @@ def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None
     return out
 
 
-def run(*command: object, timeout: float = 120) -> str:
+def run(*command: object, timeout: float = 300) -> str:
     """Output of a command that must succeed."""
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True,
                           timeout=timeout)
