@@ -36,6 +36,8 @@ def friendly() -> Iterator[None]:
         if error.filename is None:
             raise
         fail(f"{error.filename}: {error.strerror}")
+    except MemoryError as error:
+        fail(f"not enough memory here{f' ({error})' if str(error) else ''}")
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         raise SystemExit(130) from None

@@ -103,6 +103,7 @@ def export_model(
     request = None if dtype == "float32" else _request(stored, dtype, calibrate, keep, tell)
     description = model.describe(stored.name, provenance(stored, dtype))
     comparison = None
+    folder = ""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
@@ -124,7 +125,16 @@ def export_model(
                 os.replace(Path(folder) / file.name, file)
     except OSError as error:
         raise TudorError(f"cannot write {out}: {error.strerror or error}") from error
+    except TudorError as error:
+        raise type(error)(_of_draft(str(error), Path(folder), out.parent)) from error
     return Done(files, report, time.perf_counter() - started, comparison)
+
+
+def _of_draft(message: str, folder: Path, final: Path) -> str:
+    """`message` with drafts in `folder` named after where they were to go."""
+    if folder == Path():
+        return message
+    return message.replace(f"{folder}{os.sep}", "" if final == Path() else f"{final}{os.sep}")
 
 
 def _noted(description: Description, **facts: Any) -> Description:

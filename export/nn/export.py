@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,10 @@ def export_nn(
     """Write `model` as a `.ts` that nn~ plays; `description` goes along as `tudor.json`."""
     _check_ratios(description)
     shell = build_shell(folded(model), description, max_batch)
+    raw = BytesIO()  # PyTorch's own writing to a full disk ends the process
+    torch.jit.save(shell, raw)
     with atomic_write(path) as temporary:
-        raw = temporary.with_name(f"{temporary.name}.raw")
-        try:
-            torch.jit.save(shell, str(raw))
-            rewrite(raw, temporary, description)
-        finally:
-            raw.unlink(missing_ok=True)
+        rewrite(raw, temporary, description)
 
 
 def write_description(path: Path, description: Description) -> None:

@@ -12,6 +12,10 @@ from engine.players.base import Player
 RATE_HZ = 16000
 
 
+class Stateless:
+    """State of a model that carries none."""
+
+
 class FakePlayer(Player):
     """Doubles its input; takes `cost_ms(x)` for a block by a clock that only it moves."""
 
@@ -31,17 +35,20 @@ class FakePlayer(Player):
         super().__init__(Description(name, "none", RATE_HZ, methods, {}), None)
         self.cost_ms, self.log = cost_ms, log
 
-    def _run(self, method, x):
+    def _run(self, method, x, state):
         if self.log is not None:
             self.log.append(self.name)
         cost = self.cost_ms(x) if callable(self.cost_ms) else self.cost_ms
         FakePlayer.now_ns += max(round(cost * 1e6), 100)  # a clock that stands would never end
         return np.repeat(2 * x[:, :1], method.in_ratio, axis=2)
 
-    def _reset(self):
+    def _new_state(self):
+        return Stateless()
+
+    def _reset(self, state):
         pass
 
-    def _apply(self, name, value):
+    def _apply(self, state, name, value):
         pass
 
     def state_bytes(self, method):

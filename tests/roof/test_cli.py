@@ -106,6 +106,10 @@ def test_another_rate_and_stereo_are_converted_and_said(tmp_path):
     assert "resampled" in done.stderr
     assert soundfile.info(out).samplerate == 16000
     assert soundfile.info(out).frames == 1600
+    assert "2 channels mixed to one (--stereo plays each by itself)" in done.stderr
+    done = tudor("run", "techno-tiny", source, out, "--stereo", check=True)
+    assert (soundfile.info(out).channels, soundfile.info(out).frames) == (2, 1600)
+    assert "mixed" not in done.stderr
 
 
 def test_samples_that_are_no_numbers_are_silence_and_said(tmp_path):
@@ -133,6 +137,8 @@ def test_samples_that_are_no_numbers_are_silence_and_said(tmp_path):
     (("run", "techno-tiny", "{tone}", "{out}", "--set", "temperature=hot"), "not a number"),
     (("run", "techno-tiny", "{tone}", "{out}", "--set", "temperature=99"), "ranges over"),
     (("run", "techno-tiny", "{tone}", "{out}", "--method", "decode"), "16 latents"),
+    (("run", "techno-tiny", "{tone}", "{out}", "--stereo", "--method", "encode"), "not encode"),
+    (("run", "techno-tiny", "{tone}", "{out}", "--align", "--method", "encode"), "leave --align"),
     (("info", "nothing-here"), "neither a run directory nor a preset"),
 ])
 def test_mistakes_are_one_line(args, message, tone, tmp_path):
