@@ -21,11 +21,11 @@ layer wants to see the future; the arithmetic stays causal, the output is simply
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from itertools import chain
 from math import ceil, inf, lcm
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,12 +34,17 @@ if TYPE_CHECKING:
     from engine.graph import Builder, Value
 
 State = tuple[Tensor, ...]
+Attributes = Mapping[str, Tensor]  # what a player may set while the model plays
 Shape = tuple[int, ...]
 
 
 class Streaming(nn.Module):
     """Base of all layers. Subclasses set the channel counts and override what differs from
-    a stateless, sample-by-sample function."""
+    a stateless, sample-by-sample function.
+
+    `reads_attributes`: forward takes a third argument, the player's attributes."""
+
+    reads_attributes: ClassVar[bool] = False
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -125,6 +130,14 @@ class Streaming(nn.Module):
     def lower(self, build: Builder, x: Value) -> Value:
         """Append this layer's operations to a graph (see `engine/graph.py`)."""
         raise NotImplementedError(f"{type(self).__name__} has no lowering yet")
+
+
+def run_layer(
+    layer: Streaming, x: Tensor, state: State, attributes: Attributes | None
+) -> tuple[Tensor, State]:
+    """One layer of a chain, with the player's attributes if it reads any."""
+    y, state = layer(x, state, attributes) if layer.reads_attributes else layer(x, state)
+    return y, state
 
 
 def split_state(state: State, layers: Iterable[Streaming]) -> list[State]:

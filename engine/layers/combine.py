@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from engine.layers.base import (
+    Attributes,
     Shape,
     State,
     Streaming,
     chain_granularity,
     chain_receptive_field,
+    run_layer,
     split_state,
 )
 from engine.layers.conv import Delay
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 class Sequence(Streaming):
     """Layers one after the other."""
+
+    reads_attributes = True  # to hand them on
 
     def __init__(self, *layers: Streaming) -> None:
         if not layers:
@@ -75,10 +79,12 @@ class Sequence(Streaming):
     def state_shapes(self) -> list[Shape]:
         return [shape for layer in self for shape in layer.state_shapes()]
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, state: State, attributes: Attributes | None = None
+    ) -> tuple[Tensor, State]:
         new: State = ()
         for layer, own in zip(self, split_state(state, self), strict=True):
-            x, own = layer(x, own)
+            x, own = run_layer(layer, x, own, attributes)
             new += own
         return x, new
 
@@ -99,6 +105,7 @@ class Parallel(Streaming):
     """
 
     COMBINE = ("sum", "product", "concat")
+    reads_attributes = True  # to hand them on
 
     def __init__(self, *branches: Streaming, combine: str = "sum") -> None:
         if not branches:
@@ -142,11 +149,13 @@ class Parallel(Streaming):
     def state_shapes(self) -> list[Shape]:
         return [shape for branch in self for shape in branch.state_shapes()]
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, state: State, attributes: Attributes | None = None
+    ) -> tuple[Tensor, State]:
         new: State = ()
         outputs = []
         for branch, own in zip(self, split_state(state, self), strict=True):
-            y, own = branch(x, own)
+            y, own = run_layer(branch, x, own, attributes)
             outputs.append(y)
             new += own
         if self.combine == "concat":

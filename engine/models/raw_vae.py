@@ -44,6 +44,7 @@ from engine.layers import (
     Tanh,
 )
 from engine.layers.base import chain_receptive_field
+from engine.layers.noise import SEED, SEED_LIMIT
 from engine.models.base import Attributes, Model, samples
 from engine.models.raw_vae_config import CONTROL_LABELS, CONTROL_STARTS, RawVAEConfig
 
@@ -163,6 +164,9 @@ class RawVAE(Model):
                       "factor on each latent before decoding", names),
             Attribute("bias", count, 0.0, -8.0, 8.0,
                       "offset on each latent before decoding", names),
+            Attribute(SEED, 1, 0.0, 0.0, float(SEED_LIMIT),
+                      "other noise for another whole number; every stream has its own anyway",
+                      ("seed",)),
         )}
 
     def state_shapes(self, method: str) -> list[tuple[int, ...]]:
@@ -180,13 +184,14 @@ class RawVAE(Model):
             return self._decode(self.guard_latents(x, ())[0], state, attributes)
         cut = len(self.encoder.state_shapes())
         y, encoder_state = self.encoder(self.guard_audio(x, ())[0], state[:cut])
-        z, noise_state = self.sample(y, state[cut : cut + 1], attributes["temperature"])
+        z, noise_state = self.sample(y, state[cut : cut + 1], attributes["temperature"],
+                                     attributes.get(SEED))
         y, decoder_state = self._decode(z, state[cut + 1 :], attributes)
         return y, encoder_state + noise_state + decoder_state
 
     def _decode(self, z: Tensor, state: State, attributes: Attributes) -> tuple[Tensor, State]:
         scale, bias = attributes["scale"][:, None], attributes["bias"][:, None]  # [coded, 1]
-        return self.decoder(z * scale + bias, state)
+        return self.decoder(z * scale + bias, state, attributes)
 
     def graph(self, method: str) -> Graph:
         build = Builder(method, self.methods[method].in_channels)
