@@ -17,8 +17,9 @@ from engine.models.base import Model
 from engine.players.torchscript import read_description
 from export.nn.archive import rewrite
 from export.nn.graph import Step, trace_steps
+from export.nn.internals import check_internals, internal
 from export.nn.operators import check_operators
-from export.nn.source import IDLE, RESET, shell_source, step_name
+from export.nn.source import IDLE, RESET, one_name, shell_source, step_name
 
 __all__ = ["export_nn", "read_description", "write_description"]
 
@@ -31,6 +32,7 @@ def export_nn(
     model: Model, path: Path, description: Description, max_batch: int = MAX_BATCH
 ) -> None:
     """Write `model` as a `.ts` that nn~ plays; `description` goes along as `tudor.json`."""
+    check_internals()
     _check_ratios(description)
     shell = build_shell(folded(model), description, max_batch)
     with atomic_write(path) as temporary:
@@ -102,6 +104,10 @@ class _Shell(nn.Module):
             self.register_buffer(attribute.name, torch.full((attribute.size,), attribute.default))
             self.register_buffer(f"{attribute.name}_params",
                                  torch.full((attribute.size,), FLOAT, dtype=torch.int64))
+            if attribute.size > 1:
+                one = one_name(attribute)
+                self.register_buffer(f"{one}_params", torch.tensor([INTEGER, FLOAT]))
+                self.register_buffer(f"{one}_index", torch.tensor([1]))
         self.register_buffer(f"{RESET}_params", torch.tensor([INTEGER]))
         self.register_buffer("sample_rate", torch.tensor([description.sample_rate_hz]))
         self.register_buffer("host_rate", torch.tensor([0]))
@@ -127,12 +133,13 @@ def build_shell(model: Model, description: Description, max_batch: int) -> Any:
     if idle:  # nn~ learns the smallest block from ratios alone
         shell._describe(IDLE, ["nothing"], ["nothing"], [1, smallest, 1, smallest])
     scripted = torch.jit.script(shell)
-    known = {"torch": torch, **{step_name(name): step.function for name, step in steps.items()}}
+    known = {"torch": torch, "ValueError": ValueError,
+             **{step_name(name): step.function for name, step in steps.items()}}
     for source in shell_source(description, states, weights, idle):
         scripted._c._define(scripted._concrete_type, source, known.get)
     for name in steps:
         # The functions live no longer than `steps`; inlined, the methods do not need them.
-        torch._C._jit_pass_inline(scripted._c._get_method(name).graph)
+        internal("_jit_pass_inline")(scripted._c._get_method(name).graph)
     check_operators(scripted, description.name)
     return scripted.eval()
 

@@ -39,9 +39,13 @@ def shell_source(
     if idle:
         source.append(f"def {IDLE}(self, x: Tensor) -> Tensor:\n    return x\n")
     source.append(_string_list("get_methods", methods))
-    source.append(_string_list("get_attributes", [RESET, *(a.name for a in attributes)]))
+    lists = [a for a in attributes if a.size > 1]
+    names = [RESET, *(a.name for a in attributes), *map(one_name, lists)]
+    source.append(_string_list("get_attributes", names))
     for attribute in attributes:
         source += [_getter(attribute), _setter(attribute)]
+    for attribute in lists:
+        source += _one_of_list(attribute)
     source += _reset([name for names in states.values() for name in names])
     source += _sample_rate()
     return source
@@ -97,17 +101,47 @@ def _getter(attribute: Attribute) -> str:
 
 
 def _setter(attribute: Attribute) -> str:
-    """One float per number; 0 when all are finite and in range, else -1 and nothing changes."""
+    """One float per number; 0 when all are finite and in range. Else nothing changes, and the
+    error says why: nn~ prints what a setter raises, but of a -1 only that there was one."""
     names = [f"v{index}" for index in range(attribute.size)]
     typed = ", ".join(f"{name}: float" for name in names)
     return (f"def set_{attribute.name}(self, {typed}) -> int:\n"
             f"    values = [{', '.join(names)}]\n"
             "    for value in values:\n"
-            # NaN fails both comparisons, so the test asks for what is right.
-            f"        if not (value >= {attribute.minimum!r} and value <= {attribute.maximum!r}):\n"
-            "            return -1\n"
+            f"{_range_check(attribute, attribute.name, '        ')}"
             f"    self.{attribute.name}.copy_(torch.tensor(values, dtype=torch.float32))\n"
             "    return 0\n")
+
+
+def _range_check(attribute: Attribute, name: str, indent: str) -> str:
+    # NaN fails both comparisons, so the test asks for what is right.
+    low, high = attribute.minimum, attribute.maximum
+    return (f"{indent}if not (value >= {low!r} and value <= {high!r}):\n"
+            f"{indent}    raise ValueError('{name} goes from {low:g} to {high:.10g}, not '"
+            " + str(value) + ' (the old value stays)')\n")
+
+
+def one_name(attribute: Attribute) -> str:
+    """The attribute that sets one number of a list: `bias_at 3 0.5`."""
+    return f"{attribute.name}_at"
+
+
+def _one_of_list(attribute: Attribute) -> list[str]:
+    """Getter and setter of one number of an attribute, counted from 1 as in its labels."""
+    name, one = attribute.name, one_name(attribute)
+    return [
+        f"def get_{one}(self) -> Tuple[int, float]:\n"
+        f"    at = int(self.{one}_index.item())\n"
+        f"    return at, float(self.{name}[at - 1].item())\n",
+        f"def set_{one}(self, at: int, value: float) -> int:\n"
+        f"    if at < 1 or at > {attribute.size}:\n"
+        f"        raise ValueError('{one} takes a number from 1 to {attribute.size} and a value, not '"
+        " + str(at))\n"
+        f"{_range_check(attribute, one, '    ')}"
+        f"    self.{name}[at - 1].fill_(value)\n"
+        f"    self.{one}_index.fill_(at)\n"
+        "    return 0\n",
+    ]
 
 
 def _reset(states: Sequence[str]) -> list[str]:
