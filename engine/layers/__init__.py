@@ -1,6 +1,7 @@
 """Streaming layers: `forward(x, state) -> (y, state)`, offline is streaming from fresh state."""
 
 from engine.layers.base import State, Streaming, split_state
+from engine.layers.channels import Affine, Channels
 from engine.layers.combine import Identity, Parallel, Residual, Sequence
 from engine.layers.conv import Conv1d, ConvTranspose1d, Delay
 from engine.layers.noise import LatentSample, NoiseMultiply
@@ -18,8 +19,9 @@ from engine.layers.pqmf import PQMFAnalysis, PQMFSynthesis
 from engine.layers.recurrent import GRU, LSTM
 
 __all__ = [
-    "ELU", "GRU", "LSTM", "Conv1d", "ConvTranspose1d", "Delay", "GatedUnit", "Guard", "Identity",
-    "LatentSample", "LeakyReLU", "NoiseMultiply", "PQMFAnalysis", "PQMFSynthesis", "Parallel",
-    "Pointwise", "Residual", "Sequence", "Sigmoid", "Snake", "State", "Streaming", "Tanh",
+    "ELU", "GRU", "LSTM", "Affine", "Channels", "Conv1d", "ConvTranspose1d", "Delay", "GatedUnit",
+    "Guard", "Identity", "LatentSample", "LeakyReLU", "NoiseMultiply", "PQMFAnalysis",
+    "PQMFSynthesis", "Parallel", "Pointwise", "Residual", "Sequence", "Sigmoid", "Snake",
+    "State", "Streaming", "Tanh",
     "split_state",
 ]

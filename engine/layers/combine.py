@@ -15,9 +15,15 @@ from engine.layers.base import (
     Shape,
     State,
     Streaming,
+    all_may_use,
+    all_uses,
+    call,
     chain_granularity,
+    chain_lookahead,
+    chain_ratio,
     chain_receptive_field,
-    run_layer,
+    chain_state_shapes,
+    run_chain,
     split_state,
 )
 from engine.layers.conv import Delay
@@ -28,8 +34,6 @@ if TYPE_CHECKING:
 
 class Sequence(Streaming):
     """Layers one after the other."""
-
-    reads_attributes = True  # to hand them on
 
     def __init__(self, *layers: Streaming) -> None:
         if not layers:
@@ -47,11 +51,16 @@ class Sequence(Streaming):
         return iter(self.layers)
 
     @property
+    def uses(self) -> tuple[str, ...]:
+        return all_uses(self)
+
+    @property
+    def may_use(self) -> tuple[str, ...]:
+        return all_may_use(self)
+
+    @property
     def ratio(self) -> Fraction:
-        total = Fraction(1)
-        for layer in self:
-            total *= layer.ratio
-        return total
+        return chain_ratio(self)
 
     @property
     def granularity(self) -> int:
@@ -59,11 +68,7 @@ class Sequence(Streaming):
 
     @property
     def lookahead(self) -> Fraction:
-        rate, total = Fraction(1), Fraction(0)
-        for layer in self:
-            total += layer.lookahead * rate
-            rate *= layer.ratio
-        return total
+        return chain_lookahead(self)
 
     @property
     def receptive_field(self) -> float:
@@ -77,16 +82,12 @@ class Sequence(Streaming):
         return total
 
     def state_shapes(self) -> list[Shape]:
-        return [shape for layer in self for shape in layer.state_shapes()]
+        return chain_state_shapes(self)
 
     def forward(
         self, x: Tensor, state: State, attributes: Attributes | None = None
     ) -> tuple[Tensor, State]:
-        new: State = ()
-        for layer, own in zip(self, split_state(state, self), strict=True):
-            x, own = run_layer(layer, x, own, attributes)
-            new += own
-        return x, new
+        return run_chain(self, x, state, attributes)
 
     def lower(self, build: Builder, x: Value) -> Value:
         for index, layer in enumerate(self):
@@ -105,7 +106,6 @@ class Parallel(Streaming):
     """
 
     COMBINE = ("sum", "product", "concat")
-    reads_attributes = True  # to hand them on
 
     def __init__(self, *branches: Streaming, combine: str = "sum") -> None:
         if not branches:
@@ -128,6 +128,14 @@ class Parallel(Streaming):
         return iter(self.branches)
 
     @property
+    def uses(self) -> tuple[str, ...]:
+        return all_uses(self)
+
+    @property
+    def may_use(self) -> tuple[str, ...]:
+        return all_may_use(self)
+
+    @property
     def ratio(self) -> Fraction:
         return self.branches[0].ratio  # type: ignore[return-value]
 
@@ -147,7 +155,7 @@ class Parallel(Streaming):
         return sum(branch.macs_per_frame() for branch in self)
 
     def state_shapes(self) -> list[Shape]:
-        return [shape for branch in self for shape in branch.state_shapes()]
+        return chain_state_shapes(self)
 
     def forward(
         self, x: Tensor, state: State, attributes: Attributes | None = None
@@ -155,7 +163,7 @@ class Parallel(Streaming):
         new: State = ()
         outputs = []
         for branch, own in zip(self, split_state(state, self), strict=True):
-            y, own = run_layer(branch, x, own, attributes)
+            y, own = call(branch, x, own, attributes)
             outputs.append(y)
             new += own
         if self.combine == "concat":

@@ -56,10 +56,11 @@ def frame_numbers(counter: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def stream_keys(batch: int, seed: Tensor | None, device: torch.device) -> Tensor:
-    """Key of each stream, int64 [batch, 1, 1]; `seed`: the attribute, float [1]."""
+    """Key of each stream, int64 [batch, 1, 1]; `seed`: the attribute, float [1], or
+    [batch, 1] where streams differ."""
     streams = torch.arange(batch, device=device) * MULTIPLIERS[0]
     if seed is not None:
-        streams = streams + hash32(seed.to(torch.int64))
+        streams = streams + hash32(seed.to(torch.int64)).reshape(-1)  # of all, or of each
     return hash32(streams & MASK).reshape(-1, 1, 1)
 
 
@@ -75,14 +76,16 @@ def uniform(
 class NoiseMultiply(Streaming):
     """x * uniform noise in [-1, 1): turns a positive envelope into noise of that envelope."""
 
-    reads_attributes = True
-
     def __init__(self, channels: int, seed: int = 1) -> None:
         super().__init__(channels, channels)
         self.seed = seed
 
     def state_shapes(self) -> list[Shape]:
         return [(1,)]
+
+    @property
+    def may_use(self) -> tuple[str, ...]:
+        return (SEED,)
 
     def forward(
         self, x: Tensor, state: State, attributes: Attributes | None = None
@@ -100,8 +103,7 @@ class LatentSample(Streaming):
     """mean + temperature * exp(log_std) * g: a latent drawn around the encoder's mean.
 
     The input stacks mean and log_std, [batch, 2 * latents, time]. g is close to normal: the sum of
-    four uniforms (variance 4/3) scaled to variance 1. Unlike a layer's weights, `temperature`
-    belongs to the player, so it is handed in at every call."""
+    four uniforms (variance 4/3) scaled to variance 1. `temperature` is an attribute."""
 
     ROUNDS = 4
     LOG_STD_RANGE = (-10.0, 2.0)
@@ -114,13 +116,24 @@ class LatentSample(Streaming):
     def state_shapes(self) -> list[Shape]:
         return [(1,)]
 
+    @property
+    def uses(self) -> tuple[str, ...]:
+        return (self.ATTRIBUTE,)
+
+    @property
+    def may_use(self) -> tuple[str, ...]:
+        return (SEED,)
+
     def forward(  # type: ignore[override]
-        self, x: Tensor, state: State, temperature: Tensor, seed: Tensor | None = None
+        self, x: Tensor, state: State, attributes: Attributes
     ) -> tuple[Tensor, State]:
+        temperature = attributes[self.ATTRIBUTE]
+        if temperature.dim() == 2:  # one per stream
+            temperature = temperature.unsqueeze(2)
         mean, log_std = x.chunk(2, dim=1)
         frames, counter = frame_numbers(state[0], x)
         lanes = self.out_channels * self.ROUNDS
-        keys = stream_keys(x.shape[0], seed, x.device)
+        keys = stream_keys(x.shape[0], attributes.get(SEED), x.device)
         u = uniform(frames, lanes, self.seed, x.dtype, keys)  # [batch, rounds * latents, time]
         a, b, c, d = u.chunk(self.ROUNDS, dim=1)
         g = ((a + b) + (c + d)) * 0.75**0.5

@@ -92,7 +92,7 @@ def _other(kind: str, given: dict[str, Tensor]) -> tuple[Graph, Step, State]:
         return build.finish(y), lambda x, state: (x * scale + bias, state), ()
     layer = LatentSample(2)
     return (build.finish(layer.lower(build, build.input)),
-            lambda x, state: layer(x, state, given["temperature"]), layer.init_state(3))
+            lambda x, state: layer(x, state, given), layer.init_state(3))
 
 
 def run_graph(
