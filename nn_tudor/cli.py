@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import typer
 
-from engine.friendly import friendly
+from engine.friendly import friendly, with_whole_examples
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,15 @@ def _overview() -> typer.Typer:
     return app
 
 
-def _one(name: str) -> typer.Typer:
+def _one(name: str) -> Any:
     """The command or the group `name` alone, its module loaded."""
     entry = COMMANDS[name]
     found = getattr(import_module(entry.module), entry.function)
-    if isinstance(found, typer.Typer):
-        return found
-    app = _new_app()
-    app.command(name=name)(found)
-    return app
+    app = found
+    if not isinstance(found, typer.Typer):
+        app = _new_app()
+        app.command(name=name)(found)
+    return with_whole_examples(typer.main.get_command(app))
 
 
 def main(argv: list[str] | None = None) -> None:
