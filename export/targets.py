@@ -92,25 +92,34 @@ def export_model(
     stored: Stored, target: Target, out: Path, dtype: str = "float32",
     calibrate: Path | None = None, keep: tuple[str, ...] = (),
     tell: Callable[[str], None] = lambda _: None, patches: bool = True,
+    host_rate_hz: int | None = None,
 ) -> Done:
     """Write, verify, and only then put in place. Nothing is left behind on failure.
 
     `calibrate`: a folder of audio for dtypes with fewer bits; `keep`: layers that they spare;
-    `patches`: also write those that open the file, where the target has some."""
+    `patches`: also write those that open the file, where the target has some;
+    `host_rate_hz`: the rate that it is played at, where the target can resample inside."""
     started = time.perf_counter()
     model = stored.model
     if dtype == "float32" and (calibrate or keep):
         raise ConfigError("--calibrate and --keep are for dtypes with fewer bits than float32; "
                           f"this target has {', '.join(target.dtypes)}")
     request = None if dtype == "float32" else _request(stored, dtype, calibrate, keep, tell)
-    description = model.describe(stored.name, provenance(stored, dtype))
+    played = model
+    if host_rate_hz is not None:
+        if not target.patches:
+            raise ConfigError("--host-rate is for --to nn: other hosts resample by themselves")
+        from export.nn.host_rate import at_host_rate
+
+        played = at_host_rate(model, host_rate_hz)
+    description = played.describe(stored.name, provenance(stored, dtype))
     comparison = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
             draft = Path(folder) / out.name
             if request is None:
-                target.function(target.writer)(model, draft, description)
+                target.function(target.writer)(played, draft, description)
             else:
                 comparison = _write_quantised(model, target, draft, description, request)
                 description = _noted(description, quantisation=comparison.to_dict(layers=False))

@@ -125,6 +125,10 @@ def verify(
         problem = difference(made.description, model)
         if problem:
             return Report(name, backend, tolerance, problem=problem)
+        if made.description.sample_rate_hz != model.sample_rate_hz:
+            from export.nn.host_rate import file_rate
+
+            model = file_rate(made.description, model)
         exact = deepcopy(model).double()
         dtype = made.description.provenance.get("dtype", "float32")
         if dtype != "float32" and dtype not in LEAST_SNR_DB:

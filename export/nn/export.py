@@ -10,16 +10,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from engine.description import Description
+from engine.description import Description, Method
 from engine.errors import ConfigError
 from engine.files import atomic_write
 from engine.models.base import Model
 from engine.players.torchscript import read_description
 from export.nn.archive import rewrite
 from export.nn.graph import Step, trace_steps
+from export.nn.host_rate import Queued
 from export.nn.internals import check_internals, internal
 from export.nn.operators import check_operators
-from export.nn.source import IDLE, RESET, one_name, shell_source, step_name
+from export.nn.source import (
+    IDLE,
+    RESET,
+    after_name,
+    before_name,
+    one_name,
+    shell_source,
+    step_name,
+    waiting_name,
+    whole_name,
+)
 
 __all__ = ["export_nn", "read_description", "write_description"]
 
@@ -123,11 +134,16 @@ class _Shell(nn.Module):
 
 def build_shell(model: Model, description: Description, max_batch: int) -> Any:
     """The scripted module, ready to be saved."""
-    steps = trace_steps(model)
+    queued = model if isinstance(model, Queued) else None
+    model = model if queued is None else queued.inner
+    steps = {k: v for k, v in trace_steps(model).items() if k in description.methods}
     # A class of its own: modules of one class share a type, and its methods are defined once.
     shell = type("Model", (_Shell,), {})(description)
     weights = _add_weights(shell, steps)
     states = {name: _add_states(shell, name, model, max_batch) for name in description.methods}
+    if queued is not None:
+        for name, method in description.methods.items():
+            states[name] += _add_queues(shell, method, queued, max_batch)
     smallest = max(SMALLEST_RATIO, description.ratio)
     idle = smallest > max(max(m.in_ratio, m.out_ratio) for m in description.methods.values())
     if idle:  # nn~ learns the smallest block from ratios alone
@@ -135,9 +151,10 @@ def build_shell(model: Model, description: Description, max_batch: int) -> Any:
     scripted = torch.jit.script(shell)
     known = {"torch": torch, "ValueError": ValueError,
              **{step_name(name): step.function for name, step in steps.items()}}
-    for source in shell_source(description, states, weights, idle):
+    queues = (0, 0) if queued is None else (queued.frame, queued.queue)
+    for source in shell_source(description, states, weights, idle, *queues):
         scripted._c._define(scripted._concrete_type, source, known.get)
-    for name in steps:
+    for name in steps if queued is None else [*map(whole_name, steps), *steps]:
         # The functions live no longer than `steps`; inlined, the methods do not need them.
         internal("_jit_pass_inline")(scripted._c._get_method(name).graph)
     check_operators(scripted, description.name)
@@ -157,6 +174,15 @@ def _add_weights(shell: nn.Module, steps: dict[str, Step]) -> dict[str, list[str
         result[method] = [names[weight.data_ptr()] for weight in step.weights]
         setattr(shell, f"{method}_weights", torch.jit.Attribute(result[method], list[str]))
     return result
+
+
+def _add_queues(shell: nn.Module, method: Method, queued: Queued, max_batch: int) -> list[str]:
+    """Room for what waits before and behind a method; returns the buffers' names."""
+    before, after = before_name(method.name), after_name(method.name)
+    shell.register_buffer(before, torch.zeros(max_batch, method.in_channels, queued.frame))
+    shell.register_buffer(after, torch.zeros(max_batch, method.out_channels, queued.queue))
+    shell.register_buffer(waiting_name(method.name), torch.tensor([0]))
+    return [before, after]
 
 
 def _add_states(shell: nn.Module, method: str, model: Model, max_batch: int) -> list[str]:

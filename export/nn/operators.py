@@ -27,7 +27,7 @@ aten::gru.input/9 aten::gt.int/2 aten::item/1 aten::le.Scalar/2 aten::le.float/2
 aten::leaky_relu/2 aten::len.t/1 aten::linear/3 aten::log/1 aten::lstm.input/9 aten::lt.int/2
 aten::matmul/2 aten::maximum/2 aten::mean.dim/4 aten::minimum/2 aten::mul.Scalar/2
 aten::mul.Tensor/2 aten::ne.int/2 aten::neg/1 aten::ones_like/6 aten::pad/4 aten::permute/2
-aten::pow.Tensor_Scalar/2 aten::relu/1 aten::remainder.Scalar/2 aten::reshape/2
+aten::pow.Tensor_Scalar/2 aten::relu/1 aten::remainder.int/2 aten::remainder.Scalar/2 aten::reshape/2
 aten::rsub.Scalar/3 aten::select.int/3 aten::set_.source_Tensor/2 aten::sigmoid/1 aten::sin/1
 aten::size.int/2 aten::size/1 aten::slice.Tensor/5 aten::softmax.int/3 aten::softplus/3
 aten::sqrt/1 aten::square/1 aten::squeeze.dim/2 aten::stack/2 aten::str/1 aten::sub.Scalar/3 aten::sub.int/2
