@@ -55,8 +55,8 @@ def export(
     names = tuple(name.strip() for name in keep.split(",") if name.strip())
     with console.status(f"exporting {stored.name} to {out.name} and verifying it") as status:
         done = export_model(stored, target, out, dtype, calibrate, names,
-                            lambda text: status.update(f"{stored.name} to {out.name}: {text}"), patch,
-                            host_rate)
+                            lambda text: status.update(f"{stored.name} to {out.name}: {text}"),
+                            patch, host_rate)
     if json_output:
         facts = {"files": [str(file) for file in done.files], "seconds": round(done.seconds, 2),
                  "verification": done.report.to_dict()}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from engine.models.base import Model
 from export.nn.fast import MatrixConvolutions
-from export.nn.internals import internal, tidy
+from export.nn.internals import internal, internal_type, tidy
 
 ENDLESS = 2**63 - 1
 
@@ -134,9 +134,9 @@ def _scalars_for_constant_tensors(graph: Any) -> None:
         number = tensor.item()
         plain = graph.create("prim::Constant", 1)
         if isinstance(number, float):
-            plain.f_("value", number).output().setType(internal("FloatType").get())
+            plain.f_("value", number).output().setType(internal_type("FloatType"))
         else:
-            plain.i_("value", int(number)).output().setType(internal("IntType").get())
+            plain.i_("value", int(number)).output().setType(internal_type("IntType"))
         plain.insertBefore(constant)
         constant.output().replaceAllUsesWith(plain.output())
         constant.destroy()

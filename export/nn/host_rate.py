@@ -2,10 +2,10 @@
 
     host -- low-pass, every R-th sample --> model -- R - 1 zeros between samples, low-pass --> host
 
-Both filters are layers like any other (a Conv1d of stride R, a ConvTranspose1d), so everything else
-follows: streaming, latency, verification. A multiple that is no power of two gives frames that nn~'s
-buffers, powers of two, cannot hold whole: there `Queued` says what the file plays, which keeps a
-queue before and behind the model.
+Both filters are layers like any other (a Conv1d of stride R, a ConvTranspose1d), so everything
+else follows: streaming, latency, verification. A multiple that is no power of two gives frames that
+the buffers of nn~, powers of two, cannot hold whole: there `Queued` says what the file plays, which
+keeps a queue before and behind the model.
 """
 
 from __future__ import annotations

@@ -50,6 +50,11 @@ def internal(name: str) -> Callable[..., Any]:
     return getattr(torch._C, name)  # type: ignore[no-any-return]
 
 
+def internal_type(name: str) -> Any:
+    """A type of TorchScript, by name."""
+    return getattr(torch._C, name).get()
+
+
 def tidy(graph: Any) -> None:
     """Drop what is computed twice or for nothing, share constants, forget traced shapes."""
     for name in PASSES[3:7]:

@@ -123,8 +123,8 @@ def _notes(patch: Patch, name: str, description: Description) -> None:
     """What to know first, and the warning about the sample rate."""
     rate = description.sample_rate_hz
     program = "Pure Data" if patch.host == "pd" else "Max"
-    patch.add("text", f"{name}: start {program} with OMP_NUM_THREADS=1 in its environment, and play "
-              f"at {rate} Hz", LEFT, 10, outlets=())
+    patch.add("text", f"{name}: start {program} with OMP_NUM_THREADS=1 in its environment, and "
+              f"play at {rate} Hz", LEFT, 10, outlets=())
     start = patch.add("object", "loadbang", LEFT, 40, outlets=("bang",))
     if patch.host == "pd":
         asked = patch.add("object", "samplerate~", 90, 40, outlets=("float",))
@@ -191,7 +191,7 @@ def _reset(patch: Patch, models: list[int], x: int, y: int) -> None:
 
 
 def _controls(patch: Patch, attributes: list[Attribute], models: list[int]) -> None:
-    """A slider for each number of each attribute; whole numbers of a wide range get a number box."""
+    """A slider for each number of each attribute; a wide range of whole ones gets a number box."""
     at = 0
     for attribute in attributes:
         for i in range(attribute.size):

@@ -191,8 +191,8 @@ def _one_of_list(attribute: Attribute) -> list[str]:
         f"    return at, float(self.{name}[at - 1].item())\n",
         f"def set_{one}(self, at: int, value: float) -> int:\n"
         f"    if at < 1 or at > {attribute.size}:\n"
-        f"        raise ValueError('{one} takes a number from 1 to {attribute.size} and a value, not '"
-        " + str(at))\n"
+        f"        raise ValueError('{one} takes a number from 1 to {attribute.size} and a value, "
+        "not ' + str(at))\n"
         f"{_range_check(attribute, one, '    ')}"
         f"    self.{name}[at - 1].fill_(value)\n"
         f"    self.{one}_index.fill_(at)\n"

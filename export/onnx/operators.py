@@ -240,7 +240,8 @@ def _stream_keys(w: Writer, x: str, player_seed: str) -> str:
     streams = w.node("Range", _scalar(w, 0), batch, _scalar(w, 1))
     n = w.node("Mul", streams, _scalar(w, HASH_MULTIPLIERS[0]))
     if player_seed in w.attributes:
-        n = w.node("Add", n, _hash(w, w.node("Cast", w.attribute(player_seed), to=TensorProto.INT64)))
+        seed = w.node("Cast", w.attribute(player_seed), to=TensorProto.INT64)
+        n = w.node("Add", n, _hash(w, seed))
     keys = _hash(w, w.node("BitwiseAnd", n, _scalar(w, MASK32)))
     return str(w.node("Unsqueeze", keys, w.ints(1, 2)))
 
@@ -258,7 +259,8 @@ def _uniform(w: Writer, x: str, lanes: int, op: Op) -> str:
     frames = w.node("Range", scalar(0), time, scalar(1))
     frames = w.node("Mod", w.node("Add", count, frames), scalar(COUNTER_PERIOD))
     n = w.node("Mul", w.node("Unsqueeze", frames, w.ints(1)), scalar(lanes))
-    n = w.node("Add", n, w.const(np.arange(lanes)[:, None] + op.attributes["seed"], np.int64, "lanes"))
+    places = np.arange(lanes)[:, None] + op.attributes["seed"]
+    n = w.node("Add", n, w.const(places, np.int64, "lanes"))
     n = w.node("BitwiseAnd", n, scalar(MASK32))
     n = _hash(w, n, _stream_keys(w, x, op.attributes["player_seed"]))
     top = w.node("Cast", w.node("Div", n, scalar(1 << 8)), to=TensorProto.FLOAT)

@@ -149,7 +149,7 @@ def test_a_pytorch_without_a_private_pass_is_told_by_name(
 ) -> None:
     model = small_model()
     monkeypatch.delattr(torch._C, "_jit_pass_constant_pooling")
-    with pytest.raises(TudorError, match="lacks torch._C._jit_pass_constant_pooling") as error:
+    with pytest.raises(TudorError, match=r"lacks torch\._C\._jit_pass_constant_pooling") as error:
         export_nn(model, tmp_path / "x.ts", model.describe("x"))
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())

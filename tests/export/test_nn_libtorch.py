@@ -13,6 +13,7 @@ from libtorch import program
 from small_models import small_model
 
 from export.nn.export import export_nn
+from export.nn.host_rate import at_host_rate
 
 pytestmark = pytest.mark.slow
 BATCH, BLOCK, BLOCKS = 2, 256, 12
@@ -37,6 +38,19 @@ def test_plays_without_python(player: Path, tmp_path: Path, shape: str, method: 
     bias[1] = 0.5
     wanted = model.offline(method, torch.from_numpy(x), bias=bias,
                            seed=torch.tensor([77.0])).numpy()
+    assert said == ""
+    assert y.shape == wanted.shape
+    assert np.abs(wanted).max() > 0.01
+    assert np.abs(y - wanted).max() < 1e-5
+
+
+def test_plays_at_a_host_s_rate(player: Path, tmp_path: Path) -> None:
+    model = at_host_rate(small_model(), 48000)
+    export_nn(model, tmp_path / "x.ts", model.describe("x"))
+    x = (0.3 * np.random.default_rng(0).standard_normal((BATCH, 1, BLOCKS * BLOCK))).astype(
+        np.float32)
+    y, said = play(player, tmp_path, "forward", x, {"seed": [77.0]})
+    wanted = model.offline("forward", torch.from_numpy(x), seed=torch.tensor([77.0])).numpy()
     assert said == ""
     assert y.shape == wanted.shape
     assert np.abs(wanted).max() > 0.01
