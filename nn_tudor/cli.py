@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
 
 import typer
 
@@ -69,15 +68,15 @@ def _overview() -> typer.Typer:
     return app
 
 
-def _one(name: str) -> Any:
+def _one(name: str) -> typer.Typer:
     """The command or the group `name` alone, its module loaded."""
     entry = COMMANDS[name]
     found = getattr(import_module(entry.module), entry.function)
-    app = found
-    if not isinstance(found, typer.Typer):
-        app = _new_app()
-        app.command(name=name)(found)
-    return with_whole_examples(typer.main.get_command(app))
+    if isinstance(found, typer.Typer):
+        return found
+    app = _new_app()
+    app.command(name=name)(found)
+    return app
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -85,7 +84,8 @@ def main(argv: list[str] | None = None) -> None:
     args = sys.argv[1:] if argv is None else argv
     with friendly():
         if args and args[0] in COMMANDS:
-            _one(args[0])(args=args[1:], prog_name=f"tudor {args[0]}")
+            command = with_whole_examples(typer.main.get_command(_one(args[0])))
+            command(args=args[1:], prog_name=f"tudor {args[0]}")
         else:
             _overview()(args=args, prog_name="tudor")
 
