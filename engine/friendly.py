@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from engine.errors import TudorError
 
@@ -41,6 +43,17 @@ def friendly() -> Iterator[None]:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def with_whole_examples(command: Any) -> Any:
+    """A click command, or a group and all in it, whose help keeps each example on its own line:
+    click fills paragraphs up unless a backspace stands before them."""
+    if command.help:
+        command.help = re.sub(r"(?:^[ \t]*Example: .*(?:\n|\Z))+", "\n\b\n\\g<0>\n", command.help,
+                              flags=re.M)
+    for inner in getattr(command, "commands", {}).values():
+        with_whole_examples(inner)
+    return command
 
 
 def fail(message: str) -> None:

@@ -137,7 +137,8 @@ def _file_costs(player: Player) -> dict[str, list[dict[str, Any]]]:
     description = player.description
     if description.family not in FAMILIES:  # a foreign file, playable but not ours
         return {}
-    return _model_costs(build(description.family, description.config))
+    costs = _model_costs(build(description.family, description.config))
+    return {name: rows for name, rows in costs.items() if name in player.methods}
 
 
 def _describe(description: Description) -> dict[str, Any]:

@@ -197,10 +197,10 @@ static int check_op(const struct look *l) {
     case OP_MUL: code = fits(l, op->in_b, channels, rows); break;
 #ifndef TUDOR_NO_NOISE
     case OP_NOISE:
-        if (op->state >= l->method->state_words) return TUDOR_ERROR_STATE;
-        break;
     case OP_GAUSSIAN:
         if (op->state >= l->method->state_words) return TUDOR_ERROR_STATE;
+        if (op->attr_b != FORMAT_NONE) code = check_attribute_length(l, op->attr_b, 1);
+        if (code || op->kind == OP_NOISE) break;
         code = check_attribute_length(l, op->attr_a, 1);
         return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);
 #endif

@@ -137,7 +137,7 @@ struct play {
     char *fast_state, *bulk_state;
     uint32_t *slots;
     float *words;
-    uint32_t frames;
+    uint32_t frames, stream;
 };
 
 void tudor_rings_begin(const struct play *p); /* makes room, then tudor_rings_place */
@@ -155,8 +155,9 @@ void tudor_plan_ops(tudor *t);
 float *tudor_attribute_values(const tudor *t, uint32_t attribute);
 void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit);
 
-void tudor_noise_multiply(const struct map_args *a, uint32_t seed, float *counter);
-void tudor_latent_sample(const struct map_args *a, uint32_t seed, float temperature, float *counter);
+uint32_t tudor_noise_key(uint32_t stream, float seed);
+void tudor_noise_multiply(const struct map_args *a, uint32_t seed, uint32_t key, float *counter);
+void tudor_latent_sample(const struct map_args *a, uint32_t seed, uint32_t key, float temperature, float *counter);
 void tudor_guard(const struct map_args *a, uint64_t *nonfinite);
 
 #endif

@@ -113,6 +113,12 @@ static void run_rows(const struct play *p, struct op_plan *o, void (*kernel)(con
     kernel(a);
 }
 
+#ifndef TUDOR_NO_NOISE
+static uint32_t noise_key(const struct play *p, const struct format_op *op) {
+    return tudor_noise_key(p->stream, op->attr_b == FORMAT_NONE ? 0.0f : *tudor_attribute_values(p->t, op->attr_b));
+}
+#endif
+
 void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit) {
     const struct tudor_kernels *k = p->t->kernels;
     struct op_plan *o = &p->ops[op - p->first_op];
@@ -129,9 +135,10 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_MUL: run_rows(p, o, k->mul, 0); break;
     case OP_AFFINE: run_rows(p, o, k->affine, 0); break;
 #ifndef TUDOR_NO_NOISE
-    case OP_NOISE: tudor_noise_multiply(place_map(p, o), op->seed, p->words + op->state); break;
+    case OP_NOISE: tudor_noise_multiply(place_map(p, o), op->seed, noise_key(p, op), p->words + op->state); break;
     case OP_GAUSSIAN:
-        tudor_latent_sample(place_map(p, o), op->seed, *tudor_attribute_values(p->t, op->attr_a), p->words + op->state);
+        tudor_latent_sample(place_map(p, o), op->seed, noise_key(p, op), *tudor_attribute_values(p->t, op->attr_a),
+                            p->words + op->state);
         break;
 #endif
 #ifndef TUDOR_NO_RNN

@@ -56,13 +56,15 @@ class Lowering(Fusing):
 
     def _noise_multiply(self, op: Op, view: View) -> View:
         return self._emit(Node("noise", op.name, [view], self._root(op.output),
-                               params={"seed": op.attributes["seed"]}, state_words=1))
+                               params={"seed": op.attributes["seed"]}, state_words=1,
+                               attributes={"attr_b": op.attributes["player_seed"]}))
 
     def _latent_sample(self, op: Op, view: View) -> View:
         return self._emit(Node(
             "gaussian", op.name, [view], self._root(op.output),
             params={"seed": op.attributes["seed"]}, state_words=1,
-            attributes={"attr_a": op.attributes["temperature"]},
+            attributes={"attr_a": op.attributes["temperature"],
+                        "attr_b": op.attributes["player_seed"]},
         ))
 
     def _conv1d(self, op: Op, view: View) -> View:

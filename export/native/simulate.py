@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.layers.noise import LatentSample, frame_numbers, uniform
+from engine.layers.noise import LatentSample, frame_numbers, stream_keys, uniform
 from engine.layers.pointwise import INPUT_LIMIT
 from export.native.nodes import Node, Program, Root, View, outermost
 
@@ -221,12 +221,17 @@ class Simulator:
         return frame_numbers(torch.zeros(1, 1, dtype=torch.float64), x[None])[0]
 
     def _noise(self, node: Node, x: Tensor) -> Tensor:
-        return x * uniform(self._frames(x), len(x), node.params["seed"], x.dtype)[0]
+        keys = self._keys(node, x)
+        return x * uniform(self._frames(x), len(x), node.params["seed"], x.dtype, keys)[0]
+
+    def _keys(self, node: Node, x: Tensor) -> Tensor:
+        return stream_keys(1, self.attributes.get(node.attributes["attr_b"]), x.device)
 
     def _gaussian(self, node: Node, x: Tensor) -> Tensor:
         mean, log_std = x.chunk(2)
         count = len(mean) * LatentSample.ROUNDS
-        u = uniform(self._frames(x), count, node.params["seed"], x.dtype)[0]
+        keys = self._keys(node, x)
+        u = uniform(self._frames(x), count, node.params["seed"], x.dtype, keys)[0]
         a, b, c, d = u.chunk(4)
         g = ((a + b) + (c + d)) * torch.tensor(0.75**0.5, dtype=x.dtype)
         temperature = self.attributes[node.attributes["attr_a"]]

@@ -219,11 +219,38 @@ def affine(w: Writer, op: Op, x: str) -> str:
     return w.node("Add", w.node("Mul", x, scale), bias)
 
 
-def _uniform(w: Writer, x: str, lanes: int, seed: int) -> str:
+def _hash(w: Writer, n: str, key: str = "") -> str:
+    """The hash of engine/layers/noise.py on int64 values; `key` joins after the first product."""
+    for shift, multiplier in zip(HASH_SHIFTS, (*HASH_MULTIPLIERS, None), strict=True):
+        # ONNX shifts unsigned integers only; numbers here are positive, so division does it.
+        n = w.node("BitwiseXor", n, w.node("Div", n, _scalar(w, 1 << shift)))
+        if multiplier:
+            n = w.node("BitwiseAnd", w.node("Mul", n, _scalar(w, multiplier)), _scalar(w, MASK32))
+            n, key = (w.node("BitwiseXor", n, key) if key else n), ""
+    return n
+
+
+def _scalar(w: Writer, value: int) -> str:
+    return w.const(value, np.int64, "int")
+
+
+def _stream_keys(w: Writer, x: str, player_seed: str) -> str:
+    """Key of each stream of the batch, int64 [batch, 1, 1]."""
+    batch = w.node("Squeeze", w.node("Shape", x, start=0, end=1), w.ints(0))
+    streams = w.node("Range", _scalar(w, 0), batch, _scalar(w, 1))
+    n = w.node("Mul", streams, _scalar(w, HASH_MULTIPLIERS[0]))
+    if player_seed in w.attributes:
+        seed = w.node("Cast", w.attribute(player_seed), to=TensorProto.INT64)
+        n = w.node("Add", n, _hash(w, seed))
+    keys = _hash(w, w.node("BitwiseAnd", n, _scalar(w, MASK32)))
+    return str(w.node("Unsqueeze", keys, w.ints(1, 2)))
+
+
+def _uniform(w: Writer, x: str, lanes: int, op: Op) -> str:
     """Noise [batch, lanes, time] in [-1, 1) as engine/layers/noise.py defines it, bit by bit."""
 
     def scalar(value: int) -> str:
-        return w.const(value, np.int64, "int")
+        return _scalar(w, value)
 
     time = w.node("Squeeze", w.node("Shape", x, start=2, end=3), w.ints(0))
     count = w.node("Cast", w.state((1,)), to=TensorProto.INT64)  # [batch, 1] frames played so far
@@ -232,24 +259,21 @@ def _uniform(w: Writer, x: str, lanes: int, seed: int) -> str:
     frames = w.node("Range", scalar(0), time, scalar(1))
     frames = w.node("Mod", w.node("Add", count, frames), scalar(COUNTER_PERIOD))
     n = w.node("Mul", w.node("Unsqueeze", frames, w.ints(1)), scalar(lanes))
-    n = w.node("Add", n, w.const(np.arange(lanes)[:, None] + seed, np.int64, "lanes"))
+    places = np.arange(lanes)[:, None] + op.attributes["seed"]
+    n = w.node("Add", n, w.const(places, np.int64, "lanes"))
     n = w.node("BitwiseAnd", n, scalar(MASK32))
-    for shift, multiplier in zip(HASH_SHIFTS, (*HASH_MULTIPLIERS, None), strict=True):
-        # ONNX shifts unsigned integers only; numbers here are positive, so division does it.
-        n = w.node("BitwiseXor", n, w.node("Div", n, scalar(1 << shift)))
-        if multiplier:
-            n = w.node("BitwiseAnd", w.node("Mul", n, scalar(multiplier)), scalar(MASK32))
+    n = _hash(w, n, _stream_keys(w, x, op.attributes["player_seed"]))
     top = w.node("Cast", w.node("Div", n, scalar(1 << 8)), to=TensorProto.FLOAT)
     return str(w.node("Sub", w.node("Mul", top, w.const(2.0**-23)), w.const(1.0)))
 
 
 def noise_multiply(w: Writer, op: Op, x: str) -> str:
-    return w.node("Mul", x, _uniform(w, x, op.output.channels, op.attributes["seed"]))
+    return w.node("Mul", x, _uniform(w, x, op.output.channels, op))
 
 
 def latent_sample(w: Writer, op: Op, x: str) -> str:
     mean, log_std = w.node("Split", x, axis=1, num_outputs=2, outputs=2)
-    u = _uniform(w, x, op.output.channels * NOISE_ROUNDS, op.attributes["seed"])
+    u = _uniform(w, x, op.output.channels * NOISE_ROUNDS, op)
     a, b, c, d = w.node("Split", u, axis=1, num_outputs=NOISE_ROUNDS, outputs=NOISE_ROUNDS)
     g = w.node("Add", w.node("Add", a, b), w.node("Add", c, d))
     g = w.node("Mul", g, w.const(0.75**0.5))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import json
 import os
 import resource
@@ -53,6 +55,36 @@ def test_each_command_has_help_with_an_example(name):
     done = tudor(name, "--help", check=True)
     assert "Example" in done.stdout
     assert f"tudor {name}" in done.stdout
+
+
+def test_examples_stand_on_lines_of_their_own():
+    """As written in the source, so that they can be copied; groups' commands too."""
+    for name in COMMANDS:
+        for words in commands_of(name):
+            out = tudor(*words, "--help", check=True).stdout
+            shown = [line.strip() for line in out.splitlines() if "Example: " in line]
+            assert shown, words
+            assert all(line.startswith("Example: tudor ") for line in shown), words
+            assert all(line.count("Example: ") == 1 for line in shown), words
+            for line in shown:
+                assert line in written_examples(), f"cut short: {line}"
+
+
+def commands_of(name: str) -> list[tuple[str, ...]]:
+    """The command, or the group and each command in it."""
+    entry = COMMANDS[name]
+    found = getattr(importlib.import_module(entry.module), entry.function)
+    inner = getattr(found, "registered_commands", [])
+    return [(name,), *((name, c.name or c.callback.__name__.replace("_", "-")) for c in inner)]
+
+
+@functools.cache
+def written_examples() -> set[str]:
+    root = Path(__file__).parents[2]
+    files = [f for folder in ("engine", "training", "export", "firmware", "nn_tudor")
+             for f in (root / folder).rglob("*.py")]
+    return {line.strip().strip('",').removesuffix("\\n") for f in files
+            for line in f.read_text(encoding="utf-8").splitlines() if "Example: " in line}
 
 
 def test_importing_the_roof_brings_no_torch():
