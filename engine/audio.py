@@ -15,7 +15,7 @@ from engine.files import atomic_write
 from engine.players.base import FloatArray
 
 READ_FRAMES = 1 << 18
-UNKNOWN_FRAMES = 1 << 62  # what a header that does not know says, or more
+MOST_FRAMES_PER_BYTE = 8192  # the emptiest block of FLAC or Opus holds fewer
 LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000  # rates of sound; what a broken header says lies outside
 # What is written, by suffix: latents keep their values only in floating point.
 FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"),
@@ -93,26 +93,40 @@ def read_audio(path: Path) -> tuple[FloatArray, int]:
     return audio, rate
 
 
+def believable(frames: int, size_bytes: int) -> bool:
+    """Whether a file of this size may hold as many frames as its header says. A FLAC from a pipe
+    claims 2^63. Even so the header may be wrong: whoever needs the truth decodes."""
+    return 0 <= frames <= MOST_FRAMES_PER_BYTE * size_bytes
+
+
 def count_frames(path: Path) -> int:
     """Frames that a sound file really holds, by decoding it."""
     with _opened(path) as file:
         return sum(len(block) for block in audio_blocks(file, READ_FRAMES))
 
 
-def read_part(path: Path, start: int, frames: int) -> FloatArray:
-    """At most `frames` frames from `start` on, float32 [frames, channels]."""
-    with _opened(path) as file:
-        if file.frames < UNKNOWN_FRAMES:
-            file.seek(min(start, file.frames))
-            start = 0
-        parts, end = [np.zeros((0, file.channels), np.float32)], start + frames
-        at = 0
-        for block in audio_blocks(file, min(end, READ_FRAMES)):
-            parts.append(block[max(0, start - at) : end - at])
-            at += len(block)
-            if at >= end:
-                break
-        return np.concatenate(parts)
+def read_part(file: soundfile.SoundFile, start: int, frames: int) -> FloatArray:
+    """At most `frames` frames from `start` on, float32 [frames, channels]. In a FLAC whose header
+    gives no length a decoder finds most places, but not those near the end: then an earlier one,
+    and on from there."""
+    back = 0
+    while True:
+        at = max(0, start - back)
+        try:
+            file.seek(at)
+            break
+        except soundfile.SoundFileError:
+            if at == 0:
+                raise
+            back = max(READ_FRAMES, 4 * back)
+    end, have = start + frames, at
+    parts = [np.zeros((0, file.channels), np.float32)]
+    for block in audio_blocks(file, min(READ_FRAMES, end - at)):
+        parts.append(block[max(0, start - have) :])
+        have += len(block)
+        if have >= end:
+            break
+    return np.concatenate(parts)[:frames]
 
 
 def format_of(path: Path) -> tuple[str, str]:
@@ -169,11 +183,14 @@ def match_channels(audio: FloatArray, channels: int, axis: int = 0) -> FloatArra
         return audio.mean(axis=axis, keepdims=True, dtype=np.float32)
     if have == 1:
         return np.repeat(audio, channels, axis=axis)
-    raise AudioError(channels_refused(have, channels))
+    raise AudioError(f"the sound {channels_refused(have, channels)}")
 
 
-def channels_refused(have: int, wanted: int) -> str:
-    """What is wrong with `have` channels where `wanted` are, and the remedy."""
+def channels_refused(have: int, wanted: int) -> str | None:
+    """Why a sound of `have` channels cannot be made one of `wanted`, with the remedy; None if it
+    can: by copying one, or by averaging many to one."""
+    if have in (1, wanted) or wanted == 1:
+        return None
     picked = " ".join(str(1 + index % have) for index in range(wanted))
     return (f"has {have} channels, the model takes {wanted}: choose {wanted} of them (sox IN.wav "
             f"OUT.wav remix {picked}) or mix them to one (remix -)")

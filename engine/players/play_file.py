@@ -178,8 +178,9 @@ def _read_sound(player: Player, spec: Method, source: Path, stereo: bool, consol
     if unfit:
         raise AudioError(f"{source}: {unfit}")
     have, wanted = x.shape[0], x.shape[0] if stereo else spec.in_channels
-    if have != wanted and 1 not in (have, wanted):
-        raise AudioError(f"{source} {channels_refused(have, wanted)}")
+    refused = channels_refused(have, wanted)
+    if refused:
+        raise AudioError(f"{source} {refused}")
     x, notes = heard(x, name, wanted, "--stereo plays each by itself")
     for note in notes:
         _note(console, note)

@@ -21,9 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio import (
-    UNKNOWN_FRAMES,
     channels_refused,
-    count_frames,
     match_channels,
     read_part,
     resample,
@@ -32,6 +30,7 @@ from engine.audio_check import AudioCheck
 from engine.errors import AudioError, ConfigError
 from engine.presets import preset_names
 from training.data.audio_folder import Skipped, Source, scan, split
+from training.data.decode import BROKEN
 
 FloatArray = NDArray[np.float32]
 CALIBRATION_SECONDS, HELD_OUT_SECONDS = 40.0, 20.0
@@ -165,7 +164,7 @@ class Piece:
 def _sides(usable: list[Source], held_out_share: float) -> list[list[Piece]]:
     """What to calibrate with and what to hold out: different files, or the two ends of the only
     one. Where the wanted share leaves too little to compare with, half is held out."""
-    whole = {s.name: Piece(s, 0.0, _seconds(s)) for s in usable}
+    whole = {s.name: Piece(s, 0.0, s.seconds) for s in usable}
 
     def long_enough(side: list[Piece]) -> bool:
         return sum(piece.length for piece in side) >= LEAST_SECONDS
@@ -180,12 +179,6 @@ def _sides(usable: list[Source], held_out_share: float) -> list[list[Piece]]:
     seconds = whole[only.name].length
     cut = min((1 - HELD_OUT_SHARE) * seconds, max(seconds - LEAST_SECONDS, seconds / 2))
     return [[Piece(only, 0.0, cut)], [Piece(only, cut, seconds - cut)]]
-
-
-def _seconds(source: Source) -> float:
-    """How long a file is; a header may not know."""
-    known = source.frames < UNKNOWN_FRAMES
-    return (source.frames if known else count_frames(source.path)) / source.sample_rate_hz
 
 
 def _pieces(stretches: list[Piece], seconds: float) -> list[Piece]:
@@ -214,7 +207,7 @@ class Listener:
             source = piece.source
             try:
                 raw = self._read(piece)
-            except AudioError:
+            except BROKEN:
                 found[source.name] = Skipped(source.name, "breaks off while it is read")
             else:
                 checks.setdefault(source.name, AudioCheck(self.channels)).add(raw)
@@ -246,8 +239,9 @@ class Listener:
     def _read(self, piece: Piece) -> FloatArray:
         if piece not in self._raw:
             rate, margin = piece.source.sample_rate_hz, self._margin(piece)
-            self._raw[piece] = read_part(piece.source.path, round(piece.start * rate) - margin,
-                                         round(piece.length * rate) + 2 * margin)
+            with piece.source.open() as file:
+                self._raw[piece] = read_part(file, round(piece.start * rate) - margin,
+                                             round(piece.length * rate) + 2 * margin)
         return self._raw[piece]
 
     def _converted(self, piece: Piece) -> FloatArray:
@@ -264,8 +258,10 @@ def _playable(sources: list[Source], skipped: list[Skipped], channels: int) -> l
     for source in sources:
         if source.frames < 2:
             skipped.append(Skipped(source.name, "holds a single sample"))
-        elif source.channels != channels and 1 not in (source.channels, channels):
-            skipped.append(Skipped(source.name, channels_refused(source.channels, channels)))
+            continue
+        refused = channels_refused(source.channels, channels)
+        if refused:
+            skipped.append(Skipped(source.name, refused))
         else:
             usable.append(source)
     return usable

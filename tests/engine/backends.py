@@ -13,7 +13,9 @@ from export.native.export import export_native
 from export.nn.export import export_nn
 from export.onnx.export import export_onnx
 
-CONFIG = {"latents": 3, "bands": 4, "compression": 16, "widths": (8, 6), "dilations": (1,)}
+# Without noise, of which every stream of a batch has its own.
+CONFIG = {"latents": 3, "bands": 4, "compression": 16, "widths": (8, 6), "dilations": (1,),
+          "noise": False}
 TOML = """[model]
 family = "raw_vae"
 latents = 3
@@ -21,6 +23,7 @@ bands = 4
 compression = 16
 widths = [8, 6]
 dilations = [1]
+noise = false
 """
 FILES = {"native": "m.tudor", "onnx": "m.onnx", "torchscript": "m.ts", "foreign": "foreign.ts",
          "pytorch": "run"}

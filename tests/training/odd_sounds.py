@@ -30,7 +30,7 @@ UNUSABLE = {
     "opposite_phase.wav": "opposite phase",
     "dither.wav": "silent",
     "spike.wav": "beyond full scale",
-    "not_numbers.wav": "no numbers",
+    "not_numbers.wav": "no number",
     "silent.wav": "silent",
     "no_samples.wav": "no samples",
     "no_bytes.wav": "empty file",

@@ -126,7 +126,7 @@ def test_six_channels_are_mixed_to_one_but_not_cut_to_two(tmp_path: Path) -> Non
     (left_out,) = stereo.fill(scan(folder).sources)
     assert left_out.name == "six.wav"
     assert "6 channels" in left_out.reason
-    assert "-ac 2" in left_out.reason
+    assert "remix 1 2" in left_out.reason
     text = trained(tmp_path, folder, "model.channels=2")
     assert "skipped six.wav: has 6 channels" in text
 

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import soundfile
 
-from engine.audio import READ_FRAMES, audio_blocks, shown_name, system_name
+from engine.audio import believable, count_frames, shown_name, system_name, unfit_rate
 from engine.errors import AudioError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".caf", ".w64")
-LEAST_RATE_HZ, MOST_RATE_HZ = 1000, 1_000_000  # beyond is a damaged header, not a recording
-MOST_FRAMES_PER_BYTE = 8192  # the emptiest block of FLAC or Opus holds fewer
 CLOSED = (".m4a", ".aac", ".mp4", ".wma", ".ape", ".wv", ".amr")  # sound that cannot be read
 
 
@@ -37,7 +35,7 @@ class Source:
 
     @property
     def seconds(self) -> float:
-        """Duration as far as it is known without decoding; see `_length`."""
+        """Duration as far as it is known without decoding; see `engine.audio.believable`."""
         return self.frames / self.sample_rate_hz
 
 
@@ -127,11 +125,12 @@ def _inspect(path: Path, name: str) -> Source | Skipped:
             kind = path.suffix.lower()
             return Skipped(name, f"{kind} cannot be read; convert it to wav or flac")
         info = soundfile.info(system_name(path))
-        if not LEAST_RATE_HZ <= info.samplerate <= MOST_RATE_HZ:
-            return Skipped(name, f"its header says {info.samplerate} Hz; "
-                           f"{LEAST_RATE_HZ} to {MOST_RATE_HZ} Hz can be read")
-        frames = _length(path, info.frames, status.st_size)
-    except (soundfile.SoundFileError, RuntimeError):
+        wrong = unfit_rate(info.samplerate)
+        if wrong:
+            return Skipped(name, wrong)
+        known = believable(info.frames, status.st_size)
+        frames = info.frames if known else count_frames(path)
+    except (soundfile.SoundFileError, RuntimeError, AudioError):
         return Skipped(name, "not readable as audio")
     except OSError as error:
         return Skipped(name, error.strerror or "cannot be opened")
@@ -139,15 +138,6 @@ def _inspect(path: Path, name: str) -> Source | Skipped:
         return Skipped(name, "holds no samples")
     return Source(path, name, frames, info.samplerate, info.channels, status.st_size,
                   status.st_mtime_ns)
-
-
-def _length(path: Path, claimed: int, size_bytes: int) -> int:
-    """Frames by the header; counted where no file of this size could hold so many (FLAC from a
-    pipe claims 2^63). A header may still be wrong: whoever needs the truth decodes."""
-    if claimed <= MOST_FRAMES_PER_BYTE * size_bytes:
-        return claimed
-    with soundfile.SoundFile(system_name(path)) as file:
-        return sum(len(block) for block in audio_blocks(file, READ_FRAMES))
 
 
 def split(names: list[str], fraction: float) -> tuple[list[str], list[str]]:

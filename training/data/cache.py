@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.audio import channels_refused
 from engine.audio_check import SILENT_BELOW, AudioCheck
 from engine.errors import TudorError
 from engine.files import atomic_write
@@ -30,7 +31,6 @@ from training.data.audio_folder import Skipped, Source
 from training.data.decode import (
     BROKEN,
     MARGIN,
-    channels_refused,
     decoded,
     read_range,
     unfit,

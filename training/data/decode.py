@@ -10,7 +10,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from engine.audio import audio_blocks, match_channels
+from engine.audio import audio_blocks, match_channels, read_part
 from engine.audio_check import AudioCheck
 from training.data.audio_folder import Source
 
@@ -53,15 +53,6 @@ def examined(source: Source, channels: int) -> AudioCheck:
     return check
 
 
-def channels_refused(have: int, wanted: int) -> str | None:
-    """Why a sound of `have` channels is not turned into `wanted`: one is copied, many are mixed to
-    one, anything else would be a guess."""
-    if have in (1, wanted) or wanted == 1:
-        return None
-    return (f"has {have} channels, the model takes {wanted}; mix it down first, for example "
-            f"ffmpeg -i IN -ac {wanted} OUT.wav")
-
-
 def unfit(check: AudioCheck, source: Source) -> str | None:
     """Why nothing can be learnt from, or measured with, a file that `check` has heard."""
     if 0 < check.frames < LEAST_SECONDS * source.sample_rate_hz:
@@ -78,7 +69,7 @@ def why_broken(error: BaseException) -> str:
 def to_channels(audio: FloatArray, channels: int) -> FloatArray:
     """[frames, any] -> contiguous [frames, channels] by the one rule of `engine.audio`."""
     with np.errstate(over="ignore", invalid="ignore"):  # the check names such a file
-        return np.ascontiguousarray(match_channels(audio.T, channels).T)
+        return np.ascontiguousarray(match_channels(audio, channels, axis=1))
 
 
 def read_range(
@@ -90,31 +81,8 @@ def read_range(
     first = max(0, start - MARGIN)
     with source.open() as file:
         count = round((start - first + frames + MARGIN) * ratio)
-        block = to_channels(_read_at(file, round(first * ratio), count), channels)
+        block = to_channels(read_part(file, round(first * ratio), count), channels)
     if source.sample_rate_hz != rate_hz and len(block):
         block = soxr.resample(block, source.sample_rate_hz, rate_hz)
     block = np.nan_to_num(block[start - first : start - first + frames])
     return np.ascontiguousarray(block.T.astype(np.float32))
-
-
-def _read_at(file: soundfile.SoundFile, first: int, count: int) -> FloatArray:
-    """Frames `first` to `first + count`. In a FLAC whose header gives no length a decoder finds
-    most places, but not those near the end: then an earlier one, and on from there."""
-    back = 0
-    while True:
-        at = max(0, first - back)
-        try:
-            file.seek(at)
-            break
-        except soundfile.SoundFileError:
-            if at == 0:
-                raise
-            back = max(READ_FRAMES, 4 * back)
-    blocks = audio_blocks(file, min(READ_FRAMES, count + first - at))
-    parts, have = [np.zeros((0, file.channels), np.float32)], at
-    for block in blocks:
-        parts.append(block[max(0, first - have) :])
-        have += len(block)
-        if have >= first + count:
-            break
-    return np.concatenate(parts)[:count]

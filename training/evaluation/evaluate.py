@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
+from engine.audio import channels_refused
 from engine.description import Description
 from engine.errors import AudioError, ConfigError
 from engine.models.base import Model
@@ -29,7 +30,6 @@ from engine.players.pytorch import PyTorchPlayer
 from training.data.audio_folder import Skipped, Source, nothing_usable, scan
 from training.data.decode import (
     BROKEN,
-    channels_refused,
     decoded,
     examined,
     unfit,
