@@ -24,10 +24,11 @@ _ACT_COST = {
     "leaky_relu": 1, "elu": 10, "tanh": 8, "sigmoid": 9, "snake": 10, "noise_multiply": 8,
     "latent_sample": 58, "lstm": 48, "gru": 33, "add": 1, "mul": 1, "affine": 1, "guard": 1,
 }
+_DRAW_COST = {"categorical": 16, "logistic_mixture": 6}  # for each number that goes in
 _GATE_COST = {"tanh": 20, "linear": 12}
 _CONVOLUTIONS = ("conv1d", "conv_transpose1d", "conv", "depthwise")
 _FUSABLE = ("leaky_relu", "elu", "tanh", "sigmoid", "snake", "gated", "add")
-_VIEWS = ("slice", "delay", "concat")  # other views of the same rows in the runtime: no work
+_VIEWS = ("slice", "delay", "concat", "feed")  # other views of the same rows in the runtime: no work
 # By the codes of weights in a native file (DTYPE_... in engine/core/format.inc).
 FORMATS = ("float32", "bf16w", "q16x8", "q16x8")
 _FLOAT_BYTES, _HEAD_BYTES = 4, 8  # of a bias; of a factor and a bias
@@ -162,6 +163,8 @@ def _work(op: Op, cost: OpCost, fused: bool) -> Work:
     each = _ACT_COST.get(op.kind, 0)
     if op.kind == "gated":
         each = _GATE_COST[op.attributes["activation"]]
+    if op.kind in _DRAW_COST:
+        each = _DRAW_COST[op.kind] * cost.in_channels // cost.out_channels
     weight = op.weights.get("weight")
     # One filter for each channel: shape [out, 1, kernel].
     depthwise = op.kind == "conv1d" and weight is not None and weight.shape[1] == 1 \

@@ -25,7 +25,7 @@ static int check_numbers(const struct look *l) {
     const struct format_op *op = l->op;
     const int in = is_int16(l, op->in_a), side = is_int16(l, op->in_b), out = is_int16(l, op->out);
     const int any = in || side || out || is_int16(l, op->pre) || is_int16(l, op->post);
-    const int conv = op->kind == OP_CONV || op->kind == OP_DEPTHWISE;
+    const int conv = is_conv(op);
     if (op->dtype > FORMAT_DTYPE_INT16 || (op->dtype && !conv)) return TUDOR_ERROR_NUMBERS;
 #ifdef TUDOR_NO_FLOAT
     if (conv && op->dtype < FORMAT_DTYPE_INT8) return TUDOR_ERROR_UNSUPPORTED;
@@ -169,6 +169,34 @@ static int check_affine(const struct look *l) {
     return code ? code : fits(l, op->in_a, channels, rows_of(l, value(l, op->out)));
 }
 
+static int is_draw(const struct format_op *op) {
+    return op->kind == OP_CATEGORICAL || op->kind == OP_LOGISTIC_MIXTURE;
+}
+
+#ifndef TUDOR_NO_NOISE
+/* `parts` numbers for each of `classes` inputs of an output. */
+static int check_draw(const struct look *l, uint32_t parts) {
+    const struct format_op *op = l->op;
+    const uint32_t in = value(l, op->in_a)->channels, out = value(l, op->out)->channels, words = l->method->state_words;
+    if (in % out || in / out % parts) return TUDOR_ERROR_CHANNELS;
+    if (op->state >= words || in / out > words - op->state - 1) return TUDOR_ERROR_STATE;
+    if (!(op->slope > 0.0f && op->slope <= 1e6f)) return TUDOR_ERROR_SHAPE;
+    int code = check_attribute_length(l, op->attr_a, 1);
+    if (!code && op->kind == OP_CATEGORICAL) code = check_attribute_length(l, op->attr_b, 1);
+    if (!code && op->attr_seed) code = check_attribute_length(l, op->attr_seed - 1, 1);
+    return code ? code : fits(l, op->in_a, in, rows_of(l, value(l, op->out)));
+}
+#endif
+
+static int check_embed(const struct look *l) {
+    const struct format_op *op = l->op;
+    const uint64_t row = value(l, op->out)->channels * sizeof(float);
+    if (op->weights_bytes == 0 || op->weights_bytes % row ||
+        tudor_weights_lie(header_of(l->model), op->weights, op->weights_bytes))
+        return TUDOR_ERROR_WEIGHTS;
+    return fits(l, op->in_a, 1, rows_of(l, value(l, op->out)));
+}
+
 static int check_op(const struct look *l) {
     const struct format_op *op = l->op;
     const struct format_value *out = value(l, op->out);
@@ -176,7 +204,7 @@ static int check_op(const struct look *l) {
     if (op->kind == 0 || op->kind >= OP_END) return TUDOR_ERROR_KIND;
     if (!value(l, op->in_a) || !out || out->delay) return TUDOR_ERROR_VALUE;
     if (op->name >= header_of(l->model)->text_bytes) return TUDOR_ERROR_TEXT;
-    if (op->reserved_0) return TUDOR_ERROR_RESERVED;
+    if (op->attr_seed && !is_draw(op)) return TUDOR_ERROR_RESERVED;
     if ((code = check_numbers(l)) != 0) return code;
     const int has_act = op->kind == OP_CONV || op->kind == OP_DEPTHWISE || op->kind == OP_MAP || op->kind == OP_GATED;
     if (op->act >= ACT_END || (op->act != ACT_LINEAR && !has_act)) return TUDOR_ERROR_KIND;
@@ -189,6 +217,7 @@ static int check_op(const struct look *l) {
     case OP_GRU: return check_rnn(l);
 #endif
     case OP_AFFINE: return check_affine(l);
+    case OP_EMBED: return check_embed(l);
     case OP_MAP: code = check_act(l, channels); break;
     case OP_GATED:
         code = check_gate(l);
@@ -199,6 +228,8 @@ static int check_op(const struct look *l) {
     case OP_NOISE:
         if (op->state >= l->method->state_words) return TUDOR_ERROR_STATE;
         break;
+    case OP_CATEGORICAL: return check_draw(l, 1);
+    case OP_LOGISTIC_MIXTURE: return check_draw(l, 3);
     case OP_GAUSSIAN:
         if (op->state >= l->method->state_words) return TUDOR_ERROR_STATE;
         code = check_attribute_length(l, op->attr_a, 1);
@@ -213,13 +244,36 @@ static int check_op(const struct look *l) {
     return code ? code : fits(l, op->in_a, channels, rows);
 }
 
+/* Every step of an op in a loop starts at whole rows of all that it touches, and takes whole rows of the loop. */
+static int check_loop(const struct look *l) {
+    const struct format_op *op = l->op;
+    const uint32_t used[] = {op->in_a, op->in_b, op->pre, op->post, op->out};
+    const uint32_t steps = steps_of(op, l->values, l->buffers), loop_rows = l->method->loop_rows;
+    if (steps == 0 || steps > loop_rows || loop_rows % steps) return TUDOR_ERROR_LOOP;
+    for (uint32_t i = 0; i < sizeof used / sizeof *used; i++) {
+        const struct format_value *v = value(l, used[i]);
+        if (!v) continue;
+        const struct format_buffer *b = &l->buffers[v->buffer];
+        if (b->rows % steps || (uint64_t)(b->rows / steps) * b->row_stride * number_bytes(b) >= (uint64_t)1 << 31)
+            return TUDOR_ERROR_LOOP;
+    }
+    return 0;
+}
+
 int tudor_check_ops(const tudor_model *model, const struct format_method *m, uint32_t *index) {
+    uint32_t fastest = 0;
     struct look l = {model, m, values_of(model, m), buffers_of(model, m), 0};
     for (uint32_t i = 0; i < m->ops_count; i++) {
         l.op = ops_of(model, m) + i;
         *index = i;
-        const int code = check_op(&l);
+        int code = check_op(&l);
+        if (!code && in_loop(m, i)) {
+            const uint32_t steps = steps_of(l.op, l.values, l.buffers);
+            code = check_loop(&l);
+            fastest = steps > fastest ? steps : fastest;
+        }
         if (code) return code;
     }
-    return 0;
+    *index = m->loop_first;
+    return fastest == m->loop_rows ? 0 : TUDOR_ERROR_LOOP;
 }

@@ -7,14 +7,17 @@ struct planned {
     const struct format_buffer *buffers;
     const struct format_value *values;
     const struct format_op *op;
+    uint32_t steps; /* of a loop per frame; 0: the op runs for whole blocks */
 };
 
 static struct place place_of(const struct planned *m, uint32_t value) {
-    if (value == FORMAT_NONE) return (struct place){FORMAT_NONE, 0};
+    if (value == FORMAT_NONE) return (struct place){FORMAT_NONE, 0, 0};
     const struct format_value *v = &m->values[value];
     const struct format_buffer *b = &m->buffers[v->buffer];
     const ptrdiff_t numbers = (ptrdiff_t)v->first_channel - (ptrdiff_t)v->delay * (ptrdiff_t)b->row_stride;
-    return (struct place){v->buffer, numbers * (ptrdiff_t)number_bytes(b)};
+    const uint32_t row_bytes = b->row_stride * (uint32_t)number_bytes(b);
+    return (struct place){v->buffer, m->steps ? b->rows / m->steps * row_bytes : 0,
+                          numbers * (ptrdiff_t)number_bytes(b)};
 }
 
 /* A value's rows, still without their place. */
@@ -71,7 +74,7 @@ static void plan_conv(const struct planned *m, struct op_plan *o) {
     a->finish.post = row_of(m, op->post);
     o->pre = place_of(m, op->pre);
     o->post = place_of(m, op->post);
-    o->rows = rows_of(m, op->in_a) / op->stride;
+    o->rows = m->steps ? 1 : rows_of(m, op->in_a) / op->stride;
     o->runs = s.runs;
 }
 
@@ -98,11 +101,11 @@ static void plan_map(const struct planned *m, struct op_plan *o) {
 
 static void plan_op(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
-    const struct place none = {FORMAT_NONE, 0};
+    const struct place none = {FORMAT_NONE, 0, 0};
     const uint64_t cost = tudor_op_slice_cost(op, m->values, m->buffers);
-    *o = (struct op_plan){rows_of(m, op->out), 1, cost < UINT32_MAX ? (uint32_t)cost : UINT32_MAX,
+    *o = (struct op_plan){m->steps ? 1 : rows_of(m, op->out), 1, 1, cost < UINT32_MAX ? (uint32_t)cost : UINT32_MAX,
                           place_of(m, op->in_a), none, place_of(m, op->out), none, none, {{0}}};
-    if (op->kind == OP_CONV || op->kind == OP_DEPTHWISE) {
+    if (is_conv(op)) {
         plan_conv(m, o);
     } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {
         o->args.rnn = (struct rnn_args){row_of(m, op->in_a), row_of(m, op->out), 0, m->values[op->out].channels,
@@ -115,7 +118,12 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
 void tudor_plan_ops(tudor *t) {
     for (uint32_t i = 0; i < t->methods; i++) {
         const struct format_method *method = method_of(&t->model, i);
-        struct planned m = {t, buffers_of(&t->model, method), values_of(&t->model, method), ops_of(&t->model, method)};
-        for (uint32_t k = 0; k < method->ops_count; k++, m.op++) plan_op(&m, &t->ops[method->first_op + k]);
+        struct planned m = {t, buffers_of(&t->model, method), values_of(&t->model, method), ops_of(&t->model, method), 0};
+        for (uint32_t k = 0; k < method->ops_count; k++, m.op++) {
+            struct op_plan *const o = &t->ops[method->first_op + k];
+            m.steps = in_loop(method, k) ? steps_of(m.op, m.values, m.buffers) : 0;
+            plan_op(&m, o);
+            if (m.steps) o->period = method->loop_rows / m.steps;
+        }
     }
 }

@@ -1,7 +1,10 @@
 /* One op of one stream's block: finds its rows and hands them to the kernels. */
 #include "internal.h"
+#include "random.h"
 
-static void *at(const struct play *p, struct place place) { return p->plans[place.buffer].base + place.offset; }
+static void *at(const struct play *p, struct place place) {
+    return p->plans[place.buffer].base + place.offset + (size_t)p->step * place.step;
+}
 static void *optional_at(const struct play *p, struct place place) {
     return place.buffer == FORMAT_NONE ? 0 : at(p, place);
 }
@@ -113,6 +116,22 @@ static void run_rows(const struct play *p, struct op_plan *o, void (*kernel)(con
     kernel(a);
 }
 
+#ifndef TUDOR_NO_NOISE
+static struct draw_args draw_of(const struct play *p, const struct format_op *op) {
+    struct draw_args d = {.kernels = p->t->kernels, .limit = op->slope, .words = p->words + op->state, .top_p = 1.0f};
+    d.base = noise_base(op->seed, op->attr_seed ? *tudor_attribute_values(p->t, op->attr_seed - 1) : 0.0f, p->stream);
+    d.each = p->values[op->in_a].channels / p->values[op->out].channels;
+    d.temperature = *tudor_attribute_values(p->t, op->attr_a);
+    if (op->kind == OP_CATEGORICAL) d.top_p = *tudor_attribute_values(p->t, op->attr_b);
+    return d;
+}
+
+static void run_draw(const struct play *p, const struct format_op *op, struct op_plan *o) {
+    const struct draw_args d = draw_of(p, op);
+    (op->kind == OP_CATEGORICAL ? tudor_categorical : tudor_logistic_mixture)(place_map(p, o), &d);
+}
+#endif
+
 void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit) {
     const struct tudor_kernels *k = p->t->kernels;
     struct op_plan *o = &p->ops[op - p->first_op];
@@ -128,7 +147,13 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_ADD: run_rows(p, o, k->add, 0); break;
     case OP_MUL: run_rows(p, o, k->mul, 0); break;
     case OP_AFFINE: run_rows(p, o, k->affine, 0); break;
+    case OP_EMBED:
+        tudor_embed(place_map(p, o), weights_at(&p->t->model, op->weights),
+                    op->weights_bytes / ((uint32_t)sizeof(float) * o->args.map.channels));
+        break;
 #ifndef TUDOR_NO_NOISE
+    case OP_CATEGORICAL:
+    case OP_LOGISTIC_MIXTURE: run_draw(p, op, o); break;
     case OP_NOISE: tudor_noise_multiply(place_map(p, o), op->seed, p->words + op->state); break;
     case OP_GAUSSIAN:
         tudor_latent_sample(place_map(p, o), op->seed, *tudor_attribute_values(p->t, op->attr_a), p->words + op->state);
