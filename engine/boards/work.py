@@ -28,7 +28,8 @@ _DRAW_COST = {"categorical": 16, "logistic_mixture": 6}  # for each number that 
 _GATE_COST = {"tanh": 20, "linear": 12}
 _CONVOLUTIONS = ("conv1d", "conv_transpose1d", "conv", "depthwise")
 _FUSABLE = ("leaky_relu", "elu", "tanh", "sigmoid", "snake", "gated", "add")
-_VIEWS = ("slice", "delay", "concat", "feed")  # other views of the same rows in the runtime: no work
+# Other views of the same rows in the runtime: no work.
+_VIEWS = ("slice", "delay", "concat", "feed")
 # By the codes of weights in a native file (DTYPE_... in engine/core/format.inc).
 FORMATS = ("float32", "bf16w", "q16x8", "q16x8")
 _FLOAT_BYTES, _HEAD_BYTES = 4, 8  # of a bias; of a factor and a bias

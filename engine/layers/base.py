@@ -17,11 +17,15 @@ n*r ... n*r + r - 1:
 
 `lookahead` counts, in input frames, how much later than nominal the output appears because the
 layer wants to see the future; the arithmetic stays causal, the output is simply late.
+
+A layer that reads attributes of the player (temperature, scale) names them in `uses` and takes
+them as a third argument: `layer(x, state, attributes)`. Each is a float tensor [size], or
+[batch, size] where streams differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from itertools import chain
 from math import ceil, inf, lcm
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
 State = tuple[Tensor, ...]
 Shape = tuple[int, ...]
+Attributes = Mapping[str, Tensor]
 
 
 class Streaming(nn.Module):
@@ -50,6 +55,11 @@ class Streaming(nn.Module):
         self.out_channels = out_channels
 
     # --- what is known without running anything ---------------------------------------------
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """Attributes that `forward` reads; where there are any it takes them as third argument."""
+        return ()
 
     @property
     def ratio(self) -> Fraction:
@@ -125,6 +135,57 @@ class Streaming(nn.Module):
     def lower(self, build: Builder, x: Value) -> Value:
         """Append this layer's operations to a graph (see `engine/graph.py`)."""
         raise NotImplementedError(f"{type(self).__name__} has no lowering yet")
+
+
+def call(
+    layer: Streaming, x: Tensor, state: State, attributes: Attributes | None
+) -> tuple[Tensor, State]:
+    """One layer, with the attributes if it reads any."""
+    if not layer.uses:
+        return layer(x, state)
+    if attributes is None:
+        raise ValueError(f"{type(layer).__name__} reads attributes ({', '.join(layer.uses)}), "
+                         "none were given")
+    return layer(x, state, attributes)
+
+
+def all_uses(layers: Iterable[Streaming]) -> tuple[str, ...]:
+    """Attributes that any of `layers` reads, each once, in the order met."""
+    return tuple(dict.fromkeys(name for layer in layers for name in layer.uses))
+
+
+def run_chain(
+    layers: Iterable[Streaming], x: Tensor, state: State, attributes: Attributes | None
+) -> tuple[Tensor, State]:
+    """Layers one after the other; `state` and what is returned hold theirs in order."""
+    layers = tuple(layers)
+    new: State = ()
+    for layer, own in zip(layers, split_state(state, layers), strict=True):
+        x, own = call(layer, x, own, attributes)
+        new += own
+    return x, new
+
+
+def chain_ratio(layers: Iterable[Streaming]) -> Fraction:
+    """Input frames of a chain per output frame."""
+    total = Fraction(1)
+    for layer in layers:
+        total *= layer.ratio
+    return total
+
+
+def chain_lookahead(layers: Iterable[Streaming]) -> Fraction:
+    """Lookahead of a chain, in its input frames."""
+    rate, total = Fraction(1), Fraction(0)
+    for layer in layers:
+        total += layer.lookahead * rate
+        rate *= layer.ratio
+    return total
+
+
+def chain_state_shapes(layers: Iterable[Streaming]) -> list[Shape]:
+    """Shapes of all states of a chain, in order."""
+    return [shape for layer in layers for shape in layer.state_shapes()]
 
 
 def split_state(state: State, layers: Iterable[Streaming]) -> list[State]:

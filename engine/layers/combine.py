@@ -11,11 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from engine.layers.base import (
+    Attributes,
     Shape,
     State,
     Streaming,
+    all_uses,
+    call,
     chain_granularity,
+    chain_lookahead,
+    chain_ratio,
     chain_receptive_field,
+    chain_state_shapes,
+    run_chain,
     split_state,
 )
 from engine.layers.conv import Delay
@@ -43,11 +50,12 @@ class Sequence(Streaming):
         return iter(self.layers)
 
     @property
+    def uses(self) -> tuple[str, ...]:
+        return all_uses(self)
+
+    @property
     def ratio(self) -> Fraction:
-        total = Fraction(1)
-        for layer in self:
-            total *= layer.ratio
-        return total
+        return chain_ratio(self)
 
     @property
     def granularity(self) -> int:
@@ -55,11 +63,7 @@ class Sequence(Streaming):
 
     @property
     def lookahead(self) -> Fraction:
-        rate, total = Fraction(1), Fraction(0)
-        for layer in self:
-            total += layer.lookahead * rate
-            rate *= layer.ratio
-        return total
+        return chain_lookahead(self)
 
     @property
     def receptive_field(self) -> float:
@@ -73,14 +77,12 @@ class Sequence(Streaming):
         return total
 
     def state_shapes(self) -> list[Shape]:
-        return [shape for layer in self for shape in layer.state_shapes()]
+        return chain_state_shapes(self)
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        new: State = ()
-        for layer, own in zip(self, split_state(state, self), strict=True):
-            x, own = layer(x, own)
-            new += own
-        return x, new
+    def forward(
+        self, x: Tensor, state: State, attributes: Attributes | None = None
+    ) -> tuple[Tensor, State]:
+        return run_chain(self, x, state, attributes)
 
     def lower(self, build: Builder, x: Value) -> Value:
         for index, layer in enumerate(self):
@@ -121,6 +123,10 @@ class Parallel(Streaming):
         return iter(self.branches)
 
     @property
+    def uses(self) -> tuple[str, ...]:
+        return all_uses(self)
+
+    @property
     def ratio(self) -> Fraction:
         return self.branches[0].ratio  # type: ignore[return-value]
 
@@ -140,13 +146,15 @@ class Parallel(Streaming):
         return sum(branch.macs_per_frame() for branch in self)
 
     def state_shapes(self) -> list[Shape]:
-        return [shape for branch in self for shape in branch.state_shapes()]
+        return chain_state_shapes(self)
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, state: State, attributes: Attributes | None = None
+    ) -> tuple[Tensor, State]:
         new: State = ()
         outputs = []
         for branch, own in zip(self, split_state(state, self), strict=True):
-            y, own = branch(x, own)
+            y, own = call(branch, x, own, attributes)
             outputs.append(y)
             new += own
         if self.combine == "concat":

@@ -47,6 +47,17 @@ def frame_numbers(counter: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return before, after[:, :, -1].to(counter.dtype)
 
 
+def noise_base(op_seed: int, seed: Tensor | None, counter: Tensor) -> Tensor:
+    """Where the numbers of an operation begin in each stream, int64 [batch, 1, 1].
+
+    `seed`: what the player adds, [1] or [batch, 1]; `counter` tells how many streams there are.
+    The first stream with a seed of 0 begins at `op_seed` itself, for the hash of 0 is 0."""
+    streams = torch.cumsum(torch.ones_like(counter, dtype=torch.int64), dim=0) - 1  # [batch, 1]
+    if seed is not None:
+        streams = (streams + hash32(seed.reshape(-1, 1).to(torch.int64))) & MASK
+    return (hash32(streams) + op_seed).unsqueeze(2)
+
+
 def uniform(frames: Tensor, channels: int, seed: int, dtype: torch.dtype) -> Tensor:
     """Uniform noise in [-1, 1) with 24 bits. `frames`: int64 [batch, 1, time]."""
     lanes = torch.arange(channels, device=frames.device).reshape(1, channels, 1)

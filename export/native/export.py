@@ -15,7 +15,7 @@ from engine.players import native_format as fmt
 from engine.players.native_model import NativeFile
 from export.native.file import FileWriter, clean, seal
 from export.native.graph import Lowering
-from export.native.loop import loop_of
+from export.native.loop import check_loop, loop_of
 from export.native.nodes import Node, Program, View
 from export.native.plan import Plan, plan, state_words
 
@@ -95,6 +95,7 @@ def _attribute(writer: FileWriter, attribute: Attribute) -> int:
 def _method(
     writer: FileWriter, spec: Method, program: Program, attributes: dict[str, int]
 ) -> None:
+    check_loop(program, spec.name)
     layout = plan(program)
     first = {kind: len(writer.records[kind]) for kind in ("op", "value", "buffer")}
     for buffer in layout.buffers:

@@ -11,7 +11,6 @@ import numpy as np
 from engine.graph import Op
 from export.native.file import FloatArray
 from export.native.fuse import ACTS, Fusing
-from export.native.loop import check_loop
 from export.native.nodes import Node, Program, Root, View
 
 
@@ -32,7 +31,6 @@ class Lowering(Fusing):
             out = self._emit(Node("copy", "output", [out], Root(out.channels, out.root.rows)))
         program = Program(self._whole(source), out, self.nodes)
         self._close_feeds(program)
-        check_loop(program, self.graph.method)
         return program
 
     def _close_feeds(self, program: Program) -> None:
@@ -74,7 +72,8 @@ class Lowering(Fusing):
 
     def _draw(self, op: Op, view: View) -> View:
         a = op.attributes
-        names = {"attr_a": a["temperature"], "attr_b": a.get("top_p"), "attr_seed": a.get("seed_attribute")}
+        names = {"attr_a": a["temperature"], "attr_b": a.get("top_p"),
+                 "attr_seed": a.get("seed_attribute")}
         return self._emit(Node(
             op.kind, op.name, [view], self._root(op.output), slope=float(a.get("limit", 1.0)),
             params={"seed": a["seed"]}, state_words=1 + view.channels // op.output.channels,

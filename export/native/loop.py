@@ -37,8 +37,8 @@ def check_loop(program: Program, method: str) -> None:
     for at in range(first, first + count):
         node = program.nodes[at]
         if rows % node.steps:
-            raise ValueError(f"{method}: {node.name} takes {node.steps} steps in {rows} rows of its "
-                             "loop; rates in a loop must divide its fastest")
+            raise ValueError(f"{method}: {node.name} takes {node.steps} steps in {rows} rows of "
+                             "its loop; rates in a loop must divide its fastest")
         for view in node.reads():
             for writer in _written_by(program, view, writers):
                 if writer >= first + count:

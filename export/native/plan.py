@@ -83,8 +83,8 @@ def plan(program: Program) -> Plan:
 
 
 def _live_through(buffers: dict[Root, Buffer], program: Program, first: int, last: int) -> None:
-    """Rows of a loop come and go one by one: what crosses its borders lives throughout. With several
-    rates everything does, for a slow operation waits for rows of a fast one."""
+    """Rows of a loop come and go one by one: what crosses its borders lives throughout. With
+    several rates everything does, for a slow operation waits for rows of a fast one."""
     inside = program.nodes[first : last + 1]
     several = len({node.steps for node in inside}) > 1
     touched = {outermost(root)[0] for node in inside

@@ -8,6 +8,7 @@ import pytest
 from engine.errors import ConfigError
 from engine.players import native_format as fmt
 from engine.players.native_model import NativeFile, NativeModel
+from tests.core.loop_cases import LOOPS
 from tests.core.native_cases import NAMES as FLOAT_NAMES
 from tests.core.native_cases import FloatArray, case, noise
 from tests.core.native_quantised_cases import QUANTISED
@@ -96,9 +97,14 @@ def test_slices_give_the_same_bits(name: str, slices: int) -> None:
 def test_streams_of_a_batch_do_not_touch_each_other(name: str) -> None:
     file, x = setting(name, 50, batch=3)
     together = play(NativeModel(file, batch=3), x, (7, 2))
-    for stream in range(3):
+    x[1:] = noise(x.shape[1], x.shape[2], 2, seed=7)
+    beside_others = play(NativeModel(file, batch=3), x, (7, 2))
+    assert_same_bits(beside_others[:1], together[:1])
+    if draws(name) and not name.startswith("loop_tiers"):  # which has no conditions
+        assert not np.array_equal(beside_others[1:], together[1:])
+    for stream in range(1 if draws(name) else 3):
         alone = NativeModel(file).process("forward", np.ascontiguousarray(x[stream : stream + 1]))
-        assert_same_bits(together[stream : stream + 1], alone)
+        assert_same_bits(beside_others[stream : stream + 1], alone)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -115,6 +121,27 @@ def test_state_can_be_saved_restored_and_reset(name: str) -> None:
     assert_same_bits(other.process("forward", second), rest)
     model.reset()
     assert_same_bits(model.process("forward", first), start)
+
+
+def draws(name: str) -> bool:
+    """Whether a case's streams differ by what they draw."""
+    return name.partition(":")[0] in LOOPS
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_streams_and_seeds_draw_differently(name: str) -> None:
+    file, x = setting(name, 60)
+    three = NativeModel(file, batch=3)
+    y = three.process("forward", np.repeat(x, 3, axis=0))
+    three.reset()
+    three.set("seed", np.float32([6]))
+    other = three.process("forward", np.repeat(x, 3, axis=0))
+    sounds = [*y, *other]
+    for index, sound in enumerate(sounds):
+        assert all(not np.array_equal(sound, later) for later in sounds[index + 1 :])
+    three.reset()
+    three.set("seed", np.float32([5]))
+    assert_same_bits(three.process("forward", np.repeat(x, 3, axis=0)), y)
 
 
 def test_every_row_of_the_op_list_has_a_case() -> None:
