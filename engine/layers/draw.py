@@ -85,7 +85,7 @@ def _likeliest(weights: Tensor, share: Tensor) -> Tensor:
     before = falling.cumsum(dim=2) - falling
     wanted = _column(share, 4) * weights.sum(dim=2, keepdim=True)
     # 2 is more than any weight; the greatest always stays.
-    inside = torch.where(before < wanted, falling, torch.full_like(falling, 2.0))
+    inside = torch.where(before < wanted, falling, torch.zeros_like(falling) + 2.0)
     least = torch.minimum(inside.min(dim=2, keepdim=True)[0], falling[:, :, :1])
     return torch.where((weights >= least) | (_column(share, 4) >= 1), weights,
                        torch.zeros_like(weights))
@@ -203,6 +203,7 @@ class Embed(Streaming):
     def __init__(self, rows: int, channels: int, table: Tensor | None = None) -> None:
         """`table`: fixed values; without, they are learned."""
         super().__init__(1, channels)
+        self.rows = rows
         if table is None:
             self.table = nn.Parameter(torch.randn(rows, channels))
         else:
@@ -212,8 +213,7 @@ class Embed(Streaming):
             self.register_buffer("table", table.float())
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        last = self.table.shape[0] - 1
-        number = torch.where(x >= 0, x, torch.zeros_like(x)).clamp(0, last) + 0.5
+        number = torch.where(x >= 0, x, torch.zeros_like(x)).clamp(0, self.rows - 1) + 0.5
         rows = F.embedding(number.squeeze(1).to(torch.int64), self.table)
         return rows.transpose(1, 2), state
 

@@ -10,6 +10,7 @@ scoring know every y beforehand and run all frames at once: `Loop.teacher`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from math import inf
 from typing import TYPE_CHECKING
@@ -68,6 +69,8 @@ class Loop(Streaming):
                              f"{net.in_channels}")
         super().__init__(max(1, conditions), draw.out_channels)
         self.conditions = conditions
+        # What an exporter puts in place of the plain loop below.
+        self.scripted: Callable[..., tuple[Tensor, State]] | None = None
         self.net, self.draw = net, draw
 
     # --- what is known without running anything ---------------------------------------------
@@ -95,6 +98,8 @@ class Loop(Streaming):
     def forward(
         self, x: Tensor, state: State, attributes: Attributes | None = None
     ) -> tuple[Tensor, State]:
+        if self.scripted is not None:
+            return self.scripted(x, state, attributes)
         step = self.granularity
         outputs = []
         for at in range(0, x.shape[2], step):
