@@ -50,7 +50,10 @@ def bench(
         typer.Option(help="With --device m7 or aarch64: also count whole callbacks of the "
                      "instrument that plays the file as effect or bend.", metavar="effect|bend")
     ] = None,
-    method: Annotated[str, typer.Option(help="Method to play.")] = "forward",
+    method: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Method to play; default: the model's main one.")
+    ] = None,
     warmup: Annotated[
         float, typer.Option(help="Seconds of warm-up, not counted, per file and block.", min=0.0)
     ] = 1.0,
@@ -157,7 +160,7 @@ def _run_files(
 
 
 def _count_files(
-    device: str, models: list[str], method: str, blocks: list[int], json_file: Path | None,
+    device: str, models: list[str], method: str | None, blocks: list[int], json_file: Path | None,
     way: str | None
 ) -> None:
     from benchmarks.emulated import count_file, print_counts
@@ -188,7 +191,7 @@ def _native_files(models: list[str]) -> list[Path]:
 
 
 def _measure_remote(
-    device: str, models: list[str], method: str, blocks: list[int], seconds: float,
+    device: str, models: list[str], method: str | None, blocks: list[int], seconds: float,
     warm_up_seconds: float, json_file: Path | None,
 ) -> None:
     from benchmarks.remote import Wanted, measure_remote, print_remote

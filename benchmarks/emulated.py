@@ -94,10 +94,9 @@ class Counts:
 class _Counter:
     """Plays one file on one target and turns what was counted into figures."""
 
-    def __init__(self, target: Target, path: Path, method: str) -> None:
+    def __init__(self, target: Target, path: Path, method: str | None) -> None:
         file = NativeFile(path)
-        if method not in file.methods:
-            raise ConfigError(f"{path} has no method {method!r}; it has {', '.join(file.methods)}")
+        method = file.chosen(method)
         self.target, self.data, self.method = target, path.read_bytes(), method
         self.spec, self.rate_hz = file.methods[method], file.sample_rate_hz
         self.macs = [op.macs / self.spec.frame_samples for op in file.ops(method)]
@@ -186,7 +185,7 @@ def spreads(frame_samples: int, callback: int = CALLBACK_SAMPLES) -> list[tuple[
 
 
 def count_file(
-    device: str, path: Path, method: str, blocks: Sequence[int],
+    device: str, path: Path, method: str | None, blocks: Sequence[int],
     say: Callable[[str], None] = lambda _: None,
 ) -> Counts:
     """Count a native file in the emulator of `device`."""
@@ -203,7 +202,7 @@ def count_file(
     say(f"{path.name}: callbacks of {CALLBACK_SAMPLES} samples")
     spread = [counter.spread(*way) for way in spreads(counter.spec.frame_samples)]
     say(f"{path.name}: each operation")
-    return Counts(str(path), device, isa, method, counter.rate_hz, _dtype(counter.table),
+    return Counts(str(path), device, isa, counter.method, counter.rate_hz, _dtype(counter.table),
                   sum(counter.macs), counter.cycles,
                   list({b.block_samples: b for b in sizes}.values()), spread,
                   counter.ops(blocks[0]))

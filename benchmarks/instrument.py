@@ -79,7 +79,7 @@ def count_instrument(
     if way not in WAYS:
         raise ConfigError(f"unknown way {way!r}; it is one of {', '.join(WAYS)}")
     frames = [spec.frame_samples for name, spec in file.methods.items()
-              if name in (("forward",) if way == "effect" else ("encode", "decode"))]
+              if file.roles[name] in (("effect",) if way == "effect" else ("encode", "decode"))]
     if not frames:
         raise ConfigError(f"{path} has no method for the way {way!r}")
     up, down = reduced(file.sample_rate_hz, BOARD_HZ)

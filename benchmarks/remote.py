@@ -54,7 +54,7 @@ class RemoteReport:
 class Wanted:
     """What to measure: blocks in samples, seconds of audio per file and block size."""
 
-    method: str
+    method: str | None  # None: each file's main one
     blocks: Sequence[int]
     seconds: float
     warm_up_seconds: float
@@ -81,13 +81,12 @@ def measure_remote(device: str, paths: Sequence[Path], wanted: Wanted,
     return report
 
 
-def _open(path: Path, device: str, method: str) -> NativeFile:
+def _open(path: Path, device: str, method: str | None) -> NativeFile:
     if path.suffix.lower() != ".tudor":
         raise ConfigError(f"{path}: --device {device} plays .tudor files; make one with "
                           "tudor export RUN --to native")
     file = NativeFile(path)
-    if method not in file.methods:
-        raise ConfigError(f"{path} has no method {method!r}; it has {', '.join(file.methods)}")
+    file.chosen(method)  # a missing method is an error now, not later
     return file
 
 
@@ -96,9 +95,10 @@ class _Run:
 
     def __init__(self, remote: Remote, file: NativeFile, wanted: Wanted, say: Say) -> None:
         self.remote, self.file, self.wanted, self.say = remote, file, wanted, say
-        self.spec, self.rate_hz = file.methods[wanted.method], file.sample_rate_hz
-        self.macs = sum(op.macs for op in file.ops(wanted.method)) / self.spec.frame_samples
-        self.weights_bytes = sum(op.weights_bytes for op in file.ops(wanted.method))
+        self.method = file.chosen(wanted.method)
+        self.spec, self.rate_hz = file.methods[self.method], file.sample_rate_hz
+        self.macs = sum(op.macs for op in file.ops(self.method)) / self.spec.frame_samples
+        self.weights_bytes = sum(op.weights_bytes for op in file.ops(self.method))
         self.notes: list[str] = []
         say(f"{remote.host}: copying {file.path.name}")
         remote.send("model", file.path.read_bytes())
@@ -117,7 +117,7 @@ class _Run:
         x = _signal(self.spec, self.rate_hz, CHECK_FRAMES)
         said = self._play(x, CHECK_FRAMES)
         there = np.frombuffer(self.remote.fetch("out"), np.float32)
-        here = NativeModel(self.file, isa="ref").process(self.wanted.method, x[None])[0]
+        here = NativeModel(self.file, isa="ref").process(self.method, x[None])[0]
         if not np.array_equal(there.view(np.uint32), here.reshape(-1).view(np.uint32)):
             raise TudorError(f"{self.file.path} plays other bits on {self.remote.host} than here: "
                              "a fault of its processor or of the program; please report it")
@@ -142,7 +142,7 @@ class _Run:
         deadline = figures["deadline_ms"]
         return {
             "file": str(self.file.path), "model": self.file.name, "backend": "native",
-            "device": f"{PREFIX}{self.remote.host}", "method": self.wanted.method, **figures,
+            "device": f"{PREFIX}{self.remote.host}", "method": self.method, **figures,
             "p999_over_p50": figures["block_ms_p999"] / figures["block_ms_p50"],
             "worst_share_of_deadline": figures["block_ms_max"] / deadline,
             "macs_per_second": self.macs * self.rate_hz,
@@ -161,7 +161,7 @@ class _Run:
 
     def _play(self, x: FloatArray, frames: int, *more: str) -> dict[str, str]:
         self.remote.send("in", x.tobytes())
-        words = ["model", self.wanted.method, "in", "out", f"frames={frames}", *more]
+        words = ["model", self.method, "in", "out", f"frames={frames}", *more]
         return parse_output(self.remote.play(words))
 
 

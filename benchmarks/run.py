@@ -27,7 +27,7 @@ class Request:
     seconds: float = 10.0  # of audio, per file and block size
     threads: int = 1
     device: str = "cpu"
-    method: str = "forward"
+    method: str | None = None  # None: each model's main one
     warm_up_seconds: float = WARM_UP_SECONDS
     fresh: bool = True  # measure cold start and peak memory in fresh processes
 
@@ -92,12 +92,12 @@ def check_device(device: str) -> None:
                               "use --device cpu")
 
 
-def cost_of(player: Player, method: str) -> MethodCost | None:
+def cost_of(player: Player, method: str | None) -> MethodCost | None:
     """Counted cost of a method, or None for a file whose family cannot be built here."""
     model: Any = getattr(player, "model", None)
     if hasattr(model, "graph"):
-        rate = player.sample_rate_hz / player.description.method(method).in_ratio
-        return method_cost(model.graph(method), rate)
+        spec = player.description.method(method)
+        return method_cost(model.graph(spec.name), player.sample_rate_hz / spec.in_ratio)
     try:
         return described_cost(player.description, method)
     except (ConfigError, ImportError):  # a family of a newer version, or no PyTorch here
@@ -123,17 +123,18 @@ def _fresh(
         return {"cold_start_ms": None}
     say(f"{label(source)}: cold start in a fresh process")
     # A whole multiple of the ratio, or the first block might be held back and cost nothing.
-    unit = players[source].description.method(request.method).ratio
-    block = -(-request.blocks[0] // unit) * unit
-    return cold_start(source, request.method, block, request.threads, request.device)
+    spec = players[source].description.method(request.method)
+    block = -(-request.blocks[0] // spec.ratio) * spec.ratio
+    return cold_start(source, spec.name, block, request.threads, request.device)
 
 
 def _subject(player: Player, request: Request, block: int, notes: list[str]) -> FileSubject:
-    size = playable_block(player, request.method, block)
+    method = player.description.method(request.method).name
+    size = playable_block(player, method, block)
     if size != block:
-        notes.append(f"{player.name}.{request.method} takes whole frames: blocks of {block} "
+        notes.append(f"{player.name}.{method} takes whole frames: blocks of {block} "
                      f"samples were raised to {size}")
-    subject = FileSubject(player, request.method, size)
+    subject = FileSubject(player, method, size)
     if subject.host:
         notes.append(
             f"blocks of {size} samples are no multiple of {player.name}'s ratio "

@@ -20,13 +20,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from benchmarks.nam import NamWaveNet
 from engine.boards.cost import MethodCost, OpCost, method_cost
-from engine.description import Method
 from engine.errors import ConfigError, nearest
-from engine.graph import Builder, Graph
 from engine.layers import (
     GRU,
     LSTM,
@@ -34,10 +31,10 @@ from engine.layers import (
     LeakyReLU,
     Residual,
     Sequence,
-    State,
     Streaming,
 )
-from engine.models.base import Attributes, Model, ModelConfig
+from engine.models.base import Model, ModelConfig
+from engine.models.chain import Chain
 
 SHAPES = Path(__file__).with_name("shapes.json")
 SLOPE = 0.2
@@ -92,29 +89,19 @@ class ShapeModel(Model):
         super().__init__()
         self.name, self.block_samples = name, block_samples
         self.config = ModelConfig(sample_rate_hz=rate_hz)
-        self.chains = torch.nn.ModuleList(segment.chain for segment in segments)
+        self.segments = segments
+        self.layers = torch.nn.ModuleList(segment.chain for segment in segments)
         self.in_channels = [segment.chain.in_channels for segment in segments]
         self.in_frames = [segment.in_frames for segment in segments]
-        self.methods = {}
-        for index, segment in enumerate(segments):
-            self.methods[f"segment{index}"] = _method(f"segment{index}", segment, block_samples)
-        self.attributes = {}
         self.eval().requires_grad_(False)
 
-    def state_shapes(self, method: str) -> list[tuple[int, ...]]:
-        return self._chain(method).state_shapes()
-
-    def step(
-        self, method: str, x: Tensor, state: State, attributes: Attributes
-    ) -> tuple[Tensor, State]:
-        return self._chain(method)(x, state)  # type: ignore[no-any-return]
-
-    def graph(self, method: str) -> Graph:
-        build = Builder(method, self.methods[method].in_channels)
-        return build.finish(self._chain(method).lower(build, build.input))
-
-    def _chain(self, method: str) -> Streaming:
-        return self.chains[list(self.methods).index(method)]  # type: ignore[return-value]
+    def chains(self) -> dict[str, Chain]:
+        return {f"segment{index}": Chain.of(
+            segment.chain,
+            inputs=tuple(f"in {i}" for i in range(segment.chain.in_channels)),
+            outputs=tuple(f"out {i}" for i in range(segment.chain.out_channels)),
+            in_ratio=self.block_samples // segment.in_frames,
+        ) for index, segment in enumerate(self.segments)}
 
     def inputs(self) -> list[NDArray[np.float32]]:
         """The segments' fixed inputs, [in_channels, in_frames] each: noise at -12 dBFS."""
@@ -131,17 +118,6 @@ class ShapeModel(Model):
             rate = self.sample_rate_hz / method.in_ratio
             ops += method_cost(self.graph(name), rate).ops
         return MethodCost(self.name, tuple(ops))
-
-
-def _method(name: str, segment: Segment, block_samples: int) -> Method:
-    chain = segment.chain
-    ratio = block_samples // segment.in_frames  # audio samples per input frame
-    return Method(
-        name, chain.in_channels, ratio, chain.out_channels, int(ratio * chain.ratio),
-        tuple(f"in {i}" for i in range(chain.in_channels)),
-        tuple(f"out {i}" for i in range(chain.out_channels)),
-        receptive_field_samples=chain.receptive_field * ratio,
-    )
 
 
 @lru_cache(maxsize=1)

@@ -21,7 +21,7 @@ def label(source: str) -> str:
     return Path(source).name or source
 
 
-def playable_block(player: Player, method: str, block_samples: int) -> int:
+def playable_block(player: Player, method: str | None, block_samples: int) -> int:
     """`block_samples`, raised to whole input frames: half a latent frame cannot be handed over."""
     unit = player.description.method(method).in_ratio
     return ceil(block_samples / unit) * unit
@@ -33,11 +33,11 @@ class FileSubject:
     Blocks that the method cannot take as they are go through `engine.players.host.Host`, whose
     work is then part of the time, as it is for a host that has to do the same."""
 
-    def __init__(self, player: Player, method: str, block_samples: int) -> None:
+    def __init__(self, player: Player, method: str | None, block_samples: int) -> None:
         spec = player.description.method(method)
         if block_samples % spec.in_ratio:
             raise ValueError(f"{block_samples} samples are no whole frames of {spec.in_ratio}")
-        self.player, self.method, self.block_samples = player, method, block_samples
+        self.player, self.method, self.block_samples = player, spec.name, block_samples
         self.frames = block_samples // spec.in_ratio
         self.host = Host(player, method, self.frames) if self.frames % spec.in_frames else None
         self._inputs = self._prepare()

@@ -6,6 +6,7 @@ This is the metadata of every exported file (as JSON) and needs no PyTorch.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import inf, lcm
 from typing import Any
@@ -14,6 +15,9 @@ from engine.errors import ModelFileError
 
 METADATA_KEY = "tudor"  # extra file `tudor.json` in a .ts, metadata property in an .onnx
 METADATA_VERSION = 1
+# What a method is for. Effect: audio to audio; encode and decode: audio to latents and back;
+# generate: audio from conditions or from nothing; score: how likely a model finds a sound.
+ROLES = ("effect", "encode", "decode", "generate", "score")
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,13 @@ class Method:
     lookahead_samples: int = 0
     receptive_field_samples: float = 1
     granularity_samples: int = 1
+    role: str = ""  # one of `ROLES`; without one, a method called like a role has it
 
     def __post_init__(self) -> None:
+        if not self.role:
+            object.__setattr__(self, "role", role_by_name(self.name))
+        if self.role not in ROLES:
+            raise ValueError(f"method {self.name}: role {self.role!r} is none of {ROLES}")
         for side, count in (("input", self.in_channels), ("output", self.out_channels)):
             labels = getattr(self, f"{side}_labels")
             if len(labels) != count:
@@ -58,6 +67,34 @@ class Method:
     def out_frames(self) -> int:
         """Output frames that the smallest block gives."""
         return self.ratio // self.out_ratio
+
+
+def role_by_name(name: str) -> str:
+    """The role of a method that was written before roles were."""
+    return name if name in ROLES else "effect"
+
+
+def main_name(roles: Mapping[str, str]) -> str:
+    """The method that is meant where none is named, from the role of each: the first effect, else
+    the first that generates, else the first of all."""
+    for role in ("effect", "generate"):
+        for name, own in roles.items():
+            if own == role:
+                return name
+    return next(iter(roles))
+
+
+def main_method(methods: Mapping[str, Method]) -> Method:
+    """What is meant where no method is named."""
+    return methods[main_name({name: method.role for name, method in methods.items()})]
+
+
+def coder_methods(methods: Mapping[str, Method]) -> tuple[Method, Method] | None:
+    """Encode and decode, None unless a model has both."""
+    by_role = {method.role: method for method in reversed(list(methods.values()))}
+    if "encode" not in by_role or "decode" not in by_role:
+        return None
+    return by_role["encode"], by_role["decode"]
 
 
 @dataclass(frozen=True)
@@ -106,19 +143,28 @@ class Description:
     provenance: dict[str, Any] = field(default_factory=dict)
     # In the order of decode's inputs, which is that of what they carry; empty if never measured.
     latents: tuple[Latent, ...] = ()
+    # Beside the latents: what the last channels between encode and decode are.
+    controls: tuple[str, ...] = ()
 
     @property
-    def controls(self) -> tuple[str, ...]:
-        """Controls beside the latents: what the last channels between encode and decode are."""
-        return tuple(self.config.get("controls", ()))
+    def main(self) -> Method:
+        """The method that is meant where none is named."""
+        return main_method(self.methods)
+
+    @property
+    def coder(self) -> tuple[Method, Method] | None:
+        """Encode and decode, None unless the model has both."""
+        return coder_methods(self.methods)
 
     @property
     def ratio(self) -> int:
         """Audio samples of the smallest block that suits every method."""
         return max(method.ratio for method in self.methods.values())
 
-    def method(self, name: str) -> Method:
-        """The method called `name`, or an error that lists what there is."""
+    def method(self, name: str | None = None) -> Method:
+        """The method called `name`, or an error that lists what there is; None: the main one."""
+        if name is None:
+            return self.main
         if name not in self.methods:
             raise ModelFileError(
                 f"{self.name} has no method {name!r}; it has {', '.join(self.methods)}"
@@ -131,6 +177,8 @@ class Description:
         for method in data["methods"].values():
             if method["receptive_field_samples"] == inf:
                 method["receptive_field_samples"] = None
+        if not self.controls:
+            del data["controls"]
         if self.latents:  # once more as plain pairs: firmware/common reads these, without a parser
             data["latent_ranges"] = [[latent.low, latent.high] for latent in self.latents]
         return json.dumps(data)
@@ -153,6 +201,8 @@ class Description:
                 for k, v in data["attributes"].items()
             }
             data["latents"] = tuple(Latent(**v) for v in data.get("latents", ()))
+            # Earlier versions said it among the settings.
+            data["controls"] = tuple(data.get("controls", data["config"].get("controls", ())))
             return cls(**data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelFileError(f"{source}: its tudor metadata is damaged ({error})") from None

@@ -38,7 +38,7 @@ def print_presets(as_json: bool) -> None:
         left = title in ("preset", "what for")
         table.add_column(title, justify="left" if left else "right", no_wrap=title == "preset")
     for row in rows:
-        forward, parameters = row["methods"].get("forward"), row.get("parameters")
+        forward, parameters = row["methods"].get(row["main"]), row.get("parameters")
         table.add_row(
             row["name"], f"{row['sample_rate_hz']}", f"{parameters:,}" if parameters else "-",
             f"{forward['macs_per_second'] / 1e6:.1f}" if forward else "-",
@@ -58,7 +58,8 @@ def _preset_row(name: str) -> dict[str, Any]:
     if find_spec("torch") is None and shipped_native(name) is None:
         shape = settings["model"]
         return {"name": name, "family": shape["family"], "config": shape, "methods": {},
-                "sample_rate_hz": shape.get("sample_rate_hz"), "trained": False, **summary}
+                "main": "", "sample_rate_hz": shape.get("sample_rate_hz"), "trained": False,
+                **summary}
     facts = model_facts(name)
     del facts["operations"], facts["operations_of"]
     return {**facts, **summary}
@@ -148,6 +149,7 @@ def _describe(description: Description) -> dict[str, Any]:
         "ratio": description.ratio,
         "config": description.config,
         "methods": methods,
+        "main": description.main.name,
         "attributes": {k: asdict(a) for k, a in description.attributes.items()},
         "latents": [asdict(latent) for latent in description.latents],
     }

@@ -13,7 +13,10 @@ def run(
     model: Annotated[str, typer.Argument(help="Model file, run directory or preset.")],
     source: Annotated[Path, typer.Argument(metavar="IN.wav", help="Sound to play through it.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.wav", help="Where the result goes.")],
-    method: Annotated[str, typer.Option(help="Method to play.")] = "forward",
+    method: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Method to play; default: the model's main one.")
+    ] = None,
     block: Annotated[int, typer.Option(help="Input frames per call; any number.", min=1)] = 2048,
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045 (typer evaluates it on every supported Python)

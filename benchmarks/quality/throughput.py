@@ -112,7 +112,7 @@ class _Bench:
 
         run = resolve(preset, folder, assignments)
         self.config, self.model = run.training, build(run.family, run.model).train()
-        rate, channels = self.model.sample_rate_hz, self.model.methods["forward"].in_channels
+        rate, channels = self.model.sample_rate_hz, self.model.main.in_channels
         rng = np.random.default_rng(0)
         for index in range(4):
             noise = 0.1 * rng.standard_normal((rate * 8, channels))

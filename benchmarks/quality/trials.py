@@ -128,7 +128,7 @@ def _trial(
     found = examine(player, held, folder / "report", None, regulariser_of(folder))
     write_report(folder / "report", {**result, "latents": found})
     model = build(run.family, run.model)
-    spec = model.methods["forward"]
+    spec = model.main
     rows = [sweep["smoothness"]["mean"] for sweep in found["traversals"]]
     seen = [value for value in rows if value is not None]
     row = {
@@ -136,7 +136,7 @@ def _trial(
         "settings": plan.variants[name], "held_out": str(held.resolve()),
         "steps": outcome.step, "minutes": outcome.seconds / 60,
         "parameters": model.parameter_count, "macs_per_second":
-            model.graph("forward").macs_per_input_frame() * model.sample_rate_hz / spec.in_ratio,
+            model.graph(spec.name).macs_per_input_frame() * model.sample_rate_hz / spec.in_ratio,
         "scores": result["results"]["model"],
         "baselines": {k: v for k, v in result["results"].items() if k != "model"},
         "prior": found["prior"], "borders": found["borders"],

@@ -107,14 +107,14 @@ def method_cost(graph: Graph, input_rate_hz: float) -> MethodCost:
     return MethodCost(graph.method, tuple(op_cost(op, input_rate_hz) for op in graph.ops))
 
 
-def described_cost(description: Description, method: str) -> MethodCost:
+def described_cost(description: Description, method: str | None = None) -> MethodCost:
     """Costs of a method of a model file, worked out by building its family from its description.
 
     Needs PyTorch, because the layers say what they lower to; the weights play no part."""
     from engine.models.registry import build
 
     spec = description.method(method)
-    graph = build(description.family, description.config).graph(method)
+    graph = build(description.family, description.config).graph(spec.name)
     return method_cost(graph, description.sample_rate_hz / spec.in_ratio)
 
 

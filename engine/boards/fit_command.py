@@ -33,7 +33,10 @@ def fit_command(
         Optional[int],  # noqa: UP045
         typer.Option(help="Samples per callback; default: 48 on a Daisy, else 128.")
     ] = None,
-    method: Annotated[str, typer.Option(help="Method to play.")] = "forward",
+    method: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Method to play; default: the model's main one.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Say whether a model will run on a board, before it is trained. All loads are modelled.
@@ -64,15 +67,14 @@ def _best(found: tuple[str, str] | None) -> dict[str, str | None]:
     return {"largest_preset": name, "largest_preset_dtype": dtype}
 
 
-def read_task(model: str, method: str) -> Task:
-    """What a preset, a run directory or a native file asks of a machine."""
+def read_task(model: str, method: str | None = None) -> Task:
+    """What a method (None: the main one) of a preset, a run directory or a native file asks of a
+    machine."""
     path = Path(model)
     if path.suffix.lower() == ".tudor":
         from engine.players.native_model import NativeFile
 
-        file = NativeFile(path)
-        _check_method(model, method, file.methods)
-        return task_of_file(file, method)
+        return task_of_file(NativeFile(path), method)
     if path.suffix.lower() in (".ts", ".onnx"):
         raise ConfigError(f"{model}: boards play .tudor files; name one, its run directory or a "
                           "preset")
@@ -93,8 +95,8 @@ def read_task(model: str, method: str) -> Task:
     return task_of_model(built, path.resolve().name if path.is_dir() else path.stem, method)
 
 
-def _check_method(model: str, method: str, known: dict[str, Any]) -> None:
-    if method not in known:
+def _check_method(model: str, method: str | None, known: dict[str, Any]) -> None:
+    if method is not None and method not in known:
         raise ConfigError(f"{model} has no method {method!r}; it has {', '.join(known)}")
 
 
@@ -102,7 +104,7 @@ def _presets() -> Iterator[Task]:
     from engine.presets import preset_names
 
     for name in preset_names():
-        yield read_task(name, "forward")
+        yield read_task(name)
 
 
 def _print_all(console: Console, fits: list[Fit]) -> None:

@@ -108,8 +108,9 @@ class Task:
         return ceil(block / self.frame_samples) * self.frame_samples
 
 
-def task_of_model(model: Model, name: str, method: str = "forward") -> Task:
-    """From the layers; the weights play no part."""
+def task_of_model(model: Model, name: str, method: str | None = None) -> Task:
+    """From the layers of a method, None: the main one; the weights play no part."""
+    method = method or model.main.name
     spec, graph = model.methods[method], model.graph(method)
     rate = model.sample_rate_hz
     fused = _fused(graph)
@@ -194,8 +195,9 @@ def _alive(graph: Graph, in_frames: int) -> float:
                 for at in range(len(graph.ops))), default=0.0)
 
 
-def task_of_file(file: NativeFile, method: str = "forward") -> Task:
-    """From the op table of a native file."""
+def task_of_file(file: NativeFile, method: str | None = None) -> Task:
+    """From the op table of a native file's method, None: the main one."""
+    method = file.chosen(method)
     spec = file.methods[method]
     frames = file.sample_rate_hz / spec.frame_samples
     table = file.ops(method)

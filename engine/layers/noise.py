@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from engine.layers.base import Shape, State, Streaming
+from engine.layers.base import Attributes, Shape, State, Streaming
 
 if TYPE_CHECKING:
     from engine.graph import Builder, Value
@@ -88,8 +88,7 @@ class LatentSample(Streaming):
     """mean + temperature * exp(log_std) * g: a latent drawn around the encoder's mean.
 
     The input stacks mean and log_std, [batch, 2 * latents, time]. g is close to normal: the sum of
-    four uniforms (variance 4/3) scaled to variance 1. Unlike a layer's weights, `temperature`
-    belongs to the player, so it is handed in at every call."""
+    four uniforms (variance 4/3) scaled to variance 1. `temperature` is an attribute."""
 
     ROUNDS = 4
     LOG_STD_RANGE = (-10.0, 2.0)
@@ -102,9 +101,16 @@ class LatentSample(Streaming):
     def state_shapes(self) -> list[Shape]:
         return [(1,)]
 
+    @property
+    def uses(self) -> tuple[str, ...]:
+        return (self.ATTRIBUTE,)
+
     def forward(  # type: ignore[override]
-        self, x: Tensor, state: State, temperature: Tensor
+        self, x: Tensor, state: State, attributes: Attributes
     ) -> tuple[Tensor, State]:
+        temperature = attributes[self.ATTRIBUTE]
+        if temperature.dim() == 2:  # one per stream
+            temperature = temperature.unsqueeze(2)
         mean, log_std = x.chunk(2, dim=1)
         frames, counter = frame_numbers(state[0], x)
         lanes = self.out_channels * self.ROUNDS

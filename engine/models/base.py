@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import ceil
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from engine.description import Attribute, Description, Latent, Method
+from engine.description import (
+    Attribute,
+    Description,
+    Method,
+    coder_methods,
+    main_method,
+)
 from engine.layers import State
+from engine.layers.base import Attributes
+from engine.models.chain import Chain
 
 if TYPE_CHECKING:
     from engine.graph import Graph
@@ -24,27 +31,67 @@ class ModelConfig(BaseModel):
     sample_rate_hz: int = 16000
 
 
-Attributes = dict[str, Tensor]
-
-
 class Model(nn.Module):
     """A set of methods over shared weights.
 
-    Subclasses set `config`, `methods`, `attributes` and implement `state_shapes`, `step` and
-    `lower`. `family` is the name in the registry."""
+    A family sets `config` and says in `chains` what each method is made of, in
+    `declared_attributes` what a player may set; everything else follows. `family` is its name in
+    the registry."""
 
     family: ClassVar[str] = ""
     config: ModelConfig
-    methods: dict[str, Method]
-    attributes: dict[str, Attribute]
-    latents: tuple[Latent, ...] = ()  # what was measured when its weights were saved
 
-    def set_latents(self, latents: tuple[Latent, ...]) -> None:
-        """Take in what was measured; families with latents name their channels after it."""
-        self.latents = latents
+    # --- what a family says -----------------------------------------------------------------
+
+    def chains(self) -> dict[str, Chain]:
+        """Each method as a chain of layers, by name. Asked once, and again after `changed`."""
+        raise NotImplementedError
+
+    def declared_attributes(self) -> tuple[Attribute, ...]:
+        """What a player may set while the model runs."""
+        return ()
+
+    # --- what follows -----------------------------------------------------------------------
+
+    @cached_property
+    def _chains(self) -> dict[str, Chain]:
+        chains = self.chains()
+        declared = {attribute.name for attribute in self.declared_attributes()}
+        for name, chain in chains.items():
+            unknown = [use for use in chain.uses if use not in declared]
+            if unknown:
+                raise ValueError(f"method {name} reads the attribute {unknown[0]!r}, which "
+                                 f"{type(self).__name__}.declared_attributes does not declare")
+        return chains
+
+    @cached_property
+    def methods(self) -> dict[str, Method]:
+        """What each method takes and gives, by name."""
+        return {name: chain.method(name) for name, chain in self._chains.items()}
+
+    @cached_property
+    def attributes(self) -> dict[str, Attribute]:
+        """What a player may set, by name."""
+        return {attribute.name: attribute for attribute in self.declared_attributes()}
+
+    def changed(self) -> None:
+        """To be called when `chains` or `declared_attributes` would now answer otherwise."""
+        for name in ("_chains", "methods", "attributes"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def main(self) -> Method:
+        """The method that is meant where none is named."""
+        return main_method(self.methods)
+
+    @property
+    def coder(self) -> tuple[Method, Method] | None:
+        """Encode and decode, None unless the model has both."""
+        return coder_methods(self.methods)
 
     @property
     def sample_rate_hz(self) -> int:
+        """Rate of the audio side of every method."""
         return self.config.sample_rate_hz
 
     @property
@@ -54,28 +101,30 @@ class Model(nn.Module):
 
     @property
     def parameter_count(self) -> int:
+        """Trainable numbers."""
         return sum(p.numel() for p in self.parameters())
 
     def state_shapes(self, method: str) -> list[tuple[int, ...]]:
         """Shapes of a method's state tensors without the batch axis."""
-        raise NotImplementedError
+        return self._chains[method].state_shapes()
 
     def step(
         self, method: str, x: Tensor, state: State, attributes: Attributes
     ) -> tuple[Tensor, State]:
-        """One block. `x`: [batch, in_channels, frames]; attributes: float tensors [size]."""
-        raise NotImplementedError
+        """One block. `x`: [batch, in_channels, frames]; attributes: float tensors [size], or
+        [batch, size] where streams differ."""
+        return self._chains[method].step(x, state, attributes)
 
     def graph(self, method: str) -> Graph:
         """The method as a flat list of operations."""
-        raise NotImplementedError
+        return self._chains[method].graph(method)
 
     def init_state(self, method: str, batch: int = 1) -> State:
         """Fresh state of a method, in the model's precision and on its device."""
         like = next(self.parameters())
         return tuple(like.new_zeros((batch, *shape)) for shape in self.state_shapes(method))
 
-    def default_attributes(self) -> Attributes:
+    def default_attributes(self) -> dict[str, Tensor]:
         """Neutral attributes, in the model's precision and on its device."""
         like = next(self.parameters())
         return {a.name: like.new_full((a.size,), a.default) for a in self.attributes.values()}
@@ -96,10 +145,4 @@ class Model(nn.Module):
             attributes=self.attributes,
             config=self.config.model_dump(mode="json"),
             provenance=provenance or {},
-            latents=self.latents,
         )
-
-
-def samples(frames: Fraction | float, ratio: int = 1) -> int:
-    """Frames of `ratio` samples as a whole number of samples, rounded up."""
-    return ceil(frames * ratio)

@@ -15,16 +15,15 @@ its envelope, not its samples.
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import inf
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from engine.description import Attribute, Latent, Method
-from engine.graph import Builder, Graph, Value
+from engine.description import Attribute
 from engine.layers import (
+    Affine,
+    Channels,
     Conv1d,
     ConvTranspose1d,
     GatedUnit,
@@ -39,12 +38,11 @@ from engine.layers import (
     Residual,
     Sequence,
     Sigmoid,
-    State,
     Streaming,
     Tanh,
 )
-from engine.layers.base import chain_receptive_field
-from engine.models.base import Attributes, Model, samples
+from engine.models.chain import Chain, Link
+from engine.models.coded import Coded
 from engine.models.raw_vae_config import CONTROL_LABELS, CONTROL_STARTS, RawVAEConfig
 
 
@@ -122,7 +120,7 @@ def _heads(config: RawVAEConfig) -> Streaming:
     return Parallel(*branches, combine="sum")
 
 
-class RawVAE(Model):
+class RawVAE(Coded):
     """Waveform VAE with methods encode, decode and forward."""
 
     family: ClassVar[str] = "raw_vae"
@@ -136,78 +134,44 @@ class RawVAE(Model):
         self.encoder = _encoder(config)
         self.decoder = _decoder(config)
         self.sample = LatentSample(config.coded)
-        self.set_latents(())
+
+    @property
+    def latent_count(self) -> int:
+        return self.config.latents
 
     @property
     def controls(self) -> tuple[str, ...]:
-        """Names of the last channels of encode and decode, behind the latents."""
         return self.config.controls
 
-    def set_latents(self, latents: tuple[Latent, ...]) -> None:
-        """Take in what was measured of each latent and control, and call latents that carry
-        nothing unused."""
-        count = self.config.coded
-        if latents and len(latents) != count:
-            raise ValueError(f"{len(latents)} latents were measured, the model has {count}")
-        super().set_latents(latents)
-        unused = [bool(latents) and not latent.active for latent in latents] or [False] * count
-        names = tuple(f"latent {i + 1}{' (unused)' if unused[i] else ''}"
-                      for i in range(self.config.latents))
-        names += tuple(CONTROL_LABELS[control] for control in self.config.controls)
-        self.methods = _methods(self, names)
-        self.attributes = {a.name: a for a in (
+    @property
+    def _labels(self) -> tuple[str, ...]:
+        return self.latent_labels + tuple(CONTROL_LABELS[name] for name in self.controls)
+
+    def chains(self) -> dict[str, Chain]:
+        audio = ("audio",) if self.config.channels == 1 else ("left", "right")
+        coded, names = self.coded, self._labels
+        encode: tuple[Link, ...] = (self.guard_audio, ("encoder", self.encoder))
+        decode: tuple[Link, ...] = (Affine(coded), ("decoder", self.decoder))
+        return {
+            "encode": Chain.of(*encode, Channels(2 * coded, 0, coded), inputs=audio, outputs=names,
+                               role="encode"),
+            "decode": Chain.of(self.guard_latents, *decode, inputs=names, outputs=audio,
+                               in_ratio=self.config.compression, role="decode"),
+            "forward": Chain.of(*encode, self.sample, *decode, inputs=audio, outputs=audio,
+                                role="effect"),
+        }
+
+    def declared_attributes(self) -> tuple[Attribute, ...]:
+        names = self._labels
+        return (
             Attribute("temperature", 1, 0.0, 0.0, 4.0,
                       "latent noise in forward: 0 none, 1 as much as the encoder is unsure",
                       ("temperature",)),
-            Attribute("scale", count, 1.0, -4.0, 4.0,
+            Attribute("scale", self.coded, 1.0, -4.0, 4.0,
                       "factor on each latent before decoding", names),
-            Attribute("bias", count, 0.0, -8.0, 8.0,
+            Attribute("bias", self.coded, 0.0, -8.0, 8.0,
                       "offset on each latent before decoding", names),
-        )}
-
-    def state_shapes(self, method: str) -> list[tuple[int, ...]]:
-        encoder, decoder = self.encoder.state_shapes(), self.decoder.state_shapes()
-        return {"encode": encoder, "decode": decoder,
-                "forward": encoder + self.sample.state_shapes() + decoder}[method]
-
-    def step(
-        self, method: str, x: Tensor, state: State, attributes: Attributes
-    ) -> tuple[Tensor, State]:
-        if method == "encode":
-            y, state = self.encoder(self.guard_audio(x, ())[0], state)
-            return y[:, : self.config.coded], state
-        if method == "decode":
-            return self._decode(self.guard_latents(x, ())[0], state, attributes)
-        cut = len(self.encoder.state_shapes())
-        y, encoder_state = self.encoder(self.guard_audio(x, ())[0], state[:cut])
-        z, noise_state = self.sample(y, state[cut : cut + 1], attributes["temperature"])
-        y, decoder_state = self._decode(z, state[cut + 1 :], attributes)
-        return y, encoder_state + noise_state + decoder_state
-
-    def _decode(self, z: Tensor, state: State, attributes: Attributes) -> tuple[Tensor, State]:
-        scale, bias = attributes["scale"][:, None], attributes["bias"][:, None]  # [coded, 1]
-        return self.decoder(z * scale + bias, state)
-
-    def graph(self, method: str) -> Graph:
-        build = Builder(method, self.methods[method].in_channels)
-        x = build.input
-        if method in ("encode", "forward"):
-            x = self.guard_audio.lower(build, x)
-            with build.scope("encoder"):
-                x = self.encoder.lower(build, x)
-            if method == "encode":
-                coded = self.config.coded
-                x = build.op("slice", x, channels=coded, attributes={"start": 0, "stop": coded})
-                return build.finish(x)
-            x = self.sample.lower(build, x)
-        else:
-            x = self.guard_latents.lower(build, x)
-        return build.finish(self._lower_decoder(build, x))
-
-    def _lower_decoder(self, build: Builder, x: Value) -> Value:
-        x = build.op("affine", x, attributes={"scale": "scale", "bias": "bias"})
-        with build.scope("decoder"):
-            return self.decoder.lower(build, x)
+        )
 
     def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior of a batch from fresh state: mean and log_std, each [batch, coded, frames]:
@@ -260,22 +224,3 @@ class RawVAE(Model):
         """Audio [batch, channels, time] from latents and controls [batch, coded, frames], with
         gradients."""
         return self.decoder.offline(z)
-
-
-def _methods(model: RawVAE, latents: tuple[str, ...]) -> dict[str, Method]:
-    """The three methods with ratios and delays worked out from the layers."""
-    config, ratio = model.config, model.config.compression
-    audio = ("audio",) if config.channels == 1 else ("left", "right")
-    encoder, decoder = model.encoder, model.decoder
-    decoder_field = decoder.receptive_field
-    through = chain_receptive_field([encoder, decoder])
-    return {
-        "encode": Method("encode", config.channels, 1, config.coded, ratio, audio, latents,
-                         samples(encoder.lookahead), encoder.receptive_field),
-        "decode": Method("decode", config.coded, ratio, config.channels, 1, latents, audio,
-                         samples(decoder.lookahead, ratio),
-                         inf if decoder_field == inf else samples(Fraction(decoder_field), ratio)),
-        "forward": Method("forward", config.channels, 1, config.channels, 1, audio, audio,
-                          samples(encoder.lookahead + decoder.lookahead * ratio),
-                          through, granularity_samples=ratio),
-    }

@@ -16,6 +16,7 @@ from engine.description import Latent
 from engine.errors import ConfigError, ModelFileError
 from engine.files import CONFIG_FILE, WEIGHTS_FILE, atomic_write
 from engine.models.base import Model
+from engine.models.coded import Coded
 from engine.models.registry import build
 from engine.presets import preset_names, preset_path
 
@@ -107,7 +108,8 @@ def load_weights(model: Model, path: Path) -> None:
     if bad:
         raise ModelFileError(f"{path} holds non-finite numbers in {bad[0]}")
     model.load_state_dict(tensors)
-    model.set_latents(_measured(path))
+    if isinstance(model, Coded):
+        model.set_latents(_measured(path))
 
 
 def _measured(path: Path) -> tuple[Latent, ...]:
@@ -123,9 +125,10 @@ def _measured(path: Path) -> tuple[Latent, ...]:
 def save_weights(model: Model, path: Path) -> None:
     """Weights to a safetensors file, whole or not at all."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    latents = json.dumps([asdict(latent) for latent in model.latents])
+    measured = model.latents if isinstance(model, Coded) else ()
+    latents = json.dumps([asdict(latent) for latent in measured])
     with atomic_write(path) as temporary:
         try:
-            save_file(tensors, temporary, {LATENTS_KEY: latents} if model.latents else None)
+            save_file(tensors, temporary, {LATENTS_KEY: latents} if measured else None)
         except SafetensorError as error:  # a full disk comes as this, not as an OSError
             raise ModelFileError(f"cannot write {path}: {error}") from None

@@ -67,8 +67,9 @@ class Player(ABC):
         """Audio samples of the smallest block that suits every method."""
         return self.description.ratio
 
-    def latency_samples(self, method: str = "forward") -> int:
-        """Delay of the output in audio samples, blocks being multiples of the ratio."""
+    def latency_samples(self, method: str | None = None) -> int:
+        """Delay of a method's (None: the main one's) output in audio samples, blocks being
+        multiples of the ratio."""
         return self.description.method(method).lookahead_samples
 
     # --- playing ----------------------------------------------------------------------------

@@ -21,9 +21,11 @@ from engine.players.base import FloatArray, Player
 class Host:
     """Plays one method of one player in blocks of any, even changing, size."""
 
-    def __init__(self, player: Player, method: str = "forward", block: int | None = None) -> None:
-        """`block`: input frames per call if always the same, which keeps the latency least;
-        None when block sizes may vary."""
+    def __init__(
+        self, player: Player, method: str | None = None, block: int | None = None
+    ) -> None:
+        """`method`: None plays the main one. `block`: input frames per call if always the same,
+        which keeps the latency least; None when block sizes may vary."""
         self.player = player
         self.spec = player.description.method(method)
         unit = self.spec.in_frames

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import mmap
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.description import Description, main_name, role_by_name
 from engine.errors import AudioError, ConfigError, ModelFileError, TudorError
 
 try:
@@ -134,6 +136,25 @@ class NativeFile:
         self.methods = {m.name: m for m in methods}
         attributes = (self._attribute(i) for i in range(lib.tudor_attributes(self.model)))
         self.attributes = {a.name: a for a in attributes}
+
+    @cached_property
+    def roles(self) -> dict[str, str]:
+        """What each method is for; a file without metadata of ours goes by names."""
+        try:
+            said = Description.from_json(self.metadata, str(self.path)).methods
+        except ModelFileError:
+            said = {}
+        return {name: said[name].role if name in said else role_by_name(name)
+                for name in self.methods}
+
+    def chosen(self, method: str | None = None) -> str:
+        """`method`, or the main one where none is named; an error lists what there is."""
+        if method is None:
+            return main_name(self.roles)
+        if method not in self.methods:
+            raise ModelFileError(
+                f"{self.path} has no method {method!r}; it has {', '.join(self.methods)}")
+        return method
 
     def _method(self, index: int) -> MethodInfo:
         info = ffi.new("tudor_method_info *")

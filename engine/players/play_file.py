@@ -19,7 +19,8 @@ from engine.players.host import Host
 
 
 def play_file(
-    model: str, source: Path, out: Path, method: str, block: int, settings: list[str], align: bool
+    model: str, source: Path, out: Path, method: str | None, block: int, settings: list[str],
+    align: bool,
 ) -> None:
     """Play `source` through `method` of `model` into `out`; see `tudor run --help`."""
     console = Console(stderr=True)
@@ -49,7 +50,7 @@ def play_file(
 
 
 def stream(
-    player: Player, method: str, x: FloatArray, block: int, align: bool,
+    player: Player, method: str | None, x: FloatArray, block: int, align: bool,
     console: Console | None = None,
 ) -> tuple[FloatArray, int]:
     """`x` [in_channels, frames] through a host with blocks of `block` frames.

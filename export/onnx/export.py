@@ -12,6 +12,7 @@ carries the whole description of the model as metadata and plays alone.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from math import lcm
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, helper
 
-from engine.description import METADATA_KEY, Description
+from engine.description import METADATA_KEY, Description, Method, main_method
 from engine.errors import ModelFileError
 from engine.files import atomic_write
 from engine.graph import Graph
@@ -28,20 +29,19 @@ from engine.players.onnx import CHECKSUM_KEY, WEIGHTS_KEY, checksum
 from export.onnx.operators import write_graph
 from export.onnx.writer import IR_VERSION, OPSET
 
-MAIN_METHOD = "forward"
 _NO_CHECKSUM = "0" * 64
 
 
-def method_files(path: Path, methods: list[str]) -> dict[str, Path]:
+def method_files(path: Path, methods: Mapping[str, Method]) -> dict[str, Path]:
     """The file of each method: `x.onnx` for the main one, `x.METHOD.onnx` for the others."""
-    main = MAIN_METHOD if MAIN_METHOD in methods else methods[0]
+    main = main_method(methods).name
     return {m: path if m == main else path.with_name(f"{path.stem}.{m}{path.suffix}")
             for m in methods}
 
 
 def export_onnx(model: Model, path: Path, description: Description) -> None:
     """Write `model` to `path` and the files of its other methods beside it."""
-    files = method_files(path, list(description.methods))
+    files = method_files(path, description.methods)
     for method, file in files.items():
         graph = model.graph(method)
         save_method(build_method(graph, description), file, description, method, files,
@@ -62,7 +62,7 @@ def read_description(path: Path) -> Description:
 
 def write_description(path: Path, description: Description) -> None:
     """Replace the description in `path` and in the files of the other methods beside it."""
-    files = method_files(path, list(description.methods))
+    files = method_files(path, description.methods)
     for method, file in files.items():
         proto = _load(file)
         weights = int(_properties(proto, file)[WEIGHTS_KEY])

@@ -161,7 +161,7 @@ def export_quantised(model: Model, path: Path, description: Description,
         request.tell("choosing layers to keep in float32")
         aims = {m: aim_of(spec).kept for m, spec in model.methods.items()}
         kept = _keep_auto(parts, exact, alone, aims)
-    files = method_files(path, list(description.methods))
+    files = method_files(path, description.methods)
     for method, file in files.items():
         proto = parts[method].quantised(kept)
         weights = sum(len(t.raw_data) for t in proto.graph.initializer)

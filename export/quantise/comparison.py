@@ -171,8 +171,8 @@ def _distance(model: Model, method: str, output: Tensor, audio: FloatArray) -> f
     is that of encoding too: the whole model's."""
     spec = model.methods[method]
     late = spec.lookahead_samples
-    if spec.in_ratio > 1 and "forward" in model.methods:
-        late = model.methods["forward"].lookahead_samples
+    if spec.role == "decode":
+        late = model.main.lookahead_samples
     whole = output[:, late:].float()
     target = torch.from_numpy(audio[:, : whole.shape[1]])
     if whole.shape != target.shape:

@@ -41,15 +41,18 @@ class Played:
 
 
 def play(
-    target: Target, model: bytes, audio: FloatArray, *, method: str = "forward",
+    target: Target, model: bytes, audio: FloatArray, *, method: str | None = None,
     frames: Sequence[int] = (1,), slices: int = 0, isa: str | None = None,
     cpu: str | None = None, count: str | None = None,
 ) -> Played:
-    """Play `audio` [channels, rows] on a target, in blocks of `frames`, lengths taken in turn.
+    """Play `audio` [channels, rows] through a method (None: the main one) on a target, in blocks of
+    `frames`, lengths taken in turn.
 
     slices: spread each block over so many calls. count: "calls" or "ops". cpu: what the emulator
     imitates."""
-    spec = NativeFile.from_bytes(model).methods[method]
+    file = NativeFile.from_bytes(model)
+    method = file.chosen(method)
+    spec = file.methods[method]
     options = [f"frames={','.join(map(str, frames))}"]
     options += [f"slices={slices}"] if slices else []
     options += [f"isa={isa}"] if isa else []

@@ -14,7 +14,6 @@ from nn_host import NnHost
 from small_models import small_model
 from torch import Tensor, nn
 
-from engine.description import Method
 from engine.errors import AudioError, ConfigError, ModelFileError
 from engine.layers import (
     ELU,
@@ -38,6 +37,7 @@ from engine.layers import (
     Tanh,
 )
 from engine.models.base import Attributes, Model, ModelConfig
+from engine.models.chain import Chain
 from engine.players.torchscript import TorchScriptPlayer
 from export.nn.export import export_nn
 
@@ -180,18 +180,10 @@ class Zoo(Model):
             Parallel(Conv1d(8, 8, 1), Sequence(Conv1d(8, 8, 2), Sigmoid(8)), combine="product"),
             GatedUnit(8), Conv1d(4, 8, 3, bias=False), Delay(8, 3), ConvTranspose1d(8, 8, 19, 8),
             NoiseMultiply(8), ConvTranspose1d(8, 8, 4, 2, groups=2), Tanh(8), PQMFSynthesis(4, 2))
+
+    def chains(self) -> dict[str, Chain]:
         sides = ("left", "right")
-        self.methods = {"forward": Method("forward", 2, 1, 2, 1, sides, sides,
-                                          granularity_samples=64)}
-        self.attributes = {}
-
-    def state_shapes(self, method: str) -> list[tuple[int, ...]]:
-        return self.net.state_shapes()
-
-    def step(
-        self, method: str, x: Tensor, state: State, attributes: Attributes
-    ) -> tuple[Tensor, State]:
-        return self.net(self.guard(x, ())[0], state)
+        return {"forward": Chain.of(self.guard, self.net, inputs=sides, outputs=sides)}
 
 
 @pytest.mark.parametrize("buffer", [64, 256])

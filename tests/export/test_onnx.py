@@ -164,7 +164,7 @@ def test_ten_minutes_without_drift(tmp_path):
 
 def test_metadata_says_what_a_host_needs(mono):
     path, net = mono
-    files = method_files(path, list(net.methods))
+    files = method_files(path, net.methods)
     assert sorted(f.name for f in files.values()) == ["x.decode.onnx", "x.encode.onnx", "x.onnx"]
     for method, file in files.items():
         proto, spec = onnx.load(file), net.methods[method]
@@ -231,7 +231,7 @@ def test_each_file_plays_alone_and_names_what_is_missing(mono, tmp_path):
 
 def test_a_set_may_be_renamed_together(mono, tmp_path):
     path, net = mono
-    for file in method_files(path, list(net.methods)).values():
+    for file in method_files(path, net.methods).values():
         file.rename(tmp_path / file.name.replace("x", "my.model", 1))
     for start in ("my.model.onnx", "my.model.decode.onnx"):
         player = OnnxPlayer(tmp_path / start)

@@ -114,7 +114,7 @@ def _other(kind: str, given: dict[str, Tensor]) -> tuple[Graph, Step, State]:
                 lambda x, state: draw(x.repeat(1, 3, 1), state, given), draw.init_state(3))
     layer = LatentSample(2)
     return (build.finish(layer.lower(build, build.input)),
-            lambda x, state: layer(x, state, given["temperature"]), layer.init_state(3))
+            lambda x, state: layer(x, state, given), layer.init_state(3))
 
 
 def _first(build: Builder) -> Value:

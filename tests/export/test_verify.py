@@ -20,8 +20,8 @@ from engine.models.base import Model
 from engine.models.store import Stored
 from engine.players.base import FloatArray, Player, load
 from export import targets
+from export.onnx import operators as onnx_ops
 from export.onnx.export import _save, export_onnx
-from export.onnx.export import operators as onnx_ops
 from export.targets import TARGETS, Target, check, export_model
 from export.verify import TOLERANCE, difference, passages, verify, weights_hash
 from nn_tudor import cli

@@ -38,7 +38,7 @@ def test_forward_adds_no_noise_to_controls() -> None:
     x = 0.3 * torch.randn(1, 1, 1600, generator=torch.manual_seed(1))
     with torch.no_grad():
         y = model.encoder.offline(x)
-        z, _ = model.sample(y, (torch.zeros(1, 1),), torch.tensor([4.0]))
+        z, _ = model.sample(y, (torch.zeros(1, 1),), {"temperature": torch.tensor([4.0])})
     assert (z[:, :3] - y[:, :3]).abs().max() > 0.1
     assert (z[:, 3:] - y[:, 3:5]).abs().max() < 1e-3
 

@@ -30,8 +30,8 @@ def test_figures_of_a_model_that_obeys_by_half(monkeypatch: pytest.MonkeyPatch) 
                    ((150, 0.02), (220, 0.05), (330, 0.1), (500, 0.3))], dim=1)
     said = torch.stack([loudness(x, GRID)[0][0] + 0.2, pitch(x, GRID)[0][0] + 1 / 12]).numpy()
     method = SimpleNamespace(out_channels=2, out_ratio=128, in_ratio=128, lookahead_samples=40)
-    player = SimpleNamespace(sample_rate_hz=16000, methods={"encode": method, "decode": method},
-                             description=SimpleNamespace(controls=BOTH))
+    player = SimpleNamespace(sample_rate_hz=16000, description=SimpleNamespace(
+        controls=BOTH, coder=(method, method)))
 
     def decode(_: object, z: np.ndarray) -> np.ndarray:
         hertz = MIDDLE_C_HZ * 2 ** (0.5 * np.repeat(z[1] - said[1], 128))

@@ -43,8 +43,10 @@ def test_what_is_free_is_the_least_of_machine_and_group(group: Path) -> None:
 
 def test_a_batch_that_does_not_fit_is_refused_with_one_that_does(group: Path) -> None:
     memory.check_memory(6, 1.0, hold)
-    with pytest.raises(TudorError, match=r"a crop takes about 50 MB in a step, 0\.4 GB are free; "
-                                         r"training\.batch_size=[78] fits: --set batch_size=[78]$"):
+    # Pages that were free already are not counted, so the figure varies a little.
+    with pytest.raises(TudorError, match=r"a crop takes about (4[5-9]|5[0-5]) MB in a step, "
+                                         r"0\.4 GB are free; training\.batch_size=[78] fits: "
+                                         r"--set batch_size=[78]$"):
         memory.check_memory(20, 1.0, hold)
     (group / "memory.max").write_text(f"{9000 * MB}\n")
     memory.check_memory(20, 1.0, hold)

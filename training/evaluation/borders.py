@@ -38,17 +38,17 @@ def border_flux(audio: FloatArray, block: int, unit: int) -> dict[str, float]:
 
 def block_of(player: Player) -> int:
     """Block size that is looked at: several of the model's own."""
-    return max(BLOCK, 4 * player.methods["forward"].ratio)
+    return max(BLOCK, 4 * player.description.main.ratio)
 
 
 def clicks(player: Player, audio: FloatArray) -> dict[str, float]:
     """Flux at the borders of what `forward` gives in blocks of `block_of`, the ratio of the input
     itself, and the largest difference to playing in blocks ten times as long."""
-    block, unit = block_of(player), player.methods["forward"].ratio
+    block, unit = block_of(player), player.description.main.ratio
     player.reset()
-    short, late = stream(player, "forward", audio, block, align=False)
+    short, late = stream(player, player.description.main.name, audio, block, align=False)
     player.reset()
-    long, late_too = stream(player, "forward", audio, 10 * block, align=False)
+    long, late_too = stream(player, player.description.main.name, audio, 10 * block, align=False)
     assert late == late_too, "both are multiples of the model's ratio"
     return {**border_flux(short, block, unit),
             "input_ratio": border_flux(audio, block, unit)["ratio"],

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.players.base import Player
 from training.evaluation.descriptors import spearman
-from training.evaluation.latent_play import decode
+from training.evaluation.latent_play import coder_of, decode
 from training.objectives.controls import MEASURES, UNITS, Grid
 
 FloatArray = NDArray[np.float32]
@@ -28,7 +28,8 @@ def control_figures(
     by how much decoded sound changes when the control is moved. In dB and semitones; None where
     nothing could be compared."""
     names = player.description.controls
-    encode, count = player.methods["encode"], player.methods["encode"].out_channels
+    encode, _ = coder_of(player)
+    count = encode.out_channels
     grid = Grid.of(player.sample_rate_hz, encode)
     rows = []
     for index, name in enumerate(names, count - len(names)):
@@ -63,7 +64,7 @@ def _response(
 ) -> float | None:
     """Median change of decoded sound, in people's units, when control number `index` is moved by
     `asked`: over frames that have the quantity both before and after."""
-    spec = player.methods["decode"]
+    _, spec = coder_of(player)
     grid = Grid(player.sample_rate_hz, spec.in_ratio, -spec.lookahead_samples)
     left = round(RESPONSE_SECONDS * player.sample_rate_hz / spec.in_ratio)
     changes = []

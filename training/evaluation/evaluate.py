@@ -55,9 +55,9 @@ def evaluate_folder(
     together against all of the data, None where these are too short. The first `limit`
     files are used."""
     player = as_player(model)
-    spec = player.description.method("forward")
+    spec = player.description.main
     if spec.in_ratio != 1 or spec.in_channels != spec.out_channels:
-        raise ConfigError(f"{player.name}.forward does not turn audio into audio")
+        raise ConfigError(f"{player.name}.{spec.name} does not turn audio into audio")
     folder = scan(Path(data_dir))
     skipped = list(folder.skipped)
     subjects = _subjects(player, baselines)
@@ -119,10 +119,10 @@ def untrained(description: Description) -> Model:
 
 def play(player: Player, audio: FloatArray) -> FloatArray:
     """`forward` over a whole sound from fresh state, its delay taken out: the same shape."""
-    unit = player.description.method("forward").ratio
+    unit = player.description.main.ratio
     block = max(1, round(BLOCK_SECONDS * player.sample_rate_hz / unit)) * unit
     player.reset()
-    return stream(player, "forward", audio, block, align=True)[0]
+    return stream(player, player.description.main.name, audio, block, align=True)[0]
 
 
 def _subjects(player: Player, baselines: bool) -> dict[str, Callable[[FloatArray], FloatArray]]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.description import Latent
+from engine.description import Latent, Method
 from engine.errors import ConfigError
 from engine.players.base import Player
 from engine.players.play_file import stream
@@ -57,27 +57,29 @@ def space_of(player: Player, latents: FloatArray, regulariser: dict[str, Any] | 
     ), None, controls)
 
 
-def check_playable(player: Player) -> None:
-    """An error for a model without latents to play."""
-    for name in ("encode", "decode"):
-        if name not in player.methods:
-            raise ConfigError(f"{player.name} has no method {name!r}: it has no latents to look at")
+def coder_of(player: Player) -> tuple[Method, Method]:
+    """Encode and decode, or an error for a model without latents to play."""
+    coder = player.description.coder
+    if coder is None:
+        raise ConfigError(f"{player.name} has no latents to look at: it has no pair of methods "
+                          "that encode and decode")
+    return coder
 
 
 def encode(player: Player, audio: FloatArray) -> FloatArray:
     """[channels, samples] -> [latents, frames] from fresh state."""
     player.reset()
-    unit = player.methods["encode"].ratio
-    block = max(1, round(BLOCK_SECONDS * player.sample_rate_hz / unit)) * unit
-    return stream(player, "encode", audio, block, align=False)[0]
+    spec, _ = coder_of(player)
+    block = max(1, round(BLOCK_SECONDS * player.sample_rate_hz / spec.ratio)) * spec.ratio
+    return stream(player, spec.name, audio, block, align=False)[0]
 
 
 def decode(player: Player, latents: FloatArray) -> FloatArray:
     """[latents, frames] -> [channels, samples] from fresh state."""
     player.reset()
-    ratio = player.methods["decode"].in_ratio
-    block = max(1, round(BLOCK_SECONDS * player.sample_rate_hz / ratio))
-    return stream(player, "decode", np.ascontiguousarray(latents, np.float32), block,
+    _, spec = coder_of(player)
+    block = max(1, round(BLOCK_SECONDS * player.sample_rate_hz / spec.in_ratio))
+    return stream(player, spec.name, np.ascontiguousarray(latents, np.float32), block,
                   align=False)[0]
 
 

@@ -21,7 +21,7 @@ from training.evaluation.descriptors import NAMES, Curves, curves, descriptor_mm
 from training.evaluation.evaluate import as_player, read_source, untrained
 from training.evaluation.latent_play import (
     Space,
-    check_playable,
+    coder_of,
     decode,
     encode,
     interpolation,
@@ -58,7 +58,7 @@ def examine(
 ) -> dict[str, Any]:
     """Figures of the latents of `player` over a folder of audio; sounds go to `out`. All plain
     data but for the curves, which are lists of numbers per descriptor."""
-    check_playable(player)
+    coder_of(player)
     out.mkdir(parents=True, exist_ok=True)
     sounds = _sounds(player, data_dir, limit)
     encoded = [encode(player, audio) for audio in sounds]
@@ -81,12 +81,12 @@ def examine(
 
 def _names(player: Player) -> list[str]:
     """What the channels between encode and decode are called."""
-    return [label.removesuffix(" (unused)") for label in player.methods["decode"].input_labels]
+    return [label.removesuffix(" (unused)") for label in coder_of(player)[1].input_labels]
 
 
 def _sounds(player: Player, data_dir: Path, limit: int | None) -> list[FloatArray]:
     """Files of the folder as [channels, samples], up to `LONGEST_SECONDS` of them."""
-    rate, channels = player.sample_rate_hz, player.methods["encode"].in_channels
+    rate, channels = player.sample_rate_hz, coder_of(player)[0].in_channels
     found: list[FloatArray] = []
     skipped: list[Skipped] = []
     left = LONGEST_SECONDS * rate
@@ -104,7 +104,7 @@ def _sounds(player: Player, data_dir: Path, limit: int | None) -> list[FloatArra
 
 def _hop(player: Player) -> int:
     """Hop of descriptor curves in samples: whole latent frames, about `HOP_SECONDS`."""
-    ratio = player.methods["encode"].out_ratio
+    ratio = coder_of(player)[0].out_ratio
     return max(1, round(HOP_SECONDS * player.sample_rate_hz / ratio)) * ratio
 
 
@@ -112,8 +112,8 @@ def _correlations(
     player: Player, sounds: list[FloatArray], encoded: list[FloatArray], hop: int
 ) -> NDArray[np.float64]:
     """Spearman's correlation of each latent (mean over a hop) and descriptor: [latents, 7]."""
-    per_hop = hop // player.methods["encode"].out_ratio
-    late = round(player.methods["encode"].lookahead_samples / hop)
+    per_hop = hop // coder_of(player)[0].out_ratio
+    late = round(coder_of(player)[0].lookahead_samples / hop)
     latents, described = [], []
     for audio, z in zip(sounds, encoded, strict=True):
         found = curves(audio, player.sample_rate_hz, hop)
@@ -127,7 +127,7 @@ def _correlations(
 
 
 def _traversals(player: Player, space: Space, out: Path, hop: int) -> list[dict[str, Any]]:
-    frames = round(SWEEP_SECONDS * player.sample_rate_hz / player.methods["decode"].in_ratio)
+    frames = round(SWEEP_SECONDS * player.sample_rate_hz / coder_of(player)[1].in_ratio)
     rows, names = [], _names(player)
     own = len(space.latents) - space.controls
     for index in [*[i for i in space.active if i < own][:SWEPT], *range(own, len(space.latents))]:
@@ -175,7 +175,7 @@ def _prior(
     """Descriptor MMD to the data of: draws from the prior, the same through the untrained decoder,
     and posterior frames in random order, which shows how far independent frames can get."""
     rate = player.sample_rate_hz
-    frames = round(PRIOR_SECONDS * rate / player.methods["decode"].in_ratio)
+    frames = round(PRIOR_SECONDS * rate / coder_of(player)[1].in_ratio)
     real = np.concatenate([points(audio, rate) for audio in sounds])
     draws, said = prior_draws(space, frames)
     noise = np.random.default_rng(1).standard_normal(draws.shape).astype(np.float32)

@@ -6,12 +6,13 @@ How latents are regularised is `regularisers.py`; what the adversarial phase add
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from engine.errors import ConfigError
+from engine.models.coded import Coded
 from training.objectives.controls import ControlLoss, Grid, control_loss
 from training.objectives.losses import spectral_terms
 from training.objectives.monitor import LatentMonitor
@@ -23,17 +24,6 @@ if TYPE_CHECKING:
     from training.run.config import TrainingConfig
 
 Terms = dict[str, Tensor]
-
-
-class Autoencoder(Protocol):
-    """What the objectives here want of a model: a posterior whose last channels are `controls`."""
-
-    @property
-    def controls(self) -> tuple[str, ...]: ...
-
-    def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]: ...
-
-    def reconstruct(self, z: Tensor) -> Tensor: ...
 
 
 class Objective(nn.Module):
@@ -60,7 +50,7 @@ class AutoencoderObjective(Objective):
         self.monitor = LatentMonitor()
 
     def terms(self, model: Model, audio: Tensor, step: int) -> Terms:
-        coder, adversary = as_autoencoder(model), self.adversary
+        coder, adversary = as_coded(model), self.adversary
         playing = adversary is not None and adversary.began_step >= 0
         frozen = playing and adversary is not None and adversary.config.freeze_encoder
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
@@ -89,11 +79,12 @@ class AutoencoderObjective(Objective):
         model: Model, mean: Tensor, log_std: Tensor, audio: Tensor
     ) -> tuple[Tensor, Tensor, ControlLoss | None]:
         """The posterior without its controls, and what these are taught, if there are any."""
-        names = as_autoencoder(model).controls
+        names = as_coded(model).controls
         if not names:
             return mean, log_std, None
         latents = mean.shape[1] - len(names)
-        grid = Grid.of(model.sample_rate_hz, model.methods["encode"])
+        assert model.coder is not None
+        grid = Grid.of(model.sample_rate_hz, model.coder[0])
         taught = control_loss(names, grid, mean[:, latents:], audio)
         return mean[:, :latents], log_std[:, :latents], taught
 
@@ -101,11 +92,11 @@ class AutoencoderObjective(Objective):
 OBJECTIVES: dict[str, type[Objective]] = {"autoencoder": AutoencoderObjective}
 
 
-def as_autoencoder(model: Model) -> Autoencoder:
-    """`model` as one with a posterior and a decoder, or a clear error."""
-    if not (hasattr(model, "distribution") and hasattr(model, "reconstruct")):
-        raise ConfigError(f"family {model.family!r} has no posterior; this objective needs one")
-    return model  # type: ignore[return-value]
+def as_coded(model: Model) -> Coded:
+    """`model` as one with latents, or a clear error."""
+    if not isinstance(model, Coded):
+        raise ConfigError(f"family {model.family!r} has no latents; this objective needs them")
+    return model
 
 
 def aligned_terms(model: Model, output: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,6 +106,6 @@ def aligned_terms(model: Model, output: Tensor, audio: Tensor) -> tuple[Tensor, 
 
 def aligned(model: Model, output: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
     """Output and target without the model's delay, of one length."""
-    late = model.methods["forward"].lookahead_samples
+    late = model.main.lookahead_samples
     # output: | late | y0 y1 ...    against    audio: | x0 x1 ... | late (has no answer yet)
     return output[..., late:], audio[..., : audio.shape[-1] - late]

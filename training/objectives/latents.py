@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.description import Latent
 from engine.models.base import Model
+from engine.models.coded import Coded
 from training.objectives.monitor import ACTIVE_NATS, latent_state
 
 LARGEST = 4.0  # what is measured stays below this: half of what the guard lets through
@@ -26,9 +27,9 @@ def playable(model: Model, crops: Tensor | None, active: int | None = None) -> M
     channels, samples] and measured there. Only the first `active` are kept, if that is given: the
     others stand still at their mean. `model` itself when there is nothing to measure. What
     controls carry is not counted."""
-    if crops is None or not hasattr(model, "permute_latents"):
+    if crops is None or not isinstance(model, Coded):
         return model
-    copy: Any = deepcopy(model).eval()
+    copy = deepcopy(model).eval()
     mean, log_std, scale, controls = into_range(copy, crops)
     nats = torch.tensor(carried(mean, log_std), device=mean.device)
     order = torch.argsort(nats, descending=True, stable=True)

@@ -9,6 +9,7 @@ from torch.nn.utils import parametrize
 
 from engine.layers import Conv1d, ConvTranspose1d
 from engine.models.base import Model
+from engine.models.coded import Coded
 from engine.models.registry import build
 from engine.quantise import rounded
 
@@ -69,5 +70,6 @@ def plain(model: Model) -> Model:
     with torch.random.fork_rng(devices=[]):  # its own first weights are of no interest
         fresh = build(model.family, model.config)
     fresh.load_state_dict(weights)
-    fresh.set_latents(model.latents)
+    if isinstance(model, Coded) and isinstance(fresh, Coded):
+        fresh.set_latents(model.latents)
     return fresh.to(next(model.parameters())).eval()

@@ -138,8 +138,8 @@ class Checkpointer(Callback):
         if self.crops is None or self.journal is None:
             return
         model = module.average.model
-        late = model.methods["forward"].lookahead_samples
-        outputs = [model.offline("forward", part.to(module.device))
+        late = model.main.lookahead_samples
+        outputs = [model.offline(model.main.name, part.to(module.device))
                    for part in self.crops.split(module.config.batch_size)]
         output = torch.cat(outputs)  # [crops, channels, samples]
         target = self.crops.to(module.device)

@@ -135,7 +135,7 @@ def _prepare(
     """Preflight: look at the data, fill the cache, tell what will happen. Returns what to train
     on, what to validate with, and a sample of the corpus to measure latents on."""
     config, rate = run.training, model.sample_rate_hz
-    channels, ratio = model.methods["forward"].in_channels, model.ratio
+    channels, ratio = model.main.in_channels, model.ratio
     macs, backends = check_ops(model)
     cache = Cache.plan(folder.cache, found.sources, rate, channels, config.cache_gb)
     size = bytes_needed(found.sources, rate, channels)

@@ -199,7 +199,7 @@ def new_adversary(model: Model, config: TrainingConfig) -> Adversary | None:
     """The discriminators of a configuration that asks for them."""
     if config.adversarial is None or not config.adversarial.on:
         return None
-    channels = model.methods["forward"].out_channels
+    channels = model.main.out_channels
     return Adversary(config.adversarial, channels, model.sample_rate_hz, config.seed)
 
 

@@ -58,17 +58,17 @@ def check_ops(model: Model) -> tuple[float, str]:
             kinds |= {op.kind for op in model.graph(method).ops}
         except NotImplementedError as error:
             raise ConfigError(f"{model.family}.{method} cannot be exported: {error}") from None
-    spec = model.methods["forward"]
+    spec = model.main
     rate = model.sample_rate_hz / spec.in_ratio
     missing = sorted(kind for kind in kinds if "native" not in backends_of(kind))
     where = (f"not in the C runtime: {', '.join(missing)}" if missing
              else "every layer runs in every backend")
-    return model.graph("forward").macs_per_input_frame() * rate, where
+    return model.graph(model.main.name).macs_per_input_frame() * rate, where
 
 
 def check_crops(model: Model, config: TrainingConfig, samples: int) -> None:
     """An error for crops of which nothing is left once the model's delay is taken out."""
-    late = model.methods["forward"].lookahead_samples
+    late = model.main.lookahead_samples
     if samples <= late:
         least = (late + 2 * model.ratio) / model.sample_rate_hz
         raise ConfigError(f"training.crop_seconds is {config.crop_seconds:g}, too short beside the "
@@ -107,7 +107,7 @@ def _trial_seconds(
 
     trial = copy.deepcopy(model).to(device).train()
     objective = OBJECTIVES[config.objective](config).to(device)
-    channels = model.methods["forward"].in_channels
+    channels = model.main.in_channels
     audio = 0.1 * torch.randn(batch, channels, samples, device=device)
     first = _fastest(trial, objective, audio, 0, steps)
     objective.adversary = new_adversary(model, config)

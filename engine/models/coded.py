@@ -1,0 +1,78 @@
+"""Models with latents: what a coder offers to training and to those who play latents by hand."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from engine.description import Description, Latent
+from engine.models.base import Model
+
+
+class Coded(Model):
+    """A model that codes sound as latents, and perhaps controls behind them: channels whose meaning
+    is fixed, which the encoder is taught to say and the decoder to obey.
+
+    `coded` is the number of both together. What is measured of latents when weights are saved
+    (`set_latents`) travels with the weights and in every exported file."""
+
+    latents: tuple[Latent, ...] = ()
+
+    @property
+    @abstractmethod
+    def latent_count(self) -> int:
+        """Latents without the controls."""
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Names of the last channels of encode and decode, behind the latents."""
+        return ()
+
+    @property
+    def coded(self) -> int:
+        """Channels between encoder and decoder: latents, then controls."""
+        return self.latent_count + len(self.controls)
+
+    def set_latents(self, latents: tuple[Latent, ...]) -> None:
+        """Take in what was measured of each latent and control; empty: nothing was."""
+        if latents and len(latents) != self.coded:
+            raise ValueError(f"{len(latents)} latents were measured, the model has {self.coded}")
+        self.latents = latents
+        self.changed()
+
+    @property
+    def latent_labels(self) -> tuple[str, ...]:
+        """A label for each latent; those that were found to carry nothing are called unused."""
+        unused = {i for i, latent in enumerate(self.latents) if not latent.active}
+        return tuple(f"latent {i + 1}{' (unused)' if i in unused else ''}"
+                     for i in range(self.latent_count))
+
+    def describe(self, name: str, provenance: dict[str, Any] | None = None) -> Description:
+        plain = super().describe(name, provenance)
+        return replace(plain, latents=self.latents, controls=self.controls)
+
+    # --- what training asks for -------------------------------------------------------------
+
+    @abstractmethod
+    def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior of a batch from fresh state: mean and log_std, each [batch, coded, frames]."""
+
+    @abstractmethod
+    def reconstruct(self, z: Tensor) -> Tensor:
+        """Audio [batch, channels, time] from latents and controls [batch, coded, frames], with
+        gradients."""
+
+    @abstractmethod
+    def rescale_latents(self, factor: Tensor) -> None:
+        """Divide each latent by `factor` [latents] without changing any sound."""
+
+    @abstractmethod
+    def permute_latents(self, order: Tensor) -> None:
+        """Let latent i be what latent `order[i]` was, without changing any sound."""
+
+    @abstractmethod
+    def silence_latents(self, start: int, mean: Tensor) -> None:
+        """Hold every latent from `start` on at its `mean` [latents]."""
