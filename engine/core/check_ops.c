@@ -169,11 +169,16 @@ static int check_affine(const struct look *l) {
     return code ? code : fits(l, op->in_a, channels, rows_of(l, value(l, op->out)));
 }
 
+#ifdef TUDOR_NO_NOISE
+static int is_draw(const struct format_op *op) {
+    (void)op;
+    return 0;
+}
+#else
 static int is_draw(const struct format_op *op) {
     return op->kind == OP_CATEGORICAL || op->kind == OP_LOGISTIC_MIXTURE;
 }
 
-#ifndef TUDOR_NO_NOISE
 /* `parts` numbers for each of `classes` inputs of an output. */
 static int check_draw(const struct look *l, uint32_t parts) {
     const struct format_op *op = l->op;
@@ -186,8 +191,6 @@ static int check_draw(const struct look *l, uint32_t parts) {
     if (!code && op->attr_seed) code = check_attribute_length(l, op->attr_seed - 1, 1);
     return code ? code : fits(l, op->in_a, in, rows_of(l, value(l, op->out)));
 }
-#endif
-
 static int check_embed(const struct look *l) {
     const struct format_op *op = l->op;
     const uint64_t row = value(l, op->out)->channels * sizeof(float);
@@ -196,6 +199,7 @@ static int check_embed(const struct look *l) {
         return TUDOR_ERROR_WEIGHTS;
     return fits(l, op->in_a, 1, rows_of(l, value(l, op->out)));
 }
+#endif
 
 static int check_op(const struct look *l) {
     const struct format_op *op = l->op;
@@ -217,7 +221,6 @@ static int check_op(const struct look *l) {
     case OP_GRU: return check_rnn(l);
 #endif
     case OP_AFFINE: return check_affine(l);
-    case OP_EMBED: return check_embed(l);
     case OP_MAP: code = check_act(l, channels); break;
     case OP_GATED:
         code = check_gate(l);
@@ -230,6 +233,7 @@ static int check_op(const struct look *l) {
         break;
     case OP_CATEGORICAL: return check_draw(l, 1);
     case OP_LOGISTIC_MIXTURE: return check_draw(l, 3);
+    case OP_EMBED: return check_embed(l);
     case OP_GAUSSIAN:
         if (op->state >= l->method->state_words) return TUDOR_ERROR_STATE;
         code = check_attribute_length(l, op->attr_a, 1);
@@ -244,6 +248,7 @@ static int check_op(const struct look *l) {
     return code ? code : fits(l, op->in_a, channels, rows);
 }
 
+#ifndef TUDOR_NO_LOOP
 /* Every step of an op in a loop starts at whole rows of all that it touches, and takes whole rows of the loop. */
 static int check_loop(const struct look *l) {
     const struct format_op *op = l->op;
@@ -259,21 +264,28 @@ static int check_loop(const struct look *l) {
     }
     return 0;
 }
+#endif
 
 int tudor_check_ops(const tudor_model *model, const struct format_method *m, uint32_t *index) {
-    uint32_t fastest = 0;
     struct look l = {model, m, values_of(model, m), buffers_of(model, m), 0};
+#ifndef TUDOR_NO_LOOP
+    int fast_enough = !m->loop_ops; /* one of the ops takes a step in each row */
+#endif
     for (uint32_t i = 0; i < m->ops_count; i++) {
         l.op = ops_of(model, m) + i;
         *index = i;
         int code = check_op(&l);
+#ifndef TUDOR_NO_LOOP
         if (!code && in_loop(m, i)) {
-            const uint32_t steps = steps_of(l.op, l.values, l.buffers);
             code = check_loop(&l);
-            fastest = steps > fastest ? steps : fastest;
+            fast_enough |= steps_of(l.op, l.values, l.buffers) == m->loop_rows;
         }
+#endif
         if (code) return code;
     }
+#ifndef TUDOR_NO_LOOP
     *index = m->loop_first;
-    return fastest == m->loop_rows ? 0 : TUDOR_ERROR_LOOP;
+    if (!fast_enough) return TUDOR_ERROR_LOOP;
+#endif
+    return 0;
 }

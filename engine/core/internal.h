@@ -52,7 +52,16 @@ struct conv_shape tudor_conv_shape(const struct format_op *op, const struct form
 #define TUDOR_PANEL_OUTPUTS 64u
 #define TUDOR_ALL_UNITS UINT32_MAX
 static inline int is_conv(const struct format_op *op) { return op->kind == OP_CONV || op->kind == OP_DEPTHWISE; }
-static inline int in_loop(const struct format_method *m, uint32_t op) { return op - m->loop_first < m->loop_ops; }
+/* Builds for small machines may leave loops out (TUDOR_NO_LOOP). */
+static inline uint32_t loop_ops(const struct format_method *m) {
+#ifdef TUDOR_NO_LOOP
+    (void)m;
+    return 0;
+#else
+    return m->loop_ops;
+#endif
+}
+static inline int in_loop(const struct format_method *m, uint32_t op) { return op - m->loop_first < loop_ops(m); }
 /* Steps of an op per frame: how often a loop runs it. */
 static inline uint32_t steps_of(const struct format_op *op, const struct format_value *values,
                                 const struct format_buffer *buffers) {

@@ -15,9 +15,11 @@ static struct place place_of(const struct planned *m, uint32_t value) {
     const struct format_value *v = &m->values[value];
     const struct format_buffer *b = &m->buffers[v->buffer];
     const ptrdiff_t numbers = (ptrdiff_t)v->first_channel - (ptrdiff_t)v->delay * (ptrdiff_t)b->row_stride;
-    const uint32_t row_bytes = b->row_stride * (uint32_t)number_bytes(b);
-    return (struct place){v->buffer, m->steps ? b->rows / m->steps * row_bytes : 0,
-                          numbers * (ptrdiff_t)number_bytes(b)};
+    struct place place = {v->buffer, 0, numbers * (ptrdiff_t)number_bytes(b)};
+#ifndef TUDOR_NO_LOOP
+    if (m->steps) place.step = b->rows / m->steps * b->row_stride * (uint32_t)number_bytes(b);
+#endif
+    return place;
 }
 
 /* A value's rows, still without their place. */
@@ -74,7 +76,7 @@ static void plan_conv(const struct planned *m, struct op_plan *o) {
     a->finish.post = row_of(m, op->post);
     o->pre = place_of(m, op->pre);
     o->post = place_of(m, op->post);
-    o->rows = m->steps ? 1 : rows_of(m, op->in_a) / op->stride;
+    o->rows = rows_of(m, op->in_a) / op->stride;
     o->runs = s.runs;
 }
 
@@ -103,7 +105,7 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
     const struct place none = {FORMAT_NONE, 0, 0};
     const uint64_t cost = tudor_op_slice_cost(op, m->values, m->buffers);
-    *o = (struct op_plan){m->steps ? 1 : rows_of(m, op->out), 1, 1, cost < UINT32_MAX ? (uint32_t)cost : UINT32_MAX,
+    *o = (struct op_plan){rows_of(m, op->out), 1, 0, cost < UINT32_MAX ? (uint32_t)cost : UINT32_MAX,
                           place_of(m, op->in_a), none, place_of(m, op->out), none, none, {{0}}};
     if (is_conv(op)) {
         plan_conv(m, o);
@@ -121,9 +123,16 @@ void tudor_plan_ops(tudor *t) {
         struct planned m = {t, buffers_of(&t->model, method), values_of(&t->model, method), ops_of(&t->model, method), 0};
         for (uint32_t k = 0; k < method->ops_count; k++, m.op++) {
             struct op_plan *const o = &t->ops[method->first_op + k];
+#ifndef TUDOR_NO_LOOP
             m.steps = in_loop(method, k) ? steps_of(m.op, m.values, m.buffers) : 0;
+#endif
             plan_op(&m, o);
-            if (m.steps) o->period = method->loop_rows / m.steps;
+#ifndef TUDOR_NO_LOOP
+            if (m.steps) { /* told about one step */
+                o->rows = 1;
+                o->period = method->loop_rows / m.steps;
+            }
+#endif
         }
     }
 }

@@ -4,7 +4,10 @@
 
 static struct play begin(tudor *t, int index, uint32_t frames, uint32_t stream) {
     const struct method_plan *plan = &t->plans[index];
-    struct play p = {.t = t, .frames = frames, .stream = stream};
+    struct play p = {.t = t, .frames = frames};
+#ifndef TUDOR_NO_NOISE
+    p.stream = stream;
+#endif
     p.method = method_of(&t->model, (uint32_t)index);
     p.buffers = buffers_of(&t->model, p.method);
     p.values = values_of(&t->model, p.method);
@@ -55,7 +58,7 @@ static void run_loop(const struct play *p, uint32_t first, uint32_t end) {
     struct play one = *p;
     one.frames = 1;
     for (uint32_t row = first; row < end; row++)
-        for (uint32_t i = 0; i < p->method->loop_ops; i++) {
+        for (uint32_t i = 0; i < loop_ops(p->method); i++) {
             const uint32_t period = plans[i].period;
             if (period > 1 && (row + 1) % period) continue;
             one.step = period > 1 ? row / period : row;
@@ -65,11 +68,11 @@ static void run_loop(const struct play *p, uint32_t first, uint32_t end) {
 
 /* A method's steps: 0 is loading, then its ops, the whole loop as one, then storing. */
 static uint32_t last_step(const struct format_method *m) {
-    return m->ops_count + 1 - (m->loop_ops ? m->loop_ops - 1 : 0);
+    return m->ops_count + 1 - (loop_ops(m) ? loop_ops(m) - 1 : 0);
 }
-static int is_loop(const struct format_method *m, uint32_t step) { return m->loop_ops && step == m->loop_first + 1; }
+static int is_loop(const struct format_method *m, uint32_t step) { return loop_ops(m) && step == m->loop_first + 1; }
 static uint32_t op_of(const struct format_method *m, uint32_t step) {
-    return m->loop_ops && step > m->loop_first + 1 ? step - 2 + m->loop_ops : step - 1;
+    return loop_ops(m) && step > m->loop_first + 1 ? step - 2 + loop_ops(m) : step - 1;
 }
 
 int tudor_process(tudor *t, int method, const float *in, float *out, uint32_t samples) {
@@ -118,7 +121,7 @@ static struct share share_of_loop(const struct play *p) {
     const struct format_method *m = p->method;
     const uint32_t rows = p->frames * m->loop_rows;
     uint64_t frame = 0;
-    for (uint32_t i = 0; i < m->loop_ops; i++) frame += p->ops[m->loop_first + i].cost;
+    for (uint32_t i = 0; i < loop_ops(m); i++) frame += p->ops[m->loop_first + i].cost;
     const uint64_t row = quotient(frame, m->loop_rows) + 1;
     return (struct share){row, row, rows, rows};
 }

@@ -3,7 +3,12 @@
 #include "random.h"
 
 static void *at(const struct play *p, struct place place) {
-    return p->plans[place.buffer].base + place.offset + (size_t)p->step * place.step;
+    char *const first = p->plans[place.buffer].base + place.offset;
+#ifdef TUDOR_NO_LOOP
+    return first;
+#else
+    return first + (size_t)p->step * place.step;
+#endif
 }
 static void *optional_at(const struct play *p, struct place place) {
     return place.buffer == FORMAT_NONE ? 0 : at(p, place);
@@ -147,13 +152,13 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_ADD: run_rows(p, o, k->add, 0); break;
     case OP_MUL: run_rows(p, o, k->mul, 0); break;
     case OP_AFFINE: run_rows(p, o, k->affine, 0); break;
+#ifndef TUDOR_NO_NOISE
+    case OP_CATEGORICAL:
+    case OP_LOGISTIC_MIXTURE: run_draw(p, op, o); break;
     case OP_EMBED:
         tudor_embed(place_map(p, o), weights_at(&p->t->model, op->weights),
                     op->weights_bytes / ((uint32_t)sizeof(float) * o->args.map.channels));
         break;
-#ifndef TUDOR_NO_NOISE
-    case OP_CATEGORICAL:
-    case OP_LOGISTIC_MIXTURE: run_draw(p, op, o); break;
     case OP_NOISE: tudor_noise_multiply(place_map(p, o), op->seed, p->words + op->state); break;
     case OP_GAUSSIAN:
         tudor_latent_sample(place_map(p, o), op->seed, *tudor_attribute_values(p->t, op->attr_a), p->words + op->state);

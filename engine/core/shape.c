@@ -46,15 +46,17 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
 
 /* What one number of an op's output costs beside its MACs, in MACs: rough, only used to cut even slices. */
 static uint64_t number_cost(const struct format_op *op, const struct format_value *values) {
+    (void)values;
     static const uint8_t act[ACT_END] = {2, 3, 12, 10, 11, 10, 12};
     const uint64_t gate = op->gate || op->kind == OP_GATED ? 12 : 0;
-    const uint32_t each = values[op->in_a].channels / values[op->out].channels; /* of a draw */
     switch (op->kind) {
     case OP_LSTM: return 50;
     case OP_GRU: return 35;
     case OP_GAUSSIAN: return 60;
-    case OP_CATEGORICAL: return 16ull * each;
-    case OP_LOGISTIC_MIXTURE: return 60 + 6ull * each;
+#ifndef TUDOR_NO_NOISE
+    case OP_CATEGORICAL: return 16ull * values[op->in_a].channels / values[op->out].channels;
+    case OP_LOGISTIC_MIXTURE: return 60 + 6ull * values[op->in_a].channels / values[op->out].channels;
+#endif
     case OP_NOISE: return 10;
     default: return act[op->act] + gate;
     }

@@ -56,6 +56,12 @@ class Draw(Streaming):
         bits = hash32((frames * lanes + channels + base) & 0xFFFFFFFF)
         return bits.unflatten(1, (self.out_channels, self.noises)), counter
 
+    def margins(self, x: Tensor, y: Tensor, attributes: Attributes, error: float) -> Tensor:
+        """By how much, as a probability, the noise would have to be another for `y` to be drawn
+        from `x` in a stream from its start: [batch, out_channels, time]. 0 where it is drawn;
+        `error` is what float arithmetic may do to a number or a share."""
+        raise NotImplementedError
+
     def _attributes(self) -> dict[str, int | float | str]:
         names: dict[str, int | float | str] = {"seed": self.seed, "temperature": self.temperature}
         if self.seed_attribute:
@@ -101,8 +107,23 @@ def _pick(weights: Tensor, u: Tensor) -> Tensor:
     return torch.minimum(chosen, last)
 
 
+def _logistic(bits: Tensor, dtype: torch.dtype) -> Tensor:
+    """log(u / (1 - u)). 23 bits and an odd last one: u is never 0 or 1, and both are exact."""
+    odd = torch.div(bits, 1 << 9, rounding_mode="floor") * 2 + 1
+    return torch.log(odd.to(dtype) / ((1 << 24) - odd).to(dtype))
+
+
 def _half_uniform(bits: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.div(bits, 1 << 8, rounding_mode="floor").to(dtype) * 2.0**-24
+
+
+def _outside(weights: Tensor, u: Tensor) -> Tensor:
+    """Distance of `u` [batch, channels, time] from the part of the whole that each class has:
+    [batch, channels, classes, time]."""
+    share = weights / weights.sum(dim=2, keepdim=True)
+    high = share.cumsum(dim=2)
+    u = u.unsqueeze(2)
+    return (high - share - u).clamp_min(0) + (u - high).clamp_min(0)
 
 
 class Categorical(Draw):
@@ -130,6 +151,20 @@ class Categorical(Draw):
                              attributes[self.top_p])
         u = _half_uniform(bits.select(2, 0), x.dtype)
         return _pick(weights, u).to(x.dtype), (counter,)
+
+    def margins(self, x: Tensor, y: Tensor, attributes: Attributes, error: float) -> Tensor:
+        counter = torch.zeros((x.shape[0], 1), dtype=x.dtype, device=x.device)
+        u = _half_uniform(self._uniforms(x, counter, attributes)[0].select(2, 0), x.dtype)
+        weights = _weights(x.unflatten(1, (self.out_channels, self.each)),
+                           attributes[self.temperature])
+        chosen = y.round().long().unsqueeze(2)
+        found = []
+        for change in (0.0, -error, error):  # a class at the edge of the likeliest may be in or out
+            kept = _likeliest(weights, attributes[self.top_p] + change)
+            away = _outside(kept, u) + (kept == 0)
+            found.append(away.gather(2, chosen).squeeze(2) + abs(change))
+        exactly, *nearly = found
+        return torch.where(exactly == 0, exactly, torch.stack([*nearly, exactly]).amin(dim=0))
 
     def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
         """Log probability of the classes `y` [batch, out_channels, time] under the logits `x`, at a
@@ -172,11 +207,22 @@ class LogisticMixture(Draw):
         nothing = torch.zeros_like(means)
         mean = torch.where(chosen, means, nothing).sum(dim=2)
         log_scale = torch.where(chosen, log_scales, nothing).sum(dim=2)
-        # 23 bits and an odd last one: u is never 0 or 1, and both parts are exact.
-        odd = torch.div(bits.select(2, 1), 1 << 9, rounding_mode="floor") * 2 + 1
-        ratio = odd.to(x.dtype) / ((1 << 24) - odd).to(x.dtype)
-        drawn = mean + _column(temperature, 3) * torch.exp(log_scale) * torch.log(ratio)
+        scale = _column(temperature, 3) * torch.exp(log_scale)
+        drawn = mean + scale * _logistic(bits.select(2, 1), x.dtype)
         return drawn.clamp(-self.limit, self.limit), (counter,)
+
+    def margins(self, x: Tensor, y: Tensor, attributes: Attributes, error: float) -> Tensor:
+        counter = torch.zeros((x.shape[0], 1), dtype=x.dtype, device=x.device)
+        temperature = attributes[self.temperature]
+        bits, _ = self._uniforms(x, counter, attributes)
+        logits, means, log_scales = self._split(x)
+        away = _outside(_weights(logits, temperature), _half_uniform(bits.select(2, 0), x.dtype))
+        scales = _column(temperature, 4) * torch.exp(log_scales)
+        far = _logistic(bits.select(2, 1), x.dtype).unsqueeze(2)
+        drawn = (means + scales * far).clamp(-self.limit, self.limit)
+        room = error * (1 + means.abs() + (scales * far).abs())
+        missed = (drawn - y.unsqueeze(2)).abs() > room
+        return (away + missed).amin(dim=2)
 
     def log_prob(self, x: Tensor, y: Tensor, width: float = 2 / 255) -> Tensor:
         """Log probability that a draw falls within `width` around `y` [batch, out_channels, time];

@@ -85,7 +85,7 @@ def {name}({arguments}) -> Tuple[{kinds}]:
         at = at + {step}
     return y, {', '.join(states)}
 """
-    known: dict[str, Any] = {"torch": torch, "block": block}
+    known: Any = {"torch": torch, "block": block}
     unit = torch._C.CompilationUnit()
-    unit.define(source, known.__getitem__)
+    unit.define(source, known.get)
     return getattr(unit, name)

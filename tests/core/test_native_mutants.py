@@ -41,7 +41,7 @@ MUTANTS = [
     ("run.c", "(row + 1) % period", "row % period", "loop_tiers", ()),
     ("run.c", "one.step = period > 1 ? row / period : row;", "one.step = 0;", "loop", ()),
     ("run.c", "run_loop(p, first, end);", "run_loop(p, first, end + 1);", "loop", ("slices=5",)),
-    ("run.c", ".stream = stream}", ".stream = 0}", "loop", ("batch=2",)),
+    ("run.c", "p.stream = stream;", "p.stream = 0;", "loop", ("batch=2",)),
     ("run_op.c", "(size_t)p->step * place.step", "0", "loop_tiers", ()),
     ("draw.c", "weights[c] >= least ? weights[c] : 0.0f", "weights[c]", "loop", ()),
     ("draw.c", "+= 1.0f;", "+= 0.0f;", "loop_tiers", ()),
