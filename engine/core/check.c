@@ -126,7 +126,7 @@ static int check_method(const tudor_model *model, uint32_t index, tudor_fault *f
         return fail(fault, TUDOR_ERROR_TEXT, "method", index);
     if (ranges_lie(h, m, index ? m - 1 : 0)) return fail(fault, TUDOR_ERROR_RANGE, "method", index);
 #ifdef TUDOR_NO_LOOP
-    if (m->loop_first || m->loop_ops || m->loop_rows) return fail(fault, TUDOR_ERROR_UNSUPPORTED, "method", index);
+    if (m->loop_ops) return fail(fault, TUDOR_ERROR_UNSUPPORTED, "method", index);
 #else
     if (m->loop_first > m->ops_count || m->loop_ops > m->ops_count - m->loop_first || m->loop_rows > FORMAT_MAX_ROWS ||
         !m->loop_ops != !m->loop_rows || (m->loop_first && !m->loop_ops))

@@ -169,12 +169,7 @@ static int check_affine(const struct look *l) {
     return code ? code : fits(l, op->in_a, channels, rows_of(l, value(l, op->out)));
 }
 
-#ifdef TUDOR_NO_NOISE
-static int is_draw(const struct format_op *op) {
-    (void)op;
-    return 0;
-}
-#else
+#ifndef TUDOR_NO_NOISE
 static int is_draw(const struct format_op *op) {
     return op->kind == OP_CATEGORICAL || op->kind == OP_LOGISTIC_MIXTURE;
 }
@@ -208,7 +203,9 @@ static int check_op(const struct look *l) {
     if (op->kind == 0 || op->kind >= OP_END) return TUDOR_ERROR_KIND;
     if (!value(l, op->in_a) || !out || out->delay) return TUDOR_ERROR_VALUE;
     if (op->name >= header_of(l->model)->text_bytes) return TUDOR_ERROR_TEXT;
+#ifndef TUDOR_NO_NOISE /* else nobody reads it */
     if (op->attr_seed && !is_draw(op)) return TUDOR_ERROR_RESERVED;
+#endif
     if ((code = check_numbers(l)) != 0) return code;
     const int has_act = op->kind == OP_CONV || op->kind == OP_DEPTHWISE || op->kind == OP_MAP || op->kind == OP_GATED;
     if (op->act >= ACT_END || (op->act != ACT_LINEAR && !has_act)) return TUDOR_ERROR_KIND;

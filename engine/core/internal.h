@@ -92,7 +92,9 @@ struct buffer_plan {
 /* Where an operand's rows begin: bytes from its buffer's base. */
 struct place {
     uint32_t buffer; /* FORMAT_NONE: not there */
-    uint32_t step;   /* bytes from one step of a loop to the next; 0 outside */
+#ifndef TUDOR_NO_LOOP
+    uint32_t step; /* bytes from one step of a loop to the next; 0 outside */
+#endif
     ptrdiff_t offset;
 };
 
@@ -100,7 +102,9 @@ struct place {
  * go with `places`. */
 struct op_plan {
     uint32_t rows, runs; /* rows per frame, or per step of a loop; runs of a convolution */
-    uint32_t period;     /* rows of the loop per step */
+#ifndef TUDOR_NO_LOOP
+    uint32_t period; /* rows of the loop per step */
+#endif
     uint32_t cost;       /* of a frame: tudor_op_slice_cost, or as much of it as 32 bits hold */
     struct place x, b, y, pre, post;
     union {
@@ -156,8 +160,12 @@ struct play {
     uint32_t *slots;
     float *words;
     uint32_t frames; /* 1 in a loop: its ops are told how much a step is */
+#ifndef TUDOR_NO_NOISE
     uint32_t stream;
+#endif
+#ifndef TUDOR_NO_LOOP
     uint32_t step; /* of the op that is run, in a loop */
+#endif
 };
 
 void tudor_rings_begin(const struct play *p); /* makes room, then tudor_rings_place */

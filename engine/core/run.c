@@ -51,6 +51,9 @@ static int check_call(const tudor *t, int method, const float *in, const float *
     return 0;
 }
 
+#ifdef TUDOR_NO_LOOP
+static void run_loop(const struct play *p, uint32_t first, uint32_t end) { (void)p, (void)first, (void)end; }
+#else
 /* Rows of the loop, each through all ops that are due. */
 static void run_loop(const struct play *p, uint32_t first, uint32_t end) {
     const struct format_op *ops = p->first_op + p->method->loop_first;
@@ -65,6 +68,7 @@ static void run_loop(const struct play *p, uint32_t first, uint32_t end) {
             tudor_run_op(&one, &ops[i], 0, TUDOR_ALL_UNITS);
         }
 }
+#endif
 
 /* A method's steps: 0 is loading, then its ops, the whole loop as one, then storing. */
 static uint32_t last_step(const struct format_method *m) {
