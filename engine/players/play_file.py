@@ -32,7 +32,7 @@ def play_file(
     for setting in settings:
         apply_setting(player, setting)
     spec = player.description.method(method)
-    x = _read_input(player, spec, source, console)
+    x = read_input(player, spec, source, console)
     started = time.perf_counter()
     y, latency = stream(player, method, x, block, align, console)
     seconds = time.perf_counter() - started
@@ -97,7 +97,7 @@ def _check_output(out: Path) -> None:
         raise AudioError(f"{out} is a folder, wanted a file name")
 
 
-def _read_input(player: Player, spec: Method, source: Path, console: Console) -> FloatArray:
+def read_input(player: Player, spec: Method, source: Path, console: Console) -> FloatArray:
     """Audio at the model's rate and channels, or latents as they are."""
     wanted_hz = player.sample_rate_hz / spec.in_ratio
     if source.suffix.lower() == ".npy":
