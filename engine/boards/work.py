@@ -52,6 +52,11 @@ class Work:
     heads: int = 0  # outputs: numbers of a bias
     depthwise: bool = False
     packed: tuple[str, int] | None = None  # number format in a file, and bytes there
+    loop_calls_per_second: float = 0.0  # of a loop, which calls it once for each of its steps
+
+    def calls(self, blocks_per_second: float) -> float:
+        """How often per second it is called."""
+        return max(blocks_per_second, self.loop_calls_per_second)
 
     def weights_bytes(self, dtype: str) -> int:
         """As the native file holds them in that number format; from a file's own, exact."""
@@ -174,7 +179,8 @@ def _work(op: Op, cost: OpCost, fused: bool) -> Work:
     return Work(op.name, op.kind, cost.macs_per_second, rows, op.weight_count, op.state_count,
                 numbers if convolution else 0.0, each * numbers,
                 0.0 if fused or convolution or op.kind in _VIEWS else numbers,
-                _heads(op, cost) if convolution or op.kind in KEPT else 0, depthwise)
+                _heads(op, cost) if convolution or op.kind in KEPT else 0, depthwise,
+                loop_calls_per_second=rows if op.loop and op.kind not in _VIEWS else 0.0)
 
 
 def _heads(op: Op, cost: OpCost) -> int:
@@ -229,7 +235,8 @@ def _work_of_file(op: OpInfo, frames: float, dtype: str) -> Work:
                 _numbers(op, heads), op.state_bytes // _FLOAT_BYTES,
                 numbers * frames if convolution else 0.0, act * frames,
                 0.0 if convolution or op.kind == "copy" else numbers * frames,
-                heads if convolution else 0, op.kind == "depthwise", (dtype, op.weights_bytes))
+                heads if convolution else 0, op.kind == "depthwise", (dtype, op.weights_bytes),
+                op.steps * frames)
 
 
 def _numbers(op: OpInfo, heads: int) -> int:

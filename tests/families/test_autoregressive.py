@@ -9,6 +9,10 @@ import pytest
 import torch
 
 from engine.audio import read_audio
+from engine.boards.board import board_named
+from engine.boards.fit import arithmetic_of
+from engine.boards.placement import passes
+from engine.boards.work import task_of_file, task_of_model
 from engine.models.registry import FAMILIES, Family, build
 from engine.models.store import Stored
 from engine.players.base import load
@@ -174,3 +178,23 @@ def test_the_op_table_says_how_often_a_loop_calls(files):
     table = NativeFile(files["tiers"]).ops("generate")
     steps = {op.steps for op in table}
     assert steps == {0, 4, 16}  # before the loop, frames of four, samples of a frame of 16
+
+
+def test_fit_charges_a_loop_once_for_each_sample(files):
+    """Weights of the loop are read for every row, however long the block; those before it are not.
+    From layers and from the file alike."""
+    model = made("wavenet")
+    tasks = (task_of_file(NativeFile(files["wavenet"]), "generate"),
+             task_of_model(model, "wavenet", "generate"))
+    daisy = board_named("daisy")
+    for task in tasks:
+        looped = [w for w in task.works if w.loop_calls_per_second]
+        assert {w.loop_calls_per_second for w in looped} == {16000.0}
+        assert sum(w.macs_per_second for w in looped) == pytest.approx(
+            16000 * model.loop.macs_per_frame(), rel=0.02)
+        for index, work in enumerate(task.works):
+            at_once = passes(task, index, 16000 / 1600, daisy)
+            assert at_once >= work.loop_calls_per_second
+            one = arithmetic_of(work, daisy, "float32", 10.0).high
+            many = arithmetic_of(work, daisy, "float32", 1000.0).high
+            assert (one == many) == (work in looped or many == 0)
