@@ -38,6 +38,12 @@ OPS: dict[str, str] = {
     "affine": "scale * x + bias per channel, read from two attributes of the method",
     "noise_multiply": "x * counter-based uniform noise in [-1, 1)",
     "latent_sample": "mean + temperature * exp(log_std) * counter-based normal noise",
+    "feed": "what a later operation of the loop wrote a frame before; its input tells the rate",
+    "categorical": "for each of equal parts of the channels, its logits: the number of a class, "
+                   "drawn by softmax(logits / temperature) from the likeliest that hold top_p",
+    "logistic_mixture": "for each of equal parts of the channels, logits, means and log scales: a "
+                        "number drawn from that mixture of logistic distributions",
+    "embed": "the row of `table` [rows, channels] whose number the input is",
 }
 
 
@@ -62,6 +68,7 @@ class Op:
     weights: dict[str, FloatArray] = field(default_factory=dict)
     state_shapes: tuple[tuple[int, ...], ...] = ()
     macs_per_frame: float = 0.0
+    loop: bool = False  # runs row by row, with the others of the loop
 
     @property
     def weight_count(self) -> int:
@@ -72,6 +79,12 @@ class Op:
     def state_count(self) -> int:
         """Numbers carried from block to block, per stream."""
         return sum(int(np.prod(shape)) for shape in self.state_shapes)
+
+    def reads(self) -> tuple[int, ...]:
+        """Numbers of the values that it reads."""
+        if self.kind == "feed":
+            return (self.attributes["source"],)
+        return tuple(value.index for value in self.inputs)
 
     def macs_per_input_frame(self) -> float:
         """Multiply-accumulates per frame of the *method's* input."""
@@ -86,6 +99,15 @@ class Graph:
     input: Value
     output: Value
     ops: tuple[Op, ...]
+
+    def readers(self, value: Value) -> list[Op]:
+        """Operations that read a value, in order; a `feed` reads what it is fed."""
+        return [op for op in self.ops if value.index in op.reads()]
+
+    @property
+    def loop(self) -> tuple[Op, ...]:
+        """The operations that run row by row, in order."""
+        return tuple(op for op in self.ops if op.loop)
 
     def macs_per_input_frame(self) -> float:
         """Multiply-accumulates per frame of the method's input."""
@@ -111,6 +133,7 @@ class Builder:
         self._path: list[str] = []
         self.input = Value(0, in_channels, Fraction(1))
         self.ops: list[Op] = []
+        self._in_loop = False
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -120,6 +143,35 @@ class Builder:
             yield
         finally:
             self._path.pop()
+
+    @contextmanager
+    def loop(self) -> Iterator[None]:
+        """Operations emitted inside run row by row, so that a `feed` may read what a later one
+        wrote a row before. A method has one such loop at most."""
+        if any(op.loop for op in self.ops) or self._in_loop:
+            raise ValueError(f"{self.method}: a method has one loop at most")
+        self._in_loop = True
+        yield
+        self._in_loop = False
+        for op in self.ops:
+            if op.kind == "feed" and "source" not in op.attributes:
+                raise ValueError(f"{op.name}: nothing was fed to it; call Builder.close_feed")
+
+    def feed(self, channels: int, like: Value) -> Value:
+        """Rows of a value that is still to be made, each one row late and zeros at first; it has
+        the rate of `like`. `close_feed` says which value."""
+        if not self._in_loop:
+            raise ValueError(f"{self.method}: feed stands inside a loop")
+        return self.op("feed", like, channels=channels, state_shapes=[(channels, 1)])
+
+    def close_feed(self, fed: Value, source: Value) -> None:
+        """What `fed` reads: `source`, made inside the same loop."""
+        feed = next(op for op in self.ops if op.output is fed)
+        inside = any(op.loop and op.kind != "feed" and op.output is source for op in self.ops)
+        if not inside or (source.channels, source.ratio) != (fed.channels, fed.ratio):
+            raise ValueError(f"{feed.name}: what is fed back must be made in the loop, with "
+                             f"{fed.channels} channels and its rate")
+        feed.attributes["source"] = source.index
 
     def op(
         self,
@@ -150,6 +202,7 @@ class Builder:
             weights={k: _array(w) for k, w in (weights or {}).items() if w is not None},
             state_shapes=tuple(state_shapes or ()),
             macs_per_frame=macs_per_frame,
+            loop=self._in_loop,
         ))
         return output
 

@@ -217,6 +217,9 @@ def failure(report: Report) -> str:
     if uneven:
         return f"{uneven[0]} gives other numbers in small blocks than in one"
     worst = max(report.methods.values(), key=lambda m: m.max_abs_error)
+    if worst.draws:
+        return (f"{worst.method} draws other samples than PyTorch: {worst.same_draws} of "
+                f"{worst.draws} are the same, the noise missed one by {worst.max_abs_error:.2g}")
     if worst.max_abs_error <= report.tolerance:
         worst = max(report.methods.values(), key=lambda m: m.guarded_error)
         return (f"{worst.method} differs from PyTorch by {worst.guarded_error:.2g} where the input "

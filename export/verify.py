@@ -4,6 +4,9 @@
     streamed   |-|---|--|--------|-|-----|... irregular blocks; then from a reset, as many as
                                               suffice of 1, 2 and 8 units (smallest blocks) each
 
+A method that reads its own output is not compared but replayed (`export/replay.py`): every stream
+must draw the same as float64 does after the same past, but where the noise lay on an edge.
+
 What goes in is loud, quiet, silent, and wrong (NaN, infinity, 1e30); attributes stand at their
 defaults in one pass and somewhere else in another.
 """
@@ -27,6 +30,7 @@ from engine.errors import TudorError
 from engine.layers.noise import SEED
 from engine.models.base import Model
 from engine.players.base import FloatArray, Player, load
+from export.replay import is_looped, replay
 
 TOLERANCE = 1e-4  # largest absolute error that a float32 export may have
 # Numbers in fewer bits err by more, and by how much depends on the model: the export itself tells,
@@ -38,6 +42,9 @@ CONSISTENT_DB = 40.0  # streamed against one block, where a backend's rounding m
 # After 1e30 and its like the guard hands on +18 dBFS spikes, and a trained model's latents leave
 # all that it ever saw: float32 itself wanders there. What a broken guard does is of another size.
 GUARDED_TOLERANCE = 1e-2
+DRAWN_SAMPLES = 2048  # of each stream that is replayed: outside the C runtime loops are slow
+DRAWN_BLOCKS = 32
+EDGE = 1e-3  # a draw may differ where the noise is so close to another, as a probability
 SAMPLES = 16384  # audio samples per pass, at least
 UNITS = 64  # and at least so many smallest blocks
 IRREGULAR = (1, 17, 2, 5, 1, 31, 3, 8)  # units per block, repeated until the end
@@ -65,6 +72,9 @@ class MethodReport:
     frames: int
     passed: bool
     consistent: bool = True  # quantised: streamed as in one block (native: fast as plain C, bits)
+    # Of a method that reads its own output; `max_abs_error` is then the largest miss of a draw.
+    draws: int = 0
+    same_draws: int = 0
 
 
 @dataclass(frozen=True)
@@ -174,6 +184,8 @@ def _verify_method(
 ) -> MethodReport:
     """All passes over one method; `exact` is `model` in float64."""
     spec = model.methods[method]
+    if is_looped(model, method):
+        return _verify_draws(player, exact, spec)
     x = passages(spec)
     if dtype != "float32":
         x *= _fitting(player.description, method, x)
@@ -204,6 +216,27 @@ def _verify_method(
         passed = consistent and sums.snr_db >= LEAST_SNR_DB[dtype] and guarded < inf
     return MethodReport(method, sums.error, sums.snr_db, sums.peak, rounding, guarded, x.shape[1],
                         passed, consistent)
+
+
+def _verify_draws(player: Player, exact: Model, spec: Method) -> MethodReport:
+    """All passes over a method that draws from what it drew before."""
+    x = passages(spec, DRAWN_SAMPLES)
+    draws, same, worst, peak = 0, 0, 0.0, 0.0
+    for settings, plan in _passes(exact):
+        values = {k: torch.from_numpy(v).double() for k, v in settings.items()}
+        for name, value in settings.items():
+            player.set(name, value)
+        for sizes in plan:
+            player.reset()
+            y = _stream(player, spec, x, sizes, None if sizes is IRREGULAR else DRAWN_BLOCKS)
+            frames = y.shape[1] // spec.out_frames * spec.in_frames
+            found = replay(exact, spec.name, torch.from_numpy(x[:, :frames]), torch.from_numpy(y),
+                           values)
+            draws, same = draws + found.draws, same + found.same
+            worst = max(worst, found.worst if np.isfinite(y).all() else inf)
+            peak = max(peak, float(np.abs(y).max()))
+    return MethodReport(spec.name, worst, inf, peak, 0.0, worst, x.shape[1], worst <= EDGE,
+                        draws=draws, same_draws=same)
 
 
 def _fitting(description: Description, method: str, x: FloatArray) -> np.float32:
@@ -276,11 +309,11 @@ def _passes(model: Model) -> Iterator[tuple[Settings, tuple[Sizes, ...]]]:
     yield drawn, (IRREGULAR,)
 
 
-def passages(spec: Method) -> FloatArray:
+def passages(spec: Method, samples: int = SAMPLES) -> FloatArray:
     """Test input [in_channels, frames]: a quarter loud, quiet, silent, and then with the numbers
     that must never pass: NaN, both infinities, 1e30, and what a clamp of 8 lets through."""
     rng = np.random.default_rng(7)
-    units = max(SAMPLES // spec.ratio, UNITS)
+    units = max(samples // spec.ratio, UNITS)
     frames = -(-units // 4) * spec.in_frames  # of each quarter
     # Coloured noise over a square wave: all frequencies, and edges.
     noise = rng.standard_normal((spec.in_channels, 4 * frames))

@@ -29,6 +29,7 @@ COMMANDS: dict[str, Entry] = {
     "export": Entry("export.commands", "export", "Write a model for nn~, ONNX or the C runtime."),
     "verify": Entry("nn_tudor.commands", "verify", "Compare exported files with their model."),
     "run": Entry("nn_tudor.commands", "run", "Play a sound file through a model."),
+    "generate": Entry("nn_tudor.commands", "generate", "Let a model make sound by itself."),
     "fit": Entry("engine.boards.fit_command", "fit_command",
                  "Say whether a model will run on a board."),
     "info": Entry("engine.commands", "info", "Show what a model is, costs and needs."),

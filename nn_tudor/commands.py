@@ -50,6 +50,45 @@ def run(
     play_file(as_native(model, backend), source, out, method, block, settings or [], align, stereo)
 
 
+def generate(
+    model: Annotated[str, typer.Argument(help="Model file, run directory or preset.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.wav", help="Where the sound goes.")],
+    seconds: Annotated[float, typer.Option(help="How long.", min=0.001, max=86400)] = 10.0,
+    seed: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Another number, another sound; the same one, the same sound.",
+                     min=0, max=2**24 - 1)
+    ] = None,
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="NAME=VALUE", help="Set an attribute (temperature=0.9), or "
+                     "hold a condition of the model at a value; repeatable.")
+    ] = None,
+    conditions: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--conditions", metavar="FILE", help="Conditions over time, a channel each, "
+                     "at the method's frame rate: .npy or a float WAV. The last frame is held. "
+                     "Without, they are 0.")
+    ] = None,
+    method: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Method to generate with; default: the first that generates.")
+    ] = None,
+    backend: Annotated[
+        str, typer.Option(help="native, or pytorch for a run directory or preset; files bring "
+                          "their own.")
+    ] = "native",
+) -> None:
+    """Let a model make sound by itself.
+
+    Example: tudor generate model.tudor out.wav --seconds 20 --seed 7 --set temperature=0.9
+    """
+    from engine.players.generate_file import generate_file
+    from nn_tudor.native import as_native
+
+    generate_file(as_native(model, backend), out, seconds, seed, settings or [], conditions, method)
+
+
 def verify(
     files: Annotated[list[Path], typer.Argument(
         metavar="FILE...", help="Exported files: .ts, .onnx, .tudor; with --all: one run directory "

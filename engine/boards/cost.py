@@ -25,6 +25,8 @@ _CORE_NAMES = {
     "leaky_relu": "map", "elu": "map", "tanh": "map", "sigmoid": "map", "snake": "map",
     "gated": "gated", "add": "add", "mul": "mul", "concat": "copy", "slice": "copy",
     "delay": "copy", "affine": "affine", "noise_multiply": "noise", "latent_sample": "gaussian",
+    "feed": "copy", "categorical": "categorical", "logistic_mixture": "logistic_mixture",
+    "embed": "embed",
 }
 _CORE_LIST = Path(__file__).parents[1] / "core" / "ops.inc"
 

@@ -178,7 +178,7 @@ def _loads(task: Task, board: Board, dtype: str, call: int, plan: Placement) -> 
         speed = memories.get(plan.weights_in[i], board.memories[-1].reads)
         spent = Range(read.low / speed.high, read.high / speed.low)
         arithmetic.append(time)
-        alone.append(time if _runs_one_frame(work.rows_per_second, calls) else ZERO)
+        alone.append(time if _runs_one_frame(work, calls) else ZERO)
         reading.append(spent)
         amount.append(read)
         whole.append(Range(max(time.low, spent.low), time.high + spent.high))
@@ -188,6 +188,7 @@ def _loads(task: Task, board: Board, dtype: str, call: int, plan: Placement) -> 
 def arithmetic_of(work: Work, board: Board, dtype: str, calls: float) -> Range:
     """Seconds per second: dense MACs at their own rate, all else in counted instructions."""
     kernels, macs, dense = board.kernels[dtype], work.macs_per_second, 0.0
+    calls = work.calls(calls)
     rows = work.rows_per_second / calls
     single = 1.0 if work.kind in KEPT else rows % board.tile_frames / rows if rows else 0.0
     instructions = (work.act_per_second * kernels.act + work.by_itself_per_second * kernels.row
@@ -212,7 +213,7 @@ def _mix(single: float, once: float, tiled: float) -> float:
 def _read(task: Task, index: int, board: Board, dtype: str, calls: float) -> Range:
     """Bytes of an operation's weights that are read per second."""
     size = task.works[index].weights_bytes(dtype)
-    return Range(size * calls, size * passes(task, index, calls, board))
+    return Range(size * task.works[index].calls(calls), size * passes(task, index, calls, board))
 
 
 def _traffic(
@@ -232,13 +233,13 @@ def _total(ranges: list[Range]) -> Range:
     return Range(sum(r.low for r in ranges), sum(r.high for r in ranges))
 
 
-def _runs_one_frame(rows_per_second: float, calls_per_second: float) -> bool:
-    return rows_per_second <= 1.5 * calls_per_second
+def _runs_one_frame(work: Work, blocks_per_second: float) -> bool:
+    return work.rows_per_second <= 1.5 * work.calls(blocks_per_second)
 
 
 def _one_frame_macs(task: Task, call: int) -> float:
     calls = task.sample_rate_hz / call
-    return sum(w.macs_per_second for w in task.works if _runs_one_frame(w.rows_per_second, calls))
+    return sum(w.macs_per_second for w in task.works if _runs_one_frame(w, calls))
 
 
 def _problems(task: Task, board: Board, dtype: str, plan: Placement) -> list[str]:

@@ -124,4 +124,5 @@ def passes(task: Task, index: int, calls_per_second: float, board: Board) -> flo
     """How often per second an operation's weights are read, at most."""
     work = task.works[index]
     tile = 1 if work.kind in KEPT else board.tile_frames
-    return calls_per_second * max(1, ceil(work.rows_per_second / calls_per_second / tile))
+    calls = work.calls(calls_per_second)
+    return calls * max(1, ceil(work.rows_per_second / calls / tile))

@@ -24,10 +24,12 @@ _ACT_COST = {
     "leaky_relu": 1, "elu": 10, "tanh": 8, "sigmoid": 9, "snake": 10, "noise_multiply": 8,
     "latent_sample": 58, "lstm": 48, "gru": 33, "add": 1, "mul": 1, "affine": 1, "guard": 1,
 }
+_DRAW_COST = {"categorical": 16, "logistic_mixture": 6}  # for each number that goes in
 _GATE_COST = {"tanh": 20, "linear": 12}
 _CONVOLUTIONS = ("conv1d", "conv_transpose1d", "conv", "depthwise")
 _FUSABLE = ("leaky_relu", "elu", "tanh", "sigmoid", "snake", "gated", "add")
-_VIEWS = ("slice", "delay", "concat")  # other views of the same rows in the runtime: no work
+# Other views of the same rows in the runtime: no work.
+_VIEWS = ("slice", "delay", "concat", "feed")
 # By the codes of weights in a native file (DTYPE_... in engine/core/format.inc).
 FORMATS = ("float32", "bf16w", "q16x8", "q16x8")
 _FLOAT_BYTES, _HEAD_BYTES = 4, 8  # of a bias; of a factor and a bias
@@ -50,6 +52,11 @@ class Work:
     heads: int = 0  # outputs: numbers of a bias
     depthwise: bool = False
     packed: tuple[str, int] | None = None  # number format in a file, and bytes there
+    loop_calls_per_second: float = 0.0  # of a loop, which calls it once for each of its steps
+
+    def calls(self, blocks_per_second: float) -> float:
+        """How often per second it is called."""
+        return max(blocks_per_second, self.loop_calls_per_second)
 
     def weights_bytes(self, dtype: str) -> int:
         """As the native file holds them in that number format; from a file's own, exact."""
@@ -163,6 +170,8 @@ def _work(op: Op, cost: OpCost, fused: bool) -> Work:
     each = _ACT_COST.get(op.kind, 0)
     if op.kind == "gated":
         each = _GATE_COST[op.attributes["activation"]]
+    if op.kind in _DRAW_COST:
+        each = _DRAW_COST[op.kind] * cost.in_channels // cost.out_channels
     weight = op.weights.get("weight")
     # One filter for each channel: shape [out, 1, kernel].
     depthwise = op.kind == "conv1d" and weight is not None and weight.shape[1] == 1 \
@@ -170,7 +179,8 @@ def _work(op: Op, cost: OpCost, fused: bool) -> Work:
     return Work(op.name, op.kind, cost.macs_per_second, rows, op.weight_count, op.state_count,
                 numbers if convolution else 0.0, each * numbers,
                 0.0 if fused or convolution or op.kind in _VIEWS else numbers,
-                _heads(op, cost) if convolution or op.kind in KEPT else 0, depthwise)
+                _heads(op, cost) if convolution or op.kind in KEPT else 0, depthwise,
+                loop_calls_per_second=rows if op.loop and op.kind not in _VIEWS else 0.0)
 
 
 def _heads(op: Op, cost: OpCost) -> int:
@@ -225,7 +235,8 @@ def _work_of_file(op: OpInfo, frames: float, dtype: str) -> Work:
                 _numbers(op, heads), op.state_bytes // _FLOAT_BYTES,
                 numbers * frames if convolution else 0.0, act * frames,
                 0.0 if convolution or op.kind == "copy" else numbers * frames,
-                heads if convolution else 0, op.kind == "depthwise", (dtype, op.weights_bytes))
+                heads if convolution else 0, op.kind == "depthwise", (dtype, op.weights_bytes),
+                op.steps * frames)
 
 
 def _numbers(op: OpInfo, heads: int) -> int:

@@ -125,7 +125,13 @@ static int check_method(const tudor_model *model, uint32_t index, tudor_fault *f
     if (text_outside(h, m->name) || text_outside(h, m->in_labels) || text_outside(h, m->out_labels))
         return fail(fault, TUDOR_ERROR_TEXT, "method", index);
     if (ranges_lie(h, m, index ? m - 1 : 0)) return fail(fault, TUDOR_ERROR_RANGE, "method", index);
-    if (m->loop_kind || m->loop_value || m->loop_steps) return fail(fault, TUDOR_ERROR_LOOP, "method", index);
+#ifdef TUDOR_NO_LOOP
+    if (m->loop_ops) return fail(fault, TUDOR_ERROR_UNSUPPORTED, "method", index);
+#else
+    if (m->loop_first > m->ops_count || m->loop_ops > m->ops_count - m->loop_first || m->loop_rows > FORMAT_MAX_ROWS ||
+        !m->loop_ops != !m->loop_rows || (m->loop_first && !m->loop_ops))
+        return fail(fault, TUDOR_ERROR_LOOP, "method", index);
+#endif
     if (m->reserved_0 || m->reserved_1) return fail(fault, TUDOR_ERROR_RESERVED, "method", index);
     if (m->frame_samples == 0 || m->frame_samples > FORMAT_MAX_ROWS) return fail(fault, TUDOR_ERROR_RATE, "method", index);
     if (m->state_words > FORMAT_MAX_ROWS) return fail(fault, TUDOR_ERROR_STATE, "method", index);

@@ -25,7 +25,7 @@ static int check_numbers(const struct look *l) {
     const struct format_op *op = l->op;
     const int in = is_int16(l, op->in_a), side = is_int16(l, op->in_b), out = is_int16(l, op->out);
     const int any = in || side || out || is_int16(l, op->pre) || is_int16(l, op->post);
-    const int conv = op->kind == OP_CONV || op->kind == OP_DEPTHWISE;
+    const int conv = is_conv(op);
     if (op->dtype > FORMAT_DTYPE_INT16 || (op->dtype && !conv)) return TUDOR_ERROR_NUMBERS;
 #ifdef TUDOR_NO_FLOAT
     if (conv && op->dtype < FORMAT_DTYPE_INT8) return TUDOR_ERROR_UNSUPPORTED;
@@ -169,6 +169,34 @@ static int check_affine(const struct look *l) {
     return code ? code : fits(l, op->in_a, channels, rows_of(l, value(l, op->out)));
 }
 
+#ifndef TUDOR_NO_NOISE
+static int is_random(const struct format_op *op) {
+    return op->kind == OP_NOISE || op->kind == OP_GAUSSIAN || op->kind == OP_CATEGORICAL ||
+           op->kind == OP_LOGISTIC_MIXTURE;
+}
+
+/* `parts` numbers for each of `classes` inputs of an output. */
+static int check_draw(const struct look *l, uint32_t parts) {
+    const struct format_op *op = l->op;
+    const uint32_t in = value(l, op->in_a)->channels, out = value(l, op->out)->channels, words = l->method->state_words;
+    if (in % out || in / out % parts) return TUDOR_ERROR_CHANNELS;
+    if (op->state >= words || in / out > words - op->state - 1) return TUDOR_ERROR_STATE;
+    if (!(op->slope > 0.0f && op->slope <= 1e6f)) return TUDOR_ERROR_SHAPE;
+    int code = check_attribute_length(l, op->attr_a, 1);
+    if (!code && op->kind == OP_CATEGORICAL) code = check_attribute_length(l, op->attr_b, 1);
+    if (!code && op->attr_seed) code = check_attribute_length(l, op->attr_seed - 1, 1);
+    return code ? code : fits(l, op->in_a, in, rows_of(l, value(l, op->out)));
+}
+static int check_embed(const struct look *l) {
+    const struct format_op *op = l->op;
+    const uint64_t row = value(l, op->out)->channels * sizeof(float);
+    if (op->weights_bytes == 0 || op->weights_bytes % row ||
+        tudor_weights_lie(header_of(l->model), op->weights, op->weights_bytes))
+        return TUDOR_ERROR_WEIGHTS;
+    return fits(l, op->in_a, 1, rows_of(l, value(l, op->out)));
+}
+#endif
+
 static int check_op(const struct look *l) {
     const struct format_op *op = l->op;
     const struct format_value *out = value(l, op->out);
@@ -176,7 +204,9 @@ static int check_op(const struct look *l) {
     if (op->kind == 0 || op->kind >= OP_END) return TUDOR_ERROR_KIND;
     if (!value(l, op->in_a) || !out || out->delay) return TUDOR_ERROR_VALUE;
     if (op->name >= header_of(l->model)->text_bytes) return TUDOR_ERROR_TEXT;
-    if (op->reserved_0) return TUDOR_ERROR_RESERVED;
+#ifndef TUDOR_NO_NOISE /* else nobody reads it */
+    if (op->attr_seed && !is_random(op)) return TUDOR_ERROR_RESERVED;
+#endif
     if ((code = check_numbers(l)) != 0) return code;
     const int has_act = op->kind == OP_CONV || op->kind == OP_DEPTHWISE || op->kind == OP_MAP || op->kind == OP_GATED;
     if (op->act >= ACT_END || (op->act != ACT_LINEAR && !has_act)) return TUDOR_ERROR_KIND;
@@ -197,11 +227,15 @@ static int check_op(const struct look *l) {
     case OP_MUL: code = fits(l, op->in_b, channels, rows); break;
 #ifndef TUDOR_NO_NOISE
     case OP_NOISE:
+        if (op->state >= l->method->state_words) return TUDOR_ERROR_STATE;
+        return op->attr_seed ? check_attribute_length(l, op->attr_seed - 1, 1) : 0;
+    case OP_CATEGORICAL: return check_draw(l, 1);
+    case OP_LOGISTIC_MIXTURE: return check_draw(l, 3);
+    case OP_EMBED: return check_embed(l);
     case OP_GAUSSIAN:
         if (op->state >= l->method->state_words) return TUDOR_ERROR_STATE;
-        if (op->attr_b != FORMAT_NONE) code = check_attribute_length(l, op->attr_b, 1);
-        if (code || op->kind == OP_NOISE) break;
         code = check_attribute_length(l, op->attr_a, 1);
+        if (!code && op->attr_seed) code = check_attribute_length(l, op->attr_seed - 1, 1);
         return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);
 #endif
     case OP_GUARD:
@@ -213,13 +247,44 @@ static int check_op(const struct look *l) {
     return code ? code : fits(l, op->in_a, channels, rows);
 }
 
+#ifndef TUDOR_NO_LOOP
+/* Every step of an op in a loop starts at whole rows of all that it touches, and takes whole rows of the loop. */
+static int check_loop(const struct look *l) {
+    const struct format_op *op = l->op;
+    const uint32_t used[] = {op->in_a, op->in_b, op->pre, op->post, op->out};
+    const uint32_t steps = steps_of(op, l->values, l->buffers), loop_rows = l->method->loop_rows;
+    if (steps == 0 || steps > loop_rows || loop_rows % steps) return TUDOR_ERROR_LOOP;
+    for (uint32_t i = 0; i < sizeof used / sizeof *used; i++) {
+        const struct format_value *v = value(l, used[i]);
+        if (!v) continue;
+        const struct format_buffer *b = &l->buffers[v->buffer];
+        if (b->rows % steps || (uint64_t)(b->rows / steps) * b->row_stride * number_bytes(b) >= (uint64_t)1 << 31)
+            return TUDOR_ERROR_LOOP;
+    }
+    return 0;
+}
+#endif
+
 int tudor_check_ops(const tudor_model *model, const struct format_method *m, uint32_t *index) {
     struct look l = {model, m, values_of(model, m), buffers_of(model, m), 0};
+#ifndef TUDOR_NO_LOOP
+    int fast_enough = !m->loop_ops; /* one of the ops takes a step in each row */
+#endif
     for (uint32_t i = 0; i < m->ops_count; i++) {
         l.op = ops_of(model, m) + i;
         *index = i;
-        const int code = check_op(&l);
+        int code = check_op(&l);
+#ifndef TUDOR_NO_LOOP
+        if (!code && in_loop(m, i)) {
+            code = check_loop(&l);
+            fast_enough |= steps_of(l.op, l.values, l.buffers) == m->loop_rows;
+        }
+#endif
         if (code) return code;
     }
+#ifndef TUDOR_NO_LOOP
+    *index = m->loop_first;
+    if (!fast_enough) return TUDOR_ERROR_LOOP;
+#endif
     return 0;
 }

@@ -74,12 +74,15 @@ int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *inf
     const struct format_value *values = values_of(model, m), *in = &values[op->in_a], *out = &values[op->out];
     const struct format_buffer *buffers = buffers_of(model, m), *to = &buffers[out->buffer];
     const int rnn = op->kind == OP_LSTM || op->kind == OP_GRU, noise = op->kind == OP_NOISE || op->kind == OP_GAUSSIAN;
+    const uint32_t draws = op->kind == OP_CATEGORICAL || op->kind == OP_LOGISTIC_MIXTURE
+                               ? 4 + in->channels / out->channels * 4
+                               : 0;
     *info = (tudor_op_info){.kind = op_names[op->kind], .name = text_at(model, op->name)};
     info->macs = tudor_op_macs(op, values, buffers);
     info->cost = tudor_op_cost(op, values, buffers);
     const uint64_t row_bytes = (uint64_t)out->channels * number_bytes(to);
     info->weights_bytes = op->weights_bytes;
-    info->state_bytes = (rnn ? out->channels * 8ull : noise ? 4u : 0u) + to->history * row_bytes;
+    info->state_bytes = (rnn ? out->channels * 8ull : noise ? 4u : draws) + to->history * row_bytes;
     info->scratch_bytes = to->history ? 0 : to->rows * row_bytes;
     info->in_channels = in->channels;
     info->out_channels = out->channels;
@@ -90,6 +93,7 @@ int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *inf
     info->groups = op->groups;
     info->phases = op->phases;
     info->dtype = op->dtype;
+    info->steps = in_loop(m, (uint32_t)index) ? steps_of(op, values, buffers) : 0;
     return 0;
 }
 

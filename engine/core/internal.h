@@ -51,6 +51,22 @@ struct conv_shape tudor_conv_shape(const struct format_op *op, const struct form
 #define TUDOR_UNIT_FRAMES 4u
 #define TUDOR_PANEL_OUTPUTS 64u
 #define TUDOR_ALL_UNITS UINT32_MAX
+static inline int is_conv(const struct format_op *op) { return op->kind == OP_CONV || op->kind == OP_DEPTHWISE; }
+/* Builds for small machines may leave loops out (TUDOR_NO_LOOP). */
+static inline uint32_t loop_ops(const struct format_method *m) {
+#ifdef TUDOR_NO_LOOP
+    (void)m;
+    return 0;
+#else
+    return m->loop_ops;
+#endif
+}
+static inline int in_loop(const struct format_method *m, uint32_t op) { return op - m->loop_first < loop_ops(m); }
+/* Steps of an op per frame: how often a loop runs it. */
+static inline uint32_t steps_of(const struct format_op *op, const struct format_value *values,
+                                const struct format_buffer *buffers) {
+    return is_conv(op) ? buffers[values[op->in_a].buffer].rows / op->stride : buffers[values[op->out].buffer].rows;
+}
 static inline uint32_t tudor_frame_parts(uint32_t frames) {
     return frames / TUDOR_UNIT_FRAMES + (frames % TUDOR_UNIT_FRAMES != 0);
 }
@@ -76,13 +92,19 @@ struct buffer_plan {
 /* Where an operand's rows begin: bytes from its buffer's base. */
 struct place {
     uint32_t buffer; /* FORMAT_NONE: not there */
+#ifndef TUDOR_NO_LOOP
+    uint32_t step; /* bytes from one step of a loop to the next; 0 outside */
+#endif
     ptrdiff_t offset;
 };
 
 /* What the kernels are told about an op. Worked out once; a block fills in the number of rows and the pointers that
  * go with `places`. */
 struct op_plan {
-    uint32_t rows, runs; /* rows per frame; runs of a convolution */
+    uint32_t rows, runs; /* rows per frame, or per step of a loop; runs of a convolution */
+#ifndef TUDOR_NO_LOOP
+    uint32_t period; /* rows of the loop per step */
+#endif
     uint32_t cost;       /* of a frame: tudor_op_slice_cost, or as much of it as 32 bits hold */
     struct place x, b, y, pre, post;
     union {
@@ -137,7 +159,13 @@ struct play {
     char *fast_state, *bulk_state;
     uint32_t *slots;
     float *words;
-    uint32_t frames, stream;
+    uint32_t frames; /* 1 in a loop: its ops are told how much a step is */
+#ifndef TUDOR_NO_NOISE
+    uint32_t stream;
+#endif
+#ifndef TUDOR_NO_LOOP
+    uint32_t step; /* of the op that is run, in a loop */
+#endif
 };
 
 void tudor_rings_begin(const struct play *p); /* makes room, then tudor_rings_place */
@@ -155,7 +183,16 @@ void tudor_plan_ops(tudor *t);
 float *tudor_attribute_values(const tudor *t, uint32_t attribute);
 void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit);
 
-uint32_t tudor_noise_key(uint32_t stream, float seed);
+/* What a drawing op is told beside its rows. words: a counter, then `each` numbers of scratch. */
+struct draw_args {
+    const struct tudor_kernels *kernels;
+    uint32_t seed, key, each; /* of its noise (random.h); inputs of one output */
+    float temperature, top_p, limit;
+    float *words;
+};
+void tudor_categorical(const struct map_args *a, const struct draw_args *d);
+void tudor_logistic_mixture(const struct map_args *a, const struct draw_args *d);
+void tudor_embed(const struct map_args *a, const float *table, uint32_t count);
 void tudor_noise_multiply(const struct map_args *a, uint32_t seed, uint32_t key, float *counter);
 void tudor_latent_sample(const struct map_args *a, uint32_t seed, uint32_t key, float temperature, float *counter);
 void tudor_guard(const struct map_args *a, uint64_t *nonfinite);

@@ -45,6 +45,9 @@ static void plan_method(const tudor_model *model, const struct format_method *m,
                         struct method_plan *plan, struct buffer_plan *plans, struct layout *state) {
     const struct format_buffer *buffers = buffers_of(model, m);
     const uint64_t frames = ((uint64_t)max_samples + m->frame_samples - 1) / m->frame_samples;
+#ifndef TUDOR_NO_LOOP
+    if (frames * m->loop_rows >= (uint64_t)1 << 30) state->too_large = 1;
+#endif
     take(&state->fast, (uint64_t)m->buffers_count * sizeof(uint32_t), &state->too_large);
     plan->words = (size_t)take(&state->fast, (uint64_t)m->state_words * sizeof(float), &state->too_large);
     plan->max_frames = (uint32_t)frames;

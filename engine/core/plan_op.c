@@ -7,14 +7,21 @@ struct planned {
     const struct format_buffer *buffers;
     const struct format_value *values;
     const struct format_op *op;
+#ifndef TUDOR_NO_LOOP
+    uint32_t steps; /* of a loop per frame; 0: the op runs for whole blocks */
+#endif
 };
 
 static struct place place_of(const struct planned *m, uint32_t value) {
-    if (value == FORMAT_NONE) return (struct place){FORMAT_NONE, 0};
+    if (value == FORMAT_NONE) return (struct place){.buffer = FORMAT_NONE};
     const struct format_value *v = &m->values[value];
     const struct format_buffer *b = &m->buffers[v->buffer];
     const ptrdiff_t numbers = (ptrdiff_t)v->first_channel - (ptrdiff_t)v->delay * (ptrdiff_t)b->row_stride;
-    return (struct place){v->buffer, numbers * (ptrdiff_t)number_bytes(b)};
+    struct place place = {.buffer = v->buffer, .offset = numbers * (ptrdiff_t)number_bytes(b)};
+#ifndef TUDOR_NO_LOOP
+    if (m->steps) place.step = b->rows / m->steps * b->row_stride * (uint32_t)number_bytes(b);
+#endif
+    return place;
 }
 
 /* A value's rows, still without their place. */
@@ -98,11 +105,13 @@ static void plan_map(const struct planned *m, struct op_plan *o) {
 
 static void plan_op(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
-    const struct place none = {FORMAT_NONE, 0};
+    const struct place none = {.buffer = FORMAT_NONE};
     const uint64_t cost = tudor_op_slice_cost(op, m->values, m->buffers);
-    *o = (struct op_plan){rows_of(m, op->out), 1, cost < UINT32_MAX ? (uint32_t)cost : UINT32_MAX,
-                          place_of(m, op->in_a), none, place_of(m, op->out), none, none, {{0}}};
-    if (op->kind == OP_CONV || op->kind == OP_DEPTHWISE) {
+    *o = (struct op_plan){.rows = rows_of(m, op->out), .runs = 1, .b = none, .pre = none, .post = none};
+    o->cost = cost < UINT32_MAX ? (uint32_t)cost : UINT32_MAX;
+    o->x = place_of(m, op->in_a);
+    o->y = place_of(m, op->out);
+    if (is_conv(op)) {
         plan_conv(m, o);
     } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {
         o->args.rnn = (struct rnn_args){row_of(m, op->in_a), row_of(m, op->out), 0, m->values[op->out].channels,
@@ -115,7 +124,21 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
 void tudor_plan_ops(tudor *t) {
     for (uint32_t i = 0; i < t->methods; i++) {
         const struct format_method *method = method_of(&t->model, i);
-        struct planned m = {t, buffers_of(&t->model, method), values_of(&t->model, method), ops_of(&t->model, method)};
-        for (uint32_t k = 0; k < method->ops_count; k++, m.op++) plan_op(&m, &t->ops[method->first_op + k]);
+        struct planned m = {.t = t, .buffers = buffers_of(&t->model, method)};
+        m.values = values_of(&t->model, method);
+        m.op = ops_of(&t->model, method);
+        for (uint32_t k = 0; k < method->ops_count; k++, m.op++) {
+            struct op_plan *const o = &t->ops[method->first_op + k];
+#ifndef TUDOR_NO_LOOP
+            m.steps = in_loop(method, k) ? steps_of(m.op, m.values, m.buffers) : 0;
+#endif
+            plan_op(&m, o);
+#ifndef TUDOR_NO_LOOP
+            if (m.steps) { /* told about one step */
+                o->rows = 1;
+                o->period = method->loop_rows / m.steps;
+            }
+#endif
+        }
     }
 }

@@ -4,7 +4,10 @@
 
 static struct play begin(tudor *t, int index, uint32_t frames, uint32_t stream) {
     const struct method_plan *plan = &t->plans[index];
-    struct play p = {.t = t, .frames = frames, .stream = stream};
+    struct play p = {.t = t, .frames = frames};
+#ifndef TUDOR_NO_NOISE
+    p.stream = stream;
+#endif
     p.method = method_of(&t->model, (uint32_t)index);
     p.buffers = buffers_of(&t->model, p.method);
     p.values = values_of(&t->model, p.method);
@@ -48,18 +51,49 @@ static int check_call(const tudor *t, int method, const float *in, const float *
     return 0;
 }
 
+#ifdef TUDOR_NO_LOOP
+static void run_loop(const struct play *p, uint32_t first, uint32_t end) { (void)p, (void)first, (void)end; }
+#else
+/* Rows of the loop, each through all ops that are due. */
+static void run_loop(const struct play *p, uint32_t first, uint32_t end) {
+    const struct format_op *ops = p->first_op + p->method->loop_first;
+    const struct op_plan *plans = p->ops + p->method->loop_first;
+    struct play one = *p;
+    one.frames = 1;
+    for (uint32_t row = first; row < end; row++)
+        for (uint32_t i = 0; i < loop_ops(p->method); i++) {
+            const uint32_t period = plans[i].period;
+            if (period > 1 && (row + 1) % period) continue;
+            one.step = period > 1 ? row / period : row;
+            tudor_run_op(&one, &ops[i], 0, TUDOR_ALL_UNITS);
+        }
+}
+#endif
+
+/* A method's steps: 0 is loading, then its ops, the whole loop as one, then storing. */
+static uint32_t last_step(const struct format_method *m) {
+    return m->ops_count + 1 - (loop_ops(m) ? loop_ops(m) - 1 : 0);
+}
+static int is_loop(const struct format_method *m, uint32_t step) { return loop_ops(m) && step == m->loop_first + 1; }
+static uint32_t op_of(const struct format_method *m, uint32_t step) {
+    return loop_ops(m) && step > m->loop_first + 1 ? step - 2 + loop_ops(m) : step - 1;
+}
+
 int tudor_process(tudor *t, int method, const float *in, float *out, uint32_t samples) {
     const int error = check_call(t, method, in, out, samples);
     if (error) return error;
     if (t->busy_method >= 0) return TUDOR_ERROR_BUSY;
     const struct format_method *m = method_of(&t->model, (uint32_t)method);
-    const struct format_op *ops = ops_of(&t->model, m);
     const uint32_t mode = fpenv_enter();
     for (uint32_t stream = 0; stream < t->batch; stream++) {
         const struct play p = begin(t, method, samples / m->frame_samples, stream);
         tudor_rings_begin(&p);
         load(&p, in + stream * stream_floats(samples, m->in_channels, m->in_ratio));
-        for (uint32_t i = 0; i < m->ops_count; i++) tudor_run_op(&p, &ops[i], 0, TUDOR_ALL_UNITS);
+        for (uint32_t step = 1; step < last_step(m); step++)
+            if (is_loop(m, step))
+                run_loop(&p, 0, p.frames * m->loop_rows);
+            else
+                tudor_run_op(&p, &p.first_op[op_of(m, step)], 0, TUDOR_ALL_UNITS);
         store(&p, out + stream * stream_floats(samples, m->out_channels, m->out_ratio));
         tudor_rings_end(&p);
     }
@@ -86,15 +120,26 @@ static uint64_t end_cost(const struct play *p, uint32_t channels, uint32_t ratio
 
 static struct share whole(uint64_t cost) { return (struct share){cost, 1, 1, 1}; } /* no cost is 0 */
 
+/* Cut between rows, as if all cost the same. */
+static struct share share_of_loop(const struct play *p) {
+    const struct format_method *m = p->method;
+    const uint32_t rows = p->frames * m->loop_rows;
+    uint64_t frame = 0;
+    for (uint32_t i = 0; i < loop_ops(m); i++) frame += p->ops[m->loop_first + i].cost;
+    const uint64_t row = quotient(frame, m->loop_rows) + 1;
+    return (struct share){row, row, rows, rows};
+}
+
 /* A convolution is cut into panels of outputs and groups of frames, others not at all. */
 static struct share share_of(const struct play *p, uint32_t step) {
     const struct format_method *m = p->method;
     if (step == 0) return whole(end_cost(p, m->in_channels, m->in_ratio));
-    if (step > m->ops_count) return whole(end_cost(p, m->out_channels, m->out_ratio));
-    const struct format_op *op = &p->first_op[step - 1];
-    const struct op_plan *o = &p->ops[step - 1];
+    if (step == last_step(m)) return whole(end_cost(p, m->out_channels, m->out_ratio));
+    if (is_loop(m, step)) return share_of_loop(p);
+    const struct format_op *op = &p->first_op[op_of(m, step)];
+    const struct op_plan *o = &p->ops[op_of(m, step)];
     const uint64_t cost = (uint64_t)o->cost * p->frames;
-    if (op->kind != OP_CONV && op->kind != OP_DEPTHWISE) return whole(cost);
+    if (!is_conv(op)) return whole(cost);
     const struct conv_args *a = &o->args.conv;
     const uint32_t parts = tudor_frame_parts(p->frames * o->rows);
     const uint64_t panels = (uint64_t)o->runs * a->end_panel, units = panels * parts;
@@ -125,11 +170,13 @@ static void run_step(const struct play *p, uint32_t step, uint32_t first, uint32
     if (step == 0) {
         tudor_rings_begin(p);
         load(p, in);
-    } else if (step > p->method->ops_count) {
+    } else if (step == last_step(p->method)) {
         store(p, out);
         tudor_rings_end(p);
+    } else if (is_loop(p->method, step)) {
+        run_loop(p, first, end);
     } else {
-        tudor_run_op(p, &p->first_op[step - 1], first, first == 0 && end == units ? TUDOR_ALL_UNITS : end);
+        tudor_run_op(p, &p->first_op[op_of(p->method, step)], first, first == 0 && end == units ? TUDOR_ALL_UNITS : end);
     }
 }
 
@@ -142,7 +189,7 @@ static void run_until(tudor *t, int method, const float *in, float *out, uint32_
         const float *const x = in ? in + c->stream * stream_floats(samples, m->in_channels, m->in_ratio) : 0;
         float *const y = out ? out + c->stream * stream_floats(samples, m->out_channels, m->out_ratio) : 0;
         if (in && c->step && t->batch > 1) tudor_rings_place(&p); /* another stream may have been there since */
-        for (; c->step < m->ops_count + 2; c->step++, c->unit = 0) {
+        for (; c->step <= last_step(m); c->step++, c->unit = 0) {
             const struct share s = share_of(&p, c->step);
             const uint32_t first = c->unit, end = units_before(high, &s, c->at);
             if (first < end) {

@@ -1,7 +1,15 @@
 /* One op of one stream's block: finds its rows and hands them to the kernels. */
 #include "internal.h"
+#include "random.h"
 
-static void *at(const struct play *p, struct place place) { return p->plans[place.buffer].base + place.offset; }
+static void *at(const struct play *p, struct place place) {
+    char *const first = p->plans[place.buffer].base + place.offset;
+#ifdef TUDOR_NO_LOOP
+    return first;
+#else
+    return first + (size_t)p->step * place.step;
+#endif
+}
 static void *optional_at(const struct play *p, struct place place) {
     return place.buffer == FORMAT_NONE ? 0 : at(p, place);
 }
@@ -114,8 +122,23 @@ static void run_rows(const struct play *p, struct op_plan *o, void (*kernel)(con
 }
 
 #ifndef TUDOR_NO_NOISE
-static uint32_t noise_key(const struct play *p, const struct format_op *op) {
-    return tudor_noise_key(p->stream, op->attr_b == FORMAT_NONE ? 0.0f : *tudor_attribute_values(p->t, op->attr_b));
+static uint32_t key_of(const struct play *p, const struct format_op *op) {
+    return noise_key(p->stream, op->attr_seed ? *tudor_attribute_values(p->t, op->attr_seed - 1) : 0.0f);
+}
+
+static struct draw_args draw_of(const struct play *p, const struct format_op *op) {
+    struct draw_args d = {.kernels = p->t->kernels, .limit = op->slope, .words = p->words + op->state, .top_p = 1.0f};
+    d.seed = op->seed;
+    d.key = key_of(p, op);
+    d.each = p->values[op->in_a].channels / p->values[op->out].channels;
+    d.temperature = *tudor_attribute_values(p->t, op->attr_a);
+    if (op->kind == OP_CATEGORICAL) d.top_p = *tudor_attribute_values(p->t, op->attr_b);
+    return d;
+}
+
+static void run_draw(const struct play *p, const struct format_op *op, struct op_plan *o) {
+    const struct draw_args d = draw_of(p, op);
+    (op->kind == OP_CATEGORICAL ? tudor_categorical : tudor_logistic_mixture)(place_map(p, o), &d);
 }
 #endif
 
@@ -135,9 +158,15 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_MUL: run_rows(p, o, k->mul, 0); break;
     case OP_AFFINE: run_rows(p, o, k->affine, 0); break;
 #ifndef TUDOR_NO_NOISE
-    case OP_NOISE: tudor_noise_multiply(place_map(p, o), op->seed, noise_key(p, op), p->words + op->state); break;
+    case OP_CATEGORICAL:
+    case OP_LOGISTIC_MIXTURE: run_draw(p, op, o); break;
+    case OP_EMBED:
+        tudor_embed(place_map(p, o), weights_at(&p->t->model, op->weights),
+                    op->weights_bytes / ((uint32_t)sizeof(float) * o->args.map.channels));
+        break;
+    case OP_NOISE: tudor_noise_multiply(place_map(p, o), op->seed, key_of(p, op), p->words + op->state); break;
     case OP_GAUSSIAN:
-        tudor_latent_sample(place_map(p, o), op->seed, noise_key(p, op), *tudor_attribute_values(p->t, op->attr_a),
+        tudor_latent_sample(place_map(p, o), op->seed, key_of(p, op), *tudor_attribute_values(p->t, op->attr_a),
                             p->words + op->state);
         break;
 #endif

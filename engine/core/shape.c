@@ -31,8 +31,6 @@ struct conv_shape tudor_conv_shape(const struct format_op *op, const struct form
     return s;
 }
 
-static int is_conv(const struct format_op *op) { return op->kind == OP_CONV || op->kind == OP_DEPTHWISE; }
-
 uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *values,
                        const struct format_buffer *buffers) {
     const struct format_value *in = &values[op->in_a], *out = &values[op->out];
@@ -47,13 +45,18 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
 }
 
 /* What one number of an op's output costs beside its MACs, in MACs: rough, only used to cut even slices. */
-static uint64_t number_cost(const struct format_op *op) {
+static uint64_t number_cost(const struct format_op *op, const struct format_value *values) {
+    (void)values;
     static const uint8_t act[ACT_END] = {2, 3, 12, 10, 11, 10, 12};
     const uint64_t gate = op->gate || op->kind == OP_GATED ? 12 : 0;
     switch (op->kind) {
     case OP_LSTM: return 50;
     case OP_GRU: return 35;
     case OP_GAUSSIAN: return 60;
+#ifndef TUDOR_NO_NOISE
+    case OP_CATEGORICAL: return 16ull * values[op->in_a].channels / values[op->out].channels;
+    case OP_LOGISTIC_MIXTURE: return 60 + 6ull * values[op->in_a].channels / values[op->out].channels;
+#endif
     case OP_NOISE: return 10;
     default: return act[op->act] + gate;
     }
@@ -75,7 +78,7 @@ uint64_t tudor_op_cost(const struct format_op *op, const struct format_value *va
                        const struct format_buffer *buffers) {
     const struct format_value *out = &values[op->out];
     const uint64_t numbers = (uint64_t)buffers[out->buffer].rows * out->channels;
-    return tudor_op_macs(op, values, buffers) + numbers * number_cost(op) + 100;
+    return tudor_op_macs(op, values, buffers) + numbers * number_cost(op, values) + 100;
 }
 
 uint64_t tudor_op_slice_cost(const struct format_op *op, const struct format_value *values,

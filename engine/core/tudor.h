@@ -83,6 +83,7 @@ typedef struct tudor_op_info {
     uint64_t weights_bytes, state_bytes, scratch_bytes;
     uint32_t in_channels, out_channels, rows, kernel, stride, dilation, groups, phases;
     uint32_t dtype; /* number format of the weights: DTYPE_… of format.inc */
+    uint32_t steps; /* how often a loop calls it per frame; 0: once per block */
 } tudor_op_info;
 
 const char *tudor_error_text(int code);

@@ -4,6 +4,8 @@ from engine.layers.base import State, Streaming, split_state
 from engine.layers.channels import Affine, Channels
 from engine.layers.combine import Identity, Parallel, Residual, Sequence
 from engine.layers.conv import Conv1d, ConvTranspose1d, Delay
+from engine.layers.draw import Categorical, Embed, LogisticMixture, mu_law_table
+from engine.layers.loop import Loop, Past
 from engine.layers.noise import LatentSample, NoiseMultiply
 from engine.layers.pointwise import (
     ELU,
@@ -19,9 +21,9 @@ from engine.layers.pqmf import PQMFAnalysis, PQMFSynthesis
 from engine.layers.recurrent import GRU, LSTM
 
 __all__ = [
-    "ELU", "GRU", "LSTM", "Affine", "Channels", "Conv1d", "ConvTranspose1d", "Delay", "GatedUnit",
-    "Guard", "Identity", "LatentSample", "LeakyReLU", "NoiseMultiply", "PQMFAnalysis",
-    "PQMFSynthesis", "Parallel", "Pointwise", "Residual", "Sequence", "Sigmoid", "Snake",
-    "State", "Streaming", "Tanh",
+    "ELU", "GRU", "LSTM", "Affine", "Categorical", "Channels", "Conv1d", "ConvTranspose1d", "Delay",
+    "Embed", "GatedUnit", "Guard", "Identity", "LatentSample", "LeakyReLU", "LogisticMixture",
+    "Loop", "NoiseMultiply", "PQMFAnalysis", "PQMFSynthesis", "Parallel", "Past", "Pointwise",
+    "Residual", "Sequence", "Sigmoid", "Snake", "State", "Streaming", "Tanh", "mu_law_table",
     "split_state",
 ]

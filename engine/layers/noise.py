@@ -64,12 +64,18 @@ def stream_keys(batch: int, seed: Tensor | None, device: torch.device) -> Tensor
     return hash32(streams & MASK).reshape(-1, 1, 1)
 
 
+def noise_bits(frames: Tensor, channels: int, seed: int, keys: Tensor | None = None) -> Tensor:
+    """Scrambled whole numbers below 2^32, int64 [batch, channels, time]. `frames`: int64 [batch, 1,
+    time]; `seed`: the layer's own."""
+    lanes = torch.arange(channels, device=frames.device).reshape(1, channels, 1)
+    return hash32((frames * channels + lanes + seed) & MASK, keys)
+
+
 def uniform(
     frames: Tensor, channels: int, seed: int, dtype: torch.dtype, keys: Tensor | None = None
 ) -> Tensor:
     """Uniform noise in [-1, 1) with 24 bits. `frames`: int64 [batch, 1, time]."""
-    lanes = torch.arange(channels, device=frames.device).reshape(1, channels, 1)
-    bits = hash32((frames * channels + lanes + seed) & MASK, keys)  # [batch, channels, time]
+    bits = noise_bits(frames, channels, seed, keys)
     return torch.div(bits, 1 << 8, rounding_mode="floor").to(dtype) * 2.0**-23 - 1.0
 
 
@@ -95,7 +101,7 @@ class NoiseMultiply(Streaming):
         return x * uniform(frames, self.in_channels, self.seed, x.dtype, keys), (counter,)
 
     def lower(self, build: Builder, x: Value) -> Value:
-        return build.op("noise_multiply", x, attributes={"seed": self.seed, "player_seed": SEED},
+        return build.op("noise_multiply", x, attributes={"seed": self.seed, "seed_attribute": SEED},
                         state_shapes=self.state_shapes())
 
 
@@ -141,6 +147,6 @@ class LatentSample(Streaming):
 
     def lower(self, build: Builder, x: Value) -> Value:
         return build.op("latent_sample", x, channels=self.out_channels,
-                        attributes={"seed": self.seed, "player_seed": SEED,
+                        attributes={"seed": self.seed, "seed_attribute": SEED,
                                     "temperature": self.ATTRIBUTE},
                         state_shapes=self.state_shapes())

@@ -97,6 +97,7 @@ class OpInfo:
     groups: int
     phases: int
     dtype: int  # number format of the weights, DTYPE_... of core/format.inc
+    steps: int  # how often a loop calls it per frame; 0: once per block
 
 
 class NativeFile:

@@ -48,12 +48,7 @@ def play_file(
         apply_setting(player, setting)
     spec = player.description.method(method)
     _check_wishes(player, spec, out, align, stereo)
-    if is_array:
-        x = _read_array(source, spec)
-    elif spec.in_ratio > 1:
-        x = _read_latents(source, spec)
-    else:
-        x = _read_sound(player, spec, source, stereo, console)
+    x = read_input(player, spec, source, console, stereo)
     started = time.perf_counter()
     played = _play(player, method, x[:, None] if stereo else x, block, align, console)
     seconds = time.perf_counter() - started
@@ -167,6 +162,16 @@ def _check_wishes(player: Player, spec: Method, out: Path, align: bool, stereo: 
     if channels > FLAC_CHANNELS:
         raise AudioError(f"{out}: FLAC holds {FLAC_CHANNELS} channels, not {channels}; write to "
                          ".wav")
+
+
+def read_input(player: Player, spec: Method, source: Path, console: Console, stereo: bool = False
+               ) -> FloatArray:
+    """Sound at the model's rate and channels, or latents as they are."""
+    if source.suffix.lower() == ".npy":
+        return _read_array(source, spec)
+    if spec.in_ratio > 1:
+        return _read_latents(source, spec)
+    return _read_sound(player, spec, source, stereo, console)
 
 
 def _read_sound(player: Player, spec: Method, source: Path, stereo: bool, console: Console

@@ -13,7 +13,8 @@ from collections.abc import Collection
 from engine.errors import ConfigError
 from export.native.nodes import CONVS, Node, Program, Root, View, outermost
 
-FLOAT_ONLY = ("guard", "noise", "gaussian")  # the runtime plays these on float32 rows only
+# The runtime plays these on float32 rows only.
+FLOAT_ONLY = ("guard", "noise", "gaussian", "categorical", "logistic_mixture", "embed")
 RECURRENT = ("lstm", "gru")
 PENDING = 1.0  # scale of a root that will hold int16, until its range is known
 Key = tuple[tuple[str, ...], ...]
@@ -79,7 +80,8 @@ def _cast_outputs(program: Program) -> None:
         if node.kind in FLOAT_ONLY and outermost(node.out)[0].scale:
             place = node.out
             node.out = Root(place.channels, place.rows)
-            nodes.append(Node("quantise", f"{node.name}/quantise", [_whole(node.out)], place))
+            nodes.append(Node("quantise", f"{node.name}/quantise", [_whole(node.out)], place,
+                              loop=node.loop))
     top = outermost(program.output.root)[0]
     if top.scale:
         out = program.output
@@ -93,7 +95,8 @@ def _float_inputs(node: Node, nodes: list[Node]) -> None:
     for index, view in enumerate(node.inputs):
         if outermost(view.root)[0].scale:
             plain = Root(view.channels, view.root.rows)
-            nodes.append(Node("dequantise", f"{node.name}/dequantise", [view], plain))
+            nodes.append(Node("dequantise", f"{node.name}/dequantise", [view], plain,
+                              loop=node.loop))
             node.inputs[index] = _whole(plain)
 
 
@@ -105,7 +108,8 @@ def _cast_inputs(program: Program, plain: Collection[str]) -> None:
         writers = [at for at, node in enumerate(program.nodes)
                    if outermost(node.out)[0] is root]
         names = [program.nodes[at].name for at in writers] or ["input"]
-        cast = Node("quantise", f"{names[-1]}/quantise", [_whole(root)], copy)
+        cast = Node("quantise", f"{names[-1]}/quantise", [_whole(root)], copy,
+                    loop=bool(writers) and program.nodes[writers[-1]].loop)
         program.nodes.insert(max(writers, default=-1) + 1, cast)
     for node in program.nodes:
         if node.kind in CONVS and node.name not in plain:

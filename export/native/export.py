@@ -15,6 +15,7 @@ from engine.players import native_format as fmt
 from engine.players.native_model import NativeFile
 from export.native.file import FileWriter, clean, seal
 from export.native.graph import Lowering
+from export.native.loop import check_loop, loop_of
 from export.native.nodes import Node, Program, View
 from export.native.plan import Plan, plan, state_words
 
@@ -94,6 +95,7 @@ def _attribute(writer: FileWriter, attribute: Attribute) -> int:
 def _method(
     writer: FileWriter, spec: Method, program: Program, attributes: dict[str, int]
 ) -> None:
+    check_loop(program, spec.name)
     layout = plan(program)
     first = {kind: len(writer.records[kind]) for kind in ("op", "value", "buffer")}
     for buffer in layout.buffers:
@@ -105,6 +107,7 @@ def _method(
     values = _Values(writer, layout)
     words, word_count = state_words(program.nodes)
     source, output = values.index(program.input), values.index(program.output)
+    first_looped, looped, loop_rows = loop_of(program)
     for node in program.nodes:
         _op(writer, node, values, attributes, words.get(id(node), 0))
     writer.add(
@@ -114,6 +117,7 @@ def _method(
         output_value=output, first_op=first["op"], ops_count=len(program.nodes),
         first_value=first["value"], values_count=values.count, first_buffer=first["buffer"],
         buffers_count=len(layout.buffers), arena_bytes=layout.arena_bytes, state_words=word_count,
+        loop_first=first_looped, loop_ops=looped, loop_rows=loop_rows,
         in_labels=writer.text("\n".join(spec.input_labels)),
         out_labels=writer.text("\n".join(spec.output_labels)),
     )
@@ -163,5 +167,6 @@ def _op(
         slope=node.slope, gate=node.gate, params=params,
         attr_a=attributes.get(node.attributes.get("attr_a", ""), none),
         attr_b=attributes.get(node.attributes.get("attr_b", ""), none), state=state,
+        attr_seed=1 + attributes.get(node.attributes.get("attr_seed", ""), -1),
         name=writer.text(node.name), **fields,
     )

@@ -27,6 +27,7 @@ class Fusing:
         self.nodes: list[Node] = []
         self.views: dict[int, View] = {}
         self.made_by: dict[Root, Node] = {}
+        self.loop = False  # whether operations that are looked at run row by row
 
     def _root(self, value: Value) -> Root:
         rows = self.in_rows / value.ratio
@@ -39,6 +40,7 @@ class Fusing:
         return View(root, 0, root.channels)
 
     def _emit(self, node: Node) -> View:
+        node.loop = self.loop
         self.nodes.append(node)
         self.made_by[node.out] = node
         return self._whole(node.out)
@@ -48,6 +50,8 @@ class Fusing:
         node = self.made_by.get(view.root)
         alone = self.uses[op.inputs[index].index] == 1 and view.is_whole()
         if node is None or not alone or node.kind not in CONVS or view.root.home is not None:
+            return None
+        if node.loop != op.loop:
             return None
         return node
 
@@ -150,7 +154,7 @@ class Fusing:
         return max(places, default=None)
 
     def _act_follows(self, op: Op) -> bool:
-        readers = [other for other in self.graph.ops if op.output in other.inputs]
+        readers = self.graph.readers(op.output)
         return (len(readers) == 1 and self.graph.output != op.output
                 and readers[0].kind in (*ACTS, "gated"))
 
@@ -166,6 +170,6 @@ def _is_inside(root: Root, outer: Root) -> bool:
 def _count_uses(graph: Graph) -> dict[int, int]:
     uses: dict[int, int] = {graph.output.index: 1}
     for op in graph.ops:
-        for value in op.inputs:
-            uses[value.index] = uses.get(value.index, 0) + 1
+        for index in op.reads():
+            uses[index] = uses.get(index, 0) + 1
     return uses

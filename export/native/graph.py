@@ -22,12 +22,34 @@ class Lowering(Fusing):
         source = self._root(self.graph.input)
         self.views[self.graph.input.index] = self._whole(source)
         for op in self.graph.ops:
+            self.loop = op.loop
             inputs = [self.views[v.index] for v in op.inputs]
             self.views[op.output.index] = self._op(op, inputs)
+        self.loop = False
         out = self.views[self.graph.output.index]
         if out.root is source:  # nothing writes the output: copy, so that input and output differ
             out = self._emit(Node("copy", "output", [out], Root(out.channels, out.root.rows)))
-        return Program(self._whole(source), out, self.nodes)
+        program = Program(self._whole(source), out, self.nodes)
+        self._close_feeds(program)
+        return program
+
+    def _close_feeds(self, program: Program) -> None:
+        """What a feed reads is known once all is made: a view one row late."""
+        fed = {self.views[op.output.index].root: self.views[op.attributes["source"]]
+               for op in self.graph.ops if op.kind == "feed"}
+
+        def closed(view: View) -> View:
+            source = fed.get(view.root)
+            if source is None:
+                return view
+            return View(source.root, source.first + view.first, view.channels,
+                        source.delay + view.delay + 1)
+
+        for node in program.nodes:
+            node.inputs = [closed(view) for view in node.inputs]
+            node.pre = None if node.pre is None else closed(node.pre)
+            node.post = None if node.post is None else closed(node.post)
+        program.output = closed(program.output)
 
     def _op(self, op: Op, inputs: list[View]) -> View:
         kind = op.kind
@@ -45,6 +67,25 @@ class Lowering(Fusing):
             return self._sum(op, inputs)
         return getattr(self, f"_{kind}")(op, inputs[0])
 
+    def _feed(self, op: Op, view: View) -> View:
+        return self._whole(self._root(op.output))
+
+    def _draw(self, op: Op, view: View) -> View:
+        a = op.attributes
+        names = {"attr_a": a["temperature"], "attr_b": a.get("top_p"),
+                 "attr_seed": a.get("seed_attribute")}
+        return self._emit(Node(
+            op.kind, op.name, [view], self._root(op.output), slope=float(a.get("limit", 1.0)),
+            params={"seed": a["seed"]}, state_words=1 + view.channels // op.output.channels,
+            attributes={key: name for key, name in names.items() if name is not None},
+        ))
+
+    _categorical = _logistic_mixture = _draw
+
+    def _embed(self, op: Op, view: View) -> View:
+        return self._emit(Node("embed", op.name, [view], self._root(op.output),
+                               table=op.weights["table"]))
+
     # --- operations that stand for themselves ---------------------------------------------------
 
     def _guard(self, op: Op, view: View) -> View:
@@ -57,14 +98,14 @@ class Lowering(Fusing):
     def _noise_multiply(self, op: Op, view: View) -> View:
         return self._emit(Node("noise", op.name, [view], self._root(op.output),
                                params={"seed": op.attributes["seed"]}, state_words=1,
-                               attributes={"attr_b": op.attributes["player_seed"]}))
+                               attributes={"attr_seed": op.attributes["seed_attribute"]}))
 
     def _latent_sample(self, op: Op, view: View) -> View:
         return self._emit(Node(
             "gaussian", op.name, [view], self._root(op.output),
             params={"seed": op.attributes["seed"]}, state_words=1,
             attributes={"attr_a": op.attributes["temperature"],
-                        "attr_b": op.attributes["player_seed"]},
+                        "attr_seed": op.attributes["seed_attribute"]},
         ))
 
     def _conv1d(self, op: Op, view: View) -> View:

@@ -74,13 +74,22 @@ class Node:
     bias: FloatArray | None = None
     runs: list[tuple[FloatArray, FloatArray | None]] = field(default_factory=list)
     extra: FloatArray | None = None  # snake: a, 1/a
+    table: FloatArray | None = None  # embed: [rows, channels]
     state_words: int = 0
     dtype: str = "float32"  # of its weights: float32, bfloat16, int8, int16 (two planes)
     integers: list[Integers] = field(default_factory=list)  # one per run, where weights are whole
+    loop: bool = False  # runs row by row, with the others of the loop
 
     @property
     def phases(self) -> int:
         return int(self.params.get("phases", 1))
+
+    @property
+    def steps(self) -> int:
+        """How often per smallest block a loop runs it."""
+        if self.kind in CONVS:
+            return self.inputs[0].root.rows // int(self.params["stride"])
+        return self.out.rows
 
     def reads(self) -> list[View]:
         """Everything it reads."""
@@ -101,6 +110,8 @@ class Node:
 
     def packed(self) -> NDArray[np.uint8] | None:
         """Its weights as the kernels read them."""
+        if self.table is not None:
+            return np.ascontiguousarray(clean(self.table)).astype("<f4").view(np.uint8).reshape(-1)
         if not self.runs:
             return None
         return np.concatenate([self._packed_run(index) for index in range(len(self.runs))])

@@ -72,11 +72,27 @@ def plan(program: Program) -> Plan:
             found = buffer(view.root, at)
             found.history = max(found.history, node.history(view))
         buffer(node.out, at)
+    inside = [at for at, node in enumerate(program.nodes) if node.loop]
+    if inside:
+        _live_through(buffers, program, inside[0], inside[-1])
     last = buffer(program.output.root, len(program.nodes))
     last.history = max(last.history, program.output.delay)
     ordered = list(buffers.values())
     arena = _place([b for b in ordered if b.history == 0])
     return Plan(ordered, arena, {b.root: i for i, b in enumerate(ordered)})
+
+
+def _live_through(buffers: dict[Root, Buffer], program: Program, first: int, last: int) -> None:
+    """Rows of a loop come and go one by one: what crosses its borders lives throughout. With
+    several rates everything does, for a slow operation waits for rows of a fast one."""
+    inside = program.nodes[first : last + 1]
+    several = len({node.steps for node in inside}) > 1
+    touched = {outermost(root)[0] for node in inside
+               for root in (node.out, *(view.root for view in node.reads()))}
+    for root in touched:
+        found = buffers[root]
+        if several or found.born < first or found.dies > last:
+            found.born, found.dies = min(found.born, first), max(found.dies, last)
 
 
 def _place(scratch: list[Buffer]) -> int:

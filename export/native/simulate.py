@@ -225,7 +225,7 @@ class Simulator:
         return x * uniform(self._frames(x), len(x), node.params["seed"], x.dtype, keys)[0]
 
     def _keys(self, node: Node, x: Tensor) -> Tensor:
-        return stream_keys(1, self.attributes.get(node.attributes["attr_b"]), x.device)
+        return stream_keys(1, self.attributes.get(node.attributes["attr_seed"]), x.device)
 
     def _gaussian(self, node: Node, x: Tensor) -> Tensor:
         mean, log_std = x.chunk(2)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from engine.models.base import Model
 from export.nn.fast import MatrixConvolutions
 from export.nn.internals import internal, internal_type, tidy
+from export.nn.loops import scripted_loops
 
 ENDLESS = 2**63 - 1
 
@@ -50,8 +51,13 @@ class _Methods(nn.Module):
 
 def trace_steps(model: Model) -> dict[str, Step]:
     """Every method of `model` (evaluation mode, float32, CPU, no gradients) as a `Step`."""
-    methods = _Methods(model)
     examples = {name: _example(model, name) for name in model.methods}
+    with scripted_loops(model, model.default_attributes(), _trace_block):
+        return _traced(_Methods(model), examples)
+
+
+def _traced(methods: nn.Module, examples: dict[str, tuple[Tensor, ...]]) -> dict[str, Step]:
+    """Functions of a module, by name, each with the tensors to trace it with."""
     with torch.no_grad():
         with MatrixConvolutions(methods, record=True):
             for name, example in examples.items():
@@ -62,6 +68,11 @@ def trace_steps(model: Model) -> dict[str, Step]:
         name: _flatten(name, getattr(traced, name).graph, traced, len(example))
         for name, example in examples.items()
     }
+
+
+def _trace_block(holder: nn.Module, example: tuple[Tensor, ...]) -> tuple[Any, list[Tensor]]:
+    step = _traced(holder, {"block": example})["block"]
+    return step.function, step.weights
 
 
 def _example(model: Model, name: str) -> tuple[Tensor, ...]:

@@ -21,7 +21,7 @@ PASSES = (
     "_jit_pass_dce", "_jit_pass_constant_pooling", "_jit_pass_erase_shape_information",
     "_create_function_from_graph",
 )
-OTHERS = ("FloatType", "IntType", "parse_schema")
+OTHERS = ("FloatType", "IntType", "parse_schema", "CompilationUnit")
 OF_GRAPHS = ("findAllNodes", "makeMultiOutputIntoTuple", "eraseInput", "prependNode", "create")
 OF_MODULES = ("_define", "_get_method", "_method_names")
 OF_JIT = ("trace_module", "script", "save", "load")

@@ -26,7 +26,8 @@ from engine.files import atomic_write
 from engine.graph import Graph
 from engine.models.base import Model
 from engine.players.onnx import CHECKSUM_KEY, WEIGHTS_KEY, checksum
-from export.onnx.operators import IR_VERSION, OPSET, write_graph
+from export.onnx.operators import write_graph
+from export.onnx.writer import IR_VERSION, OPSET
 
 _NO_CHECKSUM = "0" * 64
 

@@ -8,109 +8,20 @@ number of frames, and a convolution is Concat (cache, block), Slice (new cache),
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from engine.description import Attribute
 from engine.errors import TudorError
 from engine.graph import Graph, Op
-
-# 18 is the first opset with BitwiseAnd and BitwiseXor, which the counter-based noise needs; nothing
-# here needs a later one. ONNX Runtime reads it since 1.14 (IR 8), so 1.20 has room to spare.
-OPSET = 18
-IR_VERSION = 8
+from export.onnx import draws
+from export.onnx.loop import write_loop
+from export.onnx.writer import ALL, Writer
 
 INPUT_LIMIT = 8.0  # of the guard, as in engine/layers/pointwise.py
-HASH_MULTIPLIERS = (0x21F0AAAD, 0x735A2D97)  # and these as in engine/layers/noise.py
-HASH_SHIFTS = (16, 15, 15)
-MASK32 = 0xFFFFFFFF
-COUNTER_PERIOD = 2**24
 NOISE_ROUNDS = 4
 LOG_STD_RANGE = (-10.0, 2.0)
-ALL = np.iinfo(np.int64).max  # "to the end" in Slice
-
-
-class Writer:
-    """Collects nodes, constants, state and attribute inputs of one method."""
-
-    def __init__(self, attributes: dict[str, Attribute]) -> None:
-        self.attributes = attributes
-        self.nodes: list[NodeProto] = []
-        self.inputs: list[ValueInfoProto] = []
-        self.outputs: list[ValueInfoProto] = []
-        self.initializers: list[TensorProto] = []
-        self.defaults: dict[str, TensorProto] = {}
-        self.layers: dict[str, str] = {}  # operation -> its convolution's node
-        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
-
-    def const(self, value: Any, dtype: Any = np.float32, name: str = "const") -> str:
-        """Name of an initializer with this value; equal small constants are stored once."""
-        array = np.ascontiguousarray(np.asarray(value, dtype=dtype))
-        key = (array.dtype.str, array.shape, array.tobytes())
-        if key not in self._constants:
-            unique = f"{name}_{len(self._constants)}"
-            self.initializers.append(numpy_helper.from_array(array, unique))
-            self._constants[key] = unique
-        return self._constants[key]
-
-    def ints(self, *values: int) -> str:
-        """Name of a one-dimensional int64 constant."""
-        return self.const(values, np.int64, "ints")
-
-    def node(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        """Append a node; its output's name, or a list of them when `outputs` > 1."""
-        at = len(self.nodes)
-        names = [f"{kind.lower()}_{at}" + (f"_{i}" if i else "") for i in range(outputs)]
-        self.nodes.append(helper.make_node(kind, list(inputs), names, f"n{at}", **attributes))
-        return names[0] if outputs == 1 else names
-
-    def state(self, shape: tuple[int, ...]) -> str:
-        """A new state input [batch, *shape]."""
-        name = f"state_in_{len(self.inputs)}"
-        self.inputs.append(_tensor(name, ["batch", *shape]))
-        return name
-
-    def keep(self, value: str) -> None:
-        """`value`, fresh from the last node that made it, is the state after the block."""
-        name = f"state_out_{len(self.outputs)}"
-        source = self.inputs[len(self.outputs)]
-        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-        self.outputs[-1].type.CopyFrom(source.type)
-        self.rename(value, name)
-
-    def rename(self, old: str, new: str) -> None:
-        """Give the value `old` another name, wherever a node makes or reads it."""
-        for node in self.nodes:
-            for names in (node.input, node.output):
-                for i, name in enumerate(names):
-                    if name == old:
-                        names[i] = new
-
-    def attribute(self, name: str) -> str:
-        """The input that carries an attribute, float [size]; left out, it is the default."""
-        tensor = f"attribute_{name}"
-        if name not in self.defaults:
-            spec = self.attributes[name]
-            value = np.full(spec.size, spec.default, np.float32)
-            self.defaults[name] = numpy_helper.from_array(value, tensor)
-        return tensor
-
-    def slice(self, x: str, start: int, stop: int, axis: int) -> str:
-        """x[start:stop] along `axis`."""
-        return self.node("Slice", x, self.ints(start), self.ints(stop), self.ints(axis))
-
-    def remember(self, x: str, channels: int, frames: int) -> str:
-        """The last `frames` frames of the past before `x`; the past becomes that of the result."""
-        whole = self.node("Concat", self.state((channels, frames)), x, axis=2)
-        self.keep(self.slice(whole, -frames, ALL, 2))
-        return whole
-
-
-def _tensor(name: str, shape: list[int | str]) -> ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
 # --- one function per operation: (writer, operation, input names) -> output name ----------------
@@ -219,52 +130,8 @@ def affine(w: Writer, op: Op, x: str) -> str:
     return w.node("Add", w.node("Mul", x, scale), bias)
 
 
-def _hash(w: Writer, n: str, key: str = "") -> str:
-    """The hash of engine/layers/noise.py on int64 values; `key` joins after the first product."""
-    for shift, multiplier in zip(HASH_SHIFTS, (*HASH_MULTIPLIERS, None), strict=True):
-        # ONNX shifts unsigned integers only; numbers here are positive, so division does it.
-        n = w.node("BitwiseXor", n, w.node("Div", n, _scalar(w, 1 << shift)))
-        if multiplier:
-            n = w.node("BitwiseAnd", w.node("Mul", n, _scalar(w, multiplier)), _scalar(w, MASK32))
-            n, key = (w.node("BitwiseXor", n, key) if key else n), ""
-    return n
-
-
-def _scalar(w: Writer, value: int) -> str:
-    return w.const(value, np.int64, "int")
-
-
-def _stream_keys(w: Writer, x: str, player_seed: str) -> str:
-    """Key of each stream of the batch, int64 [batch, 1, 1]."""
-    batch = w.node("Squeeze", w.node("Shape", x, start=0, end=1), w.ints(0))
-    streams = w.node("Range", _scalar(w, 0), batch, _scalar(w, 1))
-    n = w.node("Mul", streams, _scalar(w, HASH_MULTIPLIERS[0]))
-    if player_seed in w.attributes:
-        seed = w.node("Cast", w.attribute(player_seed), to=TensorProto.INT64)
-        n = w.node("Add", n, _hash(w, seed))
-    keys = _hash(w, w.node("BitwiseAnd", n, _scalar(w, MASK32)))
-    return str(w.node("Unsqueeze", keys, w.ints(1, 2)))
-
-
 def _uniform(w: Writer, x: str, lanes: int, op: Op) -> str:
-    """Noise [batch, lanes, time] in [-1, 1) as engine/layers/noise.py defines it, bit by bit."""
-
-    def scalar(value: int) -> str:
-        return _scalar(w, value)
-
-    time = w.node("Squeeze", w.node("Shape", x, start=2, end=3), w.ints(0))
-    count = w.node("Cast", w.state((1,)), to=TensorProto.INT64)  # [batch, 1] frames played so far
-    after = w.node("Mod", w.node("Add", count, time), scalar(COUNTER_PERIOD))
-    w.keep(w.node("Cast", after, to=TensorProto.FLOAT))
-    frames = w.node("Range", scalar(0), time, scalar(1))
-    frames = w.node("Mod", w.node("Add", count, frames), scalar(COUNTER_PERIOD))
-    n = w.node("Mul", w.node("Unsqueeze", frames, w.ints(1)), scalar(lanes))
-    places = np.arange(lanes)[:, None] + op.attributes["seed"]
-    n = w.node("Add", n, w.const(places, np.int64, "lanes"))
-    n = w.node("BitwiseAnd", n, scalar(MASK32))
-    n = _hash(w, n, _stream_keys(w, x, op.attributes["player_seed"]))
-    top = w.node("Cast", w.node("Div", n, scalar(1 << 8)), to=TensorProto.FLOAT)
-    return str(w.node("Sub", w.node("Mul", top, w.const(2.0**-23)), w.const(1.0)))
+    return draws.uniform(w, draws.noise_bits(w, op, x, lanes))
 
 
 def noise_multiply(w: Writer, op: Op, x: str) -> str:
@@ -298,8 +165,10 @@ EMIT: dict[str, Callable[..., str]] = {
     "sigmoid": _plain("Sigmoid"), "snake": snake, "gated": gated, "add": _plain("Add"),
     "mul": _plain("Mul"), "concat": _plain("Concat", axis=1), "slice": channel_slice,
     "delay": delay, "affine": affine, "noise_multiply": noise_multiply,
-    "latent_sample": latent_sample,
+    "latent_sample": latent_sample, "categorical": draws.categorical,
+    "logistic_mixture": draws.logistic_mixture, "embed": draws.embed,
 }
+IN_LOOPS = ("feed",)  # what only a loop knows how to write
 
 
 CONVOLUTIONS = ("conv1d", "conv_transpose1d")
@@ -310,8 +179,12 @@ def write_graph(graph: Graph, attributes: dict[str, Attribute]) -> tuple[Writer,
     writer = Writer(attributes)
     names = {graph.input.index: "x"}
     for op in graph.ops:
-        if op.kind not in EMIT:
+        if op.kind not in EMIT and op.kind not in IN_LOOPS:
             raise TudorError(f"operation {op.kind!r} ({op.name}) has no ONNX form yet")
+        if op.loop:
+            if op is graph.loop[0]:
+                names.update(write_loop(writer, graph, names, EMIT))
+            continue
         inputs = [names[value.index] for value in op.inputs]
         names[op.output.index] = EMIT[op.kind](writer, op, *inputs)
         if op.kind in CONVOLUTIONS:

@@ -36,6 +36,7 @@ from engine.layers import (
 )
 from engine.layers.pointwise import Guard
 from export.native.export import compile_graphs
+from tests.core.loop_cases import LOOPS, attributes_of
 
 FloatArray = NDArray[np.float32]
 
@@ -126,14 +127,14 @@ NETS = {
     "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35),
                                     Snake(35, 3.0), LeakyReLU(35), Guard(35)),
 }
-NAMES = (*NETS, "latents")
+NAMES = (*NETS, "latents", *LOOPS)
 
 
 @cache
 def net(name: str) -> Streaming:
     """A net by name with reproducible weights; biases are not zero."""
     torch.manual_seed(len(name))
-    made = NETS[name]().eval().requires_grad_(False)
+    made = {**NETS, **LOOPS}[name]().eval().requires_grad_(False)
     for parameter in made.parameters():
         if parameter.ndim == 1:
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -144,7 +145,8 @@ def graph_and_description(name: str) -> tuple[Graph, Description]:
     """A case before it becomes a file."""
     if name == "latents":
         return latents_graph()
-    return graph_of(net(name)), describe(method_of(net(name)))
+    attributes = attributes_of(net(name)) if name in LOOPS else {}
+    return graph_of(net(name)), describe(method_of(net(name)), attributes)
 
 
 @cache

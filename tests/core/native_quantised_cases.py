@@ -21,7 +21,7 @@ from tests.core.native_cases import NAMES
 
 SCALES = {"q16x8": 2.0**-12, "wide": 2.0**-12, "loud": 2.0**-17}
 LIMIT = {"q16x8": 127, "loud": 127, "wide": 127 * 256 + 127}
-RECURRENT = ("lstm", "gru")
+RECURRENT = ("lstm", "gru", "loop_recurrent")
 FORMS = ("bf16w", "q16x8", "wide", "loud")
 QUANTISED = tuple(f"{name}:{form}" for name in NAMES for form in FORMS
                   if form == "bf16w" or name not in RECURRENT)

@@ -7,6 +7,7 @@ import pytest
 
 from engine.players import native_format as fmt
 from engine.players.native_model import NativeFile, NativeModel
+from tests.core.loop_cases import LOOPS
 from tests.core.native_cases import NAMES as FLOAT_NAMES
 from tests.core.native_cases import FloatArray, case, noise
 from tests.core.native_quantised_cases import QUANTISED
@@ -89,6 +90,8 @@ def test_streams_of_a_batch_do_not_touch_each_other(name: str) -> None:
         assert_same_bits(together[stream : stream + 1], apart[stream : stream + 1])
     first = NativeModel(file).process("forward", np.ascontiguousarray(x[:1]))
     assert_same_bits(together[:1], first)
+    if draws(name) and not name.startswith("loop_tiers"):  # which has no conditions
+        assert not np.array_equal(together[1], together[2])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -105,6 +108,27 @@ def test_state_can_be_saved_restored_and_reset(name: str) -> None:
     assert_same_bits(other.process("forward", second), rest)
     model.reset()
     assert_same_bits(model.process("forward", first), start)
+
+
+def draws(name: str) -> bool:
+    """Whether a case's streams differ by what they draw."""
+    return name.partition(":")[0] in LOOPS
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_streams_and_seeds_draw_differently(name: str) -> None:
+    file, x = setting(name, 60)
+    three = NativeModel(file, batch=3)
+    y = three.process("forward", np.repeat(x, 3, axis=0))
+    three.reset()
+    three.set("seed", np.float32([6]))
+    other = three.process("forward", np.repeat(x, 3, axis=0))
+    sounds = [*y, *other]
+    for index, sound in enumerate(sounds):
+        assert all(not np.array_equal(sound, later) for later in sounds[index + 1 :])
+    three.reset()
+    three.set("seed", np.float32([5]))
+    assert_same_bits(three.process("forward", np.repeat(x, 3, axis=0)), y)
 
 
 def test_every_row_of_the_op_list_has_a_case() -> None:

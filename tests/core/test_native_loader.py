@@ -88,7 +88,9 @@ REFUSALS = [
     ("method", "in_channels", 9, 0, "channel counts"),
     ("method", "out_ratio", 3, 0, "rates or ratios"),
     ("method", "input_value", 999, 0, "value lies outside"),
-    ("method", "loop_kind", 1, 0, "feedback"),
+    ("method", "loop_first", 1, 0, "loop is damaged"),
+    ("method", "loop_ops", 1, 0, "loop is damaged"),
+    ("method", "loop_rows", 1, 0, "loop is damaged"),
     ("method", "reserved_0", 1, 0, "reserved"),
     ("method", "state_words", NONE, 0, "state lies outside"),
     ("method", "arena_bytes", 0, 0, "buffer lies outside"),
@@ -114,7 +116,7 @@ REFUSALS = [
     ("op", "weights_bytes", 12, CONV, "weights lie outside"),
     ("op", "slope", float("nan"), CONV, "impossible shape"),
     ("op", "name", 1 << 28, CONV, "text lies outside"),
-    ("op", "reserved_0", 5, CONV, "reserved"),
+    ("op", "attr_seed", 5, CONV, "reserved"),
     ("op", "dtype", 9, CONV, "number format"),
     ("op", "dtype", 2, CONV, "number format"),
     ("buffer", "type", 7, 0, "number format"),
@@ -146,6 +148,57 @@ def test_wrong_fields_of_other_ops(
     if field == "params":  # a snake whose parameters would lie far away
         wanted["act"], value = fmt.acts()["snake"], 1 << 30
     assert message in refusal(changed("op", field, value, conv_of(name, **wanted), name))
+
+
+@pytest.mark.parametrize(("field", "value", "message"), [
+    ("loop_first", 1 << 30, "loop is damaged"),
+    ("loop_ops", 1 << 20, "loop is damaged"),
+    ("loop_ops", 0, "loop is damaged"),
+    ("loop_rows", 0, "loop is damaged"),
+    ("loop_rows", 1 << 30, "loop is damaged"),
+    ("loop_rows", 5, "loop is damaged"),  # no multiple of the steps of its ops
+    ("loop_rows", 32, "loop is damaged"),  # more rows than the fastest op has
+    ("state_words", 1, "state lies outside"),
+])
+def test_a_damaged_loop_is_refused(field: str, value: int, message: str) -> None:
+    assert message in refusal(changed("method", field, value, name="loop_tiers"))
+
+
+@pytest.mark.parametrize(("name", "kind", "field", "value", "message"), [
+    ("loop", "categorical", "attr_a", 99, "attribute"),
+    ("loop", "categorical", "attr_b", NONE, "attribute"),
+    ("loop", "categorical", "attr_seed", 99, "attribute"),
+    ("loop", "categorical", "state", 1, "state lies outside"),
+    ("loop", "categorical", "state", NONE, "state lies outside"),
+    ("loop", "categorical", "in_b", 1 << 20, "None"),
+    ("loop_tiers", "logistic_mixture", "slope", 0.0, "impossible shape"),
+    ("loop_tiers", "logistic_mixture", "slope", float("nan"), "impossible shape"),
+    ("loop", "embed", "weights_bytes", 6, "weights lie outside"),
+    ("loop", "embed", "weights_bytes", 0, "weights lie outside"),
+    ("loop", "embed", "weights", NONE - 63, "weights lie outside"),
+    ("loop", "embed", "dtype", 1, "number format"),
+])
+def test_damaged_draws_and_tables_are_refused(
+    name: str, kind: str, field: str, value: float, message: str
+) -> None:
+    data = changed("op", field, value, conv_of(name, kind=fmt.ops()[kind]), name)
+    if message == "None":  # what nobody reads may be anything
+        opened(data)
+    else:
+        assert message in refusal(data)
+
+
+def test_rows_of_a_loop_that_no_step_divides_are_refused() -> None:
+    """A buffer that an op in the loop touches has whole rows in each of its steps."""
+    data, name = case("loop_tiers"), "loop_tiers"
+    header = fmt.unpack("header", data, fmt.record_bytes("prefix"))
+    refused = 0
+    for index in range(int(header["buffers_count"])):
+        at = int(header["buffers"]) + index * fmt.record_bytes("buffer")
+        rows = int(fmt.unpack("buffer", data, at)["rows"])
+        refusal(changed("buffer", "rows", rows + 1, index, name))
+        refused += 1
+    assert refused > 5
 
 
 def test_every_fault_text_is_different_and_reachable_from_python() -> None:

@@ -38,6 +38,14 @@ MUTANTS = [
     ("plan_op.c", "numbers * (ptrdiff_t)number_bytes(b)", "numbers * 4", "branches:q16x8", ()),
     ("run_op.c", "skip(&a.finish.post, first_frame, channel);", "", "wide:q16x8",
      ("slices=64", "chunks=20")),
+    ("run.c", "(row + 1) % period", "row % period", "loop_tiers", ()),
+    ("run.c", "one.step = period > 1 ? row / period : row;", "one.step = 0;", "loop", ()),
+    ("run.c", "run_loop(p, first, end);", "run_loop(p, first, end + 1);", "loop", ("slices=5",)),
+    ("run.c", "p.stream = stream;", "p.stream = 0;", "loop", ("batch=2",)),
+    ("run_op.c", "(size_t)p->step * place.step", "0", "loop_tiers", ()),
+    ("draw.c", "weights[c] >= least ? weights[c] : 0.0f", "weights[c]", "loop", ()),
+    ("draw.c", "+= 1.0f;", "+= 0.0f;", "loop_tiers", ()),
+    ("draw.c", "x + 0.5f", "x + 1.5f", "loop", ()),
 ]
 FLAGS = ("-std=c11", "-O1", "-ffp-contract=off", "-DTUDOR_NO_AVX512")
 

@@ -21,7 +21,7 @@ from engine.models.registry import FAMILIES
 from engine.players.base import load
 from engine.players.onnx import OnnxPlayer
 from export.onnx.export import export_onnx, method_files, read_description
-from export.onnx.operators import IR_VERSION, OPSET
+from export.onnx.writer import IR_VERSION, OPSET
 from tests.export.small_models import CASES, SMALL, small_model
 
 TOLERANCE = 1e-5

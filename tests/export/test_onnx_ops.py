@@ -14,19 +14,22 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from engine.description import Attribute, Description, Method
-from engine.graph import OPS, Builder, Graph
+from engine.graph import OPS, Builder, Graph, Value
 from engine.layers import (
     ELU,
     GRU,
     LSTM,
+    Categorical,
     Conv1d,
     ConvTranspose1d,
     Delay,
+    Embed,
     GatedUnit,
     Guard,
     Identity,
     LatentSample,
     LeakyReLU,
+    LogisticMixture,
     NoiseMultiply,
     Parallel,
     Sequence,
@@ -36,8 +39,12 @@ from engine.layers import (
     Streaming,
     Tanh,
 )
+from engine.layers.base import call
 from export.onnx.export import build_method, granularity
-from export.onnx.operators import EMIT
+from export.onnx.operators import EMIT, IN_LOOPS
+from tests.core.loop_cases import ATTRIBUTES as DRAWN
+from tests.core.loop_cases import LOOPS, attributes_of, values_of
+from tests.core.native_cases import net as case_net
 from tests.engine.stacks import signal, stack
 
 TOLERANCE = 1e-5
@@ -45,6 +52,8 @@ ATTRIBUTES = {
     "temperature": Attribute("temperature", 1, 0.0, 0.0, 4.0, ""),
     "scale": Attribute("scale", 4, 1.0, -4.0, 4.0, ""),
     "bias": Attribute("bias", 4, 0.0, -8.0, 8.0, ""),
+    **DRAWN,
+    "share": Attribute("share", 1, 1.0, 0.0, 1.0, ""),
 }
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
@@ -78,7 +87,7 @@ LAYERS: dict[str, list[Streaming]] = {
     "noise_multiply": [NoiseMultiply(4, seed=9)],
 }
 # Operations that no layer of a stack emits: how a model emits them, and what they mean.
-OTHERS = ("slice", "affine", "latent_sample")
+OTHERS = ("slice", "affine", "latent_sample", "categorical", "logistic_mixture", "embed", "feed")
 
 
 def _other(kind: str, given: dict[str, Tensor]) -> tuple[Graph, Step, State]:
@@ -90,9 +99,26 @@ def _other(kind: str, given: dict[str, Tensor]) -> tuple[Graph, Step, State]:
         y = build.op("affine", build.input, attributes={"scale": "scale", "bias": "bias"})
         scale, bias = given["scale"][:, None], given["bias"][:, None]
         return build.finish(y), lambda x, state: (x * scale + bias, state), ()
+    if kind == "feed":
+        loop = case_net("loop_tiers")
+        return (build.finish(loop.lower(build, _first(build))),
+                lambda x, state: call(loop, x[:, :1], state, given), loop.init_state(3))
+    if kind == "embed":
+        table = Embed(3, 2)
+        return (build.finish(table.lower(build, _first(build))),
+                lambda x, state: table(x[:, :1], state), ())
+    if kind in ("categorical", "logistic_mixture"):
+        two = build.op("concat", build.input, build.input, build.input, channels=12)
+        draw = Categorical(6, 2) if kind == "categorical" else LogisticMixture(2, 2, limit=1.5)
+        return (build.finish(draw.lower(build, two)),
+                lambda x, state: draw(x.repeat(1, 3, 1), state, given), draw.init_state(3))
     layer = LatentSample(2)
     return (build.finish(layer.lower(build, build.input)),
             lambda x, state: layer(x, state, given), layer.init_state(3))
+
+
+def _first(build: Builder) -> Value:
+    return build.op("slice", build.input, channels=1, attributes={"start": 0, "stop": 1})
 
 
 def run_graph(
@@ -133,7 +159,7 @@ def compare(graph: Graph, step: Step, x: Tensor, state: State, given: dict[str, 
 
 
 def test_every_operation_has_a_form_and_a_test():
-    assert set(EMIT) == set(OPS)
+    assert {*EMIT, *IN_LOOPS} == set(OPS)
     assert {*LAYERS, *OTHERS} == set(OPS)
 
 
@@ -141,12 +167,13 @@ def test_every_operation_has_a_form_and_a_test():
 def test_operation_equals_pytorch_for_three_streams(kind):
     given_values = {"temperature": torch.tensor([0.7]),
                     "scale": torch.tensor([0.5, -1.0, 2.0, 1.5]),
-                    "bias": torch.tensor([1.0, 0.0, -2.0, 0.25])}
+                    "bias": torch.tensor([1.0, 0.0, -2.0, 0.25]),
+                    "top_p": torch.tensor([0.8]), "seed": torch.tensor([77.0])}
     generator = torch.Generator().manual_seed(2)
     chunks = [1, 4, 1, 2, 8]
     if kind in OTHERS:
         graph, step, state = _other(kind, given_values)
-        x = torch.randn(3, 4, 16, generator=generator)
+        x = torch.randn(3, 4, 16 * granularity(graph), generator=generator)
         assert compare(graph, step, x, state, given_values, chunks) < TOLERANCE
         return
     for layer in map(_randomised, LAYERS[kind]):
@@ -158,8 +185,27 @@ def test_operation_equals_pytorch_for_three_streams(kind):
         state = tuple(torch.randn(s.shape, generator=generator) for s in layer.init_state(3))
         if kind == "noise_multiply":
             state = (torch.tensor([[0.0], [2.0**24 - 3], [123456.0]]),)  # one about to wrap
-        error = compare(graph, layer, x, state, {}, chunks)
+        given = {name: given_values[name] for name in layer.may_use}
+        error = compare(graph, _with(layer, given), x, state, given, chunks)
         assert error < TOLERANCE
+
+
+def _with(layer: Streaming, given: dict[str, Tensor]) -> Step:
+    return lambda x, state: call(layer, x, state, given)
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_loops_equal_pytorch(name):
+    net = case_net(name)
+    build = Builder("forward", net.in_channels)
+    graph = build.finish(net.lower(build, build.input))
+    chunks = [1, 3, 1, 7]
+    x = signal(net, sum(chunks), 2, torch.float32)
+    values = values_of(net)
+    assert set(values) == set(attributes_of(net))
+    error = compare(graph, lambda x, state: net(x, state, values), x, net.init_state(2), values,
+                    chunks)
+    assert error < TOLERANCE
 
 
 def test_noise_is_the_same_bit_for_bit():
@@ -167,8 +213,9 @@ def test_noise_is_the_same_bit_for_bit():
     build = Builder("forward", 7)
     graph = build.finish(layer.lower(build, build.input))
     x, state = torch.ones(2, 7, 50), (torch.tensor([[5.0], [2.0**24 - 20]]),)
-    got, held = run_graph(graph, x, state, {}, [1, 30, 19])
-    wanted, after = layer(x, state)
+    given = {"seed": torch.tensor([7.0])}
+    got, held = run_graph(graph, x, state, given, [1, 30, 19])
+    wanted, after = layer(x, state, given)
     assert got.shape == wanted.shape
     assert np.array_equal(got, wanted.numpy())
     assert np.array_equal(held[0], after[0].numpy())
@@ -192,7 +239,9 @@ def test_random_stacks_equal_pytorch(net):
     x = signal(net, sum(chunks), 2, torch.float32)
     assert granularity(graph) == net.granularity
     assert graph.output.ratio == net.ratio
-    assert compare(graph, net, x, net.init_state(2, x.dtype), {}, chunks) < TOLERANCE
+    seed = {name: torch.tensor([3.0]) for name in net.may_use}
+    error = compare(graph, _with(net, seed), x, net.init_state(2, x.dtype), seed, chunks)
+    assert error < TOLERANCE
 
 
 def test_a_method_that_only_passes_on_is_a_valid_file():

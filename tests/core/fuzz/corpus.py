@@ -26,12 +26,14 @@ from engine.layers import (
     Tanh,
 )
 from engine.layers.pointwise import Guard
-from tests.core.native_cases import case, describe, file_of, graph_of, method_of
+from export.native.export import compile_graphs
+from tests.core.loop_cases import attributes_of, tiers, wavenet
+from tests.core.native_cases import case, describe, graph_of, method_of
 from tests.core.native_quantised_cases import compiled
 
 FOLDER = Path(__file__).with_name("corpus")
 OTHER_FORMS = (("conv", "bf16w"), ("conv", "q16x8"), ("gated", "q16x8"), ("gated", "wide"),
-               ("grouped", "q16x8"), ("unfused", "q16x8"))
+               ("grouped", "q16x8"), ("unfused", "q16x8"), ("loop", "q16x8"), ("tiers", "q16x8"))
 
 
 def nets() -> dict[str, Streaming]:
@@ -47,15 +49,19 @@ def nets() -> dict[str, Streaming]:
         "rnn": Sequence(LSTM(1, 4), GRU(4, 3), NoiseMultiply(3)),
         "unfused": Sequence(Parallel(Identity(2), Tanh(2)), GatedUnit(2), Delay(1, 3), Sigmoid(1)),
         "long": Sequence(Conv1d(1, 1, 3, dilation=90), Conv1d(1, 1, 1)),
+        "loop": wavenet(1, 4, 5),
+        "tiers": tiers(3),
     }
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name, net in nets().items():
-        (FOLDER / f"{name}.tudor").write_bytes(file_of(net.eval()))
+        graph, description = graph_of(net.eval()), describe(method_of(net), attributes_of(net))
+        data = compile_graphs({"forward": graph}, description)
+        (FOLDER / f"{name}.tudor").write_bytes(data)
     for name, form in OTHER_FORMS:
         net = nets()[name].eval()
-        data = compiled(graph_of(net), describe(method_of(net)), form)
+        data = compiled(graph_of(net), describe(method_of(net), attributes_of(net)), form)
         (FOLDER / f"{name}-{form}.tudor").write_bytes(data)
     (FOLDER / "latents.tudor").write_bytes(case("latents"))

@@ -1,0 +1,110 @@
+"""What `tudor generate` does: sound from a model that needs none."""
+
+from __future__ import annotations
+
+import time
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+
+from engine.audio import shown_name, write_audio
+from engine.description import Method
+from engine.errors import AudioError, ConfigError, nearest
+from engine.players.base import FloatArray, Player, load
+from engine.players.play_file import apply_setting, read_input
+
+SEED = "seed"
+BLOCK_SECONDS = 0.25
+
+
+def generate_file(
+    model: str, out: Path, seconds: float, seed: int | None, settings: list[str],
+    conditions: Path | None, method: str | None,
+) -> None:
+    """Generate `seconds` of sound into `out`; see `tudor generate --help`."""
+    console = Console(stderr=True)
+    if out.suffix.lower() not in (".wav", ".flac", ".aiff", ".aif"):
+        raise AudioError(f"{out}: the output should end in .wav, .flac or .aiff")
+    if out.is_dir():
+        raise AudioError(f"{out} is a folder, wanted a file name")
+    player = load(model)
+    spec = generator(player, method)
+    if seed is not None:
+        if SEED not in player.attributes:
+            raise ConfigError(f"--seed: {player.name} has no attribute {SEED!r}, it always draws "
+                              "the same")
+        player.set(SEED, seed)
+    held = _apply(player, spec, settings)
+    frames = max(1, ceil(seconds * player.sample_rate_hz / spec.ratio)) * spec.in_frames
+    x = np.zeros((spec.in_channels, frames), np.float32)
+    if conditions is not None:
+        x = _fill(read_input(player, spec, conditions, console), frames)
+    for channel, value in held.items():
+        x[channel] = value
+    started = time.perf_counter()
+    y = generate(player, spec, x, console)
+    took = time.perf_counter() - started
+    y = y[:, : max(1, round(seconds * player.sample_rate_hz / spec.out_ratio))]
+    if not np.isfinite(y).all():
+        raise AudioError(f"{model} produced non-finite numbers; nothing was written")
+    write_audio(out, y, max(1, round(player.sample_rate_hz / spec.out_ratio)))
+    console.print(
+        f"{escape(shown_name(out))}: {y.shape[0]} channels, {y.shape[1]} samples by "
+        f"{player.backend}; real-time factor {took / seconds:.3f} (lower is better)",
+        highlight=False, soft_wrap=True)
+
+
+def generator(player: Player, method: str | None = None) -> Method:
+    """The method to generate with: the one named, or the first of that role."""
+    if method is not None:
+        return player.description.method(method)
+    for spec in player.methods.values():
+        if spec.role == "generate":
+            return spec
+    raise ConfigError(f"{player.name} generates nothing, it has {', '.join(player.methods)}: play "
+                      "a sound through it with `tudor run`")
+
+
+def generate(
+    player: Player, spec: Method, x: FloatArray, console: Console | None = None
+) -> FloatArray:
+    """`x` [in_channels, frames], whole smallest blocks, through the method in short blocks."""
+    unit = spec.in_frames
+    block = max(1, int(BLOCK_SECONDS * player.sample_rate_hz / spec.ratio)) * unit
+    starts = range(0, x.shape[1], block)
+    if console is not None:
+        starts = track(starts, "generating", console=console, transient=True,  # type: ignore[assignment]
+                       disable=not console.is_terminal)
+    return np.concatenate([player.process(spec.name, x[:, at : at + block]) for at in starts],
+                          axis=1)
+
+
+def _apply(player: Player, spec: Method, settings: list[str]) -> dict[int, float]:
+    """Attributes are set; conditions, by their labels, are returned as channel -> value."""
+    held = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        name = name.strip()
+        if name in spec.input_labels and name not in player.attributes:
+            try:
+                held[spec.input_labels.index(name)] = float(text)
+            except ValueError:
+                raise ConfigError(f"--set {setting}: {text!r} is not a number") from None
+        elif name in player.attributes or "=" not in setting:
+            apply_setting(player, setting)
+        else:
+            known = [*player.attributes, *spec.input_labels]
+            raise ConfigError(f"--set {setting}: {player.name} has no attribute or condition "
+                              f"{name!r}{nearest(name, known)}; it has {', '.join(known)}")
+    return held
+
+
+def _fill(x: FloatArray, frames: int) -> FloatArray:
+    """Conditions of so many frames: cut, or their last frame held."""
+    if x.shape[1] >= frames:
+        return x[:, :frames].copy()
+    return np.pad(x, ((0, 0), (0, frames - x.shape[1])), mode="edge")
