@@ -110,6 +110,8 @@ def check_line(words: list[str]) -> None:
         check_make(rest)
     elif first == "python" and rest[0] == "-m":
         check_module(rest[1], rest[2:])
+    elif first == "python" and rest[0] == "pocket.py":  # docs/own-model.md: tudor by another name
+        check_line(["tudor", *rest[1:]])
     elif first.startswith("./") or first == "python":
         script = ROOT / "examples" / Path(rest[0] if first == "python" else f"{first}.c").name
         if not script.exists():

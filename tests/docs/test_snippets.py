@@ -3,6 +3,7 @@ where it is cheap, Python is executed, C compiled, TOML and mappings read by wha
 
 from __future__ import annotations
 
+import runpy
 import shutil
 import tomllib
 from contextlib import redirect_stdout
@@ -101,6 +102,9 @@ def tudor(*words: object) -> None:
     assert ended.value.code in (0, None), words
 
 
+TUTORIAL = "docs/own-model.md"
+
+
 def test_there_is_something_to_check() -> None:
     found = all_snippets()
     assert len(found) > 30
@@ -134,9 +138,14 @@ def test_a_block_that_says_nothing_is_found(tmp_path: Path, text: str,
         snippets_of(tmp_path / "x.md")
 
 
-@pytest.mark.parametrize(
-    "snippet", [s for s in of("sh") if not s.not_run and not all(map(long, shell_lines(s.text)))],
-    ids=str)
+def cheap(snippet: Snippet) -> bool:
+    """Whether any line of it is run here."""
+    if snippet.file == TUTORIAL or snippet.not_run:
+        return False
+    return not all(map(long, shell_lines(snippet.text)))
+
+
+@pytest.mark.parametrize("snippet", list(filter(cheap, of("sh"))), ids=str)
 def test_cheap_shell_runs(snippet: Snippet, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(work)
     for words in shell_lines(snippet.text):
@@ -151,7 +160,7 @@ def test_cheap_shell_runs(snippet: Snippet, work: Path, monkeypatch: pytest.Monk
                 tudor(*words[1:])
 
 
-@pytest.mark.parametrize("file", sorted({s.file for s in of("python")}))
+@pytest.mark.parametrize("file", sorted({s.file for s in of("python")} - {TUTORIAL}))
 def test_python_runs(file: str, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks of a document one after the other, as a reader would."""
     monkeypatch.chdir(work)
@@ -159,6 +168,41 @@ def test_python_runs(file: str, work: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for snippet in of("python"):
         if snippet.file == file and not snippet.not_run:
             exec(compile("\n" * (snippet.line - 1) + snippet.text, ROOT / file, "exec"), names)
+
+
+def test_one_s_own_model_trains_exports_and_sounds(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tutorial, line by line: its files are written under the names in their first lines."""
+    from engine.models.registry import FAMILIES
+
+    monkeypatch.chdir(work)
+    blocks = [snippet for snippet in all_snippets() if snippet.file == TUTORIAL]
+    for snippet in blocks:
+        if snippet.text.startswith("# pocket."):
+            name = snippet.text.splitlines()[0].removeprefix("# ")
+            (work / name).write_text(snippet.text)
+    assert len((work / "pocket.py").read_text().splitlines()) <= 60
+    lines = [words for s in blocks if s.language == "sh" for words in shell_lines(s.text)]
+    assert {"train", "export", "verify"} <= {words[2] for words in lines}
+    try:
+        for words in lines:
+            if words[0] == "tudor":
+                FAMILIES.pop("pocket")  # what plays needs the file alone
+                tudor(*words[1:])
+                continue
+            monkeypatch.setattr("sys.argv", words[1:])
+            with pytest.raises(SystemExit) as ended:
+                runpy.run_path(words[1], run_name="__main__")
+            assert ended.value.code in (0, None), words
+    finally:
+        FAMILIES.pop("pocket", None)
+    shown = capsys.readouterr().out
+    assert "30 steps" in shown
+    assert "pocket.onnx" in shown
+    heard, rate_hz = soundfile.read(work / "out.wav")
+    assert (len(heard), rate_hz) == (RATE, RATE)
+    assert np.abs(heard).max() > 1e-3
 
 
 @pytest.mark.parametrize("snippet", of("c"), ids=str)
@@ -180,7 +224,7 @@ def test_settings_are_taken(snippet: Snippet) -> None:
     assert tables
     assert set(tables) <= {"model", "training", "summary"}
     training_config(tables.get("training", {}))
-    if "model" in tables:
+    if "model" in tables and snippet.file != TUTORIAL:  # its family is its own
         model = dict(tables["model"])
         configure(model.pop("family"), model)
 
