@@ -1,11 +1,11 @@
-# make setup | demo | test | lint. Each sets up what it needs and then does its job.
+# make setup | demo | test | lint | docs. Each sets up what it needs and then does its job.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DATA ?=
 
-.PHONY: setup demo test test-long test-image lint clean
+.PHONY: setup demo test test-long test-image lint docs clean
 
 setup: $(STAMP)
 
@@ -30,6 +30,10 @@ test-image: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The documents and the API reference as a site in build/site; a warning is an error.
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache
