@@ -42,7 +42,7 @@ class Snippet:
 
 def documents() -> list[Path]:
     """Whatever is written for people to follow."""
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")),
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")),
             *sorted((ROOT / "examples").glob("*.md")),
             *sorted((ROOT / "engine" / "presets").glob("*.md"))]
 

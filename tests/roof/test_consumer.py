@@ -119,6 +119,17 @@ def test_another_version_is_not_accepted(prefix: Path, tmp_path: Path) -> None:
     assert f'requested version "{wanted}"' in " ".join(done.stderr.split())
 
 
+def test_a_project_can_hold_the_sources(tmp_path: Path) -> None:
+    """add_subdirectory, and so FetchContent: configured only, the rest is the same."""
+    text = PROJECT.format(version=VERSION, suffix="c").replace(
+        f"find_package(tudor {VERSION} REQUIRED)", f'add_subdirectory("{ROOT}" tudor)')
+    assert "add_subdirectory" in text
+    (tmp_path / "CMakeLists.txt").write_text(text)
+    (tmp_path / "foreign.c").write_text(PROGRAM)
+    shown = run(need("cmake"), "-S", tmp_path, "-B", tmp_path / "b")
+    assert "Generating done" in shown
+
+
 def test_a_shared_library_shows_what_the_header_declares(prefix: Path) -> None:
     if not prefix.parent.name.startswith("shared"):
         return
