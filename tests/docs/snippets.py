@@ -120,6 +120,42 @@ def check_line(words: list[str]) -> None:
         raise ValueError(f"unknown command {first!r}")
 
 
+def inline_commands(path: Path) -> list[tuple[str, str]]:
+    """What the prose says in backticks of `tudor` and `rtf-bench`: (document, command)."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    found = re.findall(r"`((?:tudor|rtf-bench) [^`]+)`", text)
+    return [(str(path.relative_to(ROOT)), " ".join(command.split())) for command in found]
+
+
+def check_inline(line: str) -> None:
+    """ValueError unless command and options exist; arguments may be left out in prose."""
+    first, *words = line.split()
+    if first == "tudor":
+        from nn_tudor.cli import COMMANDS, _one
+
+        name, *words = words
+        if name.startswith("-"):
+            words = [name]
+            from nn_tudor.cli import _overview
+
+            command = typer.main.get_command(_overview())
+        elif name in COMMANDS:
+            command = typer.main.get_command(_one(name))
+        else:
+            raise ValueError(f"no command tudor {name}")
+    else:
+        command = typer.main.get_command(import_module("benchmarks.commands").app)
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        if words[0] not in command.commands:
+            raise ValueError(f"{line}: no command {words[0]}")
+        command = command.commands[words.pop(0)]
+    known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
+    wrong = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known
+             and word != "--help"]
+    if wrong:
+        raise ValueError(f"{line}: no option {wrong[0]}")
+
+
 def check_make(words: list[str]) -> None:
     if "-C" in words:
         folder = ROOT / words[words.index("-C") + 1]

@@ -19,7 +19,10 @@ from tests.docs.snippets import (
     ROOT,
     Snippet,
     all_snippets,
+    check_inline,
     check_line,
+    documents,
+    inline_commands,
     shell_lines,
     snippets_of,
     without_redirection,
@@ -127,6 +130,23 @@ def test_every_line_of_shell_is_one_that_its_command_knows(snippet: Snippet) -> 
 def test_a_wrong_line_is_found(line: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         check_line(shell_lines(line)[0])
+
+
+def test_commands_in_prose_exist() -> None:
+    found = [pair for path in documents() for pair in inline_commands(path)]
+    assert len(found) > 40
+    for file, line in found:
+        try:
+            check_inline(line)
+        except ValueError as error:
+            pytest.fail(f"{file}: {error}")
+
+
+@pytest.mark.parametrize("line", ["tudor evaluat", "tudor run --alignn", "tudor module checks",
+                                  "tudor flash pi --imagee x", "rtf-bench x --blocks"])
+def test_a_wrong_command_in_prose_is_found(line: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        check_inline(line)
 
 
 @pytest.mark.parametrize("text", ["```\ntudor\n```\n", "text\n\n    tudor run\n"])
