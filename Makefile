@@ -5,13 +5,18 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DATA ?=
 
-.PHONY: setup demo test test-long test-image lint docs clean
+.PHONY: setup demo test test-long test-image lint clean
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt scripts/setup.sh $(wildcard setup.py)
 	PYTHON=$(PYTHON) VENV=$(VENV) sh scripts/setup.sh
 	touch $@
+
+# The documents and the API reference as a site in build/site; a warning is an error.
+.PHONY: docs
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build --strict
 
 demo: $(STAMP)
 	$(BIN)/python -m nn_tudor.demo --out demo $(if $(DATA),--data "$(DATA)")
@@ -30,10 +35,6 @@ test-image: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-
-# The documents and the API reference as a site in build/site; a warning is an error.
-docs: $(STAMP)
-	$(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache
