@@ -1,4 +1,4 @@
-# make setup | demo | test | lint. Each sets up what it needs and then does its job.
+# make setup | demo | test | lint | docs. Each sets up what it needs and then does its job.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,6 +12,11 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt scripts/setup.sh $(wildcard setup.py)
 	PYTHON=$(PYTHON) VENV=$(VENV) sh scripts/setup.sh
 	touch $@
+
+# The documents and the API reference as a site in build/site; a warning is an error.
+.PHONY: docs
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build --strict
 
 demo: $(STAMP)
 	$(BIN)/python -m nn_tudor.demo --out demo $(if $(DATA),--data "$(DATA)")

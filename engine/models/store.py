@@ -140,7 +140,8 @@ def _measured(path: Path) -> tuple[Latent, ...]:
 
 def save_weights(model: Model, path: Path) -> None:
     """Weights to a safetensors file, whole or not at all."""
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    # Copies: a layer that has two names is written under both, and safetensors takes no views.
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
     measured = model.latents if isinstance(model, Coded) else ()
     latents = json.dumps([asdict(latent) for latent in measured])
     with atomic_write(path) as temporary:

@@ -34,12 +34,14 @@ def core_sources() -> list[Path]:
 
 
 def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None = None,
-             core: Path = CORE) -> Path:
-    """The program of `main` (a file of this folder) and the runtime."""
+             core: Path = CORE, stamp: str = "") -> Path:
+    """The program of `main` (a file of this folder) and the runtime. `stamp`: the content of
+    generated headers, whose folder (a `-I` among the flags) may be another one each time."""
     need(cc)
     files = [HERE / main, *(core_sources() if sources is None else sources)]
     headers = [*core.glob("*.h"), *core.glob("*.inc"), *HERE.glob("*.h")]
-    digest = hashlib.sha256(" ".join((cc, *flags)).encode())
+    named = [f for f in flags if not (stamp and f.startswith("-I"))]
+    digest = hashlib.sha256(" ".join((cc, *named, *([stamp] if stamp else []))).encode())
     for path in sorted([*files, *headers]):
         digest.update(path.read_bytes())
     CACHE.mkdir(exist_ok=True)
