@@ -17,6 +17,7 @@ from engine.layers import (
     LeakyReLU,
     NoiseMultiply,
     Parallel,
+    Past,
     PQMFAnalysis,
     PQMFSynthesis,
     Residual,
@@ -32,7 +33,7 @@ from engine.layers.pointwise import Guard
 KINDS = (
     "conv", "strided", "depthwise", "transposed", "delay", "gru", "lstm", "leaky_relu", "elu",
     "tanh", "sigmoid", "snake", "gated", "noise", "guard", "residual", "parallel_sum",
-    "parallel_product", "parallel_concat", "analysis", "synthesis",
+    "parallel_product", "parallel_concat", "analysis", "synthesis", "past",
 )
 
 
@@ -55,9 +56,10 @@ def layer(draw: st.DrawFn, kind: str, channels: int, depth: int = 0) -> Streamin
         stride = pick(1, 2, 3, 4)
         return ConvTranspose1d(channels, channels * 2, stride + draw(st.integers(0, 5)), stride,
                                groups=pick(1, channels))
-    if kind in ("delay", "noise", "gru", "lstm", "gated"):
+    if kind in ("delay", "past", "noise", "gru", "lstm", "gated"):
         return {
             "delay": lambda: Delay(channels, draw(st.integers(0, 5))),
+            "past": lambda: Past(channels, draw(st.integers(0, 5))),
             "noise": lambda: NoiseMultiply(channels, seed=draw(st.integers(0, 99))),
             "gru": lambda: GRU(channels, pick(1, 3)),
             "lstm": lambda: LSTM(channels, pick(1, 3)),

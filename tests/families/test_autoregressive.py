@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from engine.audio import read_audio
+from engine.audio import read_audio, write_audio
 from engine.boards.board import board_named
 from engine.boards.fit import arithmetic_of
 from engine.boards.placement import passes
 from engine.boards.work import task_of_file, task_of_model
+from engine.errors import ConfigError
 from engine.models.registry import FAMILIES, Family, build
 from engine.models.store import Stored
 from engine.players.base import load
@@ -21,9 +22,11 @@ from engine.players.native_model import NativeFile, NativeModel
 from export.native.export import export_native
 from export.targets import check, export_model
 from export.verify import EDGE, verify
+from firmware.host.play import play
 from nn_tudor.cli import main
+from tests.core.test_native_bits import able
 from tests.families.autoregressive import Autoregressive, AutoregressiveConfig
-from tests.firmware.machines import bench
+from tests.firmware.machines import assert_same_bits, bench, machine
 
 SHAPES = {"wavenet": {"kind": "wavenet"}, "tiers": {"kind": "tiers", "channels": 12}}
 
@@ -198,3 +201,64 @@ def test_fit_charges_a_loop_once_for_each_sample(files):
             one = arithmetic_of(work, daisy, "float32", 10.0).high
             many = arithmetic_of(work, daisy, "float32", 1000.0).high
             assert (one == many) == (work in looped or many == 0)
+
+
+def tones(folder):
+    """Recordings to calibrate with."""
+    found = folder / "tones"
+    found.mkdir(exist_ok=True)
+    for i in range(2):
+        t = np.arange(16000 * 5) / 16000
+        write_audio(found / f"{i}.wav", (0.3 * np.sin(t * 900 * (i + 1)))[None].astype("f4"), 16000)
+    return found
+
+
+def generated(path, frames=24):
+    """Conditions, and what the plain C reference makes of them."""
+    x = np.random.default_rng(5).standard_normal((2, frames)).astype(np.float32)
+    return x, NativeModel.open(path, isa="ref").process("generate", x[None])[0]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_instruction_set_chunking_and_slicing_generates_the_same_bits(name, files):
+    x, wanted = generated(files[name])
+    for isa in able(NativeFile(files[name])):
+        model = NativeModel.open(files[name], isa=isa)
+        parts = [model.process("generate", np.ascontiguousarray(x[None, :, a:b]))[0]
+                 for a, b in ((0, 1), (1, 4), (4, 6), (6, 24))]
+        assert_same_bits(np.concatenate(parts, axis=1), wanted, isa)
+    for slices in (2, 5, 16, 37):
+        model, got = NativeModel.open(files[name]), []
+        for at in range(0, 24, 2):
+            block, out = np.ascontiguousarray(x[None, :, at : at + 2]), np.zeros((1, 1, 32), "f4")
+            for i in range(slices):
+                model.process_slice("generate", block, out, i, slices)
+            got.append(out[0])
+        assert_same_bits(np.concatenate(got, axis=1), wanted, f"{slices} slices")
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("target", ["m7", "aarch64"])
+def test_boards_generate_the_same_bits(name, target, files):
+    x, wanted = generated(files[name])
+    data, board = files[name].read_bytes(), machine(target)
+    chunked = play(board, data, x, method="generate", frames=(1, 3, 2))
+    assert_same_bits(chunked.audio, wanted)
+    sliced = play(board, data, x, method="generate", frames=(2,), slices=5)
+    assert_same_bits(sliced.audio, wanted)
+
+
+def test_a_slice_of_a_loop_is_about_even(files):
+    model = NativeModel.open(files["wavenet"])
+    for slices in (2, 4, 16):
+        worst, total = model.slice_costs("generate", 64, slices)
+        assert total / slices <= worst <= 1.5 * total / slices
+
+
+def test_formats_without_a_calibration_for_it_say_so(tmp_path):
+    out = tmp_path / "x.tudor"
+    for dtype in ("bf16w", "q16x8"):
+        with pytest.raises(ConfigError, match="cannot be calibrated"):
+            export_model(stored("wavenet"), check("native", out, dtype), out, dtype,
+                         calibrate=tones(tmp_path))
+        assert not out.exists()
