@@ -73,6 +73,11 @@ static int check_params(const struct look *l, uint64_t floats) {
 static int check_act(const struct look *l, uint64_t channels) {
     const struct format_op *op = l->op;
     if (!(op->slope >= -1e6f && op->slope <= 1e6f)) return TUDOR_ERROR_SHAPE;
+#ifdef TUDOR_NO_MATHS
+    if (op->act >= ACT_SOFTPLUS) return TUDOR_ERROR_UNSUPPORTED;
+#else
+    if (op->act >= ACT_SOFTPLUS && op->kind != OP_MAP) return TUDOR_ERROR_KIND;
+#endif
     return op->act == ACT_SNAKE ? check_params(l, 2 * channels) : 0;
 }
 
@@ -219,6 +224,12 @@ static int check_op(const struct look *l) {
 #endif
     case OP_AFFINE: return check_affine(l);
     case OP_MAP: code = check_act(l, channels); break;
+#ifndef TUDOR_NO_MATHS
+    case OP_NORM:
+        if (!(op->slope > 0.0f && op->slope <= 1.0f) || op->gate > 1) return TUDOR_ERROR_SHAPE;
+        code = check_params(l, 2 * (uint64_t)channels);
+        break;
+#endif
     case OP_GATED:
         code = check_gate(l);
         return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);

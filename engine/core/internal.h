@@ -193,6 +193,7 @@ struct draw_args {
 void tudor_categorical(const struct map_args *a, const struct draw_args *d);
 void tudor_logistic_mixture(const struct map_args *a, const struct draw_args *d);
 void tudor_embed(const struct map_args *a, const float *table, uint32_t count);
+void tudor_norm(const struct map_args *a, const float *params, float epsilon, int centred);
 void tudor_noise_multiply(const struct map_args *a, uint32_t seed, float *counter);
 void tudor_latent_sample(const struct map_args *a, uint32_t seed, float temperature, float *counter);
 void tudor_guard(const struct map_args *a, uint64_t *nonfinite);

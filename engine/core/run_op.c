@@ -152,6 +152,9 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_ADD: run_rows(p, o, k->add, 0); break;
     case OP_MUL: run_rows(p, o, k->mul, 0); break;
     case OP_AFFINE: run_rows(p, o, k->affine, 0); break;
+#ifndef TUDOR_NO_MATHS
+    case OP_NORM: tudor_norm(place_map(p, o), weights_at(&p->t->model, op->params), op->slope, op->gate != 0); break;
+#endif
 #ifndef TUDOR_NO_NOISE
     case OP_CATEGORICAL:
     case OP_LOGISTIC_MIXTURE: run_draw(p, op, o); break;

@@ -82,6 +82,13 @@ class Lowering(Fusing):
 
     _categorical = _logistic_mixture = _draw
 
+    def _norm(self, op: Op, view: View) -> View:
+        gain = op.weights["gain"]
+        bias = op.weights.get("bias", np.zeros_like(gain))
+        return self._emit(Node("norm", op.name, [view], self._root(op.output),
+                               slope=op.attributes["epsilon"], gate=op.attributes["centred"],
+                               extra=np.concatenate([gain, bias])))
+
     def _embed(self, op: Op, view: View) -> View:
         return self._emit(Node("embed", op.name, [view], self._root(op.output),
                                table=op.weights["table"]))

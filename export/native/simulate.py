@@ -35,6 +35,15 @@ class Maths:
     tanh = staticmethod(torch.tanh)
     sigmoid = staticmethod(torch.sigmoid)
     exp = staticmethod(torch.exp)
+    softplus = staticmethod(F.softplus)
+
+    @staticmethod
+    def log(x: Tensor) -> Tensor:
+        return torch.log(x.clamp_min(TINY))
+
+    @staticmethod
+    def sqrt(x: Tensor) -> Tensor:
+        return torch.sqrt(x.clamp_min(0))
 
     @staticmethod
     def elu(x: Tensor, slope: float) -> Tensor:
@@ -216,6 +225,11 @@ class Simulator:
         scale, bias = (self.attributes[node.attributes[key]][:, None]
                        for key in ("attr_a", "attr_b"))
         return self.maths.fma(scale, x, bias)  # type: ignore[no-any-return]
+
+    def _norm(self, node: Node, x: Tensor) -> Tensor:
+        gain, bias = torch.as_tensor(node.extra).to(x.dtype).reshape(2, -1, 1)
+        x = x - x.mean(dim=0) if node.gate else x
+        return x / torch.sqrt(x.square().mean(dim=0) + node.slope) * gain + bias
 
     def _frames(self, x: Tensor) -> Tensor:
         return frame_numbers(torch.zeros(1, 1, dtype=torch.float64), x[None])[0]

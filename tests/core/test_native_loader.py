@@ -177,6 +177,10 @@ def test_a_damaged_loop_is_refused(field: str, value: int, message: str) -> None
     ("loop", "embed", "weights_bytes", 0, "weights lie outside"),
     ("loop", "embed", "weights", NONE - 63, "weights lie outside"),
     ("loop", "embed", "dtype", 1, "number format"),
+    ("maths", "norm", "slope", 0.0, "impossible shape"),
+    ("maths", "norm", "gate", 2, "impossible shape"),
+    ("maths", "norm", "params", NONE, "weights lie outside"),
+    ("maths", "conv", "act", fmt.acts()["softplus"], "unknown kind"),
 ])
 def test_damaged_draws_and_tables_are_refused(
     name: str, kind: str, field: str, value: float, message: str
