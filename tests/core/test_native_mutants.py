@@ -39,7 +39,7 @@ MUTANTS = [
     ("run_op.c", "skip(&a.finish.post, first_frame, channel);", "", "wide:q16x8",
      ("slices=64", "chunks=20")),
     ("run.c", "(row + 1) % period", "row % period", "loop_tiers", ()),
-    ("run.c", "one.step = period > 1 ? row / period : row;", "one.step = 0;", "loop", ()),
+    ("run.c", "one.step = period > 1 ? row / period : row;", "one.step = 0;", "loop", ("chunks=7",)),
     ("run.c", "run_loop(p, first, end);", "run_loop(p, first, end + 1);", "loop", ("slices=5",)),
     ("run.c", "p.stream = stream;", "p.stream = 0;", "loop", ("batch=2",)),
     ("run_op.c", "(size_t)p->step * place.step", "0", "loop_tiers", ()),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -262,3 +264,18 @@ def test_formats_without_a_calibration_for_it_say_so(tmp_path):
             export_model(stored("wavenet"), check("native", out, dtype), out, dtype,
                          calibrate=tones(tmp_path))
         assert not out.exists()
+
+
+def test_the_docs_own_network_draws_and_learns():
+    """The snippet of docs/generate.md."""
+    text = (Path(__file__).parents[2] / "docs" / "generate.md").read_text("utf-8")
+    snippet = text.split("```python\n")[1].split("```")[0]
+    found: dict[str, Any] = {}
+    exec(snippet, found)
+    loop = found["loop"]
+    values = {"temperature": torch.ones(1), "top_p": torch.ones(1), "seed": torch.zeros(1)}
+    y, _ = loop(torch.zeros(2, 1, 50), loop.init_state(2), values)
+    assert found["sound"](y, ())[0].abs().max() > 0.1
+    loss = -loop.draw.log_prob(loop.teacher(None, y), y).mean()
+    loss.backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in loop.parameters())
