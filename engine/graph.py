@@ -43,11 +43,13 @@ OPS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Value:
-    """A stream between operations. `ratio`: method input frames per frame of this stream."""
+    """A stream between operations. `ratio`: method input frames per frame of this stream;
+    `delay`: method input frames by which it is later than nominal."""
 
     index: int
     channels: int
     ratio: Fraction
+    delay: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True)
@@ -131,15 +133,18 @@ class Builder:
         weights: dict[str, Any] | None = None,
         state_shapes: list[tuple[int, ...]] | None = None,
         macs_per_frame: float = 0.0,
+        lookahead: Fraction | int = 0,
     ) -> Value:
         """Append an operation and return the stream it makes.
 
         `channels` defaults to those of the first input; `ratio` is input frames per output frame;
-        `weights` may hold torch tensors or arrays, absent ones (None) are left out."""
+        `lookahead` is how much later than its inputs, which are equally late, the output is, in
+        frames of the first; `weights` may hold torch tensors or arrays, absent ones (None) are left out."""
         if kind not in OPS:
             raise ValueError(f"unknown operation {kind!r}; engine/graph.py lists them")
         first = inputs[0]
-        output = Value(self._next, channels or first.channels, first.ratio * ratio)
+        delay = max(value.delay for value in inputs) + lookahead * first.ratio
+        output = Value(self._next, channels or first.channels, first.ratio * ratio, delay)
         self._next += 1
         self.ops.append(Op(
             kind=kind,

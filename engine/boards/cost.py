@@ -42,6 +42,7 @@ class OpCost:
     weights_bytes: int  # as float32
     state_bytes: int  # of one stream, as float32
     backends: tuple[str, ...]
+    delay_seconds: float = 0.0  # by which its output is later than the method's input
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def op_cost(op: Op, input_rate_hz: float) -> OpCost:
         weights_bytes=op.weight_count * FLOAT_BYTES,
         state_bytes=op.state_count * FLOAT_BYTES,
         backends=backends_of(op.kind),
+        delay_seconds=float(op.output.delay) / input_rate_hz,
     )
 
 
