@@ -139,7 +139,8 @@ class Builder:
 
         `channels` defaults to those of the first input; `ratio` is input frames per output frame;
         `lookahead` is how much later than its inputs, which are equally late, the output is, in
-        frames of the first; `weights` may hold torch tensors or arrays, absent ones (None) are left out."""
+        frames of the first; `weights` may hold torch tensors or arrays, absent ones (None) are left
+        out."""
         if kind not in OPS:
             raise ValueError(f"unknown operation {kind!r}; engine/graph.py lists them")
         first = inputs[0]

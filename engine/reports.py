@@ -20,7 +20,7 @@ from engine.presets import preset_names, preset_settings, shipped_native
 FILES = (".ts", ".onnx", ".tudor")
 
 
-def wide_console(width: int = 120, stderr: bool = False) -> Console:
+def wide_console(width: int = 140, stderr: bool = False) -> Console:
     """A console that does not squeeze tables when the output is a pipe or a file."""
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(width=width, stderr=stderr)

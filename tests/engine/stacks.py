@@ -153,20 +153,3 @@ def check_reset(net: Streaming, units: int) -> None:
     first = stream(net, x, [units])
     stream(net, 3 * x, [units])
     assert torch.equal(first, stream(net, x, [units])), "state survived a reset"
-
-
-def check_receptive_field(net: Streaming, units: int) -> None:
-    """Nothing older than the receptive field matters."""
-    field = net.receptive_field
-    x = signal(net, units, 1, torch.float64)
-    frames_out = int(x.shape[2] / net.ratio)
-    # The last output frame belongs to the last inputs; change all that is older than its field.
-    old = x.shape[2] - int(field) - net.granularity
-    if old <= 0:
-        return
-    changed = x.clone()
-    changed[:, :, :old] += 1.0
-    with torch.no_grad():
-        a, b = net.offline(x), net.offline(changed)
-    assert a.shape[2] == frames_out
-    assert torch.allclose(a[:, :, -1], b[:, :, -1], atol=1e-12), "the receptive field is larger"
