@@ -28,6 +28,10 @@ OPS: dict[str, str] = {
     "elu": "x > 0 ? x : exp(x) - 1",
     "tanh": "hyperbolic tangent",
     "sigmoid": "1 / (1 + exp(-x))",
+    "exp": "exp of x, of 88 where x is larger",
+    "log": "natural logarithm of x, of floor where x is smaller",
+    "sqrt": "square root of x, of floor where x is smaller",
+    "softplus": "log(1 + exp(x))",
     "snake": "x + sin(alpha x)^2 / alpha, alpha [channels]",
     "gated": "activation(a) * sigmoid(b) for the two halves of the channels",
     "add": "sum of two values",
@@ -36,6 +40,7 @@ OPS: dict[str, str] = {
     "slice": "channels start ... stop",
     "delay": "the input, some frames later",
     "affine": "scale * x + bias per channel, read from two attributes of the method",
+    "norm": "x / sqrt(mean of x^2 + epsilon) * weight + bias over channels; centre: x - mean(x)",
     "noise_multiply": "x * counter-based uniform noise in [-1, 1)",
     "latent_sample": "mean + temperature * exp(log_std) * counter-based normal noise",
 }

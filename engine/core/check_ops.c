@@ -169,6 +169,13 @@ static int check_affine(const struct look *l) {
     return code ? code : fits(l, op->in_a, channels, rows_of(l, value(l, op->out)));
 }
 
+/* slope is what is added to the mean square: the root and its inverse stay finite. */
+static int check_norm(const struct look *l) {
+    const struct format_op *op = l->op;
+    if (!(op->slope >= 0x1p-60f && op->slope <= 1e6f) || op->gate > 1) return TUDOR_ERROR_SHAPE;
+    return check_params(l, 2 * (uint64_t)value(l, op->out)->channels);
+}
+
 static int check_op(const struct look *l) {
     const struct format_op *op = l->op;
     const struct format_value *out = value(l, op->out);
@@ -190,6 +197,7 @@ static int check_op(const struct look *l) {
 #endif
     case OP_AFFINE: return check_affine(l);
     case OP_MAP: code = check_act(l, channels); break;
+    case OP_NORM: code = check_norm(l); break;
     case OP_GATED:
         code = check_gate(l);
         return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);

@@ -10,8 +10,8 @@ static const char *const error_texts[] = {
 #undef FAULT
 
 #define ACT(code, NAME, name)
-#define OP(code, NAME, name, inputs, weights) #name,
-static const char *const op_names[] = {"none",
+#define OP(code, NAME, name, inputs, weights) [code] = #name,
+static const char *const op_names[OP_END] = {"none",
 #include "ops.inc"
 };
 #undef OP

@@ -89,6 +89,7 @@ struct op_plan {
         struct conv_args conv;
         struct map_args map;
         struct rnn_args rnn;
+        struct norm_args norm;
     } args;
 };
 

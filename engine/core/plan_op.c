@@ -96,6 +96,14 @@ static void plan_map(const struct planned *m, struct op_plan *o) {
     if (op->kind == OP_AFFINE) plan_affine(m, a);
 }
 
+static struct norm_args plan_norm(const struct planned *m) {
+    const struct format_op *op = m->op;
+    const uint32_t channels = m->values[op->out].channels;
+    const float *params = weights_at(&m->t->model, op->params);
+    return (struct norm_args){row_of(m, op->in_a), row_of(m, op->out), 0, channels, op->gate, op->slope, params,
+                              params + channels};
+}
+
 static void plan_op(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
     const struct place none = {FORMAT_NONE, 0};
@@ -107,6 +115,8 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
     } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {
         o->args.rnn = (struct rnn_args){row_of(m, op->in_a), row_of(m, op->out), 0, m->values[op->out].channels,
                                         weights_at(&m->t->model, op->weights), 0};
+    } else if (op->kind == OP_NORM) {
+        o->args.norm = plan_norm(m);
     } else {
         plan_map(m, o);
     }

@@ -5,23 +5,55 @@ from engine.layers.channels import Affine, Channels
 from engine.layers.combine import Identity, Parallel, Residual, Sequence
 from engine.layers.conv import Conv1d, ConvTranspose1d, Delay
 from engine.layers.noise import LatentSample, NoiseMultiply
+from engine.layers.norm import LayerNorm, RMSNorm
 from engine.layers.pointwise import (
     ELU,
+    Exp,
     GatedUnit,
     Guard,
     LeakyReLU,
+    Log,
     Pointwise,
     Sigmoid,
     Snake,
+    Softplus,
+    Sqrt,
     Tanh,
 )
 from engine.layers.pqmf import PQMFAnalysis, PQMFSynthesis
 from engine.layers.recurrent import GRU, LSTM
 
 __all__ = [
-    "ELU", "GRU", "LSTM", "Affine", "Channels", "Conv1d", "ConvTranspose1d", "Delay", "GatedUnit",
-    "Guard", "Identity", "LatentSample", "LeakyReLU", "NoiseMultiply", "PQMFAnalysis",
-    "PQMFSynthesis", "Parallel", "Pointwise", "Residual", "Sequence", "Sigmoid", "Snake",
-    "State", "Streaming", "Tanh",
+    "ELU",
+    "GRU",
+    "LSTM",
+    "Affine",
+    "Channels",
+    "Conv1d",
+    "ConvTranspose1d",
+    "Delay",
+    "Exp",
+    "GatedUnit",
+    "Guard",
+    "Identity",
+    "LatentSample",
+    "LayerNorm",
+    "LeakyReLU",
+    "Log",
+    "NoiseMultiply",
+    "PQMFAnalysis",
+    "PQMFSynthesis",
+    "Parallel",
+    "Pointwise",
+    "RMSNorm",
+    "Residual",
+    "Sequence",
+    "Sigmoid",
+    "Snake",
+    "Softplus",
+    "Sqrt",
+    "State",
+    "Streaming",
+    "Tanh",
     "split_state",
 ]

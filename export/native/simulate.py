@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.layers.noise import LatentSample, frame_numbers, uniform
-from engine.layers.pointwise import INPUT_LIMIT
+from engine.layers.pointwise import INPUT_LIMIT, Exp
 from export.native.nodes import Node, Program, Root, View, outermost
 
 INT16_RANGE = (-32768.0, 32767.0)
@@ -34,7 +34,15 @@ class Maths:
 
     tanh = staticmethod(torch.tanh)
     sigmoid = staticmethod(torch.sigmoid)
-    exp = staticmethod(torch.exp)
+    softplus = staticmethod(F.softplus)
+
+    @staticmethod
+    def exp(x: Tensor) -> Tensor:
+        return torch.exp(x.clamp_max(Exp.LIMIT))
+
+    @staticmethod
+    def log(x: Tensor, floor: float) -> Tensor:
+        return torch.log(x.clamp_min(floor))
 
     @staticmethod
     def elu(x: Tensor, slope: float) -> Tensor:
@@ -147,6 +155,10 @@ class Simulator:
             return torch.where(x > 0, x, x * torch.tensor(node.slope, dtype=x.dtype))
         if act == "elu":
             return maths.elu(x, node.slope)  # type: ignore[no-any-return]
+        if act == "log":
+            return maths.log(x, node.slope)  # type: ignore[no-any-return]
+        if act == "sqrt":
+            return torch.sqrt(x.clamp_min(node.slope))
         if act == "snake":
             count = node.out.channels  # with phases, the same again for each
             a, inverse = torch.as_tensor(node.extra).to(x.dtype).reshape(2, -1, 1)[:, :count]
@@ -216,6 +228,21 @@ class Simulator:
         scale, bias = (self.attributes[node.attributes[key]][:, None]
                        for key in ("attr_a", "attr_b"))
         return self.maths.fma(scale, x, bias)  # type: ignore[no-any-return]
+
+    def _norm(self, node: Node, x: Tensor) -> Tensor:
+        """Sums in the order of the channels, as the runtime adds; rounded once where it fuses."""
+        count, fma = torch.tensor(float(len(x)), dtype=x.dtype), self.maths.fma
+        weight, bias = torch.as_tensor(node.extra).to(x.dtype).reshape(2, -1, 1)
+        if node.gate:
+            mean = torch.zeros_like(x[0])
+            for row in x:
+                mean = mean + row
+            x = x - mean / count
+        square = torch.zeros_like(x[0])
+        for row in x:
+            square = fma(row, row, square)
+        factor = 1 / torch.sqrt(square / count + torch.tensor(node.slope, dtype=x.dtype))
+        return fma(x * factor, weight, bias)  # type: ignore[no-any-return]
 
     def _frames(self, x: Tensor) -> Tensor:
         return frame_numbers(torch.zeros(1, 1, dtype=torch.float64), x[None])[0]

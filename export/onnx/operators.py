@@ -24,6 +24,7 @@ OPSET = 18
 IR_VERSION = 8
 
 INPUT_LIMIT = 8.0  # of the guard, as in engine/layers/pointwise.py
+EXP_LIMIT = 88.0
 HASH_MULTIPLIERS = (0x21F0AAAD, 0x735A2D97)  # and these as in engine/layers/noise.py
 HASH_SHIFTS = (16, 15, 15)
 MASK32 = 0xFFFFFFFF
@@ -196,6 +197,31 @@ def snake(w: Writer, op: Op, x: str) -> str:
     return w.node("Add", x, bump)
 
 
+def exp(w: Writer, op: Op, x: str) -> str:
+    return w.node("Exp", w.node("Min", x, w.const(EXP_LIMIT)))
+
+
+def _floored(kind: str) -> Callable[..., str]:
+    """An operation of max(x, floor)."""
+
+    def write(w: Writer, op: Op, x: str) -> str:
+        return str(w.node(kind, w.node("Max", x, w.const(op.attributes["floor"]))))
+
+    return write
+
+
+def norm(w: Writer, op: Op, x: str) -> str:
+    axis = w.ints(1)
+    if op.attributes["centre"]:
+        x = w.node("Sub", x, w.node("ReduceMean", x, axis, keepdims=1))
+    square = w.node("ReduceMean", w.node("Mul", x, x), axis, keepdims=1)
+    size = w.node("Sqrt", w.node("Add", square, w.const(op.attributes["epsilon"])))
+    y = w.node("Mul", w.node("Div", x, size), w.const(op.weights["weight"][:, None], name="weight"))
+    if "bias" not in op.weights:
+        return str(y)
+    return str(w.node("Add", y, w.const(op.weights["bias"][:, None], name="bias")))
+
+
 def gated(w: Writer, op: Op, x: str) -> str:
     a, b = w.node("Split", x, axis=1, num_outputs=2, outputs=2)
     if op.attributes["activation"] == "tanh":
@@ -272,6 +298,8 @@ EMIT: dict[str, Callable[..., str]] = {
     "guard": guard, "conv1d": conv1d, "conv_transpose1d": conv_transpose1d, "gru": gru,
     "lstm": lstm, "leaky_relu": leaky_relu, "elu": _plain("Elu"), "tanh": _plain("Tanh"),
     "sigmoid": _plain("Sigmoid"), "snake": snake, "gated": gated, "add": _plain("Add"),
+    "exp": exp, "log": _floored("Log"), "sqrt": _floored("Sqrt"), "softplus": _plain("Softplus"),
+    "norm": norm,
     "mul": _plain("Mul"), "concat": _plain("Concat", axis=1), "slice": channel_slice,
     "delay": delay, "affine": affine, "noise_multiply": noise_multiply,
     "latent_sample": latent_sample,

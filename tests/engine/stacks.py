@@ -13,16 +13,22 @@ from engine.layers import (
     Conv1d,
     ConvTranspose1d,
     Delay,
+    Exp,
     GatedUnit,
+    LayerNorm,
     LeakyReLU,
+    Log,
     NoiseMultiply,
     Parallel,
     PQMFAnalysis,
     PQMFSynthesis,
     Residual,
+    RMSNorm,
     Sequence,
     Sigmoid,
     Snake,
+    Softplus,
+    Sqrt,
     State,
     Streaming,
     Tanh,
@@ -31,8 +37,9 @@ from engine.layers.pointwise import Guard
 
 KINDS = (
     "conv", "strided", "depthwise", "transposed", "delay", "gru", "lstm", "leaky_relu", "elu",
-    "tanh", "sigmoid", "snake", "gated", "noise", "guard", "residual", "parallel_sum",
-    "parallel_product", "parallel_concat", "analysis", "synthesis",
+    "tanh", "sigmoid", "exp", "log", "sqrt", "softplus", "rms_norm", "layer_norm", "snake",
+    "gated", "noise", "guard", "residual", "parallel_sum", "parallel_product",
+    "parallel_concat", "analysis", "synthesis",
 )
 
 
@@ -69,6 +76,12 @@ def layer(draw: st.DrawFn, kind: str, channels: int, depth: int = 0) -> Streamin
         if kind == "analysis":
             return PQMFAnalysis(bands, channels, taps_per_band=4)
         return Sequence(Conv1d(channels, bands * 2, 1), PQMFSynthesis(bands, 2, taps_per_band=4))
+    if kind in ("exp", "log", "sqrt"):  # of numbers that they are meant for
+        return {"exp": lambda: Sequence(Tanh(channels), Exp(channels)),
+                "log": lambda: Sequence(Softplus(channels), Log(channels)),
+                "sqrt": lambda: Sequence(Softplus(channels), Sqrt(channels))}[kind]()
+    if kind == "layer_norm":  # of one channel nothing is left
+        return Sequence(Conv1d(channels, channels + 2, 1), LayerNorm(channels + 2))
     if kind == "residual":
         kernel = pick(1, 2, 3)
         return Residual(Conv1d(channels, channels, kernel, lookahead=draw(
@@ -79,6 +92,7 @@ def layer(draw: st.DrawFn, kind: str, channels: int, depth: int = 0) -> Streamin
                     for ahead in draw(st.lists(st.integers(0, 2), min_size=1, max_size=3))]
         return Parallel(*branches, combine=kind.removeprefix("parallel_"))
     return {"leaky_relu": LeakyReLU, "elu": ELU, "tanh": Tanh, "sigmoid": Sigmoid,
+            "softplus": Softplus, "rms_norm": RMSNorm,
             "snake": Snake, "guard": Guard}[kind](channels)
 
 
