@@ -35,6 +35,7 @@ class Maths:
     tanh = staticmethod(torch.tanh)
     sigmoid = staticmethod(torch.sigmoid)
     softplus = staticmethod(F.softplus)
+    sqrt = staticmethod(torch.sqrt)
 
     @staticmethod
     def exp(x: Tensor) -> Tensor:
@@ -158,7 +159,7 @@ class Simulator:
         if act == "log":
             return maths.log(x, node.slope)  # type: ignore[no-any-return]
         if act == "sqrt":
-            return torch.sqrt(x.clamp_min(node.slope))
+            return maths.sqrt(x.clamp_min(node.slope))  # type: ignore[no-any-return]
         if act == "snake":
             count = node.out.channels  # with phases, the same again for each
             a, inverse = torch.as_tensor(node.extra).to(x.dtype).reshape(2, -1, 1)[:, :count]
@@ -241,7 +242,7 @@ class Simulator:
         square = torch.zeros_like(x[0])
         for row in x:
             square = fma(row, row, square)
-        factor = 1 / torch.sqrt(square / count + torch.tensor(node.slope, dtype=x.dtype))
+        factor = 1 / self.maths.sqrt(square / count + torch.tensor(node.slope, dtype=x.dtype))
         return fma(x * factor, weight, bias)  # type: ignore[no-any-return]
 
     def _frames(self, x: Tensor) -> Tensor:
