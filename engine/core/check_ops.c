@@ -1,6 +1,12 @@
 /* Checks of ops: that values exist, shapes and rates fit, history suffices and weights lie inside the file. */
 #include "internal.h"
 
+#ifdef TUDOR_NO_LOG
+enum { KNOWN_ACTS = ACT_LOG };
+#else
+enum { KNOWN_ACTS = ACT_END };
+#endif
+
 struct look {
     const tudor_model *model;
     const struct format_method *method;
@@ -169,24 +175,25 @@ static int check_affine(const struct look *l) {
     return code ? code : fits(l, op->in_a, channels, rows_of(l, value(l, op->out)));
 }
 
+#ifndef TUDOR_NO_NORM
 /* slope is what is added to the mean square: the root and its inverse stay finite. */
 static int check_norm(const struct look *l) {
     const struct format_op *op = l->op;
     if (!(op->slope >= 0x1p-60f && op->slope <= 1e6f) || op->gate > 1) return TUDOR_ERROR_SHAPE;
     return check_params(l, 2 * (uint64_t)value(l, op->out)->channels);
 }
+#endif
 
 static int check_op(const struct look *l) {
     const struct format_op *op = l->op;
     const struct format_value *out = value(l, op->out);
     int code = 0;
-    if (op->kind == 0 || op->kind >= OP_END) return TUDOR_ERROR_KIND;
     if (!value(l, op->in_a) || !out || out->delay) return TUDOR_ERROR_VALUE;
     if (op->name >= header_of(l->model)->text_bytes) return TUDOR_ERROR_TEXT;
     if (op->reserved_0) return TUDOR_ERROR_RESERVED;
     if ((code = check_numbers(l)) != 0) return code;
     const int has_act = op->kind == OP_CONV || op->kind == OP_DEPTHWISE || op->kind == OP_MAP || op->kind == OP_GATED;
-    if (op->act >= ACT_END || (op->act != ACT_LINEAR && !has_act)) return TUDOR_ERROR_KIND;
+    if (op->act >= KNOWN_ACTS || (op->act != ACT_LINEAR && !has_act)) return TUDOR_ERROR_KIND;
     const uint32_t channels = out->channels, rows = rows_of(l, out);
     switch (op->kind) {
     case OP_CONV:
@@ -197,7 +204,9 @@ static int check_op(const struct look *l) {
 #endif
     case OP_AFFINE: return check_affine(l);
     case OP_MAP: code = check_act(l, channels); break;
+#ifndef TUDOR_NO_NORM
     case OP_NORM: code = check_norm(l); break;
+#endif
     case OP_GATED:
         code = check_gate(l);
         return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);
@@ -216,7 +225,7 @@ static int check_op(const struct look *l) {
     case OP_COPY:
     case OP_QUANTISE:
     case OP_DEQUANTISE: break;
-    default: return TUDOR_ERROR_UNSUPPORTED;
+    default: return op->kind == 0 || op->kind >= OP_END ? TUDOR_ERROR_KIND : TUDOR_ERROR_UNSUPPORTED;
     }
     return code ? code : fits(l, op->in_a, channels, rows);
 }

@@ -10,12 +10,24 @@ static const char *const error_texts[] = {
 #undef FAULT
 
 #define ACT(code, NAME, name)
-#define OP(code, NAME, name, inputs, weights) [code] = #name,
-static const char *const op_names[OP_END] = {"none",
+#define OP(code, NAME, name, inputs, weights) #name "\0"
+static const char op_names[] = /* one string: pointers would be longer than most names */
+#include "ops.inc"
+    ;
+#undef OP
+#define OP(code, NAME, name, inputs, weights) code,
+static const uint8_t op_codes[] = {
 #include "ops.inc"
 };
 #undef OP
 #undef ACT
+
+/* Of a kind that is in the list; codes may have gaps. */
+static const char *op_name(uint32_t kind) {
+    const char *name = op_names;
+    for (const uint8_t *code = op_codes; *code != kind; code++) name += strlen(name) + 1;
+    return name;
+}
 
 const char *tudor_error_text(int code) {
     return code >= 0 && code < TUDOR_ERROR_END ? error_texts[code] : "unknown error";
@@ -74,7 +86,7 @@ int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *inf
     const struct format_value *values = values_of(model, m), *in = &values[op->in_a], *out = &values[op->out];
     const struct format_buffer *buffers = buffers_of(model, m), *to = &buffers[out->buffer];
     const int rnn = op->kind == OP_LSTM || op->kind == OP_GRU, noise = op->kind == OP_NOISE || op->kind == OP_GAUSSIAN;
-    *info = (tudor_op_info){.kind = op_names[op->kind], .name = text_at(model, op->name)};
+    *info = (tudor_op_info){.kind = op_name(op->kind), .name = text_at(model, op->name)};
     info->macs = tudor_op_macs(op, values, buffers);
     info->cost = tudor_op_cost(op, values, buffers);
     const uint64_t row_bytes = (uint64_t)out->channels * number_bytes(to);

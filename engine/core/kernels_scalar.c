@@ -19,7 +19,11 @@ static const unsigned char tile_frames[17] = {0, 4, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0
 #endif
 
 #include "kernels.inc"
+#ifndef TUDOR_NO_NORM
 #include "kernels_norm.inc"
+#else
+#define norm 0
+#endif
 #ifdef TUDOR_NO_FLOAT /* no convolutions of float32 or bfloat16, and so nothing recurrent */
 #define conv 0
 #define depthwise 0

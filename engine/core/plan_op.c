@@ -96,6 +96,7 @@ static void plan_map(const struct planned *m, struct op_plan *o) {
     if (op->kind == OP_AFFINE) plan_affine(m, a);
 }
 
+#ifndef TUDOR_NO_NORM
 static struct norm_args plan_norm(const struct planned *m) {
     const struct format_op *op = m->op;
     const uint32_t channels = m->values[op->out].channels;
@@ -103,6 +104,7 @@ static struct norm_args plan_norm(const struct planned *m) {
     return (struct norm_args){row_of(m, op->in_a), row_of(m, op->out), 0, channels, op->gate, op->slope, params,
                               params + channels};
 }
+#endif
 
 static void plan_op(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
@@ -115,8 +117,10 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
     } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {
         o->args.rnn = (struct rnn_args){row_of(m, op->in_a), row_of(m, op->out), 0, m->values[op->out].channels,
                                         weights_at(&m->t->model, op->weights), 0};
+#ifndef TUDOR_NO_NORM
     } else if (op->kind == OP_NORM) {
         o->args.norm = plan_norm(m);
+#endif
     } else {
         plan_map(m, o);
     }

@@ -91,6 +91,7 @@ static void run_rnn(const struct play *p, const struct format_op *op, struct op_
 }
 #endif
 
+#ifndef TUDOR_NO_NORM
 static void run_norm(const struct play *p, struct op_plan *o) {
     struct norm_args *a = &o->args.norm;
     a->rows = p->frames * o->rows;
@@ -98,6 +99,7 @@ static void run_norm(const struct play *p, struct op_plan *o) {
     a->y.data = at(p, o->y);
     p->t->kernels->norm(a);
 }
+#endif
 
 static struct map_args *place_map(const struct play *p, struct op_plan *o) {
     struct map_args *a = &o->args.map;
@@ -136,7 +138,9 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_ADD: run_rows(p, o, k->add, 0); break;
     case OP_MUL: run_rows(p, o, k->mul, 0); break;
     case OP_AFFINE: run_rows(p, o, k->affine, 0); break;
+#ifndef TUDOR_NO_NORM
     case OP_NORM: run_norm(p, o); break;
+#endif
 #ifndef TUDOR_NO_NOISE
     case OP_NOISE: tudor_noise_multiply(place_map(p, o), op->seed, p->words + op->state); break;
     case OP_GAUSSIAN:

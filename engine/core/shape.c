@@ -55,7 +55,9 @@ static uint64_t number_cost(const struct format_op *op) {
     case OP_GRU: return 35;
     case OP_GAUSSIAN: return 60;
     case OP_NOISE: return 10;
+#ifndef TUDOR_NO_NORM
     case OP_NORM: return 6;
+#endif
     default: return act[op->act] + gate;
     }
 }

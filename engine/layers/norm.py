@@ -31,7 +31,7 @@ class _Norm(Streaming):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         if self.centre:
-            x = x - x.mean(dim=1, keepdim=True)
+            x = x + -x.mean(dim=1, keepdim=True)  # not `-`: see export/nn/operators.py
         size = torch.sqrt(x.square().mean(dim=1, keepdim=True) + self.epsilon)
         y = x / size * self.weight[:, None]  # [batch, channels, time]
         return (y if self.bias is None else y + self.bias[:, None]), state

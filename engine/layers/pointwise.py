@@ -97,7 +97,7 @@ class Exp(Pointwise):
     LIMIT = 88.0
 
     def function(self, x: Tensor) -> Tensor:
-        return torch.exp(x.clamp_max(self.LIMIT))
+        return torch.exp(x.clamp(max=self.LIMIT))
 
 
 class _Floored(Pointwise):
