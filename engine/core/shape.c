@@ -48,7 +48,7 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
 
 /* What one number of an op's output costs beside its MACs, in MACs: rough, only used to cut even slices. */
 static uint64_t number_cost(const struct format_op *op) {
-    static const uint8_t act[ACT_END] = {2, 3, 12, 10, 11, 10, 12, 20, 10, 24};
+    static const uint8_t act[ACT_END] = {2, 3, 12, 10, 11, 10, 12, 13, 5, 15};
     const uint64_t gate = op->gate || op->kind == OP_GATED ? 12 : 0;
     switch (op->kind) {
     case OP_LSTM: return 50;
@@ -56,7 +56,7 @@ static uint64_t number_cost(const struct format_op *op) {
     case OP_GAUSSIAN: return 60;
     case OP_NOISE: return 10;
 #ifndef TUDOR_NO_NORM
-    case OP_NORM: return 6;
+    case OP_NORM: return 5;
 #endif
     default: return act[op->act] + gate;
     }
