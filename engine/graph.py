@@ -41,6 +41,8 @@ OPS: dict[str, str] = {
     "delay": "the input, some frames later",
     "affine": "scale * x + bias per channel, read from two attributes of the method",
     "norm": "x / sqrt(mean of x^2 + epsilon) * weight + bias over channels; centre: x - mean(x)",
+    "attention": "softmax(q k / sqrt(size)) v per head, q k v the thirds of the channels, over the "
+                 "last `window` frames; state: k and v before, and how many of them there are",
     "noise_multiply": "x * counter-based uniform noise in [-1, 1)",
     "latent_sample": "mean + temperature * exp(log_std) * counter-based normal noise",
 }

@@ -24,6 +24,7 @@ _CORE_NAMES = {
     "guard": "guard", "conv1d": "conv", "conv_transpose1d": "conv", "gru": "gru", "lstm": "lstm",
     "leaky_relu": "map", "elu": "map", "tanh": "map", "sigmoid": "map", "snake": "map",
     "exp": "map", "log": "map", "sqrt": "map", "softplus": "map", "norm": "norm",
+    "attention": "attention",
     "gated": "gated", "add": "add", "mul": "mul", "concat": "copy", "slice": "copy",
     "delay": "copy", "affine": "affine", "noise_multiply": "noise", "latent_sample": "gaussian",
 }

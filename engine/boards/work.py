@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PASSES = 2
 _ACT_COST = {
     "leaky_relu": 1, "elu": 10, "tanh": 8, "sigmoid": 9, "snake": 10, "noise_multiply": 8,
-    "exp": 8, "log": 11, "sqrt": 3, "softplus": 13, "norm": 3,
+    "exp": 8, "log": 11, "sqrt": 3, "softplus": 13, "norm": 3, "attention": 4,
     "latent_sample": 58, "lstm": 48, "gru": 33, "add": 1, "mul": 1, "affine": 1, "guard": 1,
 }
 _GATE_COST = {"tanh": 20, "linear": 12}

@@ -175,6 +175,21 @@ static int check_affine(const struct look *l) {
     return code ? code : fits(l, op->in_a, channels, rows_of(l, value(l, op->out)));
 }
 
+#ifndef TUDOR_NO_ATTENTION
+/* groups: heads; kernel: rows of the window, of which all but the newest are remembered. */
+static int check_attention(const struct look *l) {
+    const struct format_op *op = l->op;
+    const struct format_value *in = value(l, op->in_a), *out = value(l, op->out);
+    if (op->kernel < 2 || op->kernel > FORMAT_MAX_ROWS || op->stride != 1 || op->dilation != 1 || op->groups == 0 ||
+        out->channels % op->groups)
+        return TUDOR_ERROR_SHAPE;
+    if (op->state > l->method->state_words || op->kernel + 1 > l->method->state_words - op->state)
+        return TUDOR_ERROR_STATE;
+    const int code = check_window(l, in);
+    return code ? code : fits(l, op->in_a, 3 * (uint64_t)out->channels, rows_of(l, out));
+}
+#endif
+
 #ifndef TUDOR_NO_NORM
 /* slope is what is added to the mean square: the root and its inverse stay finite. */
 static int check_norm(const struct look *l) {
@@ -204,6 +219,9 @@ static int check_op(const struct look *l) {
 #endif
     case OP_AFFINE: return check_affine(l);
     case OP_MAP: code = check_act(l, channels); break;
+#ifndef TUDOR_NO_ATTENTION
+    case OP_ATTENTION: return check_attention(l);
+#endif
 #ifndef TUDOR_NO_NORM
     case OP_NORM: code = check_norm(l); break;
 #endif

@@ -91,7 +91,7 @@ int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *inf
     info->cost = tudor_op_cost(op, values, buffers);
     const uint64_t row_bytes = (uint64_t)out->channels * number_bytes(to);
     info->weights_bytes = op->weights_bytes;
-    info->state_bytes = (rnn ? out->channels * 8ull : noise ? 4u : 0u) + to->history * row_bytes;
+    info->state_bytes = (rnn ? out->channels * 8ull : noise ? 4u : op->kind == OP_ATTENTION ? 4ull * (op->kernel + 1) : 0u) + to->history * row_bytes;
     info->scratch_bytes = to->history ? 0 : to->rows * row_bytes;
     info->in_channels = in->channels;
     info->out_channels = out->channels;

@@ -90,6 +90,7 @@ struct op_plan {
         struct map_args map;
         struct rnn_args rnn;
         struct norm_args norm;
+        struct attention_args attention;
     } args;
 };
 

@@ -117,6 +117,11 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
     } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {
         o->args.rnn = (struct rnn_args){row_of(m, op->in_a), row_of(m, op->out), 0, m->values[op->out].channels,
                                         weights_at(&m->t->model, op->weights), 0};
+#ifndef TUDOR_NO_ATTENTION
+    } else if (op->kind == OP_ATTENTION) {
+        o->args.attention = (struct attention_args){row_of(m, op->in_a), row_of(m, op->out), 0,
+                                                    m->values[op->out].channels, op->groups, op->kernel, 0};
+#endif
 #ifndef TUDOR_NO_NORM
     } else if (op->kind == OP_NORM) {
         o->args.norm = plan_norm(m);

@@ -41,6 +41,9 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
         const struct conv_shape s = tudor_conv_shape(op, values);
         return in_rows / op->stride * s.runs * s.outputs * ((uint64_t)op->kernel * s.cin + s.side);
     }
+#ifndef TUDOR_NO_ATTENTION
+    if (op->kind == OP_ATTENTION) return in_rows * 2 * h * op->kernel;
+#endif
     if (op->kind == OP_LSTM) return in_rows * 4 * h * h;
     if (op->kind == OP_GRU) return in_rows * 3 * h * h;
     return 0;

@@ -1,5 +1,6 @@
 """Streaming layers: `forward(x, state) -> (y, state)`, offline is streaming from fresh state."""
 
+from engine.layers.attention import Attention, CausalAttention
 from engine.layers.base import State, Streaming, split_state
 from engine.layers.channels import Affine, Channels
 from engine.layers.combine import Identity, Parallel, Residual, Sequence
@@ -28,6 +29,8 @@ __all__ = [
     "GRU",
     "LSTM",
     "Affine",
+    "Attention",
+    "CausalAttention",
     "Channels",
     "Conv1d",
     "ConvTranspose1d",

@@ -13,7 +13,8 @@ from collections.abc import Collection
 from engine.errors import ConfigError
 from export.native.nodes import CONVS, Node, Program, Root, View, outermost
 
-FLOAT_ONLY = ("guard", "noise", "gaussian", "norm")  # the runtime plays these on float32 rows only
+# The runtime plays these on float32 rows only.
+FLOAT_ONLY = ("guard", "noise", "gaussian", "norm", "attention")
 RECURRENT = ("lstm", "gru")
 PENDING = 1.0  # scale of a root that will hold int16, until its range is known
 Key = tuple[tuple[str, ...], ...]

@@ -245,6 +245,26 @@ class Simulator:
         factor = 1 / self.maths.sqrt(square / count + torch.tensor(node.slope, dtype=x.dtype))
         return fma(x * factor, weight, bias)  # type: ignore[no-any-return]
 
+    def _attention(self, node: Node, x: Tensor) -> Tensor:
+        """Sums in the order in which the runtime adds: channels ascending, rows oldest first."""
+        window, heads, maths = node.params["kernel"], node.params["groups"], self.maths
+        q, k, v = x.unflatten(0, (3, heads, -1))  # each [heads, size, time]
+        size, time = q.shape[1:]
+        k, v = (F.pad(part, (window - 1, 0)).unfold(2, window, 1) for part in (k, v))
+        valid = torch.arange(window - 1, -1, -1) <= torch.arange(time)[:, None]  # [time, window]
+        scores = torch.zeros_like(k[:, 0])  # [heads, time, window]
+        for c in range(size):
+            scores = maths.fma(q[:, c, :, None].expand_as(scores), k[:, c], scores)
+        one = torch.tensor(1.0, dtype=x.dtype)
+        scores = scores * (one / maths.sqrt(torch.tensor(float(size), dtype=x.dtype)))
+        largest = torch.where(valid, scores, -torch.inf).amax(dim=2, keepdim=True)
+        weight = torch.where(valid, maths.exp(scores - largest), 0 * one)
+        total, mean = torch.zeros_like(weight[:, :, 0]), torch.zeros_like(q)
+        for j in range(window):
+            total = total + weight[:, :, j]
+            mean = maths.fma(weight[:, None, :, j].expand_as(mean), v[..., j], mean)
+        return (mean * (one / total)[:, None]).flatten(0, 1)
+
     def _frames(self, x: Tensor) -> Tensor:
         return frame_numbers(torch.zeros(1, 1, dtype=torch.float64), x[None])[0]
 

@@ -16,6 +16,7 @@ from engine.layers import (
     ELU,
     GRU,
     LSTM,
+    CausalAttention,
     Channels,
     Conv1d,
     ConvTranspose1d,
@@ -138,6 +139,10 @@ NETS = {
         Conv1d(2, 37, 3), RMSNorm(37), LeakyReLU(37), Residual(LayerNorm(37), Conv1d(37, 37, 3)),
         LayerNorm(37, 1e-2), Conv1d(37, 16, 4, stride=2), RMSNorm(16), Channels(16, 3, 8),
         RMSNorm(5), Conv1d(5, 2, 1), LayerNorm(2)),
+    "attention": lambda: Sequence(
+        Conv1d(2, 24, 3), CausalAttention(24, 3, 9), LeakyReLU(24),
+        Residual(CausalAttention(24, 1, 5)), Conv1d(24, 20, 4, stride=2), Delay(20, 2),
+        CausalAttention(20, 4, 40), Conv1d(20, 2, 1)),
     "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35),
                                     Snake(35, 3.0), LeakyReLU(35), Guard(35)),
 }

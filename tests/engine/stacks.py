@@ -10,6 +10,7 @@ from engine.layers import (
     ELU,
     GRU,
     LSTM,
+    CausalAttention,
     Conv1d,
     ConvTranspose1d,
     Delay,
@@ -37,8 +38,8 @@ from engine.layers.pointwise import Guard
 
 KINDS = (
     "conv", "strided", "depthwise", "transposed", "delay", "gru", "lstm", "leaky_relu", "elu",
-    "tanh", "sigmoid", "exp", "log", "sqrt", "softplus", "rms_norm", "layer_norm", "snake",
-    "gated", "noise", "guard", "residual", "parallel_sum", "parallel_product",
+    "tanh", "sigmoid", "exp", "log", "sqrt", "softplus", "rms_norm", "layer_norm", "attention",
+    "snake", "gated", "noise", "guard", "residual", "parallel_sum", "parallel_product",
     "parallel_concat", "analysis", "synthesis",
 )
 
@@ -80,6 +81,9 @@ def layer(draw: st.DrawFn, kind: str, channels: int, depth: int = 0) -> Streamin
         return {"exp": lambda: Sequence(Tanh(channels), Exp(channels)),
                 "log": lambda: Sequence(Softplus(channels), Log(channels)),
                 "sqrt": lambda: Sequence(Softplus(channels), Sqrt(channels))}[kind]()
+    if kind == "attention":
+        return Sequence(Conv1d(channels, 2 * channels, 1),
+                        CausalAttention(2 * channels, pick(1, 2), draw(st.integers(2, 6))))
     if kind == "layer_norm":  # of one channel nothing is left
         return Sequence(Conv1d(channels, channels + 2, 1), LayerNorm(channels + 2))
     if kind == "residual":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.layers import Exp, LayerNorm, Log, RMSNorm, Softplus, Sqrt, Streaming
+from engine.layers import CausalAttention, Exp, LayerNorm, Log, RMSNorm, Softplus, Sqrt, Streaming
 from export.nn.operators import OPERATORS, operators
 
 LAYERS: dict[str, Streaming] = {
     "exp": Exp(3), "log": Log(3, 0.2), "sqrt": Sqrt(3, 0.1), "softplus": Softplus(3),
     "rms_norm": RMSNorm(3), "layer_norm": LayerNorm(3),
+    "attention": CausalAttention(3, 3, 4),
 }
 
 
@@ -25,6 +26,7 @@ def test_a_traced_layer_plays_the_same_in_known_operators(kind: str) -> None:
     assert not unknown
     wanted, after = layer(other, layer.init_state(2))
     got, held = traced(other, layer.init_state(2))
+    assert all(torch.equal(a, b) for a, b in zip(held, after, strict=True))
     assert got.shape == wanted.shape
     assert torch.equal(got, wanted)
     assert len(held) == len(after)
