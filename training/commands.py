@@ -111,10 +111,10 @@ def train(
         raise typer.Exit(stop.exit_code) from None
     if not outcome.already_finished:
         end = f", validation {outcome.validation:.3f}" if outcome.validation is not None else ""
-        crops = outcome.step * run.training.batch_size * devices * nodes
-        speed = crops * run.training.crop_seconds / max(outcome.seconds, 1e-9)
-        console.print(f"{outcome.step} steps in {outcome.seconds / 60:.1f} min, {speed:.0f} "
-                      f"audio-seconds per second{end}: {out}", highlight=False)
+        speed = outcome.audio_seconds / max(outcome.seconds, 1e-9)
+        sound = f", {speed:.0f} audio-seconds per second" if outcome.audio_seconds else ""
+        console.print(f"{outcome.step} steps in {outcome.seconds / 60:.1f} min{sound}{end}: {out}",
+                      highlight=False)
 
 
 def evaluate(

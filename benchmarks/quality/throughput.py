@@ -79,7 +79,8 @@ def measure(preset: str, rounds: int, assignments: list[str]) -> dict[str, Any]:
 
     return {
         "preset": preset, "parameters": bench.model.parameter_count,
-        "batch": bench.config.batch_size, "crop_seconds": bench.config.crop_seconds,
+        "batch": bench.config.batch_size,
+        "crop_seconds": bench.samples / bench.model.sample_rate_hz,
         "threads": torch.get_num_threads(), "step_ms": 1e3 * step, "plain_ms": 1e3 * plain,
         "audio_seconds_per_second": audio / step,
         "plain_audio_seconds_per_second": audio / plain,
@@ -106,9 +107,9 @@ class _Bench:
         from training.data.audio_folder import scan
         from training.data.cache import Cache
         from training.data.crops import CropBatches, crop_samples
-        from training.objectives.autoencoder import OBJECTIVES
+        from training.objectives.registry import OBJECTIVES
+        from training.run.averages import Average
         from training.run.config import resolve
-        from training.run.module import Average
 
         run = resolve(preset, folder, assignments)
         self.config, self.model = run.training, build(run.family, run.model).train()
@@ -121,7 +122,7 @@ class _Bench:
         cache.fill(scan(folder).sources)
         self.samples = crop_samples(self.config, rate, self.model.ratio)
         self.batches = CropBatches(cache, cache.sounds(), self.config, self.samples)
-        self.objective = OBJECTIVES[self.config.objective](self.config)
+        self.objective = OBJECTIVES[self.config.objective](self.model, self.config)
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), self.config.learning_rate, fused=True)
         self.average = Average(self.model, self.config.ema_decay)
@@ -132,6 +133,9 @@ class _Bench:
     def step(self) -> None:
         """Everything that training does for one batch."""
         import torch
+
+        from training.data.base import Batch
+        from training.objectives.base import Moment
 
         self.number += 1
         marks = [time.perf_counter()]
@@ -146,7 +150,7 @@ class _Bench:
             return output
 
         coder.reconstruct = timed
-        loss = self.objective.terms(self.model, audio, self.number)["loss"]
+        loss = self.objective.losses(Batch(audio=audio), Moment(self.number))["loss"]
         del coder.reconstruct
         marks.append(time.perf_counter())
         self.optimizer.zero_grad(set_to_none=True)

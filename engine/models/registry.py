@@ -16,16 +16,24 @@ from engine.models.raw_vae_config import RawVAEConfig
 
 @dataclass(frozen=True)
 class Family:
-    """A model family: its configuration and how to build it."""
+    """A model family: its configuration, how to build it, and how it is trained unless a preset
+    says otherwise: names of rows of `training/objectives/` and `training/data/registry.py`."""
 
     config: type[ModelConfig]
     build: Callable[[Any], Model]
     summary: str
+    objective: str = "autoencoder"
+    data: str = "crops"
 
 
 FAMILIES: dict[str, Family] = {
     "raw_vae": Family(RawVAEConfig, RawVAE, "variational autoencoder of the waveform"),
 }
+
+
+def register(name: str, family: Family) -> None:
+    """A further family."""
+    FAMILIES[name] = family
 
 
 def configure(family: str, settings: dict[str, Any]) -> ModelConfig:

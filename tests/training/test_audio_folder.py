@@ -15,7 +15,7 @@ from engine.errors import AudioError
 from training.data.audio_folder import scan, split
 from training.data.cache import Cache
 from training.data.crops import CropBatches, crop_samples, validation_crops
-from training.run.config import TrainingConfig
+from training.run.config import training_config
 from training.run.run_folder import RunFolder
 
 
@@ -177,7 +177,7 @@ def test_cache_respects_its_limit(tmp_path: Path) -> None:
 
 def crops_of(folder: Path, **settings: object) -> CropBatches:
     cache, _ = filled(folder)
-    config = TrainingConfig.model_validate(
+    config = training_config(
         {"batch_size": 4, "crop_seconds": 0.25, **settings})
     return CropBatches(cache, cache.sounds(), config, crop_samples(config, RATE, 32))
 

@@ -13,7 +13,9 @@ from torch import Tensor
 from training_helpers import fill, loop, preset
 
 from engine.models.store import load_model
+from training.data.base import Batch
 from training.objectives.autoencoder import AutoencoderObjective
+from training.objectives.base import Moment
 from training.objectives.controls import PEAK, ControlLoss, control_loss, loudness, pitch
 from training.run.config import resolve, training_config
 from training.run.loop import Machine, train
@@ -88,30 +90,29 @@ def test_a_moved_pitch_is_a_higher_target_as_loud_as_it_was() -> None:
 
 def test_training_leaves_the_silence_of_controls_and_regularises_latents_only() -> None:
     model = controlled().train()
-    objective = AutoencoderObjective(training_config({}))
+    objective = AutoencoderObjective(model, training_config({}))
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     audio = torch.stack([torch.from_numpy(loop(seed, 0.4, 16000))[None] for seed in range(4)])
     last = model.encoder.layers[-1]
     before = last.weight.detach().clone()
     for step in range(3):
         optimizer.zero_grad()
-        terms = objective.terms(model, audio, step)
+        terms = objective.losses(Batch(audio=audio), Moment(step))
         assert {"loudness_error_db", "pitch_error_semitones"} <= set(terms)
         terms["loss"].backward()
         optimizer.step()
     assert bool((last.weight[3:5] != before[3:5]).any())
     assert bool((last.weight[8:] == 0).all())
     assert last.bias[8:].tolist() == [-10.0, -10.0]
-    assert objective.monitor is not None
     state = objective.monitor.state(125.0)
     assert state is not None
     assert len(state.nats) == 3
-    free, weighed = (AutoencoderObjective(training_config({"control_weight": weight}))
+    free, weighed = (AutoencoderObjective(model, training_config({"control_weight": weight}))
                      for weight in (0.0, 2.0))
     losses = []
     for one in (free, weighed):
         torch.manual_seed(5)
-        losses.append(one.terms(model, audio, 0))
+        losses.append(one.losses(Batch(audio=audio), Moment()))
     errors = losses[0]["loudness_error_db"] / 10 + losses[0]["pitch_error_semitones"] / 12
     assert float(errors) > 0.1
     more = float((losses[1]["loss"] - losses[0]["loss"]).detach())

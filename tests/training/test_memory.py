@@ -42,23 +42,23 @@ def test_what_is_free_is_the_least_of_machine_and_group(group: Path) -> None:
 
 
 def test_a_batch_that_does_not_fit_is_refused_with_one_that_does(group: Path) -> None:
-    memory.check_memory(6, 1.0, hold)
+    memory.check_memory(6, "crop of 1 s", hold)
     # Pages that were free already are not counted, so the figure varies a little.
     with pytest.raises(TudorError, match=r"a crop takes about (4[5-9]|5[0-5]) MB in a step, "
                                          r"0\.4 GB are free; training\.batch_size=[78] fits: "
                                          r"--set batch_size=[78]$"):
-        memory.check_memory(20, 1.0, hold)
+        memory.check_memory(20, "crop of 1 s", hold)
     (group / "memory.max").write_text(f"{9000 * MB}\n")
-    memory.check_memory(20, 1.0, hold)
+    memory.check_memory(20, "crop of 1 s", hold)
 
 
 def test_nothing_is_judged_where_the_system_does_not_say(
     tmp_path: Path, group: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "PROCESS", tmp_path / "none")
-    memory.check_memory(20, 1.0, hold)
+    memory.check_memory(20, "crop of 1 s", hold)
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
-    memory.check_memory(20, 1.0, hold)
+    memory.check_memory(20, "crop of 1 s", hold)
 
 
 def test_a_run_asks_before_its_first_step(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from training.data.held_out import read_held_out
 from training.data.sounds import Sound, sides
 from training.evaluation.evaluate import evaluate_folder, pieces, play
 from training.evaluation.subjects import Playing
-from training.run.config import TrainingConfig, resolve
+from training.run.config import resolve, training_config
 from training.run.loop import Machine, train
 
 
@@ -57,7 +57,7 @@ def hits(folder: Path, count: int, seconds: float = 0.3) -> Path:
 
 def batches(folder: Path, **settings: object) -> CropBatches:
     cache, _ = filled(folder)
-    config = TrainingConfig.model_validate({"batch_size": 8, "gain_db": 0.0, **settings})
+    config = training_config({"batch_size": 8, "gain_db": 0.0, **settings})
     return CropBatches(cache, cache.sounds(), config, crop_samples(config, RATE, 32))
 
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from training_helpers import RATE, fill, loop, metrics, preset, run, same, weights
 
 import training.run.loop
+import training.run.trainer
 from engine.errors import ConfigError, Stopped
 from nn_tudor.cli import main
 from training.objectives.autoencoder import AutoencoderObjective
@@ -89,14 +90,14 @@ def test_killed_and_resumed(tmp_path: Path) -> None:
 def signalled(monkeypatch: pytest.MonkeyPatch) -> list[signal.Signals]:
     """What is put in here is sent to the process itself, while it takes its third step."""
     waiting: list[signal.Signals] = []
-    terms = AutoencoderObjective.terms
+    losses = AutoencoderObjective.losses
 
-    def interrupted(objective: Any, model: Any, batch: Any, step: int) -> Any:
-        if step == 2 and model.training and waiting:
+    def interrupted(objective: Any, batch: Any, at: Any) -> Any:
+        if at.step == 2 and waiting:
             signal.raise_signal(waiting.pop())
-        return terms(objective, model, batch, step)
+        return losses(objective, batch, at)
 
-    monkeypatch.setattr(AutoencoderObjective, "terms", interrupted)
+    monkeypatch.setattr(AutoencoderObjective, "losses", interrupted)
     monkeypatch.setattr(training.run.loop, "step_seconds", lambda *_: (0.01, 0.01))
     return waiting
 
@@ -180,8 +181,8 @@ def test_a_loader_process_outlives_the_first(tmp_path: Path, monkeypatch: pytest
     told, _ = process.communicate()
     assert (told, process.returncode) == ("still here\n", 128 + signal.SIGTERM)
     made = []
-    real = training.run.module.loader
-    monkeypatch.setattr(training.run.module, "loader", lambda *a: made.append(real(*a)) or made[0])
+    real = training.run.trainer.loader
+    monkeypatch.setattr(training.run.trainer, "loader", lambda *a: made.append(real(*a)) or made[0])
     run(tmp_path, steps=1)
     assert made[0].worker_init_fn is outlive_first_signal
 
@@ -242,35 +243,33 @@ def test_other_data_is_refused_by_the_first_file(tmp_path: Path, change: Any, sa
         run(tmp_path, steps=9)
 
 
-def trainers(monkeypatch: pytest.MonkeyPatch, gpus: int) -> list[dict[str, Any]]:
-    """How Lightning's trainer would be made on a machine with so many CUDA GPUs."""
+def fabrics(monkeypatch: pytest.MonkeyPatch, gpus: int) -> list[dict[str, Any]]:
+    """How Lightning's Fabric would be made on a machine with so many CUDA GPUs."""
     asked: list[dict[str, Any]] = []
 
-    class NoTrainer:
+    class NoFabric:
         def __init__(self, **options: Any) -> None:
             asked.append(options)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    monkeypatch.setattr("lightning.pytorch.Trainer", NoTrainer)
+    monkeypatch.setattr("lightning.fabric.Fabric", NoFabric)
     return asked
 
 
 @pytest.mark.parametrize(("name", "kind", "devices"), [
-    ("cuda:1", "gpu", [1]), ("cuda:0", "gpu", [0]), ("cuda", "gpu", 1), ("auto", "gpu", 1),
+    ("cuda:1", "cuda", [1]), ("cuda:0", "cuda", [0]), ("cuda", "cuda", 1), ("auto", "cuda", 1),
     ("cpu", "cpu", 1), ("cpu:0", "cpu", 1),
 ])
 def test_a_gpu_can_be_chosen_by_its_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, devices: Any
+    monkeypatch: pytest.MonkeyPatch, name: str, kind: str, devices: Any
 ) -> None:
-    from training.run.config import resolve
-
-    asked = trainers(monkeypatch, 2)
+    asked = fabrics(monkeypatch, 2)
     machine = Machine(name)
     device = training.run.loop._device(machine)
-    training.run.loop._trainer(resolve(preset(tmp_path), tmp_path, []), machine, device, [])
+    training.run.loop._fabric(machine, device, partial=False)
     assert (asked[0]["accelerator"], asked[0]["devices"]) == (kind, devices)
-    assert asked[0]["precision"] == ("bf16-mixed" if kind == "gpu" else "32-true")
+    assert asked[0]["precision"] == ("bf16-mixed" if kind == "cuda" else "32-true")
 
 
 @pytest.mark.parametrize(("machine", "gpus", "said"), [
@@ -285,7 +284,7 @@ def test_a_gpu_can_be_chosen_by_its_number(
 def test_a_device_that_cannot_be_is_one_line(
     monkeypatch: pytest.MonkeyPatch, machine: Machine, gpus: int, said: str
 ) -> None:
-    trainers(monkeypatch, gpus)
+    fabrics(monkeypatch, gpus)
     with pytest.raises(ConfigError, match=re.escape(said)) as error:
         training.run.loop._device(machine)
     assert "\n" not in str(error.value)

@@ -16,9 +16,11 @@ import training.run.callbacks
 import training.run.loop
 from engine.errors import ConfigError, TudorError
 from engine.models.store import load_model
+from training.run.averages import Average
+from training.run.budget import Budget, learning_rate
 from training.run.config import resolve
+from training.run.durations import duration
 from training.run.loop import Machine, train
-from training.run.module import Average, Budget, learning_rate
 from training.run.run_folder import RunFolder
 from training.run.schedule import remaining_seconds
 
@@ -195,23 +197,26 @@ def test_errors_of_machine_and_folder(tmp_path: Path) -> None:
 
 
 def test_bfloat16_leaves_the_filter_bank_alone(tmp_path: Path) -> None:
+    from training.data.base import Batch
     from training.objectives.autoencoder import AutoencoderObjective
-    from training.run.module import keep_full_precision
+    from training.objectives.base import Moment
+    from training.run.fabric import keep_full_precision
 
     model = load_model("techno-tiny").model.train()
     keep_full_precision(model)
     config = resolve(preset(tmp_path, TINY), tmp_path, []).training
     audio = 0.1 * torch.randn(2, 1, 8192)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = AutoencoderObjective(config).terms(model, audio, 0)["loss"]
+        objective = AutoencoderObjective(model, config)
+        loss = objective.losses(Batch(audio=audio), Moment())["loss"]
     loss.backward()
     assert loss.dtype == torch.float32
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
 def test_progress_display_texts() -> None:
-    assert training.run.callbacks.duration(59.6) == "1:00"
-    assert training.run.callbacks.duration(3723) == "1:02:03"
+    assert duration(59.6) == "1:00"
+    assert duration(3723) == "1:02:03"
 
 
 @pytest.mark.parametrize(("before", "now", "left"), [

@@ -13,8 +13,9 @@ import soundfile
 import torch
 from rich.console import Console
 
+import training.run.budget
 import training.run.callbacks
-import training.run.module
+import training.run.trainer
 from engine.models.store import load_model
 from training.run.config import resolve
 from training.run.loop import Machine, Outcome, train
@@ -103,12 +104,12 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.seconds_per_step = 1000.0, 0.0
-        step = training.run.module.TrainingModule.training_step
+        step = training.run.trainer.Trainer._take
 
-        def timed(module: Any, *args: Any) -> Any:
+        def timed(trainer: Any, *args: Any) -> Any:
             self.now += self.seconds_per_step
-            return step(module, *args)
+            return step(trainer, *args)
 
-        monkeypatch.setattr(training.run.module.TrainingModule, "training_step", timed)
-        for place in (training.run.module, training.run.callbacks):
+        monkeypatch.setattr(training.run.trainer.Trainer, "_take", timed)
+        for place in (training.run.budget, training.run.callbacks):
             monkeypatch.setattr(place, "time", SimpleNamespace(monotonic=lambda: self.now))

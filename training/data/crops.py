@@ -11,19 +11,20 @@ one after another too.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import cycle
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
+from training.data.base import Shard
 from training.data.cache import Cache
 from training.data.sounds import Sound
-from training.run.config import TrainingConfig
+from training.settings import NotNegative, Positive, Settings
 
 FloatArray = NDArray[np.float32]
 ATTEMPTS = 4  # a crop that happens to be silent is drawn again, so often at most
@@ -32,28 +33,31 @@ FADE_SECONDS = 0.005  # at a joint
 LOW_HZ, HIGH_HZ = (40.0, 1500.0), (600.0, 8000.0)  # where filtered crops are cut, drawn in octaves
 
 
-def crop_samples(config: TrainingConfig, rate_hz: int, ratio: int) -> int:
+class CropSettings(Settings):
+    """Keys of `[training]` of what is trained on crops."""
+
+    free: ClassVar[frozenset[str]] = frozenset({"cache_gb"})
+
+    crop_seconds: Positive = 1.0
+    gain_db: NotNegative = 6.0  # each crop is made louder or softer by up to this much
+    polarity: bool = True  # half of the crops are turned upside down
+    filtered: Annotated[float, Field(ge=0, le=1)] = 0.0  # so many crops lose their bass or treble
+    validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    cache_gb: NotNegative = 20.0  # the cache beside the run is not made larger than this
+
+
+def crop_samples(config: Any, rate_hz: int, ratio: int) -> int:
     """Crop length in samples: whole blocks of the model's ratio."""
     return max(1, round(config.crop_seconds * rate_hz / ratio)) * ratio
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Which part of the batches this process makes."""
-
-    rank: int = 0
-    world: int = 1
-
-
-class CropBatches(Dataset[Tensor]):
-    """Item n is batch n of this process: float32 [batch, channels, samples]."""
+class CropBatches:
+    """Whole batch n of a run, or a process's part of it: float32 [batch, channels, samples]."""
 
     def __init__(
-        self, cache: Cache, sounds: Sequence[Sound], config: TrainingConfig, samples: int,
-        shard: Shard | None = None,
+        self, cache: Cache, sounds: Sequence[Sound], config: Any, samples: int
     ) -> None:
         self.cache, self.sounds, self.config, self.samples = cache, sounds, config, samples
-        self.shard = shard or Shard()
         # A file is drawn in proportion to the sound it holds; a short one counts as one crop.
         total = Counter[str]()
         for sound in sounds:
@@ -62,10 +66,13 @@ class CropBatches(Dataset[Tensor]):
             len(sound) * max(1.0, samples / total[sound.name]) for sound in sounds])
 
     def __getitem__(self, index: int) -> Tensor:
-        rng = np.random.default_rng(
-            (self.config.seed, index * self.shard.world + self.shard.rank)
-        )
-        batch = [self._crop(rng) for _ in range(self.config.batch_size)]
+        return self.batch(index, Shard())
+
+    def batch(self, number: int, shard: Shard) -> Tensor:
+        """What `shard` makes of batch `number`. Every crop has random numbers of its own, so that
+        it is the same whichever process makes it."""
+        batch = [self._crop(np.random.default_rng((self.config.seed, number, place)))
+                 for place in shard.places(self.config.batch_size)]
         return torch.from_numpy(np.stack(batch))
 
     def _crop(self, rng: np.random.Generator) -> FloatArray:
@@ -128,27 +135,6 @@ def through_filter(audio: FloatArray, rate_hz: int, rng: np.random.Generator) ->
     if kind != 0:
         audio = sosfilt(butter(order, high_hz, "low", fs=rate_hz, output="sos"), audio)
     return np.asarray(audio, dtype=np.float32)
-
-
-class _From(Sampler[int]):
-    """start, start + 1, ... without end."""
-
-    def __init__(self, start: int, stop: int) -> None:
-        self.start, self.stop = start, stop
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.start, self.stop))
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-
-def loader(batches: CropBatches, start: int, workers: int, pin: bool) -> DataLoader[Tensor]:
-    """Batches `start`, `start + 1`, ... in order, made by `workers` processes (0: this one)."""
-    return DataLoader(
-        batches, batch_size=None, sampler=_From(start, 2**31), num_workers=workers,
-        pin_memory=pin, persistent_workers=workers > 0, prefetch_factor=4 if workers else None,
-    )
 
 
 def validation_crops(

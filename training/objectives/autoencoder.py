@@ -1,95 +1,227 @@
-"""What a training step minimises. One registry; a new objective is a class and a row.
+"""The objective of models with latents: sound as near to the input as it can be.
 
-How latents are regularised is `regularisers.py`; what the adversarial phase adds is
-`adversarial.py`, what controls beside the latents are taught `controls.py`.
+Spectral distance, a linear one beside it, and what holds the latents near a prior
+(`regularisers.py`); what controls beside the latents are taught is `controls.py`. A second phase,
+if asked for, adds discriminators (`adversarial.py`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.errors import ConfigError
+from engine.models.base import Model
 from engine.models.coded import Coded
+from training.data.base import Batch, Shard
+from training.objectives.adversarial import Adversary
+from training.objectives.autoencoder_settings import AutoencoderSettings
+from training.objectives.base import Moment, Objective, Terms, Validation
 from training.objectives.controls import ControlLoss, Grid, control_loss
-from training.objectives.losses import spectral_terms
-from training.objectives.monitor import LatentMonitor
+from training.objectives.latents import playable
+from training.objectives.losses import spectral_distance, spectral_terms
+from training.objectives.monitor import LatentMonitor, LatentState
+from training.objectives.quantised import plain, quantise_weights
 from training.objectives.regularisers import build_regulariser
+from training.run.schedule import check_schedule
 
-if TYPE_CHECKING:
-    from engine.models.base import Model
-    from training.objectives.adversarial import Adversary
-    from training.run.config import TrainingConfig
-
-Terms = dict[str, Tensor]
-
-
-class Objective(nn.Module):
-    """Base: scores a batch. Networks that it trains beside the model are its submodules."""
-
-    def __init__(self, config: TrainingConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.monitor: LatentMonitor | None = None
-        self.adversary: Adversary | None = None  # with it, the objective may have a second phase
-
-    def terms(self, model: Model, audio: Tensor, step: int) -> Terms:
-        """Scalars by name for a batch [batch, channels, time]; "loss" is minimised;
-        "spectral_distance", if there is one, tells whether the run diverges."""
-        raise NotImplementedError
+SOUNDS = 3  # validation crops that TensorBoard can play
+SETTLED = 0.1  # share of the run before which a collapse is not called one
+HEARD = ("output", "target")  # of the terms: sounds for the discriminators, not to be logged
 
 
 class AutoencoderObjective(Objective):
-    """Spectral distance, a linear one beside it, and the regulariser of the configuration."""
+    """Takes batches with "audio" [batch, channels, samples]."""
 
-    def __init__(self, config: TrainingConfig) -> None:
-        super().__init__(config)
+    settings = AutoencoderSettings
+    watched = "spectral_distance"
+
+    def __init__(self, model: Model, config: Any) -> None:
+        super().__init__(model, config)
         self.regulariser = build_regulariser(config.regulariser)
         self.monitor = LatentMonitor()
+        self.adversary: Adversary | None = None
+        # Phase 2 may leave the encoder out, which several processes would wait for.
+        self.partial = config.adversarial is not None
+        if config.adversarial is not None and config.adversarial.on:
+            self.adversary = Adversary(config.adversarial, model.main.out_channels,
+                                       model.sample_rate_hz, config.seed)
+        if config.quantise is not None:
+            quantise_weights(model)
 
-    def terms(self, model: Model, audio: Tensor, step: int) -> Terms:
+    # --- the step ---------------------------------------------------------------------------
+
+    def step(self, batch: Batch, at: Moment) -> Terms:
+        """In phase 2 the discriminators take theirs first, on what the model made."""
+        adversary, rate = self.adversary, at.learning_rate
+        if adversary is not None and adversary.began(at.step, at.seconds, at.progress):
+            rate = min(rate, adversary.config.model_rate)
+        terms = self.engine.losses(batch, at)
+        output, target = (terms.pop(name, None) for name in HEARD)
+        if adversary is not None and output is not None and target is not None:
+            heard, figures = adversary.play(output, target, at.step)
+            terms = {**terms, "loss": terms["loss"] + heard, **figures}
+        self.descend(terms, rate)
+        return terms
+
+    def losses(self, batch: Batch, at: Moment) -> Terms:
+        """In phase 2 with the sounds that the discriminators hear."""
+        model, audio = self.model, batch["audio"]
         coder, adversary = as_coded(model), self.adversary
         playing = adversary is not None and adversary.began_step >= 0
         frozen = playing and adversary is not None and adversary.config.freeze_encoder
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             mean, log_std = coder.distribution(audio)  # each [batch, latents, frames]
-            mean, log_std, taught = self._taught(model, mean, log_std, audio)
-            z = mean + torch.exp(log_std) * torch.randn_like(mean)
+            mean, log_std, taught = self._taught(mean, log_std, audio, at.shard)
+            noise = at.shard.draw(torch.randn, mean.shape, device=mean.device, dtype=mean.dtype)
+            z = mean + torch.exp(log_std) * noise
         target = audio if taught is None else taught.target
         output = coder.reconstruct(z if taught is None else torch.cat((z, taught.values), dim=1))
         distance, linear = aligned_terms(model, output, target)
         penalty, figures = self.regulariser.penalty(mean, log_std, z)
-        assert self.monitor is not None
         self.monitor.update(mean, log_std)
         loss = distance + self.config.linear_weight * linear
-        loss = loss + self.regulariser.weight(step) * penalty
+        loss = loss + self.regulariser.weight(at.step) * penalty
         if taught is not None:
             loss = loss + self.config.control_weight * taught.loss
             figures = {**figures, **taught.figures}
-        if playing and adversary is not None:
-            heard, extra = adversary.play(*aligned(model, output, target), step)
-            loss, figures = loss + heard, {**figures, **extra}
+        if playing:
+            figures = {**figures,
+                       **dict(zip(HEARD, aligned(model, output, target), strict=True))}
         return {"loss": loss, "spectral_distance": distance.detach(),
                 "linear_distance": linear.detach(), **figures}
 
-    @staticmethod
     def _taught(
-        model: Model, mean: Tensor, log_std: Tensor, audio: Tensor
+        self, mean: Tensor, log_std: Tensor, audio: Tensor, shard: Shard
     ) -> tuple[Tensor, Tensor, ControlLoss | None]:
         """The posterior without its controls, and what these are taught, if there are any."""
-        names = as_coded(model).controls
+        names = as_coded(self.model).controls
         if not names:
             return mean, log_std, None
         latents = mean.shape[1] - len(names)
-        assert model.coder is not None
-        grid = Grid.of(model.sample_rate_hz, model.coder[0])
-        taught = control_loss(names, grid, mean[:, latents:], audio)
+        assert self.model.coder is not None
+        grid = Grid.of(self.model.sample_rate_hz, self.model.coder[0])
+        taught = control_loss(names, grid, mean[:, latents:], audio, shard)
         return mean[:, :latents], log_std[:, :latents], taught
 
+    def watch(self, terms: Terms) -> float:
+        """Both distances, so that a second phase with further losses is no divergence. Of the
+        linear one the logarithm: it has no upper end, where the spectral distance, a logarithm
+        itself, hardly tells silence from a roar."""
+        return watched(terms)
 
-OBJECTIVES: dict[str, type[Objective]] = {"autoencoder": AutoencoderObjective}
+    # --- validation and saving --------------------------------------------------------------
+
+    def validate(self, model: Model, batches: Sequence[Batch]) -> Validation:
+        late = model.main.lookahead_samples
+        target = torch.cat([batch["audio"] for batch in batches])
+        output = torch.cat([model.offline(model.main.name, batch["audio"]) for batch in batches])
+        distance = spectral_distance(output[..., late:], target[..., : target.shape[-1] - late])
+        shown = range(min(SOUNDS, len(output)))
+        return Validation({"spectral_distance": float(distance)},
+                          {f"output/{i + 1}": output[i] for i in shown},
+                          {f"input/{i + 1}": target[i] for i in shown})
+
+    def finished(self, model: Model, corpus: Tensor | None) -> Model:
+        return playable(plain(model), corpus, self.config.active_latents)
+
+    # --- what is told -----------------------------------------------------------------------
+
+    def latents(self) -> LatentState | None:
+        """What the latents carry at present, None before the first step."""
+        return self.monitor.state(self.model.sample_rate_hz / self.model.ratio)
+
+    def figures(self) -> dict[str, float | list[float]]:
+        latents = self.latents()
+        if latents is None:
+            return {}
+        return {"active_latents": latents.active,
+                "latent_bits_per_second": round(latents.bits_per_second, 1),
+                "latent_nats": [round(value, 4) for value in latents.nats]}
+
+    @property
+    def phases(self) -> int:
+        return 1 if self.adversary is None else 2
+
+    @property
+    def phase(self) -> int:
+        """1 reconstruction, 2 adversarial."""
+        return 2 if self.adversary is not None and self.adversary.began_step >= 0 else 1
+
+    def enter(self, phase: int) -> None:
+        if phase == 1:
+            self.adversary = None
+        elif self.adversary is not None:
+            self.adversary.began_step = 0
+
+    def schedule(self, times: tuple[float, float]) -> str:
+        return ("phase 2 adversarial, begun earlier" if self.phase == 2
+                else check_schedule(self.config, times))
+
+    def events(self, step: int) -> list[str]:
+        begun = ["phase 2 begins: discriminators listen"] if self.phase == 2 else []
+        if self.adversary is not None and self.adversary.warm(step):
+            begun.append("discriminators are heard from here")
+        return begun
+
+    def state_of_training(self) -> str | None:
+        state = self.latents()
+        return None if state is None else state.sentence()
+
+    def warning(self, step: int, progress: float) -> str | None:
+        state = self.latents()
+        early = step < self.config.regulariser.warmup_steps or progress < SETTLED
+        if state is None or early or not state.collapsed:
+            return None
+        return f"[yellow]posterior collapse:[/] {self._advice(state)}"
+
+    def closing(self, step: int, stopped: bool) -> list[str]:
+        said = []
+        if self.adversary is not None and not self.adversary.warm(step - 1) and not stopped:
+            said.append("[yellow]the discriminators were never heard:[/] the run ended before; "
+                        "give a smaller training.adversarial.start or warmup_steps, or a longer "
+                        "run")
+        state = self.latents()
+        if state is not None:
+            said.append(state.sentence())
+            if state.collapsed:
+                said.append(f"[yellow]the posterior has collapsed:[/] {self._advice(state)}")
+        return said
+
+    def _advice(self, state: LatentState) -> str:
+        regulariser = self.config.regulariser
+        said = f"only {state.active} of {len(state.nats)} latents say anything"
+        if regulariser.kind == "none":
+            return f"{said}; a lower training.learning_rate may help"
+        return (f"{said}; lower training.regulariser.weight (now {regulariser.weight:g}) "
+                "or raise its warmup_steps")
+
+    # --- checkpoints ------------------------------------------------------------------------
+
+    def to(self, *args: Any, **kwargs: Any) -> AutoencoderObjective:
+        super().to(*args, **kwargs)
+        if self.adversary is not None:
+            self.adversary.to(next(self.parameters()).device)
+        return self
+
+    def state(self) -> dict[str, Any]:
+        own = None if self.adversary is None else self.adversary.state()
+        return {**super().state(), "adversary": own}
+
+    def load(self, state: dict[str, Any]) -> None:
+        super().load(state)
+        if self.adversary is not None and state["adversary"] is not None:
+            self.adversary.load(state["adversary"])
+
+
+def watched(terms: Terms) -> float:
+    """The sum of both distances, the linear one by its logarithm."""
+    linear = float(terms["linear_distance"].detach())
+    return float(terms["spectral_distance"].detach()) + math.log1p(linear)
 
 
 def as_coded(model: Model) -> Coded:

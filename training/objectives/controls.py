@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.description import Method
+from training.data.base import Shard
 from training.evaluation import spectra
 from training.evaluation.measures import LOUDNESS_FLOOR
 
@@ -144,7 +145,8 @@ class ControlLoss:
 
 
 def control_loss(
-    names: tuple[str, ...], grid: Grid, predicted: Tensor, audio: Tensor
+    names: tuple[str, ...], grid: Grid, predicted: Tensor, audio: Tensor,
+    shard: Shard = Shard(),  # noqa: B008
 ) -> ControlLoss:
     """From the encoder's controls `predicted` [batch, controls, frames] of `audio` [batch,
     channels, samples]. Gradients of the loss reach `predicted`; those of the sound do not, so that
@@ -162,27 +164,29 @@ def control_loss(
         with torch.no_grad():
             values, target = predicted.detach().clone(), audio
             if "pitch" in names:
-                target = _higher(values[:, names.index("pitch")], target, grid.rate_hz)
+                target = _higher(values[:, names.index("pitch")], target, grid.rate_hz,
+                                 shard)
             if "loudness" in names:
-                target = _louder(values[:, names.index("loudness")], target)
+                target = _louder(values[:, names.index("loudness")], target, shard)
     return ControlLoss(values, target, torch.stack(losses).sum(), figures)
 
 
-def _louder(values: Tensor, audio: Tensor) -> Tensor:
+def _louder(values: Tensor, audio: Tensor, shard: Shard) -> Tensor:
     """Move loudness `values` [batch, frames] of some crops in place; the target they ask for."""
-    batch, device = len(audio), audio.device
+    def drawn() -> Tensor:
+        return shard.draw(torch.rand, (len(audio),), device=audio.device)
+
     room = 20 * torch.log10(PEAK / audio.abs().amax(dim=(1, 2)).clamp_min(1e-3))
-    decibels = torch.minimum(LARGEST_DB * (2 * torch.rand(batch, device=device) - 1),
-                             room.clamp_min(0))
-    decibels = torch.where(torch.rand(batch, device=device) < OFFSET_SHARE, decibels, 0)
+    decibels = torch.minimum(LARGEST_DB * (2 * drawn() - 1), room.clamp_min(0))
+    decibels = torch.where(drawn() < OFFSET_SHARE, decibels, 0)
     values += decibels[:, None] / 10
     return audio * 10 ** (decibels[:, None, None] / 20)
 
 
-def _higher(values: Tensor, audio: Tensor, rate_hz: int) -> Tensor:
+def _higher(values: Tensor, audio: Tensor, rate_hz: int, shard: Shard) -> Tensor:
     """Move pitch `values` [batch, frames] of some crops in place, all by the same; the target they
     ask for, which is as loud as it was."""
-    moved = torch.rand(len(audio), device=audio.device) < OFFSET_SHARE
+    moved = shard.draw(torch.rand, (len(audio),), device=audio.device) < OFFSET_SHARE
     wish = LARGEST_OCTAVES * (2 * float(torch.rand(())) - 1)
     if not bool(moved.any()):
         return audio

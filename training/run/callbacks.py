@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from torch import Tensor
 
 from engine.errors import TudorError
 from engine.models.store import save_weights
-from training.objectives.latents import playable
-from training.objectives.losses import spectral_distance
-from training.objectives.quantised import plain
+from training.data.base import Batch, Data
+from training.objectives.base import Objective
+from training.run.durations import duration
 from training.run.health import SUSPICIOUS
-from training.run.module import TrainingModule
 from training.run.run_folder import Checkpoint, RunFolder
 from training.run.schedule import remaining_seconds
+from training.run.trainer import Listener, Trainer
 
-AUDIO_SHOWN = 3  # validation crops that TensorBoard can play
 PLAIN_SECONDS = 15.0  # between progress lines where there is no terminal
 
 
@@ -65,126 +61,114 @@ class MetricsLog:
         self._board.close()  # type: ignore[no-untyped-call]
 
 
-class Checkpointer(Callback):
+class Checkpointer(Listener):
     """Writes checkpoints and weights from the first process; validates; logs."""
 
-    def __init__(
-        self, folder: RunFolder, crops: Tensor | None, corpus: Tensor | None = None
-    ) -> None:
-        """`crops` validate; over `corpus` the latents are measured."""
-        self.folder, self.crops, self.corpus = folder, crops, corpus
+    def __init__(self, folder: RunFolder, data: Data) -> None:
+        """On what `data` holds out is validated, over its corpus the latents are measured."""
+        self.folder, self.data = folder, data
+        self.held = data.validation()
         self.journal: MetricsLog | None = None
-        self.last_distance: float | None = None
+        self.validation: float | None = None  # the last figure that was watched
         self.saved_step: int | None = None  # of the last checkpoint that this process wrote
         self._saved = self._validated = 0.0
         self._logged_at = (0.0, 0)
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        # Not before: Lightning sets handlers of its own, which would end the run unsaved.
-        pl_module.signals.install()
-        if trainer.is_global_zero:
-            self.journal = MetricsLog(self.folder, pl_module.step)
-            self._saved = self._validated = pl_module.budget.seconds
-            self._logged_at = (time.monotonic(), pl_module.step)
-            if self.crops is not None and pl_module.step == 0:
-                self._validate(pl_module)
+    def begin(self, trainer: Trainer) -> None:
+        if trainer.first:
+            self.journal = MetricsLog(self.folder, trainer.step)
+            self._saved = self._validated = trainer.budget.seconds
+            self._logged_at = (time.monotonic(), trainer.step)
+            if trainer.step == 0:
+                self._validate(trainer)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Tensor, batch_idx: int
-    ) -> None:
-        if not trainer.is_global_zero:
+    def stepped(self, trainer: Trainer, batch: Batch) -> None:
+        if not trainer.first:
             return
-        config, seconds = pl_module.config, pl_module.budget.seconds
-        if pl_module.step % config.log_steps == 0:
-            self._log(trainer, pl_module, batch)
+        config, seconds = trainer.config, trainer.budget.seconds
+        if trainer.step % config.log_steps == 0:
+            self._log(trainer, batch)
         if seconds - self._validated >= config.validation_seconds:
-            self._validate(pl_module)
-            self._validated = pl_module.budget.seconds
+            self._validate(trainer)
+            self._validated = trainer.budget.seconds
         if seconds - self._saved >= config.checkpoint_seconds:
-            self._save(trainer, pl_module)
-            self._saved = pl_module.budget.seconds
+            self._save(trainer)
+            self._saved = trainer.budget.seconds
 
-    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        if trainer.is_global_zero:
-            self._save(trainer, pl_module)
-            if not pl_module.stopped:  # who asked to stop is waiting
-                self._validate(pl_module)
+    def end(self, trainer: Trainer) -> None:
+        if trainer.first:
+            self._save(trainer)
+            if not trainer.stopped:  # who asked to stop is waiting
+                self._validate(trainer)
 
-    def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+    def close(self) -> None:
         if self.journal is not None:
             self.journal.close()
             self.journal = None
 
-    def _log(self, trainer: Trainer, module: TrainingModule, batch: Tensor) -> None:
-        module.check_loss()
+    def _log(self, trainer: Trainer, batch: Batch) -> None:
+        trainer.check_loss()
         now, (then, step) = time.monotonic(), self._logged_at
-        self._logged_at = (now, module.step)
-        steps_per_second = (module.step - step) / max(now - then, 1e-9)
+        self._logged_at = (now, trainer.step)
+        steps_per_second = (trainer.step - step) / max(now - then, 1e-9)
         values: dict[str, float | list[float]] = {
-            name: float(value.detach()) for name, value in module.terms.items()
+            name: float(value.detach()) for name, value in trainer.terms.items()
         }
-        latents = module.latents()
-        if latents is not None:
-            values["active_latents"] = latents.active
-            values["latent_bits_per_second"] = round(latents.bits_per_second, 1)
-            values["latent_nats"] = [round(value, 4) for value in latents.nats]
-        values["phase"] = module.phase
-        values["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
-        values["seconds"] = round(module.budget.seconds, 3)
+        objective = trainer.objective
+        values.update(objective.figures())
+        values["phase"] = objective.phase
+        values["learning_rate"] = rate_of(objective)
+        values["seconds"] = round(trainer.budget.seconds, 3)
         values["steps_per_second"] = steps_per_second
-        values["audio_seconds_per_second"] = steps_per_second * trainer.world_size * (
-            batch.shape[0] * batch.shape[2] / module.model.sample_rate_hz
-        )
+        if batch.seconds:
+            values["audio_seconds_per_second"] = (
+                steps_per_second * trainer.shard.world * batch.seconds)
         assert self.journal is not None
-        self.journal.write("train", module.step, values)
+        self.journal.write("train", trainer.step, values)
 
     @torch.no_grad()
-    def _validate(self, module: TrainingModule) -> None:
-        """Spectral distance of the averaged model on the validation crops."""
-        if self.crops is None or self.journal is None:
+    def _validate(self, trainer: Trainer) -> None:
+        """Figures of the averaged model on what is held out."""
+        if not self.held or self.journal is None:
             return
-        model = module.average.model
-        late = model.main.lookahead_samples
-        outputs = [model.offline(model.main.name, part.to(module.device))
-                   for part in self.crops.split(module.config.batch_size)]
-        output = torch.cat(outputs)  # [crops, channels, samples]
-        target = self.crops.to(module.device)
-        distance = spectral_distance(output[..., late:], target[..., : target.shape[-1] - late])
-        self.last_distance = float(distance)
-        self.journal.write("validation", module.step, {
-            "spectral_distance": self.last_distance, "seconds": round(module.budget.seconds, 3)})
-        for index in range(min(AUDIO_SHOWN, len(output))):
-            rate = model.sample_rate_hz
-            if module.step == 0:
-                self.journal.audio(f"input/{index + 1}", self.crops[index], 0, rate)
-            self.journal.audio(f"output/{index + 1}", output[index], module.step, rate)
+        objective, model = trainer.objective, trainer.average.model
+        found = objective.validate(model, [b.to(trainer.fabric.device) for b in self.held])
+        self.validation = found.figures[objective.watched]
+        self.journal.write("validation", trainer.step, {
+            **found.figures, "seconds": round(trainer.budget.seconds, 3)})
+        heard = {**(found.fixed if trainer.step == 0 else {}), **found.sounds}
+        for name, sound in heard.items():
+            self.journal.audio(name, sound, trainer.step, model.sample_rate_hz)
 
-    def _save(self, trainer: Trainer, module: TrainingModule) -> None:
-        module.check_loss()
-        if module.health.worse_than(SUSPICIOUS):  # it may be running away
-            module.health.check(module.step, module.config.learning_rate, module.progress >= 1)
+    def _save(self, trainer: Trainer) -> None:
+        trainer.check_loss()
+        if trainer.health.worse_than(SUSPICIOUS):  # it may be running away
+            trainer.health.check(trainer.step, trainer.config.learning_rate, trainer.progress >= 1)
             return  # the checkpoint before is worth more
-        if not all(bool(torch.isfinite(p).all()) for p in module.model.parameters()):
+        if not all(bool(torch.isfinite(p).all()) for p in trainer.model.parameters()):
             raise TudorError(
-                f"the weights became non-finite by step {module.step}; what was saved before "
+                f"the weights became non-finite by step {trainer.step}; what was saved before "
                 "is kept. Try a lower training.learning_rate in a new --out"
             )
         self.folder.save(Checkpoint(
-            step=module.step,
-            seconds=module.budget.seconds,
-            model=module.model.state_dict(),
-            average=module.average.model.state_dict(),
-            objective=module.objective.state_dict(),
-            optimizer=trainer.optimizers[0].state_dict(),
-            adversary=None if module.adversary is None else module.adversary.state(),
+            step=trainer.step,
+            seconds=trainer.budget.seconds,
+            model=trainer.model.state_dict(),
+            average=trainer.average.model.state_dict(),
+            **trainer.objective.state(),
         ))
-        active = module.config.active_latents
-        finished = playable(plain(module.average.model), self.corpus, active)
+        finished = trainer.objective.finished(trainer.average.model, self.data.corpus())
         save_weights(finished, self.folder.weights)
-        self.saved_step = module.step
+        self.saved_step = trainer.step
 
 
-class ProgressDisplay(Callback):
+def rate_of(objective: Objective) -> float:
+    """The learning rate of the last step."""
+    assert objective.optimizer is not None
+    return float(objective.optimizer.param_groups[0]["lr"])
+
+
+class ProgressDisplay(Listener):
     """Progress, time left and speed: a bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, console: Console, checkpointer: Checkpointer) -> None:
@@ -195,10 +179,10 @@ class ProgressDisplay(Callback):
         self._begun = (0.0, 0, 1)
         self._shown = 0.0
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        if not trainer.is_global_zero:
+    def begin(self, trainer: Trainer) -> None:
+        if not trainer.first:
             return
-        self._begun = (time.monotonic(), pl_module.step, pl_module.phase)
+        self._begun = (time.monotonic(), trainer.step, trainer.objective.phase)
         self._shown = time.monotonic()
         if self.console.is_terminal:
             self._bar = Progress(
@@ -208,50 +192,39 @@ class ProgressDisplay(Callback):
             self._task = self._bar.add_task("training", total=1.0, text="")
             self._bar.start()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Tensor, batch_idx: int
-    ) -> None:
-        if not trainer.is_global_zero:
+    def stepped(self, trainer: Trainer, batch: Batch) -> None:
+        if not trainer.first:
             return
         now = time.monotonic()
-        if pl_module.phase != self._begun[2]:
-            self._begun = (now, pl_module.step, pl_module.phase)
+        if trainer.objective.phase != self._begun[2]:
+            self._begun = (now, trainer.step, trainer.objective.phase)
         if now - self._shown < (0.5 if self._bar else PLAIN_SECONDS):
             return
         self._shown = now
-        text = self._text(trainer, pl_module, batch, now)
+        text = self._text(trainer, batch, now)
         if self._bar:
-            self._bar.update(self._task, completed=pl_module.progress, text=text)
+            self._bar.update(self._task, completed=trainer.progress, text=text)
         else:
-            self.console.print(f"{pl_module.progress:4.0%}  {text}", highlight=False)
+            self.console.print(f"{trainer.progress:4.0%}  {text}", highlight=False)
 
-    def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+    def close(self) -> None:
         if self._bar:
             self._bar.stop()
             self._bar = None
 
-    def _text(self, trainer: Trainer, module: TrainingModule, batch: Tensor, now: float) -> str:
+    def _text(self, trainer: Trainer, batch: Batch, now: float) -> str:
         begun, step, phase = self._begun
-        rate = (module.step - step) / max(now - begun, 1e-9)
-        audio = rate * batch.shape[0] * batch.shape[2] / module.model.sample_rate_hz
+        rate = (trainer.step - step) / max(now - begun, 1e-9)
         left = "?"
         if rate > 0:
-            left = duration(remaining_seconds(module.config, (1 / rate, 1 / rate), module.step,
-                                              module.budget.seconds, phase == 2))
-        distance = self.checkpointer.last_distance
+            left = duration(remaining_seconds(trainer.config, (1 / rate, 1 / rate), trainer.step,
+                                              trainer.budget.seconds, phase == 2))
+        found, objective = self.checkpointer.validation, trainer.objective
+        audio = rate * batch.seconds * trainer.shard.world
         parts = [
-            *([f"phase {module.phase}"] if module.adversary is not None else []),
-            f"step {module.step}", f"{left} left",
-            f"{audio * trainer.world_size:.0f} audio-s/s",
-            f"loss {float(module.terms['loss'].detach()):.3f}",
+            *([f"phase {objective.phase}"] if objective.phases > 1 else []),
+            f"step {trainer.step}", f"{left} left",
+            *([f"{audio:.0f} audio-s/s"] if batch.seconds else []),
+            f"loss {float(trainer.terms['loss'].detach()):.3f}",
         ]
-        return ", ".join(parts + ([f"validation {distance:.3f}"] if distance is not None else []))
-
-
-def duration(seconds: float) -> str:
-    """1:02:03 or 2:03; a run without a budget has no end."""
-    if math.isinf(seconds):
-        return "without end"
-    whole = max(0, round(seconds))
-    hours, minutes = whole // 3600, whole // 60 % 60
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+        return ", ".join(parts + ([f"validation {found:.3f}"] if found is not None else []))

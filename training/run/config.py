@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
-    SerializeAsAny,
     ValidationError,
+    create_model,
     field_validator,
-    model_validator,
 )
 
 from engine.errors import ConfigError, nearest
@@ -22,35 +21,27 @@ from engine.models.base import ModelConfig
 from engine.models.registry import FAMILIES, configure, explain
 from engine.models.store import read_settings
 from engine.presets import preset_names, preset_path
-from training.objectives import adversarial, quantised, regularisers
-from training.objectives.adversarial import AdversarialConfig
-from training.objectives.autoencoder import OBJECTIVES
-from training.objectives.regularisers import REGULARISERS, KLConfig, RegulariserConfig
+from training.data.registry import DATA
+from training.objectives.registry import OBJECTIVES
 from training.run.assignments import assign, parse_assignment
-
-Unit = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+from training.settings import Count, Positive, Settings, Unit
 
 
-class TrainingConfig(BaseModel):
-    """How a model is trained. Times are in seconds, levels in dB, KL in nats."""
+class CommonConfig(Settings):
+    """What the loop itself reads. Times are in seconds, levels in dB, KL in nats."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    free: ClassVar[frozenset[str]] = frozenset({
+        "steps", "minutes", "validation_seconds", "checkpoint_seconds", "log_steps", "workers"})
 
+    # Rows of their registries; the family's own, unless something is said.
     objective: str = "autoencoder"
+    data: str = "crops"
     # Budget: the run ends at whichever of the two comes first; None does not limit.
     steps: Count | None = 20000
     minutes: Positive | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 
-    batch_size: Count = 8
-    crop_seconds: Positive = 1.0
-    gain_db: NotNegative = 6.0  # each crop is made louder or softer by up to this much
-    polarity: bool = True  # half of the crops are turned upside down
-    filtered: Annotated[float, Field(ge=0, le=1)] = 0.0  # so many crops lose their bass or treble
-
+    batch_size: Count = 8  # of each process
     learning_rate: Positive = 4e-3
     betas: Annotated[tuple[Unit, Unit], Field(strict=False)] = (0.8, 0.99)
     warmup_steps: Annotated[int, Field(ge=0)] = 100
@@ -58,56 +49,12 @@ class TrainingConfig(BaseModel):
     final_rate: Annotated[float, Field(ge=0, le=1)] = 0.02
     gradient_clip: Positive = 10.0  # largest norm of all gradients together
     ema_decay: Unit = 0.998
-
-    linear_weight: NotNegative = 1.0  # of the linear distance, against the spectral distance
-    # Of what a model with `controls` says of them (in bels, octaves), against the same.
-    control_weight: NotNegative = 1.0
-    # What holds the latents near a prior: a table of its own, see `objectives/regularisers.py`.
-    regulariser: SerializeAsAny[RegulariserConfig] = KLConfig()
-    # The second phase, a table too: see `training/objectives/adversarial.py`.
-    adversarial: AdversarialConfig | None = None
-
-    # So many latents are kept when weights are saved, those that carry most; None keeps all.
-    active_latents: Count | None = None
-
-    quantise: str | None = None  # "q16x8": convolutions play weights as that export rounds them
     start_from: str | None = None  # run directory or preset whose weights are the beginning
 
-    validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     validation_seconds: Positive = 60.0  # time between validations
     checkpoint_seconds: Positive = 30.0  # time between checkpoints
     log_steps: Count = 20
     workers: Annotated[int, Field(ge=0)] | None = None  # loader processes; None chooses
-    cache_gb: NotNegative = 20.0  # the cache beside the run is not made larger than this
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_earlier(cls, data: Any) -> Any:
-        return upgraded(data) if isinstance(data, dict) else data
-
-    @field_validator("regulariser", mode="before")
-    @classmethod
-    def _known_regulariser(cls, value: Any) -> RegulariserConfig:
-        return regularisers.checked(value)
-
-    @field_validator("adversarial", mode="before")
-    @classmethod
-    def _known_adversarial(cls, value: Any) -> AdversarialConfig | None:
-        return adversarial.checked(value)
-
-    @field_validator("objective")
-    @classmethod
-    def _known_objective(cls, value: str) -> str:
-        if value not in OBJECTIVES:
-            raise ValueError(f"unknown objective{nearest(value, OBJECTIVES)}")
-        return value
-
-    @field_validator("quantise")
-    @classmethod
-    def _known_format(cls, value: str | None) -> str | None:
-        if value is not None and value not in quantised.FORMATS:
-            raise ValueError(f"unknown format{nearest(value, quantised.FORMATS)}")
-        return value
 
     @field_validator("schedule")
     @classmethod
@@ -117,32 +64,59 @@ class TrainingConfig(BaseModel):
         return value
 
 
-EARLIER = {"kl_weight": "weight", "kl_warmup_steps": "warmup_steps", "free_bits": "free_bits"}
+# --- whose keys ----------------------------------------------------------------------------------
 
 
-def upgraded(training: dict[str, Any]) -> dict[str, Any]:
-    """A `[training]` table with the keys of earlier versions in their new places."""
-    settings = dict(training)
-    if settings.get("objective") == "kl":
-        settings["objective"] = "autoencoder"
-    moved = {new: settings.pop(old) for old, new in EARLIER.items() if old in settings}
-    if not moved:
-        return settings
-    table = settings.get("regulariser", {})
-    if not isinstance(table, dict):  # left for its own check
-        return settings
-    if table.get("kind", "kl") != "kl":
-        old = next(old for old in EARLIER if old in training)
-        raise ConfigError(f"training.{old} belongs to the regulariser 'kl'; this one is "
-                          f"{table['kind']!r}: set training.regulariser.{EARLIER[old]}")
-    return {**settings, "regulariser": {**moved, **table}}
+def owners(objective: str, data: str) -> list[type[Settings]]:
+    """The classes whose keys `[training]` of such a run may have, the loop's own last."""
+    if objective not in OBJECTIVES:
+        raise ConfigError(f"training.objective: unknown objective{nearest(objective, OBJECTIVES)} "
+                          f"(got {objective!r})")
+    if data not in DATA:
+        raise ConfigError(f"training.data: unknown kind of data{nearest(data, DATA)} "
+                          f"(got {data!r})")
+    found = [OBJECTIVES[objective].settings, DATA[data].settings]
+    return [*(kind for kind in dict.fromkeys(found) if kind is not Settings), CommonConfig]
 
 
-# These may change when a run is taken up again: they steer it without changing what is learnt.
-FREE_KEYS = {
-    "steps", "minutes", "validation_seconds", "checkpoint_seconds", "log_steps", "workers",
-    "cache_gb",
-}
+def check_owner(row: str, kind: type[Settings]) -> None:
+    """A `ValueError` for a row of a registry that claims a key of the loop's own."""
+    taken = sorted({*kind.model_fields} & {*CommonConfig.model_fields})
+    if taken:
+        raise ValueError(f"{row}: training.{taken[0]} is the loop's own key")
+
+
+@cache
+def _combined(kinds: tuple[type[Settings], ...]) -> type[CommonConfig]:
+    """One class of all keys; each has one owner."""
+    seen: dict[str, type[Settings]] = {}
+    for kind in kinds:
+        for key in kind.model_fields:
+            if key in seen:
+                raise ValueError(f"training.{key} belongs to {seen[key].__name__} and to "
+                                 f"{kind.__name__}: rename one of them")
+            seen[key] = kind
+    made: type[CommonConfig] = create_model(  # type: ignore[assignment]
+        "TrainingConfig", __base__=kinds)  # type: ignore[arg-type]
+    return made
+
+
+def _rows(training: dict[str, Any], family: str | None) -> tuple[str, str]:
+    """Objective and data of a `[training]` table: its own, or those of the model's family."""
+    row = FAMILIES.get(family or "")
+    objective = str(training.get("objective") or (row.objective if row else "autoencoder"))
+    default = row.data if row else "crops"
+    return ("autoencoder" if objective == "kl" else objective,  # its name in version 0.1
+            str(training.get("data") or default))
+
+
+def upgraded(training: dict[str, Any], family: str | None = None) -> dict[str, Any]:
+    """A `[training]` table that names its rows, with keys of earlier versions in new places."""
+    objective, data = _rows(training, family)
+    settings = {**training, "objective": objective, "data": data}
+    for owner in owners(objective, data):
+        settings = owner.upgraded(settings)
+    return settings
 
 
 @dataclass(frozen=True)
@@ -151,7 +125,7 @@ class RunConfig:
 
     family: str
     model: ModelConfig
-    training: TrainingConfig
+    training: CommonConfig
     data: Path
 
     def settings(self) -> dict[str, Any]:
@@ -184,8 +158,15 @@ def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> 
     family = str(model.pop("family"))
     if family not in FAMILIES:
         raise ConfigError(f"unknown model family {family!r}{nearest(family, FAMILIES)}")
-    training = _fine_tuning(upgraded(training), options)
-    known = {"model": list(FAMILIES[family].config.model_fields), "training": training_keys()}
+    for key in ("objective", "data"):  # they decide which other keys there are
+        training.update(_assigned(assignments, key))
+    training = upgraded(training, family)
+    rows = owners(training["objective"], training["data"])
+    if options.get("start_from") is not None:
+        for owner in rows:
+            training = owner.fine_tuned(training, options)
+    known = {"model": list(FAMILIES[family].config.model_fields),
+             "training": [key for owner in rows for key in owner.names()]}
     assign({"model": model, "training": training},
             [parse_assignment(text, known) for text in assignments])
     given = {key: value for key, value in options.items() if value is not None}
@@ -196,44 +177,29 @@ def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> 
     elif ("minutes" in given) != ("steps" in given):  # an option replaces the file's budget
         limits["steps" if "minutes" in given else "minutes"] = None
     run = RunConfig(
-        family, configure(family, model), training_config({**training, **limits}), data.resolve()
+        family, configure(family, model), training_config({**training, **limits}, family),
+        data.resolve(),
     )
-    _check_active(run)
+    for owner in rows:
+        owner.check_model(run.training, run.model)  # type: ignore[arg-type]
     return run
 
 
-def _fine_tuning(training: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a preset or an earlier run as the beginning of what `options` ask for."""
-    if options.get("start_from") is None:
-        return training
-    table = training.get("regulariser", {})
-    changed: dict[str, Any] = {"regulariser": {**table, "warmup_steps": 0}}
-    if options.get("quantise") is not None:
-        changed["learning_rate"] = quantised.LEARNING_RATE
-    return {**training, **changed}
+def _assigned(assignments: list[str], key: str) -> list[tuple[str, str]]:
+    """What `--set` says of a key of `[training]`."""
+    parts = [text.partition("=") for text in assignments]
+    return [(key, value.strip().strip("\"'")) for name, equals, value in parts
+            if equals and name.strip() in (key, f"training.{key}")]
 
 
-def _check_active(run: RunConfig) -> None:
-    wanted, have = run.training.active_latents, getattr(run.model, "latents", None)
-    if wanted is not None and have is not None and wanted > have:
-        raise ConfigError(f"training.active_latents is {wanted}, but the model has only {have} "
-                          "(model.latents)")
-
-
-def training_keys() -> list[str]:
-    """All keys of `[training]`, those of its tables with a dot, and those of earlier versions."""
-    inside = {f"regulariser.{key}" for row in REGULARISERS.values()
-              for key in row.config.model_fields}
-    inside |= {f"adversarial.{key}" for key in AdversarialConfig.model_fields}
-    return [*TrainingConfig.model_fields, *EARLIER, *sorted(inside)]
-
-
-def training_config(settings: dict[str, Any]) -> TrainingConfig:
+def training_config(settings: dict[str, Any], family: str | None = None) -> CommonConfig:
     """A checked `[training]` table; errors name every key that is wrong."""
+    settings = upgraded(settings, family)
+    kind = _combined(tuple(owners(settings["objective"], settings["data"])))
     try:
-        return TrainingConfig.model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as error:
-        raise ConfigError(explain(error, TrainingConfig, "training.")) from None
+        raise ConfigError(explain(error, kind, "training.")) from None
 
 
 def config_path(preset: str) -> Path:
@@ -248,28 +214,34 @@ def config_path(preset: str) -> Path:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Keys in which two settings differ, `FREE_KEYS` aside, each with both values. Settings of an
+    """Keys in which two settings differ, free ones aside, each with both values. Settings of an
     earlier version are read as what they mean today."""
-    found = []
+    found, free = [], set[str]()
     for table in ("model", "training", "data"):
         old, new = before.get(table, {}), now.get(table, {})
         if table == "training":
-            old, new = _completed(old), _completed(new)
+            old, new = (_completed(table, settings.get("model", {}).get("family"))
+                        for table, settings in ((old, before), (new, now)))
+            free = {key for owner in _owners_of(new) for key in owner.free}
         old, new = _flat(old), _flat(new)
         for key in sorted({*old, *new}):
-            if table == "training" and key in FREE_KEYS:
+            if table == "training" and key in free:
                 continue
             if old.get(key) != new.get(key):
                 found.append(f"{table}.{key} was {old.get(key)!r}, is now {new.get(key)!r}")
     return found
 
 
-def _completed(training: dict[str, Any]) -> dict[str, Any]:
+def _completed(training: dict[str, Any], family: str | None) -> dict[str, Any]:
     """With defaults where nothing is said; as it is where it cannot be read."""
     try:
-        return _plain(training_config(training))
+        return _plain(training_config(training, family))
     except ConfigError:
-        return upgraded(training)
+        return training
+
+
+def _owners_of(training: dict[str, Any]) -> list[type[Settings]]:
+    return owners(str(training.get("objective", "autoencoder")), str(training.get("data", "crops")))
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

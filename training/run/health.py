@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from engine.errors import TudorError
 
 if TYPE_CHECKING:
     from engine.models.base import Model
+    from training.data.base import Batch
 
 MEMORY = 0.98  # of the running mean per look; it spans about 50 looks
 LOOKS = 10  # before that many the mean says nothing
@@ -21,16 +23,6 @@ SUSPICIOUS = 1.5  # times the best mean: no checkpoint is replaced
 DIVERGED = 3.0  # times the best mean: the run ends
 PATIENCE = 200  # suspicious looks in a row that end the run as well
 MARGIN = 0.5  # and worse by at least this, or a distance near 0 would be held to nothing
-
-
-def watched(terms: dict[str, Tensor]) -> float:
-    """The figure of a step that should fall: both distances where there are any, so that a second
-    phase with further losses is no divergence. Of the linear one the logarithm: it has no upper
-    end, where the spectral distance, a logarithm itself, hardly tells silence from a roar."""
-    if "spectral_distance" not in terms:
-        return float(terms["loss"].detach())
-    linear = float(terms["linear_distance"].detach())
-    return float(terms["spectral_distance"].detach()) + math.log1p(linear)
 
 
 class LossHealth:
@@ -69,10 +61,11 @@ def advice(learning_rate: float) -> str:
             f"{learning_rate / 4:.2g}) in a new --out")
 
 
-def diagnosis(model: Model, terms: dict[str, Tensor], batch: Tensor | None) -> str:
+def diagnosis(model: Model, terms: dict[str, Tensor], batch: Batch | None) -> str:
     """Where numbers left the finite range: the input, the weights, or the terms of the loss."""
-    if batch is not None and not bool(torch.isfinite(batch).all()):
-        return "the audio of this batch is not finite"
+    for name, given in ({} if batch is None else batch.tensors).items():
+        if not bool(torch.isfinite(given).all()):
+            return f"the {name} of this batch is not finite"
     for name, weight in model.named_parameters():
         if not bool(torch.isfinite(weight).all()):
             return f"the weights were not finite before this step, first in {name}"
@@ -89,14 +82,14 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def too_much(batch: int, crop_seconds: float, fits: int, why: str = "") -> TudorError:
-    """The error that names a batch which fits."""
-    return TudorError(f"out of memory at training.batch_size={batch} with crops of "
-                      f"{crop_seconds:g} s{why}; training.batch_size={fits} fits: "
-                      f"--set batch_size={fits}")
+def too_much(batch: int, unit: str, fits: int, why: str = "") -> TudorError:
+    """The error that names a batch which fits. `unit`: what an example is, "crop of 1 s"."""
+    many = re.sub("^[a-z]+", lambda word: f"{word[0]}s", unit)
+    return TudorError(f"out of memory at training.batch_size={batch} with {many}{why}; "
+                      f"training.batch_size={fits} fits: --set batch_size={fits}")
 
 
-def too_large(batch: int, crop_seconds: float, runs: Callable[[int], object]) -> TudorError:
+def too_large(batch: int, unit: str, runs: Callable[[int], object]) -> TudorError:
     """The error for a batch that did not fit: names the largest power-of-two share of it for
     which `runs(batch)` goes through."""
     smaller = batch
@@ -111,8 +104,8 @@ def too_large(batch: int, crop_seconds: float, runs: Callable[[int], object]) ->
             if not out_of_memory(error):
                 raise
         else:
-            return too_much(batch, crop_seconds, smaller)
+            return too_much(batch, unit, smaller)
     return TudorError(
-        f"out of memory even with one crop of {crop_seconds:g} s; give a smaller "
-        "training.crop_seconds, or a smaller model"
+        f"out of memory even with one {unit}; give "
+        f"{'a smaller training.crop_seconds, or ' if 'crop' in unit else ''}a smaller model"
     )

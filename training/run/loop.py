@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,54 +10,46 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor
 
-from engine.errors import AudioError, ConfigError, Stopped
+from engine.errors import ConfigError, Stopped
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.models.store import load_model
-from training.data.audio_folder import Folder, Skipped, nothing_usable, scan
-from training.data.cache import Cache, bytes_needed
-from training.data.crops import CropBatches, crop_samples, validation_crops
-from training.data.held_out import write_held_out
-from training.data.sounds import Sides, sides
-from training.objectives.losses import WINDOWS
-from training.objectives.quantised import quantise_weights
+from training.data.base import Data
+from training.data.registry import DATA
+from training.objectives.base import Objective
+from training.objectives.registry import OBJECTIVES
 from training.run.callbacks import Checkpointer, ProgressDisplay
 from training.run.config import RunConfig, differences
+from training.run.fabric import fabric
 from training.run.health import out_of_memory
 from training.run.lock import locked
-from training.run.module import TrainingModule
 from training.run.preflight import (
     Preflight,
     batch_too_large,
-    channel_notes,
-    check_crops,
     check_disk,
     check_ops,
-    data_found,
     show,
     step_seconds,
 )
 from training.run.run_folder import Checkpoint, RunFolder
-from training.run.schedule import check_schedule, remaining_seconds
+from training.run.schedule import remaining_seconds
 from training.run.signals import NAMES
 from training.run.status_report import StatusReport
-
-VALIDATION_CROPS = 32
-VALIDATION_SECONDS = 2.0
-CORPUS_CROPS = 48
+from training.run.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. `validation` is the spectral distance on held-out crops."""
+    """How a run ended. `validation` is what the objective watches, on what is held out;
+    `audio_seconds` is how much sound was learnt from."""
 
     folder: Path
     step: int
     seconds: float
     validation: float | None
     already_finished: bool
+    audio_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,17 +68,18 @@ def train(
     machine = machine or Machine()
     console = console or Console(quiet=not first_process())
     device = _device(machine)
-    found = scan(run.data)  # before anything is written
     folder = RunFolder(out)
-    moved = folder.open(run, found.sources)
+    data = DATA[run.training.data](run.data, run.training, folder.cache)
+    data.look()  # before anything is written
+    moved = folder.open(run, data.sources)
     if moved:
         console.print(moved, highlight=False, markup=False, soft_wrap=True)
     with locked(out) if first_process() else nullcontext():
-        return _train(run, folder, machine, device, found, console)
+        return _train(run, folder, machine, device, data, console)
 
 
 def _train(
-    run: RunConfig, folder: RunFolder, machine: Machine, device: str, found: Folder,
+    run: RunConfig, folder: RunFolder, machine: Machine, device: str, data: Data,
     console: Console,
 ) -> Outcome:
     """In a folder that is this process's own."""
@@ -99,34 +90,39 @@ def _train(
             "Give a larger --steps or --minutes to go on.", highlight=False, soft_wrap=True,
         )
         return Outcome(out, checkpoint.step, checkpoint.seconds, None, True)
-    model = _seeded_model(run)
-    batches, crops, corpus = _prepare(run, folder, found, model, device, console, checkpoint)
+    objective = OBJECTIVES[run.training.objective](_seeded_model(run), run.training)
+    if checkpoint is not None:
+        objective.model.load_state_dict(checkpoint.model)
+        objective.load(checkpoint.training())
+    _prepare(folder, data, objective, device, console, checkpoint)
     if first_process():
         folder.write_config(run)
-    module = TrainingModule(model, run.training, batches, _workers(run, device), checkpoint)
+    trainer = Trainer(objective, run.training, data, _workers(run, device), checkpoint)
     if checkpoint is not None:
         console.print(f"resuming at step {checkpoint.step}", highlight=False)
-    checkpointer = Checkpointer(folder, crops, corpus)
-    trainer = _trainer(run, machine, device, [
-        checkpointer, ProgressDisplay(console, checkpointer), StatusReport(console)])
+    checkpointer = Checkpointer(folder, data)
+    carrier = _fabric(machine, device, objective.partial)
     try:
-        with module.signals:
-            trainer.fit(module)
+        with trainer.signals:
+            trainer.fit(carrier, [checkpointer, ProgressDisplay(console, checkpointer),
+                                  StatusReport(console)])
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        trainer = None  # and with it the optimiser's memory
-        raise batch_too_large(model, run.training, batches.samples, device) from None
-    if module.stopped:
-        raise _stopped(module, folder, checkpointer.saved_step)
-    return Outcome(out, module.step, module.budget.seconds, checkpointer.last_distance, False)
+        objective.optimizer = None  # and with it its memory
+        raise batch_too_large(objective, data, device) from None
+    if trainer.stopped:
+        raise _stopped(trainer, folder, checkpointer.saved_step)
+    each = data.example(run.training.batch_size).seconds * trainer.shard.world
+    return Outcome(out, trainer.step, trainer.budget.seconds, checkpointer.validation, False,
+                   trainer.step * each)
 
 
-def _stopped(module: TrainingModule, folder: RunFolder, saved: int | None) -> Stopped:
+def _stopped(trainer: Trainer, folder: RunFolder, saved: int | None) -> Stopped:
     """What a run says that ends by a signal."""
-    signal = module.signals.heard
-    said = f"stopped by {'a signal' if signal is None else NAMES[signal]} at step {module.step}"
-    if saved == module.step:
+    signal = trainer.signals.heard
+    said = f"stopped by {'a signal' if signal is None else NAMES[signal]} at step {trainer.step}"
+    if saved == trainer.step:
         text = f"{said}, saved in {folder.path}; the same command goes on from there"
     elif folder.checkpoint.exists():
         text = (f"{said}, which was not saved because the loss looks unsound; "
@@ -158,108 +154,35 @@ def _seeded_model(run: RunConfig) -> Model:
         if changed:
             raise ConfigError(f"{run.training.start_from} is another model: {'; '.join(changed)}")
         model.load_state_dict(stored.model.state_dict())
-    if run.training.quantise is not None:
-        quantise_weights(model)
     return model
 
 
 def _prepare(
-    run: RunConfig, folder: RunFolder, found: Folder, model: Model, device: str, console: Console,
+    folder: RunFolder, data: Data, objective: Objective, device: str, console: Console,
     checkpoint: Checkpoint | None,
-) -> tuple[CropBatches, Tensor | None, Tensor | None]:
-    """Preflight: look at the data, fill the cache, tell what will happen. Returns what to train
-    on, what to validate with, and a sample of the corpus to measure latents on."""
-    config, rate, ratio = run.training, model.sample_rate_hz, model.ratio
+) -> None:
+    """Preflight: look at the data, fill the cache, tell what will happen."""
+    model, config = objective.model, objective.config
     macs, backends = check_ops(model)
-    cache, skipped = _filled_cache(run, folder, found, model, console)
-    parts = sides(cache.sounds(), config.validation_fraction, rate)
-    needed, free = check_disk(folder, model.parameter_count)
-    samples = crop_samples(config, rate, ratio)
-    check_crops(model, config, samples)
-    if first_process():
-        folder.write_skipped(skipped)
-        write_held_out(folder.path, parts, cache)
-        one = step_seconds(model, config, samples, device)
-        begun = checkpoint is not None and (checkpoint.adversary or {}).get("began_step", -1) >= 0
-        schedule = ("phase 2 adversarial, begun earlier" if begun
-                    else check_schedule(config, one))
-        spent = (0, 0.0) if checkpoint is None else (checkpoint.step, checkpoint.seconds)
-        show(console, Preflight(
-            data_found(cache, parts, skipped), tuple(skipped), model.parameter_count, macs,
-            backends, one, schedule, remaining_seconds(config, one, *spent, begun),
-            checkpoint is not None, cache.stored_bytes, needed, free, channel_notes(cache),
-        ))
-    crops, corpus = _fixed_crops(cache, parts, model)
-    return CropBatches(cache, parts.learn, config, samples), crops, corpus
+    data.prepare(model, console)
+    needed, free = check_disk(folder, sum(p.numel() for p in objective.parameters()))
+    if not first_process():
+        return
+    folder.write_skipped(data.skipped)
+    data.record(folder.path)
+    times = step_seconds(objective, data, device)
+    schedule = objective.schedule(times)
+    spent = (0, 0.0) if checkpoint is None else (checkpoint.step, checkpoint.seconds)
+    left = remaining_seconds(config, times, *spent, begun=objective.phase == 2)
+    show(console, Preflight(
+        data.found(), tuple(data.skipped), model.parameter_count, macs, backends, times, schedule,
+        left, checkpoint is not None, data.stored_bytes, needed, free, data.notes(),
+    ))
 
 
-def _filled_cache(
-    run: RunConfig, folder: RunFolder, found: Folder, model: Model, console: Console
-) -> tuple[Cache, list[Skipped]]:
-    """The cache up to date, and all that was left out; an error if nothing remains."""
-    config, rate = run.training, model.sample_rate_hz
-    channels = model.main.in_channels
-    cache = Cache.plan(folder.cache, found.sources, rate, channels, config.cache_gb)
-    if not cache.store:
-        size = bytes_needed(found.sources, rate, channels)
-        console.print(f"no cache: it would take {size / 1e9:.1f} GB, more than training.cache_gb "
-                      f"({config.cache_gb:g}) or the disk allow; reading files directly",
-                      highlight=False, soft_wrap=True)
-    with console.status(f"reading {len(found.sources)} files"):
-        skipped = [*found.skipped, *cache.fill(found.sources)]
-    direct = sum(not entry.stored and not entry.reason for entry in cache.entries.values())
-    if cache.store and direct:
-        console.print(f"the cache is full: {direct} of {len(cache.usable())} files are read "
-                      f"directly, which is slower (training.cache_gb is {config.cache_gb:g})",
-                      highlight=False, soft_wrap=True)
-    if not cache.usable():
-        raise AudioError(nothing_usable(run.data, skipped))
-    return cache, skipped
-
-
-def _fixed_crops(
-    cache: Cache, parts: Sides, model: Model
-) -> tuple[Tensor | None, Tensor | None]:
-    """What is validated with, and a sample of the corpus."""
-    rate, ratio = model.sample_rate_hz, model.ratio
-    length = round(VALIDATION_SECONDS * rate / ratio) * ratio
-    least = model.main.lookahead_samples + max(WINDOWS)  # one whole spectrum
-    return (validation_crops(cache, parts.held, length, VALIDATION_CROPS, ratio, least),
-            validation_crops(cache, parts.learn, length, CORPUS_CROPS, ratio, least))
-
-
-def _trainer(run: RunConfig, machine: Machine, device: str, callbacks: list[Any]) -> Any:
-    """Lightning, without its own logs, bars and checkpoints: ours are written by callbacks."""
-    from lightning.pytorch import Trainer
-
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"lightning\.")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    if device.startswith("cuda"):
-        torch.set_float32_matmul_precision("high")
-    many = machine.devices * machine.nodes > 1
-    # Phase 2 may leave the encoder out, which plain "ddp" would wait for.
-    ddp = "ddp" if run.training.adversarial is None else "ddp_find_unused_parameters_true"
+def _fabric(machine: Machine, device: str, partial: bool) -> Any:
     kind, _, index = device.partition(":")
-    try:
-        return Trainer(
-            accelerator={"cuda": "gpu"}.get(kind, kind),
-            devices=[int(index)] if index else machine.devices,
-            num_nodes=machine.nodes,
-            strategy=ddp if many else "auto",
-            precision="bf16-mixed" if kind == "cuda" else "32-true",
-            max_epochs=-1,
-            gradient_clip_val=run.training.gradient_clip,
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
-    except (ValueError, RuntimeError) as error:
-        raise ConfigError(f"cannot train on {machine.devices} x {device}: {error}") from None
+    return fabric(kind, [int(index)] if index else machine.devices, machine.nodes, partial)
 
 
 def _device(machine: Machine) -> str:

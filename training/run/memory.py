@@ -16,8 +16,9 @@ GROUP = Path("/sys/fs/cgroup")  # version 2; elsewhere the machine's memory is t
 KIB = 1024
 
 
-def check_memory(batch: int, crop_seconds: float, run: Callable[[int], object]) -> None:
-    """An error if `batch` crops would need more memory than is free, with the number that fits.
+def check_memory(batch: int, unit: str, run: Callable[[int], object]) -> None:
+    """An error if `batch` examples, each a `unit`, would need more memory than is free, with the
+    number that fits.
     `run(n)` makes one step of n crops; two small ones tell what a crop takes. Where the system
     does not say (Linux does), or a small step fails by itself, nothing is judged here."""
     free = available_bytes()
@@ -36,8 +37,9 @@ def check_memory(batch: int, crop_seconds: float, run: Callable[[int], object]) 
     if each * (batch - 1) <= room:
         return
     fits = max(1, 1 + room // each)
-    why = f": a crop takes about {each / 1e6:.0f} MB in a step, {free / 1e9:.1f} GB are free"
-    raise too_much(batch, crop_seconds, fits, why)
+    why = (f": a {unit.split()[0]} takes about {each / 1e6:.0f} MB in a step, "
+           f"{free / 1e9:.1f} GB are free")
+    raise too_much(batch, unit, fits, why)
 
 
 def available_bytes() -> int | None:

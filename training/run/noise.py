@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,23 +10,25 @@ from torch import Tensor, nn
 
 from engine.layers import NoiseMultiply
 from engine.layers.noise import COUNTER_PERIOD
+from training.data.base import Shard
 
 
-def vary_noise(model: nn.Module) -> None:
+def vary_noise(model: nn.Module, shard: Shard = Shard()) -> None:  # noqa: B008
     """From now on each signal of a batch hears noise from a random place of its sequence.
 
     Otherwise the model would fit the one stretch of noise that it always sees from the first
     frame on, and play differently once a stream has left it behind."""
     for layer in model.modules():
         if isinstance(layer, NoiseMultiply):
-            layer.register_forward_pre_hook(_elsewhere)
+            layer.register_forward_pre_hook(partial(_elsewhere, shard))
 
 
-def _elsewhere(layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+def _elsewhere(shard: Shard, layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     x, (counter,), *attributes = arguments
-    return x, (random_counter(counter),), *attributes
+    return x, (random_counter(counter, shard),), *attributes
 
 
-def random_counter(counter: Tensor) -> Tensor:
+def random_counter(counter: Tensor, shard: Shard = Shard()) -> Tensor:  # noqa: B008
     """Frame counters of the same shape, drawn over the whole period by torch's generator."""
-    return torch.randint(COUNTER_PERIOD, counter.shape, device=counter.device).to(counter.dtype)
+    drawn = shard.draw(partial(torch.randint, COUNTER_PERIOD), counter.shape, device=counter.device)
+    return drawn.to(counter.dtype)

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
-from torch import Tensor
 
-from engine.audio import shown_name
 from engine.boards.cost import backends_of
 from engine.errors import ConfigError, TudorError
 from training.data.audio_folder import Skipped
-from training.objectives.autoencoder import OBJECTIVES, Objective
-from training.run.callbacks import duration
+from training.data.base import Batch, Data
+from training.objectives.base import Moment, Objective
+from training.run.durations import duration
 from training.run.health import out_of_memory, too_large
 from training.run.memory import check_memory
-from training.run.module import new_adversary
 
 if TYPE_CHECKING:
     from engine.models.base import Model
-    from training.data.cache import Cache
-    from training.data.sounds import Sides
-    from training.run.config import TrainingConfig
     from training.run.run_folder import RunFolder
 
 NAMED = 10  # skipped files that are named on the screen; all are in skipped.txt
 TRIAL_STEPS = 3
+LATE = 10**9  # a step after every warm-up
 
 
 @dataclass(frozen=True)
@@ -52,37 +48,6 @@ class Preflight:
     notes: tuple[str, ...] = ()  # on channels and on files that are odd but used
 
 
-def data_found(cache: Cache, parts: Sides, skipped: Sequence[Skipped]) -> str:
-    """How many files there are, how much of them is sound, and what is held out."""
-    files, rate = cache.usable(), cache.rate_hz
-    total = sum(files.values()) / rate
-    silence = total - sum(len(sound) for sound in (*parts.learn, *parts.held)) / rate
-    if not parts.held_files:
-        held = "none for validation"
-    elif any(place.start for place in parts.held_files):
-        seconds = sum(len(sound) for sound in parts.held) / rate
-        held = f"{len(parts.held_files)} for validation, {duration(seconds)} in all"
-        ends = [place.name for place in parts.held_files if place.start]
-        held += f": the end of {shown_name(ends[0])}"
-    else:
-        held = f"{len(parts.held_files)} for validation"
-    left_out = "" if silence < 0.01 * total else f", {duration(silence)} of silence left out"
-    length = f"{total / 3600:.2f} h" if total >= 360 else f"{total:.3g} s"
-    return f"{len(files)} files ({held}), {length}{left_out}, {len(skipped)} skipped"
-
-
-def channel_notes(cache: Cache) -> tuple[str, ...]:
-    """That channels are mixed to one, summed over files; then each file that is odd but used."""
-    used = [entry for entry in cache.entries.values() if not entry.reason]
-    mixed = [entry for entry in used if entry.channels > cache.channels]
-    notes = []
-    if mixed:
-        notes.append(f"{len(mixed)} of {len(used)} files have more channels than the model's one: "
-                     "mixed to one (--set model.channels=2 trains on both)")
-    notes += [f"{shown_name(entry.name)}: {text}" for entry in used for text in entry.notes]
-    return tuple(notes)
-
-
 def check_ops(model: Model) -> tuple[float, str]:
     """MAC/s of `forward`, and where the model can run, in words; an error if a layer could not be
     exported at all."""
@@ -100,69 +65,45 @@ def check_ops(model: Model) -> tuple[float, str]:
     return model.graph(model.main.name).macs_per_input_frame() * rate, where
 
 
-def check_crops(model: Model, config: TrainingConfig, samples: int) -> None:
-    """An error for crops of which nothing is left once the model's delay is taken out."""
-    late = model.main.lookahead_samples
-    if samples <= late:
-        least = (late + 2 * model.ratio) / model.sample_rate_hz
-        raise ConfigError(f"training.crop_seconds is {config.crop_seconds:g}, too short beside the "
-                          f"model's delay of {late} samples; give at least {least:.2g}")
-
-
-def step_seconds(
-    model: Model, config: TrainingConfig, samples: int, device: str
-) -> tuple[float, float]:
-    """Time of a training step of each phase here, on noise and on a copy: nothing of the run
-    changes. An error if the batch does not fit into memory, with one that does."""
+def step_seconds(objective: Objective, data: Data, device: str) -> tuple[float, float]:
+    """Time of a step of the first and of the last phase here, on noise and on a copy: nothing of
+    the run changes. An error if the batch does not fit into memory, with one that does."""
     if device == "cpu":
-        check_memory(config.batch_size, config.crop_seconds,
-                     lambda batch: _trial_seconds(model, config, samples, device, batch, 1))
+        check_memory(objective.config.batch_size, data.unit(),
+                     lambda size: _trial_seconds(objective, data, device, size, 1))
     try:
-        return _trial_seconds(model, config, samples, device, config.batch_size)
+        return _trial_seconds(objective, data, device, objective.config.batch_size)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-    raise batch_too_large(model, config, samples, device)
+    raise batch_too_large(objective, data, device)
 
 
-def batch_too_large(
-    model: Model, config: TrainingConfig, samples: int, device: str
-) -> TudorError:
+def batch_too_large(objective: Objective, data: Data, device: str) -> TudorError:
     """The error that says which batch would fit."""
-    return too_large(config.batch_size, config.crop_seconds,
-                     lambda batch: _trial_seconds(model, config, samples, device, batch, 1))
+    return too_large(objective.config.batch_size, data.unit(),
+                     lambda size: _trial_seconds(objective, data, device, size, 1))
 
 
 def _trial_seconds(
-    model: Model, config: TrainingConfig, samples: int, device: str, batch: int,
-    steps: int = TRIAL_STEPS,
+    objective: Objective, data: Data, device: str, size: int, steps: int = TRIAL_STEPS
 ) -> tuple[float, float]:
-    import copy
-
-    trial = copy.deepcopy(model).to(device).train()
-    objective = OBJECTIVES[config.objective](config).to(device)
-    channels = model.main.in_channels
-    audio = 0.1 * torch.randn(batch, channels, samples, device=device)
-    first = _fastest(trial, objective, audio, 0, steps)
-    objective.adversary = new_adversary(model, config)
-    if objective.adversary is None:
-        return first, first
-    objective.adversary.to(torch.device(device))
-    objective.adversary.began_step = 0
-    heard = objective.adversary.config.warmup_steps
-    return first, _fastest(trial, objective, audio, heard, steps)
+    batch = data.example(size).to(device)
+    first = _fastest(objective, 1, batch, device, steps)
+    return first, first if objective.phases == 1 else _fastest(objective, 2, batch, device, steps)
 
 
-def _fastest(
-    trial: Model, objective: Objective, audio: Tensor, step: int, steps: int
-) -> float:
+def _fastest(objective: Objective, phase: int, batch: Batch, device: str, steps: int) -> float:
+    trial = copy.deepcopy(objective)
+    trial.enter(phase)
+    trial.to(device).train()
+    trial.start()
     times = []
     with torch.random.fork_rng(devices=[]):
         for _ in range(steps):
             begun = time.perf_counter()
-            loss = objective.terms(trial, audio, step)["loss"]
-            loss.backward()  # type: ignore[no-untyped-call]
-            float(loss.detach())  # waits for the device
+            terms = trial.step(batch, Moment(step=LATE, learning_rate=1e-9))
+            float(terms["loss"].detach())  # waits for the device
             times.append(time.perf_counter() - begun)
     return min(times)
 

@@ -45,6 +45,11 @@ class Checkpoint:
     optimizer: dict[str, Any]
     adversary: dict[str, Any] | None = None  # discriminators and their optimiser
 
+    def training(self) -> dict[str, Any]:
+        """What the objective had put into it."""
+        return {"objective": self.objective, "optimizer": self.optimizer,
+                "adversary": self.adversary}
+
 
 class RunFolder:
     """Paths of a run and the reading and writing of its files."""

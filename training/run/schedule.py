@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
     from training.objectives.adversarial import AdversarialConfig
-    from training.run.config import TrainingConfig
 
 _START = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(step|steps|min|minute|minutes)\s*")
 
@@ -38,7 +37,7 @@ def begins(start: float | str, step: int, seconds: float, progress: float) -> bo
     return {"share": progress, "steps": step, "minutes": seconds / 60}[unit] >= value
 
 
-def check_schedule(training: TrainingConfig, times: tuple[float, float]) -> str:
+def check_schedule(training: Any, times: tuple[float, float]) -> str:
     """The schedule as a sentence, which says so if the discriminators would never be heard; an
     error if the run would end before the phase has begun.
 
@@ -70,7 +69,7 @@ def check_schedule(training: TrainingConfig, times: tuple[float, float]) -> str:
     return _sentence(config, _phase_two_steps(training, times))
 
 
-def _phase_two_steps(training: TrainingConfig, times: tuple[float, float]) -> float:
+def _phase_two_steps(training: Any, times: tuple[float, float]) -> float:
     """About how many steps the run has left once the phase has begun."""
     assert training.adversarial is not None
     unit, value = start_of(training.adversarial.start)
@@ -99,7 +98,7 @@ def _sentence(config: AdversarialConfig, left: float) -> str:
 
 
 def remaining_seconds(
-    config: TrainingConfig, times: tuple[float, float], step: int = 0, spent: float = 0.0,
+    config: Any, times: tuple[float, float], step: int = 0, spent: float = 0.0,
     begun: bool = False,
 ) -> float:
     """Time from here to the end, after `step` steps and `spent` seconds: the steps that are left,
@@ -116,12 +115,13 @@ def remaining_seconds(
 
 
 def _first_phase_steps(
-    config: TrainingConfig, seconds: float, step: int, spent: float
+    config: Any, seconds: float, step: int, spent: float
 ) -> float:
     """How many steps of `seconds` phase 1 goes on for; endless without a second phase."""
-    if config.adversarial is None or not config.adversarial.on:
+    start = config.second_phase
+    if start is None:
         return float("inf")
-    unit, value = start_of(config.adversarial.start)
+    unit, value = start_of(start)
     share = unit == "share"  # of whichever budget is further
     at_step = value * (config.steps or math.inf) if share else value
     at_second = 60 * value * ((config.minutes or math.inf) if share else 1)

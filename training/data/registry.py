@@ -1,0 +1,16 @@
+"""The one list of what models can be trained on."""
+
+from __future__ import annotations
+
+from training.data.base import Data
+from training.data.crop_data import Crops
+
+DATA: dict[str, type[Data]] = {"crops": Crops}
+
+
+def register(name: str, row: type[Data]) -> None:
+    """A further kind of data; `[training].data` names it."""
+    from training.run.config import check_owner
+
+    check_owner(f"data {name!r}", row.settings)
+    DATA[name] = row

@@ -1,0 +1,97 @@
+"""Keys of `[training]` that the autoencoder's objective reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import SerializeAsAny, field_validator, model_validator
+
+from engine.errors import ConfigError, nearest
+from engine.models.base import ModelConfig
+from training.objectives import adversarial, quantised, regularisers
+from training.objectives.adversarial import AdversarialConfig
+from training.objectives.regularisers import REGULARISERS, KLConfig, RegulariserConfig
+from training.settings import Count, NotNegative, Settings
+
+# Keys that version 0.1 had beside the others, and what they are in the regulariser's table today.
+EARLIER = {"kl_weight": "weight", "kl_warmup_steps": "warmup_steps", "free_bits": "free_bits"}
+
+
+class AutoencoderSettings(Settings):
+    """How sound is to be coded."""
+
+    linear_weight: NotNegative = 1.0  # of the linear distance, against the spectral distance
+    # Of what a model with `controls` says of them (in bels, octaves), against the same.
+    control_weight: NotNegative = 1.0
+    # What holds the latents near a prior: a table of its own, see `objectives/regularisers.py`.
+    regulariser: SerializeAsAny[RegulariserConfig] = KLConfig()
+    # The second phase, a table too: see `training/objectives/adversarial.py`.
+    adversarial: AdversarialConfig | None = None
+    # So many latents are kept when weights are saved, those that carry most; None keeps all.
+    active_latents: Count | None = None
+    quantise: str | None = None  # "q16x8": convolutions play weights as that export rounds them
+
+    @classmethod
+    def names(cls) -> list[str]:
+        inside = {f"regulariser.{key}" for row in REGULARISERS.values()
+                  for key in row.config.model_fields}
+        inside |= {f"adversarial.{key}" for key in AdversarialConfig.model_fields}
+        return [*cls.model_fields, *EARLIER, *sorted(inside)]
+
+    @classmethod
+    def upgraded(cls, table: dict[str, Any]) -> dict[str, Any]:
+        settings = dict(table)
+        moved = {new: settings.pop(old) for old, new in EARLIER.items() if old in settings}
+        if not moved:
+            return settings
+        inner = settings.get("regulariser", {})
+        if not isinstance(inner, dict):  # left for its own check
+            return settings
+        if inner.get("kind", "kl") != "kl":
+            old = next(old for old in EARLIER if old in table)
+            raise ConfigError(f"training.{old} belongs to the regulariser 'kl'; this one is "
+                              f"{inner['kind']!r}: set training.regulariser.{EARLIER[old]}")
+        return {**settings, "regulariser": {**moved, **inner}}
+
+    @classmethod
+    def fine_tuned(cls, table: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+        """No warm-up of the regulariser; rounding is learnt at a low rate."""
+        inner = table.get("regulariser", {})
+        changed: dict[str, Any] = {"regulariser": {**inner, "warmup_steps": 0}}
+        if options.get("quantise") is not None:
+            changed["learning_rate"] = quantised.LEARNING_RATE
+        return {**table, **changed}
+
+    def check_model(self, model: ModelConfig) -> None:
+        have = getattr(model, "latents", None)
+        if self.active_latents is not None and have is not None and self.active_latents > have:
+            raise ConfigError(f"training.active_latents is {self.active_latents}, but the model "
+                              f"has only {have} (model.latents)")
+
+    @property
+    def second_phase(self) -> float | str | None:
+        if self.adversarial is None or not self.adversarial.on:
+            return None
+        return self.adversarial.start
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_earlier(cls, data: Any) -> Any:
+        return AutoencoderSettings.upgraded(data) if isinstance(data, dict) else data
+
+    @field_validator("regulariser", mode="before")
+    @classmethod
+    def _known_regulariser(cls, value: Any) -> RegulariserConfig:
+        return regularisers.checked(value)
+
+    @field_validator("adversarial", mode="before")
+    @classmethod
+    def _known_adversarial(cls, value: Any) -> AdversarialConfig | None:
+        return adversarial.checked(value)
+
+    @field_validator("quantise")
+    @classmethod
+    def _known_format(cls, value: str | None) -> str | None:
+        if value is not None and value not in quantised.FORMATS:
+            raise ValueError(f"unknown format{nearest(value, quantised.FORMATS)}")
+        return value

@@ -1,0 +1,16 @@
+"""The one list of objectives."""
+
+from __future__ import annotations
+
+from training.objectives.autoencoder import AutoencoderObjective
+from training.objectives.base import Objective
+
+OBJECTIVES: dict[str, type[Objective]] = {"autoencoder": AutoencoderObjective}
+
+
+def register(name: str, row: type[Objective]) -> None:
+    """A further objective; `[training].objective` names it."""
+    from training.run.config import check_owner
+
+    check_owner(f"objective {name!r}", row.settings)
+    OBJECTIVES[name] = row
