@@ -55,10 +55,12 @@ def frame_numbers(counter: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return before, after[:, :, -1].to(counter.dtype)
 
 
-def stream_keys(batch: int, seed: Tensor | None, device: torch.device) -> Tensor:
+def stream_keys(
+    batch: int, seed: Tensor | None, device: torch.device, first: int = 0
+) -> Tensor:
     """Key of each stream, int64 [batch, 1, 1]; `seed`: the attribute, float [1], or
-    [batch, 1] where streams differ."""
-    streams = torch.arange(batch, device=device) * MULTIPLIERS[0]
+    [batch, 1] where streams differ; `first`: number of the first, where a batch is part of one."""
+    streams = torch.arange(first, first + batch, device=device) * MULTIPLIERS[0]
     if seed is not None:
         streams = streams + hash32(seed.to(torch.int64)).reshape(-1)  # of all, or of each
     return hash32(streams & MASK).reshape(-1, 1, 1)
@@ -85,6 +87,7 @@ class NoiseMultiply(Streaming):
     def __init__(self, channels: int, seed: int = 1) -> None:
         super().__init__(channels, channels)
         self.seed = seed
+        self.first_stream = 0  # training on several processes shares a batch
 
     def state_shapes(self) -> list[Shape]:
         return [(1,)]
@@ -97,7 +100,8 @@ class NoiseMultiply(Streaming):
         self, x: Tensor, state: State, attributes: Attributes | None = None
     ) -> tuple[Tensor, State]:
         frames, counter = frame_numbers(state[0], x)
-        keys = stream_keys(x.shape[0], (attributes or {}).get(SEED), x.device)
+        keys = stream_keys(x.shape[0], (attributes or {}).get(SEED), x.device,
+                           self.first_stream)
         return x * uniform(frames, self.in_channels, self.seed, x.dtype, keys), (counter,)
 
     def lower(self, build: Builder, x: Value) -> Value:

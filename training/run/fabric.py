@@ -41,6 +41,15 @@ def mixed(fabric: Fabric) -> bool:
     return "mixed" in str(fabric._precision.precision)
 
 
+def lost_process(error: BaseException) -> bool:
+    """Whether `error` says that another process of the run is gone."""
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and torch.distributed.is_initialized() and any(
+        words in said for words in ("connection closed by peer", "connection reset by peer",
+                                    "broken pipe", "timed out", "remote process exited",
+                                    "connection refused", "failed to recv"))
+
+
 def keep_full_precision(model: nn.Module) -> None:
     """Filter banks compute in float32 under autocast: the 8 bits of bfloat16 would bury everything
     48 dB below the loudest sample, where a logarithmic loss still listens."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from engine.errors import ConfigError, Stopped
+from engine.errors import ConfigError, Stopped, TudorError
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.models.store import load_model
@@ -21,7 +21,7 @@ from training.objectives.base import Objective
 from training.objectives.registry import OBJECTIVES
 from training.run.callbacks import Checkpointer, ProgressDisplay
 from training.run.config import RunConfig, differences
-from training.run.fabric import fabric
+from training.run.fabric import fabric, lost_process
 from training.run.health import out_of_memory
 from training.run.lock import locked
 from training.run.preflight import (
@@ -107,6 +107,9 @@ def _train(
             trainer.fit(carrier, [checkpointer, ProgressDisplay(console, checkpointer),
                                   StatusReport(console)])
     except (RuntimeError, MemoryError) as error:
+        if lost_process(error):
+            raise TudorError("another process of this run has ended; the same command resumes "
+                             f"from what {out} holds") from None
         if not out_of_memory(error):
             raise
         objective.optimizer = None  # and with it its memory

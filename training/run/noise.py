@@ -23,8 +23,9 @@ def vary_noise(model: nn.Module, shard: Shard = Shard()) -> None:  # noqa: B008
             layer.register_forward_pre_hook(partial(_elsewhere, shard))
 
 
-def _elsewhere(shard: Shard, layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+def _elsewhere(shard: Shard, layer: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     x, (counter,), *attributes = arguments
+    layer.first_stream = shard.rank * len(x)
     return x, (random_counter(counter, shard),), *attributes
 
 
