@@ -60,7 +60,10 @@ def stream_keys(
 ) -> Tensor:
     """Key of each stream, int64 [batch, 1, 1]; `seed`: the attribute, float [1], or
     [batch, 1] where streams differ; `first`: number of the first, where a batch is part of one."""
-    streams = torch.arange(first, first + batch, device=device) * MULTIPLIERS[0]
+    streams = torch.arange(batch, device=device)
+    if first:  # never in a trace, which would keep an operation for it
+        streams = streams + first
+    streams = streams * MULTIPLIERS[0]
     if seed is not None:
         streams = streams + hash32(seed.to(torch.int64)).reshape(-1)  # of all, or of each
     return hash32(streams & MASK).reshape(-1, 1, 1)

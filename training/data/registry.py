@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from training.data.base import Data
 from training.data.crop_data import Crops
+from training.data.pairs import Pairs
 
-DATA: dict[str, type[Data]] = {"crops": Crops}
+DATA: dict[str, type[Data]] = {"crops": Crops, "pairs": Pairs}
 
 
 def register(name: str, row: type[Data]) -> None:

@@ -167,6 +167,11 @@ class Objective(nn.Module):
 
     # --- arithmetic -------------------------------------------------------------------------
 
+    def played(self, method: str, x: Tensor, **attributes: Tensor) -> Tensor:
+        """A whole signal through a method of the model, as `Model.offline`, with gradients."""
+        model, values = self.model, {**self.model.default_attributes(), **attributes}
+        return model.step(method, x, model.init_state(method, x.shape[0]), values)[0]
+
     def forward(self, batch: Batch, at: Moment) -> Terms:
         return self.losses(batch, at)
 

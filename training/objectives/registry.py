@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from training.objectives.autoencoder import AutoencoderObjective
 from training.objectives.base import Objective
+from training.objectives.paired import PairedObjective
 
-OBJECTIVES: dict[str, type[Objective]] = {"autoencoder": AutoencoderObjective}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "autoencoder": AutoencoderObjective,
+    "paired": PairedObjective,
+}
 
 
 def register(name: str, row: type[Objective]) -> None:
