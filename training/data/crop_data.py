@@ -49,8 +49,10 @@ class Crops(Data):
 
     def prepare(self, model: Model, console: Console) -> None:
         rate, ratio, config = model.sample_rate_hz, model.ratio, self.config
+        main = model.main
+        channels = main.out_channels if main.role == "generate" else main.in_channels
         self.cache, self.skipped = filled_cache(
-            self._found, self.cache_folder, rate, model.main.in_channels, config.cache_gb, console)
+            self._found, self.cache_folder, rate, channels, config.cache_gb, console)
         self.parts = sides(self.cache.sounds(), config.validation_fraction, rate)
         samples = crop_samples(config, rate, ratio)
         check_crops(model, config.crop_seconds, samples)

@@ -69,11 +69,14 @@ class CropBatches:
         return self.batch(index, Shard())
 
     def batch(self, number: int, shard: Shard) -> Tensor:
-        """What `shard` makes of batch `number`. Every crop has random numbers of its own, so that
-        it is the same whichever process makes it."""
-        batch = [self._crop(np.random.default_rng((self.config.seed, number, place)))
-                 for place in shard.places(self.config.batch_size)]
+        """What `shard` makes of batch `number`."""
+        batch = [self.crop(number, place) for place in shard.places(self.config.batch_size)]
         return torch.from_numpy(np.stack(batch))
+
+    def crop(self, number: int, place: int) -> FloatArray:
+        """Crop `place` of whole batch `number`: with random numbers of its own, so that it is the
+        same whichever process makes it."""
+        return self._crop(np.random.default_rng((self.config.seed, number, place)))
 
     def _crop(self, rng: np.random.Generator) -> FloatArray:
         for _ in range(ATTEMPTS):

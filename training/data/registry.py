@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from training.data.base import Data
 from training.data.crop_data import Crops
+from training.data.images import Images
+from training.data.labelled import Labelled
 from training.data.pairs import Pairs
 
-DATA: dict[str, type[Data]] = {"crops": Crops, "pairs": Pairs}
+DATA: dict[str, type[Data]] = {
+    "crops": Crops,
+    "pairs": Pairs,
+    "labelled": Labelled,
+    "images": Images,
+}
 
 
 def register(name: str, row: type[Data]) -> None:

@@ -50,7 +50,9 @@ class Preflight:
 
 def check_ops(model: Model) -> tuple[float, str]:
     """MAC/s of `forward`, and where the model can run, in words; an error if a layer could not be
-    exported at all."""
+    exported at all. A model without methods is trained all the same."""
+    if not model.methods:
+        return 0.0, "no methods to export"
     kinds: set[str] = set()
     for method in model.methods:
         try:
