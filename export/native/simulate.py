@@ -54,6 +54,11 @@ class Maths:
         return x + torch.sin(x * a).square() * inverse
 
     @staticmethod
+    def norm(x: Tensor, epsilon: float, centred: bool) -> Tensor:
+        x = x - x.mean(dim=0) if centred else x
+        return x / torch.sqrt(x.square().mean(dim=0) + epsilon)
+
+    @staticmethod
     def fma(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
         return a * b + c
 
@@ -228,8 +233,8 @@ class Simulator:
 
     def _norm(self, node: Node, x: Tensor) -> Tensor:
         gain, bias = torch.as_tensor(node.extra).to(x.dtype).reshape(2, -1, 1)
-        x = x - x.mean(dim=0) if node.gate else x
-        return x / torch.sqrt(x.square().mean(dim=0) + node.slope) * gain + bias
+        y: Tensor = self.maths.norm(x, node.slope, node.gate)
+        return y * gain + bias
 
     def _frames(self, x: Tensor) -> Tensor:
         return frame_numbers(torch.zeros(1, 1, dtype=torch.float64), x[None])[0]

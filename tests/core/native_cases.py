@@ -133,7 +133,7 @@ NETS = {
     "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35),
                                     Snake(35, 3.0), LeakyReLU(35), Guard(35)),
 }
-# Functions of which `exact_maths.py` has no copy to the bit.
+# Activations and norms that a small build of the runtime may leave out.
 MATHS = {
     "maths": lambda: Sequence(Conv1d(2, 21, 3), Softplus(21), Log(21), Exp(21), Sqrt(21),
                               Conv1d(21, 35, 2), LayerNorm(35), Conv1d(35, 19, 1), Exp(19), Log(19),
