@@ -1,17 +1,22 @@
-# make setup | demo | test | lint. Each sets up what it needs and then does its job.
+# make setup | demo | test | lint | docs. Each sets up what it needs and then does its job.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DATA ?=
 
-.PHONY: setup demo test test-long test-image lint clean
+.PHONY: setup demo test test-long test-image lint figures clean
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt scripts/setup.sh $(wildcard setup.py)
 	PYTHON=$(PYTHON) VENV=$(VENV) sh scripts/setup.sh
 	touch $@
+
+# The documents and the API reference as a site in build/site; a warning is an error.
+.PHONY: docs
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build --strict
 
 demo: $(STAMP)
 	$(BIN)/python -m nn_tudor.demo --out demo $(if $(DATA),--data "$(DATA)")
@@ -30,6 +35,10 @@ test-image: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# What the program prints of its presets, into README and cards.
+figures: $(STAMP)
+	$(BIN)/python scripts/figures.py
 
 clean:
 	rm -rf build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -41,10 +41,11 @@ def bench(
         float, typer.Option(help="Seconds of audio per file and block size; at least 300 blocks "
                             "are timed where a minute suffices.", min=0.01)
     ] = 10.0,
-    threads: Annotated[int, typer.Option(help="Threads of each backend.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(
+        help="Threads of each backend; the native runtime computes on one.", min=1)] = 1,
     device: Annotated[str, typer.Option(
-        help="cpu or cuda; ssh:HOST: copied to another machine and timed there; m7 or aarch64: "
-             "instructions counted in an emulator.")] = "cpu",
+        help="cpu, cuda or cuda:N; ssh:HOST: copied to another machine and timed there; m7 or "
+             "aarch64: instructions counted in an emulator.")] = "cpu",
     instrument: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="With --device m7 or aarch64: also count whole callbacks of the "
@@ -101,6 +102,9 @@ def bench(
     if suite is not None:
         if models:
             raise ConfigError("--suite brings its own networks: leave out MODEL")
+        if threads != 1 or device != "cpu":
+            raise ConfigError("--suite shapes runs on one thread of the processor: leave out "
+                              "--threads, --device")
         _run_suite(suite, quick, only, json_file, dtype)
         return
     if not models:
@@ -108,8 +112,9 @@ def bench(
     if quick or only or dtype:
         raise ConfigError("--quick, --only and --dtype belong to --suite shapes")
     if device in ("m7", "aarch64"):
-        if plot or silence:
-            raise ConfigError(f"--device {device} counts instructions: leave out --plot, --silence")
+        if plot or silence or threads != 1:
+            raise ConfigError(f"--device {device} counts instructions: leave out --plot, "
+                              "--silence, --threads")
         _count_files(device, models, method, parse_blocks(block), json_file, instrument)
         return
     if instrument:

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.bounds import Bound, block_bound
 from benchmarks.measure import undisturbed
-from benchmarks.run import Report, Request, cost_of
+from benchmarks.run import Report, Request, cost_of, peak_gflops
 from benchmarks.subject import FileSubject, label
 from benchmarks.tables import MISSING, size_text
 from engine.boards.cost import MethodCost, OpCost
@@ -51,7 +51,8 @@ def print_layers(report: Report, request: Request, console: Console) -> None:
         if cost is None:
             console.print(f"{label(source)}: its layers cannot be told (unknown family)")
             continue
-        bounds = [block_bound(cost, row["deadline_ms"] / 1000, report.machine["peak_gflops"],
+        bounds = [block_bound(cost, row["deadline_ms"] / 1000,
+                              peak_gflops(report, request, row["threads"]),
                               report.machine["caches"]) for row in rows]
         for row, bound in zip(rows, bounds, strict=True):
             row["bound_ms"] = bound.combined_ms

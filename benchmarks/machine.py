@@ -22,12 +22,12 @@ TELLING_FLAGS = (
 def describe_machine(threads: int = 1) -> dict[str, Any]:
     """The `machine` part of a benchmark's JSON, with the peak measured now."""
     peak = fma_peak()
-    info = _cpuinfo()
+    info = processor()
     return {
         "cpu": info.get("model name") or platform.processor() or platform.machine(),
         "architecture": platform.machine(),
         "isa": [flag for flag in TELLING_FLAGS if flag in info.get("flags", "").split()],
-        "cores": _cores(),
+        "cores": core_count(),
         "caches": _caches(),
         "governor": _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         "memory_bytes": _memory_bytes(),
@@ -53,7 +53,7 @@ def _read(path: Path) -> str | None:
         return None
 
 
-def _cpuinfo() -> dict[str, str]:
+def processor() -> dict[str, str]:
     """Fields of the first processor in /proc/cpuinfo; Arm's `Features` under `flags`."""
     fields: dict[str, str] = {}
     for line in (_read(Path("/proc/cpuinfo")) or "").splitlines():
@@ -67,7 +67,7 @@ def _cpuinfo() -> dict[str, str]:
     return fields
 
 
-def _cores() -> int:
+def core_count() -> int:
     """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.fresh import cold_start
-from benchmarks.machine import describe_machine, remeasure_peak
+from benchmarks.machine import core_count, describe_machine, remeasure_peak
 from benchmarks.measure import Times, alternate, block_count, burst_blocks, warm_up
 from benchmarks.results import busy_note, file_result
 from benchmarks.subject import FileSubject, label, playable_block
@@ -67,6 +67,7 @@ def measure_files(request: Request, say: Callable[[str], None] = lambda _: None)
             report.results.append(
                 _result(report, request, source, subject, costs[source], fresh[source])
             )
+    report.notes += thread_notes(request, players)
     if request.device == "cpu" and request.threads == 1:
         report.notes += filter(None, [busy_note(_whole_blocks(report.results))])
     report.notes = list(dict.fromkeys(report.notes))
@@ -81,15 +82,12 @@ def _whole_blocks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def check_device(device: str) -> None:
     """Fail early and clearly when the device is unknown or not there."""
-    kind = device.split(":")[0]
-    if kind not in ("cpu", "cuda"):
-        raise ConfigError(f"--device is cpu, cuda, ssh:HOST, m7 or aarch64, got {device!r}")
-    if kind == "cuda":
-        import torch
+    if device != "cpu" and device.split(":")[0] != "cuda":
+        raise ConfigError(f"--device is cpu, cuda, cuda:N, ssh:HOST, m7 or aarch64, got {device!r}")
+    if device != "cpu":
+        from engine.players.pytorch import check_device as check
 
-        if not torch.cuda.is_available():
-            raise ConfigError("--device cuda: PyTorch sees no CUDA GPU on this machine; "
-                              "use --device cpu")
+        check(device)
 
 
 def cost_of(player: Player, method: str | None) -> MethodCost | None:
@@ -150,13 +148,34 @@ def _result(
     cost: MethodCost | None, fresh: dict[str, Any],
 ) -> dict[str, Any]:
     """The row for the times that stand at the same place in `report.times`."""
-    peak = _peak(report, request)
+    threads = threads_of(subject.player, request.threads)
+    peak = peak_gflops(report, request, threads)
     times = report.times[len(report.results)]
-    return file_result(source, subject, times, cost, peak, request.device, fresh)
+    row = file_result(source, subject, times, cost, peak, request.device, fresh)
+    return {**row, "threads": threads}
 
 
-def _peak(report: Report, request: Request) -> float:
-    """Peak in GFLOP/s of what the model may use: some cores, or the GPU."""
+def threads_of(player: Player, asked: int) -> int:
+    """On how many threads a player computes when so many are asked for."""
+    return 1 if player.one_thread else asked
+
+
+def thread_notes(request: Request, players: dict[str, Player]) -> list[str]:
+    """What --threads does not do here."""
+    asked, notes = request.threads, []
+    single = [label(s) for s, player in players.items() if threads_of(player, asked) < asked]
+    if single:
+        notes.append(f"{', '.join(single)}: the native runtime computes on one thread, not "
+                     f"{asked}; its share of the peak is that of one core")
+    cores = core_count()
+    if asked > cores and len(single) < len(players):
+        notes.append(f"{asked} threads on {cores} cores take turns, which slows them down; shares "
+                     f"of the peak are those of {cores} cores")
+    return notes
+
+
+def peak_gflops(report: Report, request: Request, threads: int) -> float:
+    """Peak in GFLOP/s of what the model may use: as many cores as it has threads, or the GPU."""
     if request.device.startswith("cuda"):
         if "device_peak_gflops" not in report.machine:
             from benchmarks.peak import cuda_peak
@@ -165,13 +184,12 @@ def _peak(report: Report, request: Request) -> float:
             report.machine["device_peak_gflops"] = peak.gflops
             report.machine["device_peak_method"] = peak.method
         return float(report.machine["device_peak_gflops"])
-    return float(report.machine["peak_gflops"]) * request.threads
+    return float(report.machine["peak_gflops"]) * min(threads, core_count())
 
 
 def _finish_peak(report: Report, request: Request) -> None:
     """Shares of the better of two measured peaks: before and after the timing."""
     remeasure_peak(report.machine)
-    peak = _peak(report, request)
     for row in report.results:
         if row["gflops"] is not None:
-            row["peak_share"] = row["gflops"] / peak
+            row["peak_share"] = row["gflops"] / peak_gflops(report, request, row["threads"])

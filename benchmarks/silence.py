@@ -93,7 +93,7 @@ def add_silence(report: Report, request: Request, seconds: float) -> None:
             loud.play(index)
         outcome = compare_silence(
             loud, Silenced(silent), row["deadline_ms"] / 1000, seconds,
-            by_cpu=request.device == "cpu" and request.threads == 1)
+            by_cpu=request.device == "cpu" and row["threads"] == 1)
         row["silence_ratio"] = outcome.worst_ratio
         row["silence_ratio_median"] = outcome.median_ratio
         row["silence_worst_at_s"] = outcome.at_seconds

@@ -39,7 +39,8 @@ def print_machine(machine: dict[str, Any], console: Console) -> None:
     """Two lines about what was measured on."""
     versions = ", ".join(f"{name} {text}" for name, text in machine["versions"].items())
     console.print(
-        f"[bold]{machine['cpu']}[/], {machine['cores']} cores, {machine['threads']} used; "
+        f"[bold]{machine['cpu']}[/], {machine['cores']} cores, threads asked for: "
+        f"{machine['threads']}; "
         f"{', '.join(machine['isa']) or machine['architecture']}; governor "
         f"{machine['governor'] or 'unknown'}; {machine['os']}; load {machine['load_average']}\n"
         f"{versions}\npeak {machine['peak_gflops']:.0f} GFLOP/s per core "

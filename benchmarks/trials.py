@@ -78,8 +78,8 @@ def _trial(
 def table(rows: list[dict[str, Any]], header: bool = True) -> str:
     """Rows of results as Markdown."""
     lines = [
-        "| shape | weights | MMAC/s | busiest callback, modelled | latency ms | distance | "
-        "log-mel dB | onset F |",
+        "| shape | weights | MMAC/s | busiest callback, modelled | latency on the board, ms | "
+        "distance | log-mel dB | onset F |",
         "|---|---|---|---|---|---|---|---|",
     ] if header else []
     for row in rows:

@@ -15,13 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+FloatArray = NDArray[np.float32]
+BLOCK_FRAMES = 1 << 18
 # 16-bit dither reaches -84 dBFS: a sound that never rises above this holds nothing else.
 SILENT_BELOW = 1e-4
 CLAMP = 8.0  # the magnitude that every model's input is held to
 AT_INTEGER_SCALE = 0.01  # share of samples beyond `CLAMP` that is no accident
 CLIPPED_AT = 0.999
 MOST_CLIPPED = 0.01  # loud masters touch full scale a hundred times less often
-MOST_FOLD_LOSS_DB = 6.0  # uncorrelated channels and a sound on one side lose 3
+# Unrelated channels, or a sound in one of them, lose 3 dB where two are mixed, 8 where six are:
+# what is lost beyond that stood in opposite phase.
+MOST_FOLD_LOSS_DB = 3.0
 CANCELLED_DB = 40.0
 
 
@@ -30,9 +34,20 @@ class Finding:
     """Something about a sound. `unusable`: nothing can be learnt or measured with it; playing it
     is still allowed, with a note."""
 
-    kind: str  # empty, not-finite, beyond-scale, silent, cancels, folded, clipped
+    kind: str  # empty, not-finite, beyond-scale, short, silent, cancels, folded, clipped
     text: str
     unusable: bool
+
+    @property
+    def phrase(self) -> str:
+        """What to put behind a file's name: "x.wav is silent", "x.wav: mixing its ..."."""
+        if self.kind == "silent":
+            return f" is {self.text}"
+        return f"{' ' if self.text.startswith(('holds ', 'is ')) else ': '}{self.text}"
+
+
+def _samples(count: int) -> str:
+    return f"{count} sample{'' if count == 1 else 's'}"
 
 
 class AudioCheck:
@@ -86,16 +101,20 @@ class AudioCheck:
         samples = self.frames * self.channels
         if self._not_finite:
             found.append(Finding(
-                "not-finite", f"holds {self._not_finite} samples that are no numbers", True))
-        if self._beyond > AT_INTEGER_SCALE * samples:
+                "not-finite", f"holds {_samples(self._not_finite)} that "
+                f"{'is no number' if self._not_finite == 1 else 'are no numbers'}", True))
+        scale = next((2**bits for bits in (15, 23, 31) if self.peak <= 2**bits), None)
+        if scale and self._beyond > AT_INTEGER_SCALE * samples:
             found.append(Finding(
                 "beyond-scale", f"is at integer scale (peak {self.peak:.5g}, full scale is 1); "
-                f"divide it by {32768 if self.peak <= 32768 else 2**31}", True))
+                f"divide it by {scale}", True))
         elif self._beyond:
             found.append(Finding(
-                "beyond-scale", f"holds {self._beyond} samples far beyond full scale (peak "
+                "beyond-scale", f"holds {_samples(self._beyond)} far beyond full scale (peak "
                 f"{self.peak:.3g}, full scale is 1); repair them", True))
-        if self._silent and not found:
+        if self.frames == 1 and not found:
+            found.append(Finding("short", "holds a single sample", True))
+        elif self._silent and not found:
             text = "silent" if self.peak == 0 else (
                 f"silent (nothing above {20 * np.log10(SILENT_BELOW):.0f} dBFS)")
             if self.peak >= SILENT_BELOW:
@@ -105,7 +124,7 @@ class AudioCheck:
             found.append(Finding(
                 "cancels", f"its {self.channels} channels cancel out when they are mixed to one "
                 "(opposite phase); turn one upside down or play one alone", True))
-        elif self.fold_loss_db > MOST_FOLD_LOSS_DB:
+        elif self.fold_loss_db > MOST_FOLD_LOSS_DB + 10 * np.log10(self.channels):
             found.append(Finding(
                 "folded", f"mixing its {self.channels} channels to one loses "
                 f"{self.fold_loss_db:.0f} dB (parts are in opposite phase)", False))
@@ -129,3 +148,28 @@ class AudioCheck:
         if self._low is None or self._high is None:
             return True
         return bool((self._high - self._low).max() < 2 * SILENT_BELOW)
+
+
+def heard(audio: FloatArray, name: str, channels: int, apart: str = ""
+          ) -> tuple[FloatArray, list[str]]:
+    """`audio` [channels, samples] for a door that plays whatever it is given, and notes on what is
+    odd about it: samples that are no numbers become silence, those at other scales are held to
+    `CLAMP`, as every model does; else one of them would ring through a resampler.
+
+    `channels`: how many it is going to be mixed to, by the caller; `apart`: what would keep them
+    apart."""
+    check = AudioCheck(channels)
+    for at in range(0, audio.shape[1], BLOCK_FRAMES):
+        check.add(audio[:, at : at + BLOCK_FRAMES].T)
+    kinds, notes = set(), []
+    ends = {"not-finite": ": silence instead", "beyond-scale": f"; held to ±{CLAMP:g} here",
+            "folded": f"; {apart}" if apart else "", "cancels": f"; {apart}" if apart else ""}
+    for finding in check.findings():
+        if finding.kind != "clipped":  # no harm is done by playing it
+            kinds.add(finding.kind)
+            notes.append(f"{name}{finding.phrase}{ends.get(finding.kind, '')}")
+    if len(audio) > 1 and channels == 1 and not kinds & {"folded", "cancels"}:
+        notes.append(f"{name}: {len(audio)} channels mixed to one{f' ({apart})' if apart else ''}")
+    if kinds & {"not-finite", "beyond-scale"}:
+        audio = np.clip(np.where(np.isfinite(audio), audio, np.float32(0)), -CLAMP, CLAMP)
+    return audio, notes

@@ -22,6 +22,15 @@ class AudioError(TudorError):
     """Audio that cannot be read, written or used."""
 
 
+class Stopped(KeyboardInterrupt):
+    """Ended by Ctrl-C or another signal, once what was worth keeping was written; the message says
+    where. A caller that does several things stops, as at any Ctrl-C."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """'; did you mean X?' or the list of what there is, to end an error message with."""
     names = sorted(known)

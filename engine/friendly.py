@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from engine.errors import TudorError
 
 # Which extra brings a package that a command asked for in vain.
 _EXTRA_OF = {
     "torch": "torch", "safetensors": "torch", "pydantic": "torch", "onnxruntime": "onnx",
-    "onnx": "export", "lightning": "train", "librosa": "train",
-    "tensorboard": "train", "scipy": "train", "tomli_w": "train", "matplotlib": "bench",
+    "onnx": "export", "lightning": "train", "tensorboard": "train",
+    "scipy": "train", "tomli_w": "train", "matplotlib": "bench",
 }
 
 
@@ -36,9 +38,22 @@ def friendly() -> Iterator[None]:
         if error.filename is None:
             raise
         fail(f"{error.filename}: {error.strerror}")
+    except MemoryError as error:
+        fail(f"not enough memory here{f' ({error})' if str(error) else ''}")
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def with_whole_examples(command: Any) -> Any:
+    """A click command, or a group and all in it, whose help keeps each example on its own line:
+    click fills paragraphs up unless a backspace stands before them."""
+    if command.help:
+        command.help = re.sub(r"(?:^[ \t]*Example: .*(?:\n|\Z))+", "\n\b\n\\g<0>\n", command.help,
+                              flags=re.M)
+    for inner in getattr(command, "commands", {}).values():
+        with_whole_examples(inner)
+    return command
 
 
 def fail(message: str) -> None:

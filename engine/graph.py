@@ -28,12 +28,6 @@ OPS: dict[str, str] = {
     "elu": "x > 0 ? x : exp(x) - 1",
     "tanh": "hyperbolic tangent",
     "sigmoid": "1 / (1 + exp(-x))",
-    "exp": "e to the power of x",
-    "softplus": "log(1 + exp(x))",
-    "log": "natural logarithm; what is below 2^-60 counts as that",
-    "sqrt": "square root; of what is negative, 0",
-    "norm": "x / sqrt(mean over the channels of x^2 + epsilon) * gain + bias [channels]; centred: "
-            "x is taken less its mean first",
     "snake": "x + sin(alpha x)^2 / alpha, alpha [channels]",
     "gated": "activation(a) * sigmoid(b) for the two halves of the channels",
     "add": "sum of two values",

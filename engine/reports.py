@@ -18,6 +18,8 @@ from engine.players.base import Player, load
 from engine.presets import preset_names, preset_settings, shipped_native
 
 FILES = (".ts", ".onnx", ".tudor")
+LATENCY = ("latency: lookahead plus waiting for a frame's last sample; a host's own buffers come "
+           "on top")
 
 
 def wide_console(width: int = 120, stderr: bool = False) -> Console:
@@ -28,7 +30,7 @@ def wide_console(width: int = 120, stderr: bool = False) -> Console:
 
 def print_presets(as_json: bool) -> None:
     """One row per preset: shape, size, cost and delay."""
-    rows = [_preset_row(name) for name in preset_names()]
+    rows = [preset_row(name) for name in preset_names()]
     if as_json:
         print(json.dumps(rows, indent=2))
         return
@@ -48,10 +50,11 @@ def print_presets(as_json: bool) -> None:
         )
     console = wide_console()
     console.print(table)
+    console.print(LATENCY, highlight=False)
     console.print("train one: tudor train techno-tiny --data FOLDER --out RUN", highlight=False)
 
 
-def _preset_row(name: str) -> dict[str, Any]:
+def preset_row(name: str) -> dict[str, Any]:
     """Facts of a preset; without PyTorch, of one that ships no native file, only its settings."""
     settings = preset_settings(name)
     summary = {"summary": settings.get("summary", "")}
@@ -134,7 +137,8 @@ def _file_costs(player: Player) -> dict[str, list[dict[str, Any]]]:
     description = player.description
     if description.family not in FAMILIES:  # a foreign file, playable but not ours
         return {}
-    return _model_costs(build(description.family, description.config))
+    costs = _model_costs(build(description.family, description.config))
+    return {name: rows for name, rows in costs.items() if name in player.methods}
 
 
 def _describe(description: Description) -> dict[str, Any]:
@@ -193,6 +197,7 @@ def _print_facts(console: Console, facts: dict[str, Any]) -> None:
             f"{m['weights_bytes'] / 1024:.0f} KiB", f"{m['state_bytes'] / 1024:.1f} KiB",
         )
     console.print(table)
+    console.print(LATENCY, highlight=False)
     for name, a in facts["attributes"].items():
         console.print(f"  {name} ({a['size']} x {a['minimum']:g} ... {a['maximum']:g}, "
                       f"default {a['default']:g}): {a['help']}", highlight=False, soft_wrap=True)

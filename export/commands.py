@@ -23,6 +23,12 @@ def export(
         "dB on audio), names with commas, or none; q16x8 keeps those that write audio at int16 "
         "weights unless none, and in float32 with audio (auto,audio: both) or where the spectral "
         "distance would grow by more than 2 %")] = "",
+    host_rate: Annotated[int | None, typer.Option(
+        "--host-rate", help="with nn: Hz of the host, a whole multiple of the model's rate: the "
+        "file resamples inside, and is later by the filters", metavar="HZ")] = None,
+    patch: Annotated[bool, typer.Option(
+        "--patch/--no-patch", help="with nn: also write NAME.pd and NAME.maxpat, which open the "
+        "file with its buffer set, and a control for whatever may be set")] = True,
     json_output: Annotated[bool, typer.Option("--json", help="print JSON only")] = False,
 ) -> None:
     """Write a trained model as a file that plays elsewhere, and verify it.
@@ -49,7 +55,8 @@ def export(
     names = tuple(name.strip() for name in keep.split(",") if name.strip())
     with console.status(f"exporting {stored.name} to {out.name} and verifying it") as status:
         done = export_model(stored, target, out, dtype, calibrate, names,
-                            lambda text: status.update(f"{stored.name} to {out.name}: {text}"))
+                            lambda text: status.update(f"{stored.name} to {out.name}: {text}"),
+                            patch, host_rate)
     if json_output:
         facts = {"files": [str(file) for file in done.files], "seconds": round(done.seconds, 2),
                  "verification": done.report.to_dict()}

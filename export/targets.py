@@ -39,6 +39,7 @@ class Target:
     writer: str
     dtypes: tuple[str, ...] = ("float32",)
     quantised: str = ""  # module whose `export_quantised` writes the other dtypes
+    patches: str = ""  # module whose `write_patches` writes what opens the file in its program
 
     @property
     def available(self) -> bool:
@@ -51,7 +52,7 @@ class Target:
 
 
 TARGETS: dict[str, Target] = {
-    "nn": Target(".ts", "export.nn.export", "export_nn"),
+    "nn": Target(".ts", "export.nn.export", "export_nn", patches="export.nn.patch"),
     "onnx": Target(".onnx", "export.onnx.export", "export_onnx", ("float32", "int8"),
                    "export.onnx.int8"),
     "native": Target(".tudor", "export.native.export", "export_native",
@@ -90,25 +91,36 @@ def check(to: str, out: Path, dtype: str = "float32") -> Target:
 def export_model(
     stored: Stored, target: Target, out: Path, dtype: str = "float32",
     calibrate: Path | None = None, keep: tuple[str, ...] = (),
-    tell: Callable[[str], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None, patches: bool = True,
+    host_rate_hz: int | None = None,
 ) -> Done:
     """Write, verify, and only then put in place. Nothing is left behind on failure.
 
-    `calibrate`: a folder of audio for dtypes with fewer bits; `keep`: layers that they spare."""
+    `calibrate`: a folder of audio for dtypes with fewer bits; `keep`: layers that they spare;
+    `patches`: also write those that open the file, where the target has some;
+    `host_rate_hz`: the rate that it is played at, where the target can resample inside."""
     started = time.perf_counter()
     model = stored.model
     if dtype == "float32" and (calibrate or keep):
         raise ConfigError("--calibrate and --keep are for dtypes with fewer bits than float32; "
                           f"this target has {', '.join(target.dtypes)}")
     request = None if dtype == "float32" else _request(stored, dtype, calibrate, keep, tell)
-    description = model.describe(stored.name, provenance(stored, dtype))
+    played = model
+    if host_rate_hz is not None:
+        if not target.patches:
+            raise ConfigError("--host-rate is for --to nn: other hosts resample by themselves")
+        from export.nn.host_rate import at_host_rate
+
+        played = at_host_rate(model, host_rate_hz)
+    description = played.describe(stored.name, provenance(stored, dtype))
     comparison = None
+    folder = ""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
             draft = Path(folder) / out.name
             if request is None:
-                target.function(target.writer)(model, draft, description)
+                target.function(target.writer)(played, draft, description)
             else:
                 comparison = _write_quantised(model, target, draft, description, request)
                 description = _noted(description, quantisation=comparison.to_dict(layers=False))
@@ -119,12 +131,23 @@ def export_model(
                 raise TudorError(f"{out} was not written: {failure(report)}")
             figures = {k: v for k, v in report.to_dict().items() if k != "file"}
             target.function("write_description")(draft, _noted(description, verification=figures))
+            if patches and target.patches:
+                import_module(target.patches).write_patches(draft, description)
             files = tuple(out.with_name(f.name) for f in _by_main(draft))
             for file in files:
                 os.replace(Path(folder) / file.name, file)
     except OSError as error:
         raise TudorError(f"cannot write {out}: {error.strerror or error}") from error
+    except TudorError as error:
+        raise type(error)(_of_draft(str(error), Path(folder), out.parent)) from error
     return Done(files, report, time.perf_counter() - started, comparison)
+
+
+def _of_draft(message: str, folder: Path, final: Path) -> str:
+    """`message` with drafts in `folder` named after where they were to go."""
+    if folder == Path():
+        return message
+    return message.replace(f"{folder}{os.sep}", "" if final == Path() else f"{final}{os.sep}")
 
 
 def _noted(description: Description, **facts: Any) -> Description:

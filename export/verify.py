@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from engine.description import Description, Method
 from engine.errors import TudorError
+from engine.layers.noise import SEED
 from engine.models.base import Model
 from engine.players.base import FloatArray, Player, load
 from export.replay import is_looped, replay
@@ -134,6 +135,10 @@ def verify(
         problem = difference(made.description, model)
         if problem:
             return Report(name, backend, tolerance, problem=problem)
+        if made.description.sample_rate_hz != model.sample_rate_hz:
+            from export.nn.host_rate import file_rate
+
+            model = file_rate(made.description, model)
         exact = deepcopy(model).double()
         dtype = made.description.provenance.get("dtype", "float32")
         if dtype != "float32" and dtype not in LEAST_SNR_DB:
@@ -186,6 +191,8 @@ def _verify_method(
         x *= _fitting(player.description, method, x)
     sums, rounding, guarded, consistent = _Sums(), 0.0, 0.0, True
     for number, (settings, plan) in enumerate(_passes(model)):
+        if SEED not in player.attributes:  # a file of before there were seeds
+            settings.pop(SEED, None)
         whole = _offline(model, method, x, settings)
         right = whole.shape[1] * 3 // 4  # from here on, the input is wrong
         rounding = max(rounding, _gap(whole[:, :right],
@@ -292,7 +299,9 @@ def _passes(model: Model) -> Iterator[tuple[Settings, tuple[Sizes, ...]]]:
     rng = np.random.default_rng(3)
     drawn = {}
     for a in model.attributes.values():
-        step = rng.uniform(0.1, 0.5, a.size) * rng.choice((-1, 1), a.size)
+        # A seed is a whole number of a wide range: a fraction of one would change nothing.
+        unit = max(1.0, (a.maximum - a.minimum) / 4096)
+        step = unit * rng.uniform(0.1, 0.5, a.size) * rng.choice((-1, 1), a.size)
         inside = (a.default + step >= a.minimum) & (a.default + step <= a.maximum)
         near = np.clip(a.default + np.where(inside, step, -step), a.minimum, a.maximum)
         drawn[a.name] = near.astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from rich.console import Console
 
-from engine.audio import match_channels, read_audio, resample, write_audio
+from engine.audio import read_audio, resample, shown_name, unfit_rate, write_audio
+from engine.audio_check import heard
 from engine.errors import AudioError, ConfigError, ModelFileError, TudorError, nearest
 from engine.files import NATIVE_FILE
 from engine.players.native_model import NativeFile
@@ -59,13 +61,15 @@ def simulate_command(
     files = [model_file(name) for name in models]
     rows = read_script(script) if script else []
     _check_slots(rows, len(files), script)
-    audio = _audio(source, board) if source else None
+    audio, notes = _audio(source, board, files) if source else (None, [])
     length = audio.shape[1] / board.sample_rate_hz if audio is not None else float(
         seconds or max([row.seconds for row in rows], default=0) + AFTER_SCRIPT_SECONDS)
     if audio is None:
         audio = np.zeros((1, round(length * board.sample_rate_hz)), np.float32)
     played = _play(files, mapping, calibration, rows, audio, board, length, seed)
     _check(played, files, mapping, source)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     write_audio(out, played.audio, board.sample_rate_hz)
     picture = out.with_suffix(".png")
     if plot:
@@ -82,12 +86,29 @@ def _check_slots(rows: list[Row], count: int, script: Path | None) -> None:
                               f"choose from {count}")
 
 
-def _audio(path: Path, board: Board) -> FloatArray:
-    """A sound at the board's rate, one channel or two."""
+def _audio(path: Path, board: Board, files: list[Path]) -> tuple[FloatArray, list[str]]:
+    """A sound at the board's rate, one channel or two, and what is odd about it."""
     audio, rate_hz = read_audio(path)
+    unfit = unfit_rate(rate_hz)
+    if unfit:
+        raise AudioError(f"{path}: {unfit}")
     if audio.shape[0] > 2:
-        raise AudioError(f"{path} has {audio.shape[0]} channels, an instrument has one or two")
-    return match_channels(resample(audio, rate_hz, board.sample_rate_hz), audio.shape[0])
+        raise AudioError(f"{path} has {audio.shape[0]} channels, an instrument has one or two: "
+                         "choose two of them (sox IN.wav OUT.wav remix 1 2)")
+    mono = [file.name for file in files if _hears_one(file)]
+    cleaned, notes = heard(audio, shown_name(path), 1 if mono else audio.shape[0])
+    if audio.shape[0] > 1 and mono:
+        notes = [f"{note} for {mono[0]}" if note.endswith("mixed to one") else note
+                 for note in notes]
+    if rate_hz == board.sample_rate_hz:  # the instrument replaces and counts them itself
+        return audio, [note for note in notes if "silence instead" not in note]
+    return resample(cleaned, rate_hz, board.sample_rate_hz), notes
+
+
+def _hears_one(path: Path) -> bool:
+    """Whether a model takes one channel of sound: the instrument mixes two for it."""
+    return any(method.in_ratio == 1 and method.in_channels == 1
+               for method in NativeFile(path).methods.values())
 
 
 def mapping_beside(path: Path) -> str | None:

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import typer
 
-from engine.friendly import friendly
+from engine.friendly import friendly, with_whole_examples
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def main(argv: list[str] | None = None) -> None:
     args = sys.argv[1:] if argv is None else argv
     with friendly():
         if args and args[0] in COMMANDS:
-            _one(args[0])(args=args[1:], prog_name=f"tudor {args[0]}")
+            command = with_whole_examples(typer.main.get_command(_one(args[0])))
+            command(args=args[1:], prog_name=f"tudor {args[0]}")
         else:
             _overview()(args=args, prog_name="tudor")
 

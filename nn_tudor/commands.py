@@ -26,6 +26,10 @@ def run(
     align: Annotated[
         bool, typer.Option("--align", help="Remove the latency, so that OUT lines up with IN.")
     ] = False,
+    stereo: Annotated[
+        bool, typer.Option("--stereo", help="Play each channel of IN through a mono model as a "
+                           "stream of its own, instead of mixing them.")
+    ] = False,
     backend: Annotated[
         str, typer.Option(help="native, or pytorch for a run directory or preset; files bring "
                           "their own.")
@@ -34,15 +38,16 @@ def run(
     """Play a sound file through a model in blocks, as a host would.
 
     OUT is as long as IN and late by the printed latency, unless --align. A file at another rate is
-    resampled to the model's and said so. For encode, OUT holds the latents as channels at frame
-    rate (a float WAV, or .npy); decode reads such a file back.
+    resampled to the model's and said so; more channels than a mono model has are mixed and said so,
+    unless --stereo; what else is odd about a sound is said, and played. For encode, OUT holds the
+    latents as channels at frame rate (a float WAV, or .npy); decode reads such a file back.
 
     Example: tudor run model.onnx drums.wav out.wav --set temperature=0.5
     """
     from engine.players.play_file import play_file
     from nn_tudor.native import as_native
 
-    play_file(as_native(model, backend), source, out, method, block, settings or [], align)
+    play_file(as_native(model, backend), source, out, method, block, settings or [], align, stereo)
 
 
 def generate(

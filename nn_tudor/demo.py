@@ -14,15 +14,23 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.audio import read_audio, write_audio
+import numpy as np
+
+from engine.audio import match_channels, write_audio
 from engine.errors import TudorError
 from engine.friendly import friendly
+from engine.players.base import FloatArray
+
+if TYPE_CHECKING:
+    from training.data.audio_folder import Source
 
 PRESET = "techno-tiny"
 TRAIN_SEED, HELD_OUT_SEED = 0, 1000
 LISTEN_SECONDS = 20  # of a held-out sound, however long it is
+JUDGED_SECONDS, JUDGED_FILES_SECONDS = 60, 300  # of one held-out file, and of all of them
+QUIET = 1e-3  # what is listened to begins where the sound is louder
 
 
 @dataclass
@@ -44,32 +52,40 @@ class Demo:
         self.commands.append(shown)
         module = {"tudor": "nn_tudor.cli", "rtf-bench": "benchmarks.commands"}[program]
         started = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", module, *words], check=False, text=True,
-            stdout=subprocess.PIPE if keep else None,
-        )
+        code, told = _outlast([sys.executable, "-m", module, *words], keep is not None)
         step = f"{program} {words[0]}" if program == "tudor" else program
         self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - started
-        if done.returncode:
-            raise TudorError(f"the step above ended with exit code {done.returncode}")
+        if code == 1:  # the step has said what is wrong
+            raise SystemExit(1)
+        if code:
+            raise TudorError(f"the step above ended with exit code {code}")
         if keep:
-            keep.write_text(done.stdout)
+            keep.write_text(told)
 
-    def folders(self) -> tuple[Path, Path]:
-        """Folders of loops to train on and of loops held out."""
-        held_out = self.out / "held_out"
-        if self.data is not None:
-            if not self.data.is_dir():
-                raise TudorError(f"DATA={self.data} is not a folder")
-            _link_validation_files(self.data, held_out)
-            return self.data, held_out
-        loops = self.out / "loops"
+    def corpus(self) -> tuple[Path, Path]:
+        """Synthesised loops to train on, and others held out."""
+        loops, held_out = self.out / "loops", self.out / "held_out"
         for folder, minutes, seed in ((loops, self.corpus_minutes, TRAIN_SEED),
                                       (held_out, max(1.0, self.corpus_minutes / 6), HELD_OUT_SEED)):
             if not (folder / "metadata.csv").exists():
                 self.call("tudor", "corpus", "techno", folder, "--minutes", minutes,
                           "--seed", seed)
         return loops, held_out
+
+    def train(self) -> Path:
+        """Train in `run`; returns a folder of sounds that it never learnt from."""
+        run = self.out / "run"
+        if self.data is None:
+            loops, held_out = self.corpus()
+        elif self.data.is_dir():
+            loops, held_out = self.data, self.out / "held_out"
+        else:
+            raise TudorError(f"DATA={self.data} is not a folder")
+        self.call("tudor", "train", PRESET, "--data", loops, "--out", run,
+                  "--minutes", self.minutes)
+        if self.data is not None:
+            gather_held_out(self.data, run, held_out)
+        return held_out
 
     def export(self) -> list[Path]:
         """The trained run for every target that this installation has."""
@@ -98,10 +114,7 @@ class Demo:
     def run(self) -> Path:
         """Everything; returns the report."""
         self.out.mkdir(parents=True, exist_ok=True)
-        loops, held_out = self.folders()
-        run = self.out / "run"
-        self.call("tudor", "train", PRESET, "--data", loops, "--out", run,
-                  "--minutes", self.minutes)
+        held_out, run = self.train(), self.out / "run"
         self.call("tudor", "evaluate", run, "--data", held_out, "--json",
                   keep=self.out / "evaluation.json")
         files = self.export()
@@ -115,26 +128,76 @@ class Demo:
         return write_report(self.out, source, sounds, self.commands, self.seconds)
 
 
-def _link_validation_files(data: Path, held_out: Path) -> None:
-    """The files of `data` that training validates on, but never learns from, in one folder."""
-    from training.data.audio_folder import scan, split
-    from training.run.config import TrainingConfig
+def _outlast(command: list[str], keep: bool) -> tuple[int, str]:
+    """Exit code and, if kept, stdout of a step. Ctrl-C reaches the step as well: it may have
+    something to save, for which `subprocess.run` would leave it a quarter of a second."""
+    pressed = False
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE if keep else None) as process:
+        while True:
+            try:
+                told, _ = process.communicate()
+                break
+            except KeyboardInterrupt:
+                pressed = True
+    if pressed:
+        raise KeyboardInterrupt
+    return process.returncode, told or ""
 
-    names = [source.name for source in scan(data).sources]
-    _, validation = split(names, TrainingConfig().validation_fraction)
+
+def gather_held_out(data: Path, run: Path, held_out: Path) -> None:
+    """What `run` validates with and never learns from, in one folder: whole files as links, ends
+    of files and the beginning of very long ones as copies; no more than can be scored in a few
+    minutes."""
+    from training.data.audio_folder import scan
+    from training.data.held_out import read_held_out
+
+    sources: dict[str, Source] = {source.name: source for source in scan(data).sources}
     shutil.rmtree(held_out, ignore_errors=True)
     held_out.mkdir(parents=True)
-    for index, name in enumerate(validation):
-        source = (data / name).resolve()
-        (held_out / f"{index:03d}_{source.name}").symlink_to(source)
+    left = float(JUDGED_FILES_SECONDS)
+    for index, place in enumerate(read_held_out(run)):
+        source = sources.get(place.name)
+        if source is None or left <= 0:
+            continue
+        seconds = source.seconds - place.start_seconds
+        name = f"{index:03d}_{source.path.name}"
+        if place.start_seconds == 0 and seconds <= JUDGED_SECONDS:
+            (held_out / name).symlink_to(source.path.resolve())
+        else:
+            seconds = min(seconds, JUDGED_SECONDS)
+            audio, rate = _listen(source, place.start_seconds, seconds)
+            write_audio((held_out / name).with_suffix(".wav"), audio, rate)
+        left -= seconds
+    if left == JUDGED_FILES_SECONDS:
+        raise TudorError(f"{data} holds too little sound to keep some of it back for scoring; "
+                         "give at least a few seconds")
+
+
+def _listen(source: Source, start_seconds: float, seconds: float) -> tuple[FloatArray, int]:
+    """A stretch of a file as it is, [channels, samples], and its rate."""
+    from training.data.decode import read_range
+
+    rate = source.sample_rate_hz
+    return read_range(source, round(start_seconds * rate), round(seconds * rate), rate,
+                      source.channels), rate
 
 
 def _copy_sound(folder: Path, out: Path) -> None:
-    """The beginning of the first sound of `folder`, whatever its format, as a WAV."""
+    """`LISTEN_SECONDS` of the first sound of `folder`, from where it is heard, as a WAV."""
     from training.data.audio_folder import scan
 
-    audio, rate = read_audio(folder / scan(folder).sources[0].name)
-    write_audio(out, audio[:2, : LISTEN_SECONDS * rate], rate)
+    found = None
+    for source in scan(folder).sources:
+        audio, rate = _listen(source, 0.0, 2 * JUDGED_SECONDS)
+        loud = np.flatnonzero(np.abs(audio).max(axis=0) > QUIET)
+        if found is None or len(loud):
+            first = int(loud[0]) if len(loud) else 0
+            found = audio[:, first : first + LISTEN_SECONDS * rate], rate
+        if len(loud):
+            break
+    assert found is not None  # what was scored is there
+    audio, rate = found
+    write_audio(out, audio if len(audio) <= 2 else match_channels(audio, 1), rate)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -12,6 +12,10 @@ missing=""
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need cc 'gcc libc6-dev'
 need clang clang
+# libtudor as others build and find it.
+need g++ g++
+need cmake cmake
+need pkg-config pkg-config
 need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 need qemu-aarch64 qemu-user
 need arm-none-eabi-gcc gcc-arm-none-eabi

@@ -64,7 +64,7 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="for example model.latents=8"),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="GPUs or processes per node")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="machines")] = 1,
     seed: Annotated[int | None, typer.Option(help="of weights, crops and noise")] = None,
@@ -80,7 +80,8 @@ def train(
         str | None, typer.Option(help="learn to be exported with rounded weights: q16x8")
     ] = None,
 ) -> None:
-    """Train a model on a folder of audio. The same command resumes a run that was stopped.
+    """Train a model on a folder of audio. The same command resumes a run that was stopped;
+    Ctrl-C saves it first.
 
     Example: tudor train techno-tiny --data loops --out runs/first --minutes 5
 
@@ -90,6 +91,7 @@ def train(
     _share_cores()
     from rich.console import Console
 
+    from engine.errors import Stopped
     from training.run.config import resolve
     from training.run.loop import Machine, first_process
     from training.run.loop import train as run_training
@@ -102,7 +104,11 @@ def train(
         from engine.models.registry import build
 
         require_fit(build(run.family, run.model), target, dtype, preset)
-    outcome = run_training(run, out, Machine(device, devices, nodes), console)
+    try:
+        outcome = run_training(run, out, Machine(device, devices, nodes), console)
+    except Stopped as stop:  # typer would end a KeyboardInterrupt without its message
+        typer.echo(str(stop), err=True)
+        raise typer.Exit(stop.exit_code) from None
     if not outcome.already_finished:
         end = f", validation {outcome.validation:.3f}" if outcome.validation is not None else ""
         crops = outcome.step * run.training.batch_size * devices * nodes

@@ -120,7 +120,7 @@ class _Bench:
         cache = Cache(folder / "cache", rate, channels)
         cache.fill(scan(folder).sources)
         self.samples = crop_samples(self.config, rate, self.model.ratio)
-        self.batches = CropBatches(cache, list(cache.usable()), self.config, self.samples)
+        self.batches = CropBatches(cache, cache.sounds(), self.config, self.samples)
         self.objective = OBJECTIVES[self.config.objective](self.config)
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), self.config.learning_rate, fused=True)

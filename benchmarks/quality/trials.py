@@ -8,7 +8,6 @@ is kept: the same command goes on where it was stopped.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,10 +16,9 @@ from typing import Any
 
 from rich.console import Console
 
-from engine.errors import ConfigError, TudorError, nearest
+from engine.errors import ConfigError, nearest
 from engine.files import atomic_write
 
-OTHER_LOOPS = Path(__file__).resolve().parents[2] / "tests" / "training" / "other_loops.py"
 HELD_SEED = 1000  # of held-out loops; those trained on have seed 0
 TRIAL = "trial.json"
 
@@ -67,14 +65,9 @@ def _make(corpus: str) -> Callable[[Path, float, int, int], object]:
         from training.corpus.techno import write_corpus
 
         return write_corpus
-    if not OTHER_LOOPS.exists():
-        raise TudorError(f"{OTHER_LOOPS} is not there: the independent loops need a checkout")
-    spec = importlib.util.spec_from_file_location("other_loops", OTHER_LOOPS)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.write_loops
+    from benchmarks.quality.other_loops import write_loops
+
+    return write_loops
 
 
 def run_trials(plan: Plan, data: Path, held: Path, out: Path, console: Console) -> dict[str, Any]:

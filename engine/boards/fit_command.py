@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -17,6 +18,7 @@ from engine.boards.placement import Placement
 from engine.boards.work import Task, task_of_file, task_of_model
 from engine.errors import ConfigError, nearest
 from engine.files import CONFIG_FILE
+from engine.presets import preset_names, preset_path, shipped_native
 
 
 def fit_command(
@@ -71,6 +73,8 @@ def read_task(model: str, method: str | None = None) -> Task:
     """What a method (None: the main one) of a preset, a run directory or a native file asks of a
     machine."""
     path = Path(model)
+    if not path.exists() and find_spec("torch") is None:
+        path = shipped_native(model) or path  # without PyTorch, what a preset's native file tells
     if path.suffix.lower() == ".tudor":
         from engine.players.native_model import NativeFile
 
@@ -79,7 +83,6 @@ def read_task(model: str, method: str | None = None) -> Task:
         raise ConfigError(f"{model}: boards play .tudor files; name one, its run directory or a "
                           "preset")
     from engine.models.store import build_from, read_settings
-    from engine.presets import preset_names, preset_path
 
     if path.is_dir():
         config = path / CONFIG_FILE
@@ -101,8 +104,6 @@ def _check_method(model: str, method: str | None, known: dict[str, Any]) -> None
 
 
 def _presets() -> Iterator[Task]:
-    from engine.presets import preset_names
-
     for name in preset_names():
         yield read_task(name)
 
@@ -112,7 +113,7 @@ def _print_all(console: Console, fits: list[Fit]) -> None:
     table = Table(title=f"{first.model}, {first.method}: {first.macs_per_second / 1e6:.1f} MMAC/s "
                   "(all loads modelled, one core)", title_justify="left")
     for title in ("target", "numbers", "verdict", "load", "busiest callback", "limit",
-                  "weights", "in", "latency"):
+                  "weights", "in", "latency there"):
         table.add_column(title, no_wrap=True)
     for f in fits:
         table.add_row(f.target, f.dtype, _coloured(f),
@@ -167,7 +168,8 @@ def _bounds_table(found: Fit) -> Table:
         ("busiest callback, all of it" if found.instrument else "busiest callback",
          f"{found.spread.block_samples} samples", percent(found.worst_callback)),
         ("limit", "", f"{100 * found.load_limit:.0f} %"),
-        ("latency", f"{found.spread.latency_samples} samples", f"{found.latency_ms:.1f} ms"),
+        ("latency on the board", f"{found.spread.latency_samples} samples",
+         f"{found.latency_ms:.1f} ms"),
         ("weights", f"{plan.weights_bytes / 1024:.0f} KiB", ""),
         ("file, about", f"{plan.file_bytes / 1024:.0f} KiB", ""),
     ]

@@ -73,11 +73,6 @@ static int check_params(const struct look *l, uint64_t floats) {
 static int check_act(const struct look *l, uint64_t channels) {
     const struct format_op *op = l->op;
     if (!(op->slope >= -1e6f && op->slope <= 1e6f)) return TUDOR_ERROR_SHAPE;
-#ifdef TUDOR_NO_MATHS
-    if (op->act >= ACT_SOFTPLUS) return TUDOR_ERROR_UNSUPPORTED;
-#else
-    if (op->act >= ACT_SOFTPLUS && op->kind != OP_MAP) return TUDOR_ERROR_KIND;
-#endif
     return op->act == ACT_SNAKE ? check_params(l, 2 * channels) : 0;
 }
 
@@ -175,8 +170,9 @@ static int check_affine(const struct look *l) {
 }
 
 #ifndef TUDOR_NO_NOISE
-static int is_draw(const struct format_op *op) {
-    return op->kind == OP_CATEGORICAL || op->kind == OP_LOGISTIC_MIXTURE;
+static int is_random(const struct format_op *op) {
+    return op->kind == OP_NOISE || op->kind == OP_GAUSSIAN || op->kind == OP_CATEGORICAL ||
+           op->kind == OP_LOGISTIC_MIXTURE;
 }
 
 /* `parts` numbers for each of `classes` inputs of an output. */
@@ -209,7 +205,7 @@ static int check_op(const struct look *l) {
     if (!value(l, op->in_a) || !out || out->delay) return TUDOR_ERROR_VALUE;
     if (op->name >= header_of(l->model)->text_bytes) return TUDOR_ERROR_TEXT;
 #ifndef TUDOR_NO_NOISE /* else nobody reads it */
-    if (op->attr_seed && !is_draw(op)) return TUDOR_ERROR_RESERVED;
+    if (op->attr_seed && !is_random(op)) return TUDOR_ERROR_RESERVED;
 #endif
     if ((code = check_numbers(l)) != 0) return code;
     const int has_act = op->kind == OP_CONV || op->kind == OP_DEPTHWISE || op->kind == OP_MAP || op->kind == OP_GATED;
@@ -224,12 +220,6 @@ static int check_op(const struct look *l) {
 #endif
     case OP_AFFINE: return check_affine(l);
     case OP_MAP: code = check_act(l, channels); break;
-#ifndef TUDOR_NO_MATHS
-    case OP_NORM:
-        if (!(op->slope > 0.0f && op->slope <= 1.0f) || op->gate > 1) return TUDOR_ERROR_SHAPE;
-        code = check_params(l, 2 * (uint64_t)channels);
-        break;
-#endif
     case OP_GATED:
         code = check_gate(l);
         return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);
@@ -238,13 +228,14 @@ static int check_op(const struct look *l) {
 #ifndef TUDOR_NO_NOISE
     case OP_NOISE:
         if (op->state >= l->method->state_words) return TUDOR_ERROR_STATE;
-        break;
+        return op->attr_seed ? check_attribute_length(l, op->attr_seed - 1, 1) : 0;
     case OP_CATEGORICAL: return check_draw(l, 1);
     case OP_LOGISTIC_MIXTURE: return check_draw(l, 3);
     case OP_EMBED: return check_embed(l);
     case OP_GAUSSIAN:
         if (op->state >= l->method->state_words) return TUDOR_ERROR_STATE;
         code = check_attribute_length(l, op->attr_a, 1);
+        if (!code && op->attr_seed) code = check_attribute_length(l, op->attr_seed - 1, 1);
         return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);
 #endif
     case OP_GUARD:

@@ -72,42 +72,64 @@ static uint32_t pick(const float *weights, uint32_t count, float least, float u)
     return last;
 }
 
-static float half_uniform(uint32_t n) { return 0.5f * noise_uniform(n) + 0.5f; }
+static float half_uniform(uint32_t n, uint32_t key) { return 0.5f * noise_uniform(n, key) + 0.5f; }
 
 void tudor_categorical(const struct map_args *a, const struct draw_args *d) {
     const uint32_t start = counter_read(d->words), classes = d->each;
     float *weights = d->words + 1;
     for (uint32_t r = 0; r < a->rows; r++) {
-        const uint32_t first = (start + r) % COUNTER_PERIOD * a->channels + d->base;
+        const uint32_t first = (start + r) % COUNTER_PERIOD * a->channels + d->seed;
         const float *x = (const float *)a->x.data + r * a->x.row;
         float *y = (float *)a->y.data + r * a->y.row;
         for (uint32_t c = 0; c < a->channels; c++, x += classes) {
             exponentials(d->kernels, x, classes, d->temperature, weights);
             const float least = d->top_p < 1.0f ? least_kept(weights, classes, V_MAX(d->top_p, 0.0f)) : 0.0f;
-            y[c] = (float)pick(weights, classes, least, half_uniform(first + c));
+            y[c] = (float)pick(weights, classes, least, half_uniform(first + c, d->key));
         }
     }
     counter_write(d->words, start + a->rows);
 }
 
+/* From sqrt(1/2) to sqrt(2) by the series of 2 artanh((x - 1) / (x + 1)), beyond by the exponent. x > 0, no denormal. */
+static float logarithm(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    float exponent = (float)((int32_t)(bits >> 23) - 127), s, z, p;
+    bits = (bits & 0x7fffffu) | 0x3f800000u;
+    memcpy(&x, &bits, sizeof x);
+    if (x > 1.41421356f) {
+        x *= 0.5f;
+        exponent += 1.0f;
+    }
+    s = (x - 1.0f) / (x + 1.0f);
+    z = s * s;
+    p = scalar_fma(0.181818182f, z, 0.222222222f);
+    p = scalar_fma(p, z, 0.285714286f);
+    p = scalar_fma(p, z, 0.4f);
+    p = scalar_fma(p, z, 0.666666667f);
+    s = scalar_fma(s * z, p, 2.0f * s);
+    s = scalar_fma(exponent, -0.00021219444f, s); /* ln 2 in two parts: the other product is exact */
+    return scalar_fma(exponent, 0.693359375f, s);
+}
+
 /* log(u / (1 - u)) of a uniform u that is never 0 or 1: 23 bits, so that both parts are whole numbers below 2^24. */
-static float logistic(uint32_t n) {
-    const uint32_t odd = noise_hash(n) >> 9 << 1 | 1u;
-    return v_log((float)odd / (float)((1u << 24) - odd));
+static float logistic(uint32_t n, uint32_t key) {
+    const uint32_t odd = noise_hash(n, key) >> 9 << 1 | 1u;
+    return logarithm((float)odd / (float)((1u << 24) - odd));
 }
 
 void tudor_logistic_mixture(const struct map_args *a, const struct draw_args *d) {
     const uint32_t start = counter_read(d->words), parts = d->each / 3;
     float *weights = d->words + 1;
     for (uint32_t r = 0; r < a->rows; r++) {
-        const uint32_t first = (start + r) % COUNTER_PERIOD * 2 * a->channels + d->base;
+        const uint32_t first = (start + r) % COUNTER_PERIOD * 2 * a->channels + d->seed;
         const float *x = (const float *)a->x.data + r * a->x.row; /* logits, means, log scales of each channel */
         float *y = (float *)a->y.data + r * a->y.row;
         for (uint32_t c = 0; c < a->channels; c++, x += 3 * parts) {
             exponentials(d->kernels, x, parts, d->temperature, weights);
-            const uint32_t k = pick(weights, parts, 0.0f, half_uniform(first + 2 * c));
+            const uint32_t k = pick(weights, parts, 0.0f, half_uniform(first + 2 * c, d->key));
             const float scale = d->temperature * v_exp(V_MIN(V_MAX(x[2 * parts + k], -16.0f), 4.0f));
-            const float drawn = scalar_fma(scale, logistic(first + 2 * c + 1), x[parts + k]);
+            const float drawn = scalar_fma(scale, logistic(first + 2 * c + 1, d->key), x[parts + k]);
             y[c] = v_flush(V_MIN(V_MAX(drawn, -d->limit), d->limit));
         }
     }

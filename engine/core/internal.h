@@ -186,16 +186,15 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
 /* What a drawing op is told beside its rows. words: a counter, then `each` numbers of scratch. */
 struct draw_args {
     const struct tudor_kernels *kernels;
-    uint32_t base, each; /* where its noise begins (random.h); inputs of one output */
+    uint32_t seed, key, each; /* of its noise (random.h); inputs of one output */
     float temperature, top_p, limit;
     float *words;
 };
 void tudor_categorical(const struct map_args *a, const struct draw_args *d);
 void tudor_logistic_mixture(const struct map_args *a, const struct draw_args *d);
 void tudor_embed(const struct map_args *a, const float *table, uint32_t count);
-void tudor_norm(const struct map_args *a, const float *params, float epsilon, int centred);
-void tudor_noise_multiply(const struct map_args *a, uint32_t seed, float *counter);
-void tudor_latent_sample(const struct map_args *a, uint32_t seed, float temperature, float *counter);
+void tudor_noise_multiply(const struct map_args *a, uint32_t seed, uint32_t key, float *counter);
+void tudor_latent_sample(const struct map_args *a, uint32_t seed, uint32_t key, float temperature, float *counter);
 void tudor_guard(const struct map_args *a, uint64_t *nonfinite);
 
 #endif

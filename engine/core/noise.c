@@ -21,27 +21,28 @@ void tudor_guard(const struct map_args *a, uint64_t *nonfinite) {
     *nonfinite += bad;
 }
 
-void tudor_noise_multiply(const struct map_args *a, uint32_t seed, float *counter) {
+void tudor_noise_multiply(const struct map_args *a, uint32_t seed, uint32_t key, float *counter) {
     const uint32_t start = counter_read(counter);
     for (uint32_t r = 0; r < a->rows; r++) {
         const uint32_t first = (start + r) % COUNTER_PERIOD * a->channels + seed;
         const float *x = (const float *)a->x.data + r * a->x.row;
         float *y = (float *)a->y.data + r * a->y.row;
-        for (uint32_t c = 0; c < a->channels; c++) y[c] = v_flush(x[c] * noise_uniform(first + c));
+        for (uint32_t c = 0; c < a->channels; c++) y[c] = v_flush(x[c] * noise_uniform(first + c, key));
     }
     counter_write(counter, start + a->rows);
 }
 
 /* g: four uniforms (variance 4/3) scaled to variance 1 */
-void tudor_latent_sample(const struct map_args *a, uint32_t seed, float temperature, float *counter) {
+void tudor_latent_sample(const struct map_args *a, uint32_t seed, uint32_t key, float temperature, float *counter) {
     const uint32_t start = counter_read(counter), latents = a->channels;
     for (uint32_t r = 0; r < a->rows; r++) {
         const uint32_t first = (start + r) % COUNTER_PERIOD * 4 * latents + seed;
         const float *x = (const float *)a->x.data + r * a->x.row;
         float *y = (float *)a->y.data + r * a->y.row;
         for (uint32_t c = 0; c < latents; c++) {
-            const float low = noise_uniform(first + c) + noise_uniform(first + c + latents);
-            const float high = noise_uniform(first + c + 2 * latents) + noise_uniform(first + c + 3 * latents);
+            const uint32_t n = first + c;
+            const float low = noise_uniform(n, key) + noise_uniform(n + latents, key);
+            const float high = noise_uniform(n + 2 * latents, key) + noise_uniform(n + 3 * latents, key);
             const float g = (low + high) * 0.866025404f;
             const float log_std = V_MIN(V_MAX(x[latents + c], -10.0f), 2.0f);
             y[c] = v_flush(scalar_fma(temperature * v_exp(log_std), g, x[c]));

@@ -7,23 +7,24 @@
 #include <string.h>
 
 #define COUNTER_PERIOD (1u << 24)
+#define NOISE_MULTIPLIER 0x21f0aaadu
 
-static inline uint32_t noise_hash(uint32_t n) {
+static inline uint32_t noise_hash(uint32_t n, uint32_t key) {
     n ^= n >> 16;
-    n *= 0x21f0aaadu;
+    n *= NOISE_MULTIPLIER;
+    n ^= key;
     n ^= n >> 15;
     n *= 0x735a2d97u;
     return n ^ n >> 15;
 }
 
 /* 24 bits, in [-1, 1): every step is exact in float32. */
-static inline float noise_uniform(uint32_t n) { return (float)(noise_hash(n) >> 8) * 0x1p-23f - 1.0f; }
+static inline float noise_uniform(uint32_t n, uint32_t key) { return (float)(noise_hash(n, key) >> 8) * 0x1p-23f - 1.0f; }
 
-/* Where an op's numbers begin. Stream 0 with the seed 0 has the op's own, for hash(0) is 0. */
-static inline uint32_t noise_base(uint32_t op_seed, float seed, uint32_t stream) {
-    const float whole = seed >= 0.0f ? seed : 0.0f; /* NaN too */
-    const uint32_t number = whole < 16777216.0f ? (uint32_t)whole : 16777215u;
-    return op_seed + noise_hash(noise_hash(number) + stream);
+/* Every stream has noise of its own, and another with every seed. Stream 0 of seed 0: 0, which changes nothing. */
+static inline uint32_t noise_key(uint32_t stream, float seed) {
+    const uint32_t whole = seed >= 0.0f && seed < 0x1p24f ? (uint32_t)seed : 0; /* a file's default may be anything */
+    return noise_hash(stream * NOISE_MULTIPLIER + noise_hash(whole, 0), 0);
 }
 
 /* Rows played so far, in a state word. */

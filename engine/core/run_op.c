@@ -122,9 +122,14 @@ static void run_rows(const struct play *p, struct op_plan *o, void (*kernel)(con
 }
 
 #ifndef TUDOR_NO_NOISE
+static uint32_t key_of(const struct play *p, const struct format_op *op) {
+    return noise_key(p->stream, op->attr_seed ? *tudor_attribute_values(p->t, op->attr_seed - 1) : 0.0f);
+}
+
 static struct draw_args draw_of(const struct play *p, const struct format_op *op) {
     struct draw_args d = {.kernels = p->t->kernels, .limit = op->slope, .words = p->words + op->state, .top_p = 1.0f};
-    d.base = noise_base(op->seed, op->attr_seed ? *tudor_attribute_values(p->t, op->attr_seed - 1) : 0.0f, p->stream);
+    d.seed = op->seed;
+    d.key = key_of(p, op);
     d.each = p->values[op->in_a].channels / p->values[op->out].channels;
     d.temperature = *tudor_attribute_values(p->t, op->attr_a);
     if (op->kind == OP_CATEGORICAL) d.top_p = *tudor_attribute_values(p->t, op->attr_b);
@@ -152,9 +157,6 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_ADD: run_rows(p, o, k->add, 0); break;
     case OP_MUL: run_rows(p, o, k->mul, 0); break;
     case OP_AFFINE: run_rows(p, o, k->affine, 0); break;
-#ifndef TUDOR_NO_MATHS
-    case OP_NORM: tudor_norm(place_map(p, o), weights_at(&p->t->model, op->params), op->slope, op->gate != 0); break;
-#endif
 #ifndef TUDOR_NO_NOISE
     case OP_CATEGORICAL:
     case OP_LOGISTIC_MIXTURE: run_draw(p, op, o); break;
@@ -162,9 +164,10 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
         tudor_embed(place_map(p, o), weights_at(&p->t->model, op->weights),
                     op->weights_bytes / ((uint32_t)sizeof(float) * o->args.map.channels));
         break;
-    case OP_NOISE: tudor_noise_multiply(place_map(p, o), op->seed, p->words + op->state); break;
+    case OP_NOISE: tudor_noise_multiply(place_map(p, o), op->seed, key_of(p, op), p->words + op->state); break;
     case OP_GAUSSIAN:
-        tudor_latent_sample(place_map(p, o), op->seed, *tudor_attribute_values(p->t, op->attr_a), p->words + op->state);
+        tudor_latent_sample(place_map(p, o), op->seed, key_of(p, op), *tudor_attribute_values(p->t, op->attr_a),
+                            p->words + op->state);
         break;
 #endif
 #ifndef TUDOR_NO_RNN

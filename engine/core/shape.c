@@ -47,11 +47,7 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
 /* What one number of an op's output costs beside its MACs, in MACs: rough, only used to cut even slices. */
 static uint64_t number_cost(const struct format_op *op, const struct format_value *values) {
     (void)values;
-#ifdef TUDOR_NO_MATHS
-    static const uint8_t act[ACT_SOFTPLUS] = {2, 3, 12, 10, 11, 10, 12};
-#else
-    static const uint8_t act[ACT_END] = {2, 3, 12, 10, 11, 10, 12, 20, 16, 8};
-#endif
+    static const uint8_t act[ACT_END] = {2, 3, 12, 10, 11, 10, 12};
     const uint64_t gate = op->gate || op->kind == OP_GATED ? 12 : 0;
     switch (op->kind) {
     case OP_LSTM: return 50;
@@ -61,7 +57,6 @@ static uint64_t number_cost(const struct format_op *op, const struct format_valu
     case OP_CATEGORICAL: return 16ull * values[op->in_a].channels / values[op->out].channels;
     case OP_LOGISTIC_MIXTURE: return 60 + 6ull * values[op->in_a].channels / values[op->out].channels;
 #endif
-    case OP_NORM: return 8;
     case OP_NOISE: return 10;
     default: return act[op->act] + gate;
     }

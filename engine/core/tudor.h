@@ -15,6 +15,14 @@
  * in fast and slow memory where a board has both, or side by side where it has not. A region of 0 bytes may be NULL.
  * One instance belongs to one thread at a time. There is nothing to close.
  *
+ * Each function says which thread may call it:
+ *   [thread-safe]   any thread at any time: reads what never changes. No lock, no waiting.
+ *   [main-thread]   a thread without a deadline: takes as long as the model is large. Before the instance is handed
+ *                   to its audio thread, or while that does not call.
+ *   [audio-thread]  the one thread that the instance belongs to at the moment, whichever that is. Takes no lock, no
+ *                   memory, no system call. Handing an instance to another thread needs what orders memory between
+ *                   them: a lock, a queue, the start of the thread. Instances of one model never disturb each other.
+ *
  * Audio is planar float: [batch][channels][rows], each row covering `in_ratio` (or `out_ratio`) samples of audio.
  * A method works in frames of `frame_samples`; a block is any multiple of that up to max_samples, and blocks may
  * change in length from call to call. The samples that come out do not depend on how the input was cut, nor on the
@@ -86,57 +94,63 @@ typedef struct tudor_op_info {
     uint32_t steps; /* how often a loop calls it per frame; 0: once per block */
 } tudor_op_info;
 
-const char *tudor_error_text(int code);
+const char *tudor_error_text(int code); /* [thread-safe] */
 
-/* Checks everything in the file: after 0, no call on this model reads or writes outside the memory it was given. */
+/* Checks everything in the file: after 0, no call on this model reads or writes outside the memory it was given.
+ * [main-thread] */
 int tudor_open(const void *file, size_t bytes, tudor_model *model, tudor_fault *fault);
 
-const char *tudor_name(const tudor_model *model);
-const char *tudor_metadata(const tudor_model *model); /* JSON */
-uint32_t tudor_sample_rate_hz(const tudor_model *model);
-int tudor_methods(const tudor_model *model);
-int tudor_find_method(const tudor_model *model, const char *name); /* -1: none */
-int tudor_method(const tudor_model *model, int method, tudor_method_info *info);
-int tudor_attributes(const tudor_model *model);
-int tudor_find_attribute(const tudor_model *model, const char *name); /* -1: none */
-int tudor_attribute(const tudor_model *model, int attribute, tudor_attribute_info *info);
-int tudor_ops(const tudor_model *model, int method);
-int tudor_op(const tudor_model *model, int method, int op, tudor_op_info *info);
+const char *tudor_name(const tudor_model *model); /* [thread-safe] */
+const char *tudor_metadata(const tudor_model *model); /* [thread-safe] JSON */
+uint32_t tudor_sample_rate_hz(const tudor_model *model); /* [thread-safe] */
+int tudor_methods(const tudor_model *model); /* [thread-safe] */
+int tudor_find_method(const tudor_model *model, const char *name); /* [thread-safe] -1: none */
+int tudor_method(const tudor_model *model, int method, tudor_method_info *info); /* [thread-safe] */
+int tudor_attributes(const tudor_model *model); /* [thread-safe] */
+int tudor_find_attribute(const tudor_model *model, const char *name); /* [thread-safe] -1: none */
+int tudor_attribute(const tudor_model *model, int attribute, tudor_attribute_info *info); /* [thread-safe] */
+int tudor_ops(const tudor_model *model, int method); /* [thread-safe] */
+int tudor_op(const tudor_model *model, int method, int op, tudor_op_info *info); /* [thread-safe] */
 
 /* Memory for an instance that plays `batch` streams side by side in blocks of up to max_samples (rounded up to
- * whole frames of each method). */
+ * whole frames of each method). [main-thread] */
 int tudor_measure(const tudor_model *model, uint32_t batch, uint32_t max_samples, tudor_sizes *sizes);
+/* Makes an instance in that memory: in silence, attributes at their defaults. [main-thread] */
 int tudor_init(const tudor_model *model, uint32_t batch, uint32_t max_samples, void *fast, size_t fast_bytes,
                void *bulk, size_t bulk_bytes, tudor **instance);
 
 /* Plays one block: in [batch][in_channels][samples / in_ratio], out [batch][out_channels][samples / out_ratio].
- * Each method keeps state of its own. Takes no lock, no memory, no system call. */
+ * Each method keeps state of its own. [audio-thread] */
 int tudor_process(tudor *t, int method, const float *in, float *out, uint32_t samples);
 
 /* The same block in `slices` parts of about equal cost, for hosts whose callbacks are shorter than a frame: call
  * with slice 0, 1, … slices-1. Input is read in slice 0 (all of it must be there; with batch > 1 keep it until the
  * end), output is complete after the last one. Between them only calls on the same method are allowed. With
  * callbacks of B samples, slices = samples / B: run slice 0 in the callback that completes the input and the output
- * is there `samples - B` later. */
+ * is there `samples - B` later. [audio-thread] */
 int tudor_process_slice(tudor *t, int method, const float *in, float *out, uint32_t samples, uint32_t slice,
                         uint32_t slices);
-/* Cost of the most expensive slice and of all, in MACs: their ratio times `slices` is how far from even it is. */
+/* Cost of the most expensive slice and of all, in MACs: their ratio times `slices` is how far from even it is.
+ * Takes as long as there are ops and slices. [audio-thread] */
 int tudor_slice_costs(const tudor *t, int method, uint32_t samples, uint32_t slices, uint64_t *worst,
                       uint64_t *total);
 
-int tudor_reset(tudor *t); /* all methods to silence; attributes stay */
-int tudor_reset_method(tudor *t, int method);
-int tudor_set_attribute(tudor *t, int attribute, const float *values, uint32_t count); /* clamped to its range */
-int tudor_get_attribute(const tudor *t, int attribute, float *values, uint32_t count);
-uint64_t tudor_nonfinite(const tudor *t); /* input samples replaced so far because they were NaN or infinite */
+int tudor_reset(tudor *t); /* [audio-thread] all methods to silence; attributes stay */
+int tudor_reset_method(tudor *t, int method); /* [audio-thread] */
+/* Values are clamped to the attribute's range. [audio-thread] */
+int tudor_set_attribute(tudor *t, int attribute, const float *values, uint32_t count);
+int tudor_get_attribute(const tudor *t, int attribute, float *values, uint32_t count); /* [audio-thread] */
+/* Input samples replaced so far because they were NaN or infinite. [audio-thread] */
+uint64_t tudor_nonfinite(const tudor *t);
 
 /* State as a value: copy it out, put it back into this or another instance of the same model, batch and maximum. */
-int tudor_save_state(const tudor *t, void *to, size_t bytes);
-int tudor_load_state(tudor *t, const void *from, size_t bytes);
+int tudor_save_state(const tudor *t, void *to, size_t bytes); /* [audio-thread] */
+int tudor_load_state(tudor *t, const void *from, size_t bytes); /* [audio-thread] */
 
 /* Instruction sets: the best one is chosen at init. Names: "ref", "scalar", "avx2", "avx512", "neon". */
-const char *tudor_isa(const tudor *t);
-int tudor_use_isa(tudor *t, const char *name); /* for tests and measurements; the result is the same bits */
+const char *tudor_isa(const tudor *t); /* [audio-thread] */
+/* For tests and measurements; the result is the same bits. [main-thread] */
+int tudor_use_isa(tudor *t, const char *name);
 
 #ifdef __cplusplus
 }

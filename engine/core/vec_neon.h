@@ -41,13 +41,6 @@ static inline void v_store_n(float *p, V a, int n) {
 #define V_ABS(a) vabsq_f32(a)
 #define V_SHL23(a) vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a), 23))
 
-#define V_EXPONENT(a)                                                                                          \
-    vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(a), 23)), vdupq_n_s32(127)))
-#define V_MANTISSA(a)                                                                                \
-    vreinterpretq_f32_u32(vorrq_u32(vandq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(0x7fffffu)), \
-                                    vdupq_n_u32(0x3f800000u)))
-#define V_SQRT(a) vsqrtq_f32(a)
-
 #define V_LOAD_BF16(p) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))
 
 /* Whole numbers: four sums, words of four int8 and pairs of int16 (kernels_int.inc). A sum is kept in two halves, of

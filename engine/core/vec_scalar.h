@@ -4,9 +4,6 @@
 
 #include <stdint.h>
 #include <string.h>
-#if defined(__x86_64__) || defined(_M_X64)
-#include <xmmintrin.h>
-#endif
 
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__)
 static inline float scalar_fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
@@ -36,35 +33,6 @@ static inline float scalar_shift23(float a) {
     return a;
 }
 
-/* Of a positive number: the power of two in it, and what is left, 1 to 2. */
-static inline float scalar_exponent(float a) {
-    uint32_t bits;
-    memcpy(&bits, &a, sizeof bits);
-    return (float)((int32_t)(bits >> 23) - 127);
-}
-static inline float scalar_mantissa(float a) {
-    uint32_t bits;
-    memcpy(&bits, &a, sizeof bits);
-    bits = (bits & 0x7fffffu) | 0x3f800000u;
-    memcpy(&a, &bits, sizeof a);
-    return a;
-}
-
-/* The instruction by itself: the builtin calls the library for what is negative, to set errno. */
-static inline float scalar_sqrt(float a) {
-#if defined(__ARM_FP) && !defined(__aarch64__)
-    __asm__("vsqrt.f32 %0, %0" : "+t"(a));
-    return a;
-#elif defined(__aarch64__)
-    __asm__("fsqrt %s0, %s0" : "+w"(a));
-    return a;
-#elif defined(__x86_64__) || defined(_M_X64)
-    return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(a)));
-#else
-    return __builtin_sqrtf(a);
-#endif
-}
-
 #define VW 1
 typedef float V;
 typedef int M;
@@ -85,9 +53,6 @@ typedef int M;
 #define V_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define V_ABS(a) __builtin_fabsf(a)
 #define V_SHL23(a) scalar_shift23(a)
-#define V_EXPONENT(a) scalar_exponent(a)
-#define V_MANTISSA(a) scalar_mantissa(a)
-#define V_SQRT(a) scalar_sqrt(a)
 
 static inline float scalar_from_bf16(uint16_t upper) {
     const uint32_t bits = (uint32_t)upper << 16;

@@ -62,6 +62,11 @@ class Streaming(nn.Module):
         return ()
 
     @property
+    def may_use(self) -> tuple[str, ...]:
+        """Attributes that `forward` reads where the model declares them, and does without."""
+        return ()
+
+    @property
     def ratio(self) -> Fraction:
         """Input frames per output frame: 4 for a stride of 4, 1/4 for an upsampling by 4."""
         return Fraction(1)
@@ -141,17 +146,22 @@ def call(
     layer: Streaming, x: Tensor, state: State, attributes: Attributes | None
 ) -> tuple[Tensor, State]:
     """One layer, with the attributes if it reads any."""
-    if not layer.uses:
+    if not layer.uses and not layer.may_use:
         return layer(x, state)
-    if attributes is None:
+    if attributes is None and layer.uses:
         raise ValueError(f"{type(layer).__name__} reads attributes ({', '.join(layer.uses)}), "
                          "none were given")
-    return layer(x, state, attributes)
+    return layer(x, state, attributes or {})
 
 
 def all_uses(layers: Iterable[Streaming]) -> tuple[str, ...]:
     """Attributes that any of `layers` reads, each once, in the order met."""
     return tuple(dict.fromkeys(name for layer in layers for name in layer.uses))
+
+
+def all_may_use(layers: Iterable[Streaming]) -> tuple[str, ...]:
+    """Attributes that any of `layers` reads if there, each once, in the order met."""
+    return tuple(dict.fromkeys(name for layer in layers for name in layer.may_use))
 
 
 def run_chain(

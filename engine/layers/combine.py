@@ -15,6 +15,7 @@ from engine.layers.base import (
     Shape,
     State,
     Streaming,
+    all_may_use,
     all_uses,
     call,
     chain_granularity,
@@ -52,6 +53,10 @@ class Sequence(Streaming):
     @property
     def uses(self) -> tuple[str, ...]:
         return all_uses(self)
+
+    @property
+    def may_use(self) -> tuple[str, ...]:
+        return all_may_use(self)
 
     @property
     def ratio(self) -> Fraction:
@@ -125,6 +130,10 @@ class Parallel(Streaming):
     @property
     def uses(self) -> tuple[str, ...]:
         return all_uses(self)
+
+    @property
+    def may_use(self) -> tuple[str, ...]:
+        return all_may_use(self)
 
     @property
     def ratio(self) -> Fraction:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.layers.base import Attributes, Shape, State, Streaming
-from engine.layers.noise import frame_numbers, hash32, noise_base
+from engine.layers.noise import frame_numbers, noise_bits, stream_keys
 
 if TYPE_CHECKING:
     from engine.graph import Builder, Value
@@ -50,10 +50,8 @@ class Draw(Streaming):
         """Whole numbers below 2^32, [batch, out_channels, noises, time], and the counter after."""
         frames, counter = frame_numbers(counter, x)
         seed = attributes[self.seed_attribute] if self.seed_attribute else None
-        base = noise_base(self.seed, seed, counter)
-        lanes = self.out_channels * self.noises
-        channels = torch.arange(lanes, device=x.device).reshape(1, lanes, 1)
-        bits = hash32((frames * lanes + channels + base) & 0xFFFFFFFF)
+        keys = stream_keys(x.shape[0], seed, x.device)
+        bits = noise_bits(frames, self.out_channels * self.noises, self.seed, keys)
         return bits.unflatten(1, (self.out_channels, self.noises)), counter
 
     def margins(self, x: Tensor, y: Tensor, attributes: Attributes, error: float) -> Tensor:

@@ -4,6 +4,10 @@ Sample n of channel c is a 32-bit hash of n * channels + c (+ seed), so noise ha
 follow: any block of it can be computed from the frame counter, which is the only state. All
 products stay below 2^63, so that int64 arithmetic (TorchScript, ONNX) and uint32 arithmetic (C)
 agree.
+
+Each stream of a batch (voice) has a key, which enters in the middle of the hash: the sequences are
+scrambled against each other, not shifted. The player's attribute `seed` gives all of them others.
+The first stream with seed 0 has key 0, which changes nothing.
 """
 
 from __future__ import annotations
@@ -23,13 +27,17 @@ if TYPE_CHECKING:
 MULTIPLIERS = (0x21F0AAAD, 0x735A2D97)
 COUNTER_PERIOD = 2**24  # float32 counts exactly up to here; 37 hours of frames at 125 Hz
 MASK = 0xFFFFFFFF
+SEED = "seed"  # the attribute: a whole number
+SEED_LIMIT = 2**24 - 1  # float32 holds it exactly
 
 
-def hash32(n: Tensor) -> Tensor:
-    """Scramble int64 values in [0, 2^32) into int64 values in [0, 2^32)."""
+def hash32(n: Tensor, key: Tensor | None = None) -> Tensor:
+    """Scramble int64 values in [0, 2^32) into int64 values in [0, 2^32); 0 stays 0."""
     # Division stands for the right shift: ONNX shifts unsigned integers only.
     n = n ^ torch.div(n, 1 << 16, rounding_mode="floor")
     n = (n * MULTIPLIERS[0]) & MASK
+    if key is not None:
+        n = n ^ key
     n = n ^ torch.div(n, 1 << 15, rounding_mode="floor")
     n = (n * MULTIPLIERS[1]) & MASK
     return n ^ torch.div(n, 1 << 15, rounding_mode="floor")
@@ -47,21 +55,27 @@ def frame_numbers(counter: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return before, after[:, :, -1].to(counter.dtype)
 
 
-def noise_base(op_seed: int, seed: Tensor | None, counter: Tensor) -> Tensor:
-    """Where the numbers of an operation begin in each stream, int64 [batch, 1, 1].
-
-    `seed`: what the player adds, [1] or [batch, 1]; `counter` tells how many streams there are.
-    The first stream with a seed of 0 begins at `op_seed` itself, for the hash of 0 is 0."""
-    streams = torch.cumsum(torch.ones_like(counter, dtype=torch.int64), dim=0) - 1  # [batch, 1]
+def stream_keys(batch: int, seed: Tensor | None, device: torch.device) -> Tensor:
+    """Key of each stream, int64 [batch, 1, 1]; `seed`: the attribute, float [1], or
+    [batch, 1] where streams differ."""
+    streams = torch.arange(batch, device=device) * MULTIPLIERS[0]
     if seed is not None:
-        streams = (streams + hash32(seed.reshape(-1, 1).to(torch.int64))) & MASK
-    return (hash32(streams) + op_seed).unsqueeze(2)
+        streams = streams + hash32(seed.to(torch.int64)).reshape(-1)  # of all, or of each
+    return hash32(streams & MASK).reshape(-1, 1, 1)
 
 
-def uniform(frames: Tensor, channels: int, seed: int, dtype: torch.dtype) -> Tensor:
-    """Uniform noise in [-1, 1) with 24 bits. `frames`: int64 [batch, 1, time]."""
+def noise_bits(frames: Tensor, channels: int, seed: int, keys: Tensor | None = None) -> Tensor:
+    """Scrambled whole numbers below 2^32, int64 [batch, channels, time]. `frames`: int64 [batch, 1,
+    time]; `seed`: the layer's own."""
     lanes = torch.arange(channels, device=frames.device).reshape(1, channels, 1)
-    bits = hash32((frames * channels + lanes + seed) & MASK)  # [batch, channels, time]
+    return hash32((frames * channels + lanes + seed) & MASK, keys)
+
+
+def uniform(
+    frames: Tensor, channels: int, seed: int, dtype: torch.dtype, keys: Tensor | None = None
+) -> Tensor:
+    """Uniform noise in [-1, 1) with 24 bits. `frames`: int64 [batch, 1, time]."""
+    bits = noise_bits(frames, channels, seed, keys)
     return torch.div(bits, 1 << 8, rounding_mode="floor").to(dtype) * 2.0**-23 - 1.0
 
 
@@ -75,12 +89,19 @@ class NoiseMultiply(Streaming):
     def state_shapes(self) -> list[Shape]:
         return [(1,)]
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    @property
+    def may_use(self) -> tuple[str, ...]:
+        return (SEED,)
+
+    def forward(
+        self, x: Tensor, state: State, attributes: Attributes | None = None
+    ) -> tuple[Tensor, State]:
         frames, counter = frame_numbers(state[0], x)
-        return x * uniform(frames, self.in_channels, self.seed, x.dtype), (counter,)
+        keys = stream_keys(x.shape[0], (attributes or {}).get(SEED), x.device)
+        return x * uniform(frames, self.in_channels, self.seed, x.dtype, keys), (counter,)
 
     def lower(self, build: Builder, x: Value) -> Value:
-        return build.op("noise_multiply", x, attributes={"seed": self.seed},
+        return build.op("noise_multiply", x, attributes={"seed": self.seed, "seed_attribute": SEED},
                         state_shapes=self.state_shapes())
 
 
@@ -105,6 +126,10 @@ class LatentSample(Streaming):
     def uses(self) -> tuple[str, ...]:
         return (self.ATTRIBUTE,)
 
+    @property
+    def may_use(self) -> tuple[str, ...]:
+        return (SEED,)
+
     def forward(  # type: ignore[override]
         self, x: Tensor, state: State, attributes: Attributes
     ) -> tuple[Tensor, State]:
@@ -114,12 +139,14 @@ class LatentSample(Streaming):
         mean, log_std = x.chunk(2, dim=1)
         frames, counter = frame_numbers(state[0], x)
         lanes = self.out_channels * self.ROUNDS
-        u = uniform(frames, lanes, self.seed, x.dtype)  # [batch, rounds * latents, time]
+        keys = stream_keys(x.shape[0], attributes.get(SEED), x.device)
+        u = uniform(frames, lanes, self.seed, x.dtype, keys)  # [batch, rounds * latents, time]
         a, b, c, d = u.chunk(self.ROUNDS, dim=1)
         g = ((a + b) + (c + d)) * 0.75**0.5
         return mean + temperature * torch.exp(log_std.clamp(*self.LOG_STD_RANGE)) * g, (counter,)
 
     def lower(self, build: Builder, x: Value) -> Value:
         return build.op("latent_sample", x, channels=self.out_channels,
-                        attributes={"seed": self.seed, "temperature": self.ATTRIBUTE},
+                        attributes={"seed": self.seed, "seed_attribute": SEED,
+                                    "temperature": self.ATTRIBUTE},
                         state_shapes=self.state_shapes())

@@ -90,43 +90,6 @@ class Sigmoid(Pointwise):
         return torch.sigmoid(x)
 
 
-class Exp(Pointwise):
-    """e to the power of x, x held between -87 and 88."""
-
-    op = "exp"
-
-    def function(self, x: Tensor) -> Tensor:
-        return torch.exp(x.clamp(-87.0, 88.0))
-
-
-class Softplus(Pointwise):
-    """log(1 + exp(x)): positive, and x itself where x is large."""
-
-    op = "softplus"
-
-    def function(self, x: Tensor) -> Tensor:
-        return F.softplus(x)
-
-
-class Log(Pointwise):
-    """Natural logarithm; what is below 2^-60 counts as that."""
-
-    op = "log"
-
-    def function(self, x: Tensor) -> Tensor:
-        return torch.log(x.clamp_min(2.0**-60))
-
-
-class Sqrt(Pointwise):
-    """Square root; of what is negative, 0. Its slope at 0 is taken as that at 2^-60."""
-
-    op = "sqrt"
-
-    def function(self, x: Tensor) -> Tensor:
-        tiny = 2.0**-60
-        return torch.where(x > tiny, torch.sqrt(x.clamp_min(tiny)), x.clamp_min(0) * 2.0**30)
-
-
 class Snake(Pointwise):
     """x + sin(alpha x)^2 / alpha, alpha per channel (Ziyin et al. 2020, eq. 3)."""
 

@@ -41,6 +41,7 @@ from engine.layers import (
     Streaming,
     Tanh,
 )
+from engine.layers.noise import SEED, SEED_LIMIT
 from engine.models.chain import Chain, Link
 from engine.models.coded import Coded
 from engine.models.raw_vae_config import CONTROL_LABELS, CONTROL_STARTS, RawVAEConfig
@@ -171,6 +172,9 @@ class RawVAE(Coded):
                       "factor on each latent before decoding", names),
             Attribute("bias", self.coded, 0.0, -8.0, 8.0,
                       "offset on each latent before decoding", names),
+            Attribute(SEED, 1, 0.0, 0.0, float(SEED_LIMIT),
+                      "other noise for another whole number; every stream has its own anyway",
+                      ("seed",)),
         )
 
     def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from engine.description import Latent
 from engine.errors import ConfigError, ModelFileError
@@ -18,7 +19,8 @@ from engine.files import CONFIG_FILE, WEIGHTS_FILE, atomic_write
 from engine.models.base import Model
 from engine.models.coded import Coded
 from engine.models.registry import build
-from engine.presets import preset_names, preset_path
+from engine.models.shipped import shipped_weights
+from engine.presets import preset_names, preset_path, shipped_native
 
 LATENTS_KEY = "latents"  # of the safetensors metadata
 
@@ -68,10 +70,9 @@ def load_model(source: str | Path, weights: Path | None = None) -> Stored:
         if not weights.exists():
             raise ModelFileError(f"{weights} does not exist yet: has the training run saved once?")
     elif str(source) in preset_names():
-        config = preset_path(str(source))
-        settings, name = read_settings(config), str(source)
-        shipped = config.with_suffix(".safetensors")
-        weights = weights or (shipped if shipped.exists() else None)
+        settings, name = read_settings(preset_path(str(source))), str(source)
+        if weights is None:
+            return _preset(name, settings)
     else:
         from engine.errors import nearest
 
@@ -83,6 +84,17 @@ def load_model(source: str | Path, weights: Path | None = None) -> Stored:
     return Stored(name, model.eval(), settings, weights is not None, weights)
 
 
+def _preset(name: str, settings: dict[str, Any]) -> Stored:
+    """With the weights that its native file holds, if it ships one."""
+    model, native = build_from(settings), shipped_native(name)
+    if native is not None:
+        tensors, latents = shipped_weights(native)
+        _put(model, tensors, native)
+        if isinstance(model, Coded):
+            model.set_latents(latents)
+    return Stored(name, model.eval(), settings, native is not None, native)
+
+
 def load_weights(model: Model, path: Path) -> None:
     """Weights from a safetensors file (no pickle) into `model`; names and shapes must match."""
     try:
@@ -91,6 +103,12 @@ def load_weights(model: Model, path: Path) -> None:
         raise ModelFileError(f"{path} does not exist") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(f"{path} is not a readable safetensors file: {error}") from None
+    _put(model, tensors, path)
+    if isinstance(model, Coded):
+        model.set_latents(_measured(path))
+
+
+def _put(model: Model, tensors: dict[str, Tensor], path: Path) -> None:
     expected = model.state_dict()
     wrong = [
         f"{name} is {list(tensors[name].shape)}, wanted {list(value.shape)}"
@@ -108,8 +126,6 @@ def load_weights(model: Model, path: Path) -> None:
     if bad:
         raise ModelFileError(f"{path} holds non-finite numbers in {bad[0]}")
     model.load_state_dict(tensors)
-    if isinstance(model, Coded):
-        model.set_latents(_measured(path))
 
 
 def _measured(path: Path) -> tuple[Latent, ...]:
@@ -124,7 +140,8 @@ def _measured(path: Path) -> tuple[Latent, ...]:
 
 def save_weights(model: Model, path: Path) -> None:
     """Weights to a safetensors file, whole or not at all."""
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    # Copies: a layer that has two names is written under both, and safetensors takes no views.
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
     measured = model.latents if isinstance(model, Coded) else ()
     latents = json.dumps([asdict(latent) for latent in measured])
     with atomic_write(path) as temporary:

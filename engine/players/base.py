@@ -4,6 +4,9 @@
     out = player.process("forward", block)      # float32 [channels, frames] in and out
     player.reset()
 
+State is a value: `player.new_state()` is another stream through the same model, and
+`player.process("forward", block, state)` plays it. Without one the player's own is meant.
+
 Importing this needs numpy alone; a backend's own library is imported when a file asks for it.
 """
 
@@ -11,7 +14,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,14 +25,17 @@ from engine.errors import AudioError, ConfigError, ModelFileError, nearest
 from engine.presets import preset_names, shipped_native
 
 FloatArray = NDArray[np.float32]
+State = Any  # each backend's own; to be handed back to the player that made it
 
 
 class Player(ABC):
-    """A loaded model that plays: weights, and the state of every method.
+    """A loaded model that plays: weights, attributes, and the state of every stream through it.
 
-    Backends implement `_run`, `_reset` and `_apply`; checks and attributes live here, once."""
+    Backends implement `_run`, `_new_state`, `_reset` and `_apply`; checks and attributes live
+    here, once."""
 
     backend: ClassVar[str] = ""
+    one_thread: ClassVar[bool] = False  # whatever `threads` asks for
 
     def __init__(self, description: Description, path: Path | None, batch: int = 1) -> None:
         if batch < 1:
@@ -39,6 +46,9 @@ class Player(ABC):
         self._values = {
             a.name: np.full(a.size, a.default, np.float32) for a in description.attributes.values()
         }
+        self._set: set[str] = set()  # attributes that were given a value
+        self._states: WeakSet[State] = WeakSet()
+        self._own: State = None
 
     # --- what it is -------------------------------------------------------------------------
 
@@ -74,32 +84,63 @@ class Player(ABC):
 
     # --- playing ----------------------------------------------------------------------------
 
-    def process(self, method: str, block: ArrayLike) -> FloatArray:
-        """Play one block: float32 [channels, frames] or [batch, channels, frames].
+    def process(self, method: str, block: ArrayLike, state: State = None) -> FloatArray:
+        """Play one block: floating point [channels, frames] or [batch, channels, frames], sound
+        with full scale at 1.
 
         `frames` is any multiple of the method's `in_frames`; for other lengths use
-        `engine.players.host.Host`. The output has the same number of axes as the input."""
-        x = np.asarray(block, dtype=np.float32)
+        `engine.players.host.Host`. The output is float32 with as many axes as the input."""
         spec = self.description.method(method)
+        x = self.checked(spec, block)
         stacked = x[None] if x.ndim == 2 else x
-        if stacked.ndim != 3 or stacked.shape[:2] != (self.batch, spec.in_channels):
-            raise AudioError(
-                f"{self.name}.{method} takes [{spec.in_channels}, frames]"
-                + (f" for each of {self.batch} streams" if self.batch > 1 else "")
-                + f", got an array of shape {list(x.shape)}"
-            )
         frames = stacked.shape[2]
         if frames == 0 or frames % spec.in_frames:
             raise AudioError(
                 f"{self.name}.{method} takes blocks of a multiple of {spec.in_frames} frames, "
                 f"got {frames}; engine.players.host.Host accepts any size"
             )
-        y = self._run(spec, np.ascontiguousarray(stacked))
+        y = self._run(spec, np.ascontiguousarray(stacked), self._or_own(state))
         return y[0] if x.ndim == 2 else y
 
-    def reset(self) -> None:
-        """Back to fresh state for every method; attributes stay."""
-        self._reset()
+    def checked(self, spec: Method, block: ArrayLike) -> FloatArray:
+        """`block` as float32, if it is one for the method `spec`; its frames are not counted."""
+        takes = f"{self.name}.{spec.name} takes [{spec.in_channels}, frames]" + (
+            f" for each of {self.batch} streams" if self.batch > 1 else "")
+        try:
+            x = np.asarray(block)
+        except ValueError:  # rows of different lengths
+            raise AudioError(f"{takes}, got rows of different lengths") from None
+        if x.dtype.kind != "f":
+            raise AudioError(f"{takes} in floating point, got {x.dtype}{_remedy(x.dtype, spec)}")
+        if x.shape[:-1] in ((self.batch, spec.in_channels),
+                            (spec.in_channels,) if self.batch == 1 else None):
+            return x.astype(np.float32, copy=False)
+        hint = ""
+        if x.shape == (x.size,) and spec.in_channels == 1:
+            hint = "; give block[None]"
+        elif x.ndim == 2 and x.shape[1] == spec.in_channels:
+            hint = "; is that [frames, channels]? give block.T"
+        raise AudioError(f"{takes}, got an array of shape {list(x.shape)}{hint}")
+
+    def new_state(self) -> State:
+        """Fresh state of every method, for another stream through this model. Attributes hold for
+        all streams."""
+        state = self._new_state()
+        for name in self._set:
+            self._apply(state, name, self._values[name])
+        self._states.add(state)
+        return state
+
+    def reset(self, state: State = None) -> None:
+        """One stream back to fresh state for every method; attributes stay."""
+        self._reset(self._or_own(state))
+
+    def _or_own(self, state: State) -> State:
+        if state is not None:
+            return state
+        if self._own is None:
+            self._own = self.new_state()
+        return self._own
 
     def get(self, name: str) -> FloatArray:
         """Present value of an attribute, float32 [size]."""
@@ -121,8 +162,16 @@ class Player(ABC):
             raise ConfigError(
                 f"attribute {name} ranges over {low:g} ... {high:g}, got {numbers.tolist()}"
             )
+        before = self._values[name].copy()
         self._values[name][:] = numbers
-        self._apply(name, self._values[name])
+        self._set.add(name)
+        try:
+            self._or_own(None)  # so that a backend can refuse even before anything was played
+            for state in tuple(self._states):
+                self._apply(state, name, self._values[name])
+        except ConfigError:
+            self._values[name][:] = before
+            raise
 
     def _attribute(self, name: str) -> Attribute:
         if name not in self.attributes:
@@ -134,16 +183,21 @@ class Player(ABC):
     # --- what a backend implements ----------------------------------------------------------
 
     @abstractmethod
-    def _run(self, method: Method, x: FloatArray) -> FloatArray:
+    def _run(self, method: Method, x: FloatArray, state: State) -> FloatArray:
         """[batch, in_channels, frames] -> [batch, out_channels, frames'], advancing the state."""
 
     @abstractmethod
-    def _reset(self) -> None:
+    def _new_state(self) -> State:
+        """Fresh state of every method, with attributes at their defaults: an object that can be
+        referred to weakly."""
+
+    @abstractmethod
+    def _reset(self, state: State) -> None:
         """Zero the state of every method."""
 
     @abstractmethod
-    def _apply(self, name: str, value: FloatArray) -> None:
-        """An attribute changed: hand it to the backend."""
+    def _apply(self, state: State, name: str, value: FloatArray) -> None:
+        """An attribute changed, or `state` is new: hand it to the backend."""
 
     def state_bytes(self, method: str) -> int:
         """Bytes of state that `method` carries, for all streams."""
@@ -154,11 +208,23 @@ class Player(ABC):
         raise NotImplementedError
 
 
+def _remedy(dtype: np.dtype[Any], spec: Method) -> str:
+    """How numbers of `dtype` become what a method takes: full scale is 1."""
+    if dtype.kind not in "iu":
+        return ""
+    if spec.in_ratio > 1:
+        return "; give latents as block.astype('float32')"
+    full = 2 ** (8 * dtype.itemsize - 1)
+    middle = f"(block - {full}.0)" if dtype.kind == "u" else "block"
+    return f" (full scale is 1); give {middle} / {full}"
+
+
 def load(source: str | Path, batch: int = 1, threads: int = 1, device: str = "cpu") -> Player:
     """A player for a `.ts`, `.onnx` or `.tudor` file, a run directory, or a preset's name.
 
     The file decides the backend; a preset that ships a native file plays that, a run directory
-    plays in PyTorch. `threads` and `device` go to backends that know them."""
+    plays in PyTorch. `threads` goes to backends that know them; native files play on one, and on
+    the CPU."""
     path = Path(source)
     if not path.exists() and str(source) in preset_names():
         path = shipped_native(str(source)) or path
@@ -175,6 +241,9 @@ def load(source: str | Path, batch: int = 1, threads: int = 1, device: str = "cp
         if kind == ".tudor":
             from engine.players.native import NativePlayer
 
+            if device != "cpu":
+                raise ConfigError(f"device {device}: native files play on the CPU; export to .onnx "
+                                  "or .ts for a GPU")
             return NativePlayer(path, batch)
         raise ModelFileError(f"{path}: a model file ends in .ts, .onnx or .tudor, not {kind!r}")
     if path.suffix.lower() in (".ts", ".onnx", ".tudor"):

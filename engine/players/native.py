@@ -14,21 +14,24 @@ class NativePlayer(Player):
     """A model in one native file."""
 
     backend: ClassVar[str] = "native"
+    one_thread: ClassVar[bool] = True
 
     def __init__(self, path: str | Path, batch: int = 1) -> None:
         self._file = NativeFile(path)
         description = Description.from_json(self._file.metadata, str(path))
         super().__init__(description, Path(path), batch)
-        self.native = NativeModel(self._file, batch)
 
-    def _run(self, method: Method, x: FloatArray) -> FloatArray:
-        return self.native.process(method.name, x)
+    def _run(self, method: Method, x: FloatArray, state: NativeModel) -> FloatArray:
+        return state.process(method.name, x)
 
-    def _reset(self) -> None:
-        self.native.reset()
+    def _new_state(self) -> NativeModel:
+        return NativeModel(self._file, self.batch)
 
-    def _apply(self, name: str, value: FloatArray) -> None:
-        self.native.set(name, value)
+    def _reset(self, state: NativeModel) -> None:
+        state.reset()
+
+    def _apply(self, state: NativeModel, name: str, value: FloatArray) -> None:
+        state.set(name, value)
 
     def fresh(self, isa: str | None = None) -> NativeModel:
         """Another instance, of one stream, with the attributes of this one. `isa` "ref" is the

@@ -47,9 +47,14 @@ ffi.set_source(
 )
 
 if __name__ == "__main__":
+    import importlib.machinery
     import os
 
     os.chdir(ROOT)
-    ffi.compile(tmpdir=".", verbose=False)
+    built = Path(ffi.compile(tmpdir=".", verbose=False))
+    # Under the name that an installation gives it: Python prefers the other one, and would go on
+    # loading an old build after a newer installation.
+    if importlib.machinery.EXTENSION_SUFFIXES[1:2] == [".abi3.so"]:
+        built.replace(Path("engine/_native.abi3.so"))
     for leftover in [Path("engine/_native.c"), Path("engine/_native.o"), *CORE.glob("*.o")]:
         leftover.unlink(missing_ok=True)

@@ -41,12 +41,11 @@ class OnnxPlayer(Player):
         opened = open_file(main, self._device, threads)
         super().__init__(opened.description, main, batch)
         self._files = _files(main, opened)
-        self._weights = {opened.method: opened.weights_bytes}
-        self._streams = {opened.method: _Stream(opened.session, batch, self._device)}
+        self._opened = {opened.method: opened}
 
-    def _stream(self, method: str) -> _Stream:
+    def _open(self, method: str) -> Opened:
         """The open file of a method, opened now if this is its first use."""
-        if method not in self._streams:
+        if method not in self._opened:
             file = self._files.get(method)
             if file is None or not file.is_file():
                 raise ModelFileError(
@@ -56,34 +55,50 @@ class OnnxPlayer(Player):
             opened = open_file(file, self._device, self._threads)
             if opened.method != method or not _same_model(opened.description, self.description):
                 raise ModelFileError(f"{file} belongs to another model than {self.path}")
-            self._weights[method] = opened.weights_bytes
-            self._streams[method] = _Stream(opened.session, self.batch, self._device)
-            for name, value in self._values.items():
-                self._streams[method].set(name, value)
-        return self._streams[method]
+            self._opened[method] = opened
+        return self._opened[method]
 
-    def _run(self, method: Method, x: FloatArray) -> FloatArray:
+    def _stream(self, method: str, state: _Streams) -> _Stream:
+        """The state of one method, made at its first use."""
+        if method not in state.methods:
+            stream = _Stream(self._open(method).session, self.batch, self._device)
+            for name in self._set:
+                stream.set(name, self._values[name])
+            state.methods[method] = stream
+        return state.methods[method]
+
+    def _run(self, method: Method, x: FloatArray, state: _Streams) -> FloatArray:
         frames = x.shape[2] // method.in_frames * method.out_frames
-        return self._stream(method.name).run(x, (self.batch, method.out_channels, frames))
+        shape = (self.batch, method.out_channels, frames)
+        return self._stream(method.name, state).run(x, shape)
 
-    def _reset(self) -> None:
-        for stream in self._streams.values():
+    def _new_state(self) -> _Streams:
+        return _Streams()
+
+    def _reset(self, state: _Streams) -> None:
+        for stream in state.methods.values():
             stream.reset()
 
-    def _apply(self, name: str, value: FloatArray) -> None:
-        for stream in self._streams.values():
+    def _apply(self, state: _Streams, name: str, value: FloatArray) -> None:
+        for stream in state.methods.values():
             stream.set(name, value)
 
     def state_bytes(self, method: str) -> int:
-        return self._stream(method).state_bytes
+        return self._stream(method, self._or_own(None)).state_bytes
 
     def weights_bytes(self, method: str) -> int:
-        self._stream(method)
-        return self._weights[method]
+        return self._open(method).weights_bytes
+
+
+class _Streams:
+    """The state of every method that was used so far."""
+
+    def __init__(self) -> None:
+        self.methods: dict[str, _Stream] = {}
 
 
 class _Stream:
-    """One session with its state: buffers that change sides after every block."""
+    """State of one method and its session: buffers that change sides after every block."""
 
     def __init__(self, session: ort.InferenceSession, batch: int, device: Device) -> None:
         self._session, self._device = session, device
@@ -167,6 +182,9 @@ def open_file(path: Path, device: Device = CPU, threads: int = 1) -> Opened:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelFileError(
             f"{path} is no ONNX file, or a damaged one ({reason[:120]})") from None
+    if session.get_providers()[0] != provider[0]:  # it fell back to the CPU without a word
+        raise ConfigError(f"device {device[0]}:{device[1]}: ONNX Runtime cannot use it here; use "
+                          "--device cpu")
     if METADATA_KEY not in metadata:
         raise ModelFileError(
             f"{path} is an ONNX model, but tudor did not write it: it has no 'tudor' metadata"

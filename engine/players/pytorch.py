@@ -21,11 +21,22 @@ def check_device(device: str) -> torch.device:
         chosen = torch.device(device)
     except RuntimeError:
         raise ConfigError(f"unknown device {device!r}; use cpu, cuda or mps") from None
+    if chosen.type not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"unknown device {device!r}; use cpu, cuda or mps")
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device cuda: PyTorch sees no CUDA GPU here; use --device cpu")
+        raise ConfigError(f"device {device}: PyTorch sees no CUDA GPU here; use --device cpu")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {device}: PyTorch sees {torch.cuda.device_count()} CUDA GPUs "
+                          "here, counted from 0")
     if chosen.type == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("device mps: PyTorch sees no Apple GPU here; use --device cpu")
     return chosen
+
+
+class _Stream:
+    """State of every method."""
+
+    methods: dict[str, State]
 
 
 class PyTorchPlayer(Player):
@@ -52,27 +63,31 @@ class PyTorchPlayer(Player):
         self.model = self.model.eval().to(self.device)
         super().__init__(self.model.describe(name), path, batch)
         self._controls = self.model.default_attributes()
-        self._states: dict[str, State] = {}
-        self._reset()
 
-    def _run(self, method: Method, x: FloatArray) -> FloatArray:
+    def _run(self, method: Method, x: FloatArray, state: _Stream) -> FloatArray:
         with torch.inference_mode():
-            y, self._states[method.name] = self.model.step(
+            y, state.methods[method.name] = self.model.step(
                 method.name,
                 torch.from_numpy(x).to(self.device),
-                self._states[method.name],
+                state.methods[method.name],
                 self._controls,
             )
             return y.cpu().numpy()
 
-    def _reset(self) -> None:
-        self._states = {m: self.model.init_state(m, self.batch) for m in self.methods}
+    def _new_state(self) -> _Stream:
+        state = _Stream()
+        self._reset(state)
+        return state
 
-    def _apply(self, name: str, value: FloatArray) -> None:
+    def _reset(self, state: _Stream) -> None:
+        state.methods = {m: self.model.init_state(m, self.batch) for m in self.methods}
+
+    def _apply(self, state: _Stream, name: str, value: FloatArray) -> None:
         self._controls[name] = torch.from_numpy(value.copy()).to(self.device)
 
     def state_bytes(self, method: str) -> int:
-        return sum(s.numel() * s.element_size() for s in self._states[method])
+        state = self.model.init_state(method, self.batch)
+        return sum(s.numel() * s.element_size() for s in state)
 
     def weights_bytes(self, method: str) -> int:
         return self.model.graph(method).weight_count * 4

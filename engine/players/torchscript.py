@@ -54,6 +54,21 @@ def load_module(path: Path, device: torch.device) -> Any:
         raise ModelFileError(f"{path} cannot be loaded as TorchScript: {reason}") from None
 
 
+class _Kept:
+    """State of one stream through a file of ours while another is being played: the first rows of
+    the module's buffers, by name; none if it is fresh."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Tensor] = {}
+
+
+class _Apart:
+    """State of one stream through a file made by others: a module of its own."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+
+
 class TorchScriptPlayer(Player):
     """A `.ts` file played by LibTorch, driven as nn~ drives it."""
 
@@ -70,18 +85,23 @@ class TorchScriptPlayer(Player):
         description = (derive_description(self.module, Path(path)) if text is None
                        else Description.from_json(text, str(path)))
         super().__init__(description, Path(path), batch)
-        self._find_methods()
+        self._inside: _Kept | None = None  # whose state the buffers of our own module hold
         if self.foreign:
+            self._unused: Any = self.module  # until the first stream takes it
             for name in self.attributes:
                 self._values[name][:] = np.asarray(_get(self.module, name), np.float32)
 
-    def _find_methods(self) -> None:
-        self._functions = {name: getattr(self.module, name) for name in self.methods}
-
-    def _run(self, method: Method, x: FloatArray) -> FloatArray:
+    def _run(self, method: Method, x: FloatArray, state: _Kept | _Apart) -> FloatArray:
         # Optimising the graph takes 100 ms at the first blocks and gains nothing on a CPU.
         with torch.inference_mode(), torch.jit.optimized_execution(False):
-            y = self._functions[method.name](torch.from_numpy(x).to(self.device))
+            if isinstance(state, _Kept):
+                self._enter(state)
+            module = state.module if isinstance(state, _Apart) else self.module
+            try:
+                y = getattr(module, method.name)(torch.from_numpy(x).to(self.device))
+            except RuntimeError as error:
+                said = str(error).strip().splitlines()[-1]
+                raise AudioError(f"{self.name}.{method.name} failed: {said}") from error
             frames = x.shape[2] * method.in_ratio // method.out_ratio
             if y.shape != (x.shape[0], method.out_channels, frames):
                 raise AudioError(
@@ -90,21 +110,45 @@ class TorchScriptPlayer(Player):
                 )
             return y.float().cpu().numpy()
 
-    def _reset(self) -> None:
+    def _new_state(self) -> _Kept | _Apart:
         if not self.foreign:
-            self.module.set_reset(1)
-            return
-        # Foreign state may hide anywhere; only the file is sure to be fresh.
-        assert self.path is not None
-        self.module = load_module(self.path, self.device)
-        self._find_methods()
-        for name, value in self._values.items():
-            self._apply(name, value)
+            return _Kept()
+        module, self._unused = self._unused, None
+        return _Apart(module if module is not None else self._loaded())
 
-    def _apply(self, name: str, value: FloatArray) -> None:
-        codes = getattr(self.module, f"{name}_params").tolist()
+    def _loaded(self) -> Any:
+        assert self.path is not None
+        return load_module(self.path, self.device)
+
+    def _enter(self, state: _Kept) -> None:
+        """Put `state` into the module's buffers, and what they hold where it belongs."""
+        if state is self._inside:
+            return
+        buffers = {name: buffer for name, buffer in self.module.named_buffers()
+                   if any(name.startswith(f"{method}_state_") for method in self.methods)}
+        if self._inside is not None:
+            self._inside.rows = {k: v[: self.batch].clone() for k, v in buffers.items()}
+        self.module.set_reset(1)
+        for name, rows in state.rows.items():
+            buffers[name][: len(rows)].copy_(rows)
+        state.rows, self._inside = {}, state
+
+    def _reset(self, state: _Kept | _Apart) -> None:
+        if isinstance(state, _Apart):
+            # Foreign state may hide anywhere; only the file is sure to be fresh.
+            state.module = self._loaded()
+            for name in self._set:
+                self._apply(state, name, self._values[name])
+        elif state is self._inside:
+            self.module.set_reset(1)
+        else:
+            state.rows = {}
+
+    def _apply(self, state: _Kept | _Apart, name: str, value: FloatArray) -> None:
+        module = state.module if isinstance(state, _Apart) else self.module
+        codes = getattr(module, f"{name}_params").tolist()
         numbers = [TYPES[code](number) for code, number in zip(codes, value.tolist(), strict=True)]
-        if getattr(self.module, f"set_{name}")(*numbers) != 0:
+        if getattr(module, f"set_{name}")(*numbers) != 0:
             raise ConfigError(f"{self.name} refused {name} = {value.tolist()}")
 
     def state_bytes(self, method: str) -> int:

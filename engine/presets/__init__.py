@@ -1,4 +1,6 @@
-"""The shipped presets: NAME.toml holds shape and training, NAME.safetensors the weights."""
+"""The shipped presets: NAME.toml holds shape and training, NAME.tudor the weights and what plays
+them, NAME.places how training finds them there. (A checkout has NAME.safetensors too, which these
+were made from; it is not installed.)"""
 
 from __future__ import annotations
 

@@ -14,8 +14,7 @@ import numpy as np
 from engine.graph import Graph, Op, Value
 from export.native.nodes import CONVS, Node, Root, View
 
-FUSED = ("leaky_relu", "elu", "tanh", "sigmoid", "snake", "exp")  # that a convolution can do itself
-ACTS = (*FUSED, "softplus", "log", "sqrt")
+ACTS = ("leaky_relu", "elu", "tanh", "sigmoid", "snake")
 
 
 class Fusing:
@@ -74,8 +73,7 @@ class Fusing:
         conv = self._single(op, 0, view)
         alpha = op.weights.get("alpha")
         slope = float(op.attributes.get("slope", 1.0))
-        fuses = op.kind in FUSED and conv is not None and conv.act == "linear"
-        if fuses and conv is not None and conv.post is None and not conv.gate:
+        if conv is not None and conv.act == "linear" and conv.post is None and not conv.gate:
             conv.act, conv.slope = op.kind, slope
             if alpha is not None:
                 wide = np.tile(alpha, conv.phases)
@@ -158,7 +156,7 @@ class Fusing:
     def _act_follows(self, op: Op) -> bool:
         readers = self.graph.readers(op.output)
         return (len(readers) == 1 and self.graph.output != op.output
-                and readers[0].kind in (*FUSED, "gated"))
+                and readers[0].kind in (*ACTS, "gated"))
 
 
 def _is_inside(root: Root, outer: Root) -> bool:

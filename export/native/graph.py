@@ -82,13 +82,6 @@ class Lowering(Fusing):
 
     _categorical = _logistic_mixture = _draw
 
-    def _norm(self, op: Op, view: View) -> View:
-        gain = op.weights["gain"]
-        bias = op.weights.get("bias", np.zeros_like(gain))
-        return self._emit(Node("norm", op.name, [view], self._root(op.output),
-                               slope=op.attributes["epsilon"], gate=op.attributes["centred"],
-                               extra=np.concatenate([gain, bias])))
-
     def _embed(self, op: Op, view: View) -> View:
         return self._emit(Node("embed", op.name, [view], self._root(op.output),
                                table=op.weights["table"]))
@@ -104,13 +97,15 @@ class Lowering(Fusing):
 
     def _noise_multiply(self, op: Op, view: View) -> View:
         return self._emit(Node("noise", op.name, [view], self._root(op.output),
-                               params={"seed": op.attributes["seed"]}, state_words=1))
+                               params={"seed": op.attributes["seed"]}, state_words=1,
+                               attributes={"attr_seed": op.attributes["seed_attribute"]}))
 
     def _latent_sample(self, op: Op, view: View) -> View:
         return self._emit(Node(
             "gaussian", op.name, [view], self._root(op.output),
             params={"seed": op.attributes["seed"]}, state_words=1,
-            attributes={"attr_a": op.attributes["temperature"]},
+            attributes={"attr_a": op.attributes["temperature"],
+                        "attr_seed": op.attributes["seed_attribute"]},
         ))
 
     def _conv1d(self, op: Op, view: View) -> View:

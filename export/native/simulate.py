@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.layers.noise import LatentSample, frame_numbers, uniform
+from engine.layers.noise import LatentSample, frame_numbers, stream_keys, uniform
 from engine.layers.pointwise import INPUT_LIMIT
 from export.native.nodes import Node, Program, Root, View, outermost
 
@@ -35,15 +35,6 @@ class Maths:
     tanh = staticmethod(torch.tanh)
     sigmoid = staticmethod(torch.sigmoid)
     exp = staticmethod(torch.exp)
-    softplus = staticmethod(F.softplus)
-
-    @staticmethod
-    def log(x: Tensor) -> Tensor:
-        return torch.log(x.clamp_min(TINY))
-
-    @staticmethod
-    def sqrt(x: Tensor) -> Tensor:
-        return torch.sqrt(x.clamp_min(0))
 
     @staticmethod
     def elu(x: Tensor, slope: float) -> Tensor:
@@ -52,11 +43,6 @@ class Maths:
     @staticmethod
     def snake(x: Tensor, a: Tensor, inverse: Tensor) -> Tensor:
         return x + torch.sin(x * a).square() * inverse
-
-    @staticmethod
-    def norm(x: Tensor, epsilon: float, centred: bool) -> Tensor:
-        x = x - x.mean(dim=0) if centred else x
-        return x / torch.sqrt(x.square().mean(dim=0) + epsilon)
 
     @staticmethod
     def fma(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
@@ -231,21 +217,21 @@ class Simulator:
                        for key in ("attr_a", "attr_b"))
         return self.maths.fma(scale, x, bias)  # type: ignore[no-any-return]
 
-    def _norm(self, node: Node, x: Tensor) -> Tensor:
-        gain, bias = torch.as_tensor(node.extra).to(x.dtype).reshape(2, -1, 1)
-        y: Tensor = self.maths.norm(x, node.slope, node.gate)
-        return y * gain + bias
-
     def _frames(self, x: Tensor) -> Tensor:
         return frame_numbers(torch.zeros(1, 1, dtype=torch.float64), x[None])[0]
 
     def _noise(self, node: Node, x: Tensor) -> Tensor:
-        return x * uniform(self._frames(x), len(x), node.params["seed"], x.dtype)[0]
+        keys = self._keys(node, x)
+        return x * uniform(self._frames(x), len(x), node.params["seed"], x.dtype, keys)[0]
+
+    def _keys(self, node: Node, x: Tensor) -> Tensor:
+        return stream_keys(1, self.attributes.get(node.attributes["attr_seed"]), x.device)
 
     def _gaussian(self, node: Node, x: Tensor) -> Tensor:
         mean, log_std = x.chunk(2)
         count = len(mean) * LatentSample.ROUNDS
-        u = uniform(self._frames(x), count, node.params["seed"], x.dtype)[0]
+        keys = self._keys(node, x)
+        u = uniform(self._frames(x), count, node.params["seed"], x.dtype, keys)[0]
         a, b, c, d = u.chunk(4)
         g = ((a + b) + (c + d)) * torch.tensor(0.75**0.5, dtype=x.dtype)
         temperature = self.attributes[node.attributes["attr_a"]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from io import BytesIO
 from pathlib import Path
 
 from engine.description import METADATA_KEY, Description
@@ -22,7 +23,7 @@ NEWEST_VERSION = 10  # of the archive format, that LibTorch 2.5.1 reads
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def rewrite(source: Path, target: Path, description: Description) -> None:
+def rewrite(source: Path | BytesIO, target: Path, description: Description) -> None:
     """Copy the archive `source` to `target` with `description` as its metadata."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
         for entry in old.infolist():

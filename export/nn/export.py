@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from engine.description import Description
+from engine.description import Description, Method
 from engine.errors import ConfigError
 from engine.files import atomic_write
 from engine.models.base import Model
 from engine.players.torchscript import read_description
 from export.nn.archive import rewrite
 from export.nn.graph import Step, trace_steps
+from export.nn.host_rate import Queued
+from export.nn.internals import check_internals, internal
 from export.nn.operators import check_operators
-from export.nn.source import IDLE, RESET, shell_source, step_name
+from export.nn.source import (
+    IDLE,
+    RESET,
+    after_name,
+    before_name,
+    one_name,
+    shell_source,
+    step_name,
+    waiting_name,
+    whole_name,
+)
 
 __all__ = ["export_nn", "read_description", "write_description"]
 
@@ -31,15 +44,13 @@ def export_nn(
     model: Model, path: Path, description: Description, max_batch: int = MAX_BATCH
 ) -> None:
     """Write `model` as a `.ts` that nn~ plays; `description` goes along as `tudor.json`."""
+    check_internals()
     _check_ratios(description)
     shell = build_shell(folded(model), description, max_batch)
+    raw = BytesIO()  # PyTorch's own writing to a full disk ends the process
+    torch.jit.save(shell, raw)
     with atomic_write(path) as temporary:
-        raw = temporary.with_name(f"{temporary.name}.raw")
-        try:
-            torch.jit.save(shell, str(raw))
-            rewrite(raw, temporary, description)
-        finally:
-            raw.unlink(missing_ok=True)
+        rewrite(raw, temporary, description)
 
 
 def write_description(path: Path, description: Description) -> None:
@@ -102,6 +113,10 @@ class _Shell(nn.Module):
             self.register_buffer(attribute.name, torch.full((attribute.size,), attribute.default))
             self.register_buffer(f"{attribute.name}_params",
                                  torch.full((attribute.size,), FLOAT, dtype=torch.int64))
+            if attribute.size > 1:
+                one = one_name(attribute)
+                self.register_buffer(f"{one}_params", torch.tensor([INTEGER, FLOAT]))
+                self.register_buffer(f"{one}_index", torch.tensor([1]))
         self.register_buffer(f"{RESET}_params", torch.tensor([INTEGER]))
         self.register_buffer("sample_rate", torch.tensor([description.sample_rate_hz]))
         self.register_buffer("host_rate", torch.tensor([0]))
@@ -117,22 +132,29 @@ class _Shell(nn.Module):
 
 def build_shell(model: Model, description: Description, max_batch: int) -> Any:
     """The scripted module, ready to be saved."""
-    steps = trace_steps(model)
+    queued = model if isinstance(model, Queued) else None
+    model = model if queued is None else queued.inner
+    steps = {k: v for k, v in trace_steps(model).items() if k in description.methods}
     # A class of its own: modules of one class share a type, and its methods are defined once.
     shell = type("Model", (_Shell,), {})(description)
     weights = _add_weights(shell, steps)
     states = {name: _add_states(shell, name, model, max_batch) for name in description.methods}
+    if queued is not None:
+        for name, method in description.methods.items():
+            states[name] += _add_queues(shell, method, queued, max_batch)
     smallest = max(SMALLEST_RATIO, description.ratio)
     idle = smallest > max(max(m.in_ratio, m.out_ratio) for m in description.methods.values())
     if idle:  # nn~ learns the smallest block from ratios alone
         shell._describe(IDLE, ["nothing"], ["nothing"], [1, smallest, 1, smallest])
     scripted = torch.jit.script(shell)
-    known = {"torch": torch, **{step_name(name): step.function for name, step in steps.items()}}
-    for source in shell_source(description, states, weights, idle):
+    known = {"torch": torch, "ValueError": ValueError,
+             **{step_name(name): step.function for name, step in steps.items()}}
+    queues = (0, 0) if queued is None else (queued.frame, queued.queue)
+    for source in shell_source(description, states, weights, idle, *queues):
         scripted._c._define(scripted._concrete_type, source, known.get)
-    for name in steps:
+    for name in steps if queued is None else [*map(whole_name, steps), *steps]:
         # The functions live no longer than `steps`; inlined, the methods do not need them.
-        torch._C._jit_pass_inline(scripted._c._get_method(name).graph)
+        internal("_jit_pass_inline")(scripted._c._get_method(name).graph)
     check_operators(scripted, description.name)
     return scripted.eval()
 
@@ -150,6 +172,15 @@ def _add_weights(shell: nn.Module, steps: dict[str, Step]) -> dict[str, list[str
         result[method] = [names[weight.data_ptr()] for weight in step.weights]
         setattr(shell, f"{method}_weights", torch.jit.Attribute(result[method], list[str]))
     return result
+
+
+def _add_queues(shell: nn.Module, method: Method, queued: Queued, max_batch: int) -> list[str]:
+    """Room for what waits before and behind a method; returns the buffers' names."""
+    before, after = before_name(method.name), after_name(method.name)
+    shell.register_buffer(before, torch.zeros(max_batch, method.in_channels, queued.frame))
+    shell.register_buffer(after, torch.zeros(max_batch, method.out_channels, queued.queue))
+    shell.register_buffer(waiting_name(method.name), torch.tensor([0]))
+    return [before, after]
 
 
 def _add_states(shell: nn.Module, method: str, model: Model, max_batch: int) -> list[str]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from engine.models.base import Model
 from export.nn.fast import MatrixConvolutions
+from export.nn.internals import internal, internal_type, tidy
 from export.nn.loops import scripted_loops
 
 ENDLESS = 2**63 - 1
@@ -85,17 +86,14 @@ def _example(model: Model, name: str) -> tuple[Tensor, ...]:
 
 
 def _flatten(name: str, graph: Any, traced: Any, arguments: int) -> Step:
-    graph, weights = torch._C._jit_pass_lower_graph(graph, traced._c)
-    torch._C._jit_pass_inline(graph)
-    torch._C._jit_pass_lower_all_tuples(graph)
+    graph, weights = internal("_jit_pass_lower_graph")(graph, traced._c)
+    internal("_jit_pass_inline")(graph)
+    internal("_jit_pass_lower_all_tuples")(graph)
     _remove_whole_slices(graph)
     _remove_cancelling_transposes(graph)
     _scalars_for_constant_tensors(graph)
     _devices_from_input(graph)
-    torch._C._jit_pass_cse(graph)
-    torch._C._jit_pass_dce(graph)
-    torch._C._jit_pass_constant_pooling(graph)  # type: ignore[attr-defined]
-    torch._C._jit_pass_erase_shape_information(graph)
+    tidy(graph)
     graph.makeMultiOutputIntoTuple()
     inputs = list(graph.inputs())
     used: list[Any] = []
@@ -104,7 +102,7 @@ def _flatten(name: str, graph: Any, traced: Any, arguments: int) -> Step:
             used.append(weights[index - arguments])
         else:
             graph.eraseInput(index)
-    function = torch._C._create_function_from_graph(f"__torch__.{name}_step", graph)
+    function = internal("_create_function_from_graph")(f"__torch__.{name}_step", graph)
     return Step(function, [w.detach() for w in reversed(used)])
 
 
@@ -147,9 +145,9 @@ def _scalars_for_constant_tensors(graph: Any) -> None:
         number = tensor.item()
         plain = graph.create("prim::Constant", 1)
         if isinstance(number, float):
-            plain.f_("value", number).output().setType(torch._C.FloatType.get())
+            plain.f_("value", number).output().setType(internal_type("FloatType"))
         else:
-            plain.i_("value", int(number)).output().setType(torch._C.IntType.get())
+            plain.i_("value", int(number)).output().setType(internal_type("IntType"))
         plain.insertBefore(constant)
         constant.output().replaceAllUsesWith(plain.output())
         constant.destroy()

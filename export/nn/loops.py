@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from engine.layers import Loop, State
 from engine.layers.base import Attributes
+from export.nn.internals import internal
 
 # What traces a function of tensors, kept by a module, into one with its weights as last arguments.
 Trace = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Any, list[Tensor]]]
@@ -86,6 +87,6 @@ def {name}({arguments}) -> Tuple[{kinds}]:
     return y, {', '.join(states)}
 """
     known: Any = {"torch": torch, "block": block}
-    unit = torch._C.CompilationUnit()
+    unit = internal("CompilationUnit")()
     unit.define(source, known.get)
     return getattr(unit, name)

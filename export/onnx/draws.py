@@ -21,19 +21,32 @@ def _whole(w: Writer, value: int) -> str:
     return w.const(value, np.int64, "int")
 
 
-def _hash(w: Writer, n: str) -> str:
-    """Scrambled whole numbers below 2^32."""
+def _hash(w: Writer, n: str, key: str = "") -> str:
+    """Scrambled whole numbers below 2^32; `key` joins after the first product."""
     for shift, multiplier in zip(HASH_SHIFTS, (*HASH_MULTIPLIERS, None), strict=True):
         # ONNX shifts unsigned integers only; numbers here are positive, so division does it.
         n = w.node("BitwiseXor", n, w.node("Div", n, _whole(w, 1 << shift)))
         if multiplier:
             n = w.node("BitwiseAnd", w.node("Mul", n, _whole(w, multiplier)), _whole(w, MASK32))
+            n, key = (w.node("BitwiseXor", n, key) if key else n), ""
     return n
 
 
-def noise_bits(w: Writer, x: str, lanes: int, base: str | int) -> str:
-    """Whole numbers below 2^32, [batch, lanes, time]. `base`: where they begin, for all streams or
-    for each [batch, 1, 1]."""
+def _stream_keys(w: Writer, op: Op, x: str) -> str:
+    """Key of each stream of the batch, int64 [batch, 1, 1]."""
+    batch = w.node("Squeeze", w.node("Shape", x, start=0, end=1), w.ints(0))
+    streams = w.node("Range", _whole(w, 0), batch, _whole(w, 1))
+    n = w.node("Mul", streams, _whole(w, HASH_MULTIPLIERS[0]))
+    seed = op.attributes.get("seed_attribute")
+    if seed in w.attributes:
+        n = w.node("Add", n, _hash(w, w.node("Cast", w.attribute(seed), to=TensorProto.INT64)))
+    keys = _hash(w, w.node("BitwiseAnd", n, _whole(w, MASK32)))
+    return str(w.node("Unsqueeze", keys, w.ints(1, 2)))
+
+
+def noise_bits(w: Writer, op: Op, x: str, lanes: int) -> str:
+    """Whole numbers below 2^32, [batch, lanes, time], for an operation with a seed and a counter
+    of its own."""
     time = w.node("Squeeze", w.node("Shape", x, start=2, end=3), w.ints(0))
     count = w.node("Cast", w.state((1,)), to=TensorProto.INT64)  # [batch, 1] frames played so far
     period = _whole(w, COUNTER_PERIOD)
@@ -42,11 +55,9 @@ def noise_bits(w: Writer, x: str, lanes: int, base: str | int) -> str:
     frames = w.node("Range", _whole(w, 0), time, _whole(w, 1))
     frames = w.node("Mod", w.node("Add", count, frames), period)
     n = w.node("Mul", w.node("Unsqueeze", frames, w.ints(1)), _whole(w, lanes))
-    first = base if isinstance(base, int) else 0
-    n = w.node("Add", n, w.const(np.arange(lanes)[:, None] + first, np.int64, "lanes"))
-    if isinstance(base, str):
-        n = w.node("Add", n, base)
-    return _hash(w, w.node("BitwiseAnd", n, _whole(w, MASK32)))
+    places = np.arange(lanes)[:, None] + op.attributes["seed"]
+    n = w.node("Add", n, w.const(places, np.int64, "lanes"))
+    return _hash(w, w.node("BitwiseAnd", n, _whole(w, MASK32)), _stream_keys(w, op, x))
 
 
 def uniform(w: Writer, bits: str) -> str:
@@ -58,17 +69,6 @@ def uniform(w: Writer, bits: str) -> str:
 def _half_uniform(w: Writer, bits: str) -> str:
     top = w.node("Cast", w.node("Div", bits, _whole(w, 1 << 8)), to=TensorProto.FLOAT)
     return str(w.node("Mul", top, w.const(2.0**-24)))
-
-
-def _base(w: Writer, op: Op, x: str) -> str:
-    """Where each stream's numbers begin, [batch, 1, 1]."""
-    batch = w.node("Squeeze", w.node("Shape", x, start=0, end=1), w.ints(0))
-    streams = w.node("Range", _whole(w, 0), batch, _whole(w, 1))
-    if "seed_attribute" in op.attributes:
-        seed = w.node("Cast", w.attribute(op.attributes["seed_attribute"]), to=TensorProto.INT64)
-        streams = w.node("BitwiseAnd", w.node("Add", streams, _hash(w, seed)), _whole(w, MASK32))
-    base = w.node("Add", _hash(w, streams), _whole(w, op.attributes["seed"]))
-    return str(w.node("Unsqueeze", base, w.ints(1, 2)))
 
 
 def _weights(w: Writer, op: Op, logits: str) -> str:
@@ -113,7 +113,7 @@ def _parts(w: Writer, op: Op, x: str, noises: int) -> tuple[str, list[str]]:
     """The channels as [batch, out_channels, each, time], and `noises` arrays of bits."""
     out = op.output.channels
     each = op.inputs[0].channels // out
-    bits = noise_bits(w, x, out * noises, _base(w, op, x))
+    bits = noise_bits(w, op, x, out * noises)
     bits = w.node("Reshape", bits, w.ints(0, out, noises, -1))
     split = [w.node("Squeeze", w.slice(bits, i, i + 1, 2), w.ints(2)) for i in range(noises)]
     return w.node("Reshape", x, w.ints(0, out, each, -1)), split

@@ -107,30 +107,6 @@ def snake(w: Writer, op: Op, x: str) -> str:
     return w.node("Add", x, bump)
 
 
-def exp(w: Writer, op: Op, x: str) -> str:
-    return w.node("Exp", w.node("Clip", x, w.const(-87.0), w.const(88.0)))
-
-
-def log(w: Writer, op: Op, x: str) -> str:
-    return w.node("Log", w.node("Max", x, w.const(2.0**-60)))
-
-
-def sqrt(w: Writer, op: Op, x: str) -> str:
-    return w.node("Sqrt", w.node("Max", x, w.const(0.0)))
-
-
-def norm(w: Writer, op: Op, x: str) -> str:
-    axis = w.ints(1)
-    if op.attributes["centred"]:
-        x = w.node("Sub", x, w.node("ReduceMean", x, axis, keepdims=1))
-    power = w.node("ReduceMean", w.node("Mul", x, x), axis, keepdims=1)
-    root = w.node("Sqrt", w.node("Add", power, w.const(op.attributes["epsilon"])))
-    y = w.node("Mul", w.node("Div", x, root), w.const(op.weights["gain"][:, None], name="gain"))
-    if "bias" in op.weights:
-        y = w.node("Add", y, w.const(op.weights["bias"][:, None], name="bias"))
-    return str(y)
-
-
 def gated(w: Writer, op: Op, x: str) -> str:
     a, b = w.node("Split", x, axis=1, num_outputs=2, outputs=2)
     if op.attributes["activation"] == "tanh":
@@ -155,7 +131,7 @@ def affine(w: Writer, op: Op, x: str) -> str:
 
 
 def _uniform(w: Writer, x: str, lanes: int, op: Op) -> str:
-    return draws.uniform(w, draws.noise_bits(w, x, lanes, op.attributes["seed"]))
+    return draws.uniform(w, draws.noise_bits(w, op, x, lanes))
 
 
 def noise_multiply(w: Writer, op: Op, x: str) -> str:
@@ -190,8 +166,7 @@ EMIT: dict[str, Callable[..., str]] = {
     "mul": _plain("Mul"), "concat": _plain("Concat", axis=1), "slice": channel_slice,
     "delay": delay, "affine": affine, "noise_multiply": noise_multiply,
     "latent_sample": latent_sample, "categorical": draws.categorical,
-    "logistic_mixture": draws.logistic_mixture, "embed": draws.embed, "exp": exp,
-    "softplus": _plain("Softplus"), "log": log, "sqrt": sqrt, "norm": norm,
+    "logistic_mixture": draws.logistic_mixture, "embed": draws.embed,
 }
 IN_LOOPS = ("feed",)  # what only a loop knows how to write
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import TudorError
@@ -83,6 +84,6 @@ def _headers() -> Path:
     folder = cache(ROOM) / "include"
     folder.mkdir(exist_ok=True)
     link = folder / "alsa"
-    if not link.is_symlink():
+    with suppress(FileExistsError):  # from before, or by another process in the meantime
         link.symlink_to(HEADERS)
     return folder

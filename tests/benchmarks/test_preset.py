@@ -107,12 +107,12 @@ def test_expensive_silence_is_found(fake):
     silent = FileSubject(fake(cost_ms=0.4), "forward", 64)
     bad = compare_silence(loud, silent, 0.004, seconds=0.5, window=10)
     assert not bad.passed
-    assert bad.median_ratio > 1.5
+    assert bad.median_ratio == 2
 
 
 def test_cold_start_comes_from_a_fresh_process(run):
     figures = cold_start(run, "forward", 128, 1, "cpu")
-    assert figures["cold_start_ms"] > figures["cold_start_load_ms"] > 100  # torch's import alone
+    assert figures["cold_start_ms"] > figures["cold_start_load_ms"] > 10  # torch's import alone
     assert figures["peak_memory_bytes"] is None or figures["peak_memory_bytes"] > 50e6
 
 

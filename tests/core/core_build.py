@@ -34,18 +34,20 @@ def core_sources() -> list[Path]:
 
 
 def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None = None,
-             core: Path = CORE) -> Path:
-    """The program of `main` (a file of this folder) and the runtime."""
+             core: Path = CORE, stamp: str = "") -> Path:
+    """The program of `main` (a file of this folder) and the runtime. `stamp`: the content of
+    generated headers, whose folder (a `-I` among the flags) may be another one each time."""
     need(cc)
     files = [HERE / main, *(core_sources() if sources is None else sources)]
     headers = [*core.glob("*.h"), *core.glob("*.inc"), *HERE.glob("*.h")]
-    digest = hashlib.sha256(" ".join((cc, *flags)).encode())
+    named = [f for f in flags if not (stamp and f.startswith("-I"))]
+    digest = hashlib.sha256(" ".join((cc, *named, *([stamp] if stamp else []))).encode())
     for path in sorted([*files, *headers]):
         digest.update(path.read_bytes())
     CACHE.mkdir(exist_ok=True)
     out = CACHE / f"{Path(main).stem}-{digest.hexdigest()[:16]}"
     if not out.exists():
-        partial = out.with_suffix(".partial")
+        partial = out.with_suffix(f".{os.getpid()}")  # other workers may be at the same
         libraries = [f for f in flags if f.startswith("-l")]
         command = [cc, *flags, f"-I{core}", *map(str, files), *libraries, "-o", str(partial)]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -54,7 +56,7 @@ def compiled(main: str, *flags: str, cc: str = "gcc", sources: list[Path] | None
     return out
 
 
-def run(*command: object, timeout: float = 120) -> str:
+def run(*command: object, timeout: float = 300) -> str:
     """Output of a command that must succeed."""
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True,
                           timeout=timeout)

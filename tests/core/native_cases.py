@@ -19,24 +19,18 @@ from engine.layers import (
     Conv1d,
     ConvTranspose1d,
     Delay,
-    Exp,
     GatedUnit,
     Identity,
     LatentSample,
-    LayerNorm,
     LeakyReLU,
-    Log,
     NoiseMultiply,
     Parallel,
     PQMFAnalysis,
     PQMFSynthesis,
     Residual,
-    RMSNorm,
     Sequence,
     Sigmoid,
     Snake,
-    Softplus,
-    Sqrt,
     Streaming,
     Tanh,
 )
@@ -133,20 +127,14 @@ NETS = {
     "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35),
                                     Snake(35, 3.0), LeakyReLU(35), Guard(35)),
 }
-# Activations and norms that a small build of the runtime may leave out.
-MATHS = {
-    "maths": lambda: Sequence(Conv1d(2, 21, 3), Softplus(21), Log(21), Exp(21), Sqrt(21),
-                              Conv1d(21, 35, 2), LayerNorm(35), Conv1d(35, 19, 1), Exp(19), Log(19),
-                              RMSNorm(19), Softplus(19), Residual(RMSNorm(19), Conv1d(19, 19, 2))),
-}
-NAMES = (*NETS, "latents", *MATHS, *LOOPS)
+NAMES = (*NETS, "latents", *LOOPS)
 
 
 @cache
 def net(name: str) -> Streaming:
     """A net by name with reproducible weights; biases are not zero."""
     torch.manual_seed(len(name))
-    made = {**NETS, **MATHS, **LOOPS}[name]().eval().requires_grad_(False)
+    made = {**NETS, **LOOPS}[name]().eval().requires_grad_(False)
     for parameter in made.parameters():
         if parameter.ndim == 1:
             parameter.add_(0.05 * torch.randn_like(parameter))

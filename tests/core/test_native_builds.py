@@ -18,7 +18,7 @@ AARCH64 = "aarch64-linux-gnu-gcc"
 CORTEX_M7 = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard")
 TEXT_AIM_BYTES = 24 * 1024
 NAMES = (*FLOAT_NAMES, *QUANTISED)
-SANITISED = (*FLOAT_NAMES, "loop:q16x8", "loop_tiers:wide", "wide:bf16w", "grouped:bf16w", *(
+SANITISED = (*FLOAT_NAMES, "wide:bf16w", "grouped:bf16w", *(
     f"{name}:{form}" for name in ("odd", "gated", "grouped", "strided", "tapped", "unfused")
     for form in ("q16x8", "wide")))
 
@@ -114,7 +114,7 @@ def test_text_size_on_cortex_m7(tmp_path: Path, capsys: pytest.CaptureFixture[st
         " tudor_init(&v, 1, 1, m, 64, 0, 0, &t); tudor_process(t, 0, x, x, 1);"
         " return tudor_process_slice(t, 0, x, x, 1, 0, 1); }\n")
     sizes = {}
-    small = ("-DTUDOR_NO_RNN", "-DTUDOR_NO_NOISE", "-DTUDOR_NO_LOOP", "-DTUDOR_NO_MATHS")
+    small = ("-DTUDOR_NO_RNN", "-DTUDOR_NO_NOISE", "-DTUDOR_NO_LOOP")
     no_int, no_bf16, no_float = "-DTUDOR_NO_INT", "-DTUDOR_NO_BF16", "-DTUDOR_NO_FLOAT"
     for what, flags in (("conv", (*small, no_int, no_bf16)),
                         ("integers", (*small, no_bf16, no_float)), ("all", ())):

@@ -177,10 +177,6 @@ def test_a_damaged_loop_is_refused(field: str, value: int, message: str) -> None
     ("loop", "embed", "weights_bytes", 0, "weights lie outside"),
     ("loop", "embed", "weights", NONE - 63, "weights lie outside"),
     ("loop", "embed", "dtype", 1, "number format"),
-    ("maths", "norm", "slope", 0.0, "impossible shape"),
-    ("maths", "norm", "gate", 2, "impossible shape"),
-    ("maths", "norm", "params", NONE, "weights lie outside"),
-    ("maths", "conv", "act", fmt.acts()["softplus"], "unknown kind"),
 ])
 def test_damaged_draws_and_tables_are_refused(
     name: str, kind: str, field: str, value: float, message: str
@@ -242,7 +238,7 @@ def test_flipped_truncated_and_repaired_files_stay_in_bounds(
             continue
         file = folder / f"{repaired}.tudor"
         file.write_bytes(seal(bytes(data)) if repaired else bytes(data))
-        done = subprocess.run([replay(), file], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([replay(), file], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-2000:]
 
 

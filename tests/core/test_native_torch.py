@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.layers import Streaming
 from engine.players.native_model import NativeFile, NativeModel
-from tests.core.native_cases import MATHS, NETS, file_of, net
+from tests.core.native_cases import NETS, file_of, net
 from tests.engine.stacks import signal, stack
 
 FLOOR = 2e-6  # relative: below this both are as good as float32 gets
@@ -33,7 +33,7 @@ def errors(layers: Streaming, frames: int, seed: int) -> tuple[float, float]:
             float(np.abs(single - exact).max()) / scale)
 
 
-@pytest.mark.parametrize("name", [*NETS, *MATHS])
+@pytest.mark.parametrize("name", NETS)
 def test_cases_are_as_exact_as_pytorch(name: str) -> None:
     native, single = errors(net(name), 64, 1)
     assert native <= max(4 * single, FLOOR), (native, single)

@@ -13,9 +13,7 @@ from engine.layers import (
     Conv1d,
     ConvTranspose1d,
     Delay,
-    Exp,
     GatedUnit,
-    LayerNorm,
     LeakyReLU,
     NoiseMultiply,
     Parallel,
@@ -23,11 +21,9 @@ from engine.layers import (
     PQMFAnalysis,
     PQMFSynthesis,
     Residual,
-    RMSNorm,
     Sequence,
     Sigmoid,
     Snake,
-    Softplus,
     State,
     Streaming,
     Tanh,
@@ -38,7 +34,6 @@ KINDS = (
     "conv", "strided", "depthwise", "transposed", "delay", "gru", "lstm", "leaky_relu", "elu",
     "tanh", "sigmoid", "snake", "gated", "noise", "guard", "residual", "parallel_sum",
     "parallel_product", "parallel_concat", "analysis", "synthesis", "past",
-    "exp", "softplus", "rms_norm", "layer_norm",
 )
 
 
@@ -86,8 +81,7 @@ def layer(draw: st.DrawFn, kind: str, channels: int, depth: int = 0) -> Streamin
                     for ahead in draw(st.lists(st.integers(0, 2), min_size=1, max_size=3))]
         return Parallel(*branches, combine=kind.removeprefix("parallel_"))
     return {"leaky_relu": LeakyReLU, "elu": ELU, "tanh": Tanh, "sigmoid": Sigmoid,
-            "snake": Snake, "guard": Guard, "softplus": Softplus, "rms_norm": RMSNorm,
-            "layer_norm": LayerNorm, "exp": lambda c: Sequence(Tanh(c), Exp(c))}[kind](channels)
+            "snake": Snake, "guard": Guard}[kind](channels)
 
 
 @st.composite

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,8 @@ from engine.description import Description
 from engine.errors import AudioError, ConfigError, ModelFileError, TudorError
 from engine.files import atomic_write
 from engine.models.registry import build
-from engine.models.store import load_model, save_weights
+from engine.models.store import Stored, load_model, save_weights
+from export.targets import check, export_model
 
 CONFIG = '[model]\nfamily = "raw_vae"\nlatents = 2\nbands = 4\ncompression = 16\nwidths = [8, 6]\n'
 
@@ -42,6 +46,69 @@ def test_a_full_disk_is_one_clear_error():
         pass
 
 
+@contextmanager
+def no_file_beyond(size_bytes: int) -> Iterator[None]:
+    """As on a full disk: the system refuses what goes beyond."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def _sound(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    write_audio(path, rng.uniform(-0.5, 0.5, (2, 100_000)).astype(np.float32), 16000)
+
+
+def _array(path: Path) -> None:
+    with atomic_write(path) as temporary:
+        np.save(temporary, np.zeros(100_000))
+
+
+def _weights(path: Path) -> None:
+    save_weights(build("raw_vae", {"widths": (32, 32, 32)}), path)
+
+
+def _model(path: Path) -> None:
+    to = {".ts": "nn", ".onnx": "onnx", ".tudor": "native"}[path.suffix]
+    model = build("raw_vae", {"widths": (32, 32, 32)}).eval()
+    export_model(Stored("m", model, {}, True, path), check(to, path), path)
+
+
+SMALL = [("o.wav", _sound), ("o.flac", _sound), ("o.aif", _sound), ("o.npy", _array),
+         ("o.safetensors", _weights)]
+MODELS = [("o.ts", _model), ("o.onnx", _model), ("o.tudor", _model)]
+
+
+@pytest.mark.parametrize(("room_bytes", "name", "write"), [
+    *((room_bytes, *what) for room_bytes in (0, 1000, 50_000) for what in SMALL),
+    *((1000, *what) for what in MODELS)])
+def test_where_there_is_no_room_it_says_so_and_leaves_nothing(room_bytes, name, write, tmp_path):
+    """Libraries say "System error", "120 requested and 15 written", or end the process."""
+    path = tmp_path / name
+    with no_file_beyond(room_bytes), pytest.raises(TudorError) as error:
+        write(path)
+    said = str(error.value)
+    assert said.startswith(f"cannot write {path.with_suffix('')}.")
+    assert "File too large" in said
+    assert "\n" not in said
+    assert ".export-" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_that_is_not_the_disks_stays_what_it_is(tmp_path):
+    def broken() -> None:
+        with atomic_write(tmp_path / "a") as temporary:
+            temporary.write_bytes(b"half")
+            raise RuntimeError("out of cheese")
+
+    with pytest.raises(RuntimeError, match="out of cheese"):
+        broken()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_audio_round_trip_is_exact(tmp_path: Path):
     audio = np.random.default_rng(0).standard_normal((2, 300)).astype(np.float32)
     write_audio(tmp_path / "a.wav", audio, 16000)
@@ -61,8 +128,21 @@ def test_audio_errors_name_the_file(tmp_path: Path):
         read_audio(tmp_path / "empty.wav")
     with pytest.raises(AudioError, match=r"\.xyz"):
         write_audio(tmp_path / "a.xyz", np.zeros((1, 4), np.float32), 16000)
-    with pytest.raises(AudioError, match="3 channels"):
-        match_channels(np.zeros((3, 4), np.float32), 2)
+
+
+def test_channels_have_one_rule():
+    """One to any by copying, any to one by averaging, nothing else; along any axis."""
+    for axis in (0, 1):
+        def shaped(rows: list[list[float]], axis: int = axis) -> np.ndarray:
+            return np.array(rows, np.float32).T if axis else np.array(rows, np.float32)
+
+        three = shaped([[1, 2], [3, 4], [5, 12]])
+        assert np.array_equal(match_channels(three, 1, axis), shaped([[3, 6]]))
+        assert np.array_equal(match_channels(shaped([[1, 2]]), 2, axis), shaped([[1, 2], [1, 2]]))
+        assert match_channels(three, 3, axis) is three
+        with pytest.raises(AudioError, match=r"has 3 channels, the model takes 2: choose 2 of them "
+                                             r"\(sox IN.wav OUT.wav remix 1 2\) or mix them to"):
+            match_channels(three, 2, axis)
 
 
 def test_resampling_keeps_a_tone():

@@ -4,7 +4,6 @@ Written from the definitions in engine/core/vmath.inc, used as an independent re
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -87,56 +86,3 @@ class Exact:
         s = fma(s, z, k(-0.166666595))
         s = fma(r * z, s, r)
         return fma(s * s, inverse, x)
-
-    @classmethod
-    def softplus(cls, x: Tensor) -> Tensor:
-        t = cls.exp(0 - x.abs())
-        s = t / (t + 2)
-        series = _series(s * s, (0.133333333, 0.153846154, 0.181818182, 0.222222222, 0.285714286,
-                                 0.4, 0.666666667))
-        return x.clamp_min(0) + fma(s * (s * s), series, 2 * s)
-
-    @staticmethod
-    def log(x: Tensor) -> Tensor:
-        x = x.clamp_min(2.0**-60)
-        bits = x.view(torch.int32)
-        e = ((bits >> 23) - 127).float()
-        m = ((bits & 0x7FFFFF) | 0x3F800000).view(torch.float32)
-        large = m > k(1.41421356)
-        e, m = torch.where(large, e + 1, e), torch.where(large, m * 0.5, m)
-        s = (m - 1) / (m + 1)
-        series = _series(s * s, (0.181818182, 0.222222222, 0.285714286, 0.4, 0.666666667))
-        s = fma(s * (s * s), series, 2 * s)
-        return fma(e, k(0.693359375), fma(e, k(-0.00021219444), s))
-
-    @staticmethod
-    def sqrt(x: Tensor) -> Tensor:
-        return _root(x.clamp_min(0))
-
-    @staticmethod
-    def norm(x: Tensor, epsilon: float, centred: bool) -> Tensor:
-        share = k(1.0) / k(float(len(x)))
-        if centred:
-            x = x - _lane_sum(x) * share
-        factor = k(1.0) / _root(_lane_sum(x * x) * share + k(epsilon))
-        return x * factor
-
-
-def _root(x: Tensor) -> Tensor:
-    """Rounded to nearest, as numpy's is; PyTorch's is off by a unit here and there."""
-    return torch.from_numpy(np.sqrt(x.numpy()))
-
-
-def _series(z: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    p = k(coefficients[0])
-    for c in coefficients[1:]:
-        p = fma(p, z, k(c))
-    return p
-
-
-def _lane_sum(x: Tensor) -> Tensor:
-    """Over the first axis: channel c in lane c % 4, lanes added in pairs."""
-    lanes = [torch.zeros_like(x[0]) for _ in range(4)]
-    for channel, row in enumerate(x):
-        lanes[channel % 4] = lanes[channel % 4] + row
-    return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])

@@ -35,6 +35,7 @@ class NnHost:
             self.buffer *= 2
         self.last = np.zeros((batch, self.out_channels, self.buffer), np.float32)
         self.errors: list[str] = []
+        self.console: list[str] = []  # what nn~ prints of setters
 
     def params(self, method: str) -> list[int]:
         tensor = getattr(self.module, f"{method}_params")
@@ -83,4 +84,8 @@ class NnHost:
             return False
         parse = {1: lambda w: int(float(w)), 2: float}
         values = [parse[code](word) for code, word in zip(codes, words, strict=True)]
-        return getattr(self.module, f"set_{name}")(*values) == 0
+        try:
+            return getattr(self.module, f"set_{name}")(*values) == 0
+        except torch.jit.Error as error:
+            self.console.append(f"setter for {name} failed : {error}")
+            return False

@@ -62,8 +62,7 @@ def check_bits(net: Streaming, wide: bool) -> None:
 
 
 @pytest.mark.parametrize("wide", [False, True], ids=["int8", "int16"])
-@pytest.mark.parametrize("name", [*(n for n in native_cases.NETS if n not in RECURRENT),
-                                  *native_cases.MATHS])
+@pytest.mark.parametrize("name", [n for n in native_cases.NETS if n not in RECURRENT])
 def test_files_play_their_arithmetic_to_the_bit(name, wide):
     check_bits(native_cases.net(name), wide)
 

@@ -14,7 +14,7 @@ from nn_host import NnHost
 from numpy.typing import NDArray
 from small_models import small_model
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, TudorError
 from engine.models.base import Model
 from engine.players.torchscript import TorchScriptPlayer
 from export.nn.export import build_shell, export_nn, folded, read_description, write_description
@@ -102,7 +102,8 @@ def test_params_labels_and_largest_ratio(files) -> None:
 def test_attributes_make_the_round_trip(files) -> None:
     model, path = files["mono"]
     host = NnHost(path)
-    assert host.attributes() == ["reset", "temperature", "scale", "bias"]
+    assert host.attributes() == [
+        "reset", "temperature", "scale", "bias", "seed", "scale_at", "bias_at"]
     assert host.get("reset") == "0"
     assert host.get("temperature") == "0.000000"
     assert host.set("temperature", "0.123456")
@@ -116,6 +117,48 @@ def test_attributes_make_the_round_trip(files) -> None:
         assert host.get("temperature") == "0.123456"
     assert not host.set("scale", " ".join(["1"] * (count - 1) + ["9"]))
     assert host.get("scale") == text, "a refused list must not be half applied"
+
+
+def test_one_latent_can_be_set_alone(files) -> None:
+    _, path = files["mono"]
+    host = NnHost(path)
+    assert host.set("bias", "0.1 0.2 0.3 0.4")
+    assert host.set("bias_at", "3.000000 -1.5")
+    assert host.get("bias") == "0.100000 0.200000 -1.500000 0.400000"
+    assert host.get("bias_at") == "3 -1.500000"
+    assert host.set("scale_at", "1 0.5")
+    assert host.get("scale") == "0.500000 1.000000 1.000000 1.000000"
+    for wrong in ("0 1", "5 1", "-1 1", "1 9", "2 nan"):
+        assert not host.set("bias_at", wrong), wrong
+    assert host.get("bias") == "0.100000 0.200000 -1.500000 0.400000"
+
+
+def test_a_refused_value_says_why(files) -> None:
+    _, path = files["mono"]
+    host = NnHost(path)
+    assert not host.set("temperature", "5")
+    assert "temperature goes from 0 to 4, not 5. (the old value stays)" in host.console[-1]
+    assert not host.set("bias_at", "7 0.5")
+    assert "bias_at takes a number from 1 to 4 and a value, not 7" in host.console[-1]
+    assert not host.set("scale", "1 1 1 nan")
+    assert "scale goes from -4 to 4, not nan" in host.console[-1]
+
+
+def test_a_pytorch_without_a_private_pass_is_told_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = small_model()
+    monkeypatch.delattr(torch._C, "_jit_pass_constant_pooling")
+    with pytest.raises(TudorError, match=r"lacks torch\._C\._jit_pass_constant_pooling") as error:
+        export_nn(model, tmp_path / "x.ts", model.describe("x"))
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_one_file_names_private_parts_of_pytorch() -> None:
+    folder = Path(__file__).parents[2] / "export/nn"
+    named = [f.name for f in folder.glob("*.py") if "torch._C." in f.read_text(encoding="utf-8")]
+    assert named == ["internals.py"]
 
 
 def test_scale_and_bias_act_as_offline(files) -> None:
@@ -184,7 +227,7 @@ def test_more_streams_than_preallocated(tmp_path: Path) -> None:
     y = many.play(end)
     assert not many.errors
     assert_same(np.concatenate((old, y[:2]), axis=2), expected(model, "forward", signal[:2]))
-    assert_same(y[2:], expected(model, "forward", end[2:]))
+    assert_same(y[2:], expected(model, "forward", end)[2:])  # each stream has noise of its own
     assert many.set("reset", "1")
     assert_same(many.play(signal), expected(model, "forward", signal))
 

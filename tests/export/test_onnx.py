@@ -90,10 +90,13 @@ def test_streams_of_a_batch_do_not_touch_each_other(mono):
     path, _ = mono
     x = noise(1, 640, batch=2)
     both = play(OnnxPlayer(path, batch=2), "forward", x, [128])
-    alone = play(OnnxPlayer(path), "forward", x[1], [128])
+    # The second stream keeps its place, and with it the noise that is its own.
+    apart = play(OnnxPlayer(path, batch=2), "forward", np.stack((x[1], x[1])), [128])
+    alone = play(OnnxPlayer(path), "forward", x[0], [128])
     assert both.shape == (2, 1, 640)
+    assert np.abs(both[1] - apart[1]).max() < 1e-6
     # Another batch size may add in another order, no more.
-    assert np.abs(both[1] - alone).max() < 1e-6
+    assert np.abs(both[0] - alone).max() < 1e-6
 
 
 def test_attributes_set_before_a_method_is_opened_reach_it(mono):
@@ -201,7 +204,7 @@ def test_a_plain_host_may_leave_attributes_out(mono):
     path, net = mono
     session = ort.InferenceSession(path)
     assert {i.name for i in session.get_overridable_initializers()} == {
-        "attribute_scale", "attribute_bias", "attribute_temperature"}
+        "attribute_scale", "attribute_bias", "attribute_temperature", "attribute_seed"}
     x = noise(1, 640)
     states = {f"state_in_{i}": np.zeros((1, *s), np.float32)
               for i, s in enumerate(net.state_shapes("forward"))}

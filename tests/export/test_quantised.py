@@ -146,16 +146,19 @@ class Faulty(Player):
         super().__init__(inner.description, None)
         self.inner, self.fault = inner, fault
 
-    def _run(self, method, x: FloatArray) -> FloatArray:
+    def _run(self, method, x: FloatArray, state) -> FloatArray:
         if self.fault == "forgets":
-            self.inner.reset()
-        y = self.inner.process(method.name, x)
+            self.inner.reset(state)
+        y = self.inner.process(method.name, x, state)
         return -y if self.fault == "negates" else y
 
-    def _reset(self) -> None:
-        self.inner.reset()
+    def _new_state(self):
+        return self.inner.new_state()
 
-    def _apply(self, name: str, value: FloatArray) -> None:
+    def _reset(self, state) -> None:
+        self.inner.reset(state)
+
+    def _apply(self, state, name: str, value: FloatArray) -> None:
         self.inner.set(name, value)
 
 

@@ -104,13 +104,13 @@ class Faulty(Player):
         super().__init__(inner.description, None)
         self.inner, self.fault, self.calls = inner, fault, 0
 
-    def _run(self, method, x: FloatArray) -> FloatArray:
+    def _run(self, method, x: FloatArray, state) -> FloatArray:
         self.calls += 1
         if self.fault == "forgets its state":
-            self.inner.reset()
+            self.inner.reset(state)
         if self.fault == "passes NaN on":
             x = np.where(np.isnan(x), 0, x)
-        y = self.inner.process(method.name, x)
+        y = self.inner.process(method.name, x, state)
         if self.fault == "passes NaN on" and self.calls > 20:
             y[:, :, 0] = np.nan
         if self.fault == "loses a frame":
@@ -119,11 +119,14 @@ class Faulty(Player):
             raise RuntimeError("out of cheese")
         return y
 
-    def _reset(self) -> None:
-        if self.fault != "cannot reset":
-            self.inner.reset()
+    def _new_state(self):
+        return self.inner.new_state()
 
-    def _apply(self, name: str, value: FloatArray) -> None:
+    def _reset(self, state) -> None:
+        if self.fault != "cannot reset":
+            self.inner.reset(state)
+
+    def _apply(self, state, name: str, value: FloatArray) -> None:
         if self.fault != "ignores attributes":
             self.inner.set(name, value)
 

@@ -160,8 +160,8 @@ def test_a_wrong_draw_is_seen(files, monkeypatch):
     assert not verify(path, changed).passed
 
     class Wrong(NativePlayer):
-        def _run(self, method, x):
-            y = super()._run(method, x)
+        def _run(self, method, x, state):
+            y = super()._run(method, x, state)
             y[0, 0, 0] = -y[0, 0, 0] if abs(y[0, 0, 0]) > 0.01 else 1.0
             return y
 

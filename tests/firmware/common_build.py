@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -31,7 +33,8 @@ def driver(main: str, *flags: str, cc: str = "gcc", links: tuple[str, ...] = (),
     out = CACHE / f"{Path(main).stem}-{digest.hexdigest()[:16]}"
     if out.exists():
         return out
-    folder = out.with_suffix(".objects")
+    # Of this process alone: other workers may be at the same program.
+    folder = out.with_suffix(f".{os.getpid()}")
     folder.mkdir(exist_ok=True)
     objects = []
     for path in [HERE / main, *sorted(common.glob("*.c")), *sorted(CORE.glob("*.c"))]:
@@ -40,9 +43,9 @@ def driver(main: str, *flags: str, cc: str = "gcc", links: tuple[str, ...] = (),
         _run(cc, "-std=c11", "-O2", "-ffp-contract=off", "-DTUDOR_ONLY_SCALAR", *own, f"-I{CORE}",
              f"-I{common}", "-c", str(path), "-o", objects[-1])
     sanitizers = [f for f in flags if f.startswith("-fsanitize")]
-    partial = out.with_suffix(".partial")
-    _run(cc, *sanitizers, *links, *objects, "-o", str(partial), "-lpthread")
-    partial.rename(out)
+    _run(cc, *sanitizers, *links, *objects, "-o", str(folder / "program"), "-lpthread")
+    (folder / "program").rename(out)
+    shutil.rmtree(folder)
     return out
 
 

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import os
+import platform
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from benchmarks.commands import main
+from benchmarks.machine import processor
 from firmware.host.build import TARGETS, MissingToolError, Target, program, tool
 
 FloatArray = NDArray[np.float32]
+
+
+# Instruction sets of the runtime, and the processor's flags that each asks for (core/dispatch.c).
+NEEDED = {"avx2": "avx2 fma", "avx512": "avx2 fma avx512f avx512bw",
+          "avx512vnni": "avx2 fma avx512f avx512bw avx512_vnni"}
+
+
+def instruction_sets() -> list[str]:
+    """Those that this processor says it has: the library must play with each, so that none is
+    skipped where it should run, nor collected where it cannot."""
+    if platform.machine() in ("aarch64", "arm64"):
+        return ["ref", "scalar", "neon"]
+    flags = processor().get("flags", "").split()
+    there = [isa for isa, needs in NEEDED.items() if {*needs.split()} <= {*flags}]
+    return ["ref", "scalar", *there]
 
 
 def machine(name: str) -> Target:

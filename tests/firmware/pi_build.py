@@ -128,15 +128,23 @@ class running:  # noqa: N801
         self.process = subprocess.Popen(
             [str(program()), "--config", str(self.config)], stderr=subprocess.PIPE, text=True,
             env={**alsa(self.folder), **self.surroundings})
-        for _ in range(100):
+        try:
+            return self.until("^blocks [1-9]")
+        except BaseException:
+            self.process.kill()
+            raise
+
+    def until(self, said: str) -> str:
+        """The status, once a line of it begins so. It ends with the program; pytest's limit of a
+        test ends it in any case."""
+        while self.process.poll() is None:
             done = subprocess.run([str(program()), "--config", str(self.config), "--status"],
                                   capture_output=True, text=True)
-            if done.returncode == 0 and not re.search(r"^blocks 0$", done.stdout, re.MULTILINE):
+            if done.returncode == 0 and re.search(said, done.stdout, re.MULTILINE):
                 return done.stdout
             time.sleep(0.05)
-        self.process.kill()
-        raise AssertionError(f"it does not play: {self.process.stderr.read()}")  # type: ignore
+        raise AssertionError(f"it ended: {self.process.stderr.read()}")  # type: ignore
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        assert self.process.wait(10) == 0
+        assert self.process.wait() == 0

@@ -1,7 +1,7 @@
 """An ssh server of the tests' own: a high port, keys made for it, nothing of the user's touched.
 
 As an ordinary user it serves that user alone. Root's server insists on /run/sshd; that folder is
-made for the time of the tests where it is not there.
+made where it is not there, and stays: the server of another test process may need it still.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from getpass import getuser
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -63,28 +63,25 @@ def sshd() -> str:
 @contextmanager
 def served(folder: Path) -> Iterator[Server]:
     """A server for the time of the block; everything it needs lies in `folder`."""
-    program, port = sshd(), _free_port()
-    server = Server(port, folder / "bin", folder / "home", folder / "ssh")
+    program = sshd()
+    if os.getuid() == 0:
+        PRIVILEGE_FOLDER.mkdir(mode=0o755, exist_ok=True)
+    server = Server(_free_port(), folder / "bin", folder / "home", folder / "ssh")
     for made in (server.bin, server.home, server.ssh):
         made.mkdir()
     for key in ("host", "user", "stranger"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key],
                        check=True)
-    (folder / "config").write_text(_server_config(folder, server))
+    process = _start(program, folder, server)
+    while process is None:  # somebody was quicker at that port
+        server = replace(server, port=_free_port())
+        process = _start(program, folder, server)
     _client(folder, server)
-    made_folder = os.getuid() == 0 and not PRIVILEGE_FOLDER.exists()
-    if made_folder:
-        PRIVILEGE_FOLDER.mkdir(mode=0o755)
-    process = subprocess.Popen([program, "-D", "-e", "-f", folder / "config"],
-                               stderr=(folder / "log").open("w"))
     try:
-        _wait(port, process, folder / "log")
         yield server
     finally:
         process.terminate()
-        process.wait(10)
-        if made_folder:
-            shutil.rmtree(PRIVILEGE_FOLDER)
+        process.wait()
 
 
 def _server_config(folder: Path, server: Server) -> str:
@@ -121,12 +118,19 @@ def _free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(100):
-        if process.poll() is not None:
-            break
-        with socket.socket() as trial:
-            if trial.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"the test's sshd does not listen: {log.read_text()}")
+def _start(program: str, folder: Path, server: Server) -> subprocess.Popen[str] | None:
+    """The server's process, once it listens; None where its port is taken."""
+    (folder / "config").write_text(_server_config(folder, server))
+    process = subprocess.Popen([program, "-D", "-e", "-f", folder / "config"], text=True,
+                               stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:  # ends with the process
+        said.append(line)
+        if f"Server listening on 127.0.0.1 port {server.port}" in line:
+            # What it says from here on must be read, or it would wait for a reader.
+            Thread(target=process.stderr.read, daemon=True).start()
+            return process
+    process.wait()
+    assert "Address already in use" in "".join(said), f"sshd does not listen: {said}"
+    return None

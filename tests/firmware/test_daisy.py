@@ -236,11 +236,10 @@ def test_a_seed_s_inputs_leave_the_pins_of_its_dac_alone() -> None:
     assert "| A8, A7 (the DAC's pins)" in page
 
 
+@pytest.mark.only_where("LIBDAISY_DIR" in os.environ, "there is no libDaisy to build against")
 @pytest.mark.parametrize("board", ["patch_sm", "seed"])
 @pytest.mark.parametrize("kind", ["BOOT_SRAM", "BOOT_QSPI"])
 def test_the_app_links_and_fits(board: str, kind: str, tmp_path: Path) -> None:
-    if not os.environ.get("LIBDAISY_DIR"):
-        pytest.skip("LIBDAISY_DIR is not set: no libDaisy to build against")
     tree = tmp_path / "tree"
     for part in ("firmware/daisy", "firmware/common", "engine/core"):
         shutil.copytree(HERE.parent.parent / part, tree / part,

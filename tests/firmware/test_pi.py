@@ -128,7 +128,7 @@ def test_systemd_is_told_when_it_plays_and_that_it_still_does(models: Path, tmp_
     config = settings(tmp_path, models)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(10)
+        listener.settimeout(300)
         with running(tmp_path, config, NOTIFY_SOCKET=str(tmp_path / "notify")):
             assert listener.recv(100).decode() == "READY=1\nWATCHDOG=1"
             assert listener.recv(100).decode() == "WATCHDOG=1"

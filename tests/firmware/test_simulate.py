@@ -88,6 +88,42 @@ def test_sounds_of_other_kinds_come_through(rate: int, channels: int, subtype: s
     assert np.abs(np.diff(audio, axis=0)).max() < 0.05, "a click"
 
 
+def test_what_is_odd_about_a_sound_is_said(folder: Path, capsys: pytest.CaptureFixture[str]
+                                           ) -> None:
+    """Mixing for a mono model, and what would ring through a resampler."""
+    noise = 0.1 * np.random.default_rng(0).standard_normal((8820, 2)).astype(np.float32)
+
+    def said(sound: np.ndarray, rate: int = 44100) -> str:
+        soundfile.write(folder / "odd.wav", sound, rate, subtype="FLOAT")
+        assert tudor("module", "simulate", folder / "wire.tudor", "--in", folder / "odd.wav",
+                     "--out", folder / "o.wav", "--no-plot") == 0
+        assert np.isfinite(soundfile.read(folder / "o.wav")[0]).all()
+        return capsys.readouterr().err
+
+    assert "odd.wav: 2 channels mixed to one for wire.tudor" in said(noise)
+    assert "its 2 channels cancel out" in said(noise[:, :1] * np.float32([1, -1]))
+    assert said(noise[:, :1]) == ""
+    assert "odd.wav is silent" in said(0 * noise[:, :1])
+    assert "holds a single sample" in said(noise[:1, :1])
+    assert "is at integer scale" in said(32768 * noise[:, :1])
+    broken = noise[:, :1].copy()
+    broken[4410] = np.nan
+    assert "holds 1 sample that is no number: silence instead" in said(broken)
+    assert np.abs(soundfile.read(folder / "o.wav")[0][-2000:]).max() > 0.1, "the rest is heard"
+    assert said(broken, 48000) == "", "the instrument counts them itself"
+
+
+def test_flac_from_a_pipe_comes_through(folder: Path) -> None:
+    soundfile.write(folder / "p.flac", soundfile.read(folder / "in.wav")[0], 44100)
+    data = bytearray((folder / "p.flac").read_bytes())
+    data[21] &= 0xF0  # the length in its header: unknown
+    data[22:26] = bytes(4)
+    (folder / "p.flac").write_bytes(data)
+    assert tudor("module", "simulate", folder / "wire.tudor", "--in", folder / "p.flac", "--out",
+                 folder / "o.wav", "--no-plot") == 0
+    assert soundfile.info(folder / "o.wav").frames == 48000
+
+
 def test_slots_change_and_are_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Also samples that are no numbers are counted."""
     audio = soundfile.read(folder / "in.wav")[0]
@@ -179,6 +215,8 @@ def test_the_printed_mapping_is_the_one_that_is_used(
     (["wire.tudor", "--in", "none.wav"], "none.wav does not exist"),
     (["wire.tudor", "--in", "empty.wav"], "empty.wav holds no samples"),
     (["wire.tudor", "--in", "five.wav"], "five.wav has 5 channels"),
+    (["wire.tudor", "--in", "slow.wav"], "slow.wav: its header says 1 Hz"),
+    (["wire.tudor", "--in", "fast.wav"], "fast.wav: its header says 2000000000 Hz"),
     (["wire.tudor", "--in", "in.wav", "--script", "none.csv"], "none.csv: No such file"),
     (["wire.tudor", "--in", "in.wav", "--script", "far.csv"], "far.csv: slot2 is empty"),
     (["wire.tudor", "wire.tudor", "cut.tudor", "--in", "in.wav"], "cut.tudor: "),
@@ -197,6 +235,8 @@ def test_mistakes_are_one_line(
     (folder / "cut.tudor").write_bytes(wire()[:-100])
     (folder / "far.csv").write_text("0,slot2,1\n")
     soundfile.write(folder / "empty.wav", np.zeros(0), 48000)
+    for name, rate in (("slow.wav", 1), ("fast.wav", 2_000_000_000)):
+        soundfile.write(folder / name, np.zeros(100), rate)
     soundfile.write(folder / "five.wav", np.zeros((100, 5)), 48000)
     assert tudor("module", "simulate", *words, "--out", "o.wav") == 1
     said = capsys.readouterr().err.strip()

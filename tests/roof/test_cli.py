@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import json
 import os
 import resource
@@ -55,6 +57,36 @@ def test_each_command_has_help_with_an_example(name):
     assert f"tudor {name}" in done.stdout
 
 
+def test_examples_stand_on_lines_of_their_own():
+    """As written in the source, so that they can be copied; groups' commands too."""
+    for name in COMMANDS:
+        for words in commands_of(name):
+            out = tudor(*words, "--help", check=True).stdout
+            shown = [line.strip() for line in out.splitlines() if "Example: " in line]
+            assert shown, words
+            assert all(line.startswith("Example: tudor ") for line in shown), words
+            assert all(line.count("Example: ") == 1 for line in shown), words
+            for line in shown:
+                assert line in written_examples(), f"cut short: {line}"
+
+
+def commands_of(name: str) -> list[tuple[str, ...]]:
+    """The command, or the group and each command in it."""
+    entry = COMMANDS[name]
+    found = getattr(importlib.import_module(entry.module), entry.function)
+    inner = getattr(found, "registered_commands", [])
+    return [(name,), *((name, c.name or c.callback.__name__.replace("_", "-")) for c in inner)]
+
+
+@functools.cache
+def written_examples() -> set[str]:
+    root = Path(__file__).parents[2]
+    files = [f for folder in ("engine", "training", "export", "firmware", "nn_tudor")
+             for f in (root / folder).rglob("*.py")]
+    return {line.strip().strip('",').removesuffix("\\n") for f in files
+            for line in f.read_text(encoding="utf-8").splitlines() if "Example: " in line}
+
+
 def test_importing_the_roof_brings_no_torch():
     code = ("import sys, nn_tudor, nn_tudor.cli; "
             "sys.exit(any(m in sys.modules for m in ('torch', 'onnxruntime', 'lightning')))")
@@ -106,6 +138,10 @@ def test_another_rate_and_stereo_are_converted_and_said(tmp_path):
     assert "resampled" in done.stderr
     assert soundfile.info(out).samplerate == 16000
     assert soundfile.info(out).frames == 1600
+    assert "2 channels mixed to one (--stereo plays each by itself)" in done.stderr
+    done = tudor("run", "techno-tiny", source, out, "--stereo", check=True)
+    assert (soundfile.info(out).channels, soundfile.info(out).frames) == (2, 1600)
+    assert "mixed" not in done.stderr
 
 
 def test_samples_that_are_no_numbers_are_silence_and_said(tmp_path):
@@ -133,6 +169,8 @@ def test_samples_that_are_no_numbers_are_silence_and_said(tmp_path):
     (("run", "techno-tiny", "{tone}", "{out}", "--set", "temperature=hot"), "not a number"),
     (("run", "techno-tiny", "{tone}", "{out}", "--set", "temperature=99"), "ranges over"),
     (("run", "techno-tiny", "{tone}", "{out}", "--method", "decode"), "16 latents"),
+    (("run", "techno-tiny", "{tone}", "{out}", "--stereo", "--method", "encode"), "not encode"),
+    (("run", "techno-tiny", "{tone}", "{out}", "--align", "--method", "encode"), "leave --align"),
     (("info", "nothing-here"), "neither a run directory nor a preset"),
 ])
 def test_mistakes_are_one_line(args, message, tone, tmp_path):

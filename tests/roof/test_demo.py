@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,17 @@ def test_a_wrong_folder_is_one_line(tmp_path: Path):
     assert "not a folder" in done.stderr
 
 
+def test_a_folder_of_silence_is_one_line(tmp_path: Path):
+    """The step that fails has said why; nothing is added."""
+    (tmp_path / "data").mkdir()
+    soundfile.write(tmp_path / "data" / "silent.wav", np.zeros(16000), 16000)
+    done = demo(tmp_path / "demo", "--data", tmp_path / "data")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "silent.wav: silent" in line
+
+
 def test_levels_of_known_sounds():
     full = np.ones((1, 1600), np.float32)
     assert levels(full) == pytest.approx((0, 0, 0))
@@ -63,3 +75,26 @@ def test_levels_of_known_sounds():
 
 def test_tables_escape_what_they_show():
     assert "&lt;b&gt;" in table(["a"], [["<b>"]])
+
+
+PRESSED = """
+import sys
+from nn_tudor.demo import _outlast
+_outlast([sys.executable, "-c", sys.argv[1]], False)
+"""
+# The sleep decides nothing for a parent that waits: one that does not has ended the step by then.
+SAVES = """
+import os, signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+os.kill(os.getppid(), signal.SIGINT)
+time.sleep(1.5)
+open("saved", "w").close()
+"""
+
+
+def test_ctrl_c_leaves_a_step_the_time_to_save(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", PRESSED, SAVES], cwd=tmp_path, text=True,
+                          capture_output=True, check=False, env={
+                              **os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert "KeyboardInterrupt" in done.stderr
+    assert (tmp_path / "saved").exists()

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import other_loops
-from other_loops import STYLES, render
 
+from benchmarks.quality import other_loops
+from benchmarks.quality.other_loops import STYLES, render
 from training.corpus.techno import render_loop
 from training.evaluation.descriptors import descriptor_mmd, points
 
@@ -35,7 +35,8 @@ def test_they_are_no_techno_of_the_corpus() -> None:
 
 
 def test_the_command(tmp_path: Path) -> None:
-    command = [sys.executable, other_loops.__file__, str(tmp_path / "loops"), "--minutes", "0.1"]
+    command = [sys.executable, "-m", other_loops.__name__, str(tmp_path / "loops"), "--minutes",
+               "0.1"]
     assert "loops in" in subprocess.run(command, capture_output=True, text=True,
                                         check=True).stdout
     assert len(list((tmp_path / "loops").glob("*.wav"))) >= 1

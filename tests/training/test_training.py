@@ -2,58 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
+import io
+import re
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
-from training_helpers import TINY, fill, preset
+from training_helpers import CPU, QUIET, TINY, Clock, fill, metrics, preset, run, same, weights
 
 import training.run.callbacks
+import training.run.loop
 from engine.errors import ConfigError, TudorError
 from engine.models.store import load_model
 from training.run.config import resolve
-from training.run.loop import Machine, Outcome, train
+from training.run.loop import Machine, train
 from training.run.module import Average, Budget, learning_rate
 from training.run.run_folder import RunFolder
-
-QUIET = Console(quiet=True)
-CPU = Machine("cpu")
+from training.run.schedule import remaining_seconds
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def run(tmp_path: Path, *assignments: str, out: str = "run", **options: Any) -> Outcome:
-    data = tmp_path / "data"
-    if not data.exists():
-        fill(data)
-    settings = resolve(preset(tmp_path), data, list(assignments), **options)
-    return train(settings, tmp_path / out, CPU, QUIET)
-
-
-def metrics(folder: Path, kind: str = "train") -> list[dict[str, float]]:
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [row for row in rows if row["kind"] == kind]
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_model(folder).model.state_dict()
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    assert len(a) > 10
-    return all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_crops_shorter_than_the_delay_are_refused(tmp_path: Path) -> None:
@@ -114,48 +86,11 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
         run(tmp_path, "latents=5")
 
 
-def test_minutes_bound_the_run(tmp_path: Path) -> None:
-    outcome = run(tmp_path, minutes=0.03)
-    assert outcome.step > 3
-    assert 1.8 <= outcome.seconds < 10
-
-
-COMMAND = """
-import sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-from training.commands import train
-train(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), steps=30, device="cpu",
-      assignments=["checkpoint_seconds=0.3", "schedule=constant"])
-"""
-
-
-def test_killed_and_resumed(tmp_path: Path) -> None:
-    data, config = fill(tmp_path / "data"), preset(tmp_path)
-    arguments = [sys.executable, "-c", COMMAND, config, str(data), str(tmp_path / "run")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    folder = RunFolder(tmp_path / "run")
-    process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not folder.checkpoint.exists() and time.monotonic() < deadline:
-        assert process.poll() is None, "ended before it could be killed"
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    checkpoint = folder.load()
-    assert checkpoint is not None
-    assert 0 < checkpoint.step < 30
-    with folder.metrics.open("a") as file:
-        file.write('{"step": 29, "kind": "tr')  # a line that the kill cut short
-    finished = subprocess.run(arguments, env=environment, capture_output=True, text=True,
-                              timeout=120)
-    assert finished.returncode == 0, finished.stderr
-    assert f"resuming at step {checkpoint.step}" in finished.stdout
-    steps = [row["step"] for row in metrics(folder.path)]
-    assert steps == list(range(1, 31))
-    whole = run(tmp_path, "schedule=constant", out="whole", steps=30).folder
-    assert same(weights(folder.path), weights(whole))
+def test_minutes_bound_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    clock.seconds_per_step = 0.5
+    outcome = run(tmp_path, minutes=0.05)
+    assert (outcome.step, outcome.seconds) == (6, 3.0)
 
 
 def test_diverging_loss_keeps_the_last_checkpoint(
@@ -236,12 +171,16 @@ def test_learning_rate_rises_then_falls(tmp_path: Path) -> None:
     assert rates[-1] == pytest.approx(config.learning_rate * 0.1)
 
 
-def test_budget_counts_earlier_processes(tmp_path: Path) -> None:
+def test_budget_counts_earlier_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
     config = resolve(preset(tmp_path), tmp_path, [], minutes=1.0).training
     budget = Budget(config, spent_seconds=45)
     assert budget.progress(step=10**6) == pytest.approx(0.75)
     budget.start()
-    assert budget.progress(0) > 0.75
+    clock.now += 3
+    assert budget.progress(0) == pytest.approx(0.8)
 
 
 def test_errors_of_machine_and_folder(tmp_path: Path) -> None:
@@ -273,3 +212,60 @@ def test_bfloat16_leaves_the_filter_bank_alone(tmp_path: Path) -> None:
 def test_progress_display_texts() -> None:
     assert training.run.callbacks.duration(59.6) == "1:00"
     assert training.run.callbacks.duration(3723) == "1:02:03"
+
+
+@pytest.mark.parametrize(("before", "now", "left"), [
+    ({"minutes": 1.0}, {"steps": 40}, "0:20"),  # 20 steps done in 60 s, 20 to go at 1 s each
+    ({"steps": 20}, {"steps": 40}, "0:20"),
+    ({"steps": 20}, {"minutes": 2.0}, "1:00"),
+])
+def test_time_left_is_reckoned_from_this_process_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, float],
+    now: dict[str, float], left: str,
+) -> None:
+    clock = Clock(monkeypatch)
+    clock.seconds_per_step = 3.0
+    assert run(tmp_path, **before).step == 20
+    clock.seconds_per_step = 1.0
+    monkeypatch.setattr(training.run.callbacks, "PLAIN_SECONDS", 1.0)
+    console = Console(record=True, width=200, file=io.StringIO())
+    run(tmp_path, console=console, **now)
+    told = re.findall(r"step (\d+), (\S+) left", console.export_text())
+    assert told[0][0] == "21"
+    seconds = [int(m) * 60 + int(s) for m, s in (text.split(":") for _, text in told)]
+    wanted = int(left[0]) * 60 + int(left[2:])
+    assert seconds == list(range(wanted - 1, wanted - 1 - len(told), -1))
+    assert len(told) >= wanted
+
+
+TWO = ("adversarial.on=true",)
+
+
+@pytest.mark.parametrize(("budget", "step", "spent", "begun", "seconds"), [
+    (["steps=100"], 0, 0.0, False, 100),
+    (["steps=100"], 40, 300.0, False, 60),  # whatever earlier steps took
+    (["steps=100", "minutes=10"], 10, 300.0, False, 90),
+    (["steps=1000", "minutes=10"], 10, 300.0, False, 300),
+    (["steps=100"], 100, 0.0, False, 0),
+    (["steps=100", *TWO, "adversarial.start=0.6"], 0, 0.0, False, 180),
+    (["steps=100", *TWO, "adversarial.start=0.6"], 80, 0.0, False, 60),
+    (["steps=100", *TWO, "adversarial.start=90 steps"], 50, 0.0, True, 150),
+    (["steps=100", *TWO, "adversarial.start=1 min"], 20, 30.0, False, 180),
+    (["steps=100", "minutes=2", *TWO, "adversarial.start=0.5"], 20, 30.0, False, 90),
+])
+def test_remaining_time_by_phase(
+    tmp_path: Path, budget: list[str], step: int, spent: float, begun: bool, seconds: float
+) -> None:
+    """Steps of one second, and of three in phase 2."""
+    config = resolve(preset(tmp_path), tmp_path, budget).training
+    assert remaining_seconds(config, (1.0, 3.0), step, spent, begun) == pytest.approx(seconds)
+
+
+def test_preflight_tells_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training.run.loop, "step_seconds", lambda *_: (10.0, 10.0))
+    told = []
+    for steps in (6, 18):
+        console = Console(record=True, width=200, file=io.StringIO())
+        run(tmp_path, steps=steps, console=console)
+        told += re.findall("about (.*)", console.export_text())
+    assert told == ["1:00 in all", "2:00 to go"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
 
-from engine.audio import shown_name, system_name
+from engine.audio import believable, count_frames, shown_name, system_name, unfit_rate
 from engine.errors import AudioError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".caf", ".w64")
@@ -35,7 +35,7 @@ class Source:
 
     @property
     def seconds(self) -> float:
-        """Duration according to the file's header."""
+        """Duration as far as it is known without decoding; see `engine.audio.believable`."""
         return self.frames / self.sample_rate_hz
 
 
@@ -65,7 +65,8 @@ class Folder:
 
 
 def scan(root: Path) -> Folder:
-    """Look through `root`, headers only. Without a single usable file it is an error."""
+    """Look through `root`, headers only where they can be believed. Without a single usable file it
+    is an error."""
     if not root.exists():
         raise AudioError(f"{root} does not exist; --data wants a folder of audio")
     if not root.is_dir():
@@ -79,12 +80,13 @@ def scan(root: Path) -> Folder:
         else:
             skipped.append(found)
     if not sources:
-        raise AudioError(_nothing(root, skipped))
+        raise AudioError(nothing_usable(root, skipped))
     sources.sort(key=lambda source: source.name)
     return Folder(root, tuple(sources), tuple(skipped))
 
 
-def _nothing(root: Path, skipped: list[Skipped]) -> str:
+def nothing_usable(root: Path, skipped: Sequence[Skipped]) -> str:
+    """The error for a folder of which nothing is left, in one line."""
     if not skipped:
         return f"{root} holds no audio; looked for {', '.join(SUFFIXES)} in it and below"
     shown = "; ".join(str(item) for item in skipped[:3])
@@ -123,28 +125,33 @@ def _inspect(path: Path, name: str) -> Source | Skipped:
             kind = path.suffix.lower()
             return Skipped(name, f"{kind} cannot be read; convert it to wav or flac")
         info = soundfile.info(system_name(path))
-    except (soundfile.SoundFileError, RuntimeError):
+        wrong = unfit_rate(info.samplerate)
+        if wrong:
+            return Skipped(name, wrong)
+        known = believable(info.frames, status.st_size)
+        frames = info.frames if known else count_frames(path)
+    except (soundfile.SoundFileError, RuntimeError, AudioError):
         return Skipped(name, "not readable as audio")
     except OSError as error:
         return Skipped(name, error.strerror or "cannot be opened")
-    if info.frames <= 0:
+    if frames <= 0:
         return Skipped(name, "holds no samples")
-    return Source(path, name, info.frames, info.samplerate, info.channels, status.st_size,
+    return Source(path, name, frames, info.samplerate, info.channels, status.st_size,
                   status.st_mtime_ns)
 
 
 def split(names: list[str], fraction: float) -> tuple[list[str], list[str]]:
     """Training and validation names. A name's side depends on the name alone, so adding files
     moves none; only where that leaves a side empty the nearest name fills it."""
-    ordered = sorted(names, key=_position)
+    ordered = sorted(names, key=name_position)
     if len(ordered) < 2 or fraction == 0:
         return sorted(names), []
-    cut = sum(_position(name) < fraction for name in ordered)
+    cut = sum(name_position(name) < fraction for name in ordered)
     cut = min(max(cut, 1), len(ordered) - 1)
     return sorted(ordered[cut:]), sorted(ordered[:cut])
 
 
-def _position(name: str) -> float:
-    """A name's fixed place in [0, 1)."""
+def name_position(name: str) -> float:
+    """A name's fixed place in [0, 1), by which sides are chosen."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -5,7 +5,8 @@
 
 Only what changed is decoded again. int16 with a scale per file keeps noise 96 dB below the peak,
 evenly over frequency; float16 would put it 66 dB below each loud sample, where a logarithmic loss
-hears it.
+hears it. The file's peak is known at its end only: a short file waits in memory until then, a long
+one is decoded twice.
 """
 
 from __future__ import annotations
@@ -15,23 +16,35 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import soundfile
-import soxr
 from numpy.typing import NDArray
 
+from engine.audio import channels_refused
+from engine.audio_check import SILENT_BELOW, AudioCheck
 from engine.errors import TudorError
 from engine.files import atomic_write
 from training.data.audio_folder import Skipped, Source
+from training.data.decode import (
+    BROKEN,
+    MARGIN,
+    decoded,
+    read_range,
+    unfit,
+    why_broken,
+)
+from training.data.sounds import Sound, Stretches
+
+__all__ = ["Cache", "Entry", "bytes_needed", "read_range"]
 
 FloatArray = NDArray[np.float32]
 INDEX = "index.json"
-SILENCE = 1e-5  # a file whose peak stays below -100 dB holds nothing to learn
+VERSION = 2  # of the index; an older one lacks what is known of sounds and channels
 SPARE_BYTES = 1 << 30  # left free on the disk
-BLOCK_SECONDS = 30.0
+HELD_SAMPLES = 1 << 22  # of a file that is decoded once only
 SAVE_SECONDS = 5.0
 
 
@@ -46,19 +59,27 @@ class Entry:
     peak: float = 0.0
     stored: bool = False
     reason: str = ""
+    sounds: tuple[tuple[int, int], ...] = ()  # where it is not silent, in frames
+    channels: int = 0  # of the file itself
+    notes: tuple[str, ...] = ()  # what is worth a note though it can be used
 
 
 def bytes_needed(sources: Iterable[Source], rate_hz: int, channels: int) -> int:
-    """Size of a full cache."""
+    """Size of a full cache, as far as headers tell."""
     return sum(round(s.seconds * rate_hz) * channels * 2 for s in sources)
 
 
 class Cache:
     """Audio of a set of sources at one rate and channel count."""
 
-    def __init__(self, folder: Path, rate_hz: int, channels: int, store: bool = True) -> None:
+    def __init__(
+        self, folder: Path, rate_hz: int, channels: int, store: bool = True,
+        limit_bytes: float = float("inf"),
+    ) -> None:
         self.folder, self.rate_hz, self.channels, self.store = folder, rate_hz, channels, store
+        self.limit_bytes = limit_bytes  # files beyond it are read directly
         self.entries: dict[str, Entry] = {}
+        self.stored_bytes = 0
         self._sources: dict[str, Source] = {}
 
     @classmethod
@@ -70,7 +91,8 @@ class Cache:
         folder.mkdir(parents=True, exist_ok=True)
         have = sum(path.stat().st_size for path in folder.glob("*.i16"))
         free = shutil.disk_usage(folder).free + have - SPARE_BYTES
-        return cls(folder, rate_hz, channels, store=needed <= min(free, limit_gb * 1e9))
+        limit = min(free, limit_gb * 1e9)
+        return cls(folder, rate_hz, channels, needed <= limit, limit)
 
     def fill(
         self, sources: Iterable[Source], progress: Callable[[Source], None] | None = None
@@ -78,13 +100,14 @@ class Cache:
         """Bring the cache up to date with `sources`; returns the unusable ones with reasons."""
         self._sources = {source.name: source for source in sources}
         known = self._read_index()
-        self.entries = {}
+        self.entries, self.stored_bytes = {}, 0
         saved = time.monotonic()
         for source in self._sources.values():
             entry = known.get(source.name)
             if entry is None or not self._fresh(entry, source):
                 entry = self._decode(source)
             self.entries[source.name] = entry
+            self.stored_bytes += self._size(entry.frames) if entry.stored else 0
             if progress:
                 progress(source)
             if time.monotonic() - saved > SAVE_SECONDS:
@@ -97,6 +120,12 @@ class Cache:
                 path.unlink()
         return [Skipped(e.name, e.reason) for e in self.entries.values() if e.reason]
 
+    def sounds(self, names: Iterable[str] | None = None) -> list[Sound]:
+        """The stretches that are not silent, of all usable files or of those named."""
+        chosen = self.usable() if names is None else names
+        return [Sound(name, start, end)
+                for name in chosen for start, end in self.entries[name].sounds]
+
     def usable(self) -> dict[str, int]:
         """Frames of each usable file at the cache's rate."""
         return {e.name: e.frames for e in self.entries.values() if not e.reason}
@@ -106,7 +135,7 @@ class Cache:
         entry = self.entries[name]
         frames = max(0, min(frames, entry.frames - start))
         if not entry.stored:
-            return read_range(self._sources[name], start, frames, self.rate_hz, self.channels)
+            return self._direct(name, start, frames)
         try:
             raw = np.fromfile(self._file(name), np.int16, frames * self.channels,
                               offset=start * self.channels * 2)
@@ -123,101 +152,90 @@ class Cache:
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
         return self.folder / f"{digest[:24]}.i16"
 
+    def _direct(self, name: str, start: int, frames: int) -> FloatArray:
+        source = self._sources[name]
+        audio = read_range(source, start, frames, self.rate_hz, self.channels)
+        missing = frames - audio.shape[1]
+        if missing > MARGIN:
+            raise TudorError(f"{source.path} is shorter than it was when training began; start "
+                             "again to look at it anew")
+        # At the very end resampling a part may give a frame or two less than the whole file did.
+        return np.pad(audio, ((0, 0), (0, missing)), "edge") if missing else audio
+
     def _fresh(self, entry: Entry, source: Source) -> bool:
         if (entry.size_bytes, entry.modified_ns) != (source.size_bytes, source.modified_ns):
             return False
         if entry.reason:
             return True
-        return self._complete(entry) if entry.stored else not self.store
+        return self._complete(entry) if entry.stored else not self._fits(entry.frames)
 
     def _complete(self, entry: Entry) -> bool:
         path = self._file(entry.name)
-        return path.exists() and path.stat().st_size == entry.frames * self.channels * 2
+        return path.exists() and path.stat().st_size == self._size(entry.frames)
+
+    def _size(self, frames: int) -> int:
+        return frames * self.channels * 2
+
+    def _fits(self, frames: int) -> bool:
+        """Whether a file of true length `frames` may be stored beside those before it."""
+        return self.store and self.stored_bytes + self._size(frames) <= self.limit_bytes
 
     def _decode(self, source: Source) -> Entry:
         """Decode one file, check it, store it."""
-        entry = Entry(source.name, source.size_bytes, source.modified_ns)
+        known = Entry(source.name, source.size_bytes, source.modified_ns)
+        refused = channels_refused(source.channels, self.channels)
+        if refused is not None:
+            return replace(known, reason=refused)
         try:
-            audio = decode(source, self.rate_hz, self.channels)  # [frames, channels]
-        except (soundfile.SoundFileError, RuntimeError, OSError, MemoryError) as error:
-            return _unusable(entry, f"cannot be decoded ({str(error).split(': ')[-1].strip()})")
-        if not len(audio):
-            return _unusable(entry, "holds no samples")
-        peak = float(np.abs(audio).max())
-        if not np.isfinite(peak):
-            return _unusable(entry, "holds non-finite samples")
-        if peak < SILENCE:
-            return _unusable(entry, "silent")
-        if self.store:
-            with atomic_write(self._file(source.name)) as temporary:
-                np.round(audio * (32767 / peak)).astype(np.int16).tofile(temporary)
-        return Entry(source.name, source.size_bytes, source.modified_ns, len(audio), peak,
-                     self.store)
+            return self._checked(source, known)
+        except BROKEN as error:
+            return replace(known, reason=why_broken(error))
+
+    def _checked(self, source: Source, known: Entry) -> Entry:
+        check, stretches, peak = AudioCheck(self.channels), Stretches(self.rate_hz), 0.0
+        held: list[FloatArray] | None = []
+        for block in decoded(source, self.rate_hz, self.channels, check):
+            stretches.add(block)
+            peak = max(peak, float(np.abs(block).max()))
+            if held is not None:
+                held.append(block)
+                if stretches.frames * self.channels > HELD_SAMPLES:
+                    held = None
+        reason = unfit(check, source)
+        if reason is None and peak < SILENT_BELOW:
+            reason = f"silent at {self.rate_hz} Hz"
+        if reason is not None:
+            return replace(known, reason=reason)
+        frames = stretches.frames
+        stored = self._fits(frames)
+        if stored:
+            with atomic_write(self._file(source.name)) as temporary, temporary.open("wb") as out:
+                for block in held or decoded(source, self.rate_hz, self.channels):
+                    np.round(block * (32767 / peak)).astype(np.int16).tofile(out)
+        return replace(
+            known, frames=frames, peak=peak, stored=stored, channels=check.channels,
+            sounds=stretches.found() or ((0, frames),),
+            notes=tuple(finding.text for finding in check.findings()),
+        )
 
     def _read_index(self) -> dict[str, Entry]:
         try:
             data = json.loads((self.folder / INDEX).read_text("utf-8"))
-            if (data["rate_hz"], data["channels"]) != (self.rate_hz, self.channels):
+            if [data["version"], data["rate_hz"], data["channels"]] != [
+                    VERSION, self.rate_hz, self.channels]:
                 return {}
-            return {item["name"]: Entry(**item) for item in data["entries"]}
+            return {item["name"]: _entry(item) for item in data["entries"]}
         except (OSError, ValueError, KeyError, TypeError):
             return {}  # no index, or a damaged one: everything is decoded again
 
     def _write_index(self, entries: dict[str, Entry]) -> None:
-        data = {"rate_hz": self.rate_hz, "channels": self.channels,
+        data = {"version": VERSION, "rate_hz": self.rate_hz, "channels": self.channels,
                 "entries": [asdict(entry) for entry in entries.values()]}
         with atomic_write(self.folder / INDEX) as temporary:
             temporary.write_text(json.dumps(data), "utf-8")
 
 
-def _unusable(entry: Entry, reason: str) -> Entry:
-    return Entry(entry.name, entry.size_bytes, entry.modified_ns, reason=reason)
-
-
-def decode(source: Source, rate_hz: int, channels: int) -> FloatArray:
-    """A whole file, block by block, as float32 [frames, channels] at `rate_hz`."""
-    resampler = None
-    if source.sample_rate_hz != rate_hz:
-        resampler = soxr.ResampleStream(source.sample_rate_hz, rate_hz, channels, dtype="float32")
-    parts = []
-    with source.open() as file:
-        size = round(BLOCK_SECONDS * source.sample_rate_hz)
-        while True:
-            block = file.read(size, dtype="float32", always_2d=True)
-            last = len(block) < size
-            block = to_channels(block, channels)
-            if resampler is not None:
-                block = resampler.resample_chunk(block, last=last)
-            parts.append(block.reshape(-1, channels))
-            if last:
-                return np.concatenate(parts)
-
-
-def to_channels(audio: FloatArray, channels: int) -> FloatArray:
-    """[frames, any] -> contiguous [frames, channels]: averaged to mono; to stereo by copying mono
-    or keeping the first two."""
-    if audio.shape[1] != channels:
-        if channels == 1:
-            audio = audio.mean(axis=1, keepdims=True, dtype=np.float32)
-        elif audio.shape[1] == 1:
-            audio = np.repeat(audio, channels, axis=1)
-        else:
-            audio = audio[:, :channels]
-    return np.ascontiguousarray(audio)
-
-
-def read_range(
-    source: Source, start: int, frames: int, rate_hz: int, channels: int
-) -> FloatArray:
-    """A stretch of a file without a cache, [channels, frames]; positions are at `rate_hz`."""
-    ratio = source.sample_rate_hz / rate_hz
-    margin = 64  # frames at `rate_hz` on either side, for the resampler to settle
-    first = max(0, start - margin)
-    with source.open() as file:
-        file.seek(min(round(first * ratio), file.frames))
-        count = round((start - first + frames + margin) * ratio)
-        block = to_channels(file.read(count, dtype="float32", always_2d=True), channels)
-    if source.sample_rate_hz != rate_hz and len(block):
-        block = soxr.resample(block, source.sample_rate_hz, rate_hz)
-    block = np.nan_to_num(block[start - first : start - first + frames])
-    return np.ascontiguousarray(block.T.astype(np.float32))
+def _entry(item: dict[str, Any]) -> Entry:
+    """From JSON, which has no tuples."""
+    return Entry(**{**item, "sounds": tuple((int(a), int(b)) for a, b in item["sounds"]),
+                    "notes": tuple(item["notes"])})

@@ -1,10 +1,19 @@
 """Random crops. Batch n of a run is a function of (seed, n) alone, so a resumed run goes on with
-exactly the batches that it would have seen."""
+exactly the batches that it would have seen.
+
+    crop     |hit......|snare.....|hi|hit....|      sounds shorter than a crop, one after another
+
+A crop is sound from end to end. Filled up with zeros, or with a mask in its place, a folder of
+one-shots would teach and measure silence, or every loss would need to know of it; music puts sounds
+one after another too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import torch
@@ -13,11 +22,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from training.data.cache import Cache
+from training.data.sounds import Sound
 from training.run.config import TrainingConfig
 
 FloatArray = NDArray[np.float32]
 ATTEMPTS = 4  # a crop that happens to be silent is drawn again, so often at most
 QUIET = 1e-4
+FADE_SECONDS = 0.005  # at a joint
 LOW_HZ, HIGH_HZ = (40.0, 1500.0), (600.0, 8000.0)  # where filtered crops are cut, drawn in octaves
 
 
@@ -38,16 +49,17 @@ class CropBatches(Dataset[Tensor]):
     """Item n is batch n of this process: float32 [batch, channels, samples]."""
 
     def __init__(
-        self, cache: Cache, names: list[str], config: TrainingConfig, samples: int,
+        self, cache: Cache, sounds: Sequence[Sound], config: TrainingConfig, samples: int,
         shard: Shard | None = None,
     ) -> None:
-        self.cache, self.names, self.config, self.samples = cache, names, config, samples
+        self.cache, self.sounds, self.config, self.samples = cache, sounds, config, samples
         self.shard = shard or Shard()
-        frames = cache.usable()
-        lengths = np.array([frames[name] for name in names], dtype=np.float64)
-        # A file is drawn in proportion to its duration; short ones count as one crop.
-        self.edges = np.cumsum(np.maximum(lengths, samples))
-        self.lengths = lengths.astype(np.int64)
+        # A file is drawn in proportion to the sound it holds; a short one counts as one crop.
+        total = Counter[str]()
+        for sound in sounds:
+            total[sound.name] += len(sound)
+        self.edges = np.cumsum([
+            len(sound) * max(1.0, samples / total[sound.name]) for sound in sounds])
 
     def __getitem__(self, index: int) -> Tensor:
         rng = np.random.default_rng(
@@ -58,11 +70,7 @@ class CropBatches(Dataset[Tensor]):
 
     def _crop(self, rng: np.random.Generator) -> FloatArray:
         for _ in range(ATTEMPTS):
-            which = int(np.searchsorted(self.edges, rng.random() * self.edges[-1], side="right"))
-            which = min(which, len(self.names) - 1)
-            spare = int(self.lengths[which]) - self.samples
-            start = int(rng.integers(spare + 1)) if spare > 0 else 0
-            audio = fitted(self.cache.read(self.names[which], start, self.samples), self.samples)
+            audio = self._sound(rng)
             if np.abs(audio).max(initial=0.0) > QUIET:
                 break
         if self.config.filtered and rng.random() < self.config.filtered:
@@ -72,6 +80,37 @@ class CropBatches(Dataset[Tensor]):
         peak = float(np.abs(audio).max(initial=0.0))
         level = min(level, max(1.0, 1 / max(peak, 1e-9)))  # gain alone never clips
         return audio * np.float32(level * flip)
+
+    def _sound(self, rng: np.random.Generator) -> FloatArray:
+        """`samples` of sound: a stretch of one, or short ones in turn."""
+        parts: list[Sound] = []
+        missing = self.samples
+        while missing > 0:
+            which = int(np.searchsorted(self.edges, rng.random() * self.edges[-1], side="right"))
+            sound = self.sounds[min(which, len(self.sounds) - 1)]
+            start = sound.start + int(rng.integers(max(0, len(sound) - missing) + 1))
+            parts.append(Sound(sound.name, start, min(sound.end, start + missing)))
+            missing -= len(parts[-1])
+        return joined(self.cache, parts)
+
+
+def joined(cache: Cache, parts: Sequence[Sound]) -> FloatArray:
+    """Stretches one after another, [channels, frames]. Where one ends within the crop, or the next
+    does not begin with its sound, a short fade keeps the joint from clicking; a sound's own
+    beginning is left sharp, and so are the crop's ends, which any cut has."""
+    audio = [cache.read(part.name, part.start, len(part)) for part in parts]
+    if len(audio) == 1:
+        return audio[0]
+    fade = max(1, round(FADE_SECONDS * cache.rate_hz))
+    own = {(name, start) for name in {part.name for part in parts}
+           for start, _ in cache.entries[name].sounds}
+    for index, (part, sound) in enumerate(zip(parts, audio, strict=True)):
+        slope = np.linspace(0, 1, min(fade, sound.shape[1]), endpoint=False, dtype=np.float32)
+        if index > 0 and (part.name, part.start) not in own:
+            sound[:, : len(slope)] *= slope
+        if index < len(parts) - 1:
+            sound[:, sound.shape[1] - len(slope) :] *= slope[::-1]
+    return np.concatenate(audio, axis=1)
 
 
 def through_filter(audio: FloatArray, rate_hz: int, rng: np.random.Generator) -> FloatArray:
@@ -89,12 +128,6 @@ def through_filter(audio: FloatArray, rate_hz: int, rng: np.random.Generator) ->
     if kind != 0:
         audio = sosfilt(butter(order, high_hz, "low", fs=rate_hz, output="sos"), audio)
     return np.asarray(audio, dtype=np.float32)
-
-
-def fitted(audio: FloatArray, samples: int) -> FloatArray:
-    """Zeros after the end of a file that is shorter than a crop."""
-    missing = samples - audio.shape[1]
-    return np.pad(audio, ((0, 0), (0, missing))) if missing > 0 else audio
 
 
 class _From(Sampler[int]):
@@ -118,18 +151,34 @@ def loader(batches: CropBatches, start: int, workers: int, pin: bool) -> DataLoa
     )
 
 
-def validation_crops(cache: Cache, names: list[str], samples: int, limit: int) -> Tensor | None:
-    """The same crops every time, from all files evenly: [crops, channels, samples]."""
-    frames = cache.usable()
-    found: list[FloatArray] = []
-    rounds = 0
-    while names and len(found) < limit:
-        before = len(found)
-        for name in names:
-            start = rounds * samples
-            if len(found) < limit and (start == 0 or start + samples <= frames[name]):
-                found.append(fitted(cache.read(name, start, samples), samples))
-        if len(found) == before:
-            break
-        rounds += 1
-    return torch.from_numpy(np.stack(found)) if found else None
+def validation_crops(
+    cache: Cache, sounds: Sequence[Sound], samples: int, limit: int, unit: int = 1, least: int = 1
+) -> Tensor | None:
+    """The same crops every time, spread evenly over `sounds` laid end to end: [crops, channels,
+    samples]. Shorter ones, whole multiples of `unit`, where there is not so much sound; it repeats
+    only where there is less than `least`."""
+    total = sum(len(sound) for sound in sounds)
+    if not total:
+        return None
+    samples = max(min(samples, total // unit * unit), -(-least // unit) * unit)
+    count = min(limit, -(-total // samples))
+    step = (total - samples) / (count - 1) if count > 1 else 0.0
+    crops = [joined(cache, _stretch(sounds, round(index * step), samples))
+             for index in range(count)]
+    return torch.from_numpy(np.stack(crops))
+
+
+def _stretch(sounds: Sequence[Sound], start: int, samples: int) -> list[Sound]:
+    """`samples` from place `start` of `sounds` laid end to end, from the first again at the end."""
+    parts: list[Sound] = []
+    for sound in cycle(sounds):
+        if start >= len(sound):
+            start -= len(sound)
+            continue
+        begin = sound.start + start
+        parts.append(Sound(sound.name, begin, min(sound.end, begin + samples)))
+        samples -= len(parts[-1])
+        start = 0
+        if samples <= 0:
+            return parts
+    return parts

@@ -1,15 +1,16 @@
 """What a sound is like, as curves over time, and how alike two collections of sounds are.
 
-Curves are librosa's spectral descriptors, RMS in dB and the fundamental frequency (YIN); where a
-frame is too quiet to be like anything they are NaN, but for the level.
+Curves are spectral descriptors as librosa defines them, RMS in dB and the fundamental frequency
+(YIN); where a frame is too quiet to be like anything they are NaN, but for the level.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+
+from training.evaluation.spectra import bins_hz, decibels, magnitudes
+from training.evaluation.yin import fundamental_hz
 
 Curves = NDArray[np.float64]  # [descriptors, frames]
 FloatArray = NDArray[np.float32]
@@ -20,6 +21,11 @@ LABELS = ("centroid Hz", "bandwidth Hz", "contrast dB", "flatness dB", "rolloff 
 WINDOW_SECONDS = 0.064
 QUIET_DB = -60.0
 FLOOR = 1e-6
+MAGNITUDE_FLOOR = 1e-10
+ROLLOFF_SHARE = 0.85  # of the magnitudes lies below the roll-off frequency
+CONTRAST_SHARE = 0.02  # of a band's bins are its peak, and as many its valley
+CONTRAST_RANGE_DB = 80.0
+F0_HZ = (40, 2000)
 POINT_SECONDS = 0.25  # a point of a collection: means and spreads over so long
 POINTS = 1500  # at most, of either collection
 
@@ -27,25 +33,16 @@ POINTS = 1500  # at most, of either collection
 def curves(audio: FloatArray, rate_hz: int, hop_samples: int) -> Curves:
     """Descriptors of `audio` [channels, samples], mixed down: [7, frames], frame n centred at
     n * `hop_samples`, one frame per whole hop."""
-    import librosa
-
     mono = np.ascontiguousarray(audio.mean(axis=0))
     count = max(1, mono.shape[0] // hop_samples)
     window = 2 ** round(np.log2(WINDOW_SECONDS * rate_hz))
-    spectrum = np.abs(librosa.stft(mono, n_fft=window, hop_length=hop_samples)) + 1e-10
-    common: dict[str, Any] = {"S": spectrum, "sr": rate_hz, "n_fft": window}
-    level = librosa.feature.rms(S=spectrum, frame_length=window)[0]
-    lowest = rate_hz / 80
-    bands = int(np.clip(np.log2(0.4 * rate_hz / lowest), 1, 6))
+    spectrum = magnitudes(mono, window, hop_samples) + np.float32(MAGNITUDE_FLOOR)
+    hertz = bins_hz(window, rate_hz)
     rows = [
-        librosa.feature.spectral_centroid(**common)[0],
-        librosa.feature.spectral_bandwidth(**common)[0],
-        librosa.feature.spectral_contrast(**common, fmin=lowest, n_bands=bands).mean(axis=0),
-        10 * np.log10(librosa.feature.spectral_flatness(S=spectrum)[0]),
-        librosa.feature.spectral_rolloff(**common)[0],
-        20 * np.log10(np.maximum(level / np.sqrt(3 / 8), FLOOR)),  # what the Hann window took
-        librosa.yin(mono, fmin=40, fmax=min(2000, rate_hz / 4), sr=rate_hz, frame_length=2 * window,
-                    hop_length=hop_samples),
+        *_spectral(spectrum, hertz),
+        20 * np.log10(np.maximum(_rms(spectrum), FLOOR)),
+        fundamental_hz(mono, rate_hz, F0_HZ[0], min(F0_HZ[1], rate_hz / 4), 2 * window,
+                       hop_samples),
     ]
     length = min(count, *(len(row) for row in rows))
     found = np.stack([row[:length] for row in rows]).astype(np.float64)
@@ -53,6 +50,43 @@ def curves(audio: FloatArray, rate_hz: int, hop_samples: int) -> Curves:
     found[:, ~loud] = np.where(np.arange(len(NAMES))[:, None] == NAMES.index("rms"),
                                found[:, ~loud], np.nan)
     return found
+
+
+def _spectral(spectrum: FloatArray, hertz: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """The first five of `NAMES` from magnitudes [bins, frames]."""
+    share = spectrum / spectrum.sum(axis=0)
+    centroid = hertz @ share
+    spread = np.square(hertz[:, None] - centroid)
+    power = np.maximum(np.square(spectrum), MAGNITUDE_FLOOR)
+    flatness = np.exp(np.log(power).mean(axis=0)) / power.mean(axis=0)
+    below = np.cumsum(spectrum, axis=0)
+    rolloff = hertz[(below >= ROLLOFF_SHARE * below[-1]).argmax(axis=0)]
+    return [centroid, np.sqrt((share * spread).sum(axis=0)),
+            _contrast(spectrum, hertz), 10 * np.log10(flatness), rolloff]
+
+
+def _contrast(spectrum: FloatArray, hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far peaks stand above valleys, in dB, on average over octaves (Jiang et al. 2002). Each
+    band begins with the bin before its lowest frequency; the last goes to the Nyquist frequency."""
+    lowest = 2 * hertz[-1] / 80
+    octaves = int(np.clip(np.log2(0.8 * hertz[-1] / lowest), 1, 6))
+    starts = [0] + [int(np.searchsorted(hertz, lowest * 2**k, "right")) - 1 for k in range(octaves)]
+    peaks, valleys = [], []
+    for start, end in zip(starts, [*starts[1:], len(hertz)], strict=True):
+        part = np.sort(spectrum[start:end], axis=0)
+        count = max(1, round(CONTRAST_SHARE * (end - start)))
+        valleys.append(part[:count].mean(axis=0))
+        peaks.append(part[-count:].mean(axis=0))
+    above, under = (decibels(np.stack(values), MAGNITUDE_FLOOR, CONTRAST_RANGE_DB)
+                    for values in (peaks, valleys))
+    return (above - under).mean(axis=0)
+
+
+def _rms(spectrum: FloatArray) -> FloatArray:
+    """Level of each frame from its magnitudes [bins, frames], after what the Hann window took."""
+    power = np.square(spectrum)
+    power[[0, -1]] /= 2  # bins without a mirror image
+    return np.sqrt(2 * power.sum(axis=0) / (2 * (len(spectrum) - 1)) ** 2 / (3 / 8))
 
 
 def spearman(a: Curves, b: Curves) -> NDArray[np.float64]:

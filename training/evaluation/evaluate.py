@@ -1,13 +1,15 @@
 """A model on a folder of audio: how close its output comes, beside baselines that need no model.
 
-`evaluate_folder` returns a plain dictionary, which the report, the command and tests share.
+`evaluate_folder` returns a plain dictionary, which the report, the command and tests share. Files
+of any length are read, played and scored piece by piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import fields
-from itertools import pairwise
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +19,30 @@ from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
+from engine.audio import channels_refused
 from engine.description import Description
 from engine.errors import AudioError, ConfigError
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.models.store import Stored
 from engine.players.base import Player, load
-from engine.players.play_file import stream
 from engine.players.pytorch import PyTorchPlayer
-from training.data.audio_folder import Skipped, Source, scan
-from training.data.cache import SILENCE, decode
+from training.data.audio_folder import Skipped, Source, nothing_usable, scan
+from training.data.decode import (
+    BROKEN,
+    decoded,
+    examined,
+    unfit,
+    why_broken,
+)
 from training.evaluation.descriptors import descriptor_mmd, points
 from training.evaluation.measures import Scores, Target, shaped_noise
+from training.evaluation.subjects import Each, Playing, Subject, play
+
+__all__ = ["as_player", "evaluate_folder", "play", "read_source", "table", "untrained"]
 
 FloatArray = NDArray[np.float32]
 Points = NDArray[np.float64]
-BLOCK_SECONDS = 2.0
 SEGMENT_SECONDS = 20.0  # longer files are scored piece by piece
 NOISE_FRAMES = (2048, 512, 128)
 UNITS = {"spectral_distance": "distance", "log_mel_db": "log-mel dB", "onset_f": "onset F",
@@ -58,44 +68,32 @@ def evaluate_folder(
     spec = player.description.main
     if spec.in_ratio != 1 or spec.in_channels != spec.out_channels:
         raise ConfigError(f"{player.name}.{spec.name} does not turn audio into audio")
+    # Of a sound shorter than a window there is one frame, which is as it should be.
+    warnings.filterwarnings("ignore", message=r"n_fft=\d+ is too large for input signal")
     folder = scan(Path(data_dir))
     skipped = list(folder.skipped)
-    subjects = _subjects(player, baselines)
-    scores: dict[str, list[Scores]] = {name: [] for name in subjects}
-    real: list[Points] = []
-    made: dict[str, list[Points]] = {name: [] for name in subjects}
-    used, seconds = 0, 0.0
+    scoring = _Scoring(player.sample_rate_hz, _subjects(player, baselines))
+    used = 0
     for source in folder.sources:
         if limit is not None and used >= limit:
             break
-        audio = read_source(source, player.sample_rate_hz, spec.in_channels, skipped)
-        if audio is None:
+        reason = why_unfit(source, spec.in_channels)
+        if reason is not None:
+            skipped.append(Skipped(source.name, reason))
             continue
         if progress:
             progress(source.name)
-        used, seconds = used + 1, seconds + audio.shape[1] / player.sample_rate_hz
-        outputs = {name: subject(audio) for name, subject in subjects.items()}
-        for piece in _pieces(audio.shape[1], player.sample_rate_hz):
-            target = Target(audio[:, piece], player.sample_rate_hz)
-            real.append(points(audio[:, piece], player.sample_rate_hz))
-            for name, output in outputs.items():
-                part = np.ascontiguousarray(output[:, piece])
-                scores[name].append(target.compare(part))
-                made[name].append(points(part, player.sample_rate_hz))
+        used += 1
+        scoring.hear(decoded(source, player.sample_rate_hz, spec.in_channels))
     if not used:
-        reasons = "; ".join(str(item) for item in skipped[:3])
-        raise AudioError(f"{data_dir} holds no usable audio ({reasons})")
+        raise AudioError(nothing_usable(folder.root, skipped))
     return {
         "model": player.name,
         "data": str(data_dir),
         "files": used,
-        "seconds": round(seconds, 3),
+        "seconds": round(scoring.seconds, 3),
         "skipped": [{"name": item.shown, "reason": item.reason} for item in skipped],
-        "results": {
-            name: {**_mean(found), "descriptor_mmd": descriptor_mmd(
-                np.concatenate(real), np.concatenate(made[name]))}
-            for name, found in scores.items()
-        },
+        "results": scoring.results(),
     }
 
 
@@ -117,25 +115,14 @@ def untrained(description: Description) -> Model:
         return build(description.family, dict(description.config)).eval()
 
 
-def play(player: Player, audio: FloatArray) -> FloatArray:
-    """`forward` over a whole sound from fresh state, its delay taken out: the same shape."""
-    unit = player.description.main.ratio
-    block = max(1, round(BLOCK_SECONDS * player.sample_rate_hz / unit)) * unit
-    player.reset()
-    return stream(player, player.description.main.name, audio, block, align=True)[0]
-
-
-def _subjects(player: Player, baselines: bool) -> dict[str, Callable[[FloatArray], FloatArray]]:
-    """Everything that is scored, as functions from input to output."""
-    subjects: dict[str, Callable[[FloatArray], FloatArray]] = {
-        "model": lambda audio: play(player, audio)
-    }
+def _subjects(player: Player, baselines: bool) -> dict[str, Subject]:
+    """Everything that is scored."""
+    subjects: dict[str, Subject] = {"model": Playing(player)}
     if baselines:
-        fresh = as_player(untrained(player.description))
-        subjects["untrained"] = lambda audio: play(fresh, audio)
+        subjects["untrained"] = Playing(as_player(untrained(player.description)))
         for frame in NOISE_FRAMES:
-            subjects[f"noise_{frame}"] = _noise_subject(frame)
-        subjects["silence"] = np.zeros_like
+            subjects[f"noise_{frame}"] = Each(_noise_subject(frame))
+        subjects["silence"] = Each(np.zeros_like)
     return subjects
 
 
@@ -143,30 +130,105 @@ def _noise_subject(frame: int) -> Callable[[FloatArray], FloatArray]:
     return lambda audio: shaped_noise(audio, frame)
 
 
-def read_source(
-    source: Source, rate_hz: int, channels: int, skipped: list[Skipped]
-) -> FloatArray | None:
-    """A file as [channels, samples]; what cannot be scored is named in `skipped`."""
+@dataclass
+class _Scoring:
+    """Scores of all subjects on the sounds heard so far."""
+
+    rate_hz: int
+    subjects: dict[str, Subject]
+    seconds: float = 0.0
+    scores: dict[str, list[Scores]] = field(default_factory=dict)
+    real: list[Points] = field(default_factory=list)
+    made: dict[str, list[Points]] = field(default_factory=dict)
+
+    def hear(self, blocks: Iterator[FloatArray]) -> None:
+        """One sound, as blocks [samples, channels]."""
+        waiting: deque[FloatArray] = deque()
+        answers: dict[str, list[FloatArray]] = {name: [] for name in self.subjects}
+        for subject in self.subjects.values():
+            subject.begin()
+        for piece in pieces(blocks, self.rate_hz):
+            waiting.append(piece)
+            for name, subject in self.subjects.items():
+                answers[name].append(subject.hear(piece))
+            self._score(waiting, answers)
+        for name, subject in self.subjects.items():
+            rest = subject.end()
+            answers[name] += [rest] if rest.shape[1] else []
+        self._score(waiting, answers)
+
+    def _score(self, waiting: deque[FloatArray], answers: dict[str, list[FloatArray]]) -> None:
+        """All pieces that every subject has answered in full."""
+        while waiting and all(sum(part.shape[1] for part in parts) >= waiting[0].shape[1]
+                              for parts in answers.values()):
+            piece = waiting.popleft()
+            size = piece.shape[1]
+            self.seconds += size / self.rate_hz
+            target = Target(piece, self.rate_hz)
+            self.real.append(points(piece, self.rate_hz))
+            for name, parts in answers.items():
+                whole = np.concatenate(parts, axis=1)
+                answers[name] = [whole[:, size:]]
+                part = np.ascontiguousarray(whole[:, :size])
+                self.scores.setdefault(name, []).append(target.compare(part))
+                self.made.setdefault(name, []).append(points(part, self.rate_hz))
+
+    def results(self) -> dict[str, dict[str, float | None]]:
+        """Means by subject; None for what is no number, which JSON could not say."""
+        found: dict[str, dict[str, float | None]] = {}
+        for name, scores in self.scores.items():
+            values = {**_mean(scores), "descriptor_mmd": descriptor_mmd(
+                np.concatenate(self.real), np.concatenate(self.made[name]))}
+            found[name] = {key: None if value is None or not np.isfinite(value) else value
+                           for key, value in values.items()}
+        return found
+
+
+def why_unfit(source: Source, channels: int) -> str | None:
+    """Why a file cannot be scored."""
+    refused = channels_refused(source.channels, channels)
+    if refused is not None:
+        return refused
     try:
-        audio = np.ascontiguousarray(decode(source, rate_hz, channels).T)
-    except (RuntimeError, OSError) as error:
-        skipped.append(Skipped(source.name, f"cannot be decoded ({error})"))
-        return None
-    if not np.isfinite(audio).all():
-        skipped.append(Skipped(source.name, "holds non-finite samples"))
-        return None
-    if float(np.abs(audio).max(initial=0.0)) < SILENCE:
-        skipped.append(Skipped(source.name, "silent"))
-        return None
-    return audio
+        return unfit(examined(source, channels), source)
+    except BROKEN as error:
+        return why_broken(error)
 
 
-def _pieces(samples: int, rate_hz: int) -> Iterable[slice]:
-    """Cuts of up to `SEGMENT_SECONDS`; a rest of under a second joins the last."""
+def read_source(
+    source: Source, rate_hz: int, channels: int, skipped: list[Skipped],
+    most_seconds: float = float("inf"),
+) -> FloatArray | None:
+    """The beginning of a file as [channels, samples]; what cannot be used is named in `skipped`."""
+    reason = why_unfit(source, channels)
+    if reason is not None:
+        skipped.append(Skipped(source.name, reason))
+        return None
+    parts = [np.zeros((0, channels), np.float32)]
+    most, count = min(most_seconds * rate_hz, 2**62), 0
+    for block in decoded(source, rate_hz, channels):
+        parts.append(block)
+        count += len(block)
+        if count >= most:
+            break
+    return np.ascontiguousarray(np.concatenate(parts)[: int(most)].T)
+
+
+def pieces(blocks: Iterator[FloatArray], rate_hz: int) -> Iterator[FloatArray]:
+    """Blocks [samples, channels] as pieces [channels, samples] of `SEGMENT_SECONDS`; a rest of
+    under a second joins the last."""
     size = round(SEGMENT_SECONDS * rate_hz)
-    count = max(1, (samples - rate_hz) // size + 1) if samples > size else 1
-    edges = [index * size for index in range(count)] + [samples]
-    return [slice(a, b) for a, b in pairwise(edges)]
+    held: list[FloatArray] = []
+    count = 0
+    for block in blocks:
+        held.append(block)
+        count += len(block)
+        while count >= size + rate_hz:
+            whole = np.concatenate(held)
+            yield np.ascontiguousarray(whole[:size].T)
+            held, count = [whole[size:]], count - size
+    if count:
+        yield np.ascontiguousarray(np.concatenate(held).T)
 
 
 def _mean(found: list[Scores]) -> dict[str, float]:

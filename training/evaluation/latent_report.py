@@ -93,7 +93,7 @@ def _sounds(player: Player, data_dir: Path, limit: int | None) -> list[FloatArra
     for source in scan(Path(data_dir)).sources:
         if left <= 0 or (limit is not None and len(found) >= limit):
             break
-        audio = read_source(source, rate, channels, skipped)
+        audio = read_source(source, rate, channels, skipped, left / rate)
         if audio is not None and audio.shape[1] >= rate // 2:
             found.append(audio[:, : int(left)])
             left -= found[-1].shape[1]

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.evaluation.onsets import onsets
+from training.evaluation.spectra import a_weighting, bins_hz, decibels, magnitudes, mel_power
 from training.objectives.losses import spectral_distance
 
 FloatArray = NDArray[np.float32]
@@ -62,13 +64,7 @@ class Target:
 
 def log_mel(audio: FloatArray, rate_hz: int) -> FloatArray:
     """Mel power spectrogram in dB with a floor: [channels, bands, frames]."""
-    import librosa
-
-    power = librosa.feature.melspectrogram(
-        y=audio, sr=rate_hz, n_fft=MEL_WINDOW, hop_length=MEL_HOP, n_mels=MEL_BANDS
-    )
-    decibels: FloatArray = 10 * np.log10(np.maximum(power, MEL_FLOOR))
-    return decibels
+    return decibels(mel_power(audio, rate_hz, MEL_WINDOW, MEL_HOP, MEL_BANDS), MEL_FLOOR)
 
 
 def level_db(audio: FloatArray) -> float:
@@ -80,14 +76,10 @@ def level_db(audio: FloatArray) -> float:
 def loudness_db(audio: FloatArray, rate_hz: int) -> FloatArray:
     """A-weighted level of the mixdown in steps of 512 samples, in dB with a floor at -70: [steps].
     Its error follows the ear's course over time, where the level's is one number for all."""
-    import librosa
-
-    power = np.abs(librosa.stft(audio.mean(axis=0), n_fft=MEL_WINDOW, hop_length=MEL_HOP)) ** 2
-    hertz = np.maximum(librosa.fft_frequencies(sr=rate_hz, n_fft=MEL_WINDOW), 1.0)
-    weights = librosa.A_weighting(hertz)
-    total = (power * 10 ** (weights[:, None] / 10)).sum(axis=0) / (MEL_WINDOW**2 / 8)
-    decibels: FloatArray = 10 * np.log10(np.maximum(total, LOUDNESS_FLOOR))
-    return decibels
+    power = np.square(magnitudes(audio.mean(axis=0), MEL_WINDOW, MEL_HOP))
+    weights = np.square(a_weighting(bins_hz(MEL_WINDOW, rate_hz)))
+    total = (power * weights[:, None]).sum(axis=0) / (MEL_WINDOW**2 / 8)
+    return decibels(total, LOUDNESS_FLOOR)
 
 
 def si_sdr_db(audio: FloatArray, target: FloatArray) -> float:
@@ -99,18 +91,6 @@ def si_sdr_db(audio: FloatArray, target: FloatArray) -> float:
     if not signal > 0:
         return -100.0
     return float(np.clip(10 * np.log10(max(signal, 1e-20) / max(noise, 1e-20)), -100, 100))
-
-
-def onsets(audio: FloatArray, rate_hz: int) -> NDArray[np.float64]:
-    """Times of onsets in seconds, ascending."""
-    import librosa
-
-    mono = audio.mean(axis=0)
-    if float(np.abs(mono).max(initial=0.0)) < 1e-4:  # the detector normalises, silence too
-        return np.zeros(0)
-    hop = max(1, round(rate_hz * 0.01))
-    times = librosa.onset.onset_detect(y=mono, sr=rate_hz, hop_length=hop, units="time")
-    return np.asarray(times, dtype=np.float64)
 
 
 def onset_f(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, log2
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from engine.description import Method
+from training.evaluation import spectra
 from training.evaluation.measures import LOUDNESS_FLOOR
 
 MIDDLE_C_HZ = 261.625565
@@ -63,11 +63,7 @@ class Grid:
 
 def a_weighting(hertz: Tensor) -> Tensor:
     """Factor on amplitudes (IEC 61672-1), 1 at 1 kHz, 0 at 0 Hz; float64."""
-    import librosa
-
-    with np.errstate(divide="ignore"):
-        decibels = librosa.A_weighting(hertz.double().numpy(), min_db=None)
-    return torch.as_tensor(10 ** (decibels / 20))
+    return torch.as_tensor(spectra.a_weighting(hertz.double().numpy()))
 
 
 @lru_cache(maxsize=8)

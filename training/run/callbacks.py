@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import Any
 
@@ -21,6 +22,7 @@ from training.objectives.quantised import plain
 from training.run.health import SUSPICIOUS
 from training.run.module import TrainingModule
 from training.run.run_folder import Checkpoint, RunFolder
+from training.run.schedule import remaining_seconds
 
 AUDIO_SHOWN = 3  # validation crops that TensorBoard can play
 PLAIN_SECONDS = 15.0  # between progress lines where there is no terminal
@@ -73,10 +75,13 @@ class Checkpointer(Callback):
         self.folder, self.crops, self.corpus = folder, crops, corpus
         self.journal: MetricsLog | None = None
         self.last_distance: float | None = None
+        self.saved_step: int | None = None  # of the last checkpoint that this process wrote
         self._saved = self._validated = 0.0
         self._logged_at = (0.0, 0)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        # Not before: Lightning sets handlers of its own, which would end the run unsaved.
+        pl_module.signals.install()
         if trainer.is_global_zero:
             self.journal = MetricsLog(self.folder, pl_module.step)
             self._saved = self._validated = pl_module.budget.seconds
@@ -102,7 +107,8 @@ class Checkpointer(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.is_global_zero:
             self._save(trainer, pl_module)
-            self._validate(pl_module)
+            if not pl_module.stopped:  # who asked to stop is waiting
+                self._validate(pl_module)
 
     def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         if self.journal is not None:
@@ -175,6 +181,7 @@ class Checkpointer(Callback):
         active = module.config.active_latents
         finished = playable(plain(module.average.model), self.corpus, active)
         save_weights(finished, self.folder.weights)
+        self.saved_step = module.step
 
 
 class ProgressDisplay(Callback):
@@ -184,13 +191,14 @@ class ProgressDisplay(Callback):
         self.console, self.checkpointer = console, checkpointer
         self._bar: Progress | None = None
         self._task: Any = None
-        self._begun = (0.0, 0, 0.0)  # time, step and progress at the start of this process
+        # Time, step and phase from which speed is reckoned: the start of the process or of phase 2
+        self._begun = (0.0, 0, 1)
         self._shown = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         if not trainer.is_global_zero:
             return
-        self._begun = (time.monotonic(), pl_module.step, pl_module.progress)
+        self._begun = (time.monotonic(), pl_module.step, pl_module.phase)
         self._shown = time.monotonic()
         if self.console.is_terminal:
             self._bar = Progress(
@@ -206,6 +214,8 @@ class ProgressDisplay(Callback):
         if not trainer.is_global_zero:
             return
         now = time.monotonic()
+        if pl_module.phase != self._begun[2]:
+            self._begun = (now, pl_module.step, pl_module.phase)
         if now - self._shown < (0.5 if self._bar else PLAIN_SECONDS):
             return
         self._shown = now
@@ -221,11 +231,13 @@ class ProgressDisplay(Callback):
             self._bar = None
 
     def _text(self, trainer: Trainer, module: TrainingModule, batch: Tensor, now: float) -> str:
-        begun, step, progress = self._begun
-        ran, gained = now - begun, module.progress - progress
-        rate = (module.step - step) / max(ran, 1e-9)
+        begun, step, phase = self._begun
+        rate = (module.step - step) / max(now - begun, 1e-9)
         audio = rate * batch.shape[0] * batch.shape[2] / module.model.sample_rate_hz
-        left = duration(ran * (1 - module.progress) / gained) if gained > 0 else "?"
+        left = "?"
+        if rate > 0:
+            left = duration(remaining_seconds(module.config, (1 / rate, 1 / rate), module.step,
+                                              module.budget.seconds, phase == 2))
         distance = self.checkpointer.last_distance
         parts = [
             *([f"phase {module.phase}"] if module.adversary is not None else []),
@@ -237,7 +249,9 @@ class ProgressDisplay(Callback):
 
 
 def duration(seconds: float) -> str:
-    """1:02:03 or 2:03."""
+    """1:02:03 or 2:03; a run without a budget has no end."""
+    if math.isinf(seconds):
+        return "without end"
     whole = max(0, round(seconds))
     hours, minutes = whole // 3600, whole // 60 % 60
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"

@@ -19,6 +19,7 @@ from training.objectives.autoencoder import OBJECTIVES, Terms
 from training.objectives.monitor import LatentState
 from training.run.health import LossHealth, advice, diagnosis, watched
 from training.run.noise import vary_noise
+from training.run.signals import Signals, outlive_first_signal
 
 if TYPE_CHECKING:
     from engine.models.base import Model
@@ -97,6 +98,7 @@ class TrainingModule(lightning.LightningModule):
         self.step = 0
         self.budget = Budget(config)
         self.progress = self._seconds = 0.0
+        self.signals, self.stopped = Signals(), False
         self.terms: Terms = {}
         self.health = LossHealth()
         self._batch: Tensor | None = None
@@ -125,7 +127,9 @@ class TrainingModule(lightning.LightningModule):
 
     def train_dataloader(self) -> Any:
         self._batches.shard = Shard(self.global_rank, self.trainer.world_size)
-        return loader(self._batches, self.step, self._workers, self.device.type == "cuda")
+        made = loader(self._batches, self.step, self._workers, self.device.type == "cuda")
+        made.worker_init_fn = outlive_first_signal
+        return made
 
     def on_fit_start(self) -> None:
         self.average.model.to(self.device)
@@ -173,7 +177,7 @@ class TrainingModule(lightning.LightningModule):
         self.step += 1
         self.average.update(self.model, self.step)
         self._advance()
-        if self.progress >= 1:
+        if self.progress >= 1 or self.stopped:
             self.trainer.should_stop = True
 
     @property
@@ -188,11 +192,13 @@ class TrainingModule(lightning.LightningModule):
         return self.objective.monitor.state(self.model.sample_rate_hz / self.model.ratio)
 
     def _advance(self) -> None:
-        """Progress now; the first process's clock counts for all, or their weights would part."""
-        now = self.budget.progress(self.step), self.budget.seconds
+        """Progress now, and whether to stop; the first process's clock and signals count for all,
+        or their weights would part."""
+        now = (self.budget.progress(self.step), self.budget.seconds,
+               self.signals.heard is not None)
         if self.trainer.world_size > 1:
             now = self.trainer.strategy.broadcast(now)
-        self.progress, self._seconds = now
+        self.progress, self._seconds, self.stopped = now
 
 
 def new_adversary(model: Model, config: TrainingConfig) -> Adversary | None:

@@ -22,8 +22,8 @@ def vary_noise(model: nn.Module) -> None:
 
 
 def _elsewhere(layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    x, (counter,) = arguments
-    return x, (random_counter(counter),)
+    x, (counter,), *attributes = arguments
+    return x, (random_counter(counter),), *attributes
 
 
 def random_counter(counter: Tensor) -> Tensor:

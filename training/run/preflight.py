@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from engine.audio import shown_name
 from engine.boards.cost import backends_of
 from engine.errors import ConfigError, TudorError
 from training.data.audio_folder import Skipped
@@ -19,10 +21,11 @@ from training.run.callbacks import duration
 from training.run.health import out_of_memory, too_large
 from training.run.memory import check_memory
 from training.run.module import new_adversary
-from training.run.schedule import start_of
 
 if TYPE_CHECKING:
     from engine.models.base import Model
+    from training.data.cache import Cache
+    from training.data.sounds import Sides
     from training.run.config import TrainingConfig
     from training.run.run_folder import RunFolder
 
@@ -34,19 +37,50 @@ TRIAL_STEPS = 3
 class Preflight:
     """The findings, for the screen."""
 
-    files: int
-    validation_files: int
-    hours: float
+    data: str
     skipped: tuple[Skipped, ...]
     parameters: int
     macs_per_second: float
     backends: str
     step_seconds: tuple[float, float]  # of phase 1 and of phase 2
     schedule: str
-    total_seconds: float
+    remaining_seconds: float
+    resumed: bool
     cache_bytes: int
     disk_needed: int
     disk_free: int
+    notes: tuple[str, ...] = ()  # on channels and on files that are odd but used
+
+
+def data_found(cache: Cache, parts: Sides, skipped: Sequence[Skipped]) -> str:
+    """How many files there are, how much of them is sound, and what is held out."""
+    files, rate = cache.usable(), cache.rate_hz
+    total = sum(files.values()) / rate
+    silence = total - sum(len(sound) for sound in (*parts.learn, *parts.held)) / rate
+    if not parts.held_files:
+        held = "none for validation"
+    elif any(place.start for place in parts.held_files):
+        seconds = sum(len(sound) for sound in parts.held) / rate
+        held = f"{len(parts.held_files)} for validation, {duration(seconds)} in all"
+        ends = [place.name for place in parts.held_files if place.start]
+        held += f": the end of {shown_name(ends[0])}"
+    else:
+        held = f"{len(parts.held_files)} for validation"
+    left_out = "" if silence < 0.01 * total else f", {duration(silence)} of silence left out"
+    length = f"{total / 3600:.2f} h" if total >= 360 else f"{total:.3g} s"
+    return f"{len(files)} files ({held}), {length}{left_out}, {len(skipped)} skipped"
+
+
+def channel_notes(cache: Cache) -> tuple[str, ...]:
+    """That channels are mixed to one, summed over files; then each file that is odd but used."""
+    used = [entry for entry in cache.entries.values() if not entry.reason]
+    mixed = [entry for entry in used if entry.channels > cache.channels]
+    notes = []
+    if mixed:
+        notes.append(f"{len(mixed)} of {len(used)} files have more channels than the model's one: "
+                     "mixed to one (--set model.channels=2 trains on both)")
+    notes += [f"{shown_name(entry.name)}: {text}" for entry in used for text in entry.notes]
+    return tuple(notes)
 
 
 def check_ops(model: Model) -> tuple[float, str]:
@@ -133,27 +167,6 @@ def _fastest(
     return min(times)
 
 
-def total_seconds(config: TrainingConfig, times: tuple[float, float]) -> float:
-    """Estimated time of the whole run, from the time of a step of each phase."""
-    estimates = []
-    if config.steps:
-        estimates.append(config.steps * _mean_step(config, config.steps, times))
-    if config.minutes:
-        estimates.append(60 * config.minutes)
-    return min(estimates, default=float("inf"))
-
-
-def _mean_step(config: TrainingConfig, steps: int, times: tuple[float, float]) -> float:
-    """Time of an average step of a run of so many."""
-    first, second = times
-    if config.adversarial is None or not config.adversarial.on:
-        return first
-    unit, value = start_of(config.adversarial.start)
-    share = {"share": value, "steps": value / steps, "minutes": 60 * value / first / steps}[unit]
-    share = min(1.0, share)
-    return share * first + (1 - share) * second
-
-
 def check_disk(folder: RunFolder, parameters: int) -> tuple[int, int]:
     """Bytes that checkpoints need (two at a time: the new one is complete before the old one
     goes) and bytes that are free; an error if they do not fit."""
@@ -172,16 +185,20 @@ def show(console: Console, found: Preflight) -> None:
         console.print(f"skipped {item}", highlight=False, markup=False)
     if len(found.skipped) > NAMED:
         console.print(f"and {len(found.skipped) - NAMED} more, all in skipped.txt")
+    for note in found.notes[: 1 + NAMED]:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    if len(found.notes) > 1 + NAMED:
+        console.print(f"and {len(found.notes) - NAMED - 1} more such notes")
+    end = "to go" if found.resumed else "in all"
     first, second = (f"{seconds * 1e3:.0f} ms" for seconds in found.step_seconds)
     steps = first if first == second else f"{first}, then {second}"
     console.print(
-        f"data     {found.files} files ({found.validation_files} for validation), "
-        f"{found.hours:.2f} h, {len(found.skipped)} skipped\n"
+        f"data     {found.data}\n"
         f"model    {found.parameters:,} parameters, {found.macs_per_second / 1e6:.1f} MMAC/s, "
         f"{found.backends}\n"
         f"disk     cache {found.cache_bytes / 1e6:.0f} MB, checkpoints "
         f"{found.disk_needed / 1e6:.0f} MB, {found.disk_free / 1e9:.1f} GB free\n"
         f"schedule {found.schedule}\n"
         f"time     {steps} a step, about "
-        f"{duration(found.total_seconds)} in all", highlight=False, markup=False, soft_wrap=True,
+        f"{duration(found.remaining_seconds)} {end}", highlight=False, markup=False, soft_wrap=True,
     )

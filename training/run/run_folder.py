@@ -4,8 +4,9 @@
     model.safetensors    averaged weights, written at every checkpoint
     metrics.jsonl        one line per logged step and per validation
     skipped.txt          files of the data folder that are not used, with the reason
+    held_out.json        files, or ends of files, that are validated with
     checkpoints/last.ckpt    all that is needed to go on: weights, average, optimiser, step, time
-    tensorboard/, cache/
+    tensorboard/, cache/, .lock
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,12 @@ from typing import Any
 import tomli_w
 import torch
 
+from engine.audio import shown_name
 from engine.errors import ConfigError, TudorError
 from engine.files import atomic_write
 from engine.models.store import CONFIG_FILE, WEIGHTS_FILE, read_settings
-from training.data.audio_folder import Skipped
+from training.data.audio_folder import Skipped, Source
+from training.data.cache import INDEX
 from training.run.config import RunConfig, differences
 
 CHECKPOINT_VERSION = 1
@@ -55,12 +59,22 @@ class RunFolder:
         self.tensorboard = path / "tensorboard"
         self.cache = path / "cache"
 
-    def open(self, run: RunConfig) -> None:
-        """Create the directory, or check that it belongs to this very run."""
+    def open(self, run: RunConfig, sources: Sequence[Source] = ()) -> str | None:
+        """Create the directory, or check that it belongs to this very run. Its `sources` may lie
+        elsewhere by now: a line that says so."""
+        moved = None
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"{self.path} is a file; --out wants a folder for the run")
         if self.config.exists():
-            changed = differences(read_settings(self.config), run.settings())
+            before, now = read_settings(self.config), run.settings()
+            old, new = (settings.get("data", {}).get("folder") for settings in (before, now))
+            other = self._other_file(sources)
+            if old != new and other is None:
+                before["data"] = now["data"]
+                moved = f"the {len(sources)} files of {old} are now in {new}"
+            changed = differences(before, now)
+            if old != new and other:
+                changed.append(other)
             if changed and self.checkpoint.exists():
                 raise ConfigError(
                     f"{self.path} holds a run with other settings ({'; '.join(changed)}); "
@@ -70,6 +84,23 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise TudorError(f"cannot create {self.path}: {error.strerror}") from None
+        return moved
+
+    def _other_file(self, sources: Sequence[Source]) -> str | None:
+        """Why `sources` are not the files that the run has trained on, by name and size: the first
+        that differs. None where they are the same."""
+        try:
+            entries = json.loads((self.cache / INDEX).read_text("utf-8"))["entries"]
+            known = {entry["name"]: entry["size_bytes"] for entry in entries}
+        except (OSError, ValueError, KeyError, TypeError):
+            return "and cache/index.json, which knows the files of the run, cannot be read"
+        here = {source.name: source.size_bytes for source in sources}
+        for name in sorted({*known, *here}):
+            if known.get(name) != here.get(name):
+                fate = ("is not there" if name not in here
+                        else "is new" if name not in known else "is another file")
+                return f"{shown_name(name)} {fate}"
+        return None
 
     def write_config(self, run: RunConfig) -> None:
         """The resolved configuration."""

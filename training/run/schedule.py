@@ -1,4 +1,4 @@
-"""When the adversarial phase begins, and whether a run reaches it.
+"""When the adversarial phase begins, whether a run reaches it, and how long a run still takes.
 
 Its `start` is a share of the run (0.6), or a text: "12000 steps", "12 minutes". A start that the
 run cannot reach is refused before the first step.
@@ -6,6 +6,7 @@ run cannot reach is refused before the first step.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -95,3 +96,35 @@ def _sentence(config: AdversarialConfig, left: float) -> str:
              "training.adversarial.start or warmup_steps") if left <= config.warmup_steps else ""
     return (f"{begin}phase 2 adversarial ({config.objective}, {frozen}), its discriminators heard "
             f"after {config.warmup_steps} steps{never}")
+
+
+def remaining_seconds(
+    config: TrainingConfig, times: tuple[float, float], step: int = 0, spent: float = 0.0,
+    begun: bool = False,
+) -> float:
+    """Time from here to the end, after `step` steps and `spent` seconds: the steps that are left,
+    at what a step of each phase takes (`times`), or the minutes that are left, if they end first.
+    `begun`: phase 2 has begun, whatever its `start` says."""
+    ends = []
+    if config.steps is not None:
+        left = max(0, config.steps - step)
+        first = 0.0 if begun else min(left, _first_phase_steps(config, times[0], step, spent))
+        ends.append(first * times[0] + (left - first) * times[1])
+    if config.minutes is not None:
+        ends.append(max(0.0, 60 * config.minutes - spent))
+    return min(ends, default=float("inf"))
+
+
+def _first_phase_steps(
+    config: TrainingConfig, seconds: float, step: int, spent: float
+) -> float:
+    """How many steps of `seconds` phase 1 goes on for; endless without a second phase."""
+    if config.adversarial is None or not config.adversarial.on:
+        return float("inf")
+    unit, value = start_of(config.adversarial.start)
+    share = unit == "share"  # of whichever budget is further
+    at_step = value * (config.steps or math.inf) if share else value
+    at_second = 60 * value * ((config.minutes or math.inf) if share else 1)
+    by_steps = at_step - step if unit != "minutes" else math.inf
+    by_time = (at_second - spent) / seconds if unit != "steps" else math.inf
+    return max(0.0, min(by_steps, by_time))

@@ -66,7 +66,9 @@ class StatusReport(Callback):
         return 3 if heard else int(module.phase)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        if pl_module.adversary is not None and not pl_module.adversary.warm(pl_module.step - 1):
+        unheard = (pl_module.adversary is not None
+                   and not pl_module.adversary.warm(pl_module.step - 1))
+        if unheard and not pl_module.stopped:
             self._say("[yellow]the discriminators were never heard:[/] the run ended before; give "
                       "a smaller training.adversarial.start or warmup_steps, or a longer run")
         state = pl_module.latents()

@@ -1,7 +1,7 @@
 """Loops from another hand than the corpus: other synthesis, other styles, 70 to 180 BPM. Nothing
 here uses `training.corpus`; what a model does with these loops says what it does with strangers.
 
-    python tests/training/other_loops.py FOLDER --minutes 10 --seed 0
+    python -m benchmarks.quality.other_loops FOLDER --minutes 10 --seed 0
 
 Electro of FM tones, plucked strings (Karplus and Strong 1983), swung breakbeats of modal drums,
 granular clouds, ambient pads of many partials.

@@ -1,0 +1,219 @@
+"""Ready patches for Pure Data and Max beside an exported file: what they hold.
+
+One description of boxes and cords serves both; `pd.py` and `maxpat.py` write it down. A patch sets
+the buffer of nn~ (see docs/nn.md on why a message must), warns where the host's sample rate is not
+the model's, and has a labelled slider for whatever may be set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import ceil
+from pathlib import Path
+
+from engine.description import Attribute, Description, Method
+from engine.files import atomic_write
+from export.nn.source import RESET, one_name
+
+BUFFER = 512  # samples that patches start with, where the model allows
+UNUSED = "(unused)"
+ROW, COLUMN = 26, 190  # pixels from one control to the next
+LEFT, FIRST = 20, 190  # where the controls begin
+ROWS = 17  # controls in a column
+
+
+@dataclass(frozen=True)
+class Box:
+    """One box. `kind`: object, message, text, bang, toggle, number or slider."""
+
+    kind: str
+    text: str
+    x: int
+    y: int
+    inlets: int = 1
+    outlets: tuple[str, ...] = ("",)  # type of each: "signal", or anything
+    minimum: float = 0.0
+    maximum: float = 1.0
+    value: float = 0.0
+
+
+@dataclass
+class Patch:
+    """Boxes by number, and cords (from, outlet, to, inlet)."""
+
+    host: str  # "pd" or "max"
+    boxes: list[Box] = field(default_factory=list)
+    cords: list[tuple[int, int, int, int]] = field(default_factory=list)
+
+    def add(self, kind: str, text: str, x: int, y: int, **more: object) -> int:
+        """Put a box down; returns its number."""
+        self.boxes.append(Box(kind, text, x, y, **more))  # type: ignore[arg-type]
+        return len(self.boxes) - 1
+
+    def connect(self, source: int, target: int, outlet: int = 0, inlet: int = 0) -> None:
+        """Draw a cord."""
+        self.cords.append((source, outlet, target, inlet))
+
+
+def write_patches(path: Path, description: Description) -> list[Path]:
+    """Write the patches that go with the file at `path`, beside it; returns their names."""
+    from export.nn.maxpat import max_text
+    from export.nn.pd import pd_text
+
+    writers: dict[str, Callable[[Patch], str]] = {"pd": pd_text, "max": max_text}
+    written = []
+    for host, suffix in (("pd", ".pd"), ("max", ".maxpat")):
+        patches = {path.with_suffix(suffix): effect_patch(host, path.stem, description)}
+        if description.coder is not None:
+            patches[path.with_name(f"{path.stem}.latents{suffix}")] = latents_patch(
+                host, path.stem, description)
+        for file, patch in patches.items():
+            if patch is not None:
+                with atomic_write(file) as temporary:
+                    temporary.write_text(writers[host](patch), encoding="utf-8")
+                written.append(file)
+    return written
+
+
+def buffer_of(description: Description) -> int:
+    """Samples of nn~'s buffer: not below any ratio."""
+    return max(BUFFER, description.ratio)
+
+
+def effect_patch(host: str, name: str, description: Description) -> Patch | None:
+    """Audio in, audio out; None where the model has no such method."""
+    method = description.main
+    if method.in_ratio != 1 or method.out_ratio != 1:
+        return None
+    patch = Patch(host)
+    _notes(patch, name, description)
+    model = _model(patch, name, description, method, LEFT, 130)
+    _audio_in(patch, method, [(model, channel) for channel in range(method.in_channels)], 100)
+    _audio_out(patch, method, [(model, channel) for channel in range(method.out_channels)], 158)
+    _reset(patch, [model], 240, 100)
+    _controls(patch, list(description.attributes.values()), [model])
+    return patch
+
+
+def latents_patch(host: str, name: str, description: Description) -> Patch:
+    """Audio to latents and back, with a factor and an offset in every latent's way."""
+    assert description.coder is not None
+    encode, decode = description.coder
+    patch = Patch(host)
+    _notes(patch, name, description)
+    patch.add("text", "Every latent is a signal: change the numbers, or put any signal object in "
+              "its way. Two models in a row: twice the buffer's latency", 420, 40, outlets=())
+    first = _model(patch, name, description, encode, LEFT, 130)
+    second = _model(patch, name, description, decode, LEFT, 250)
+    _audio_in(patch, encode, [(first, channel) for channel in range(encode.in_channels)], 100)
+    for i in range(encode.out_channels):
+        x = LEFT + 60 * i
+        factor = patch.add("object", "*~ 1", x, 175, inlets=2, outlets=("signal",))
+        offset = patch.add("object", "+~ 0", x, 200, inlets=2, outlets=("signal",))
+        patch.connect(first, factor, i)
+        patch.connect(factor, offset)
+        patch.connect(offset, second, 0, i)
+    _audio_out(patch, decode, [(second, channel) for channel in range(decode.out_channels)], 280)
+    _reset(patch, [first, second], 240, 100)
+    return patch
+
+
+def _notes(patch: Patch, name: str, description: Description) -> None:
+    """What to know first, and the warning about the sample rate."""
+    rate = description.sample_rate_hz
+    program = "Pure Data" if patch.host == "pd" else "Max"
+    patch.add("text", f"{name}: start {program} with OMP_NUM_THREADS=1 in its environment, and "
+              f"play at {rate} Hz", LEFT, 10, outlets=())
+    start = patch.add("object", "loadbang", LEFT, 40, outlets=("bang",))
+    if patch.host == "pd":
+        asked = patch.add("object", "samplerate~", 90, 40, outlets=("float",))
+        outlet = 0
+    else:
+        asked = patch.add("object", "dspstate~", 90, 40,
+                          outlets=("int", "float", "int", "int"))
+        outlet = 1
+    wrong = patch.add("object", f"!= {rate}", 180, 40, inlets=2, outlets=("int",))
+    lamp = patch.add("toggle", f"lit: the rate is not {rate}", 250, 40, outlets=("int",))
+    only = patch.add("object", "sel 1", 180, 68, inlets=2, outlets=("bang", ""))
+    said = patch.add("object", f"print wrong-sample-rate:-{name}-wants-{rate}-Hz", 230, 68,
+                     outlets=())
+    for source, target in ((start, asked), (wrong, lamp), (wrong, only), (only, said)):
+        patch.connect(source, target)
+    patch.connect(asked, wrong, outlet)
+
+
+def _model(patch: Patch, name: str, description: Description, method: Method, x: int,
+           y: int) -> int:
+    """nn~ with one method, its buffer set by a message at load."""
+    size = buffer_of(description)
+    file = f"{name}.ts" if patch.host == "pd" else name
+    outlets = ("signal",) * method.out_channels + ("",)
+    model = patch.add("object", f"nn~ {_one_word(file, patch.host)} {method.name} {size}", x, y,
+                      inlets=method.in_channels, outlets=outlets)
+    if patch.host == "pd":  # Max makes its buffers as large as the argument says
+        start = patch.add("object", "loadbang", x + 420, y - 28, outlets=("bang",))
+        message = patch.add("message", f"bufsize {size}", x + 420, y, inlets=1)
+        patch.connect(start, message)
+        patch.connect(message, model)
+    return model
+
+
+def _one_word(text: str, host: str) -> str:
+    """A file name as one word of an object's text."""
+    if host == "max":
+        return f'"{text}"' if " " in text else text
+    return "".join(f"\\{c}" if c in " ,;$\\" else c for c in text)
+
+
+def _audio_in(patch: Patch, method: Method, to: list[tuple[int, int]], y: int) -> None:
+    numbers = " ".join(str(i + 1) for i in range(method.in_channels))
+    source = patch.add("object", f"adc~ {numbers}", LEFT, y,
+                       outlets=("signal",) * method.in_channels)
+    for channel, (target, inlet) in enumerate(to):
+        patch.connect(source, target, channel, inlet)
+
+
+def _audio_out(patch: Patch, method: Method, of: list[tuple[int, int]], y: int) -> None:
+    """A model of one channel is heard on both sides."""
+    speakers = patch.add("object", "dac~ 1 2", LEFT, y, inlets=2, outlets=())
+    for side in range(2):
+        source, outlet = of[min(side, method.out_channels - 1)]
+        patch.connect(source, speakers, outlet, side)
+
+
+def _reset(patch: Patch, models: list[int], x: int, y: int) -> None:
+    bang = patch.add("bang", "reset: forget all sound so far", x, y, outlets=("bang",))
+    message = patch.add("message", f"set {RESET} 1", x, y + 24)
+    patch.connect(bang, message)
+    for model in models:
+        patch.connect(message, model)
+
+
+def _controls(patch: Patch, attributes: list[Attribute], models: list[int]) -> None:
+    """A slider for each number of each attribute; a wide range of whole ones gets a number box."""
+    at = 0
+    for attribute in attributes:
+        for i in range(attribute.size):
+            label = attribute.labels[i] if attribute.labels else f"{attribute.name} {i + 1}"
+            if label.endswith(UNUSED):
+                continue
+            alone = attribute.size == 1
+            order = attribute.name if alone else f"{one_name(attribute)} {i + 1}"
+            shown = attribute.name if alone else f"{attribute.name}: {label}"
+            column, row = divmod(at, ROWS)
+            x, y = LEFT + 2 * COLUMN * column, FIRST + ROW * row
+            wide = attribute.maximum - attribute.minimum > 1000
+            control = patch.add("number" if wide else "slider", shown, x, y, outlets=("float",),
+                                minimum=attribute.minimum, maximum=attribute.maximum,
+                                value=attribute.default)
+            message = patch.add("message", f"set {order} $1", x + COLUMN + 70, y)
+            patch.connect(control, message)
+            for model in models:
+                patch.connect(message, model)
+            at += 1
+
+
+def size_of(patch: Patch) -> tuple[int, int]:
+    """Pixels of a window that shows the whole patch."""
+    return (ceil(max(box.x for box in patch.boxes)) + 260, max(box.y for box in patch.boxes) + 60)
