@@ -26,9 +26,8 @@ from export.targets import check, export_model
 from export.verify import EDGE, verify
 from firmware.host.play import play
 from nn_tudor.cli import main
-from tests.core.test_native_bits import able
 from tests.families.autoregressive import Autoregressive, AutoregressiveConfig
-from tests.firmware.machines import assert_same_bits, bench, machine
+from tests.firmware.machines import assert_same_bits, bench, instruction_sets, machine
 
 SHAPES = {"wavenet": {"kind": "wavenet"}, "tiers": {"kind": "tiers", "channels": 12}}
 
@@ -224,7 +223,7 @@ def generated(path, frames=24):
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_instruction_set_chunking_and_slicing_generates_the_same_bits(name, files):
     x, wanted = generated(files[name])
-    for isa in able(NativeFile(files[name])):
+    for isa in instruction_sets():
         model = NativeModel.open(files[name], isa=isa)
         parts = [model.process("generate", np.ascontiguousarray(x[None, :, a:b]))[0]
                  for a, b in ((0, 1), (1, 4), (4, 6), (6, 24))]
