@@ -136,6 +136,12 @@ def test_mistakes_of_generate_are_one_line(files, tmp_path, capsys, options, sai
     assert not (tmp_path / "out.wav").exists()
 
 
+def test_run_says_what_a_method_that_generates_takes(files, tmp_path, capsys):
+    (source,) = sorted(tones(tmp_path).glob("0.wav"))
+    assert run("run", files["wavenet"], source, tmp_path / "out.wav") == 1
+    assert "takes conditions, a channel each (pitch, level)" in capsys.readouterr().err
+
+
 def test_a_model_that_generates_nothing_says_what_it_does(tmp_path, capsys):
     assert run("generate", "techno-tiny", tmp_path / "out.wav") == 1
     assert "generates nothing, it has encode, decode, forward" in capsys.readouterr().err
