@@ -28,6 +28,10 @@ OPS: dict[str, str] = {
     "elu": "x > 0 ? x : exp(x) - 1",
     "tanh": "hyperbolic tangent",
     "sigmoid": "1 / (1 + exp(-x))",
+    "exp": "exp of x, of 88 where x is larger",
+    "log": "natural logarithm of x, of floor where x is smaller",
+    "sqrt": "square root of x, of floor where x is smaller",
+    "softplus": "log(1 + exp(x))",
     "snake": "x + sin(alpha x)^2 / alpha, alpha [channels]",
     "gated": "activation(a) * sigmoid(b) for the two halves of the channels",
     "add": "sum of two values",
@@ -36,6 +40,9 @@ OPS: dict[str, str] = {
     "slice": "channels start ... stop",
     "delay": "the input, some frames later",
     "affine": "scale * x + bias per channel, read from two attributes of the method",
+    "norm": "x / sqrt(mean of x^2 + epsilon) * weight + bias over channels; centre: x - mean(x)",
+    "attention": "softmax(q k / sqrt(size)) v per head, q k v the thirds of the channels, over the "
+                 "last `window` frames; state: k and v before, and how many of them there are",
     "noise_multiply": "x * counter-based uniform noise in [-1, 1)",
     "latent_sample": "mean + temperature * exp(log_std) * counter-based normal noise",
     "feed": "what a later operation of the loop wrote a frame before; its input tells the rate",
@@ -49,11 +56,13 @@ OPS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Value:
-    """A stream between operations. `ratio`: method input frames per frame of this stream."""
+    """A stream between operations. `ratio`: method input frames per frame of this stream;
+    `delay`: method input frames by which it is later than nominal."""
 
     index: int
     channels: int
     ratio: Fraction
+    delay: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True)
@@ -183,15 +192,19 @@ class Builder:
         weights: dict[str, Any] | None = None,
         state_shapes: list[tuple[int, ...]] | None = None,
         macs_per_frame: float = 0.0,
+        lookahead: Fraction | int = 0,
     ) -> Value:
         """Append an operation and return the stream it makes.
 
         `channels` defaults to those of the first input; `ratio` is input frames per output frame;
-        `weights` may hold torch tensors or arrays, absent ones (None) are left out."""
+        `lookahead` is how much later than its inputs, which are equally late, the output is, in
+        frames of the first; `weights` may hold torch tensors or arrays, absent ones (None) are left
+        out."""
         if kind not in OPS:
             raise ValueError(f"unknown operation {kind!r}; engine/graph.py lists them")
         first = inputs[0]
-        output = Value(self._next, channels or first.channels, first.ratio * ratio)
+        delay = max(value.delay for value in inputs) + lookahead * first.ratio
+        output = Value(self._next, channels or first.channels, first.ratio * ratio, delay)
         self._next += 1
         self.ops.append(Op(
             kind=kind,

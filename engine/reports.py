@@ -22,7 +22,7 @@ LATENCY = ("latency: lookahead plus waiting for a frame's last sample; a host's 
            "on top")
 
 
-def wide_console(width: int = 120, stderr: bool = False) -> Console:
+def wide_console(width: int = 140, stderr: bool = False) -> Console:
     """A console that does not squeeze tables when the output is a pipe or a file."""
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(width=width, stderr=stderr)
@@ -116,29 +116,51 @@ def model_facts(model: str, method: str | None = None) -> dict[str, Any]:
 
 
 def _model_costs(model: Any) -> dict[str, list[dict[str, Any]]]:
-    """Operations of every method with what each costs, from the layers."""
+    """Operations of every method with what each costs and how late it is, from the layers."""
     from engine.boards.cost import method_cost
 
-    return {
-        name: [asdict(op) for op in
-               method_cost(model.graph(name), model.sample_rate_hz / method.in_ratio).ops]
-        for name, method in model.methods.items()
-    }
+    rate = model.sample_rate_hz
+    costs = {}
+    for name, method in model.methods.items():
+        costs[name] = [asdict(op) for op in
+                       method_cost(model.graph(name), rate / method.in_ratio).ops]
+        for row in costs[name]:
+            delay = row.pop("delay_seconds")
+            row.update(delay_samples=round(delay * rate, 6), delay_ms=1000 * delay)
+    return costs
 
 
 def _file_costs(player: Player) -> dict[str, list[dict[str, Any]]]:
     """The same for a file: the op table of a native one, else its family's, if torch is here."""
-    if player.backend == "native":
-        return player.operations()  # type: ignore[attr-defined]
+    layers = _family_costs(player.description)
+    if player.backend != "native":
+        return layers
+    tables: dict[str, list[dict[str, Any]]] = player.operations()  # type: ignore[attr-defined]
+    for name, rows in tables.items():
+        _tell_delays(rows, layers.get(name, []))
+    return tables
+
+
+def _family_costs(description: Description) -> dict[str, list[dict[str, Any]]]:
     try:
         from engine.models.registry import FAMILIES, build
     except ModuleNotFoundError:
         return {}
-    description = player.description
     if description.family not in FAMILIES:  # a foreign file, playable but not ours
         return {}
     costs = _model_costs(build(description.family, description.config))
-    return {name: rows for name, rows in costs.items() if name in player.methods}
+    return {name: rows for name, rows in costs.items() if name in description.methods}
+
+
+def _tell_delays(rows: list[dict[str, Any]], layers: list[dict[str, Any]]) -> None:
+    """Give native operations the delays of the layers they come from. Both are named by their
+    place; what fuses or casts adds to the name: "0/conv1d + gated", "0/conv1d/quantise"."""
+    known = {row["name"]: (row["delay_samples"], row["delay_ms"]) for row in layers}
+    for row in rows:
+        name = row["name"].split(" + ")[0]
+        while name and name not in known:
+            name = name.rpartition("/")[0]
+        row["delay_samples"], row["delay_ms"] = known.get(name, (None, None))
 
 
 def _describe(description: Description) -> dict[str, Any]:
@@ -231,19 +253,26 @@ def _print_facts(console: Console, facts: dict[str, Any]) -> None:
                       f"{errors}", highlight=False, soft_wrap=True)
 
 
+def _delay_text(row: dict[str, Any]) -> str:
+    if row.get("delay_samples") is None:
+        return "-"
+    return f"{row['delay_samples']:g} ({row['delay_ms']:.1f} ms)"
+
+
 def _operation_table(method: str, rows: list[dict[str, Any]]) -> Table | str:
     if not rows:
         return "no operation table: the file is not of a family that this installation knows"
     total = sum(row["macs_per_second"] for row in rows) or 1.0
     scratch = "scratch_bytes" in rows[0]
     table = Table(title=f"operations of {method}, in running order", title_justify="left")
-    for title in ("operation", "kind", "channels", "MMAC/s", "share", "weights", "state",
+    for title in ("operation", "kind", "channels", "delay", "MMAC/s", "share", "weights", "state",
                   *(["scratch"] if scratch else [])):
         left = title in ("operation", "kind")
         table.add_column(title, justify="left" if left else "right", no_wrap=True)
     for row in rows:
         table.add_row(
             row["name"], row["kind"], f"{row['in_channels']} > {row['out_channels']}",
+            _delay_text(row),
             f"{row['macs_per_second'] / 1e6:.2f}",
             f"{100 * row['macs_per_second'] / total:.1f} %",
             f"{row['weights_bytes'] / 1024:.1f} KiB", f"{row['state_bytes']} B",

@@ -23,6 +23,8 @@ _TRACED = ("pytorch", "torchscript", "onnx")
 _CORE_NAMES = {
     "guard": "guard", "conv1d": "conv", "conv_transpose1d": "conv", "gru": "gru", "lstm": "lstm",
     "leaky_relu": "map", "elu": "map", "tanh": "map", "sigmoid": "map", "snake": "map",
+    "exp": "map", "log": "map", "sqrt": "map", "softplus": "map", "norm": "norm",
+    "attention": "attention",
     "gated": "gated", "add": "add", "mul": "mul", "concat": "copy", "slice": "copy",
     "delay": "copy", "affine": "affine", "noise_multiply": "noise", "latent_sample": "gaussian",
     "feed": "copy", "categorical": "categorical", "logistic_mixture": "logistic_mixture",
@@ -44,6 +46,7 @@ class OpCost:
     weights_bytes: int  # as float32
     state_bytes: int  # of one stream, as float32
     backends: tuple[str, ...]
+    delay_seconds: float = 0.0  # by which its output is later than the method's input
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def op_cost(op: Op, input_rate_hz: float) -> OpCost:
         weights_bytes=op.weight_count * FLOAT_BYTES,
         state_bytes=op.state_count * FLOAT_BYTES,
         backends=backends_of(op.kind),
+        delay_seconds=float(op.output.delay) / input_rate_hz,
     )
 
 

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 _PASSES = 2
 _ACT_COST = {
     "leaky_relu": 1, "elu": 10, "tanh": 8, "sigmoid": 9, "snake": 10, "noise_multiply": 8,
+    "exp": 8, "log": 11, "sqrt": 3, "softplus": 13, "norm": 3, "attention": 4,
     "latent_sample": 58, "lstm": 48, "gru": 33, "add": 1, "mul": 1, "affine": 1, "guard": 1,
 }
 _DRAW_COST = {"categorical": 16, "logistic_mixture": 6}  # for each number that goes in
 _GATE_COST = {"tanh": 20, "linear": 12}
 _CONVOLUTIONS = ("conv1d", "conv_transpose1d", "conv", "depthwise")
-_FUSABLE = ("leaky_relu", "elu", "tanh", "sigmoid", "snake", "gated", "add")
+_FUSABLE = ("leaky_relu", "elu", "tanh", "sigmoid", "exp", "log", "sqrt", "softplus", "snake",
+            "gated", "add")
 # Other views of the same rows in the runtime: no work.
 _VIEWS = ("slice", "delay", "concat", "feed")
 # By the codes of weights in a native file (DTYPE_... in engine/core/format.inc).

@@ -65,7 +65,7 @@ static int check_sections(const struct format_prefix *p, const struct format_hea
 static int text_outside(const struct format_header *h, uint32_t offset) { return offset >= h->text_bytes; }
 
 /* Room for `bytes` at `offset`, with 64 spare bytes behind them for vector loads. */
-int tudor_weights_lie(const struct format_header *h, uint32_t offset, uint64_t bytes) {
+int tudor_weights_outside(const struct format_header *h, uint32_t offset, uint64_t bytes) {
     return offset % FORMAT_ALIGN || bytes >= (uint64_t)1 << 42 || offset + bytes + 64 > h->weights_bytes;
 }
 
@@ -74,7 +74,7 @@ static int check_attribute(const tudor_model *model, const struct format_attribu
     if (text_outside(h, a->name) || text_outside(h, a->label)) return TUDOR_ERROR_TEXT;
     if (a->count == 0 || a->count > FORMAT_MAX_CHANNELS) return TUDOR_ERROR_ATTRIBUTE;
     if (!(a->minimum <= a->maximum) || !(a->minimum >= -1e30f) || !(a->maximum <= 1e30f)) return TUDOR_ERROR_ATTRIBUTE;
-    return tudor_weights_lie(h, a->defaults, a->count * 4ull) ? TUDOR_ERROR_WEIGHTS : 0;
+    return tudor_weights_outside(h, a->defaults, a->count * 4ull) ? TUDOR_ERROR_WEIGHTS : 0;
 }
 
 static int check_buffer(const struct format_method *m, const struct format_buffer *b) {

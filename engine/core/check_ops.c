@@ -1,6 +1,12 @@
 /* Checks of ops: that values exist, shapes and rates fit, history suffices and weights lie inside the file. */
 #include "internal.h"
 
+#ifdef TUDOR_NO_LOG
+enum { KNOWN_ACTS = ACT_LOG };
+#else
+enum { KNOWN_ACTS = ACT_END };
+#endif
+
 struct look {
     const tudor_model *model;
     const struct format_method *method;
@@ -67,7 +73,7 @@ static int optional_fits(const struct look *l, uint32_t index, uint64_t channels
 }
 
 static int check_params(const struct look *l, uint64_t floats) {
-    return tudor_weights_lie(header_of(l->model), l->op->params, floats * 4) ? TUDOR_ERROR_WEIGHTS : 0;
+    return tudor_weights_outside(header_of(l->model), l->op->params, floats * 4) ? TUDOR_ERROR_WEIGHTS : 0;
 }
 
 static int check_act(const struct look *l, uint64_t channels) {
@@ -133,7 +139,7 @@ static int check_conv(const struct look *l) {
     const uint64_t k = (uint64_t)op->kernel * s.cin + s.side, width = s.outputs + 3ull;
     if (k * width >= (uint64_t)1 << 34) return TUDOR_ERROR_WEIGHTS; /* before it could overflow a 32-bit size */
     const uint64_t bytes = s.packed_bytes * s.runs;
-    if (op->weights_bytes != bytes || tudor_weights_lie(header_of(l->model), op->weights, bytes))
+    if (op->weights_bytes != bytes || tudor_weights_outside(header_of(l->model), op->weights, bytes))
         return TUDOR_ERROR_WEIGHTS;
     return 0;
 }
@@ -149,7 +155,7 @@ static int check_rnn(const struct look *l) {
     const size_t size = (size_t)h;
     const uint64_t floats = op->kind == OP_LSTM ? packed_count(4 * size, size)
                                                 : (uint64_t)packed_count(2 * size, size) + packed_count(size, size);
-    if (op->weights_bytes != floats * 4 || tudor_weights_lie(header_of(l->model), op->weights, floats * 4))
+    if (op->weights_bytes != floats * 4 || tudor_weights_outside(header_of(l->model), op->weights, floats * 4))
         return TUDOR_ERROR_WEIGHTS;
     return 0;
 }
@@ -191,9 +197,33 @@ static int check_embed(const struct look *l) {
     const struct format_op *op = l->op;
     const uint64_t row = value(l, op->out)->channels * sizeof(float);
     if (op->weights_bytes == 0 || op->weights_bytes % row ||
-        tudor_weights_lie(header_of(l->model), op->weights, op->weights_bytes))
+        tudor_weights_outside(header_of(l->model), op->weights, op->weights_bytes))
         return TUDOR_ERROR_WEIGHTS;
     return fits(l, op->in_a, 1, rows_of(l, value(l, op->out)));
+}
+#endif
+
+#ifndef TUDOR_NO_ATTENTION
+/* groups: heads; kernel: rows of the window, of which all but the newest are remembered. */
+static int check_attention(const struct look *l) {
+    const struct format_op *op = l->op;
+    const struct format_value *in = value(l, op->in_a), *out = value(l, op->out);
+    if (op->kernel < 2 || op->kernel > FORMAT_MAX_ROWS || op->stride != 1 || op->dilation != 1 || op->groups == 0 ||
+        out->channels % op->groups)
+        return TUDOR_ERROR_SHAPE;
+    if (op->state > l->method->state_words || op->kernel + 1 > l->method->state_words - op->state)
+        return TUDOR_ERROR_STATE;
+    const int code = check_window(l, in);
+    return code ? code : fits(l, op->in_a, 3 * (uint64_t)out->channels, rows_of(l, out));
+}
+#endif
+
+#ifndef TUDOR_NO_NORM
+/* slope is what is added to the mean square: the root and its inverse stay finite. */
+static int check_norm(const struct look *l) {
+    const struct format_op *op = l->op;
+    if (!(op->slope >= 0x1p-60f && op->slope <= 1e6f) || op->gate > 1) return TUDOR_ERROR_SHAPE;
+    return check_params(l, 2 * (uint64_t)value(l, op->out)->channels);
 }
 #endif
 
@@ -201,7 +231,6 @@ static int check_op(const struct look *l) {
     const struct format_op *op = l->op;
     const struct format_value *out = value(l, op->out);
     int code = 0;
-    if (op->kind == 0 || op->kind >= OP_END) return TUDOR_ERROR_KIND;
     if (!value(l, op->in_a) || !out || out->delay) return TUDOR_ERROR_VALUE;
     if (op->name >= header_of(l->model)->text_bytes) return TUDOR_ERROR_TEXT;
 #ifndef TUDOR_NO_NOISE /* else nobody reads it */
@@ -209,7 +238,7 @@ static int check_op(const struct look *l) {
 #endif
     if ((code = check_numbers(l)) != 0) return code;
     const int has_act = op->kind == OP_CONV || op->kind == OP_DEPTHWISE || op->kind == OP_MAP || op->kind == OP_GATED;
-    if (op->act >= ACT_END || (op->act != ACT_LINEAR && !has_act)) return TUDOR_ERROR_KIND;
+    if (op->act >= KNOWN_ACTS || (op->act != ACT_LINEAR && !has_act)) return TUDOR_ERROR_KIND;
     const uint32_t channels = out->channels, rows = rows_of(l, out);
     switch (op->kind) {
     case OP_CONV:
@@ -220,6 +249,12 @@ static int check_op(const struct look *l) {
 #endif
     case OP_AFFINE: return check_affine(l);
     case OP_MAP: code = check_act(l, channels); break;
+#ifndef TUDOR_NO_ATTENTION
+    case OP_ATTENTION: return check_attention(l);
+#endif
+#ifndef TUDOR_NO_NORM
+    case OP_NORM: code = check_norm(l); break;
+#endif
     case OP_GATED:
         code = check_gate(l);
         return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);
@@ -242,7 +277,7 @@ static int check_op(const struct look *l) {
     case OP_COPY:
     case OP_QUANTISE:
     case OP_DEQUANTISE: break;
-    default: return TUDOR_ERROR_UNSUPPORTED;
+    default: return op->kind == 0 || op->kind >= OP_END ? TUDOR_ERROR_KIND : TUDOR_ERROR_UNSUPPORTED;
     }
     return code ? code : fits(l, op->in_a, channels, rows);
 }

@@ -90,32 +90,10 @@ void tudor_categorical(const struct map_args *a, const struct draw_args *d) {
     counter_write(d->words, start + a->rows);
 }
 
-/* From sqrt(1/2) to sqrt(2) by the series of 2 artanh((x - 1) / (x + 1)), beyond by the exponent. x > 0, no denormal. */
-static float logarithm(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    float exponent = (float)((int32_t)(bits >> 23) - 127), s, z, p;
-    bits = (bits & 0x7fffffu) | 0x3f800000u;
-    memcpy(&x, &bits, sizeof x);
-    if (x > 1.41421356f) {
-        x *= 0.5f;
-        exponent += 1.0f;
-    }
-    s = (x - 1.0f) / (x + 1.0f);
-    z = s * s;
-    p = scalar_fma(0.181818182f, z, 0.222222222f);
-    p = scalar_fma(p, z, 0.285714286f);
-    p = scalar_fma(p, z, 0.4f);
-    p = scalar_fma(p, z, 0.666666667f);
-    s = scalar_fma(s * z, p, 2.0f * s);
-    s = scalar_fma(exponent, -0.00021219444f, s); /* ln 2 in two parts: the other product is exact */
-    return scalar_fma(exponent, 0.693359375f, s);
-}
-
 /* log(u / (1 - u)) of a uniform u that is never 0 or 1: 23 bits, so that both parts are whole numbers below 2^24. */
 static float logistic(uint32_t n, uint32_t key) {
     const uint32_t odd = noise_hash(n, key) >> 9 << 1 | 1u;
-    return logarithm((float)odd / (float)((1u << 24) - odd));
+    return v_log((float)odd / (float)((1u << 24) - odd), 0.0f);
 }
 
 void tudor_logistic_mixture(const struct map_args *a, const struct draw_args *d) {

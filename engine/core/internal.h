@@ -79,7 +79,7 @@ uint64_t tudor_op_slice_cost(const struct format_op *op, const struct format_val
                              const struct format_buffer *buffers);
 
 /* Not zero unless `bytes` at `offset` lie in the weights, with 64 spare bytes behind them for vector loads. */
-int tudor_weights_lie(const struct format_header *h, uint32_t offset, uint64_t bytes);
+int tudor_weights_outside(const struct format_header *h, uint32_t offset, uint64_t bytes);
 int tudor_check_ops(const tudor_model *model, const struct format_method *method, uint32_t *index);
 
 struct buffer_plan {
@@ -111,6 +111,8 @@ struct op_plan {
         struct conv_args conv;
         struct map_args map;
         struct rnn_args rnn;
+        struct norm_args norm;
+        struct attention_args attention;
     } args;
 };
 

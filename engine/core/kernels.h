@@ -72,6 +72,19 @@ struct rnn_args {
     float *state;        /* lstm: h, c; gru: h, scratch */
 };
 
+struct norm_args {
+    struct rows x, y;
+    uint32_t rows, channels, centre;
+    float epsilon;
+    const float *scale, *bias; /* [channels] each */
+};
+
+struct attention_args {
+    struct rows x, y; /* x: q, k, v, `channels` each, and window - 1 rows before */
+    uint32_t rows, channels, heads, window;
+    float *state;
+};
+
 static inline struct rows rows_at(float *data, size_t row) { return (struct rows){data, row, 0.0f}; }
 
 struct tudor_kernels {
@@ -89,6 +102,8 @@ struct tudor_kernels {
     void (*int_depthwise)(const struct conv_args *);
     /* A row-wise kernel on rows of any number format. x_half: columns from a to b of a gated one, else 0. */
     void (*mixed)(const struct map_args *, void (*kernel)(const struct map_args *), uint32_t x_half, uint32_t pre_half);
+    void (*norm)(const struct norm_args *);
+    void (*attention)(const struct attention_args *);
 };
 
 extern const struct tudor_kernels tudor_kernels_ref;

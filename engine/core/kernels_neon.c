@@ -14,6 +14,8 @@ static const unsigned char tile_frames[17] = {0, 12, 10, 0, 6, 0, 0, 0, 3, 0, 0,
 #include "kernels.inc"
 #include "hidden.inc"
 #include "kernels_rnn.inc"
+#include "kernels_norm.inc"
+#include "kernels_attention.inc"
 
 #ifndef TUDOR_NO_INT
 #include "kernels_mixed.inc"
@@ -32,7 +34,7 @@ static const unsigned char int_tile_frames[5] = {0, 6, 3, 0, 1};
 #define INT_KERNELS 0, 0, 0
 #endif
 
-const struct tudor_kernels tudor_kernels_neon = {"neon", conv, depthwise, map, gated, add, mul, affine, lstm, gru, INT_KERNELS};
+const struct tudor_kernels tudor_kernels_neon = {"neon", conv, depthwise, map, gated, add, mul, affine, lstm, gru, INT_KERNELS, norm, attention};
 #else
 typedef int tudor_no_neon;
 #endif

@@ -19,6 +19,16 @@ static const unsigned char tile_frames[17] = {0, 4, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0
 #endif
 
 #include "kernels.inc"
+#ifndef TUDOR_NO_NORM
+#include "kernels_norm.inc"
+#else
+#define norm 0
+#endif
+#ifndef TUDOR_NO_ATTENTION
+#include "kernels_attention.inc"
+#else
+#define attention 0
+#endif
 #ifdef TUDOR_NO_FLOAT /* no convolutions of float32 or bfloat16, and so nothing recurrent */
 #define conv 0
 #define depthwise 0
@@ -56,4 +66,4 @@ static const unsigned char int_tile_frames[5] = {0, 3, 0, 0, 1};
 #define INT_KERNELS 0, 0, 0
 #endif
 
-const struct tudor_kernels tudor_kernels_scalar = {"scalar", conv, depthwise, map, gated, add, mul, affine, lstm, gru, INT_KERNELS};
+const struct tudor_kernels tudor_kernels_scalar = {"scalar", conv, depthwise, map, gated, add, mul, affine, lstm, gru, INT_KERNELS, norm, attention};

@@ -103,6 +103,16 @@ static void plan_map(const struct planned *m, struct op_plan *o) {
     if (op->kind == OP_AFFINE) plan_affine(m, a);
 }
 
+#ifndef TUDOR_NO_NORM
+static struct norm_args plan_norm(const struct planned *m) {
+    const struct format_op *op = m->op;
+    const uint32_t channels = m->values[op->out].channels;
+    const float *params = weights_at(&m->t->model, op->params);
+    return (struct norm_args){row_of(m, op->in_a), row_of(m, op->out), 0, channels, op->gate, op->slope, params,
+                              params + channels};
+}
+#endif
+
 static void plan_op(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
     const struct place none = {.buffer = FORMAT_NONE};
@@ -116,6 +126,15 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
     } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {
         o->args.rnn = (struct rnn_args){row_of(m, op->in_a), row_of(m, op->out), 0, m->values[op->out].channels,
                                         weights_at(&m->t->model, op->weights), 0};
+#ifndef TUDOR_NO_ATTENTION
+    } else if (op->kind == OP_ATTENTION) {
+        o->args.attention = (struct attention_args){row_of(m, op->in_a), row_of(m, op->out), 0,
+                                                    m->values[op->out].channels, op->groups, op->kernel, 0};
+#endif
+#ifndef TUDOR_NO_NORM
+    } else if (op->kind == OP_NORM) {
+        o->args.norm = plan_norm(m);
+#endif
     } else {
         plan_map(m, o);
     }

@@ -99,6 +99,27 @@ static void run_rnn(const struct play *p, const struct format_op *op, struct op_
 }
 #endif
 
+#ifndef TUDOR_NO_NORM
+static void run_norm(const struct play *p, struct op_plan *o) {
+    struct norm_args *a = &o->args.norm;
+    a->rows = p->frames * o->rows;
+    a->x.data = at(p, o->x);
+    a->y.data = at(p, o->y);
+    p->t->kernels->norm(a);
+}
+#endif
+
+#ifndef TUDOR_NO_ATTENTION
+static void run_attention(const struct play *p, const struct format_op *op, struct op_plan *o) {
+    struct attention_args *a = &o->args.attention;
+    a->rows = p->frames * o->rows;
+    a->x.data = at(p, o->x);
+    a->y.data = at(p, o->y);
+    a->state = p->words + op->state;
+    p->t->kernels->attention(a);
+}
+#endif
+
 static struct map_args *place_map(const struct play *p, struct op_plan *o) {
     struct map_args *a = &o->args.map;
     a->rows = p->frames * o->rows;
@@ -157,6 +178,12 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_ADD: run_rows(p, o, k->add, 0); break;
     case OP_MUL: run_rows(p, o, k->mul, 0); break;
     case OP_AFFINE: run_rows(p, o, k->affine, 0); break;
+#ifndef TUDOR_NO_ATTENTION
+    case OP_ATTENTION: run_attention(p, op, o); break;
+#endif
+#ifndef TUDOR_NO_NORM
+    case OP_NORM: run_norm(p, o); break;
+#endif
 #ifndef TUDOR_NO_NOISE
     case OP_CATEGORICAL:
     case OP_LOGISTIC_MIXTURE: run_draw(p, op, o); break;

@@ -39,6 +39,9 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
         const struct conv_shape s = tudor_conv_shape(op, values);
         return in_rows / op->stride * s.runs * s.outputs * ((uint64_t)op->kernel * s.cin + s.side);
     }
+#ifndef TUDOR_NO_ATTENTION
+    if (op->kind == OP_ATTENTION) return in_rows * 2 * h * op->kernel;
+#endif
     if (op->kind == OP_LSTM) return in_rows * 4 * h * h;
     if (op->kind == OP_GRU) return in_rows * 3 * h * h;
     return 0;
@@ -47,7 +50,7 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
 /* What one number of an op's output costs beside its MACs, in MACs: rough, only used to cut even slices. */
 static uint64_t number_cost(const struct format_op *op, const struct format_value *values) {
     (void)values;
-    static const uint8_t act[ACT_END] = {2, 3, 12, 10, 11, 10, 12};
+    static const uint8_t act[ACT_END] = {2, 3, 12, 10, 11, 10, 12, 13, 5, 15};
     const uint64_t gate = op->gate || op->kind == OP_GATED ? 12 : 0;
     switch (op->kind) {
     case OP_LSTM: return 50;
@@ -58,6 +61,9 @@ static uint64_t number_cost(const struct format_op *op, const struct format_valu
     case OP_LOGISTIC_MIXTURE: return 60 + 6ull * values[op->in_a].channels / values[op->out].channels;
 #endif
     case OP_NOISE: return 10;
+#ifndef TUDOR_NO_NORM
+    case OP_NORM: return 5;
+#endif
     default: return act[op->act] + gate;
     }
 }

@@ -29,6 +29,12 @@ static const int32_t v_tail_bits[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0,
 #define V_MIN(a, b) _mm256_min_ps(a, b)
 #define V_ABS(a) _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff)))
 #define V_SHL23(a) _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23))
+#define V_SQRT(a) _mm256_sqrt_ps(a)
+#define V_EXPONENT(a) \
+    _mm256_castsi256_ps(_mm256_or_si256(_mm256_srli_epi32(_mm256_castps_si256(a), 23), _mm256_set1_epi32(0x4b000000)))
+#define V_MANTISSA(a)                                                                                           \
+    _mm256_castsi256_ps(_mm256_or_si256(_mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x7fffff)), \
+                                        _mm256_set1_epi32(0x3f800000)))
 
 #define V_LOAD_BF16(p) \
     _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))), 16))

@@ -27,6 +27,12 @@ typedef __mmask16 M;
 #define V_MIN(a, b) _mm512_min_ps(a, b)
 #define V_ABS(a) _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)))
 #define V_SHL23(a) _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 23))
+#define V_SQRT(a) _mm512_sqrt_ps(a)
+#define V_EXPONENT(a) \
+    _mm512_castsi512_ps(_mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(a), 23), _mm512_set1_epi32(0x4b000000)))
+#define V_MANTISSA(a)                                                                                           \
+    _mm512_castsi512_ps(_mm512_or_si512(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffff)), \
+                                        _mm512_set1_epi32(0x3f800000)))
 
 #define V_LOAD_BF16(p) \
     _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))

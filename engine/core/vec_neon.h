@@ -40,6 +40,12 @@ static inline void v_store_n(float *p, V a, int n) {
 #define V_MIN(a, b) vbslq_f32(vcgtq_f32(b, a), a, b)
 #define V_ABS(a) vabsq_f32(a)
 #define V_SHL23(a) vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(a), 23))
+#define V_SQRT(a) vsqrtq_f32(a)
+#define V_EXPONENT(a) \
+    vreinterpretq_f32_u32(vorrq_u32(vshrq_n_u32(vreinterpretq_u32_f32(a), 23), vdupq_n_u32(0x4b000000)))
+#define V_MANTISSA(a)                                                                                    \
+    vreinterpretq_f32_u32(vorrq_u32(vandq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(0x7fffff)), \
+                                    vdupq_n_u32(0x3f800000)))
 
 #define V_LOAD_BF16(p) vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))
 

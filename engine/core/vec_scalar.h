@@ -33,6 +33,60 @@ static inline float scalar_shift23(float a) {
     return a;
 }
 
+static inline uint32_t scalar_bits(float a) {
+    uint32_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    return bits;
+}
+static inline float scalar_float(uint32_t bits) {
+    float a;
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
+
+/* Square root, correctly rounded, of what is not negative. By instruction and not by __builtin_sqrtf, which may call the
+ * C library for negative numbers; where there is none, digit by digit: 25 bits of the root, the last for rounding. */
+#if (defined(__SSE2__) || defined(_M_X64)) && !defined(TUDOR_SOFT_SQRT)
+#include <emmintrin.h>
+static inline float scalar_sqrt(float a) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(a))); }
+#elif defined(__aarch64__) && defined(__GNUC__) && !defined(TUDOR_SOFT_SQRT)
+static inline float scalar_sqrt(float a) {
+    __asm__("fsqrt %s0, %s1" : "=w"(a) : "w"(a));
+    return a;
+}
+#elif defined(__ARM_FP) && (__ARM_FP & 4) && defined(__GNUC__) && !defined(TUDOR_SOFT_SQRT)
+static inline float scalar_sqrt(float a) {
+    __asm__("vsqrt.f32 %0, %1" : "=t"(a) : "t"(a));
+    return a;
+}
+#else
+static inline float scalar_sqrt(float a) {
+    const uint32_t bits = scalar_bits(a);
+    if (!(a > 0.0f) || bits >= 0x7f800000u) return a;
+    int32_t exponent = (int32_t)(bits >> 23) - 127;
+    uint64_t fraction = bits & 0x7fffffu;
+    if (bits < 0x800000u) { /* denormal */
+        for (exponent = -126; fraction < 0x800000u; exponent--) fraction <<= 1;
+    } else {
+        fraction |= 0x800000u;
+    }
+    if (exponent & 1) fraction <<= 1; /* an even exponent: exponent - (exponent & 1) */
+    uint64_t rest = fraction << 25, root = 0; /* root < 2^25 of rest < 2^50 */
+    for (uint64_t bit = (uint64_t)1 << 48; bit; bit >>= 2) {
+        if (rest >= root + bit) {
+            rest -= root + bit;
+            root = (root >> 1) + bit;
+        } else {
+            root >>= 1;
+        }
+    }
+    /* a tie is impossible: a root of 25 bits whose last is 1 has a square of more than 24 */
+    root = (root >> 1) + (root & 1);
+    const int32_t half = (exponent - (exponent & 1)) / 2;
+    return scalar_float((uint32_t)root + ((uint32_t)(half + 126) << 23));
+}
+#endif
+
 #define VW 1
 typedef float V;
 typedef int M;
@@ -53,6 +107,10 @@ typedef int M;
 #define V_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define V_ABS(a) __builtin_fabsf(a)
 #define V_SHL23(a) scalar_shift23(a)
+#define V_SQRT(a) scalar_sqrt(a)
+/* Of positive numbers: 2^23 + the biased exponent, and the mantissa in [1, 2). */
+#define V_EXPONENT(a) scalar_float(scalar_bits(a) >> 23 | 0x4b000000u)
+#define V_MANTISSA(a) scalar_float((scalar_bits(a) & 0x7fffffu) | 0x3f800000u)
 
 static inline float scalar_from_bf16(uint16_t upper) {
     const uint32_t bits = (uint32_t)upper << 16;

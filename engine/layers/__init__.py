@@ -1,5 +1,6 @@
 """Streaming layers: `forward(x, state) -> (y, state)`, offline is streaming from fresh state."""
 
+from engine.layers.attention import Attention, CausalAttention
 from engine.layers.base import State, Streaming, split_state
 from engine.layers.channels import Affine, Channels
 from engine.layers.combine import Identity, Parallel, Residual, Sequence
@@ -7,23 +8,30 @@ from engine.layers.conv import Conv1d, ConvTranspose1d, Delay
 from engine.layers.draw import Categorical, Embed, LogisticMixture, mu_law_table
 from engine.layers.loop import Loop, Past
 from engine.layers.noise import LatentSample, NoiseMultiply
+from engine.layers.norm import LayerNorm, RMSNorm
 from engine.layers.pointwise import (
     ELU,
+    Exp,
     GatedUnit,
     Guard,
     LeakyReLU,
+    Log,
     Pointwise,
     Sigmoid,
     Snake,
+    Softplus,
+    Sqrt,
     Tanh,
 )
 from engine.layers.pqmf import PQMFAnalysis, PQMFSynthesis
 from engine.layers.recurrent import GRU, LSTM
 
 __all__ = [
-    "ELU", "GRU", "LSTM", "Affine", "Categorical", "Channels", "Conv1d", "ConvTranspose1d", "Delay",
-    "Embed", "GatedUnit", "Guard", "Identity", "LatentSample", "LeakyReLU", "LogisticMixture",
-    "Loop", "NoiseMultiply", "PQMFAnalysis", "PQMFSynthesis", "Parallel", "Past", "Pointwise",
-    "Residual", "Sequence", "Sigmoid", "Snake", "State", "Streaming", "Tanh", "mu_law_table",
+    "ELU", "GRU", "LSTM", "Affine", "Attention", "Categorical", "CausalAttention", "Channels",
+    "Conv1d", "ConvTranspose1d", "Delay", "Embed", "Exp", "GatedUnit", "Guard", "Identity",
+    "LatentSample", "LayerNorm", "LeakyReLU", "Log", "LogisticMixture", "Loop", "NoiseMultiply",
+    "PQMFAnalysis", "PQMFSynthesis", "Parallel", "Past", "Pointwise", "RMSNorm", "Residual",
+    "Sequence", "Sigmoid", "Snake", "Softplus", "Sqrt", "State", "Streaming", "Tanh",
+    "mu_law_table",
     "split_state",
 ]

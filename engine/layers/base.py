@@ -18,6 +18,13 @@ n*r ... n*r + r - 1:
 `lookahead` counts, in input frames, how much later than nominal the output appears because the
 layer wants to see the future; the arithmetic stays causal, the output is simply late.
 
+`receptive_field` counts input frames back from the end of a smallest block: that many, and no
+fewer, may matter to what the block puts out. `oldest` says it frame by frame, so that chains of
+any rates can be exact:
+
+    in    | 0  1  2  3 | 4  5  6  7 |        kernel 6, stride 4, then upsampled by 4: frames 4 ... 7
+    seen  |       2  3   4  5  6  7 |        come out of the second block and see 2 ... 7, so 6
+
 A layer that reads attributes of the player (temperature, scale) names them in `uses` and takes
 them as a third argument: `layer(x, state, attributes)`. Each is a float tensor [size], or
 [batch, size] where streams differ.
@@ -28,7 +35,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from itertools import chain
-from math import ceil, inf, lcm
+from math import inf, lcm
 from typing import TYPE_CHECKING
 
 import torch
@@ -88,8 +95,15 @@ class Streaming(nn.Module):
 
     @property
     def receptive_field(self) -> float:
-        """Input frames that one output frame may depend on; `inf` for recurrent layers."""
-        return 1
+        """Newest input frames that a smallest block's output depends on; `inf` for recurrence."""
+        return self.granularity
+
+    def oldest(self, frame: int) -> float:
+        """First input frame that output frame `frame` depends on, both counted from a block's
+        start; negative before it, `-inf` for recurrence. To be overridden where frames of one
+        block see differently far."""
+        block = frame * self.ratio // self.granularity
+        return (block + 1) * self.granularity - self.receptive_field
 
     @property
     def parameter_count(self) -> int:
@@ -221,13 +235,18 @@ def chain_granularity(layers: Iterable[Streaming]) -> int:
     return lcm(need, rate.numerator)
 
 
+def chain_oldest(layers: Iterable[Streaming], frame: int) -> float:
+    """First input frame of a chain that its output frame `frame` depends on."""
+    at: float = frame
+    for layer in reversed(tuple(layers)):
+        if at == -inf:
+            return at
+        at = layer.oldest(int(at))
+    return at
+
+
 def chain_receptive_field(layers: Iterable[Streaming]) -> float:
-    """Receptive field of a chain, in its input frames."""
-    rate, total = Fraction(1), Fraction(1)
-    for layer in layers:
-        field = layer.receptive_field
-        if field == inf:
-            return inf
-        total += (Fraction(field) - 1) * rate
-        rate *= layer.ratio
-    return ceil(total)
+    """Receptive field of a chain, in its input frames: no frame of a block sees further back than
+    its first."""
+    layers = tuple(layers)
+    return chain_granularity(layers) - chain_oldest(layers, 0)

@@ -20,6 +20,7 @@ from engine.layers.base import (
     call,
     chain_granularity,
     chain_lookahead,
+    chain_oldest,
     chain_ratio,
     chain_receptive_field,
     chain_state_shapes,
@@ -73,6 +74,9 @@ class Sequence(Streaming):
     @property
     def receptive_field(self) -> float:
         return chain_receptive_field(self)
+
+    def oldest(self, frame: int) -> float:
+        return chain_oldest(self, frame)
 
     def macs_per_frame(self) -> float:
         rate, total = Fraction(1), 0.0
@@ -149,7 +153,10 @@ class Parallel(Streaming):
 
     @property
     def receptive_field(self) -> float:
-        return max(branch.receptive_field for branch in self)
+        return self.granularity - self.oldest(0)
+
+    def oldest(self, frame: int) -> float:
+        return min(branch.oldest(frame) for branch in self)
 
     def macs_per_frame(self) -> float:
         return sum(branch.macs_per_frame() for branch in self)

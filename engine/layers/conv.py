@@ -106,6 +106,7 @@ class Conv1d(Streaming):
                         "dilation": self.dilation, "groups": self.groups},
             weights={"weight": self.weight, "bias": self.bias},
             state_shapes=self.state_shapes(), macs_per_frame=self.macs_per_frame(),
+            lookahead=self.lookahead,
         )
 
 
@@ -162,6 +163,9 @@ class ConvTranspose1d(Streaming):
     def receptive_field(self) -> float:
         return self.cache_frames + 1
 
+    def oldest(self, frame: int) -> float:
+        return -((self.kernel_size - 1 - frame) // self.stride)
+
     def macs_per_frame(self) -> float:
         return float(self.weight.numel())
 
@@ -186,6 +190,7 @@ class ConvTranspose1d(Streaming):
                         "groups": self.groups},
             weights={"weight": self.weight, "bias": self.bias},
             state_shapes=self.state_shapes(), macs_per_frame=self.macs_per_frame(),
+            lookahead=self.lookahead,
         )
 
 
@@ -218,4 +223,4 @@ class Delay(Streaming):
         if not self.frames:
             return x
         return build.op("delay", x, attributes={"frames": self.frames},
-                        state_shapes=self.state_shapes())
+                        state_shapes=self.state_shapes(), lookahead=self.lookahead)

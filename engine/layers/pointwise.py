@@ -90,6 +90,62 @@ class Sigmoid(Pointwise):
         return torch.sigmoid(x)
 
 
+class Exp(Pointwise):
+    """exp(x), and exp(88) beyond: float32 ends soon after."""
+
+    op = "exp"
+    LIMIT = 88.0
+
+    def function(self, x: Tensor) -> Tensor:
+        return torch.exp(x.clamp(max=self.LIMIT))
+
+
+class _Floored(Pointwise):
+    """A function of max(x, floor)."""
+
+    def __init__(self, channels: int, floor: float) -> None:
+        super().__init__(channels)
+        if not 2.0**-60 <= floor <= 1e6:  # what is smaller is stored as 0
+            raise ValueError(f"{type(self).__name__}: floor must lie in 2^-60 ... 1e6, got {floor}")
+        self.floor = floor
+
+    def attributes(self) -> dict[str, int | float | str]:
+        return {"floor": self.floor}
+
+
+class Log(_Floored):
+    """Natural logarithm of max(x, floor)."""
+
+    op = "log"
+
+    def __init__(self, channels: int, floor: float = 1e-5) -> None:
+        super().__init__(channels, floor)
+
+    def function(self, x: Tensor) -> Tensor:
+        return torch.log(x.clamp_min(self.floor))
+
+
+class Sqrt(_Floored):
+    """Square root of max(x, floor): at 0 its slope has no bound."""
+
+    op = "sqrt"
+
+    def __init__(self, channels: int, floor: float = 1e-10) -> None:
+        super().__init__(channels, floor)
+
+    def function(self, x: Tensor) -> Tensor:
+        return torch.sqrt(x.clamp_min(self.floor))
+
+
+class Softplus(Pointwise):
+    """log(1 + exp(x)): positive, and x itself where x is large (Dugas et al. 2001)."""
+
+    op = "softplus"
+
+    def function(self, x: Tensor) -> Tensor:
+        return F.softplus(x)
+
+
 class Snake(Pointwise):
     """x + sin(alpha x)^2 / alpha, alpha per channel (Ziyin et al. 2020, eq. 3)."""
 

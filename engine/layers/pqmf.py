@@ -120,8 +120,15 @@ class _FilterBank(Streaming):
         return self.conv.ratio
 
     @property
+    def lookahead(self) -> Fraction:
+        return self.conv.lookahead
+
+    @property
     def receptive_field(self) -> float:
         return self.conv.receptive_field
+
+    def oldest(self, frame: int) -> float:
+        return self.conv.oldest(frame)
 
 
 class PQMFAnalysis(_FilterBank):
@@ -130,13 +137,9 @@ class PQMFAnalysis(_FilterBank):
     def __init__(self, bands: int, channels: int = 1, taps_per_band: int = TAPS_PER_BAND) -> None:
         super().__init__(channels, channels * bands, bands, taps_per_band)
         conv = Conv1d(channels, channels * bands, self.taps, stride=bands, groups=channels,
-                      bias=False)
+                      bias=False, lookahead=(self.taps - bands) // 2)
         # A filter's first tap meets its newest sample in a convolution sum, so it stands reversed.
         self._fix(conv, _filters(bands, self.taps)[:, None, ::-1])
-
-    @property
-    def lookahead(self) -> Fraction:
-        return Fraction((self.taps - self.bands) // 2)
 
 
 class PQMFSynthesis(_FilterBank):
@@ -144,11 +147,7 @@ class PQMFSynthesis(_FilterBank):
 
     def __init__(self, bands: int, channels: int = 1, taps_per_band: int = TAPS_PER_BAND) -> None:
         super().__init__(channels * bands, channels, bands, taps_per_band)
+        total = self.taps - bands
         conv = ConvTranspose1d(channels * bands, channels, self.taps, stride=bands,
-                               groups=channels, bias=False)
+                               groups=channels, bias=False, lookahead=total - total // 2)
         self._fix(conv, _filters(bands, self.taps)[:, None, ::-1])
-
-    @property
-    def lookahead(self) -> Fraction:
-        total = self.taps - self.bands
-        return Fraction(total - total // 2, self.bands)

@@ -14,7 +14,7 @@ import numpy as np
 from engine.graph import Graph, Op, Value
 from export.native.nodes import CONVS, Node, Root, View
 
-ACTS = ("leaky_relu", "elu", "tanh", "sigmoid", "snake")
+ACTS = ("leaky_relu", "elu", "tanh", "sigmoid", "exp", "log", "sqrt", "softplus", "snake")
 
 
 class Fusing:
@@ -72,7 +72,7 @@ class Fusing:
     def _act(self, op: Op, view: View) -> View:
         conv = self._single(op, 0, view)
         alpha = op.weights.get("alpha")
-        slope = float(op.attributes.get("slope", 1.0))
+        slope = float(op.attributes.get("slope", op.attributes.get("floor", 1.0)))
         if conv is not None and conv.act == "linear" and conv.post is None and not conv.gate:
             conv.act, conv.slope = op.kind, slope
             if alpha is not None:

@@ -95,6 +95,19 @@ class Lowering(Fusing):
         names = {"attr_a": op.attributes["scale"], "attr_b": op.attributes["bias"]}
         return self._emit(Node("affine", op.name, [view], self._root(op.output), attributes=names))
 
+    def _norm(self, op: Op, view: View) -> View:
+        weight = op.weights["weight"]
+        bias = op.weights.get("bias", np.zeros_like(weight))
+        return self._emit(Node(
+            "norm", op.name, [view], self._root(op.output), slope=op.attributes["epsilon"],
+            gate=bool(op.attributes["centre"]), extra=np.concatenate([weight, bias])))
+
+    def _attention(self, op: Op, view: View) -> View:
+        window = op.attributes["window"]
+        return self._emit(Node(
+            "attention", op.name, [view], self._root(op.output), state_words=1 + window,
+            params={"kernel": window, "groups": op.attributes["heads"]}))
+
     def _noise_multiply(self, op: Op, view: View) -> View:
         return self._emit(Node("noise", op.name, [view], self._root(op.output),
                                params={"seed": op.attributes["seed"]}, state_words=1,

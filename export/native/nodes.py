@@ -101,6 +101,8 @@ class Node:
         if self.kind in CONVS and view is self.inputs[0]:
             span = (self.params["kernel"] - 1) * self.params["dilation"] + 1
             back = max(0, span - self.params["stride"])
+        if self.kind == "attention":
+            back = self.params["kernel"] - 1
         return back + view.delay
 
     def played(self, index: int) -> FloatArray:

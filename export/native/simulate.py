@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.layers.noise import LatentSample, frame_numbers, stream_keys, uniform
-from engine.layers.pointwise import INPUT_LIMIT
+from engine.layers.pointwise import INPUT_LIMIT, Exp
 from export.native.nodes import Node, Program, Root, View, outermost
 
 INT16_RANGE = (-32768.0, 32767.0)
@@ -34,7 +34,16 @@ class Maths:
 
     tanh = staticmethod(torch.tanh)
     sigmoid = staticmethod(torch.sigmoid)
-    exp = staticmethod(torch.exp)
+    softplus = staticmethod(F.softplus)
+    sqrt = staticmethod(torch.sqrt)
+
+    @staticmethod
+    def exp(x: Tensor) -> Tensor:
+        return torch.exp(x.clamp_max(Exp.LIMIT))
+
+    @staticmethod
+    def log(x: Tensor, floor: float) -> Tensor:
+        return torch.log(x.clamp_min(floor))
 
     @staticmethod
     def elu(x: Tensor, slope: float) -> Tensor:
@@ -147,6 +156,10 @@ class Simulator:
             return torch.where(x > 0, x, x * torch.tensor(node.slope, dtype=x.dtype))
         if act == "elu":
             return maths.elu(x, node.slope)  # type: ignore[no-any-return]
+        if act == "log":
+            return maths.log(x, node.slope)  # type: ignore[no-any-return]
+        if act == "sqrt":
+            return maths.sqrt(x.clamp_min(node.slope))  # type: ignore[no-any-return]
         if act == "snake":
             count = node.out.channels  # with phases, the same again for each
             a, inverse = torch.as_tensor(node.extra).to(x.dtype).reshape(2, -1, 1)[:, :count]
@@ -216,6 +229,41 @@ class Simulator:
         scale, bias = (self.attributes[node.attributes[key]][:, None]
                        for key in ("attr_a", "attr_b"))
         return self.maths.fma(scale, x, bias)  # type: ignore[no-any-return]
+
+    def _norm(self, node: Node, x: Tensor) -> Tensor:
+        """Sums in the order of the channels, as the runtime adds; rounded once where it fuses."""
+        count, fma = torch.tensor(float(len(x)), dtype=x.dtype), self.maths.fma
+        weight, bias = torch.as_tensor(node.extra).to(x.dtype).reshape(2, -1, 1)
+        if node.gate:
+            mean = torch.zeros_like(x[0])
+            for row in x:
+                mean = mean + row
+            x = x - mean / count
+        square = torch.zeros_like(x[0])
+        for row in x:
+            square = fma(row, row, square)
+        factor = 1 / self.maths.sqrt(square / count + torch.tensor(node.slope, dtype=x.dtype))
+        return fma(x * factor, weight, bias)  # type: ignore[no-any-return]
+
+    def _attention(self, node: Node, x: Tensor) -> Tensor:
+        """Sums in the order in which the runtime adds: channels ascending, rows oldest first."""
+        window, heads, maths = node.params["kernel"], node.params["groups"], self.maths
+        q, k, v = x.unflatten(0, (3, heads, -1))  # each [heads, size, time]
+        size, time = q.shape[1:]
+        k, v = (F.pad(part, (window - 1, 0)).unfold(2, window, 1) for part in (k, v))
+        valid = torch.arange(window - 1, -1, -1) <= torch.arange(time)[:, None]  # [time, window]
+        scores = torch.zeros_like(k[:, 0])  # [heads, time, window]
+        for c in range(size):
+            scores = maths.fma(q[:, c, :, None].expand_as(scores), k[:, c], scores)
+        one = torch.tensor(1.0, dtype=x.dtype)
+        scores = scores * (one / maths.sqrt(torch.tensor(float(size), dtype=x.dtype)))
+        largest = torch.where(valid, scores, -torch.inf).amax(dim=2, keepdim=True)
+        weight = torch.where(valid, maths.exp(scores - largest), 0 * one)
+        total, mean = torch.zeros_like(weight[:, :, 0]), torch.zeros_like(q)
+        for j in range(window):
+            total = total + weight[:, :, j]
+            mean = maths.fma(weight[:, None, :, j].expand_as(mean), v[..., j], mean)
+        return (mean * (one / total)[:, None]).flatten(0, 1)
 
     def _frames(self, x: Tensor) -> Tensor:
         return frame_numbers(torch.zeros(1, 1, dtype=torch.float64), x[None])[0]

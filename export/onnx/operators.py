@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from engine.description import Attribute
 from engine.errors import TudorError
@@ -20,6 +21,7 @@ from export.onnx.loop import write_loop
 from export.onnx.writer import ALL, Writer
 
 INPUT_LIMIT = 8.0  # of the guard, as in engine/layers/pointwise.py
+EXP_LIMIT = 88.0
 NOISE_ROUNDS = 4
 LOG_STD_RANGE = (-10.0, 2.0)
 
@@ -107,6 +109,57 @@ def snake(w: Writer, op: Op, x: str) -> str:
     return w.node("Add", x, bump)
 
 
+def exp(w: Writer, op: Op, x: str) -> str:
+    return w.node("Exp", w.node("Min", x, w.const(EXP_LIMIT)))
+
+
+def _floored(kind: str) -> Callable[..., str]:
+    """An operation of max(x, floor)."""
+
+    def write(w: Writer, op: Op, x: str) -> str:
+        return str(w.node(kind, w.node("Max", x, w.const(op.attributes["floor"]))))
+
+    return write
+
+
+def norm(w: Writer, op: Op, x: str) -> str:
+    axis = w.ints(1)
+    if op.attributes["centre"]:
+        x = w.node("Sub", x, w.node("ReduceMean", x, axis, keepdims=1))
+    square = w.node("ReduceMean", w.node("Mul", x, x), axis, keepdims=1)
+    size = w.node("Sqrt", w.node("Add", square, w.const(op.attributes["epsilon"])))
+    y = w.node("Mul", w.node("Div", x, size), w.const(op.weights["weight"][:, None], name="weight"))
+    if "bias" not in op.weights:
+        return str(y)
+    return str(w.node("Add", y, w.const(op.weights["bias"][:, None], name="bias")))
+
+
+def attention(w: Writer, op: Op, x: str) -> str:
+    heads, window, channels = op.attributes["heads"], op.attributes["window"], op.output.channels
+    size = channels // heads
+    one, time = w.ints(1), w.node("Squeeze", w.node("Shape", x, start=2, end=3), w.ints(0))
+    steps = w.node("Range", w.const(0, np.int64), time, w.const(1, np.int64))  # [time]
+    q = w.node("Reshape", w.slice(x, 0, channels, 1), w.ints(0, heads, size, -1, 1))
+    both = w.remember(w.slice(x, channels, 3 * channels, 1), 2 * channels, window - 1)
+    places = w.node("Add", w.node("Unsqueeze", steps, one), w.const(np.arange(window), np.int64))
+    rows = w.node("Gather", both, places, axis=2)  # [batch, 2 * channels, time, window]
+    k, v = (w.node("Reshape", w.slice(rows, at, at + channels, 1),
+                   w.ints(0, heads, size, -1, window)) for at in (0, channels))
+    count = w.state((1,))  # [batch, 1] frames in the state
+    there = w.node("Add", count, w.node("Cast", steps, to=TensorProto.FLOAT))  # [batch, time]
+    valid = w.node("LessOrEqual", w.const(np.arange(window)[::-1]),
+                   w.node("Unsqueeze", there, w.ints(1, 3)))  # [batch, 1, time, window]
+    after = w.node("Add", count, w.node("Cast", time, to=TensorProto.FLOAT))
+    w.keep(w.node("Min", after, w.const(window - 1)))
+    scores = w.node("ReduceSum", w.node("Mul", q, k), w.ints(2), keepdims=0)
+    scores = w.node("Mul", scores, w.const(size**-0.5))
+    weight = w.node("Softmax", w.node("Where", valid, scores, w.const(-1e30)), axis=-1)
+    v = w.node("Where", w.node("Unsqueeze", valid, one), v, w.const(0.0))
+    y = w.node("ReduceSum", w.node("Mul", w.node("Unsqueeze", weight, w.ints(2)), v),
+               w.ints(4), keepdims=0)
+    return str(w.node("Reshape", y, w.ints(0, channels, -1)))
+
+
 def gated(w: Writer, op: Op, x: str) -> str:
     a, b = w.node("Split", x, axis=1, num_outputs=2, outputs=2)
     if op.attributes["activation"] == "tanh":
@@ -163,6 +216,8 @@ EMIT: dict[str, Callable[..., str]] = {
     "guard": guard, "conv1d": conv1d, "conv_transpose1d": conv_transpose1d, "gru": gru,
     "lstm": lstm, "leaky_relu": leaky_relu, "elu": _plain("Elu"), "tanh": _plain("Tanh"),
     "sigmoid": _plain("Sigmoid"), "snake": snake, "gated": gated, "add": _plain("Add"),
+    "exp": exp, "log": _floored("Log"), "sqrt": _floored("Sqrt"), "softplus": _plain("Softplus"),
+    "norm": norm, "attention": attention,
     "mul": _plain("Mul"), "concat": _plain("Concat", axis=1), "slice": channel_slice,
     "delay": delay, "affine": affine, "noise_multiply": noise_multiply,
     "latent_sample": latent_sample, "categorical": draws.categorical,

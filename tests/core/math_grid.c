@@ -15,6 +15,12 @@ static double exact_snake(double x) { return x + sin(3 * x) * sin(3 * x) / 3; }
 static float our_elu(float x) { return v_elu(x, 1.0f); }
 static float our_snake(float x) { return v_snake(x, 3.0f, 1.0f / 3.0f); }
 
+static double exact_log(double x) { return log(x > 0x1p-60 ? x : 0x1p-60); }
+static double exact_softplus(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
+static double exact_sqrt(double x) { return sqrt(x > 0 ? x : 0); }
+static float our_log(float x) { return v_log(x, 0x1p-60f); }
+static float our_sqrt(float x) { return v_sqrt(x, 0.0f); }
+
 struct function {
     const char *name;
     float (*ours)(float);
@@ -54,6 +60,9 @@ int main(void) {
         {"sigmoid", v_sigmoid, exact_sigmoid, -128, 128},
         {"sin_squared", v_sin_squared, exact_sin_squared, -64, 64},
         {"snake", our_snake, exact_snake, -64, 64},
+        {"log", our_log, exact_log, -128, 128},
+        {"softplus", v_softplus, exact_softplus, -128, 128},
+        {"sqrt", our_sqrt, exact_sqrt, -128, 128},
     };
     for (unsigned i = 0; i < sizeof functions / sizeof *functions; i++) measure(&functions[i]);
     return 0;

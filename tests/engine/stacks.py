@@ -10,20 +10,27 @@ from engine.layers import (
     ELU,
     GRU,
     LSTM,
+    CausalAttention,
     Conv1d,
     ConvTranspose1d,
     Delay,
+    Exp,
     GatedUnit,
+    LayerNorm,
     LeakyReLU,
+    Log,
     NoiseMultiply,
     Parallel,
     Past,
     PQMFAnalysis,
     PQMFSynthesis,
     Residual,
+    RMSNorm,
     Sequence,
     Sigmoid,
     Snake,
+    Softplus,
+    Sqrt,
     State,
     Streaming,
     Tanh,
@@ -32,8 +39,9 @@ from engine.layers.pointwise import Guard
 
 KINDS = (
     "conv", "strided", "depthwise", "transposed", "delay", "gru", "lstm", "leaky_relu", "elu",
-    "tanh", "sigmoid", "snake", "gated", "noise", "guard", "residual", "parallel_sum",
-    "parallel_product", "parallel_concat", "analysis", "synthesis", "past",
+    "tanh", "sigmoid", "exp", "log", "sqrt", "softplus", "rms_norm", "layer_norm", "attention",
+    "snake", "gated", "noise", "guard", "residual", "parallel_sum", "parallel_product",
+    "parallel_concat", "analysis", "synthesis", "past",
 )
 
 
@@ -71,6 +79,15 @@ def layer(draw: st.DrawFn, kind: str, channels: int, depth: int = 0) -> Streamin
         if kind == "analysis":
             return PQMFAnalysis(bands, channels, taps_per_band=4)
         return Sequence(Conv1d(channels, bands * 2, 1), PQMFSynthesis(bands, 2, taps_per_band=4))
+    if kind in ("exp", "log", "sqrt"):  # of numbers that they are meant for
+        return {"exp": lambda: Sequence(Tanh(channels), Exp(channels)),
+                "log": lambda: Sequence(Softplus(channels), Log(channels)),
+                "sqrt": lambda: Sequence(Softplus(channels), Sqrt(channels))}[kind]()
+    if kind == "attention":
+        return Sequence(Conv1d(channels, 2 * channels, 1),
+                        CausalAttention(2 * channels, pick(1, 2), draw(st.integers(2, 6))))
+    if kind == "layer_norm":  # of one channel nothing is left
+        return Sequence(Conv1d(channels, channels + 2, 1), LayerNorm(channels + 2))
     if kind == "residual":
         kernel = pick(1, 2, 3)
         return Residual(Conv1d(channels, channels, kernel, lookahead=draw(
@@ -81,6 +98,7 @@ def layer(draw: st.DrawFn, kind: str, channels: int, depth: int = 0) -> Streamin
                     for ahead in draw(st.lists(st.integers(0, 2), min_size=1, max_size=3))]
         return Parallel(*branches, combine=kind.removeprefix("parallel_"))
     return {"leaky_relu": LeakyReLU, "elu": ELU, "tanh": Tanh, "sigmoid": Sigmoid,
+            "softplus": Softplus, "rms_norm": RMSNorm,
             "snake": Snake, "guard": Guard}[kind](channels)
 
 
@@ -155,20 +173,3 @@ def check_reset(net: Streaming, units: int) -> None:
     first = stream(net, x, [units])
     stream(net, 3 * x, [units])
     assert torch.equal(first, stream(net, x, [units])), "state survived a reset"
-
-
-def check_receptive_field(net: Streaming, units: int) -> None:
-    """Nothing older than the receptive field matters."""
-    field = net.receptive_field
-    x = signal(net, units, 1, torch.float64)
-    frames_out = int(x.shape[2] / net.ratio)
-    # The last output frame belongs to the last inputs; change all that is older than its field.
-    old = x.shape[2] - int(field) - net.granularity
-    if old <= 0:
-        return
-    changed = x.clone()
-    changed[:, :, :old] += 1.0
-    with torch.no_grad():
-        a, b = net.offline(x), net.offline(changed)
-    assert a.shape[2] == frames_out
-    assert torch.allclose(a[:, :, -1], b[:, :, -1], atol=1e-12), "the receptive field is larger"

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from stacks import (
     KINDS,
     check_causal,
-    check_receptive_field,
     check_reset,
     check_streaming,
     layer,
@@ -63,14 +62,6 @@ def test_causal(net, units, data):
 @given(stack(), st.integers(1, 12))
 def test_reset_reproduces(net, units):
     check_reset(net.double(), units)
-
-
-@settings(max_examples=80, **COMMON)
-@given(stack())
-def test_receptive_field_is_no_larger_than_said(net):
-    if net.receptive_field != inf and net.receptive_field < 2000:
-        units = int(2 * net.receptive_field / net.granularity) + 4
-        check_receptive_field(net.double(), units)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -124,14 +115,6 @@ class Short(Conv1d):
         return y[:, :, 1:], state
 
 
-class Longsighted(Conv1d):
-    """Understates how far back it looks."""
-
-    @property
-    def receptive_field(self):
-        return self.kernel_size - 2
-
-
 def test_streaming_check_sees_a_forgotten_cache():
     net = Forgetful(2, 2, 3).double()
     with pytest.raises(AssertionError, match="relative error"):
@@ -151,11 +134,6 @@ def test_reset_check_sees_hidden_state():
 def test_length_check_sees_a_lost_frame():
     with pytest.raises(AssertionError, match="length"):
         check_streaming(Short(1, 1, 3).double(), [4], 1, torch.float64)
-
-
-def test_receptive_field_check_sees_an_understatement():
-    with pytest.raises(AssertionError, match="receptive field"):
-        check_receptive_field(Longsighted(1, 1, 7).double(), 30)
 
 
 # --- delays, exactly ------------------------------------------------------------------------------

@@ -43,6 +43,14 @@ def exp_parts(x: Tensor) -> tuple[Tensor, Tensor]:
     return fma(r * r, q, r), (bits << 23).view(torch.float32)
 
 
+def artanh2(s: Tensor) -> Tensor:
+    z = s * s
+    p = fma(k(0.28018748), z, k(0.280005422))
+    p = fma(p, z, k(0.40021597))
+    p = fma(p, z, k(0.666664152))
+    return fma(s * z, p, s + s)
+
+
 class Exact:
     """As `export.native.simulate.Maths`, with the runtime's bits. Float32 in and out."""
 
@@ -72,6 +80,25 @@ class Exact:
     @classmethod
     def sigmoid(cls, x: Tensor) -> Tensor:
         return fma(cls.tanh(x * 0.5), k(0.5), k(0.5))
+
+    @staticmethod
+    def sqrt(x: Tensor) -> Tensor:
+        return x.double().sqrt().float()  # PyTorch's own in float32 is not always the nearest
+
+    @staticmethod
+    def log(x: Tensor, floor: float) -> Tensor:
+        bits = x.maximum(k(floor)).view(torch.int32)
+        e = (bits >> 23).float() - 127
+        m = ((bits & 0x7FFFFF) | 0x3F800000).view(torch.float32)
+        upper = m > k(1.41421356)
+        m, e = torch.where(upper, m * 0.5, m), torch.where(upper, e + 1, e)
+        y = artanh2((m - 1) / (m + 1))
+        return fma(e, k(0.693359375), fma(e, k(-0.00021219444), y))
+
+    @classmethod
+    def softplus(cls, x: Tensor) -> Tensor:
+        t = cls.exp(-x.abs())
+        return x.clamp_min(0) + artanh2(t / (t + 2))
 
     @staticmethod
     def snake(x: Tensor, a: Tensor, inverse: Tensor) -> Tensor:

@@ -18,14 +18,28 @@ import torch
 
 from benchmarks.emulated import count_file
 from engine.boards.board import DTYPES
-from engine.layers import ELU, Conv1d, GatedUnit, LeakyReLU, Sequence, Sigmoid, Snake, Tanh
+from engine.layers import (
+    ELU,
+    Conv1d,
+    Exp,
+    GatedUnit,
+    LeakyReLU,
+    Log,
+    Sequence,
+    Sigmoid,
+    Snake,
+    Softplus,
+    Sqrt,
+    Tanh,
+)
 from engine.layers.base import Streaming
 from tests.firmware.formats import file_in
 
 CHANNELS = 64
 FRAMES = (16, 1)
 ACTS = {"leaky_relu": (LeakyReLU, 1), "elu": (ELU, 10), "tanh": (Tanh, 8), "sigmoid": (Sigmoid, 9),
-        "snake": (Snake, 10)}
+        "snake": (Snake, 10), "exp": (Exp, 8), "log": (Log, 11), "sqrt": (Sqrt, 3),
+        "softplus": (Softplus, 13)}
 
 
 @dataclass(frozen=True)
