@@ -190,9 +190,9 @@ def _count_files(
 
 def _native_files(models: list[str]) -> list[Path]:
     """The files that are named, a preset's own among them."""
-    from engine.presets import shipped_native
+    from engine.resolve import resolve
 
-    return [Path(m) if Path(m).exists() else shipped_native(m) or Path(m) for m in models]
+    return [resolve(model).native or Path(model) for model in models]
 
 
 def _measure_remote(

@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict
 from importlib.util import find_spec
 from math import inf
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,8 +15,8 @@ from engine.description import Description, Method
 from engine.errors import ConfigError, nearest
 from engine.players.base import Player, load
 from engine.presets import preset_names, preset_settings, shipped_native
+from engine.resolve import FILE, PRESET, RUN, resolve
 
-FILES = (".ts", ".onnx", ".tudor")
 LATENCY = ("latency: lookahead plus waiting for a frame's last sample; a host's own buffers come "
            "on top")
 
@@ -83,10 +82,11 @@ def print_info(model: str, layers: bool, method: str | None, as_json: bool) -> N
 def model_facts(model: str, method: str | None = None) -> dict[str, Any]:
     """Plain data about `model`, for JSON and tables; operations of `method` (default: the last,
     which is the whole of the model)."""
-    path = Path(model)
-    if not path.exists() and find_spec("torch") is None:
-        path = shipped_native(model) or path  # without PyTorch, what a preset's native file tells
-    if path.is_file() or path.suffix.lower() in FILES:
+    meant = resolve(model, (RUN, FILE, PRESET))
+    path = meant.path if meant.kind == FILE else None
+    if meant.kind == PRESET and find_spec("torch") is None:
+        path = meant.native  # without PyTorch, what a preset's native file tells
+    if path is not None:
         player = load(path)
         facts = _describe(player.description)
         facts.update(file=str(path), backend=player.backend, file_bytes=path.stat().st_size,

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from engine.audio import read_audio, resample, shown_name, unfit_rate, write_audio
 from engine.audio_check import heard
-from engine.errors import AudioError, ConfigError, ModelFileError, TudorError, nearest
+from engine.errors import AudioError, ConfigError, ModelFileError, TudorError
 from engine.files import NATIVE_FILE
 from engine.players.native_model import NativeFile
-from engine.presets import preset_names, shipped_native
+from engine.resolve import FILE, PRESET, RUN, resolve
 from firmware.host.build import TARGETS, rack
 from firmware.host.play import command, run_there
 from firmware.simulate_rack import STATES, FloatArray, Racked, calibrated, play_rack
@@ -29,22 +29,13 @@ AFTER_SCRIPT_SECONDS = 2
 
 def model_file(name: str) -> Path:
     """The native file for a path, a run directory or a preset."""
-    path = Path(name)
-    if path.is_dir():
-        path = path / NATIVE_FILE
-        if not path.exists():
-            raise ModelFileError(f"{name} has no {NATIVE_FILE}: tudor export {name} --to native "
-                                 f"--out {path}")
-    elif not path.exists() and name in preset_names():
-        shipped = shipped_native(name)
-        if shipped is None:
-            raise ModelFileError(f"the preset {name} ships no native file: tudor export {name} "
-                                 f"--to native --out {name}.tudor")
-        path = shipped
-    if not path.is_file():
-        raise ModelFileError(f"{name} does not exist: wants a .tudor file, a run directory or a "
-                             f"preset{nearest(name, preset_names())}")
-    return path
+    meant = resolve(name, (RUN, FILE, PRESET))
+    if meant.native is None:
+        out = meant.path / NATIVE_FILE if meant.kind == RUN else f"{meant.name}.tudor"
+        source = name if meant.kind != FILE else "RUN"
+        raise ModelFileError(f"{name} has no native file: tudor export {source} --to native "
+                             f"--out {out}")
+    return meant.native
 
 
 def simulate_command(

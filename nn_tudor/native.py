@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.errors import ConfigError, TudorError, nearest
 from engine.files import CONFIG_FILE, NATIVE_FILE, WEIGHTS_FILE
+from engine.resolve import FILE, PRESET, RUN, resolve
 
 BACKENDS = ("native", "pytorch")
 
@@ -18,13 +19,13 @@ def as_native(model: str, backend: str = "native") -> str:
     When that is impossible the reason is said and PyTorch plays."""
     if backend not in BACKENDS:
         raise ConfigError(f"unknown backend {backend!r}{nearest(backend, BACKENDS)}")
-    path = Path(model)
-    if backend != "native" or path.is_file() or path.suffix in (".ts", ".onnx", ".tudor"):
+    if backend != "native":
         return model
-    if not path.is_dir():  # a preset: the player finds its native file itself
+    meant = resolve(model, (RUN, FILE, PRESET))
+    if meant.kind != RUN:  # the player finds a preset's native file itself
         return model
     try:
-        return str(_up_to_date(path))
+        return str(_up_to_date(meant.path))
     except TudorError as error:
         print(f"note: played by PyTorch, no native file could be made: {error}", file=sys.stderr)
         return model

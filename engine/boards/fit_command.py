@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
@@ -16,9 +15,9 @@ from engine.boards.board import BOARDS, DTYPES, Range, board_named
 from engine.boards.fit import FITS, Fit, Loads, busiest, fit, largest, percent
 from engine.boards.placement import Placement
 from engine.boards.work import Task, task_of_file, task_of_model
-from engine.errors import ConfigError, nearest
-from engine.files import CONFIG_FILE
-from engine.presets import preset_names, preset_path, shipped_native
+from engine.errors import ConfigError
+from engine.presets import preset_names
+from engine.resolve import FILE, PRESET, resolve
 
 
 def fit_command(
@@ -72,30 +71,22 @@ def _best(found: tuple[str, str] | None) -> dict[str, str | None]:
 def read_task(model: str, method: str | None = None) -> Task:
     """What a method (None: the main one) of a preset, a run directory or a native file asks of a
     machine."""
-    path = Path(model)
-    if not path.exists() and find_spec("torch") is None:
-        path = shipped_native(model) or path  # without PyTorch, what a preset's native file tells
-    if path.suffix.lower() == ".tudor":
+    meant = resolve(model)
+    path = meant.path if meant.kind == FILE else None
+    if meant.kind == PRESET and find_spec("torch") is None:
+        path = meant.native  # without PyTorch, what a preset's native file tells
+    if path is not None and path.suffix.lower() != ".tudor":
+        raise ConfigError(f"{model}: boards play .tudor files; name one, its run directory or a "
+                          "preset")
+    if path is not None:
         from engine.players.native_model import NativeFile
 
         return task_of_file(NativeFile(path), method)
-    if path.suffix.lower() in (".ts", ".onnx"):
-        raise ConfigError(f"{model}: boards play .tudor files; name one, its run directory or a "
-                          "preset")
     from engine.models.store import build_from, read_settings
 
-    if path.is_dir():
-        config = path / CONFIG_FILE
-    elif path.suffix.lower() == ".toml":
-        config = path
-    elif model in preset_names():
-        config = preset_path(model)
-    else:
-        raise ConfigError(f"{model} is no preset, run directory, .toml or .tudor file"
-                          f"{nearest(model, preset_names())}")
-    built = build_from(read_settings(config))
+    built = build_from(read_settings(meant.settings))
     _check_method(model, method, built.methods)
-    return task_of_model(built, path.resolve().name if path.is_dir() else path.stem, method)
+    return task_of_model(built, meant.name, method)
 
 
 def _check_method(model: str, method: str | None, known: dict[str, Any]) -> None:

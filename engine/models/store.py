@@ -15,12 +15,13 @@ from torch import Tensor
 
 from engine.description import Latent
 from engine.errors import ConfigError, ModelFileError
-from engine.files import CONFIG_FILE, WEIGHTS_FILE, atomic_write
+from engine.files import WEIGHTS_FILE, atomic_write
 from engine.models.base import Model
 from engine.models.coded import Coded
 from engine.models.registry import build
 from engine.models.shipped import shipped_weights
-from engine.presets import preset_names, preset_path, shipped_native
+from engine.presets import shipped_native
+from engine.resolve import PRESET, RUN, resolve
 
 LATENTS_KEY = "latents"  # of the safetensors metadata
 
@@ -63,21 +64,14 @@ def load_model(source: str | Path, weights: Path | None = None) -> Stored:
 
     A preset without shipped weights comes freshly initialised with `trained` False; a run
     directory must have its weights."""
-    path = Path(source)
-    if path.is_dir():
-        settings = read_settings(path / CONFIG_FILE)
-        name, weights = path.resolve().name, weights or path / WEIGHTS_FILE
+    meant = resolve(source, (RUN, PRESET))
+    settings, name = read_settings(meant.settings), meant.name
+    if meant.kind == PRESET and weights is None:
+        return _preset(name, settings)
+    if meant.kind == RUN:
+        weights = weights or meant.path / WEIGHTS_FILE
         if not weights.exists():
             raise ModelFileError(f"{weights} does not exist yet: has the training run saved once?")
-    elif str(source) in preset_names():
-        settings, name = read_settings(preset_path(str(source))), str(source)
-        if weights is None:
-            return _preset(name, settings)
-    else:
-        from engine.errors import nearest
-
-        hint = nearest(str(source), preset_names())
-        raise ModelFileError(f"{source} is neither a run directory nor a preset{hint}")
     model = build_from(settings)
     if weights is not None:
         load_weights(model, weights)

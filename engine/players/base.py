@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.description import Attribute, Description, Method
 from engine.errors import AudioError, ConfigError, ModelFileError, nearest
-from engine.presets import preset_names, shipped_native
+from engine.resolve import FILE, IMPORTERS, PRESET, RUN, player_class, resolve
 
 FloatArray = NDArray[np.float32]
 State = Any  # each backend's own; to be handed back to the player that made it
@@ -225,29 +225,19 @@ def load(source: str | Path, batch: int = 1, threads: int = 1, device: str = "cp
     The file decides the backend; a preset that ships a native file plays that, a run directory
     plays in PyTorch. `threads` goes to backends that know them; native files play on one, and on
     the CPU."""
-    path = Path(source)
-    if not path.exists() and str(source) in preset_names():
-        path = shipped_native(str(source)) or path
-    if path.is_file():
-        kind = path.suffix.lower()
-        if kind == ".ts":
-            from engine.players.torchscript import TorchScriptPlayer
+    meant = resolve(source, (RUN, FILE, PRESET))
+    path = meant.path if meant.kind == FILE else meant.native if meant.kind == PRESET else None
+    if path is None:
+        from engine.players.pytorch import PyTorchPlayer
 
-            return TorchScriptPlayer(path, batch, threads, device)
-        if kind == ".onnx":
-            from engine.players.onnx import OnnxPlayer
-
-            return OnnxPlayer(path, batch, threads, device)
-        if kind == ".tudor":
-            from engine.players.native import NativePlayer
-
-            if device != "cpu":
-                raise ConfigError(f"device {device}: native files play on the CPU; export to .onnx "
-                                  "or .ts for a GPU")
-            return NativePlayer(path, batch)
-        raise ModelFileError(f"{path}: a model file ends in .ts, .onnx or .tudor, not {kind!r}")
-    if path.suffix.lower() in (".ts", ".onnx", ".tudor"):
-        raise ModelFileError(f"{path} does not exist")
-    from engine.players.pytorch import PyTorchPlayer
-
-    return PyTorchPlayer(source, batch, threads, device)
+        return PyTorchPlayer(source, batch, threads, device)
+    if path.suffix.lower() in IMPORTERS:
+        raise ModelFileError(f"{path} is another program's model: `tudor export` makes it one that "
+                             "plays")
+    kind = player_class(path)
+    if kind.backend != "native":
+        return kind(path, batch, threads, device)  # type: ignore[no-any-return]
+    if device != "cpu":
+        raise ConfigError(f"device {device}: native files play on the CPU; export to .onnx or .ts "
+                          "for a GPU")
+    return kind(path, batch)  # type: ignore[no-any-return]

@@ -201,10 +201,11 @@ def _read_sound(player: Player, spec: Method, source: Path, stereo: bool, consol
 def _read_latents(source: Path, spec: Method) -> FloatArray:
     x, _ = read_audio(source)
     if x.shape[0] != spec.in_channels:
-        raise AudioError(
-            f"{source} has {x.shape[0]} channels; {spec.name} takes {spec.in_channels} latents "
-            "(make such a file with --method encode)"
-        )
+        wanted = f"{spec.in_channels} latents (make such a file with --method encode)"
+        if spec.role == "generate":
+            wanted = (f"conditions, a channel each ({', '.join(spec.input_labels)}); `tudor "
+                      "generate` needs no file")
+        raise AudioError(f"{source} has {x.shape[0]} channels; {spec.name} takes {wanted}")
     return x
 
 

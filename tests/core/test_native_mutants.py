@@ -45,7 +45,7 @@ MUTANTS = [
     ("run.c", "p.stream = stream;", "p.stream = 0;", "loop", ("batch=2",)),
     ("run_op.c", "(size_t)p->step * place.step", "0", "loop_tiers", ()),
     ("draw.c", "weights[c] >= least ? weights[c] : 0.0f", "weights[c]", "loop", ()),
-    ("draw.c", "+= 1.0f;", "+= 0.0f;", "loop_tiers", ()),
+    ("vmath.inc", "V_ADD(e, K(1.0f))", "e", "loop_tiers", ()),
     ("draw.c", "x + 0.5f", "x + 1.5f", "loop", ()),
 ]
 FLAGS = ("-std=c11", "-O1", "-ffp-contract=off", "-DTUDOR_NO_AVX512")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from engine.audio import read_audio, write_audio
 from engine.boards.board import board_named
@@ -22,6 +23,7 @@ from engine.players.base import load
 from engine.players.native import NativePlayer
 from engine.players.native_model import NativeFile, NativeModel
 from export.native.export import export_native
+from export.report import export_table
 from export.targets import check, export_model
 from export.verify import EDGE, verify
 from firmware.host.play import play
@@ -63,6 +65,9 @@ def test_every_target_draws_the_same(name, to, suffix, tmp_path):
     assert found.draws > 4000
     assert found.same_draws >= found.draws - 3
     assert found.peak > 0.1
+    console = Console(width=200, record=True)
+    console.print(export_table(done))
+    assert f"{found.same_draws}/{found.draws} drawn" in console.export_text()
 
 
 @pytest.fixture
@@ -129,6 +134,12 @@ def test_mistakes_of_generate_are_one_line(files, tmp_path, capsys, options, sai
     assert said in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_run_says_what_a_method_that_generates_takes(files, tmp_path, capsys):
+    (source,) = sorted(tones(tmp_path).glob("0.wav"))
+    assert run("run", files["wavenet"], source, tmp_path / "out.wav") == 1
+    assert "takes conditions, a channel each (pitch, level)" in capsys.readouterr().err
 
 
 def test_a_model_that_generates_nothing_says_what_it_does(tmp_path, capsys):

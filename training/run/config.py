@@ -16,11 +16,11 @@ from pydantic import (
 )
 
 from engine.errors import ConfigError, nearest
-from engine.files import CONFIG_FILE
 from engine.models.base import ModelConfig
 from engine.models.registry import FAMILIES, configure, explain
 from engine.models.store import read_settings
-from engine.presets import preset_names, preset_path
+from engine.resolve import PRESET, RUN, SETTINGS
+from engine.resolve import resolve as resolve_model
 from training.data.registry import DATA
 from training.objectives.registry import OBJECTIVES
 from training.run.assignments import assign, parse_assignment
@@ -204,13 +204,7 @@ def training_config(settings: dict[str, Any], family: str | None = None) -> Comm
 
 def config_path(preset: str) -> Path:
     """Configuration file of a preset's name, of a path to a .toml file, or of a run directory."""
-    if preset in preset_names():
-        return preset_path(preset)
-    if preset.endswith(".toml"):
-        return Path(preset)
-    if Path(preset).is_dir():
-        return Path(preset) / CONFIG_FILE
-    raise ConfigError(f"unknown preset {preset!r}{nearest(preset, preset_names())}")
+    return resolve_model(preset, (RUN, SETTINGS, PRESET)).settings
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

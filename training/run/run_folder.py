@@ -24,8 +24,8 @@ import torch
 
 from engine.audio import shown_name
 from engine.errors import ConfigError, TudorError
-from engine.files import atomic_write
-from engine.models.store import CONFIG_FILE, WEIGHTS_FILE, read_settings
+from engine.files import CONFIG_FILE, WEIGHTS_FILE, atomic_write
+from engine.models.store import read_settings
 from training.data.audio_folder import Skipped, Source
 from training.data.cache import INDEX
 from training.run.config import RunConfig, differences
