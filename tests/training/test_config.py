@@ -76,7 +76,7 @@ def test_resolve(tmp_path: Path) -> None:
     assert resolve(longer, tmp_path, []).training.minutes == 3
     with pytest.raises(ConfigError, match="latents"):
         resolve(preset(tmp_path), tmp_path, ["latents=many"])
-    with pytest.raises(ConfigError, match="did you mean 'techno-tiny'"):
+    with pytest.raises(TudorError, match="did you mean 'techno-tiny'"):
         resolve("techno-tinny", tmp_path, [])
     with pytest.raises(ConfigError, match="does not exist"):
         resolve(str(tmp_path / "absent.toml"), tmp_path, [])
