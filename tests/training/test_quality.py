@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.quality.tables import tables
 from benchmarks.quality.throughput import measure
-from benchmarks.quality.trials import OTHER_LOOPS, Plan, run_trials, sounds
+from benchmarks.quality.trials import Plan, run_trials, sounds
 from engine.errors import ConfigError
 
 QUIET = Console(quiet=True)
@@ -75,7 +75,6 @@ def test_means_and_spreads_by_hand() -> None:
 
 
 def test_sounds_are_made_once_or_given(tmp_path: Path) -> None:
-    assert OTHER_LOOPS.exists()
     loops, held = sounds("other", tmp_path, (0.05, 0.05), 8000)
     paths = sorted(loops.glob("*.wav"))
     assert paths
