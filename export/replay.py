@@ -34,7 +34,7 @@ class Replay:
 
 def is_looped(model: Model, method: str) -> bool:
     """Whether a method reads its own output."""
-    return any(isinstance(layer, Loop) for layer in _flat(model.chains()[method].layers))
+    return any(isinstance(layer, Loop) for layer in _flat(model.layers_of(method)))
 
 
 @torch.no_grad()
@@ -42,7 +42,7 @@ def replay(model: Model, method: str, x: Tensor, y: Tensor, attributes: Mapping[
            ) -> Replay:
     """Score the output `y` [out_channels, time] of a stream that began with `x` [in_channels,
     frames]. `model` is in float64, with fixed weights."""
-    layers = _flat(model.chains()[method].layers)
+    layers = _flat(model.layers_of(method))
     at = next(i for i, layer in enumerate(layers) if isinstance(layer, Loop))
     loop, before = layers[at], layers[:at]
     assert isinstance(loop, Loop)

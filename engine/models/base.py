@@ -16,7 +16,7 @@ from engine.description import (
     coder_methods,
     main_method,
 )
-from engine.layers import State
+from engine.layers import State, Streaming
 from engine.layers.base import Attributes
 from engine.models.chain import Chain
 
@@ -103,6 +103,10 @@ class Model(nn.Module):
     def parameter_count(self) -> int:
         """Trainable numbers."""
         return sum(p.numel() for p in self.parameters())
+
+    def layers_of(self, method: str) -> tuple[Streaming, ...]:
+        """What a method is a chain of; a model that wraps another may have none of its own."""
+        return self._chains[method].layers
 
     def state_shapes(self, method: str) -> list[tuple[int, ...]]:
         """Shapes of a method's state tensors without the batch axis."""

@@ -102,6 +102,9 @@ class Queued(Model):
     def declared_attributes(self) -> tuple[Attribute, ...]:
         return self.inner.declared_attributes()
 
+    def layers_of(self, method: str) -> tuple[Streaming, ...]:
+        return ()
+
     @property
     def methods(self) -> dict[str, Method]:  # type: ignore[override]
         return {

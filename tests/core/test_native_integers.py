@@ -15,6 +15,7 @@ from engine.players.native_model import NativeFile, NativeModel
 from export.native.export import compile_programs
 from export.native.nodes import Integers, Node, Program, Root, View
 from export.native.pack import pack_bfloat16, pack_integers
+from tests.firmware.machines import instruction_sets
 
 RANGE = 32768
 
@@ -110,9 +111,7 @@ def test_a_convolution_is_what_numpy_says(
 
 
 def isas(file: NativeFile) -> list[str]:
-    from tests.core.test_native_bits import able
-
-    return ["ref", *able(file)]
+    return ["ref", *instruction_sets()]
 
 
 def test_another_weight_is_seen() -> None:

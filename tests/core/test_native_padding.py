@@ -9,7 +9,8 @@ import pytest
 from engine.players import native_model
 from engine.players.native_model import NativeModel, aligned
 from tests.core.native_quantised_cases import QUANTISED
-from tests.core.test_native_bits import FLOAT_NAMES, able, assert_same_bits, play, setting
+from tests.core.test_native_bits import FLOAT_NAMES, assert_same_bits, play, setting
+from tests.firmware.machines import instruction_sets
 
 NAMES = (*FLOAT_NAMES, *QUANTISED)
 
@@ -27,17 +28,19 @@ def test_what_memory_held_before_plays_no_part(name: str, monkeypatch: pytest.Mo
     file, x = setting(name, 60, batch=2)
     wanted = play(NativeModel(file, batch=2), x, (5, 1))
     monkeypatch.setattr(native_model, "aligned", poisoned)
-    for isa in ("ref", *able(file)):
+    for isa in ("ref", *instruction_sets()):
         assert_same_bits(play(NativeModel(file, batch=2, isa=isa), x, (5, 1)), wanted)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nan_in_the_streams_beside_plays_no_part(name: str) -> None:
     file, x = setting(name, 40)
-    wanted = play(NativeModel(file), x, (3, 4))
-    three = np.full((3, *x.shape[1:]), np.nan, np.float32)
+    beside = np.zeros((3, *x.shape[1:]), np.float32)
+    beside[1] = x[0]  # in its place, for each stream has noise of its own
+    wanted = play(NativeModel(file, batch=3), beside, (3, 4))[1:2]
+    three = np.full_like(beside, np.nan)
     three[1] = x[0]
-    for isa in ("ref", *able(file)):
+    for isa in ("ref", *instruction_sets()):
         model = NativeModel(file, batch=3, isa=isa)
         assert_same_bits(play(model, three, (3, 4))[1:2], wanted)
 

@@ -86,6 +86,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
             out = folder / f"{name}.{suffix}"
             export_model(stored, check(target, out), out)
     shutil.copy(ROOT / "engine" / "presets" / "techno-tiny.tudor", folder)
+    soundfile.write(folder / "stereo.wav", 0.3 * rng.standard_normal((RATE, 2)), RATE)
     (folder / "moves.csv").write_text("0,knob1,0.2\n0.5,knob1,0.9\n")
     return folder
 

@@ -159,7 +159,7 @@ def test_a_builder_finds_the_calibration_as_the_page_says(offset: float, gain: f
                                                           tmp_path: Path) -> None:
     """A voltmeter at CV out 1, whose own scale is off. Then what is patched is what is read."""
     page = (DAISY.parent.parent / "docs/daisy.md").read_text()
-    mapping = re.findall(r"```\n(way source\n.*?)```", page, re.DOTALL)[0].encode()
+    mapping = re.findall(r"```\w*\n(way source\n.*?)```", page, re.DOTALL)[0].encode()
     assert "offset = e0 / 5, gain = 15 / (e3 - e0)" in page
 
     def shown(volts: float, *calibration: bytes) -> float:

@@ -171,7 +171,7 @@ def test_samples_that_are_no_numbers_are_silence_and_said(tmp_path):
     (("run", "techno-tiny", "{tone}", "{out}", "--method", "decode"), "16 latents"),
     (("run", "techno-tiny", "{tone}", "{out}", "--stereo", "--method", "encode"), "not encode"),
     (("run", "techno-tiny", "{tone}", "{out}", "--align", "--method", "encode"), "leave --align"),
-    (("info", "nothing-here"), "neither a run directory nor a preset"),
+    (("info", "nothing-here"), "no model file, run directory or preset"),
 ])
 def test_mistakes_are_one_line(args, message, tone, tmp_path):
     before = set(tmp_path.iterdir())
