@@ -288,3 +288,19 @@ def test_a_device_that_cannot_be_is_one_line(
     with pytest.raises(ConfigError, match=re.escape(said)) as error:
         training.run.loop._device(machine)
     assert "\n" not in str(error.value)
+
+
+def test_processes_of_a_run_fill_its_cache_one_after_the_other(tmp_path: Path) -> None:
+    """Decided by what each writes: a turn that is not over never has another's begin within it."""
+    script = ("import sys\n"
+              "from pathlib import Path\n"
+              "from training.run.lock import taking_turns\n"
+              "folder = Path(sys.argv[1])\n"
+              "for _ in range(20):\n"
+              "    with taking_turns(folder), (folder / 'log').open('a') as log:\n"
+              "        log.write('begin\\n'), log.flush()\n"
+              "        sum(range(20000))\n"
+              "        log.write('end\\n')\n")
+    both = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert (tmp_path / "log").read_text() == "begin\nend\n" * 40

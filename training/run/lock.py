@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import ConfigError
@@ -16,6 +16,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 LOCK_FILE = ".lock"
+TURNS_FILE = ".turns"
 
 
 @contextmanager
@@ -42,4 +43,16 @@ def locked(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
+        yield
+
+
+@contextmanager
+def taking_turns(folder: Path) -> Iterator[None]:
+    """One process of a run after the other: the first fills the cache, which the others find."""
+    if fcntl is None:
+        yield
+        return
+    with (folder / TURNS_FILE).open("a", encoding="utf-8") as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.lockf(file, fcntl.LOCK_EX)
         yield

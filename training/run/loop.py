@@ -23,7 +23,7 @@ from training.run.callbacks import Checkpointer, ProgressDisplay
 from training.run.config import RunConfig, differences
 from training.run.fabric import fabric, lost_process
 from training.run.health import out_of_memory
-from training.run.lock import locked
+from training.run.lock import locked, taking_turns
 from training.run.preflight import (
     Preflight,
     batch_too_large,
@@ -167,7 +167,8 @@ def _prepare(
     """Preflight: look at the data, fill the cache, tell what will happen."""
     model, config = objective.model, objective.config
     macs, backends = check_ops(model)
-    data.prepare(model, console)
+    with taking_turns(folder.path):
+        data.prepare(model, console)
     needed, free = check_disk(folder, sum(p.numel() for p in objective.parameters()))
     if not first_process():
         return
