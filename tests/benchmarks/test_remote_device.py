@@ -154,10 +154,14 @@ def test_types_of_machine() -> None:
 
 @pytest.mark.parametrize(("words", "said"), [
     (("model.onnx",), "plays .tudor files"),
-    (("none.tudor",), "No such file"),
+    (("none.tudor",), "none.tudor does not exist"),
     (("model.onnx", "--layers"), "leave out --plot, --silence, --layers, --threads"),
 ])
 def test_mistakes_are_said_before_anyone_is_called(words: tuple[str, ...], said: str,
-                                                   capsys: pytest.CaptureFixture[str]) -> None:
+                                                   capsys: pytest.CaptureFixture[str],
+                                                   tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.onnx").touch()
     assert bench("--device", "ssh:nowhere.invalid", *words) == 1
     assert said in capsys.readouterr().err

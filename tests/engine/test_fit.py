@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -316,7 +317,10 @@ def _tudor(*words: str) -> None:
     (("model.onnx",), "boards play .tudor files"),
 ])
 def test_mistakes_are_one_line(words: tuple[str, ...], said: str,
-                               capsys: pytest.CaptureFixture[str]) -> None:
+                               capsys: pytest.CaptureFixture[str], tmp_path: Path,
+                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.onnx").touch()
     with pytest.raises(SystemExit) as ended:
         main(["fit", *words])
     assert ended.value.code == 1

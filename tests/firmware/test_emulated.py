@@ -123,7 +123,10 @@ def test_ways_to_spread(frame: int, ways: list[tuple[int, int]]) -> None:
     assert spreads(frame) == ways
 
 
-def test_mistakes_are_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_said(file: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+                           monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.onnx").touch()
     assert bench("--device", "m7", "model.onnx") == 1
     assert "plays .tudor files" in capsys.readouterr().err
     assert bench("--device", "m7", file, "--method", "dream") == 1
@@ -131,7 +134,7 @@ def test_mistakes_are_said(file: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert bench("--device", "m7", file, "--silence", "1") == 1
     assert "leave out --plot, --silence" in capsys.readouterr().err
     assert bench("--device", "m7", "none.tudor") == 1
-    assert "No such file" in capsys.readouterr().err
+    assert "none.tudor does not exist" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, ModelFileError
 from engine.models.registry import build
 from engine.models.store import save_weights
 from engine.players.base import load
@@ -41,9 +41,13 @@ def test_a_run_directory_becomes_a_native_file(run):
     assert file.stat().st_mtime_ns != made, "younger weights were not noticed"
 
 
-def test_what_is_no_run_directory_stays_itself(run):
+def test_what_is_no_run_directory_stays_itself(run, tmp_path):
+    file = tmp_path / "x.onnx"
+    file.touch()
     assert as_native("techno-tiny") == "techno-tiny"
-    assert as_native("x.onnx") == "x.onnx"
+    assert as_native(str(file)) == str(file)
+    with pytest.raises(ModelFileError, match="does not exist"):
+        as_native("gone.onnx")
     assert as_native(str(run), "pytorch") == str(run)
     with pytest.raises(ConfigError, match="'native'"):
         as_native(str(run), "nativ")
