@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import inf, lcm
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelFileError
 
@@ -97,6 +97,25 @@ def coder_methods(methods: Mapping[str, Method]) -> tuple[Method, Method] | None
     return by_role["encode"], by_role["decode"]
 
 
+class HasMethods:
+    """What follows from the methods that a model or its description has, by name."""
+
+    if TYPE_CHECKING:  # worked out in the one, a field of the other
+
+        @property
+        def methods(self) -> dict[str, Method]: ...
+
+    @property
+    def main(self) -> Method:
+        """The method that is meant where none is named."""
+        return main_method(self.methods)
+
+    @property
+    def coder(self) -> tuple[Method, Method] | None:
+        """Encode and decode, None unless the model has both."""
+        return coder_methods(self.methods)
+
+
 @dataclass(frozen=True)
 class Attribute:
     """Something a player may set while the model runs: `size` float32 numbers."""
@@ -130,7 +149,7 @@ class Latent:
 
 
 @dataclass(frozen=True)
-class Description:
+class Description(HasMethods):
     """A model as its files describe it."""
 
     name: str
@@ -145,16 +164,6 @@ class Description:
     latents: tuple[Latent, ...] = ()
     # Beside the latents: what the last channels between encode and decode are.
     controls: tuple[str, ...] = ()
-
-    @property
-    def main(self) -> Method:
-        """The method that is meant where none is named."""
-        return main_method(self.methods)
-
-    @property
-    def coder(self) -> tuple[Method, Method] | None:
-        """Encode and decode, None unless the model has both."""
-        return coder_methods(self.methods)
 
     @property
     def ratio(self) -> int:

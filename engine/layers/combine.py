@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from math import lcm
@@ -33,7 +34,25 @@ if TYPE_CHECKING:
     from engine.graph import Builder, Value
 
 
-class Sequence(Streaming):
+class Composite(Streaming):
+    """Layers made of layers, over which it iterates: what they use and remember is theirs."""
+
+    def __iter__(self) -> Iterator[Streaming]:
+        raise NotImplementedError
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        return all_uses(self)
+
+    @property
+    def may_use(self) -> tuple[str, ...]:
+        return all_may_use(self)
+
+    def state_shapes(self) -> list[Shape]:
+        return chain_state_shapes(self)
+
+
+class Sequence(Composite):
     """Layers one after the other."""
 
     def __init__(self, *layers: Streaming) -> None:
@@ -50,14 +69,6 @@ class Sequence(Streaming):
 
     def __iter__(self):  # type: ignore[no-untyped-def]  # ModuleList forgets its element type
         return iter(self.layers)
-
-    @property
-    def uses(self) -> tuple[str, ...]:
-        return all_uses(self)
-
-    @property
-    def may_use(self) -> tuple[str, ...]:
-        return all_may_use(self)
 
     @property
     def ratio(self) -> Fraction:
@@ -85,9 +96,6 @@ class Sequence(Streaming):
             rate *= layer.ratio
         return total
 
-    def state_shapes(self) -> list[Shape]:
-        return chain_state_shapes(self)
-
     def forward(
         self, x: Tensor, state: State, attributes: Attributes | None = None
     ) -> tuple[Tensor, State]:
@@ -100,7 +108,7 @@ class Sequence(Streaming):
         return x
 
 
-class Parallel(Streaming):
+class Parallel(Composite):
     """The same input through several branches, whose outputs are added, multiplied or stacked.
 
     Branches may differ in lookahead; the early ones are delayed to meet the latest:
@@ -132,14 +140,6 @@ class Parallel(Streaming):
         return iter(self.branches)
 
     @property
-    def uses(self) -> tuple[str, ...]:
-        return all_uses(self)
-
-    @property
-    def may_use(self) -> tuple[str, ...]:
-        return all_may_use(self)
-
-    @property
     def ratio(self) -> Fraction:
         return self.branches[0].ratio  # type: ignore[return-value]
 
@@ -160,9 +160,6 @@ class Parallel(Streaming):
 
     def macs_per_frame(self) -> float:
         return sum(branch.macs_per_frame() for branch in self)
-
-    def state_shapes(self) -> list[Shape]:
-        return chain_state_shapes(self)
 
     def forward(
         self, x: Tensor, state: State, attributes: Attributes | None = None

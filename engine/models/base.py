@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from engine.description import (
     Attribute,
     Description,
+    HasMethods,
     Method,
-    coder_methods,
-    main_method,
 )
 from engine.layers import State, Streaming
 from engine.layers.base import Attributes
@@ -31,7 +30,7 @@ class ModelConfig(BaseModel):
     sample_rate_hz: int = 16000
 
 
-class Model(nn.Module):
+class Model(HasMethods, nn.Module):
     """A set of methods over shared weights.
 
     A family sets `config` and says in `chains` what each method is made of, in
@@ -78,16 +77,6 @@ class Model(nn.Module):
         """To be called when `chains` or `declared_attributes` would now answer otherwise."""
         for name in ("_chains", "methods", "attributes"):
             self.__dict__.pop(name, None)
-
-    @property
-    def main(self) -> Method:
-        """The method that is meant where none is named."""
-        return main_method(self.methods)
-
-    @property
-    def coder(self) -> tuple[Method, Method] | None:
-        """Encode and decode, None unless the model has both."""
-        return coder_methods(self.methods)
 
     @property
     def sample_rate_hz(self) -> int:
