@@ -106,8 +106,6 @@ def _load(request: Request) -> dict[str, Player]:
     players = {}
     for source in dict.fromkeys(request.sources):
         player = load(source, threads=request.threads, device=request.device)
-        if request.device != "cpu" and player.backend == "native":
-            raise ConfigError(f"{source}: the native runtime plays on the CPU; use --device cpu")
         player.description.method(request.method)  # a missing method is an error now, not later
         players[source] = player
     return players
