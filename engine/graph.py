@@ -50,6 +50,7 @@ OPS: dict[str, str] = {
                    "drawn by softmax(logits / temperature) from the likeliest that hold top_p",
     "logistic_mixture": "for each of equal parts of the channels, logits, means and log scales: a "
                         "number drawn from that mixture of logistic distributions",
+    "control": "the values of an attribute, row after row; the input tells the rate and is not read",
     "embed": "the row of `table` [rows, channels] whose number the input is",
 }
 
@@ -93,6 +94,8 @@ class Op:
         """Numbers of the values that it reads."""
         if self.kind == "feed":
             return (self.attributes["source"],)
+        if self.kind == "control":
+            return ()
         return tuple(value.index for value in self.inputs)
 
     def macs_per_input_frame(self) -> float:

@@ -28,7 +28,7 @@ _CORE_NAMES = {
     "gated": "gated", "add": "add", "mul": "mul", "concat": "copy", "slice": "copy",
     "delay": "copy", "affine": "affine", "noise_multiply": "noise", "latent_sample": "gaussian",
     "feed": "copy", "categorical": "categorical", "logistic_mixture": "logistic_mixture",
-    "embed": "embed",
+    "embed": "embed", "control": "control",
 }
 _CORE_LIST = Path(__file__).parents[1] / "core" / "ops.inc"
 

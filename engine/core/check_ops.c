@@ -53,6 +53,7 @@ static int check_numbers(const struct look *l) {
     case OP_MUL:
     case OP_COPY:
     case OP_AFFINE: return 0;
+    case OP_CONTROL: return out ? TUDOR_ERROR_NUMBERS : 0;
     case OP_QUANTISE: return !in && out ? 0 : TUDOR_ERROR_NUMBERS;
     case OP_DEQUANTISE: return in && !out ? 0 : TUDOR_ERROR_NUMBERS;
     default: break;
@@ -248,6 +249,9 @@ static int check_op(const struct look *l) {
     case OP_GRU: return check_rnn(l);
 #endif
     case OP_AFFINE: return check_affine(l);
+    case OP_CONTROL:
+        code = check_attribute_length(l, op->attr_a, channels);
+        break;
     case OP_MAP: code = check_act(l, channels); break;
 #ifndef TUDOR_NO_ATTENTION
     case OP_ATTENTION: return check_attention(l);

@@ -15,7 +15,7 @@ from export.native.nodes import CONVS, Node, Program, Root, View, outermost
 
 # The runtime plays these on float32 rows only.
 FLOAT_ONLY = ("guard", "noise", "gaussian", "norm", "attention", "categorical",
-              "logistic_mixture", "embed")
+              "logistic_mixture", "embed", "control")
 RECURRENT = ("lstm", "gru")
 PENDING = 1.0  # scale of a root that will hold int16, until its range is known
 Key = tuple[tuple[str, ...], ...]

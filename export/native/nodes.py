@@ -58,7 +58,8 @@ class Integers:
 
 @dataclass(eq=False)
 class Node:
-    """One native operation. `params` are fields of the op record."""
+    """One native operation. `params` are fields of the op record; what reads nothing has no
+    inputs."""
 
     kind: str
     name: str

@@ -143,6 +143,8 @@ class Simulator:
     def _play(self, node: Node) -> Tensor:
         if node.kind in ("conv", "depthwise"):
             return self._conv(node)
+        if node.kind == "control":
+            return self._control(node)
         x = self.real(node.inputs[0])
         if node.kind in ("copy", "quantise", "dequantise"):
             return x
@@ -229,6 +231,14 @@ class Simulator:
         scale, bias = (self.attributes[node.attributes[key]][:, None]
                        for key in ("attr_a", "attr_b"))
         return self.maths.fma(scale, x, bias)  # type: ignore[no-any-return]
+
+    def _control(self, node: Node) -> Tensor:
+        """Values [size], or [size, settings], which then take their turns through the signal."""
+        values = self.attributes[node.attributes["attr_a"]]
+        rows = self._units * node.out.rows
+        if values.ndim == 1:
+            return values[:, None].repeat(1, rows)
+        return values[:, torch.arange(rows) * values.shape[1] // rows]
 
     def _norm(self, node: Node, x: Tensor) -> Tensor:
         """Sums in the order of the channels, as the runtime adds; rounded once where it fuses."""
