@@ -31,7 +31,7 @@ from export.onnx.operators import write_graph
 from export.onnx.writer import IR_VERSION, OPSET, tensor_info
 
 _NO_CHECKSUM = "0" * 64
-STREAMS = "1 or batch"  # name of an attribute's first axis
+STREAMS = "one_or_batch"  # name of an attribute's first axis
 
 
 def method_files(path: Path, methods: Mapping[str, Method]) -> dict[str, Path]:

@@ -44,7 +44,9 @@ from engine.layers import (
 )
 from engine.layers.pointwise import Guard
 from export.native.export import compile_graphs
-from tests.core.loop_cases import LOOPS, attributes_of
+from tests.core import control_cases, loop_cases
+from tests.core.control_cases import CONTROLLED
+from tests.core.loop_cases import LOOPS
 
 FloatArray = NDArray[np.float32]
 
@@ -147,14 +149,14 @@ NETS = {
     "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35),
                                     Snake(35, 3.0), LeakyReLU(35), Guard(35)),
 }
-NAMES = (*NETS, "latents", *LOOPS)
+NAMES = (*NETS, "latents", *LOOPS, *CONTROLLED)
 
 
 @cache
 def net(name: str) -> Streaming:
     """A net by name with reproducible weights; biases are not zero."""
     torch.manual_seed(len(name))
-    made = {**NETS, **LOOPS}[name]().eval().requires_grad_(False)
+    made = {**NETS, **LOOPS, **CONTROLLED}[name]().eval().requires_grad_(False)
     for parameter in made.parameters():
         if parameter.ndim == 1:
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -165,8 +167,9 @@ def graph_and_description(name: str) -> tuple[Graph, Description]:
     """A case before it becomes a file."""
     if name == "latents":
         return latents_graph()
-    attributes = attributes_of(net(name)) if name in LOOPS else {}
-    return graph_of(net(name)), describe(method_of(net(name)), attributes)
+    of = (loop_cases.attributes_of if name in LOOPS
+          else control_cases.attributes_of if name in CONTROLLED else lambda _: {})
+    return graph_of(net(name)), describe(method_of(net(name)), of(net(name)))
 
 
 @cache

@@ -19,6 +19,7 @@ from engine.layers import (
     ELU,
     GRU,
     LSTM,
+    Affine,
     Categorical,
     CausalAttention,
     Conv1d,
@@ -26,6 +27,7 @@ from engine.layers import (
     Delay,
     Embed,
     Exp,
+    Film,
     GatedUnit,
     Guard,
     Identity,
@@ -100,7 +102,8 @@ LAYERS: dict[str, list[Streaming]] = {
     "noise_multiply": [NoiseMultiply(4, seed=9)],
 }
 # Operations that no layer of a stack emits: how a model emits them, and what they mean.
-OTHERS = ("slice", "affine", "latent_sample", "categorical", "logistic_mixture", "embed", "feed")
+OTHERS = ("slice", "affine", "latent_sample", "categorical", "logistic_mixture", "embed", "feed",
+          "control")
 
 
 def _other(kind: str, given: dict[str, Tensor]) -> tuple[Graph, Step, State]:
@@ -108,10 +111,10 @@ def _other(kind: str, given: dict[str, Tensor]) -> tuple[Graph, Step, State]:
     if kind == "slice":
         y = build.op("slice", build.input, channels=2, attributes={"start": 1, "stop": 3})
         return build.finish(y), lambda x, state: (x[:, 1:3], state), ()
-    if kind == "affine":
-        y = build.op("affine", build.input, attributes={"scale": "scale", "bias": "bias"})
-        scale, bias = given["scale"][:, None], given["bias"][:, None]
-        return build.finish(y), lambda x, state: (x * scale + bias, state), ()
+    if kind in ("affine", "control"):
+        layer = Affine(4) if kind == "affine" else Film(4, "scale", 4, 3)
+        return (build.finish(layer.lower(build, build.input)),
+                lambda x, state: call(layer, x, state, given), ())
     if kind == "feed":
         loop = case_net("loop_tiers")
         return (build.finish(loop.lower(build, _first(build))),
@@ -125,9 +128,9 @@ def _other(kind: str, given: dict[str, Tensor]) -> tuple[Graph, Step, State]:
         draw = Categorical(6, 2) if kind == "categorical" else LogisticMixture(2, 2, limit=1.5)
         return (build.finish(draw.lower(build, two)),
                 lambda x, state: draw(x.repeat(1, 3, 1), state, given), draw.init_state(3))
-    layer = LatentSample(2)
-    return (build.finish(layer.lower(build, build.input)),
-            lambda x, state: layer(x, state, given), layer.init_state(3))
+    latents = LatentSample(2)
+    return (build.finish(latents.lower(build, build.input)),
+            lambda x, state: latents(x, state, given), latents.init_state(3))
 
 
 def _first(build: Builder) -> Value:
@@ -145,7 +148,8 @@ def run_graph(
     options.log_severity_level = 3
     session = ort.InferenceSession(proto.SerializeToString(), options)
     known = {i.name for i in session.get_overridable_initializers()}
-    feed = {f"attribute_{k}": v.numpy() for k, v in given.items() if f"attribute_{k}" in known}
+    feed = {f"attribute_{k}": v.numpy().reshape(-1, v.shape[-1]) for k, v in given.items()
+            if f"attribute_{k}" in known}
     held = [s.numpy() for s in states]
     outputs, at, unit = [], 0, granularity(graph)
     for chunk in chunks:
@@ -176,12 +180,19 @@ def test_every_operation_has_a_form_and_a_test():
     assert {*LAYERS, *OTHERS} == set(OPS)
 
 
-@pytest.mark.parametrize("kind", OPS)
-def test_operation_equals_pytorch_for_three_streams(kind):
-    given_values = {"temperature": torch.tensor([0.7]),
-                    "scale": torch.tensor([0.5, -1.0, 2.0, 1.5]),
-                    "bias": torch.tensor([1.0, 0.0, -2.0, 0.25]),
-                    "top_p": torch.tensor([0.8]), "seed": torch.tensor([77.0])}
+GIVEN = {"temperature": torch.tensor([0.7]), "scale": torch.tensor([0.5, -1.0, 2.0, 1.5]),
+         "bias": torch.tensor([1.0, 0.0, -2.0, 0.25]), "top_p": torch.tensor([0.8]),
+         "seed": torch.tensor([77.0])}
+# The first stream as above, the others otherwise.
+GIVEN_EACH = {name: torch.stack([value, 0.5 * value, 0.25 * value.flip(0)]).round(decimals=2)
+              for name, value in GIVEN.items()} | {"seed": torch.tensor([[77.0], [3.0], [0.0]])}
+READ_ATTRIBUTES = ("affine", "control", "latent_sample", "categorical", "logistic_mixture", "feed",
+                   "noise_multiply")
+
+
+@pytest.mark.parametrize(("kind", "given_values"), [
+    *((kind, GIVEN) for kind in OPS), *((kind, GIVEN_EACH) for kind in READ_ATTRIBUTES)])
+def test_operation_equals_pytorch_for_three_streams(kind, given_values):
     generator = torch.Generator().manual_seed(2)
     chunks = [1, 4, 1, 2, 8]
     if kind in OTHERS:
