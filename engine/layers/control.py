@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from engine.layers.base import Attributes, State, Streaming, call
@@ -37,7 +38,7 @@ class Control(Streaming):
         self, x: Tensor, state: State, attributes: Attributes
     ) -> tuple[Tensor, State]:
         values = attributes[self.attribute]  # [size], or [batch, size]
-        if values.shape[-1] != self.out_channels:
+        if not torch.jit.is_tracing() and values.shape[-1] != self.out_channels:
             raise ValueError(f"Control: the attribute {self.attribute!r} has {values.shape[-1]} "
                              f"numbers, the layer was made for {self.out_channels}")
         return values.unsqueeze(-1).expand(x.shape[0], -1, x.shape[2]), state

@@ -1,4 +1,5 @@
-"""A toy family that generates sound of a class: its only method is `generate`."""
+"""A toy family that generates sound of a class: its only method is `generate`, and the class an
+attribute, a weight for each, so that classes can be mixed and each stream can have its own."""
 
 from __future__ import annotations
 
@@ -11,13 +12,14 @@ import soundfile
 import torch
 from rich.console import Console
 
-from engine.errors import AudioError
-from engine.layers import ConvTranspose1d, Guard
+from engine.description import Attribute
+from engine.errors import AudioError, ConfigError
+from engine.layers import Control, ConvTranspose1d, Guard
 from engine.models.base import Model, ModelConfig
 from engine.models.chain import Chain
 from engine.models.registry import FAMILIES, Family
 from engine.models.store import load_model
-from engine.players.base import load
+from engine.players.base import Player, load
 from export.targets import check, export_model
 from training.data.base import Batch
 from training.objectives.base import Moment, Objective, Terms
@@ -48,7 +50,7 @@ class BellsConfig(ModelConfig):
 
 
 class Bells(Model):
-    """One grain for each class."""
+    """One grain for each class; the input's only channel says how long to go on."""
 
     family = "bells"
 
@@ -58,10 +60,13 @@ class Bells(Model):
         self.grains = ConvTranspose1d(config.classes, 1, 2 * BLOCK, BLOCK)
 
     def chains(self) -> dict[str, Chain]:
-        names = tuple(f"class {i}" for i in range(self.config.classes))
-        return {"generate": Chain.of(Guard(self.config.classes), ("grains", self.grains),
-                                     inputs=names, outputs=("audio",), in_ratio=BLOCK,
-                                     role="generate")}
+        return {"generate": Chain.of(
+            Guard(1), Control(1, "classes", self.config.classes), ("grains", self.grains),
+            inputs=("time",), outputs=("audio",), in_ratio=BLOCK, role="generate")}
+
+    def declared_attributes(self) -> tuple[Attribute, ...]:
+        count = self.config.classes
+        return (Attribute("classes", count, 1 / count, 0.0, 1.0, "share of each class"),)
 
 
 class OfClass(Objective):
@@ -70,8 +75,8 @@ class OfClass(Objective):
     def losses(self, batch: Batch, at: Moment) -> Terms:
         audio = batch["audio"]
         one = torch.nn.functional.one_hot(batch["label"], self.model.config.classes).float()
-        frames = one[:, :, None].expand(-1, -1, audio.shape[-1] // BLOCK)
-        made = self.played("generate", frames.contiguous())
+        frames = audio.new_zeros(len(audio), 1, audio.shape[-1] // BLOCK)
+        made = self.played("generate", frames, classes=one)
         _, linear = spectral_terms(made, audio[..., : made.shape[-1]])
         return {"loss": linear}  # the few loud bins
 
@@ -109,16 +114,42 @@ def test_classes_are_learnt_and_played(tmp_path: Path) -> None:
     parts = run(tmp_path, "parts", 30)
     a, b = (load_model(folder).model.state_dict() for folder in (whole, parts))
     assert all(torch.equal(a[name], b[name]) for name in a)
-    out = tmp_path / "x.tudor"
-    export_model(load_model(whole), check("native", out), out)
-    for label, hertz in enumerate(TONES[name] for name in sorted(TONES)):
-        frames = np.zeros((2, 64), np.float32)
-        frames[label] = 1
-        heard, wanted = (load(path).process("generate", frames) for path in (out, whole))
-        assert np.abs(heard - wanted).max() < 1e-5
-        spectrum = np.abs(np.fft.rfft(heard[0, 2 * BLOCK :] * np.hanning(62 * BLOCK)))
-        loudest = np.argmax(spectrum) * RATE / (62 * BLOCK)
-        assert loudest == pytest.approx(hertz, abs=60)
+    for target, out in (("native", tmp_path / "x.tudor"), ("onnx", tmp_path / "x.onnx")):
+        export_model(load_model(whole), check(target, out), out)
+        two_classes_at_once(load(out, batch=2), load(whole, batch=2))
+    out = tmp_path / "x.ts"
+    export_model(load_model(whole), check("nn", out), out)
+    one_class_for_all(load(out, batch=2), load(whole, batch=2))
+
+
+FRAMES = np.zeros((2, 1, 64), np.float32)
+
+
+def two_classes_at_once(player: Player, wanted: Player) -> None:
+    """Each stream of the batch plays a class of its own, and then the other one."""
+    for classes in (np.eye(2), np.eye(2)[::-1]):
+        for each in (player, wanted):
+            each.reset()
+            each.set("classes", classes)
+        heard = player.process("generate", FRAMES)
+        assert np.abs(heard - wanted.process("generate", FRAMES)).max() < 1e-5
+        for sound, weights in zip(heard, classes, strict=True):
+            hertz = TONES[sorted(TONES)[int(np.argmax(weights))]]
+            spectrum = np.abs(np.fft.rfft(sound[0, 2 * BLOCK :] * np.hanning(62 * BLOCK)))
+            loudest = np.argmax(spectrum) * RATE / (62 * BLOCK)
+            assert loudest == pytest.approx(hertz, abs=60)
+
+
+def one_class_for_all(player: Player, wanted: Player) -> None:
+    """A `.ts` file has one set of attributes, and says so."""
+    with pytest.raises(ConfigError, match="classes is shared by all streams in a .ts file"):
+        player.set("classes", np.eye(2))
+    assert player.get("classes", 1).tolist() == [0.5, 0.5], "what was refused changes nothing"
+    for each in (player, wanted):
+        each.set("classes", [0.25, 0.75])
+    heard = player.process("generate", FRAMES)
+    assert np.abs(heard).max() > 1e-3
+    assert np.abs(heard - wanted.process("generate", FRAMES)).max() < 1e-5
 
 
 def test_one_class_is_none(tmp_path: Path) -> None:
