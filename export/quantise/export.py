@@ -29,6 +29,7 @@ from export.quantise.comparison import (
 )
 from export.quantise.scales import cast, find_scales, find_weights
 from export.quantise.sensitivity import decibels, error_ratio, keep_auto, macs
+from export.quantise.settings import through_range
 
 MOST_LOST = 0.02  # of spectral distance, before audio is written by float32 layers after all
 SAME_DB = 40.0  # a file and its simulation differ in the last bit of an activation, not in more
@@ -77,7 +78,8 @@ def _rounded(model: Model, description: Description, heard: Mapping[str, Tensor]
     if request.dtype == "bf16w":
         kept = _bfloat16(programs, model, request)
     else:
-        kept = _q16x8(programs, model, model.default_attributes(), heard, request, notes)
+        attributes = through_range(model.default_attributes(), description.attributes, programs)
+        kept = _q16x8(programs, model, attributes, heard, request, notes)
     return Rounded(programs, kept, notes)
 
 

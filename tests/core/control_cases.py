@@ -35,10 +35,10 @@ ATTRIBUTES = {a.name: a for a in (
 def beside_sound() -> Streaming:
     """Rows that are added, multiplied, stacked, looked up, and late."""
     mixed = Sequence(Control(24, "weights", 3), Conv1d(3, 24, 1, bias=False))
-    chosen = Sequence(Control(24, "class"), Embed(4, 5))
     return Sequence(
         Conv1d(2, 24, 3), Parallel(LeakyReLU(24), mixed), Film(24, "tone", 2, 9), LeakyReLU(24),
-        Parallel(Identity(24), chosen, combine="concat"), Conv1d(29, 8, 4, stride=2),
+        Parallel(Identity(24), Control(24, "tone", 2), combine="concat"),
+        Conv1d(26, 8, 4, stride=2),
         Film(8, "tone", 2), Parallel(Conv1d(8, 3, 5, lookahead=2), Control(8, "weights", 3)),
         Conv1d(3, 1, 1), Affine(1))
 
@@ -49,8 +49,15 @@ def from_nothing() -> Streaming:
                     ConvTranspose1d(16, 1, 8, 4))
 
 
+def looked_up() -> Streaming:
+    """The number of a class: its row of a table, beside sound."""
+    chosen = Sequence(Control(2, "class"), Embed(4, 5))
+    return Sequence(Parallel(Identity(2), chosen, combine="concat"), Conv1d(7, 9, 3), Tanh(9),
+                    Conv1d(9, 1, 1))
+
+
 CONTROLLED: dict[str, Callable[[], Streaming]] = {
-    "controls": beside_sound, "controls_only": from_nothing,
+    "controls": beside_sound, "controls_only": from_nothing, "controls_looked_up": looked_up,
 }
 
 

@@ -186,4 +186,4 @@ def test_control_says_what_does_not_fit_and_keeps_the_field_of_what_is_beside_it
         Control(1, "tone", 3)(torch.zeros(1, 1, 4), (), {"tone": torch.zeros(2)})
     assert Parallel(Conv1d(1, 4, 5), Sequence(Control(1, "class"), Embed(4, 4))
                     ).receptive_field == 5
-    assert control_cases.beside_sound().uses == ("weights", "tone", "class", "scale", "bias")
+    assert control_cases.beside_sound().uses == ("weights", "tone", "scale", "bias")
