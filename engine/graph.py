@@ -50,7 +50,7 @@ OPS: dict[str, str] = {
                    "drawn by softmax(logits / temperature) from the likeliest that hold top_p",
     "logistic_mixture": "for each of equal parts of the channels, logits, means and log scales: a "
                         "number drawn from that mixture of logistic distributions",
-    "control": "the values of an attribute, row after row; the input tells the rate and is not read",
+    "control": "the values of an attribute in every row; the input tells the rate and is not read",
     "embed": "the row of `table` [rows, channels] whose number the input is",
 }
 

@@ -29,9 +29,9 @@ from engine.layers.recurrent import GRU, LSTM
 
 __all__ = [
     "ELU", "GRU", "LSTM", "Affine", "Attention", "Categorical", "CausalAttention", "Channels",
-    "Control", "Conv1d", "ConvTranspose1d", "Delay", "Embed", "Exp", "Film", "GatedUnit", "Guard", "Identity",
-    "LatentSample", "LayerNorm", "LeakyReLU", "Log", "LogisticMixture", "Loop", "NoiseMultiply",
-    "PQMFAnalysis", "PQMFSynthesis", "Parallel", "Past", "Pointwise", "RMSNorm", "Residual",
+    "Control", "Conv1d", "ConvTranspose1d", "Delay", "Embed", "Exp", "Film", "GatedUnit", "Guard",
+    "Identity", "LatentSample", "LayerNorm", "LeakyReLU", "Log", "LogisticMixture", "Loop",
+    "NoiseMultiply", "PQMFAnalysis", "PQMFSynthesis", "Parallel", "Past", "Pointwise", "RMSNorm", "Residual",
     "Sequence", "Sigmoid", "Snake", "Softplus", "Sqrt", "State", "Streaming", "Tanh",
     "mu_law_table",
     "split_state",

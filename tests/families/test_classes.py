@@ -142,7 +142,7 @@ def two_classes_at_once(player: Player, wanted: Player) -> None:
 
 def one_class_for_all(player: Player, wanted: Player) -> None:
     """A `.ts` file has one set of attributes, and says so."""
-    with pytest.raises(ConfigError, match="classes is shared by all streams in a .ts file"):
+    with pytest.raises(ConfigError, match=r"classes is shared by all streams in a \.ts file"):
         player.set("classes", np.eye(2))
     assert player.get("classes", 1).tolist() == [0.5, 0.5], "what was refused changes nothing"
     for each in (player, wanted):
