@@ -53,7 +53,6 @@ static int check_numbers(const struct look *l) {
     case OP_MUL:
     case OP_COPY:
     case OP_AFFINE: return 0;
-    case OP_CONTROL: return out ? TUDOR_ERROR_NUMBERS : 0;
     case OP_QUANTISE: return !in && out ? 0 : TUDOR_ERROR_NUMBERS;
     case OP_DEQUANTISE: return in && !out ? 0 : TUDOR_ERROR_NUMBERS;
     default: break;
