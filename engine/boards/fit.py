@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from engine.boards.board import DTYPES, LACKS, Board, Instrument, Range, board_named
+from engine.boards.board import Board, Instrument, Range, board_named
 from engine.boards.placement import Placement, passes, place
 from engine.boards.schedule import RATE_LIMIT, filter_taps, reduced, schedule
-from engine.boards.work import KEPT, Task, Work, task_of_model
+from engine.boards.work import Task, Work, task_of_model
 from engine.errors import ConfigError, TudorError, nearest
+from engine.ops import DTYPES
 
 if TYPE_CHECKING:
     from engine.models.base import Model
@@ -190,7 +191,7 @@ def arithmetic_of(work: Work, board: Board, dtype: str, calls: float) -> Range:
     kernels, macs, dense = board.kernels[dtype], work.macs_per_second, 0.0
     calls = work.calls(calls)
     rows = work.rows_per_second / calls
-    single = 1.0 if work.kind in KEPT else rows % board.tile_frames / rows if rows else 0.0
+    single = 1.0 if work.row_by_row else rows % board.tile_frames / rows if rows else 0.0
     instructions = (work.act_per_second * kernels.act + work.by_itself_per_second * kernels.row
                     + (kernels.call * calls if macs or work.by_itself_per_second else 0.0))
     if work.numbers_per_second:
@@ -245,9 +246,9 @@ def _one_frame_macs(task: Task, call: int) -> float:
 def _problems(task: Task, board: Board, dtype: str, plan: Placement) -> list[str]:
     """What no amount of speed would mend."""
     found = [plan.shortage] if plan.shortage else []
-    lacking = [f"{w.name} ({w.kind})" for w in task.works if w.kind in LACKS.get(dtype, ())]
+    lacking = [f"{w.name} ({w.kind})" for w in task.works if dtype not in w.dtypes]
     if lacking:
-        able = " or ".join(d for d in DTYPES if d not in LACKS)
+        able = " or ".join(d for d in DTYPES if all(d in w.dtypes for w in task.works))
         found.append(f"{dtype} cannot run {', '.join(lacking[:3])}; use {able}")
     if board.instrument and not _converts(task, board.instrument):
         found.append(f"{task.sample_rate_hz} Hz and its codec's {board.instrument.rate_hz} Hz have "
