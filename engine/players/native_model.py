@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.description import Description, main_name, role_by_name
+from engine.description import Description, main_name
 from engine.errors import AudioError, ConfigError, ModelFileError, TudorError
+from engine.players import native_format
 
 try:
     from engine._native import ffi, lib
@@ -29,6 +30,7 @@ except ImportError as error:  # pragma: no cover - depends on the installation
 
 FloatArray = NDArray[np.float32]
 DEFAULT_BLOCK_SAMPLES = 8192
+_ROLES = {code: name for name, code in native_format.roles().items()}
 _FLOATS = ffi.typeof("float[]")
 _buffer, _process = ffi.from_buffer, lib.tudor_process  # looked up once: blocks may be microseconds
 
@@ -62,6 +64,7 @@ class MethodInfo:
     latency_samples: int
     in_labels: tuple[str, ...]
     out_labels: tuple[str, ...]
+    role: str
 
 
 @dataclass(frozen=True)
@@ -140,13 +143,13 @@ class NativeFile:
 
     @cached_property
     def roles(self) -> dict[str, str]:
-        """What each method is for; a file without metadata of ours goes by names."""
+        """What each method is for, as the metadata says: files were written that say it only there."""
         try:
             said = Description.from_json(self.metadata, str(self.path)).methods
         except ModelFileError:
             said = {}
-        return {name: said[name].role if name in said else role_by_name(name)
-                for name in self.methods}
+        return {name: said[name].role if name in said else spec.role
+                for name, spec in self.methods.items()}
 
     def chosen(self, method: str | None = None) -> str:
         """`method`, or the main one where none is named; an error lists what there is."""
@@ -164,6 +167,7 @@ class NativeFile:
             index, text(info.name), info.in_channels, info.in_ratio, info.out_channels,
             info.out_ratio, info.frame_samples, info.latency_samples,
             tuple(text(info.in_labels).split("\n")), tuple(text(info.out_labels).split("\n")),
+            _ROLES[info.role],
         )
 
     def _attribute(self, index: int) -> AttributeInfo:

@@ -116,7 +116,9 @@ struct subject {
 
 /* Inputs that are latents and no controls (loudness, pitch), which lie at[0], at[1]...; how many. */
 uint32_t free_latents(const tudor_method_info *info, uint8_t at[MODULE_LATENTS]);
-/* `generate`, if an instrument can move its inputs and play or decode what it makes; -1: there is none. */
+/* The first effect of audio that an instrument has the channels for; -1: there is none. */
+int effect_method(const tudor_model *model);
+/* What generates, if an instrument can move its inputs and play or decode what it makes; -1: there is none. */
 int generating_method(const tudor_model *model);
 int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_channels, struct subject *subject,
              module_complaint *why);
