@@ -22,15 +22,6 @@ static const uint8_t op_codes[] = {
 #undef OP
 #undef ACT
 
-#define ROLE(code, NAME, name) {code, #name},
-static const struct {
-    int code;
-    char name[12];
-} roles[] = {
-#include "roles.inc"
-};
-#undef ROLE
-
 /* Of a kind that is in the list; codes may have gaps. */
 static const char *op_name(uint32_t kind) {
     const char *name = op_names;
@@ -57,6 +48,15 @@ int tudor_find_method(const tudor_model *model, const char *name) {
         if (strcmp(text_at(model, method_of(model, (uint32_t)i)->name), name) == 0) return i;
     return -1;
 }
+
+#define ROLE(code, NAME, name) {code, #name},
+static const struct {
+    int code;
+    char name[12];
+} roles[] = {
+#include "roles.inc"
+};
+#undef ROLE
 
 /* Given, or else by its name. */
 static int role_of(const tudor_model *model, const struct format_method *m) {

@@ -143,7 +143,7 @@ class NativeFile:
 
     @cached_property
     def roles(self) -> dict[str, str]:
-        """What each method is for, as the metadata says: files were written that say it only there."""
+        """What each method is for; the metadata comes first, where earlier files alone say it."""
         try:
             said = Description.from_json(self.metadata, str(self.path)).methods
         except ModelFileError:
