@@ -9,13 +9,8 @@ import pytest
 import soundfile
 
 from engine.errors import AudioError, ConfigError
-from export.quantise.calibration import (
-    CALIBRATION_SECONDS,
-    HELD_OUT_SECONDS,
-    from_folder,
-    material,
-    synthesised,
-)
+from export.quantise.calibration import material, synthesised
+from export.quantise.recordings import CALIBRATION_SECONDS, HELD_OUT_SECONDS, from_folder
 
 RATE = 16000
 

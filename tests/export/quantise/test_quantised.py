@@ -15,11 +15,12 @@ from engine.errors import ConfigError, TudorError
 from engine.models.base import Model
 from engine.models.store import Stored, load_model
 from engine.players.base import FloatArray, Player, load
+from export.passages import passages
 from export.quantise import export as native_quantised
 from export.quantise.noise_plot import third_octaves
 from export.report import comparison_tables
 from export.targets import TARGETS, Done, export_model
-from export.verify import passages, verify
+from export.verify import verify
 from nn_tudor import cli
 from tests.export.small_models import small_model
 
