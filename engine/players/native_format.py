@@ -58,7 +58,7 @@ def acts() -> dict[str, int]:
 @cache
 def roles() -> dict[str, int]:
     """Codes of what methods are for, by name."""
-    return {name: int(code) for code, _, name in _rows("roles.inc", "ROLE")}
+    return {name: int(code) for code, _, name in rows("roles.inc", "ROLE")}
 
 
 @cache

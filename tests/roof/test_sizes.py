@@ -1,4 +1,4 @@
-"""A file is near 300 lines, or has its reason here; tests stand in the folders of what they test."""
+"""A file is near 300 lines or has its reason here; tests stand in the folders of what they test."""
 
 from __future__ import annotations
 
