@@ -19,9 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.layers.draw import Categorical, Draw, LogisticMixture
 from engine.layers.noise import LatentSample, frame_numbers, stream_keys, uniform
 from engine.layers.pointwise import INPUT_LIMIT, Exp
 from export.native.nodes import Node, Program, Root, View, outermost
+from export.native.sums import joined, run_sums
 
 INT16_RANGE = (-32768.0, 32767.0)
 TINY = 2.0**-60  # float32 rows below this are stored as 0, as the runtime does
@@ -141,11 +143,9 @@ class Simulator:
     # --- nodes ----------------------------------------------------------------------------------
 
     def _play(self, node: Node) -> Tensor:
-        if node.kind in ("conv", "depthwise"):
+        if node.core.is_convolution:
             return self._conv(node)
         x = self.real(node.inputs[0])
-        if node.kind in ("copy", "quantise", "dequantise"):
-            return x
         return getattr(self, f"_{node.kind}")(node, x)  # type: ignore[no-any-return]
 
     def _act(self, node: Node, x: Tensor) -> Tensor:
@@ -193,7 +193,7 @@ class Simulator:
             if bias is not None:
                 y = y + torch.as_tensor(bias).to(self.dtype)[:, None]
             parts.append(y)
-        return _joined(node, parts)
+        return joined(node, parts)
 
     def _integer_sums(self, node: Node) -> Tensor:
         """Exact: whole numbers in float64, whose sums stay far below 2^53."""
@@ -207,7 +207,12 @@ class Simulator:
             if len(sums) > 1:
                 y = self.maths.fma(torch.tensor(256.0), sums[1].float(), y)
             parts.append(y * torch.as_tensor(run.step)[:, None])
-        return _joined(node, parts)
+        return joined(node, parts)
+
+    def _copy(self, node: Node, x: Tensor) -> Tensor:
+        return x
+
+    _quantise = _dequantise = _copy
 
     def _guard(self, node: Node, x: Tensor) -> Tensor:
         return torch.nan_to_num(x, 0, 0, 0).clamp(-INPUT_LIMIT, INPUT_LIMIT)
@@ -286,6 +291,26 @@ class Simulator:
         spread = temperature * self.maths.exp(log_std.clamp(*LatentSample.LOG_STD_RANGE))
         return self.maths.fma(spread, g, mean)  # type: ignore[no-any-return]
 
+    def _categorical(self, node: Node, x: Tensor) -> Tensor:
+        names, each = node.attributes, len(x) // node.out.channels
+        return self._drawn(Categorical(each, node.out.channels, node.params["seed"],
+                                       names["attr_a"], names["attr_b"],
+                                       names.get("attr_seed", "")), x)
+
+    def _logistic_mixture(self, node: Node, x: Tensor) -> Tensor:
+        names, parts = node.attributes, len(x) // node.out.channels // 3
+        return self._drawn(LogisticMixture(parts, node.out.channels, node.slope,
+                                           node.params["seed"], names["attr_a"],
+                                           names.get("attr_seed", "")), x)
+
+    def _drawn(self, layer: Draw, x: Tensor) -> Tensor:
+        y, _ = layer(x[None], layer.init_state(1, x.dtype), self.attributes)
+        return y[0]  # type: ignore[no-any-return]
+
+    def _embed(self, node: Node, x: Tensor) -> Tensor:
+        table = torch.as_tensor(node.table).to(x.dtype)
+        return table[(x[0].nan_to_num(0).clamp(0, len(table) - 1) + 0.5).long()].T
+
     def _lstm(self, node: Node, x: Tensor) -> Tensor:
         """`x`: input parts of gates i, f, g, o, biases included."""
         weight = torch.as_tensor(node.runs[0][0]).to(self.dtype)  # [hidden, 4 * hidden]
@@ -312,63 +337,6 @@ class Simulator:
             h = n + z * (h - n)
             rows.append(h)
         return torch.stack(rows, dim=1)
-
-
-def run_sums(node: Node, index: int, weight: Tensor, inputs: list[Tensor]) -> Tensor:
-    """Sums of one run: `weight` [taps * in (+ side), outputs] over rows [channels, time] of the
-    inputs -> [outputs, time']."""
-    kernel, stride = node.params["kernel"], node.params["stride"]
-    dilation, groups = node.params["dilation"], node.params["groups"]
-    x, outputs = inputs[0], weight.shape[1]
-    depthwise = node.kind == "depthwise"
-    if not depthwise and groups > 1:
-        size = len(x) // groups
-        group = index // node.phases
-        x = x[group * size : (group + 1) * size]
-    per_tap = 1 if depthwise else len(x)
-    main = weight[: kernel * per_tap].reshape(kernel, per_tap, outputs).permute(2, 1, 0)
-    span = (kernel - 1) * dilation
-    # the window of the first frame ends at the newest row of its group of `stride`
-    padded = F.pad(x, (span - stride + 1, 0))
-    y = F.conv1d(padded[None], main.contiguous(), stride=stride, dilation=dilation,
-                 groups=outputs if depthwise else 1)[0]
-    if len(inputs) > 1:
-        y = y + weight[kernel * per_tap :].T @ inputs[1]
-    return y
-
-
-def run_patches(node: Node, index: int, inputs: list[Tensor], frames: Tensor) -> Tensor:
-    """What the weights of a run are multiplied with at some of its frames: [taps * in (+ side),
-    frames], or for a depthwise one [channels, taps, frames]."""
-    kernel, stride, dilation = (node.params[key] for key in ("kernel", "stride", "dilation"))
-    x = inputs[0]
-    if node.kind != "depthwise" and node.params["groups"] > 1:
-        size = len(x) // node.params["groups"]
-        group = index // node.phases
-        x = x[group * size : (group + 1) * size]
-    span = (kernel - 1) * dilation
-    first = frames * stride + stride - 1 - span
-    padded = F.pad(x, (span, 0))
-    taps = torch.stack([padded[:, first + span + tap * dilation] for tap in range(kernel)])
-    if node.kind == "depthwise":
-        return taps.transpose(0, 1)
-    parts = [taps.flatten(0, 1)]
-    if len(inputs) > 1:
-        parts.append(inputs[1][:, frames])
-    return torch.cat(parts)
-
-
-def _joined(node: Node, runs: list[Tensor]) -> Tensor:
-    """The runs of a node side by side: phases in time, groups in channels."""
-    phases, groups = node.phases, node.params["groups"]
-    if node.kind == "depthwise" or (groups == 1 and phases == 1):
-        return runs[0]
-    if groups > 1:
-        y = torch.stack(runs).unflatten(0, (groups, phases))  # [groups, phases, size, time]
-        y = y.transpose(1, 2).flatten(0, 1)  # [channels, phases, time]
-    else:
-        y = runs[0].unflatten(0, (phases, -1)).transpose(0, 1)
-    return y.transpose(1, 2).flatten(1)
 
 
 def _last_readers(program: Program) -> dict[int, list[Root]]:
