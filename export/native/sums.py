@@ -1,4 +1,4 @@
-"""What the weights of a convolution's runs are multiplied with, and how runs are put together."""
+"""Sums of convolutions as native nodes hold them: weights [taps * in, outputs] over rows."""
 
 from __future__ import annotations
 
