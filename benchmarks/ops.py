@@ -110,13 +110,13 @@ def difference(case: OpCase, got: FloatArray, wanted: FloatArray) -> float:
 
 
 def lines_of(case: OpCase, dtype: str, isas: Iterable[str], calls: int = CALLS,
-             blocks: int = BLOCKS) -> list[Line]:
+             blocks: int | None = None) -> list[Line]:
     """A case in one number format, timed over so many calls."""
     case = in_format(case, dtype)
     try:
         data = compiled(case, dtype)
-        players = [Player(case, data, isa, blocks) for isa in isas]
-        reference = Player(case, data, REFERENCE, blocks)
+        players = [Player(case, data, isa, blocks or BLOCKS) for isa in isas]
+        reference = Player(case, data, REFERENCE, blocks or BLOCKS)
     except TudorError as error:
         return [Line(case.kind, case.label, dtype, isa, False, str(error)) for isa in isas]
     wanted = reference.play(0)
