@@ -12,7 +12,7 @@ import torch
 from benchmarks.op_cases import CASES, OpCase, cases
 from benchmarks.ops import FAST, Player, compiled, difference, exact, in_format, lines_of
 from engine.errors import ConfigError, TudorError
-from engine.ops import ACTS, CORE, DTYPES, KINDS, Kind, core_op
+from engine.ops import ACTS, CORE, DTYPES, FLOAT32, KINDS, Kind, core_op
 from engine.players import native_format as fmt
 from engine.players.native_model import NativeFile
 from export.native.export import lower
@@ -21,6 +21,8 @@ from export.onnx.operators import EMIT, IN_LOOPS
 from tests.firmware.machines import instruction_sets
 
 CHANNELS = 8
+# With scales as rough as here: what grows beyond them, and what may be drawn otherwise.
+COARSE = ("exp", "latent_sample", "categorical", "logistic_mixture", "feed")
 ALL = [pytest.param(case, id=f"{kind}-{at}") for kind in CASES
        for at, case in enumerate(cases(kind, CHANNELS))]
 
@@ -114,6 +116,15 @@ def test_python_reads_what_c_reads() -> None:
     assert quoted.endswith("and how many of them there are")
 
 
+def test_c_calls_activations_by_their_names() -> None:
+    numbers = re.compile(r"\bact (?:[=!]=|[<>]=?) \d|case \d+: (?:return v_|finish_loop)|"
+                         r"finish_loop\(\w+, \w+, \d")
+    assert numbers.search("x = f->act == 3 ? v_tanh(a) : a;")
+    assert numbers.search("    case 3: return v_tanh(x);")
+    for path in sorted([*fmt.CORE.glob("*.c"), *fmt.CORE.glob("*.inc"), *fmt.CORE.glob("*.h")]):
+        assert not numbers.search(path.read_text("utf-8")), path.name
+
+
 @pytest.mark.parametrize("case", ALL)
 def test_a_row_s_number_formats_are_those_that_can_be_exported(case: OpCase) -> None:
     for dtype in DTYPES:
@@ -144,9 +155,9 @@ def test_an_operation_alone_has_the_same_bits_everywhere(case: OpCase, dtype: st
     for line in lines:
         assert line.supported == (dtype in core_dtypes(case)), line
         assert line.same_bits is (True if line.supported else None), line
-        if dtype == DTYPES[0]:
+        if line.supported and (dtype == FLOAT32 or case.kind not in COARSE):
             assert line.error is not None
-            assert line.error < 5e-6, line
+            assert line.error < (5e-6 if dtype == FLOAT32 else 0.02), line
 
 
 @pytest.mark.parametrize("case", [each for each in ALL if each.values[0].kind != "feed"])
