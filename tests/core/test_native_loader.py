@@ -161,10 +161,8 @@ def test_rows_of_an_attribute_are_floats() -> None:
     """Written where int16 rows are, they would not have the room."""
     name = "controls_only:q16x8"
     header = fmt.unpack("header", case(name), fmt.record_bytes("prefix"))
-    cast = conv_of(name, kind=fmt.ops()["quantise"])
-    at = int(header["ops"]) + cast * fmt.record_bytes("op")
-    out = fmt.unpack("op", case(name), at)["out"]
-    control = conv_of(name, kind=fmt.ops()["control"])
+    cast, control = (conv_of(name, kind=fmt.ops()[kind]) for kind in ("quantise", "control"))
+    out = fmt.unpack("op", case(name), int(header["ops"]) + cast * fmt.record_bytes("op"))["out"]
     assert "number format" in refusal(changed("op", "out", out, control, name))
 
 
