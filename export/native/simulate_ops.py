@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.layers.draw import Categorical, Draw, LogisticMixture
 from engine.layers.noise import LatentSample, frame_numbers, stream_keys, uniform
 from engine.layers.pointwise import INPUT_LIMIT
 from export.native.nodes import Node, View
@@ -26,6 +27,11 @@ class Operations:
 
     def _act(self, node: Node, x: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def _copy(self, node: Node, x: Tensor) -> Tensor:
+        return x
+
+    _quantise = _dequantise = _copy
 
     def _guard(self, node: Node, x: Tensor) -> Tensor:
         return torch.nan_to_num(x, 0, 0, 0).clamp(-INPUT_LIMIT, INPUT_LIMIT)
@@ -103,6 +109,26 @@ class Operations:
         temperature = self.attributes[node.attributes["attr_a"]]
         spread = temperature * self.maths.exp(log_std.clamp(*LatentSample.LOG_STD_RANGE))
         return self.maths.fma(spread, g, mean)  # type: ignore[no-any-return]
+
+    def _categorical(self, node: Node, x: Tensor) -> Tensor:
+        names, each = node.attributes, len(x) // node.out.channels
+        return self._drawn(Categorical(each, node.out.channels, node.params["seed"],
+                                       names["attr_a"], names["attr_b"],
+                                       names.get("attr_seed", "")), x)
+
+    def _logistic_mixture(self, node: Node, x: Tensor) -> Tensor:
+        names, parts = node.attributes, len(x) // node.out.channels // 3
+        return self._drawn(LogisticMixture(parts, node.out.channels, node.slope,
+                                           node.params["seed"], names["attr_a"],
+                                           names.get("attr_seed", "")), x)
+
+    def _drawn(self, layer: Draw, x: Tensor) -> Tensor:
+        y, _ = layer(x[None], layer.init_state(1, x.dtype), self.attributes)
+        return y[0]  # type: ignore[no-any-return]
+
+    def _embed(self, node: Node, x: Tensor) -> Tensor:
+        table = torch.as_tensor(node.table).to(x.dtype)
+        return table[(x[0].nan_to_num(0).clamp(0, len(table) - 1) + 0.5).long()].T
 
     def _lstm(self, node: Node, x: Tensor) -> Tensor:
         """`x`: input parts of gates i, f, g, o, biases included."""

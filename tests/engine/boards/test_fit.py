@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from engine.boards.board import DTYPES, KIB, board_named
+from engine.boards.board import KIB, board_named
 from engine.boards.fit import FITS, SLICED, TOO_MUCH, UNCERTAIN, fit, largest, percent, require_fit
 from engine.boards.placement import RECORDS_BYTES, place
 from engine.boards.work import Task, Work, task_of_file, task_of_model
 from engine.errors import ConfigError, TudorError
 from engine.models.registry import build
+from engine.ops import DTYPES
 from engine.players.native_model import NativeFile
 from tests.golden.golden import read
 
