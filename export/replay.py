@@ -20,7 +20,7 @@ from engine.layers.draw import Draw
 from engine.models.base import Model
 
 # Of numbers and shares: what float32 does to them, and, roughly, what fewer bits may do.
-ROUNDING = {"float32": 1e-4, "bf16w": 0.02, "q16x8": 0.05}
+ROUNDING = {"float32": 1e-4, "bf16w": 0.03, "q16x8": 0.1}
 
 
 @dataclass(frozen=True)
