@@ -11,7 +11,7 @@ import torch
 
 from engine.description import Description
 from engine.errors import ConfigError
-from engine.layers import Conv1d, LogisticMixture, Loop, Sequence, Tanh
+from engine.layers import Conv1d, Loop, Sequence, Tanh
 from engine.layers.base import Streaming
 from export.native.casts import insert_casts
 from export.native.export import lower
