@@ -17,8 +17,6 @@ from torch import Tensor
 
 from export.native.nodes import Node, Program, Root, View, outermost
 
-DRAWS = ("categorical", "logistic_mixture")
-
 
 @dataclass(frozen=True)
 class Forced:
@@ -43,7 +41,7 @@ def first_frames(signal: Signal, frames: int) -> Signal:
 
 def draw_of(program: Program) -> Node | None:
     """The operation whose draws its own loop reads."""
-    drawing = [node for node in program.nodes if node.loop and node.kind in DRAWS]
+    drawing = [node for node in program.nodes if node.loop and node.core.state == "DRAW"]
     return drawing[-1] if drawing and program.fed else None
 
 
