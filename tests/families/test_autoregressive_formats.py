@@ -12,10 +12,14 @@ import pytest
 import torch
 from rich.console import Console
 
+from engine.audio import read_audio
 from engine.boards.fit import fit
 from engine.boards.work import task_of_file
 from engine.errors import ConfigError
-from engine.models.registry import FAMILIES, Family
+from engine.layers import Conv1d, Guard
+from engine.models.chain import Chain
+from engine.models.registry import FAMILIES, Family, build
+from engine.models.store import Stored
 from engine.players.base import load
 from engine.players.native import NativePlayer
 from engine.players.native_model import NativeFile, NativeModel
@@ -180,6 +184,44 @@ def test_conditions_from_a_folder_and_mistakes(tmp_path, exported):
         with pytest.raises(ConfigError, match=said):
             export_model(stored("tiers"), check(to, wrong, dtype), wrong, dtype, **options)
         assert not wrong.exists()
+
+
+class WithAnalysis(Autoregressive):
+    """Its conditions are what it makes of audio itself."""
+
+    family = "with_analysis"
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.analysis = Conv1d(1, 2, config.hop, stride=config.hop)
+
+    def chains(self):
+        return {"listen": Chain.of(Guard(1), ("analysis", self.analysis), inputs=("audio",),
+                                   outputs=("pitch", "level"), role="encode"), **super().chains()}
+
+
+def test_a_model_s_own_analysis_makes_the_conditions(tmp_path, monkeypatch):
+    monkeypatch.setitem(FAMILIES, WithAnalysis.family, Family(
+        AutoregressiveConfig, WithAnalysis, "a toy that listens"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build(WithAnalysis.family, SHAPES["tiers"]).eval()
+    out = tmp_path / "x.tudor"
+    found = Stored("x", model, {}, True, None)
+    done = export_model(found, check("native", out, "q16x8"), out, "q16x8",
+                        calibrate=tones(tmp_path))
+    assert done.comparison is not None
+    assert set(done.comparison.methods) == {"listen", "generate"}
+    heard, drew = done.comparison.methods["listen"], done.comparison.methods["generate"]
+    assert heard.drawn is None
+    assert drew.drawn is not None
+    assert 0.25 < heard.input_peak < 0.35  # the tones
+    peaks = [float(model.offline("listen", torch.from_numpy(
+        read_audio(tmp_path / "tones" / f"{i}.wav")[0][None, :, :32000])).abs().max())
+        for i in range(2)]
+    assert min(abs(drew.input_peak / peak - 1) for peak in peaks) < 0.02
+    with pytest.raises(ConfigError, match="name a folder of audio"):
+        export_model(found, check("native", out, "q16x8"), out, "q16x8")
 
 
 def test_keep_auto_and_the_picture(tmp_path, monkeypatch):
