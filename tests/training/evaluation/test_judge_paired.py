@@ -133,5 +133,9 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(raised.value)
     other = open_case(player, folder_of(tmp_path / "e", {"a": melody(1)}))
     assert pick(other).name == "reconstruction"
-    with pytest.raises(AudioError, match="has no folder 'input'"):
-        pick(other, "paired")(other)
+    with pytest.raises(ConfigError, match=r"--judge paired: .* has no folder 'input'"):
+        pick(other, "paired")
+    for sound in (data / "target").iterdir():
+        sound.rename(sound.with_name(f"other_{sound.name}"))
+    with pytest.raises(AudioError, match="no file of input has one of the same name in target"):
+        pick(case)(case)

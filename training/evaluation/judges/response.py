@@ -20,6 +20,9 @@ FloatArray = NDArray[np.float32]
 VALUES = 9  # of each control, evenly over its range
 SECONDS = 1.0  # of each sound that is measured, at most
 CONDITION_RANGE = (-1.0, 1.0)  # of conditions, which declare none
+# Where several follow equally, what a musician would name first.
+PREFERRED = [NAMES.index(name) for name in ("rms", "f0", "centroid", "rolloff", "bandwidth",
+                                            "flatness", "contrast")]
 ORDERS = 300  # random ones, from which chance is known
 CHANCE = 0.95  # of them have no higher correlation
 
@@ -63,7 +66,7 @@ def _response(case: Case, control: Control, audio: FloatArray | None) -> dict[st
     rate = case.player.sample_rate_hz
     heard = np.stack([_median(sound, rate) for sound in sounds], axis=1)  # [descriptors, values]
     found = spearman(control.values[None], heard)[0]
-    best = int(np.abs(found).argmax())
+    best = max(PREFERRED, key=lambda index: round(abs(float(found[index])), 6))
     ends = [None if not np.isfinite(v) else round(float(v), 3) for v in heard[best, [0, -1]]]
     return {"control": control.name, "low": control.low, "high": control.high,
             "descriptor": LABELS[best], "rank_correlation": round(float(found[best]), 4),

@@ -113,28 +113,30 @@ def in_two(sounds: list[tuple[str, FloatArray]]) -> tuple[list[FloatArray], list
 def colored_noise(sounds: list[FloatArray], seconds: float, rate_hz: int, seed: int
                   ) -> FloatArray:
     """Gaussian noise with the mean spectrum and level of all sounds together: [1, samples]."""
-    power, count = np.zeros(SPECTRUM_WINDOW // 2 + 1), 0
+    power = np.zeros(SPECTRUM_WINDOW // 2 + 1)
     window = np.hanning(SPECTRUM_WINDOW)
     for audio in sounds:
         mono = audio.mean(axis=0)
         mono = np.pad(mono, (0, -len(mono) % SPECTRUM_WINDOW)).reshape(-1, SPECTRUM_WINDOW)
         power += np.square(np.abs(np.fft.rfft(mono * window))).sum(axis=0)
-        count += len(mono)
     size = max(SPECTRUM_WINDOW, round(seconds * rate_hz))
     noise = np.fft.rfft(np.random.default_rng(seed).standard_normal(size))
-    gain = np.sqrt(power / max(1, count) / np.square(window).sum())
     at = np.linspace(0, SPECTRUM_WINDOW // 2, len(noise))
-    shaped = np.fft.irfft(noise * np.interp(at, np.arange(len(gain)), gain), size)
+    shaped = np.fft.irfft(noise * np.interp(at, np.arange(len(power)), np.sqrt(power)), size)
+    level = np.sqrt(np.concatenate([np.square(audio).mean(axis=0) for audio in sounds]).mean())
+    shaped *= level / max(np.sqrt(np.square(shaped).mean()), 1e-12)
     return shaped[None, : round(seconds * rate_hz)].astype(np.float32)
 
 
 def shuffled_pieces(sounds: list[FloatArray], seconds: float, rate_hz: int, seed: int
                     ) -> FloatArray:
-    """Quarter seconds of the sounds in random order: [channels, samples]."""
+    """Pieces of a second, shorter sounds whole, in random order: [channels, samples]."""
     rng = np.random.default_rng(seed)
-    size, parts = rate_hz // 4, []
-    for _ in range(max(1, ceil(4 * seconds))):
+    parts: list[FloatArray] = []
+    left = max(1, round(seconds * rate_hz))
+    while left > 0:
         whole = sounds[int(rng.integers(len(sounds)))]
-        start = int(rng.integers(max(1, whole.shape[1] - size + 1)))
-        parts.append(whole[:, start : start + size])
+        start = int(rng.integers(max(1, whole.shape[1] - rate_hz + 1)))
+        parts.append(whole[:, start : start + min(left, rate_hz)])
+        left -= parts[-1].shape[1]
     return np.concatenate(parts, axis=1)
