@@ -243,7 +243,7 @@ def scatter(collections: dict[str, list[Points]]) -> Callable[[Any], None]:
         plane = np.linalg.svd((real - centre) / spread, full_matrices=False)[2][:2]
         for name, found in collections.items():
             place = np.clip((np.concatenate(found) - centre) / spread, -20, 20) @ plane.T
-            axis.scatter(*place.T[:2], s=6, alpha=0.6, label=SUBJECTS[name].split(" (")[0])
+            axis.scatter(*place.T[:2], s=6, alpha=0.6, label=name.replace("_", " "))
         axis.set(xlabel="first component", ylabel="second component")
         axis.legend(fontsize=7)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from judge_helpers import Plays, effect, folder_of, melody
 
 from engine.errors import AudioError, ConfigError
 from engine.models.registry import FAMILIES, Family
 from nn_tudor.cli import main
 from tests.families import test_paired as toy
+from tests.training.evaluation.judges.judge_helpers import Plays, effect, folder_of, melody
 from training.evaluation.judges.case import open_case
 from training.evaluation.judges.linear import TAPS, Filter, LinearFit
 from training.evaluation.judges.paired import emphasised

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from judge_helpers import Plays, effect, folder_of, melody
 from rich.console import Console
 
 from engine.errors import AudioError, ConfigError
 from engine.models.registry import FAMILIES, Family
 from nn_tudor.cli import main
 from tests.families import test_images as toy
+from tests.training.evaluation.judges.judge_helpers import Plays, effect, folder_of, melody
 from training.evaluation.judges import registry
 from training.evaluation.judges.case import Case, Part, open_case
 from training.evaluation.judges.findings import Column, Findings, score_grid

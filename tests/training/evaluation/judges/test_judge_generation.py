@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from judge_helpers import RATE, Plays, folder_of, generator, melody, tape
 
 from engine.errors import AudioError
 from engine.models.registry import FAMILIES, Family, build
@@ -18,6 +17,14 @@ from engine.players.base import Player
 from export.native.export import export_native
 from nn_tudor.cli import main
 from tests.families.autoregressive import Autoregressive, AutoregressiveConfig
+from tests.training.evaluation.judges.judge_helpers import (
+    RATE,
+    Plays,
+    folder_of,
+    generator,
+    melody,
+    tape,
+)
 from training.data.base import Batch
 from training.evaluation.judges.case import Case, open_case
 from training.evaluation.judges.findings import Findings

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from judge_helpers import BLOCK, RATE, SEED, Plays, effect, folder_of, generator, melody
 
 from engine.description import Attribute
 from engine.errors import AudioError
@@ -18,6 +17,16 @@ from engine.models.store import save_weights
 from engine.players.base import Player
 from nn_tudor.cli import main
 from tests.families import test_classes as toy
+from tests.training.evaluation.judges.judge_helpers import (
+    BLOCK,
+    RATE,
+    SEED,
+    Plays,
+    effect,
+    folder_of,
+    generator,
+    melody,
+)
 from training.evaluation.judges.case import open_case
 from training.evaluation.judges.classes import Classifier, class_input
 from training.evaluation.judges.registry import pick
