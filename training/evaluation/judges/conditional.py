@@ -118,6 +118,8 @@ def _judge_classes(
     found.grids.append(score_grid(
         f"{case.player.name}: {case.seeds} sounds of each of {len(names)} classes, against "
         f"{sum(map(len, real.values()))} recordings", found.result, COLUMNS, SUBJECTS))
+    found.notes.append("classes are numbered in the order of their folders' names: "
+                       + ", ".join(f"{i} {name}" for i, name in enumerate(names)))
     found.plots.append(Plot("classes.png", "which class is heard, of what was asked for",
                             _drawn_confusion(counts["model"], names)))
     found.sounds += [(f"class_{i + 1}.wav", f"asked for {name}") for i, name in enumerate(names)

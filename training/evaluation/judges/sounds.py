@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio_check import SILENT_BELOW
+from engine.errors import AudioError
 from engine.players.base import Player
 from training.data.audio_folder import name_position, scan
 from training.data.held_out import read_held_out
@@ -45,7 +46,9 @@ def generated(player: Player, seconds: float, count: int, ask: Ask | None = None
                 ask(player, row, number)
         found += list(played(player, x))
     length = max(1, round(seconds * player.sample_rate_hz / player.description.main.out_ratio))
-    return [np.nan_to_num(sound[:, :length]) for sound in found]
+    if not all(np.isfinite(sound).all() for sound in found):
+        raise AudioError(f"{player.name} generates numbers that are not finite")
+    return [sound[:, :length] for sound in found]
 
 
 def played(player: Player, x: FloatArray) -> FloatArray:

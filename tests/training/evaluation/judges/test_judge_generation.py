@@ -152,6 +152,12 @@ def test_each_sound_has_a_seed_and_conditions_of_its_own() -> None:
     assert [float(sound[0, -1]) for sound in sounds] == [0, 11, 22]
 
 
+def test_numbers_that_are_not_finite_are_told(data: Path) -> None:
+    player = Plays(lambda x, *_: np.full((1, 64 * x.shape[1]), np.nan), generator())
+    with pytest.raises(AudioError, match="played generates numbers that are not finite"):
+        judged(player, data)
+
+
 # --- a toy that draws ---------------------------------------------------------------------------
 
 
