@@ -13,7 +13,6 @@ from engine.errors import ConfigError
 from engine.layers import (
     Categorical,
     Channels,
-    Conv1d,
     ConvTranspose1d,
     Delay,
     Embed,
