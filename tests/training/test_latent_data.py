@@ -31,7 +31,7 @@ from training.data import latents
 from training.data.audio_folder import scan
 from training.data.base import Shard
 from training.data.latent_cache import LatentCache
-from training.data.latents import LatentSettings, Latents, check_model, coder_named
+from training.data.latents import Latents, LatentSettings, check_model, coder_named
 
 RATE, RATIO, COUNT = 16000, 128, 16
 PRIOR = SimpleNamespace(  # the shape of a model that makes latents of techno-tiny
