@@ -45,8 +45,8 @@ def chunk(kind: bytes, body: bytes) -> bytes:
         ">I", zlib.crc32(kind + body))
 
 
-def png(width: int, height: int, *, depth: int = 8, body: bytes = b"") -> bytes:
-    head = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
+def png(width: int, height: int, *, depth: int = 8, colour: int = 0, body: bytes = b"") -> bytes:
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(body))
             + chunk(b"IEND", b""))
 
@@ -84,12 +84,13 @@ def test_colour_palettes_and_transparency(tmp_path: Path) -> None:
 def test_folders_are_classes(tmp_path: Path) -> None:
     wanted = {name: write(tmp_path / f"data/{name}", i) for i, name in enumerate(
         ("cats/a.png", "cats/b.png", "dogs/d.png", "dogs/deep/c.png"))}
+    (tmp_path / "data/cats/aa.png").write_bytes(png(5, 6, body=b"\0"))
     np.save(tmp_path / "data/birds.npy", np.zeros((1, 1, 6, 5), np.uint8))
     data = opened(tmp_path / "data")
     assert data.classes == ["cats", "dogs"]
     assert data.found().startswith("2 classes, 4 pictures of 1 x 6 x 5")
-    assert [str(item) for item in data.skipped] == [
-        "birds.npy: lies in no folder that names its class"]
+    assert [item.name for item in data.skipped] == ["birds.npy", "cats/aa.png"]
+    assert data.skipped[0].reason == "lies in no folder that names its class"
     got = data._read(np.arange(4))
     assert got["label"].tolist() == [0, 0, 1, 1]
     for image, pixels in zip(got["image"], wanted.values(), strict=True):
@@ -120,6 +121,7 @@ def test_files_that_mean_harm_are_skipped_with_their_reason(tmp_path: Path) -> N
         "nothing.png": png(0, 0),
         "short.png": png(5, 6, body=b"\0" * 10),
         "sixteen.png": png(5, 6, depth=16, body=b"\0" * 66),
+        "sixteen3.png": png(5, 6, depth=16, colour=2, body=b"\0" * 186),
         "text.png": b"not a picture",
         "torn.png": whole[:50] + bytes(20) + whole[70:],
     }
@@ -133,6 +135,7 @@ def test_files_that_mean_harm_are_skipped_with_their_reason(tmp_path: Path) -> N
     assert reasons["huge.png"] == reasons["large.png"] == "has more than 64 Mi pixels"
     assert reasons["text.png"] == "is no PNG file"
     assert "16 bits" in reasons["sixteen.png"]
+    assert "16 bits" in reasons["sixteen3.png"]
     for name in ("cut.png", "short.png", "torn.png"):
         assert reasons[name].startswith("cannot be decoded ("), reasons[name]
     assert len(found.learn) + len(found.held) == 1
