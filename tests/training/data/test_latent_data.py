@@ -167,7 +167,7 @@ def test_only_what_changed_is_encoded_again(tmp_path: Path, monkeypatch: pytest.
 KILLED = """
 import sys
 from pathlib import Path
-from tests.training import test_latent_data as t
+from tests.training.data import test_latent_data as t
 from training.data import cache, latent_cache
 import os, signal
 cache.SAVE_SECONDS = 0.0
@@ -187,7 +187,7 @@ def test_a_filling_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.M
                                            ) -> None:
     folder = sounds(tmp_path / "data")
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True,
-                          text=True, timeout=120, cwd=Path(__file__).parents[2],
+                          text=True, timeout=120, cwd=Path(__file__).parents[3],
                           env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == -signal.SIGKILL, done.stderr
     entries = json.loads((tmp_path / "cache/index.json").read_text())["entries"]
