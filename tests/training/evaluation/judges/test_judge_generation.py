@@ -1,0 +1,242 @@
+"""What generates against real sound: players whose figures are known, and a toy that draws."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from engine.errors import AudioError
+from engine.models.registry import FAMILIES, Family, build
+from engine.models.store import save_weights
+from engine.players.base import Player
+from export.native.export import export_native
+from nn_tudor.cli import main
+from tests.families.autoregressive import Autoregressive, AutoregressiveConfig
+from tests.training.evaluation.judges.judge_helpers import (
+    RATE,
+    Plays,
+    folder_of,
+    generator,
+    melody,
+    tape,
+)
+from training.data.base import Batch
+from training.evaluation.judges.case import Case, open_case
+from training.evaluation.judges.findings import Findings
+from training.evaluation.judges.registry import pick
+from training.evaluation.judges.sounds import colored_noise, generated, halves
+from training.objectives.base import Moment, Objective, Terms
+from training.objectives.registry import OBJECTIVES
+
+SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that was learnt from, one that was not, and a run that says so."""
+    root = tmp_path_factory.mktemp("data")
+    folder_of(root / "learnt", {str(i): melody(i) for i in range(12)})
+    folder_of(root / "new", {str(i): melody(100 + i) for i in range(12)})
+    (root / "run").mkdir()
+    (root / "run/held_out.json").write_text('[{"name": "11.wav", "start_seconds": 0.0}]')
+    return root
+
+
+def judged(player: Player, root: Path, folder: str = "new") -> Findings:
+    case = Case(player, root / folder, "crops", {"data": {"folder": str(root / "learnt")}},
+                run=root / "run", seconds=SECONDS, seeds=12)
+    judge = pick(case)
+    assert judge.name == "generation"
+    return judge(case)
+
+
+def test_new_melodies_are_as_good_as_real_ones(data: Path) -> None:
+    found = judged(tape([melody(200 + i) for i in range(12)]), data)
+    rows = found.result["results"]
+    assert list(rows) == ["model", "held_out", "noise", "silence", "learnt"]
+    assert rows["model"]["descriptor_mmd"] < 0.05
+    assert abs(rows["held_out"]["descriptor_mmd"]) < 0.05
+    assert 0.1 < rows["noise"]["descriptor_mmd"] < rows["silence"]["descriptor_mmd"]
+    for column in ("diversity", "variety", "nearest"):
+        assert rows["model"][column] == pytest.approx(1, abs=0.5)
+    assert rows["learnt"]["nearest"] < 0.3
+    assert rows["silence"]["diversity"] == 0
+    assert found.result["better"] == {"descriptor_mmd": "lower", "diversity": "one",
+                                      "variety": "one", "nearest": "one"}
+    assert found.result["copied"] is False
+    assert not any("may be playing its training sounds" in note for note in found.notes)
+
+
+def test_copies_of_what_was_learnt_are_told(data: Path) -> None:
+    """Though they begin anywhere in it."""
+    shift = 1234
+    found = judged(tape([np.roll(melody(i), shift) for i in range(11)]), data)
+    model = found.result["results"]["model"]
+    assert model["descriptor_mmd"] < found.result["results"]["noise"]["descriptor_mmd"]
+    assert model["nearest"] < 0.3
+    assert any("may be playing its training sounds" in note for note in found.notes)
+    assert found.result["copied"] is True
+    held = judged(tape([np.roll(melody(11), shift)]), data)  # what the run held out is no copy
+    assert held.result["results"]["model"]["nearest"] > 0.8
+
+
+def test_what_was_learnt_and_is_common_is_no_copy(data: Path) -> None:
+    """Hiss: near to the hiss that was learnt, but to any other as well."""
+    hiss = [(0.1 * np.random.default_rng(i).standard_normal(2 * RATE)).astype("f4")
+            for i in range(14)]
+    both = {name: {path.stem: soundfile.read(path)[0] for path in (data / name).iterdir()}
+            for name in ("learnt", "new")}
+    root = data / "with_hiss"
+    folder_of(root / "learnt", {**both["learnt"], "hiss": hiss[0]})
+    folder_of(root / "new", {**both["new"], "hiss": hiss[1]})
+    (root / "run").mkdir()
+    (root / "run/held_out.json").write_text("[]")
+    found = judged(tape(hiss[2:]), root)
+    assert found.result["results"]["model"]["nearest"] < 0.5
+    assert found.result["copied"] is False
+
+
+def test_the_same_sound_for_every_seed_has_no_variety(data: Path) -> None:
+    model = judged(tape([melody(200)]), data).result["results"]["model"]
+    assert model["variety"] == pytest.approx(0, abs=1e-6)
+    assert model["diversity"] > 0.5
+
+
+def test_the_own_folder_is_judged_by_what_was_held_out(data: Path) -> None:
+    found = judged(tape([melody(200)]), data, "learnt")
+    assert found.result["files"] == 1
+    assert any("only what was held out is used" in note for note in found.notes)
+    (data / "bare").mkdir(exist_ok=True)
+    (data / "bare/held_out.json").write_text("[]")
+    case = Case(tape([melody(1)]), data / "learnt", "crops",
+                {"data": {"folder": str(data / "learnt")}}, run=data / "bare")
+    with pytest.raises(AudioError, match="nothing of it was held out; give --data another"):
+        pick(case)(case)
+
+
+def test_noise_has_the_spectrum_and_level_of_the_data() -> None:
+    t = np.arange(RATE * 4) / RATE
+    sound = (0.2 * np.sin(6.2831853 * 1000 * t) + 0.02 * np.random.default_rng(0).standard_normal(
+        len(t)))[None].astype(np.float32)
+    noise = colored_noise([sound], 4.0, RATE, 1)
+    assert noise.shape == sound.shape
+    assert np.sqrt(np.square(noise).mean()) == pytest.approx(np.sqrt(np.square(sound).mean()),
+                                                             rel=0.01)
+    spectrum = np.square(np.abs(np.fft.rfft(noise[0])))
+    assert spectrum[3900:4100].sum() > 0.9 * spectrum.sum()
+
+
+def test_sides_depend_on_names_and_are_of_one_size() -> None:
+    sounds = [(f"{i}.wav", None) for i in range(20)]
+    first, second = halves(sounds, [1.0] * 20)
+    assert sorted(first + second) == list(range(20))
+    assert len(first) == len(second) == 10
+    again = halves(sounds[::-1], [1.0] * 20)
+    assert {sounds[i][0] for i in first} == {sounds[::-1][i][0] for i in again[0]}
+
+
+def test_each_sound_has_a_seed_and_conditions_of_its_own() -> None:
+    player = Plays(lambda x, start, values: np.repeat(x[1:] + values["seed"], 64, axis=1),
+                   generator("a", "b"), tape([]).attributes["seed"])
+
+    def ask(_: Player, x: np.ndarray, number: int) -> None:
+        x[1] = 10 * number
+
+    sounds = generated(player, 0.1, 3, ask)
+    assert [sound.shape for sound in sounds] == [(1, 800)] * 3
+    assert [float(sound[0, -1]) for sound in sounds] == [0, 11, 22]
+
+
+# --- a toy that draws ---------------------------------------------------------------------------
+
+
+class Likely(Objective):
+    """Bits of each drawn class, as an objective for such a family would say them."""
+
+    watched = "bits_per_sample"
+
+    def losses(self, batch: Batch, at: Moment) -> Terms:
+        loop, audio = self.model.loop, batch["audio"]
+        table = self.model.table.table[:, 0]
+        classes = (audio[..., None] - table).abs().argmin(dim=-1).float()
+        x = audio.new_zeros(len(audio), loop.net.in_channels - 1, audio.shape[-1])
+        nats = -loop.draw.log_prob(loop.teacher(x, classes), classes).mean()
+        return {"loss": nats, "bits_per_sample": nats / float(np.log(2))}
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run directory of a toy that draws sample by sample, as it is without training."""
+    torch.set_num_threads(1)
+    monkeypatch.setitem(FAMILIES, "autoregressive", Family(
+        AutoregressiveConfig, Autoregressive, "a toy", "likely", "crops"))
+    monkeypatch.setitem(OBJECTIVES, "likely", Likely)
+    torch.manual_seed(1)
+    shape = {"sample_rate_hz": RATE, "layers": 2, "channels": 8}
+    model = build("autoregressive", shape).eval()
+    with torch.no_grad():  # so that the loudest classes are rare, and it is not its own baseline
+        list(model.parameters())[-2].abs_()
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.toml").write_text(
+        '[model]\nfamily = "autoregressive"\nsample_rate_hz = 8000\nlayers = 2\nchannels = 8\n'
+        '[training]\ncrop_seconds = 0.5\n')
+    save_weights(model, run / "model.safetensors")
+    export_native(model, tmp_path / "toy.tudor", model.describe("toy"))
+    folder_of(tmp_path / "data", {str(i): melody(i) for i in range(4)})
+    return tmp_path
+
+
+def tudor(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", *map(str, words)])
+    assert not ended.value.code, capsys.readouterr().err
+    return capsys.readouterr().out
+
+
+def test_the_command_generates_and_says_how_likely_sound_is(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--data", toy / "data", "--seconds", "0.25", "--seeds", "3")
+    result = json.loads(tudor(capsys, toy / "run", *options, "--json", "--report", toy / "page"),
+                        parse_constant=pytest.fail)
+    assert result["judge"] == "generation"
+    rows = result["results"]
+    assert {"model", "untrained"} < set(rows)
+    assert rows["model"]["bits_per_sample"] > 0
+    assert rows["model"]["bits_per_sample"] != rows["untrained"]["bits_per_sample"]
+    assert rows["untrained"]["bits_per_sample"] < 12
+    assert "bits_per_sample" not in rows["noise"]
+    assert rows["model"]["variety"] > 0  # every sound has noise of its own
+    page = (toy / "page/report.html").read_text()
+    for name in ("descriptors.png", "generated_1.wav", "generated_3.wav", "held_out.wav"):
+        assert name in page
+        assert (toy / "page" / name).stat().st_size > 0
+
+
+def test_an_exported_file_says_what_it_cannot_know(toy: Path) -> None:
+    case = open_case(toy / "toy.tudor", toy / "data", seconds=0.5, seeds=3, baselines=False)
+    found = pick(case)(case)
+    assert list(found.result["results"]) == ["model"]
+    assert found.result["copied"] is None
+    assert found.result["results"]["model"]["variety"] > 0
+    said = "\n".join(found.lines())
+    assert "nearest in training: toy does not tell what it learnt from" in said
+    assert "likelihood: toy is an exported file" in said
+
+
+def test_what_makes_no_audio_is_refused(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    spec = replace(generator(), out_ratio=64)
+    case = open_case(Plays(lambda x, *_: x, spec), tmp_path)
+    with pytest.raises(Exception, match="make does not generate audio") as raised:
+        pick(case, "generation")
+    assert "\n" not in str(raised.value)
+    with pytest.raises(Exception, match="no judge for played"):
+        pick(case)
