@@ -33,12 +33,11 @@ from training.evaluation.judges.findings import (
     plain,
     score_grid,
 )
+from training.evaluation.judges.generating import played
 from training.evaluation.judges.response import SECONDS, responses
 from training.evaluation.judges.sounds import (
     LONGEST_SECONDS,
-    generated,
     in_two,
-    played,
     spread_over,
 )
 from training.objectives.regularisers import mmd
@@ -133,9 +132,11 @@ def _of_classes(
     made = []
     for index in range(len(real)):
         if player.description.main.role == "generate":
-            made.append(generated(player, case.seconds, case.seeds, partial(_ask, asked, index)))
+            made.append(case.generated(player, case.seconds, case.seeds,
+                                       partial(_ask, asked, index)))
             continue
         one, unit = case.streams(1), player.description.main.in_frames
+        case.set_up(one)
         asked.ask(one, np.zeros((0, 0), np.float32), index)
         pieces = [audio[:, : round(case.seconds * case.player.sample_rate_hz) // unit * unit]
                   for sounds in real.values() for _, audio in sounds]

@@ -28,14 +28,13 @@ from training.evaluation.judges.findings import (
     plain,
     score_grid,
 )
+from training.evaluation.judges.generating import Ask
 from training.evaluation.judges.nearest import Nearest
 from training.evaluation.judges.objective import LIKELIHOODS, held_out_figures
 from training.evaluation.judges.sounds import (
     LEARNT_SECONDS,
     LONGEST_SECONDS,
-    Ask,
     colored_noise,
-    generated,
     in_two,
     learnt,
     shuffled_pieces,
@@ -106,7 +105,7 @@ def _kept(case: Case, made: list[FloatArray], name: str, real: FloatArray) -> li
 
 def _made(case: Case) -> list[FloatArray]:
     """What the model makes, classes in turn where it has them."""
-    return generated(case.streams(case.seeds), case.seconds, case.seeds, asking(case))
+    return case.generated(case.streams(case.seeds), case.seconds, case.seeds, asking(case))
 
 
 def asking(case: Case) -> Ask | None:
@@ -134,7 +133,7 @@ def _baselines(
     fresh = case.untrained()
     if fresh is not None:
         player = PyTorchPlayer(fresh, case.seeds)
-        found["untrained"] = generated(player, seconds, case.seeds, asking(case))
+        found["untrained"] = case.generated(player, seconds, case.seeds, asking(case))
     return found
 
 

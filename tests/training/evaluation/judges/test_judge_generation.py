@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from engine.errors import AudioError
+from engine.description import Attribute
+from engine.errors import AudioError, ConfigError
 from engine.models.store import build_from, read_settings, save_weights
 from engine.players.base import Player
 from export.native.export import export_native
@@ -26,8 +27,9 @@ from tests.training.evaluation.judges.judge_helpers import (
 )
 from training.evaluation.judges.case import Case, open_case
 from training.evaluation.judges.findings import Findings
+from training.evaluation.judges.generating import generated
 from training.evaluation.judges.registry import pick
-from training.evaluation.judges.sounds import colored_noise, generated, halves
+from training.evaluation.judges.sounds import colored_noise, halves
 
 SECONDS = 2.0
 
@@ -148,6 +150,29 @@ def test_each_sound_has_a_seed_and_conditions_of_its_own() -> None:
     assert [float(sound[0, -1]) for sound in sounds] == [0, 11, 22]
 
 
+def test_assignments_hold_for_all_that_is_generated(tmp_path: Path) -> None:
+    gain = Attribute("gain", 1, 0.0, 0.0, 2.0, "")
+    heard = []
+
+    def answer(x: np.ndarray, start: int, values: dict) -> np.ndarray:
+        heard.append((*x[:, 0], float(values["gain"][0])))
+        return np.repeat(x[:1], 64, axis=1) * values["gain"]
+
+    player = Plays(answer, generator("a", "b"), gain)
+    data = folder_of(tmp_path, {"0": melody(0)})
+    case = open_case(player, data, seconds=0.25, seeds=2, assignments=("b=0.5", "gain=2"))
+    pick(case, "generation")(case)
+    assert set(heard) == {(0, 0.5, 2.0)}
+    heard.clear()
+    found = pick(case, "conditional")(case)  # what is moved is not held
+    assert {row["control"] for row in found.result["responses"]} == {"a", "b", "gain"}
+    assert {b for _, b, _ in heard} == {0.5, *np.linspace(-1, 1, 9).astype("f4")}
+    assert {g for *_, g in heard} == {2.0, *np.linspace(0, 2, 9)}
+    assert player.get("gain")[0] == 2
+    with pytest.raises(ConfigError, match="no attribute or condition 'c'"):
+        open_case(player, data, assignments=("c=1",))
+
+
 def test_numbers_that_are_not_finite_are_told(data: Path) -> None:
     player = Plays(lambda x, *_: np.full((1, 64 * x.shape[1]), np.nan), generator())
     with pytest.raises(AudioError, match="played generates numbers that are not finite"):
@@ -200,11 +225,12 @@ def test_an_exported_file_says_what_it_cannot_know(tmp_path: Path) -> None:
     model = generator_toy.Wash(generator_toy.WashConfig(sample_rate_hz=RATE))
     export_native(model, tmp_path / "toy.tudor", model.describe("toy"))
     data = folder_of(tmp_path / "data", {str(i): melody(i) for i in range(4)})
-    case = open_case(tmp_path / "toy.tudor", data, seconds=0.5, seeds=3, baselines=False)
+    case = open_case(tmp_path / "toy.tudor", data, seconds=0.5, seeds=3, baselines=False,
+                     assignments=("level=1",))
     found = pick(case)(case)
     assert list(found.result["results"]) == ["model"]
     assert found.result["copied"] is None
-    assert found.result["results"]["model"]["variety"] > 0
+    assert found.result["results"]["model"]["variety"] > 0  # without a level it would be silent
     said = "\n".join(found.lines())
     assert "nearest in training: toy does not tell what it learnt from" in said
     assert "likelihood: toy is an exported file" in said
