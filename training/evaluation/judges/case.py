@@ -108,6 +108,11 @@ class Case:
         known = self.description.family in FAMILIES
         return untrained(self.description) if known else None
 
+    def untrained_streams(self, count: int) -> Player | None:
+        """A player of `count` streams of the model as it was before training."""
+        fresh = self.untrained()
+        return None if fresh is None else PyTorchPlayer(fresh, count, torch.get_num_threads())
+
     def set_up(self, player: Player) -> dict[int, float]:
         """Make the assignments; those that are conditions are returned, by channel."""
         spec = player.description.main

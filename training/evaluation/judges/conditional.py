@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from engine.errors import AudioError
 from engine.players.base import Player
-from engine.players.pytorch import PyTorchPlayer
 from training.data.audio_folder import scan
 from training.data.labelled import class_of
 from training.evaluation.descriptors import NAMES, POINTS, points
@@ -99,11 +98,12 @@ def _judge_classes(
     sides = [in_two(sounds) for sounds in real.values()]  # of each class
     folds = [[[points(audio, rate) for audio in side[fold]] for side in sides] for fold in (0, 1)]
     case.progress("what the model makes")
-    made = _of_classes(case, case.streams(case.seeds), asked, real)
+    count = case.seeds if case.role == "generate" else 1
+    made = _of_classes(case, case.streams(count), asked, real)
     collections = {"model": made}
-    fresh = case.untrained() if case.baselines else None
+    fresh = case.untrained_streams(count) if case.baselines else None
     if fresh is not None:
-        collections["untrained"] = _of_classes(case, PyTorchPlayer(fresh, case.seeds), asked, real)
+        collections["untrained"] = _of_classes(case, fresh, asked, real)
     described = {name: [[points(audio, rate) for audio in sounds] for sounds in classes]
                  for name, classes in collections.items()}
     counts = {name: _confusion(folds, [classes, classes]) for name, classes in described.items()}
@@ -135,14 +135,22 @@ def _of_classes(
             made.append(case.generated(player, case.seconds, case.seeds,
                                        partial(_ask, asked, index)))
             continue
-        one, unit = case.streams(1), player.description.main.in_frames
-        case.set_up(one)
-        asked.ask(one, np.zeros((0, 0), np.float32), index)
-        pieces = [audio[:, : round(case.seconds * case.player.sample_rate_hz) // unit * unit]
-                  for sounds in real.values() for _, audio in sounds]
-        made.append([played(one, audio[None, :, : audio.shape[1] // unit * unit])[0]
-                     for audio in pieces[: case.seeds] if audio.shape[1] >= unit])
+        case.set_up(player)
+        asked.ask(player, np.zeros((0, 0), np.float32), index)
+        made.append([played(player, audio[None])[0] for audio in _to_play(case, real)])
     return made
+
+
+def _to_play(
+    case: Case, real: dict[str, list[tuple[str, FloatArray]]]
+) -> list[FloatArray]:
+    """Beginnings of recordings of all classes, in whole smallest blocks, for an effect."""
+    unit = case.description.main.in_frames
+    most = round(case.seconds * case.player.sample_rate_hz)
+    pieces = [audio[:, : min(most, audio.shape[1]) // unit * unit]
+              for sounds in real.values() for _, audio in sounds if audio.shape[1] >= unit]
+    places = np.linspace(0, len(pieces) - 1, min(case.seeds, len(pieces)))
+    return [pieces[round(place)] for place in places]
 
 
 def _ask(asked: ClassInput, index: int, player: Player, x: FloatArray, _: int) -> None:

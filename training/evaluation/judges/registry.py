@@ -114,8 +114,7 @@ def pick(case: Case, name: str | None = None) -> Judge:
     """The judge called `name`, or the one that is meant; an error in one line if there is none."""
     if name is not None:
         if name not in JUDGES:
-            raise ConfigError(f"--judge: unknown judge {name!r}{nearest(name, JUDGES)}; there are "
-                              f"{', '.join(JUDGES)}")
+            raise ConfigError(f"--judge: unknown judge {name!r}{nearest(name, JUDGES)}")
         why = JUDGES[name].refuses(case)
         if why:
             raise ConfigError(f"--judge {name}: {why}")
