@@ -165,6 +165,7 @@ def test_what_moves_an_effect_downwards(tmp_path: Path) -> None:
     (row,) = pick(case, "conditional")(case).result["responses"]
     assert row["spearman"]["rms"] == -1
     assert row["at_high"] < row["at_low"]
+    assert case.player.get("cut")[0] == 0
 
 
 # --- the toy family ------------------------------------------------------------------------------
