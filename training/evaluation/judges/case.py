@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.description import Description
+from engine.description import GENERATE, Description
 from engine.errors import AudioError, ConfigError
 from engine.models.base import Model
 from engine.models.registry import FAMILIES
@@ -116,7 +116,7 @@ class Case:
     def set_up(self, player: Player) -> dict[int, float]:
         """Make the assignments; those that are conditions are returned, by channel."""
         spec = player.description.main
-        if spec.role == "generate":
+        if spec.role == GENERATE:
             return held_settings(player, spec, self.assignments)
         for text in self.assignments:
             apply_setting(player, text)

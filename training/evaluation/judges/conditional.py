@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.description import GENERATE
 from engine.errors import AudioError
 from engine.players.base import Player
 from training.data.audio_folder import scan
@@ -54,7 +55,7 @@ def judge(case: Case) -> Findings:
     """Class accuracy, where there are classes; the response of every control."""
     asked = class_input(case)
     spec, rate = case.description.main, case.player.sample_rate_hz
-    channels = spec.out_channels if spec.role == "generate" else spec.in_channels
+    channels = spec.out_channels if spec.role == GENERATE else spec.in_channels
     parts = case.held_out(scan(case.folder), channels)
     result: dict[str, Any] = {**case.facts("conditional", len(parts), 0.0), "results": {}}
     found = Findings(result, [], case.notes())
@@ -62,7 +63,7 @@ def judge(case: Case) -> Findings:
     result["seconds"] = round(sum(audio.shape[1] for _, audio in real) / rate, 3)
     if asked is not None:
         _judge_classes(case, asked, _by_class(case, asked, real), found)
-    audio = None if spec.role == "generate" else real[0][1][:, : round(SECONDS * rate)]
+    audio = None if spec.role == GENERATE else real[0][1][:, : round(SECONDS * rate)]
     rows = result["responses"] = responses(case, audio)
     if rows:
         found.grids.append(_response_grid(rows))
@@ -98,7 +99,7 @@ def _judge_classes(
     sides = [in_two(sounds) for sounds in real.values()]  # of each class
     folds = [[[points(audio, rate) for audio in side[fold]] for side in sides] for fold in (0, 1)]
     case.progress("what the model makes")
-    count = case.seeds if case.role == "generate" else 1
+    count = case.seeds if case.role == GENERATE else 1
     made = _of_classes(case, case.streams(count), asked, real)
     collections = {"model": made}
     fresh = case.untrained_streams(count) if case.baselines else None
@@ -131,7 +132,7 @@ def _of_classes(
     """Sounds of each class: made from nothing, or by an effect from recordings of all classes."""
     made = []
     for index in range(len(real)):
-        if player.description.main.role == "generate":
+        if player.description.main.role == GENERATE:
             made.append(case.generated(player, case.seconds, case.seeds,
                                        partial(_ask, asked, index)))
             continue
