@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.layers.base import call
 from engine.layers.draw import Categorical, Draw, LogisticMixture
 from engine.layers.noise import LatentSample, frame_numbers, stream_keys, uniform
 from engine.layers.pointwise import INPUT_LIMIT
+from export.native.file import clean
 from export.native.nodes import Node, View
 
 
@@ -60,6 +62,21 @@ class Operations:
         if values.ndim == 1:
             return values[:, None].repeat(1, rows)
         return values[:, torch.arange(rows) * values.shape[1] // rows]
+
+    def _embed(self, node: Node, x: Tensor) -> Tensor:
+        table = torch.as_tensor(clean(node.table)).to(x.dtype)
+        number = torch.where(x >= 0, x + 0.5, torch.zeros_like(x)).clamp_max(len(table) - 1)
+        return table[number[0].long()].T
+
+    def _draw(self, node: Node, x: Tensor) -> Tensor:
+        """As PyTorch draws. A loop is told what it drew; this is for draws outside of one, and
+        for the loop's where they go through a cast first."""
+        layer = draw_layer(node)
+        values = {name: self.attributes[name] for name in layer.uses}
+        state = layer.init_state(1, x.dtype)
+        return call(layer, x[None], state, values)[0][0]
+
+    _categorical = _logistic_mixture = _draw
 
     def _norm(self, node: Node, x: Tensor) -> Tensor:
         """Sums in the order of the channels, as the runtime adds; rounded once where it fuses."""
@@ -117,26 +134,6 @@ class Operations:
         spread = temperature * self.maths.exp(log_std.clamp(*LatentSample.LOG_STD_RANGE))
         return self.maths.fma(spread, g, mean)  # type: ignore[no-any-return]
 
-    def _categorical(self, node: Node, x: Tensor) -> Tensor:
-        names, each = node.attributes, len(x) // node.out.channels
-        return self._drawn(Categorical(each, node.out.channels, node.params["seed"],
-                                       names["attr_a"], names["attr_b"],
-                                       names.get("attr_seed", "")), x)
-
-    def _logistic_mixture(self, node: Node, x: Tensor) -> Tensor:
-        names, parts = node.attributes, len(x) // node.out.channels // 3
-        return self._drawn(LogisticMixture(parts, node.out.channels, node.slope,
-                                           node.params["seed"], names["attr_a"],
-                                           names.get("attr_seed", "")), x)
-
-    def _drawn(self, layer: Draw, x: Tensor) -> Tensor:
-        y, _ = layer(x[None], layer.init_state(1, x.dtype), self.attributes)
-        return y[0]  # type: ignore[no-any-return]
-
-    def _embed(self, node: Node, x: Tensor) -> Tensor:
-        table = torch.as_tensor(node.table).to(x.dtype)
-        return table[(x[0].nan_to_num(0).clamp(0, len(table) - 1) + 0.5).long()].T
-
     def _lstm(self, node: Node, x: Tensor) -> Tensor:
         """`x`: input parts of gates i, f, g, o, biases included."""
         weight = torch.as_tensor(node.runs[0][0]).to(self.dtype)  # [hidden, 4 * hidden]
@@ -163,3 +160,13 @@ class Operations:
             h = n + z * (h - n)
             rows.append(h)
         return torch.stack(rows, dim=1)
+
+
+def draw_layer(node: Node) -> Draw:
+    """The layer that a drawing operation was lowered from."""
+    names, channels = node.attributes, node.out.channels
+    each = node.inputs[0].channels // channels
+    seed, seed_attribute = int(node.params["seed"]), names.get("attr_seed", "")
+    if node.kind == "categorical":
+        return Categorical(each, channels, seed, names["attr_a"], names["attr_b"], seed_attribute)
+    return LogisticMixture(each // 3, channels, node.slope, seed, names["attr_a"], seed_attribute)
