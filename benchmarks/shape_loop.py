@@ -1,17 +1,16 @@
 """The autoregressive case in PyTorch as an honest user writes it for speed: every layer keeps its
 past in a ring, so that a sample costs one product per layer and none is done twice.
 
-What could be made ready beforehand is: both taps of a layer and its two halves are one matrix, the
-sum of all skip connections is one product of all layers' outputs side by side, results go into
-memory that is there already, and the uniform numbers of the draws are made thousands at a time. They
-are those of the runtime's noise, so that both draw the same classes.
+Both taps of a layer and both halves of its gate are one matrix, the sum of all skip connections is
+one product of all layers' outputs side by side, results go into memory that is there already, and
+the uniform numbers of the draws are made thousands at a time. They are those of the runtime's
+noise, so that both draw the same classes.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.shape_backends import CaseRunner, FloatArray
 from benchmarks.shapes import ShapeModel

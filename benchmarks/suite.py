@@ -145,8 +145,9 @@ def add_generation(
 def generation_note(rows: list[dict[str, Any]]) -> str:
     """What `add_generation` found, in words."""
     found = [f"{row['backend']} {row['samples_per_second']:,.0f} samples/s "
-             f"({100 * row['reading_share']:.0f} % of reading {row['weights_bytes_per_sample'] / 1e6:.2f}"
-             f" MB a sample from {row['reading_memory']} at {row['reading_gb_s']:.0f} GB/s)"
+             f"({100 * row['reading_share']:.0f} % of reading "
+             f"{row['weights_bytes_per_sample'] / 1e6:.2f} MB a sample from "
+             f"{row['reading_memory']} at {row['reading_gb_s']:.0f} GB/s)"
              for row in rows if "samples_per_second" in row]
     return f"sample by sample: {'; '.join(found)}" if found else ""
 
