@@ -19,10 +19,10 @@ from benchmarks.shapes import ShapeModel, build_case, case_names
 from benchmarks.tables import print_machine
 from engine.boards.cost import MethodCost
 from engine.errors import ConfigError, nearest
+from engine.ops import KINDS
 
 DRAWS = ("categorical", "logistic_mixture")
 WEIGHT_BYTES = {"float32": 4, "bf16w": 2, "q16x8": 1}
-LATENCY_BOUND = ("lstm", "gru")  # each sample waits for the one before
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def generation_note(rows: list[dict[str, Any]]) -> str:
 
 
 def _limit(cost: MethodCost, bound: Bound) -> str:
-    return "latency" if any(op.kind in LATENCY_BOUND for op in cost.ops) else bound.limit
+    return "latency" if any(KINDS[op.kind].is_recurrent for op in cost.ops) else bound.limit
 
 
 def add_ratios(rows: list[dict[str, Any]]) -> None:

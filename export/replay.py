@@ -19,17 +19,19 @@ from engine.layers.base import chain_state_shapes, run_chain
 from engine.layers.draw import Draw
 from engine.models.base import Model
 
-ROUNDING = 1e-4  # of numbers and shares, in float32
+# Of numbers and shares: what float32 does to them, and, roughly, what fewer bits may do.
+ROUNDING = {"float32": 1e-4, "bf16w": 0.03, "q16x8": 0.1}
 
 
 @dataclass(frozen=True)
 class Replay:
     """Numbers that were drawn, how many of them as in float64, and the largest miss of the others,
-    as a probability; 1 and more: no noise gives it."""
+    as a probability; 1 and more: no noise gives it. `mean`: over all, those included."""
 
     draws: int
     same: int
     worst: float
+    mean: float
 
 
 def is_looped(model: Model, method: str) -> bool:
@@ -38,10 +40,10 @@ def is_looped(model: Model, method: str) -> bool:
 
 
 @torch.no_grad()
-def replay(model: Model, method: str, x: Tensor, y: Tensor, attributes: Mapping[str, Tensor]
-           ) -> Replay:
+def replay(model: Model, method: str, x: Tensor, y: Tensor, attributes: Mapping[str, Tensor],
+           dtype: str = "float32") -> Replay:
     """Score the output `y` [out_channels, time] of a stream that began with `x` [in_channels,
-    frames]. `model` is in float64, with fixed weights."""
+    frames]. `model` is in float64, with fixed weights; `dtype`: of the file that played."""
     layers = _flat(model.layers_of(method))
     at = next(i for i, layer in enumerate(layers) if isinstance(layer, Loop))
     loop, before = layers[at], layers[:at]
@@ -55,8 +57,9 @@ def replay(model: Model, method: str, x: Tensor, y: Tensor, attributes: Mapping[
                   for shape in chain_state_shapes(before))
     conditions, _ = run_chain(before, x[None].double(), state, attributes)
     given = loop.teacher(conditions, drawn, attributes)
-    margins = loop.draw.margins(given, drawn, attributes, ROUNDING)
-    return Replay(margins.numel(), int((margins == 0).sum()), float(margins.max()))
+    margins = loop.draw.margins(given, drawn, attributes, ROUNDING[dtype])
+    return Replay(margins.numel(), int((margins == 0).sum()), float(margins.max()),
+                  float(margins.mean()))
 
 
 def _flat(layers: Iterable[Streaming]) -> list[Streaming]:

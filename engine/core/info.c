@@ -9,18 +9,14 @@ static const char *const error_texts[] = {
 };
 #undef FAULT
 
-#define ACT(code, NAME, name)
-#define OP(code, NAME, name, inputs, weights) #name "\0"
+#define OP(code, NAME, name, ...) #name "\0"
 static const char op_names[] = /* one string: pointers would be longer than most names */
 #include "ops.inc"
     ;
-#undef OP
-#define OP(code, NAME, name, inputs, weights) code,
+#define OP(code, ...) code,
 static const uint8_t op_codes[] = {
 #include "ops.inc"
 };
-#undef OP
-#undef ACT
 
 /* Of a kind that is in the list; codes may have gaps. */
 static const char *op_name(uint32_t kind) {
@@ -49,13 +45,36 @@ int tudor_find_method(const tudor_model *model, const char *name) {
     return -1;
 }
 
+#define ROLE(code, NAME, name) {code, #name},
+static const struct {
+    int code;
+    char name[12];
+} roles[] = {
+#include "roles.inc"
+};
+#undef ROLE
+
+/* Given, or else by its name. */
+static int role_of(const tudor_model *model, const struct format_method *m) {
+    if (m->role) return (int)m->role;
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strcmp(text_at(model, m->name), roles[i].name) == 0) return roles[i].code;
+    return TUDOR_ROLE_EFFECT;
+}
+
+int tudor_find_role(const tudor_model *model, int role) {
+    for (int i = 0; i < tudor_methods(model); i++)
+        if (role_of(model, method_of(model, (uint32_t)i)) == role) return i;
+    return -1;
+}
+
 int tudor_method(const tudor_model *model, int method, tudor_method_info *info) {
     if (!model || !info) return TUDOR_ERROR_NULL_POINTER;
     if (method_outside(model, method)) return TUDOR_ERROR_METHOD;
     const struct format_method *m = method_of(model, (uint32_t)method);
     *info = (tudor_method_info){text_at(model, m->name), m->in_channels, m->in_ratio, m->out_channels, m->out_ratio,
                                 m->frame_samples, m->latency_samples, text_at(model, m->in_labels),
-                                text_at(model, m->out_labels)};
+                                text_at(model, m->out_labels), role_of(model, m)};
     return 0;
 }
 
@@ -85,17 +104,12 @@ int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *inf
     const struct format_op *op = ops_of(model, m) + index;
     const struct format_value *values = values_of(model, m), *in = &values[op->in_a], *out = &values[op->out];
     const struct format_buffer *buffers = buffers_of(model, m), *to = &buffers[out->buffer];
-    const int rnn = op->kind == OP_LSTM || op->kind == OP_GRU, noise = op->kind == OP_NOISE || op->kind == OP_GAUSSIAN;
-    const uint32_t own = op->kind == OP_CATEGORICAL || op->kind == OP_LOGISTIC_MIXTURE
-                             ? 4 + in->channels / out->channels * 4
-                         : op->kind == OP_ATTENTION ? 4 * (op->kernel + 1)
-                                                    : 0;
     *info = (tudor_op_info){.kind = op_name(op->kind), .name = text_at(model, op->name)};
     info->macs = tudor_op_macs(op, values, buffers);
     info->cost = tudor_op_cost(op, values, buffers);
     const uint64_t row_bytes = (uint64_t)out->channels * number_bytes(to);
     info->weights_bytes = op->weights_bytes;
-    info->state_bytes = (rnn ? out->channels * 8ull : noise ? 4u : own) + to->history * row_bytes;
+    info->state_bytes = sizeof(float) * tudor_state_words(op, values) + to->history * row_bytes;
     info->scratch_bytes = to->history ? 0 : to->rows * row_bytes;
     info->in_channels = in->channels;
     info->out_channels = out->channels;

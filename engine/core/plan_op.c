@@ -1,6 +1,9 @@
 /* What the kernels are told about each op, worked out once, when an instance is made. */
 #include "internal.h"
 
+/* What a step of a loop costs each op besides its numbers: counted on a Cortex-M7, in MACs as in shape.c. */
+#define LOOP_STEP_COST 200u
+
 /* A method's records, while its ops are planned. */
 struct planned {
     const tudor *t;
@@ -96,7 +99,7 @@ static void plan_map(const struct planned *m, struct op_plan *o) {
     a->x = row_of(m, op->in_a);
     a->y = row_of(m, op->out);
     a->finish = plan_finish(m, a->channels);
-    if (op->kind == OP_ADD || op->kind == OP_MUL) { /* elsewhere in_b means nothing, and nobody has checked it */
+    if (facts_of(op)->inputs > 1) { /* elsewhere in_b means nothing, and nobody has checked it */
         o->b = place_of(m, op->in_b);
         a->b = row_of(m, op->in_b);
     }
@@ -123,9 +126,11 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
     o->y = place_of(m, op->out);
     if (is_conv(op)) {
         plan_conv(m, o);
+#ifndef TUDOR_NO_RNN
     } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {
         o->args.rnn = (struct rnn_args){row_of(m, op->in_a), row_of(m, op->out), 0, m->values[op->out].channels,
                                         weights_at(&m->t->model, op->weights), 0};
+#endif
 #ifndef TUDOR_NO_ATTENTION
     } else if (op->kind == OP_ATTENTION) {
         o->args.attention = (struct attention_args){row_of(m, op->in_a), row_of(m, op->out), 0,
@@ -156,6 +161,8 @@ void tudor_plan_ops(tudor *t) {
             if (m.steps) { /* told about one step */
                 o->rows = 1;
                 o->period = method->loop_rows / m.steps;
+                const uint64_t cost = o->cost + LOOP_STEP_COST * (uint64_t)m.steps;
+                o->cost = cost < UINT32_MAX ? (uint32_t)cost : UINT32_MAX;
             }
 #endif
         }

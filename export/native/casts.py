@@ -3,7 +3,7 @@
     guard (float32) -> quantise -> conv -> ... int16 ... -> conv -> float32 rows of the output
 
 Convolutions read int16. The method's input and output stay float32, and so do rows that only
-float operations touch (`FLOAT_ONLY`); everything else is int16.
+float operations touch (`float_rows_only`); everything else is int16.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from engine.errors import ConfigError
+from engine.ops import Q16X8
+from export.native.forced import overlaps
 from export.native.nodes import CONVS, Node, Program, Root, View, outermost
 
-# The runtime plays these on float32 rows only.
-FLOAT_ONLY = ("guard", "noise", "gaussian", "norm", "attention", "categorical",
-              "logistic_mixture", "embed")
-RECURRENT = ("lstm", "gru")
 PENDING = 1.0  # scale of a root that will hold int16, until its range is known
 Key = tuple[tuple[str, ...], ...]
 
@@ -27,15 +25,42 @@ def insert_casts(program: Program, plain: Collection[str] = ()) -> list[Root]:
 
     Returns the marked roots, all outermost. Recurrent layers are an error that names them."""
     for node in program.nodes:
-        if node.kind in RECURRENT:
+        if Q16X8 not in node.core.dtypes:
             raise ConfigError(
                 f"{node.name}: {node.kind} has no q16x8 form; export with --dtype bf16w or float32")
+    _number_classes_exactly(program)
     whole = _integer_roots(program, plain)
     for root in whole:
         root.scale = PENDING
     _cast_outputs(program)
     _cast_inputs(program, plain)
     return [root for root in _tops(program) if root.scale]
+
+
+def _number_classes_exactly(program: Program) -> None:
+    """A table is read by number: rows of float32, never rounded to the steps that suit what was
+    written beside the number. So it reads what the copy in between was made from, and a copy that
+    nobody reads any more goes."""
+    for node in program.nodes:
+        if node.table is not None:
+            node.inputs = [_uncopied(program, view) for view in node.inputs]
+    seen = [program.output, *program.fed, *(v for node in program.nodes for v in node.reads())]
+    program.nodes[:] = [node for node in program.nodes if node.kind != "copy"
+                        or any(overlaps(view, node.out) for view in seen)]
+
+
+def _uncopied(program: Program, view: View) -> View:
+    """The same rows where they were before a copy put them beside others."""
+    top, first = outermost(view.root)
+    first += view.first
+    for node in program.nodes:
+        place, start = outermost(node.out)
+        inside = start <= first and first + view.channels <= start + node.out.channels
+        if node.kind == "copy" and node.act == "linear" and place is top and inside:
+            source = node.inputs[0]
+            return _uncopied(program, View(source.root, source.first + first - start,
+                                           view.channels, source.delay + view.delay))
+    return view
 
 
 def _tops(program: Program) -> list[Root]:
@@ -54,11 +79,11 @@ def _conv_inputs(program: Program, plain: Collection[str]) -> set[Root]:
 def _integer_roots(program: Program, plain: Collection[str]) -> list[Root]:
     """All roots but: the input; what only float operations write; and, where no convolution reads
     it, the output and what a float operation reads."""
-    writers: dict[Root, list[str]] = {}
+    writers: dict[Root, list[Node]] = {}
     float_readers: set[Root] = {outermost(program.output.root)[0]}
     for node in program.nodes:
-        writers.setdefault(outermost(node.out)[0], []).append(node.kind)
-        if node.kind in FLOAT_ONLY or node.name in plain:
+        writers.setdefault(outermost(node.out)[0], []).append(node)
+        if node.core.float_rows_only or node.name in plain:
             float_readers |= {outermost(view.root)[0] for view in node.reads()}
     read_by_convs = _conv_inputs(program, plain)
     if plain:
@@ -67,7 +92,7 @@ def _integer_roots(program: Program, plain: Collection[str]) -> list[Root]:
             if node.kind not in CONVS and top in float_readers - read_by_convs:
                 float_readers |= {outermost(view.root)[0] for view in node.reads()}
     return [root for root in _tops(program)
-            if not set(writers.get(root, FLOAT_ONLY)) <= set(FLOAT_ONLY)
+            if not all(node.core.float_rows_only for node in writers.get(root, ()))
             and (root in read_by_convs or root not in float_readers)]
 
 
@@ -75,10 +100,10 @@ def _cast_outputs(program: Program) -> None:
     """What a float-only operation writes into int16 rows, and the method's output."""
     nodes: list[Node] = []
     for node in program.nodes:
-        if node.kind in FLOAT_ONLY:
+        if node.core.float_rows_only:
             _float_inputs(node, nodes)
         nodes.append(node)
-        if node.kind in FLOAT_ONLY and outermost(node.out)[0].scale:
+        if node.core.float_rows_only and outermost(node.out)[0].scale:
             place = node.out
             node.out = Root(place.channels, place.rows)
             nodes.append(Node("quantise", f"{node.name}/quantise", [_whole(node.out)], place,
