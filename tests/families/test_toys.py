@@ -29,8 +29,10 @@ from tests.families.driver import (
 from tests.families.lines import TOYS
 
 TARGETS = [("native", "float32"), ("onnx", "float32"), ("nn", "float32"), ("native", "q16x8")]
-EXPORTS = [(name, to, dtype) for name in TOYS if name != "painter"
-           for to, dtype in TARGETS]
+# A draw of every latent, simulated: a minute.
+SLOW = {("prior", "native", "q16x8"): pytest.mark.slow}
+EXPORTS = [pytest.param(*each, marks=SLOW.get(each, ())) for each in (
+    (name, to, dtype) for name in TOYS if name != "painter" for to, dtype in TARGETS)]
 SECONDS = 0.4
 # By the role of each, and one that is asked for: drawing sample by sample is slow in PyTorch.
 JUDGES = [("shaper", "paired", ()), ("wash", "generation", ()), ("prior", "objective", ()),
