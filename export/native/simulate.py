@@ -137,11 +137,9 @@ class Simulator(Operations):
     # --- nodes ----------------------------------------------------------------------------------
 
     def _play(self, node: Node) -> Tensor:
-        if node.kind in ("conv", "depthwise"):
+        if node.core.is_convolution:
             return self._conv(node)
         x = self.real(node.inputs[0])
-        if node.kind in ("copy", "quantise", "dequantise"):
-            return x
         return getattr(self, f"_{node.kind}")(node, x)  # type: ignore[no-any-return]
 
     def _act(self, node: Node, x: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.description import Method
+from engine.description import DECODE, GENERATE, Method
 from engine.errors import ConfigError
 from engine.models.base import Model
 from engine.players.base import Player
@@ -138,7 +138,7 @@ def signals(model: Model, material: Material, held_out: bool) -> dict[str, Tenso
             found[name] = x
             continue
         maker = analysis_for(model, spec)
-        if maker is None and spec.role == "generate":
+        if maker is None and spec.role == GENERATE:
             given = conditions(model, spec, material, held_out, FREE_FRAMES)
             found[name] = torch.from_numpy(given[:, : given.shape[1] // spec.in_frames
                                                  * spec.in_frames])
@@ -187,7 +187,7 @@ def compare(model: Model, audio: FloatArray, heard: Mapping[str, float],
             continue
         aim = aim_of(spec, name in drawn)
         distances: tuple[float | None, float | None] = (None, None)
-        if spec.out_ratio == 1 and name not in drawn and spec.role != "generate":
+        if spec.out_ratio == 1 and name not in drawn and spec.role != GENERATE:
             distances = (_distance(model, name, exact[name], audio),
                          _distance(model, name, played[name], audio))
         snr = decibels(1.0, error_ratio(exact[name], played[name]))
@@ -202,7 +202,7 @@ def _distance(model: Model, method: str, output: Tensor, audio: FloatArray) -> f
     is that of encoding too: the whole model's."""
     spec = model.methods[method]
     late = spec.lookahead_samples
-    if spec.role == "decode":
+    if spec.role == DECODE:
         late = model.main.lookahead_samples
     whole = output[:, late:].float()
     target = torch.from_numpy(audio[:, : whole.shape[1]])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from functools import cache
-from math import lcm
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from benchmarks.op_cases import FloatArray, describe, method_of
 from engine.description import Attribute, Description, Method
 from engine.graph import Builder, Graph
 from engine.layers import (
@@ -43,29 +41,14 @@ from engine.layers import (
     Tanh,
 )
 from engine.layers.pointwise import Guard
+from engine.ops import KINDS
 from export.native.export import compile_graphs
 from tests.core.loop_cases import LOOPS, attributes_of
-
-FloatArray = NDArray[np.float32]
-
-
-def method_of(net: Streaming) -> Method:
-    """A `forward` over a bare layer: rates chosen so that all ratios are whole."""
-    ratio = Fraction(net.ratio)
-    names = [tuple(f"{side} {i}" for i in range(count))
-             for side, count in (("in", net.in_channels), ("out", net.out_channels))]
-    return Method("forward", net.in_channels, ratio.denominator, net.out_channels,
-                  ratio.numerator, *names,
-                  granularity_samples=lcm(1, net.granularity * ratio.denominator))
 
 
 def graph_of(net: Streaming) -> Graph:
     build = Builder("forward", net.in_channels)
     return build.finish(net.lower(build, build.input))
-
-
-def describe(method: Method, attributes: dict[str, Attribute] | None = None) -> Description:
-    return Description("case", "test", 48000, {"forward": method}, attributes or {})
 
 
 def file_of(net: Streaming) -> bytes:
@@ -167,6 +150,11 @@ def graph_and_description(name: str) -> tuple[Graph, Description]:
         return latents_graph()
     attributes = attributes_of(net(name)) if name in LOOPS else {}
     return graph_of(net(name)), describe(method_of(net(name)), attributes)
+
+
+def has_form(name: str, dtype: str) -> bool:
+    """Whether a file in that number format may hold all its operations."""
+    return all(dtype in KINDS[op.kind].dtypes for op in graph_and_description(name)[0].ops)
 
 
 @cache

@@ -91,7 +91,10 @@ REFUSALS = [
     ("method", "loop_first", 1, 0, "loop is damaged"),
     ("method", "loop_ops", 1, 0, "loop is damaged"),
     ("method", "loop_rows", 1, 0, "loop is damaged"),
-    ("method", "reserved_0", 1, 0, "reserved"),
+    ("method", "role", 6, 0, "unknown role"),
+    ("method", "role", NONE, 0, "unknown role"),
+    ("method", "role", 1 << 31, 0, "unknown role"),
+    ("method", "reserved_1", 1, 0, "reserved"),
     ("method", "state_words", NONE, 0, "state lies outside"),
     ("method", "arena_bytes", 0, 0, "buffer lies outside"),
     ("buffer", "rows", 0, 0, "buffer lies outside"),
@@ -150,6 +153,23 @@ def test_wrong_fields_of_other_ops(
     assert message in refusal(changed("op", field, value, conv_of(name, **wanted), name))
 
 
+@pytest.mark.parametrize("kind", ["noise", "guard", "map"])
+def test_an_op_that_reads_fewer_channels_than_it_writes_is_refused(kind: str) -> None:
+    """It would read what lies behind them."""
+    name = {"noise": "bank", "guard": "latents", "map": "unfused"}[kind]
+    data, index = case(name), conv_of(name, kind=fmt.ops()[kind])
+    header = fmt.unpack("header", data, fmt.record_bytes("prefix"))
+
+    def channels(value: int) -> int:
+        at = int(header["values"]) + value * fmt.record_bytes("value")
+        return int(fmt.unpack("value", data, at)["channels"])
+
+    op = fmt.unpack("op", data, int(header["ops"]) + index * fmt.record_bytes("op"))
+    other = next(value for value in range(int(header["values_count"]))
+                 if channels(value) != channels(int(op["out"])))
+    assert "channel counts" in refusal(changed("op", "in_a", other, index, name))
+
+
 @pytest.mark.parametrize(("field", "value", "message"), [
     ("loop_first", 1 << 30, "loop is damaged"),
     ("loop_ops", 1 << 20, "loop is damaged"),
@@ -204,7 +224,7 @@ def test_rows_of_a_loop_that_no_step_divides_are_refused() -> None:
 def test_every_fault_text_is_different_and_reachable_from_python() -> None:
     from engine.players.native_model import error_text
 
-    texts = [error_text(i) for i in range(34)]
+    texts = [error_text(i) for i in range(35)]
     assert len(set(texts)) == len(texts)
     assert error_text(999) == "unknown error"
 
