@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def generate_file(
             raise ConfigError(f"--seed: {player.name} has no attribute {SEED!r}, it always draws "
                               "the same")
         player.set(SEED, seed)
-    held = _apply(player, spec, settings)
+    held = held_settings(player, spec, settings)
     frames = max(1, ceil(seconds * player.sample_rate_hz / spec.ratio)) * spec.in_frames
     x = np.zeros((spec.in_channels, frames), np.float32)
     if conditions is not None:
@@ -87,7 +88,7 @@ def generate(
                           axis=1)
 
 
-def _apply(player: Player, spec: Method, settings: list[str]) -> dict[int, float]:
+def held_settings(player: Player, spec: Method, settings: Sequence[str]) -> dict[int, float]:
     """Attributes are set; conditions, by their labels, are returned as channel -> value."""
     held = {}
     for setting in settings:

@@ -18,7 +18,7 @@ from engine.models.registry import FAMILIES, Family
 from engine.models.store import build_from, load_model, read_settings, save_weights
 from engine.players.pytorch import PyTorchPlayer
 from nn_tudor.cli import main
-from tests.families.test_paired import Shaper, ShaperConfig
+from tests.families.paired import Shaper, ShaperConfig
 from tests.training.training_helpers import RATE, fill, loop, preset
 from training.evaluation.evaluate import evaluate_folder, play
 from training.evaluation.judges.reconstruction import findings

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from engine.audio import shown_name
 from engine.errors import TudorError
-from engine.players.pytorch import PyTorchPlayer
 from training.data.audio_folder import scan
 from training.evaluation.descriptors import POINTS, descriptor_mmd, points
 from training.evaluation.judges.case import Case
@@ -28,14 +27,13 @@ from training.evaluation.judges.findings import (
     plain,
     score_grid,
 )
+from training.evaluation.judges.generating import Ask
 from training.evaluation.judges.nearest import Nearest
 from training.evaluation.judges.objective import LIKELIHOODS, held_out_figures
 from training.evaluation.judges.sounds import (
     LEARNT_SECONDS,
     LONGEST_SECONDS,
-    Ask,
     colored_noise,
-    generated,
     in_two,
     learnt,
     shuffled_pieces,
@@ -106,7 +104,7 @@ def _kept(case: Case, made: list[FloatArray], name: str, real: FloatArray) -> li
 
 def _made(case: Case) -> list[FloatArray]:
     """What the model makes, classes in turn where it has them."""
-    return generated(case.streams(case.seeds), case.seconds, case.seeds, asking(case))
+    return case.generated(case.streams(case.seeds), case.seconds, case.seeds, asking(case))
 
 
 def asking(case: Case) -> Ask | None:
@@ -131,10 +129,9 @@ def _baselines(
              "silence": [np.zeros((1, max(1, round(seconds * rate))), np.float32)] * len(seeds)}
     if training:
         found["learnt"] = [shuffled_pieces(training, seconds, rate, seed) for seed in seeds]
-    fresh = case.untrained()
-    if fresh is not None:
-        player = PyTorchPlayer(fresh, case.seeds)
-        found["untrained"] = generated(player, seconds, case.seeds, asking(case))
+    player = case.untrained_streams(case.seeds)
+    if player is not None:
+        found["untrained"] = case.generated(player, seconds, case.seeds, asking(case))
     return found
 
 

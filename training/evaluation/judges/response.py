@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.description import GENERATE
 from engine.players.base import Player
 from training.evaluation.descriptors import LABELS, NAMES, curves, spearman
 from training.evaluation.judges.classes import CLASS, class_input
-from training.evaluation.judges.sounds import SEED, generated, played
+from training.evaluation.judges.generating import SEED, played
 
 if TYPE_CHECKING:
     from training.evaluation.judges.case import Case
@@ -46,7 +47,7 @@ def controls_of(case: Case) -> list[Control]:
     found = [Control(a.name, a.minimum, a.maximum) for a in case.player.attributes.values()
              if a.size == 1 and a.name not in (SEED, CLASS)]
     spec = case.description.main
-    if spec.role == "generate":
+    if spec.role == GENERATE:
         asked = class_input(case)
         taken = asked.channels if asked else ()
         found += [Control(label, *CONDITION_RANGE, channel)
@@ -77,33 +78,34 @@ def _response(case: Case, control: Control, audio: FloatArray | None) -> dict[st
 def _moved(case: Case, control: Control, audio: FloatArray | None) -> list[FloatArray]:
     """A sound for each value, all else being equal, the noise too."""
     player, seconds = case.streams(1), min(SECONDS, case.seconds)
-    if audio is not None:
-        return [_with(player, control, value, audio) for value in control.values]
+    case.set_up(player)
+    before = None if control.channel is not None else player.get(control.name)
 
     def ask(player: Player, x: FloatArray, _: int) -> None:
         classes = class_input(case)
         if classes is not None:
             classes.ask(player, x, 0)
-        if control.channel is not None:
+        if control.channel is None:
+            player.set(control.name, value)
+        else:
             x[control.channel] = value
 
     found = []
     for value in control.values:
-        if control.channel is None:
+        if audio is None:
+            found += case.generated(player, seconds, 1, ask)
+        else:
             player.set(control.name, value)
-        found += generated(player, seconds, 1, ask)
-    if control.channel is None:
-        player.set(control.name, player.attributes[control.name].default)
+            found.append(played(player, _whole(player, audio)[None])[0])
+    if before is not None:
+        player.set(control.name, before)
     return found
 
 
-def _with(player: Player, control: Control, value: float, audio: FloatArray) -> FloatArray:
-    player.set(control.name, value)
+def _whole(player: Player, audio: FloatArray) -> FloatArray:
+    """Cut to whole smallest blocks."""
     unit = player.description.main.in_frames
-    whole = audio[:, : audio.shape[1] // unit * unit]
-    found = played(player, whole[None])[0]
-    player.set(control.name, player.attributes[control.name].default)
-    return found
+    return audio[:, : audio.shape[1] // unit * unit]
 
 
 def _median(audio: FloatArray, rate_hz: int) -> NDArray[np.float64]:

@@ -12,11 +12,10 @@ import torch
 
 from engine.description import Attribute
 from engine.errors import AudioError
-from engine.models.registry import FAMILIES, Family
 from engine.models.store import save_weights
 from engine.players.base import Player
-from nn_tudor.cli import main
-from tests.families import test_classes as toy
+from tests.families import classes as toy
+from tests.families.driver import registered, tudor
 from tests.training.evaluation.judges.judge_helpers import (
     BLOCK,
     RATE,
@@ -30,7 +29,6 @@ from tests.training.evaluation.judges.judge_helpers import (
 from training.evaluation.judges.case import open_case
 from training.evaluation.judges.classes import Classifier, class_input
 from training.evaluation.judges.registry import pick
-from training.objectives.registry import OBJECTIVES
 
 HERTZ = (300.0, 1000.0, 2500.0)
 CLASS = Attribute("class", 1, 0.0, 0.0, 2.0, "which instrument")
@@ -101,12 +99,18 @@ def test_every_way_to_ask(data: Path, labels: tuple[str, ...]) -> None:
 
 
 def test_an_effect_that_makes_classes(data: Path) -> None:
+    heard = []
+
     def answer(x: np.ndarray, start: int, values: dict) -> np.ndarray:
+        heard.append(x)
         sound = note(int(values["class"][0]), 60)
         return sound[np.arange(start, start + x.shape[1]) % len(sound)][None]
 
     result = judged(Plays(answer, effect(), CLASS), data)
     assert result["results"]["model"]["class_accuracy"] == 1
+    played = np.concatenate(heard, axis=1)[0, : 3 * RATE].reshape(3, RATE)
+    loudest = [np.abs(np.fft.rfft(row)).argmax() for row in played]
+    assert loudest == pytest.approx(HERTZ, rel=0.15)  # a recording of each class went in
 
 
 def test_classes_that_do_not_fit_are_one_line(data: Path, tmp_path: Path) -> None:
@@ -161,6 +165,7 @@ def test_what_moves_an_effect_downwards(tmp_path: Path) -> None:
     (row,) = pick(case, "conditional")(case).result["responses"]
     assert row["spearman"]["rms"] == -1
     assert row["at_high"] < row["at_low"]
+    assert case.player.get("cut")[0] == 0
 
 
 # --- the toy family ------------------------------------------------------------------------------
@@ -177,28 +182,23 @@ def bells(folder: Path, tones: list[float]) -> Path:
         for grain, hertz in zip(model.grains.weight, tones, strict=True):
             grain[0] = torch.tensor(0.3 * window * np.sin(6.2831853 * hertz * n / RATE))
     folder.mkdir()
-    (folder / "config.toml").write_text(toy.PRESET)
+    (folder / "config.toml").write_text(toy.TOY.preset)
     save_weights(model, folder / "model.safetensors")
     return folder
 
 
 def test_the_command_picks_it_for_bells(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.set_num_threads(1)
-    monkeypatch.setitem(FAMILIES, "bells", Family(
-        toy.BellsConfig, toy.Bells, "a toy", "of class", "labelled"))
-    monkeypatch.setitem(OBJECTIVES, "of class", toy.OfClass)
     data = folder_of(tmp_path / "fresh", {
         f"{name}/{i}": 0.3 * np.sin(6.2831853 * hertz * (np.arange(RATE) / RATE + 0.1 * i))
         for name, hertz in toy.TONES.items() for i in range(3)})
     page = tmp_path / "page"
     for name, tones, share in (("right", [1000.0, 250.0], 1.0), ("wrong", [250.0, 1000.0], 0.0)):
         run = bells(tmp_path / name, tones)
-        with pytest.raises(SystemExit) as ended:
-            main(["evaluate", str(run), "--data", str(data), "--json", "--seconds", "0.5",
-                  "--seeds", "2", "--report", str(page)])
-        assert not ended.value.code
+        with registered(toy.TOY):
+            tudor("evaluate", run, "--data", data, "--json", "--seconds", "0.5", "--seeds", "2",
+                  "--report", page)
         result = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
         assert result["judge"] == "conditional"
         assert result["classes"] == ["high", "low"]
@@ -207,6 +207,7 @@ def test_the_command_picks_it_for_bells(
         assert rows["recordings"]["class_accuracy"] == 1
         assert rows["untrained"]["class_accuracy"] is not None
     text = (page / "report.html").read_text()
+    assert "classes are numbered in the order of their folders&#x27; names: 0 high, 1 low" in text
     for name in ("classes.png", "class_1.wav", "class_2.wav"):
         assert name in text
         assert (page / name).stat().st_size > 0

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 
-from engine.errors import AudioError
-from engine.models.registry import FAMILIES, Family, build
-from engine.models.store import save_weights
+from engine.description import Attribute
+from engine.errors import AudioError, ConfigError
+from engine.models.store import build_from, read_settings, save_weights
 from engine.players.base import Player
 from export.native.export import export_native
-from nn_tudor.cli import main
-from tests.families.autoregressive import Autoregressive, AutoregressiveConfig
+from tests.families import autoregressive as draws
+from tests.families import generator as generator_toy
+from tests.families.driver import Trainee, registered, tudor
 from tests.training.evaluation.judges.judge_helpers import (
     RATE,
     Plays,
@@ -25,13 +25,11 @@ from tests.training.evaluation.judges.judge_helpers import (
     melody,
     tape,
 )
-from training.data.base import Batch
 from training.evaluation.judges.case import Case, open_case
 from training.evaluation.judges.findings import Findings
+from training.evaluation.judges.generating import generated
 from training.evaluation.judges.registry import pick
-from training.evaluation.judges.sounds import colored_noise, generated, halves
-from training.objectives.base import Moment, Objective, Terms
-from training.objectives.registry import OBJECTIVES
+from training.evaluation.judges.sounds import colored_noise, halves
 
 SECONDS = 2.0
 
@@ -152,79 +150,87 @@ def test_each_sound_has_a_seed_and_conditions_of_its_own() -> None:
     assert [float(sound[0, -1]) for sound in sounds] == [0, 11, 22]
 
 
-# --- a toy that draws ---------------------------------------------------------------------------
+def test_assignments_hold_for_all_that_is_generated(tmp_path: Path) -> None:
+    gain = Attribute("gain", 1, 0.0, 0.0, 2.0, "")
+    heard = []
+
+    def answer(x: np.ndarray, start: int, values: dict) -> np.ndarray:
+        heard.append((*x[:, 0], float(values["gain"][0])))
+        return np.repeat(x[:1], 64, axis=1) * values["gain"]
+
+    player = Plays(answer, generator("a", "b"), gain)
+    data = folder_of(tmp_path, {"0": melody(0)})
+    case = open_case(player, data, seconds=0.25, seeds=2, assignments=("b=0.5", "gain=2"))
+    pick(case, "generation")(case)
+    assert set(heard) == {(0, 0.5, 2.0)}
+    heard.clear()
+    found = pick(case, "conditional")(case)  # what is moved is not held
+    assert {row["control"] for row in found.result["responses"]} == {"a", "b", "gain"}
+    assert {b for _, b, _ in heard} == {0.5, *np.linspace(-1, 1, 9).astype("f4")}
+    assert {g for *_, g in heard} == {2.0, *np.linspace(0, 2, 9)}
+    assert player.get("gain")[0] == 2
+    with pytest.raises(ConfigError, match="no attribute or condition 'c'"):
+        open_case(player, data, assignments=("c=1",))
 
 
-class Likely(Objective):
-    """Bits of each drawn class, as an objective for such a family would say them."""
-
-    watched = "bits_per_sample"
-
-    def losses(self, batch: Batch, at: Moment) -> Terms:
-        loop, audio = self.model.loop, batch["audio"]
-        table = self.model.table.table[:, 0]
-        classes = (audio[..., None] - table).abs().argmin(dim=-1).float()
-        x = audio.new_zeros(len(audio), loop.net.in_channels - 1, audio.shape[-1])
-        nats = -loop.draw.log_prob(loop.teacher(x, classes), classes).mean()
-        return {"loss": nats, "bits_per_sample": nats / float(np.log(2))}
+def test_numbers_that_are_not_finite_are_told(data: Path) -> None:
+    player = Plays(lambda x, *_: np.full((1, 64 * x.shape[1]), np.nan), generator())
+    with pytest.raises(AudioError, match="played generates numbers that are not finite"):
+        judged(player, data)
 
 
-@pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run directory of a toy that draws sample by sample, as it is without training."""
-    torch.set_num_threads(1)
-    monkeypatch.setitem(FAMILIES, "autoregressive", Family(
-        AutoregressiveConfig, Autoregressive, "a toy", "likely", "crops"))
-    monkeypatch.setitem(OBJECTIVES, "likely", Likely)
-    torch.manual_seed(1)
-    shape = {"sample_rate_hz": RATE, "layers": 2, "channels": 8}
-    model = build("autoregressive", shape).eval()
-    with torch.no_grad():  # so that the loudest classes are rare, and it is not its own baseline
-        list(model.parameters())[-2].abs_()
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "config.toml").write_text(
-        '[model]\nfamily = "autoregressive"\nsample_rate_hz = 8000\nlayers = 2\nchannels = 8\n'
-        '[training]\ncrop_seconds = 0.5\n')
-    save_weights(model, run / "model.safetensors")
-    export_native(model, tmp_path / "toy.tudor", model.describe("toy"))
-    folder_of(tmp_path / "data", {str(i): melody(i) for i in range(4)})
-    return tmp_path
+# --- toys ----------------------------------------------------------------------------------------
 
 
-def tudor(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    with pytest.raises(SystemExit) as ended:
-        main(["evaluate", *map(str, words)])
-    assert not ended.value.code, capsys.readouterr().err
-    return capsys.readouterr().out
-
-
-def test_the_command_generates_and_says_how_likely_sound_is(
-    toy: Path, capsys: pytest.CaptureFixture[str]
+def test_the_command_picks_it_for_a_toy_family(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--data", toy / "data", "--seconds", "0.25", "--seeds", "3")
-    result = json.loads(tudor(capsys, toy / "run", *options, "--json", "--report", toy / "page"),
-                        parse_constant=pytest.fail)
+    with registered(generator_toy.TOY):
+        trainee = Trainee.of(generator_toy.TOY, tmp_path)
+        run = trainee.train("run")
+        capsys.readouterr()
+        tudor("evaluate", run, "--data", trainee.data, "--seconds", "0.5", "--seeds", "3", "--json",
+              "--report", tmp_path / "page")
+    result = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert result["judge"] == "generation"
     rows = result["results"]
-    assert {"model", "untrained"} < set(rows)
-    assert rows["model"]["bits_per_sample"] > 0
-    assert rows["model"]["bits_per_sample"] != rows["untrained"]["bits_per_sample"]
-    assert rows["untrained"]["bits_per_sample"] < 12
-    assert "bits_per_sample" not in rows["noise"]
+    assert list(rows) == ["model", "held_out", "noise", "silence", "learnt", "untrained"]
+    assert all(row["nearest"] is not None for row in rows.values())  # the run tells what it learnt
     assert rows["model"]["variety"] > 0  # every sound has noise of its own
-    page = (toy / "page/report.html").read_text()
+    assert rows["model"]["descriptor_mmd"] is not None
+    page = (tmp_path / "page/report.html").read_text()
+    assert "the objective does not say it" in page
     for name in ("descriptors.png", "generated_1.wav", "generated_3.wav", "held_out.wav"):
         assert name in page
-        assert (toy / "page" / name).stat().st_size > 0
+        assert (tmp_path / "page" / name).stat().st_size > 0
 
 
-def test_an_exported_file_says_what_it_cannot_know(toy: Path) -> None:
-    case = open_case(toy / "toy.tudor", toy / "data", seconds=0.5, seeds=3, baselines=False)
+def test_what_draws_samples_is_told_how_likely_sound_is(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.toml").write_text(draws.TOY.preset.replace("8000", "4000"))
+    with registered(draws.TOY):
+        data = Trainee.of(draws.TOY, tmp_path).data
+        save_weights(build_from(read_settings(run / "config.toml"), 1), run / "model.safetensors")
+        case = open_case(run, data, seconds=0.25, seeds=2, baselines=False)
+        judge = pick(case)
+        found = judge(case)
+    assert judge.name == "generation"
+    assert found.grids[0].head[-1] == "bits per sample ↓"
+    assert found.result["results"]["model"]["bits_per_sample"] > 0
+    assert found.result["results"]["model"]["variety"] > 0
+
+
+def test_an_exported_file_says_what_it_cannot_know(tmp_path: Path) -> None:
+    model = generator_toy.Wash(generator_toy.WashConfig(sample_rate_hz=RATE))
+    export_native(model, tmp_path / "toy.tudor", model.describe("toy"))
+    data = folder_of(tmp_path / "data", {str(i): melody(i) for i in range(4)})
+    case = open_case(tmp_path / "toy.tudor", data, seconds=0.5, seeds=3, baselines=False,
+                     assignments=("level=1",))
     found = pick(case)(case)
     assert list(found.result["results"]) == ["model"]
     assert found.result["copied"] is None
-    assert found.result["results"]["model"]["variety"] > 0
+    assert found.result["results"]["model"]["variety"] > 0  # without a level it would be silent
     said = "\n".join(found.lines())
     assert "nearest in training: toy does not tell what it learnt from" in said
     assert "likelihood: toy is an exported file" in said
