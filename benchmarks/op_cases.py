@@ -100,6 +100,7 @@ ATTRIBUTES = {name: (minimum, maximum, numbers) for name, minimum, maximum, numb
     ("temperature", 0.0, 4.0, (0.7,)), ("top_p", 0.0, 1.0, (0.8,)),
     ("seed", 0.0, 16777215.0, (77.0,)), ("scale", -4.0, 4.0, (0.5, -1.0, 2.0, 1.5)),
     ("bias", -8.0, 8.0, (1.0, 0.0, -2.0, 0.25)))}
+METHOD = "forward"  # what the one method of a case is called
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class OpCase:
 
     def graph(self) -> Graph:
         """Its operations."""
-        build = Builder("forward", self.layer.in_channels)
+        build = Builder(METHOD, self.layer.in_channels)
         return build.finish(self.layer.lower(build, build.input))
 
     def description(self) -> Description:
@@ -166,11 +167,11 @@ def method_of(net: Streaming) -> Method:
     ratio = Fraction(net.ratio)
     inputs = tuple(f"in {i}" for i in range(net.in_channels))
     outputs = tuple(f"out {i}" for i in range(net.out_channels))
-    return Method("forward", net.in_channels, ratio.denominator, net.out_channels,
+    return Method(METHOD, net.in_channels, ratio.denominator, net.out_channels,
                   ratio.numerator, inputs, outputs,
                   granularity_samples=lcm(1, net.granularity * ratio.denominator))
 
 
 def describe(method: Method, attributes: dict[str, Attribute] | None = None) -> Description:
     """A model of that method alone."""
-    return Description("case", "test", 48000, {"forward": method}, attributes or {})
+    return Description("case", "test", 48000, {METHOD: method}, attributes or {})

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import alternate, warm_up
-from benchmarks.op_cases import CASES, FloatArray, OpCase, between_convolutions, cases
+from benchmarks.op_cases import CASES, METHOD, FloatArray, OpCase, between_convolutions, cases
 from benchmarks.shape_numbers import convert
 from engine.errors import ConfigError, TudorError, nearest
 from engine.layers.base import call
@@ -59,7 +59,7 @@ class Player:
         self.isa, self.x = isa, case.input(blocks)
 
     def play(self, index: int) -> FloatArray:
-        return self.model.process("forward", self.x)
+        return self.model.process(METHOD, self.x)
 
 
 def instruction_sets() -> list[str]:
@@ -78,8 +78,8 @@ def instruction_sets() -> list[str]:
 def compiled(case: OpCase, dtype: str) -> bytes:
     """A case as a native file; an error where it has no form in `dtype`."""
     description = case.description()
-    programs = lower({"forward": case.graph()}, description)
-    convert(programs["forward"], dtype)
+    programs = lower({METHOD: case.graph()}, description)
+    convert(programs[METHOD], dtype)
     return compile_programs(programs, description)
 
 

@@ -60,6 +60,11 @@ class Draw(Streaming):
         `error` is what float arithmetic may do to a number or a share."""
         raise NotImplementedError
 
+    def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
+        """Log probability that `y` [batch, out_channels, time] is drawn from `x` at a temperature
+        of 1: the same shape, with gradients."""
+        raise NotImplementedError
+
     def distribution(self, x: Tensor) -> Tensor:
         """Log probabilities of all that may be drawn from `x`, at a temperature of 1: of each
         class, or of each step of the range. [batch, out_channels, classes or steps, time]."""

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from benchmarks.op_cases import FloatArray, describe, method_of
+from benchmarks.op_cases import FloatArray, cases, describe, method_of
 from engine.description import Attribute, Description, Method
 from engine.graph import Builder, Graph
 from engine.layers import (
@@ -84,6 +84,7 @@ def _wavenet(channels: int, layers: int = 3) -> Streaming:
     return Sequence(*stack, Parallel(Conv1d(channels, 2, 1), Conv1d(channels, 2, 5)), Tanh(2))
 
 
+ALONE = "alone_"  # what an operation's case is called that no network here holds
 NETS = {
     "wide": lambda: Sequence(Conv1d(2, 96, 7), LeakyReLU(96), Residual(
         Conv1d(96, 96, 3, dilation=9), LeakyReLU(96), Conv1d(96, 96, 1)), Conv1d(96, 5, 3)),
@@ -130,7 +131,7 @@ NETS = {
     "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35),
                                     Snake(35, 3.0), LeakyReLU(35), Guard(35)),
 }
-NAMES = (*NETS, "latents", *LOOPS)
+TOGETHER = (*NETS, "latents", *LOOPS)
 
 
 @cache
@@ -146,10 +147,22 @@ def net(name: str) -> Streaming:
 
 def graph_and_description(name: str) -> tuple[Graph, Description]:
     """A case before it becomes a file."""
+    if name.startswith(ALONE):
+        case = cases(name.removeprefix(ALONE), 8)[0]
+        return case.graph(), case.description()
     if name == "latents":
         return latents_graph()
     attributes = attributes_of(net(name)) if name in LOOPS else {}
     return graph_of(net(name)), describe(method_of(net(name)), attributes)
+
+
+def alone(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Operations that none of these cases holds, as cases of their own."""
+    held = {op.kind for name in names for op in graph_and_description(name)[0].ops}
+    return tuple(f"{ALONE}{kind}" for kind in KINDS if kind not in held)
+
+
+NAMES = (*TOGETHER, *alone(TOGETHER))
 
 
 def has_form(name: str, dtype: str) -> bool:

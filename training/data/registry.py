@@ -6,6 +6,7 @@ from training.data.base import Data
 from training.data.crop_data import Crops
 from training.data.images import Images
 from training.data.labelled import Labelled
+from training.data.latents import Latents
 from training.data.pairs import Pairs
 from training.run.common_config import check_owner
 
@@ -13,6 +14,7 @@ DATA: dict[str, type[Data]] = {
     "crops": Crops,
     "pairs": Pairs,
     "labelled": Labelled,
+    "latents": Latents,
     "images": Images,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from training.objectives.autoencoder import AutoencoderObjective
+from training.objectives.autoregressive import AutoregressiveObjective
 from training.objectives.base import Objective
 from training.objectives.paired import PairedObjective
 from training.run.common_config import check_owner
@@ -10,6 +11,7 @@ from training.run.common_config import check_owner
 OBJECTIVES: dict[str, type[Objective]] = {
     "autoencoder": AutoencoderObjective,
     "paired": PairedObjective,
+    "autoregressive": AutoregressiveObjective,
 }
 
 
