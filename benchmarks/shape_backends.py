@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peak import held_to_avx2
-from benchmarks.shapes import ShapeModel
+from benchmarks.shapes import ShapeModel, is_loop
 from engine.errors import TudorError
 
 FloatArray = NDArray[np.float32]
@@ -218,7 +218,13 @@ def runners_for(
 ) -> list[CaseRunner]:
     """Every backend that this installation has, for one case; the native one in each of `dtypes`
     that all layers of the case have a form in."""
-    runners: list[CaseRunner] = [TorchScriptRunner(model, threads), OnnxRunner(model, threads)]
+    runners: list[CaseRunner]
+    if is_loop(model):
+        from benchmarks.shape_loop import PyTorchLoop
+
+        runners = [PyTorchLoop(model, threads)]
+    else:
+        runners = [TorchScriptRunner(model, threads), OnnxRunner(model, threads)]
     if native_available():
         from benchmarks.shape_numbers import compiled
 

@@ -39,7 +39,7 @@ TOLERANCE = 1e-4  # largest absolute error that a float32 export may have
 # on music. Here, on noise as loud as that music but of another kind, only a broken file stays below
 # these.
 LEAST_SNR_DB = {"bf16w": 15.0, "q16x8": 6.0, "int8": 3.0}
-MOST_MISSED = {"bf16w": 0.003, "q16x8": 0.01}  # by draws on average, as a probability; likewise
+MOST_MISSED = {"bf16w": 0.003, "q16x8": 0.01}  # likewise, by draws on average, as a probability
 PLAIN_SAMPLES = 4096  # of each pass, through the slow plain C reference
 CONSISTENT_DB = 40.0  # streamed against one block, where a backend's rounding may differ
 # After 1e30 and its like the guard hands on +18 dBFS spikes, and a trained model's latents leave
@@ -236,14 +236,13 @@ def _verify_draws(player: Player, exact: Model, spec: Method, dtype: str) -> Met
             found = replay(exact, spec.name, torch.from_numpy(x[:, :right]),
                            torch.from_numpy(y[:, : right * spec.out_frames // spec.in_frames]),
                            values, dtype)
-            draws, same = draws + found.draws, same + found.same
-            missed += found.mean * found.draws
+            draws, same, missed = (draws + found.draws, same + found.same,
+                                   missed + found.mean * found.draws)
             worst = max(worst, found.worst if np.isfinite(y).all() else inf)
             peak = max(peak, float(np.abs(y).max()))
     missed /= max(1, draws)
-    passed = worst <= EDGE
-    if dtype != "float32":
-        passed = consistent and missed <= MOST_MISSED[dtype] and worst < inf
+    few = consistent and missed <= MOST_MISSED.get(dtype, inf) and worst < inf
+    passed = worst <= EDGE if dtype == "float32" else few
     return MethodReport(spec.name, worst, inf, peak, 0.0, worst, x.shape[1], passed, consistent,
                         draws, same, missed)
 

@@ -40,6 +40,7 @@ from export.quantise.comparison import (
     aim_of,
     compare,
     float_outputs,
+    heard_seconds,
     peaks,
     played_outputs,
     signals,
@@ -163,7 +164,7 @@ def export_quantised(model: Model, path: Path, description: Description,
         raise ConfigError(f"{looped[0]} reads its own output: ONNX Runtime quantises nothing in a "
                           "loop; use --to native with --dtype bf16w or q16x8, or float32")
     request.tell(f"calibrating with {request.material.source}")
-    inputs = signals(model, request.material.calibration)
+    inputs = signals(model, request.material, held_out=False)
     parts = {m: Method8(model, description, m, inputs[m]) for m in description.methods}
     known = {name for part in parts.values() for name in part.layers}
     kept = set() if request.keep in (("auto",), ("none",)) else set(request.keep)
@@ -182,12 +183,12 @@ def export_quantised(model: Model, path: Path, description: Description,
         save_method(proto, file, description, method, files, weights)
     request.tell("comparing with float32 on held-out audio")
     audio = request.material.held_out
-    held_out = signals(model, audio)
+    held_out = signals(model, request.material, held_out=True)
     outputs, played = float_outputs(model, held_out), played_outputs(load(path), held_out)
     losses = compare(model, audio, peaks(inputs), outputs, played, request.auto,
                      _layers(alone, kept))
     return Comparison(request.dtype, request.material.source,
-                      round(audio.shape[1] / model.sample_rate_hz, 1), losses,
+                      heard_seconds(model, held_out), losses,
                       tuple(sorted(kept)), request.material.notes, outputs, played)
 
 

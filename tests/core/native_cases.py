@@ -110,6 +110,11 @@ NETS = {
                             Conv1d(33, 33, 3, groups=3), Conv1d(33, 1, 1)),
     "tapped": lambda: Sequence(Conv1d(2, 6, 3), Parallel(NoiseMultiply(6), Conv1d(6, 6, 3)),
                                Parallel(Identity(6), Conv1d(6, 6, 1)), Conv1d(6, 6, 2)),
+    "skips": lambda: Sequence(Parallel(
+        Sequence(Conv1d(2, 6, 3), Tanh(6), Conv1d(6, 20, 1)),
+        Sequence(Conv1d(2, 10, 2, dilation=4), GatedUnit(10), Conv1d(5, 20, 1)),
+        Sequence(Conv1d(2, 7, 1), ELU(7), Conv1d(7, 20, 1)), Conv1d(2, 20, 1)),
+        LeakyReLU(20), Conv1d(20, 2, 1)),
     "lstm": lambda: Sequence(LSTM(2, 16), LSTM(16, 5), Conv1d(5, 1, 1)),
     "gru": lambda: Sequence(GRU(2, 20), GRU(20, 3)),
     "branches": lambda: Sequence(Parallel(
