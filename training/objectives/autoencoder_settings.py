@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
@@ -19,6 +19,8 @@ EARLIER = {"kl_weight": "weight", "kl_warmup_steps": "warmup_steps", "free_bits"
 
 class AutoencoderSettings(Settings):
     """How sound is to be coded."""
+
+    absent: ClassVar[dict[str, Any]] = {"energy_score": 0.0}
 
     # Of the distance between two draws of the noise heads: 1 is the energy score, which keeps noise
     # noise; 0 is the distance alone, which prefers smooth sound. See `objectives/energy.py`.
