@@ -119,21 +119,32 @@ def train(
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="file, run directory or preset")],
-    data: Annotated[Path, typer.Option(help="folder of audio that was not trained on")],
+    data: Annotated[Path, typer.Option(help="folder of data that was not trained on")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    judge: Annotated[
+        str | None, typer.Option(help="reconstruction, paired, generation, conditional or "
+                                      "objective; the model's role decides otherwise")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="use so many files at most")
     ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.25, help="of each sound that is generated")] = 5.0,
+    seeds: Annotated[
+        int, typer.Option(min=2, help="sounds to generate, of each class if there are classes")
+    ] = 8,
     report: Annotated[
-        Path | None, typer.Option(help="also look at the latents, and write report.html there")
+        Path | None, typer.Option(help="also write report.html there, with pictures and sound")
     ] = None,
 ) -> None:
-    """How close a model's output comes to its input, beside simple baselines.
+    """How good a model is at what it is for, beside simple baselines.
 
     Example: tudor evaluate runs/first --data held-out --json
 
-    With --report FOLDER also: what each latent does, sweeps and paths through the latents, draws
-    from the prior, clicks at block borders; as one HTML page with pictures and players.
+    An effect or autoencoder is judged by how near its output comes to the input; one that learnt
+    from pairs, to the target; a generator by how like real sound it is and whether it copies; what
+    can be asked for a class by whether it obeys; anything else by what its training minimises. For
+    models with latents --report also tells what each latent does.
     """
     _share_cores()
     import json
@@ -142,23 +153,22 @@ def evaluate(
     from rich.markup import escape
 
     from engine.reports import wide_console
-    from training.evaluation.evaluate import as_player, evaluate_folder, table
+    from training.evaluation.judges.case import open_case
+    from training.evaluation.judges.registry import others, pick
 
-    player = as_player(model)
     console = Console(stderr=True)
     with console.status("listening") as status:
-        result = evaluate_folder(
-            player, data, limit, progress=lambda name: status.update(f"scoring {escape(name)}"))
-    if report is not None:
-        from training.evaluation.latent_report import examine, regulariser_of
-        from training.evaluation.page import write_report
-
-        with console.status("looking at the latents"):
-            result["latents"] = examine(player, data, report, limit, regulariser_of(model))
-            write_report(report, result)
+        case = open_case(model, data, limit=limit, seconds=seconds, seeds=seeds, out=report,
+                         progress=lambda name: status.update(f"judging {escape(name)}"))
+        chosen = pick(case, judge)
+        found = chosen(case)
+        page = None if report is None else found.write_page(report)
     if as_json:
-        typer.echo(json.dumps(result, indent=2))
+        typer.echo(json.dumps(found.result, indent=2))
         return
-    wide_console(110).print(table(result))
-    if report is not None:
-        typer.echo(f"{report / 'report.html'}")
+    also = others(case, chosen)
+    more = f" (--judge {', '.join(also)} would do too)" if also else ""
+    typer.echo(f"judge {chosen.name}: {chosen.summary}{more}")
+    found.show(wide_console(110))
+    if page is not None:
+        typer.echo(f"{page}")

@@ -49,8 +49,8 @@ class Pairs(Data):
 
     def __init__(self, folder: Path, config: Any, cache: Path) -> None:
         super().__init__(folder, config, cache)
-        self._found: list[Folder] = []
-        self._unpaired: list[Skipped] = []
+        self.folders: list[Folder] = []
+        self.unpaired: list[Skipped] = []
         self.caches: list[Cache] = []
         self.parts: Sides
         self.samples = 0
@@ -65,23 +65,23 @@ class Pairs(Data):
         both = names[0] & names[1]
         if not both:
             raise AudioError(f"{self.folder}: no file of input has one of the same name in target")
-        self._found = [Folder(one.root, tuple(s for s in one.sources if s.name in both),
-                              one.skipped) for one in found]
-        self._unpaired = [
+        self.folders = [Folder(one.root, tuple(s for s in one.sources if s.name in both),
+                               one.skipped) for one in found]
+        self.unpaired = [
             Skipped(f"{part}/{name}", f"{other} has no file of this name")
             for part, other, own in ((*PARTS, names[0]), (*PARTS[::-1], names[1]))
             for name in sorted(own - both)]
 
     @property
     def sources(self) -> Sequence[Source]:
-        return self._found[0].sources
+        return self.folders[0].sources
 
     def prepare(self, model: Model, console: Console) -> None:
         rate, main = model.sample_rate_hz, model.main
-        self.caches, self.skipped = [], list(self._unpaired)
+        self.caches, self.skipped = [], list(self.unpaired)
         folders = (self.cache_folder, self.cache_folder / "target")
         channels = (main.in_channels, main.out_channels)
-        for one, place, count in zip(self._found, folders, channels, strict=True):
+        for one, place, count in zip(self.folders, folders, channels, strict=True):
             cache, skipped = filled_cache(one, place, rate, count, self.config.cache_gb, console)
             self.caches.append(cache)
             self.skipped += skipped

@@ -112,7 +112,8 @@ def _borders(found: dict[str, Any]) -> str:
             f"by at most {found['difference']:.1e}.</p>")
 
 
-def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Any, Any]:
+def figure(rows: int, columns: int, width: float, height: float) -> tuple[Any, Any]:
+    """A picture and its panels [rows, columns]; sizes in inches."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -125,20 +126,20 @@ def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Any, 
 def plot_correlations(found: dict[str, Any], out: Path) -> None:
     """Latents down, descriptors across, blue to red from -1 to 1."""
     values = np.array(found["spearman"])
-    figure, axes = _figure(1, 1, 6, 1 + 0.25 * len(values))
+    drawn, axes = figure(1, 1, 6, 1 + 0.25 * len(values))
     axis = axes[0, 0]
     shown = axis.imshow(values, vmin=-1, vmax=1, cmap="RdBu_r", aspect="auto")
     axis.set_xticks(range(len(NAMES)), NAMES, rotation=45)
     axis.set_yticks(range(len(values)),
                     [name.removeprefix("latent ") for name in found["names"]])
     axis.set_ylabel("latent")
-    figure.colorbar(shown, label="Spearman")
-    _save(figure, out)
+    drawn.colorbar(shown, label="Spearman")
+    save_figure(drawn, out)
 
 
 def plot_curves(rows: list[tuple[str, dict[str, Any]]], per_second: float, out: Path) -> None:
     """One panel per descriptor, one line per sound, over seconds."""
-    figure, axes = _figure(len(NAMES), 1, 9, 1.5 * len(NAMES))
+    drawn, axes = figure(len(NAMES), 1, 9, 1.5 * len(NAMES))
     for axis, name, label in zip(axes[:, 0], NAMES, LABELS, strict=True):
         for title, row in rows:
             values = np.array(row["curves"][name], dtype=float)
@@ -148,10 +149,11 @@ def plot_curves(rows: list[tuple[str, dict[str, Any]]], per_second: float, out: 
     if rows:
         axes[0, 0].legend(fontsize=7, ncols=4)
     axes[-1, 0].set_xlabel("seconds")
-    _save(figure, out)
+    save_figure(drawn, out)
 
 
-def _save(figure: Any, out: Path) -> None:
+def save_figure(figure: Any, out: Path) -> None:
+    """As the file `out`, whole or not at all."""
     from matplotlib import pyplot as plt
 
     with atomic_write(out) as temporary:

@@ -1,0 +1,96 @@
+"""How a model is asked for a class, and a classifier that hears which one it made."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.players.base import Player
+
+if TYPE_CHECKING:
+    from training.evaluation.judges.case import Case
+
+FloatArray = NDArray[np.float32]
+Points = NDArray[np.float64]
+CLASS = "class"  # name of an attribute, or label of an input channel, that says which
+NUMBERED = re.compile(r"class[ _]\d+")
+SHRINKAGE = 0.1  # of the covariance towards a ball: few sounds cannot tell more
+
+
+@dataclass(frozen=True)
+class ClassInput:
+    """Where a class is asked for: `channels` of the input (one: its number, several: 1 in its
+    own), or else the attribute "class"."""
+
+    channels: tuple[int, ...]
+    count: int | None  # None: as many as there are
+
+    def ask(self, player: Player, x: FloatArray, number: int) -> None:
+        """Ask for class `number` in the input `x` [..., channels, frames], or of the player."""
+        if not self.channels:
+            size = player.attributes[CLASS].size
+            least = player.attributes[CLASS].minimum
+            player.set(CLASS, np.eye(size)[number] if size > 1 else least + number)
+        elif len(self.channels) == 1:
+            x[..., self.channels[0], :] = number
+        else:
+            x[..., self.channels, :] = 0
+            x[..., self.channels[number], :] = 1
+
+
+def class_input(case: Case) -> ClassInput | None:
+    """How the main method is asked for a class; None where it cannot be. Channels are called
+    "class 0", "class 1", ..., or as the folders of the data are; or there is one called "class"."""
+    if not case.description.methods:
+        return None
+    spec = case.description.main
+    if spec.role == "generate":
+        folders = class_folders(case)
+        for known in (NUMBERED.fullmatch, lambda label: label in folders):
+            found = tuple(i for i, label in enumerate(spec.input_labels) if known(label))
+            if len(found) > 1:
+                return ClassInput(found, len(found))
+        if CLASS in spec.input_labels:
+            return ClassInput((spec.input_labels.index(CLASS),), None)
+    if CLASS in case.player.attributes:
+        attribute = case.player.attributes[CLASS]
+        counted = attribute.size if attribute.size > 1 else None
+        return ClassInput((), counted or round(attribute.maximum - attribute.minimum) + 1)
+    return None
+
+
+def class_folders(case: Case) -> list[str]:
+    """Names of the folders in the data, in their order."""
+    if not case.folder.is_dir():
+        return []
+    return sorted(entry.name for entry in case.folder.iterdir()
+                  if entry.is_dir() and not entry.name.startswith("."))
+
+
+class Classifier:
+    """Linear discriminant analysis: classes are Gaussian clouds of one shape, equally likely."""
+
+    def __init__(self, examples: list[Points]) -> None:
+        """`examples`: points [count, numbers] of each class."""
+        whole = np.concatenate(examples)
+        self.centre, spread = whole.mean(axis=0), whole.std(axis=0)
+        self.spread = np.where(spread > 1e-9, spread, 1.0)
+        means = np.stack([self._scaled(part).mean(axis=0) for part in examples])
+        inner = np.concatenate([self._scaled(part) - mean
+                                for part, mean in zip(examples, means, strict=True)])
+        shape = inner.T @ inner / max(1, len(inner) - len(examples))
+        size = len(shape)
+        ball = max(float(np.trace(shape)) / size, 1e-6) * np.eye(size)
+        self.weights = np.linalg.solve((1 - SHRINKAGE) * shape + SHRINKAGE * ball, means.T)
+        self.bias = -0.5 * np.einsum("ck,kc->c", means, self.weights)
+
+    def hear(self, points: Points) -> int:
+        """The class of a sound, from its points [count, numbers]."""
+        return int((self._scaled(points) @ self.weights + self.bias).mean(axis=0).argmax())
+
+    def _scaled(self, points: Points) -> Points:
+        return np.clip((points - self.centre) / self.spread, -20, 20)

@@ -1,0 +1,44 @@
+"""Judge "reconstruction": how near the output comes to the input, and what the latents do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engine.players.base import Player
+from training.evaluation.evaluate import UNITS, evaluate_folder, score_cells
+from training.evaluation.judges.case import Case
+from training.evaluation.judges.findings import Column, Findings, Grid, Plot, bars
+
+HIGHER = ("onset_f", "si_sdr_db")
+COLUMNS = tuple(Column(key, title, "higher" if key in HIGHER else "lower")
+                for key, title in UNITS.items())
+
+
+def judge(case: Case) -> Findings:
+    """Scores beside baselines that need no model; with a page also what each latent does."""
+    result = evaluate_folder(case.player, case.folder, case.limit, case.baselines, case.progress)
+    title = f"{result['model']} on {result['files']} files, {result['seconds']:.0f} s"
+    grid = Grid(title, ["", *(column.heading for column in COLUMNS)],
+                [score_cells(*item) for item in result["results"].items()])
+    distance = COLUMNS[0]
+    found = Findings({"judge": "reconstruction", **result}, [grid], plots=[
+        Plot("scores.png", distance.title, bars(result["results"], distance, {}))])
+    if case.out is not None and case.description.coder is not None:
+        found.result["latents"] = _latents(case, case.player, case.out)
+        found.page = lambda folder: _page(folder, found.result)
+    return found
+
+
+def _latents(case: Case, player: Player, out: Path) -> dict[str, Any]:
+    from training.evaluation.latent_report import examine, regulariser_of
+
+    case.progress("the latents")
+    regulariser = None if case.named is None else regulariser_of(case.named)
+    return examine(player, case.folder, out, case.limit, regulariser)
+
+
+def _page(folder: Path, result: dict[str, Any]) -> Path:
+    from training.evaluation.page import write_report
+
+    return write_report(folder, result)

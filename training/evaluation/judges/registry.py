@@ -1,0 +1,126 @@
+"""The one list of judges, and which of them is meant for a model.
+
+A row says in one line whom it cannot judge and for whom it is the judge that is meant; its module
+is loaded when it is called and has `judge(case) -> Findings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from engine.errors import ConfigError, nearest
+from training.evaluation.judges.case import Case
+from training.evaluation.judges.classes import class_input
+from training.evaluation.judges.findings import Findings
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A row. `refuses`: why a case cannot be judged, "" if it can; `picks`: whether it is the one
+    that is meant for such a case."""
+
+    name: str
+    summary: str
+    refuses: Callable[[Case], str]
+    picks: Callable[[Case], bool]
+    module: str
+
+    def __call__(self, case: Case) -> Findings:
+        found: Findings = import_module(self.module).judge(case)
+        return found
+
+
+# --- whom each can judge -------------------------------------------------------------------------
+
+
+def _no_effect(case: Case) -> str:
+    if case.role != "effect":
+        return f"{case.player.name} has no method that turns audio into audio"
+    spec = case.description.main
+    if spec.in_ratio != 1 or spec.out_ratio != 1:
+        return f"{case.player.name}.{spec.name} does not turn audio into audio"
+    return ""
+
+
+def _no_reconstruction(case: Case) -> str:
+    spec = case.description.main if case.role == "effect" else None
+    if spec is not None and spec.in_channels != spec.out_channels:
+        return f"{case.player.name}.{spec.name} does not turn audio into audio"
+    return _no_effect(case)
+
+
+def _no_generator(case: Case) -> str:
+    if case.role != "generate":
+        return f"{case.player.name} has no method that generates"
+    spec = case.description.main
+    if spec.out_ratio != 1:
+        return f"{case.player.name}.{spec.name} does not generate audio"
+    return ""
+
+
+def _no_conditions(case: Case) -> str:
+    if _no_generator(case) and _no_effect(case):
+        return f"{case.player.name} has no method that makes audio"
+    from training.evaluation.judges.response import controls_of
+
+    if class_input(case) is None and not controls_of(case):
+        return f"{case.player.name} has neither classes to ask for nor attributes to move"
+    return ""
+
+
+def _no_objective(case: Case) -> str:
+    if case.model is None:
+        return f"{case.player.name} is an exported file: only a run or preset has an objective"
+    return ""
+
+
+HERE = "training.evaluation.judges"
+# The first that picks a case is its judge.
+JUDGES: dict[str, Judge] = {row.name: row for row in (
+    Judge("conditional", "whether a model makes the class that it is asked for, and follows its "
+          "controls", _no_conditions, lambda case: class_input(case) is not None,
+          f"{HERE}.conditional"),
+    Judge("paired", "how near an effect comes to the target of its input",
+          _no_effect, lambda case: case.kind == "pairs" and case.role == "effect",
+          f"{HERE}.paired"),
+    Judge("generation", "how like real sound is what a model makes by itself",
+          _no_generator, lambda case: not _no_generator(case), f"{HERE}.generation"),
+    Judge("reconstruction", "how near the output comes to the input",
+          _no_reconstruction, lambda case: not _no_reconstruction(case),
+          f"{HERE}.reconstruction"),
+    Judge("objective", "what training minimises, on data that was held out",
+          _no_objective, lambda case: not _no_objective(case), f"{HERE}.objective"),
+)}
+
+
+def register(row: Judge) -> None:
+    """A further judge, which is asked before those that are there whether it picks a case."""
+    before = {name: judge for name, judge in JUDGES.items() if name != row.name}
+    JUDGES.clear()
+    JUDGES.update({row.name: row, **before})
+
+
+def pick(case: Case, name: str | None = None) -> Judge:
+    """The judge called `name`, or the one that is meant; an error in one line if there is none."""
+    if name is not None:
+        if name not in JUDGES:
+            raise ConfigError(f"--judge: unknown judge {name!r}{nearest(name, JUDGES)}; there are "
+                              f"{', '.join(JUDGES)}")
+        why = JUDGES[name].refuses(case)
+        if why:
+            raise ConfigError(f"--judge {name}: {why}")
+        return JUDGES[name]
+    for judge in JUDGES.values():
+        if judge.picks(case):
+            why = judge.refuses(case)
+            if why:
+                raise ConfigError(f"judge {judge.name}: {why}")
+            return judge
+    raise ConfigError(f"no judge for {case.player.name}: {_no_reconstruction(case)}")
+
+
+def others(case: Case, judge: Judge) -> list[str]:
+    """Names of the judges that could be asked as well."""
+    return [name for name, row in JUDGES.items() if row is not judge and not row.refuses(case)]
