@@ -14,7 +14,7 @@ defaults in one pass and somewhere else in another.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from math import inf, log10
@@ -30,6 +30,7 @@ from engine.errors import TudorError
 from engine.layers.noise import SEED
 from engine.models.base import Model
 from engine.players.base import FloatArray, Player, load
+from export.passages import IRREGULAR, REGULAR_BLOCKS, offline, passages, passes, stream
 from export.replay import is_looped, replay
 
 TOLERANCE = 1e-4  # largest absolute error that a float32 export may have
@@ -45,13 +46,6 @@ GUARDED_TOLERANCE = 1e-2
 DRAWN_SAMPLES = 2048  # of each stream that is replayed: outside the C runtime loops are slow
 DRAWN_BLOCKS = 32
 EDGE = 1e-3  # a draw may differ where the noise is so close to another, as a probability
-SAMPLES = 16384  # audio samples per pass, at least
-UNITS = 64  # and at least so many smallest blocks
-IRREGULAR = (1, 17, 2, 5, 1, 31, 3, 8)  # units per block, repeated until the end
-REGULAR = ((1,), (2,), (8,))
-REGULAR_BLOCKS = 256  # of each; at one sample a block, the whole signal would take minutes
-Settings = dict[str, FloatArray]
-Sizes = tuple[int, ...]
 PlayerFactory = Callable[[], Player]
 
 
@@ -190,19 +184,19 @@ def _verify_method(
     if dtype != "float32":
         x *= _fitting(player.description, method, x)
     sums, rounding, guarded, consistent = _Sums(), 0.0, 0.0, True
-    for number, (settings, plan) in enumerate(_passes(model)):
+    for number, (settings, plan) in enumerate(passes(model)):
         if SEED not in player.attributes:  # a file of before there were seeds
             settings.pop(SEED, None)
-        whole = _offline(model, method, x, settings)
+        whole = offline(model, method, x, settings)
         right = whole.shape[1] * 3 // 4  # from here on, the input is wrong
         rounding = max(rounding, _gap(whole[:, :right],
-                                      _offline(exact, method, x, settings)[:, :right]))
+                                      offline(exact, method, x, settings)[:, :right]))
         for name, value in settings.items():
             player.set(name, value)
         for sizes in plan:
             blocks = None if sizes is IRREGULAR else REGULAR_BLOCKS
             player.reset()
-            streamed = _stream(player, spec, x, sizes, blocks)
+            streamed = stream(player, spec, x, sizes, blocks)
             if dtype != "float32":
                 consistent &= _consistent(player, spec, x, streamed)
             reference = whole if blocks is None else whole[:, : streamed.shape[1]]
@@ -222,13 +216,13 @@ def _verify_draws(player: Player, exact: Model, spec: Method) -> MethodReport:
     """All passes over a method that draws from what it drew before."""
     x = passages(spec, DRAWN_SAMPLES)
     draws, same, worst, peak = 0, 0, 0.0, 0.0
-    for settings, plan in _passes(exact):
+    for settings, plan in passes(exact):
         values = {k: torch.from_numpy(v).double() for k, v in settings.items()}
         for name, value in settings.items():
             player.set(name, value)
         for sizes in plan:
             player.reset()
-            y = _stream(player, spec, x, sizes, None if sizes is IRREGULAR else DRAWN_BLOCKS)
+            y = stream(player, spec, x, sizes, None if sizes is IRREGULAR else DRAWN_BLOCKS)
             frames = y.shape[1] // spec.out_frames * spec.in_frames
             found = replay(exact, spec.name, torch.from_numpy(x[:, :frames]), torch.from_numpy(y),
                            values)
@@ -291,63 +285,3 @@ def _gap(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Largest difference. A NaN must not vanish in a comparison: it is the largest there is."""
     gap = np.abs(a.astype(np.float64) - b)
     return float(gap.max(initial=0.0)) if np.isfinite(gap).all() else inf
-
-
-def _passes(model: Model) -> Iterator[tuple[Settings, tuple[Sizes, ...]]]:
-    """Attribute values, and the block sizes (in units) to play with them."""
-    default = {a.name: np.full(a.size, a.default, np.float32) for a in model.attributes.values()}
-    rng = np.random.default_rng(3)
-    drawn = {}
-    for a in model.attributes.values():
-        # A seed is a whole number of a wide range: a fraction of one would change nothing.
-        unit = max(1.0, (a.maximum - a.minimum) / 4096)
-        step = unit * rng.uniform(0.1, 0.5, a.size) * rng.choice((-1, 1), a.size)
-        inside = (a.default + step >= a.minimum) & (a.default + step <= a.maximum)
-        near = np.clip(a.default + np.where(inside, step, -step), a.minimum, a.maximum)
-        drawn[a.name] = near.astype(np.float32)
-    yield default, (IRREGULAR, *REGULAR)
-    yield drawn, (IRREGULAR,)
-
-
-def passages(spec: Method, samples: int = SAMPLES) -> FloatArray:
-    """Test input [in_channels, frames]: a quarter loud, quiet, silent, and then with the numbers
-    that must never pass: NaN, both infinities, 1e30, and what a clamp of 8 lets through."""
-    rng = np.random.default_rng(7)
-    units = max(samples // spec.ratio, UNITS)
-    frames = -(-units // 4) * spec.in_frames  # of each quarter
-    # Coloured noise over a square wave: all frequencies, and edges.
-    noise = rng.standard_normal((spec.in_channels, 4 * frames))
-    square = np.sign(np.sin(np.arange(4 * frames) * 0.1))
-    x = (0.3 * noise + 0.2 * square).astype(np.float32)
-    if spec.in_ratio > 1:
-        x *= 3  # latents: about the spread of a trained posterior's means
-    x[:, frames : 2 * frames] *= 1e-3
-    x[:, 2 * frames : 3 * frames] = 0
-    bad = x[:, 3 * frames :]
-    for value in (np.nan, np.inf, -np.inf, 1e30, -1e30, 20.0):
-        bad[:, rng.integers(0, frames, max(1, frames // 64))] = value
-    return x
-
-
-def _offline(model: Model, method: str, x: FloatArray, settings: Settings) -> NDArray[Any]:
-    dtype = next(model.parameters()).dtype
-    values = {k: torch.from_numpy(v).to(dtype) for k, v in settings.items()}
-    return model.offline(method, torch.from_numpy(x).to(dtype)[None], **values)[0].numpy()
-
-
-def _stream(
-    player: Player, spec: Method, x: FloatArray, sizes: Sizes, blocks: int | None
-) -> FloatArray:
-    """`x` through the player in blocks of `sizes` units, over and over: all, or so many blocks."""
-    outputs: list[FloatArray] = []
-    at, end = 0, x.shape[1]
-    while at < end and (blocks is None or len(outputs) < blocks):
-        frames = min(sizes[len(outputs) % len(sizes)] * spec.in_frames, end - at)
-        y = player.process(spec.name, x[:, at : at + frames])
-        wanted = frames // spec.in_frames * spec.out_frames
-        if y.shape != (spec.out_channels, wanted):
-            raise TudorError(f"{spec.name} gives {list(y.shape)} for {frames} frames, wanted "
-                             f"[{spec.out_channels}, {wanted}]")
-        outputs.append(y)
-        at += frames
-    return np.concatenate(outputs, axis=1)

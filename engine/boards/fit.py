@@ -12,31 +12,19 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from engine.boards.board import DTYPES, LACKS, Board, Instrument, Range, board_named
-from engine.boards.placement import Placement, passes, place
+from engine.boards.loads import Loads, Traffic, loads_of, one_frame_macs, total, traffic_of
+from engine.boards.placement import Placement, place
 from engine.boards.schedule import RATE_LIMIT, filter_taps, reduced, schedule
-from engine.boards.work import KEPT, Task, Work, task_of_model
+from engine.boards.work import Task, task_of_model
 from engine.errors import ConfigError, TudorError, nearest
 
 if TYPE_CHECKING:
     from engine.models.base import Model
 
 FITS, UNCERTAIN, TOO_MUCH = "fits", "uncertain", "does not fit"
-ZERO = Range(0.0, 0.0)
 # Slices cost a little more in all (more is set up), and no two are even. Counted on an emulated
 # Cortex-M7 in the instrument, the worst over an even one: techno-daisy 1.08, techno-tiny 1.22.
 SLICED = Range(1.05, 1.25)
-
-
-@dataclass(frozen=True)
-class Loads:
-    """Shares of one core. Arithmetic and reading may overlap: the whole lies between the larger of
-    both per operation and their sum."""
-
-    arithmetic: Range
-    one_frame: Range  # part of the arithmetic, in layers that run one frame at a time
-    reading: Range
-    whole: Range
-    bytes_read_per_second: Range
 
 
 @dataclass(frozen=True)
@@ -54,15 +42,6 @@ class Spread:
         """What the busiest callback has to do, over the mean of all."""
         callback = self.block_samples / self.rate_hz
         return self.most / self.slices * self.call_samples / sample_rate_hz / callback
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """Weights that are read from one memory."""
-
-    memory: str
-    bytes_per_second: Range
-    share: Range  # of what the memory can give
 
 
 @dataclass(frozen=True)
@@ -112,7 +91,7 @@ def fit(task: Task, target: str, dtype: str | None = None, block: int | None = N
     spread = spread_of(task, board.instrument, block)
     call = spread.call_samples
     plan = place(task, board, dtype, call)
-    loads = _loads(task, board, dtype, call, plan)
+    loads = loads_of(task, board, dtype, call, plan)
     apart = None
     if board.placed and plan.weights_in and plan.weights_in[0] != board.memories[1].name:
         apart = place(task, board, dtype, call, split=True)
@@ -121,10 +100,10 @@ def fit(task: Task, target: str, dtype: str | None = None, block: int | None = N
     problems = tuple(_problems(task, board, dtype, plan))
     return Fit(
         task.model, task.method, board.name, dtype, task.sample_rate_hz, spread,
-        task.macs_per_second, _one_frame_macs(task, call), loads,
-        _loads(task, board, dtype, call, apart) if apart and apart.fits else None,
+        task.macs_per_second, one_frame_macs(task, call), loads,
+        loads_of(task, board, dtype, call, apart) if apart and apart.fits else None,
         around, worst, board.load_limit, task.lookahead_samples, plan, apart,
-        _traffic(task, board, dtype, call, plan), problems,
+        traffic_of(task, board, dtype, call, plan), problems,
         _verdict(worst, board.load_limit, problems),
     )
 
@@ -165,81 +144,7 @@ def busiest(loads: Loads, sample_rate_hz: int, spread: Spread, around: Range | N
     even = loads.whole.scaled(spread.share(sample_rate_hz))
     if spread.slices > 1:
         even = Range(even.low * SLICED.low, even.high * SLICED.high)
-    return _total([even, around]) if around else even
-
-
-def _loads(task: Task, board: Board, dtype: str, call: int, plan: Placement) -> Loads:
-    memories = {memory.name: memory.reads for memory in board.memories}
-    calls = task.sample_rate_hz / call
-    arithmetic, alone, reading, whole, amount = [], [], [], [], []
-    for i, work in enumerate(task.works):
-        time = arithmetic_of(work, board, dtype, calls)
-        read = _read(task, i, board, dtype, calls)
-        speed = memories.get(plan.weights_in[i], board.memories[-1].reads)
-        spent = Range(read.low / speed.high, read.high / speed.low)
-        arithmetic.append(time)
-        alone.append(time if _runs_one_frame(work, calls) else ZERO)
-        reading.append(spent)
-        amount.append(read)
-        whole.append(Range(max(time.low, spent.low), time.high + spent.high))
-    return Loads(*map(_total, (arithmetic, alone, reading, whole, amount)))
-
-
-def arithmetic_of(work: Work, board: Board, dtype: str, calls: float) -> Range:
-    """Seconds per second: dense MACs at their own rate, all else in counted instructions."""
-    kernels, macs, dense = board.kernels[dtype], work.macs_per_second, 0.0
-    calls = work.calls(calls)
-    rows = work.rows_per_second / calls
-    single = 1.0 if work.kind in KEPT else rows % board.tile_frames / rows if rows else 0.0
-    instructions = (work.act_per_second * kernels.act + work.by_itself_per_second * kernels.row
-                    + (kernels.call * calls if macs or work.by_itself_per_second else 0.0))
-    if work.numbers_per_second:
-        instructions += work.rows_per_second * kernels.frame
-    if work.depthwise:
-        each = _mix(single, kernels.depthwise_number_once, kernels.depthwise_number)
-        instructions += macs * _mix(single, kernels.depthwise_once, kernels.depthwise)
-    else:
-        each = kernels.number
-        dense = macs * _mix(single, kernels.mac_once, kernels.mac) / kernels.mac
-    instructions += work.numbers_per_second * each
-    return _total([board.macs[dtype].inverse(dense), board.instructions.inverse(instructions)])
-
-
-def _mix(single: float, once: float, tiled: float) -> float:
-    """Frames come singly to that share."""
-    return single * once + (1 - single) * tiled
-
-
-def _read(task: Task, index: int, board: Board, dtype: str, calls: float) -> Range:
-    """Bytes of an operation's weights that are read per second."""
-    size = task.works[index].weights_bytes(dtype)
-    return Range(size * task.works[index].calls(calls), size * passes(task, index, calls, board))
-
-
-def _traffic(
-    task: Task, board: Board, dtype: str, call: int, plan: Placement
-) -> tuple[Traffic, ...]:
-    """What each memory has to give, against what it can."""
-    found = []
-    for memory in board.memories:
-        read = _total([_read(task, i, board, dtype, task.sample_rate_hz / call)
-                       for i, name in enumerate(plan.weights_in) if name == memory.name])
-        found.append(Traffic(memory.name, read, Range(read.low / memory.reads.high,
-                                                      read.high / memory.reads.low)))
-    return tuple(found)
-
-
-def _total(ranges: list[Range]) -> Range:
-    return Range(sum(r.low for r in ranges), sum(r.high for r in ranges))
-
-
-def _runs_one_frame(work: Work, blocks_per_second: float) -> bool:
-    return work.rows_per_second <= 1.5 * work.calls(blocks_per_second)
-
-
-def _one_frame_macs(task: Task, call: int) -> float:
-    calls = task.sample_rate_hz / call
-    return sum(w.macs_per_second for w in task.works if _runs_one_frame(w, calls))
+    return total([even, around]) if around else even
 
 
 def _problems(task: Task, board: Board, dtype: str, plan: Placement) -> list[str]:

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.boards.board import BOARDS, DTYPES, Range, board_named
-from engine.boards.fit import FITS, Fit, Loads, busiest, fit, largest, percent
+from engine.boards.fit import FITS, Fit, busiest, fit, largest, percent
+from engine.boards.loads import Loads
 from engine.boards.placement import Placement
 from engine.boards.work import Task, task_of_file, task_of_model
 from engine.errors import ConfigError

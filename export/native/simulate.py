@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.layers.noise import LatentSample, frame_numbers, stream_keys, uniform
-from engine.layers.pointwise import INPUT_LIMIT, Exp
+from export.native.maths import Maths
 from export.native.nodes import Node, Program, Root, View, outermost
+from export.native.simulate_ops import Operations
+from export.native.sums import joined, run_sums
 
 INT16_RANGE = (-32768.0, 32767.0)
 TINY = 2.0**-60  # float32 rows below this are stored as 0, as the runtime does
@@ -29,36 +30,7 @@ TINY = 2.0**-60  # float32 rows below this are stored as 0, as the runtime does
 Watch = Callable[[Node, Tensor], None]
 
 
-class Maths:
-    """Activations as PyTorch has them. `fma` multiplies and adds; a caller may round it once."""
-
-    tanh = staticmethod(torch.tanh)
-    sigmoid = staticmethod(torch.sigmoid)
-    softplus = staticmethod(F.softplus)
-    sqrt = staticmethod(torch.sqrt)
-
-    @staticmethod
-    def exp(x: Tensor) -> Tensor:
-        return torch.exp(x.clamp_max(Exp.LIMIT))
-
-    @staticmethod
-    def log(x: Tensor, floor: float) -> Tensor:
-        return torch.log(x.clamp_min(floor))
-
-    @staticmethod
-    def elu(x: Tensor, slope: float) -> Tensor:
-        return torch.where(x > 0, x, slope * torch.expm1(x.clamp_max(0)))
-
-    @staticmethod
-    def snake(x: Tensor, a: Tensor, inverse: Tensor) -> Tensor:
-        return x + torch.sin(x * a).square() * inverse
-
-    @staticmethod
-    def fma(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        return a * b + c
-
-
-class Simulator:
+class Simulator(Operations):
     """One signal through one method. `watch` sees every node with what it wrote, as real numbers
     [channels, time]; `before` sees a convolution's sum before anything else happens to it."""
 
@@ -193,7 +165,7 @@ class Simulator:
             if bias is not None:
                 y = y + torch.as_tensor(bias).to(self.dtype)[:, None]
             parts.append(y)
-        return _joined(node, parts)
+        return joined(node, parts)
 
     def _integer_sums(self, node: Node) -> Tensor:
         """Exact: whole numbers in float64, whose sums stay far below 2^53."""
@@ -207,168 +179,7 @@ class Simulator:
             if len(sums) > 1:
                 y = self.maths.fma(torch.tensor(256.0), sums[1].float(), y)
             parts.append(y * torch.as_tensor(run.step)[:, None])
-        return _joined(node, parts)
-
-    def _guard(self, node: Node, x: Tensor) -> Tensor:
-        return torch.nan_to_num(x, 0, 0, 0).clamp(-INPUT_LIMIT, INPUT_LIMIT)
-
-    def _map(self, node: Node, x: Tensor) -> Tensor:
-        return self._act(node, x)
-
-    def _gated(self, node: Node, x: Tensor) -> Tensor:
-        a, b = x.chunk(2)
-        return self._act(node, a) * self.maths.sigmoid(b)
-
-    def _add(self, node: Node, x: Tensor) -> Tensor:
-        return x + self.real(node.inputs[1])
-
-    def _mul(self, node: Node, x: Tensor) -> Tensor:
-        return x * self.real(node.inputs[1])
-
-    def _affine(self, node: Node, x: Tensor) -> Tensor:
-        scale, bias = (self.attributes[node.attributes[key]][:, None]
-                       for key in ("attr_a", "attr_b"))
-        return self.maths.fma(scale, x, bias)  # type: ignore[no-any-return]
-
-    def _norm(self, node: Node, x: Tensor) -> Tensor:
-        """Sums in the order of the channels, as the runtime adds; rounded once where it fuses."""
-        count, fma = torch.tensor(float(len(x)), dtype=x.dtype), self.maths.fma
-        weight, bias = torch.as_tensor(node.extra).to(x.dtype).reshape(2, -1, 1)
-        if node.gate:
-            mean = torch.zeros_like(x[0])
-            for row in x:
-                mean = mean + row
-            x = x - mean / count
-        square = torch.zeros_like(x[0])
-        for row in x:
-            square = fma(row, row, square)
-        factor = 1 / self.maths.sqrt(square / count + torch.tensor(node.slope, dtype=x.dtype))
-        return fma(x * factor, weight, bias)  # type: ignore[no-any-return]
-
-    def _attention(self, node: Node, x: Tensor) -> Tensor:
-        """Sums in the order in which the runtime adds: channels ascending, rows oldest first."""
-        window, heads, maths = node.params["kernel"], node.params["groups"], self.maths
-        q, k, v = x.unflatten(0, (3, heads, -1))  # each [heads, size, time]
-        size, time = q.shape[1:]
-        k, v = (F.pad(part, (window - 1, 0)).unfold(2, window, 1) for part in (k, v))
-        valid = torch.arange(window - 1, -1, -1) <= torch.arange(time)[:, None]  # [time, window]
-        scores = torch.zeros_like(k[:, 0])  # [heads, time, window]
-        for c in range(size):
-            scores = maths.fma(q[:, c, :, None].expand_as(scores), k[:, c], scores)
-        one = torch.tensor(1.0, dtype=x.dtype)
-        scores = scores * (one / maths.sqrt(torch.tensor(float(size), dtype=x.dtype)))
-        largest = torch.where(valid, scores, -torch.inf).amax(dim=2, keepdim=True)
-        weight = torch.where(valid, maths.exp(scores - largest), 0 * one)
-        total, mean = torch.zeros_like(weight[:, :, 0]), torch.zeros_like(q)
-        for j in range(window):
-            total = total + weight[:, :, j]
-            mean = maths.fma(weight[:, None, :, j].expand_as(mean), v[..., j], mean)
-        return (mean * (one / total)[:, None]).flatten(0, 1)
-
-    def _frames(self, x: Tensor) -> Tensor:
-        return frame_numbers(torch.zeros(1, 1, dtype=torch.float64), x[None])[0]
-
-    def _noise(self, node: Node, x: Tensor) -> Tensor:
-        keys = self._keys(node, x)
-        return x * uniform(self._frames(x), len(x), node.params["seed"], x.dtype, keys)[0]
-
-    def _keys(self, node: Node, x: Tensor) -> Tensor:
-        return stream_keys(1, self.attributes.get(node.attributes["attr_seed"]), x.device)
-
-    def _gaussian(self, node: Node, x: Tensor) -> Tensor:
-        mean, log_std = x.chunk(2)
-        count = len(mean) * LatentSample.ROUNDS
-        keys = self._keys(node, x)
-        u = uniform(self._frames(x), count, node.params["seed"], x.dtype, keys)[0]
-        a, b, c, d = u.chunk(4)
-        g = ((a + b) + (c + d)) * torch.tensor(0.75**0.5, dtype=x.dtype)
-        temperature = self.attributes[node.attributes["attr_a"]]
-        spread = temperature * self.maths.exp(log_std.clamp(*LatentSample.LOG_STD_RANGE))
-        return self.maths.fma(spread, g, mean)  # type: ignore[no-any-return]
-
-    def _lstm(self, node: Node, x: Tensor) -> Tensor:
-        """`x`: input parts of gates i, f, g, o, biases included."""
-        weight = torch.as_tensor(node.runs[0][0]).to(self.dtype)  # [hidden, 4 * hidden]
-        h = cell = x.new_zeros(node.out.channels)
-        rows = []
-        for sums in x.T:
-            i, f, g, o = (sums + h @ weight).chunk(4)
-            cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-            h = torch.sigmoid(o) * torch.tanh(cell)
-            rows.append(h)
-        return torch.stack(rows, dim=1)
-
-    def _gru(self, node: Node, x: Tensor) -> Tensor:
-        """`x`: input parts of gates r, z, n."""
-        (rz, _), (fresh, fresh_bias) = node.runs
-        rz_weight, n_weight, n_bias = (torch.as_tensor(w).to(self.dtype)
-                                       for w in (rz, fresh, fresh_bias))
-        hidden = node.out.channels
-        h = x.new_zeros(hidden)
-        rows = []
-        for sums in x.T:
-            r, z = torch.sigmoid(sums[: 2 * hidden] + h @ rz_weight).chunk(2)
-            n = torch.tanh(sums[2 * hidden :] + r * (h @ n_weight + n_bias))
-            h = n + z * (h - n)
-            rows.append(h)
-        return torch.stack(rows, dim=1)
-
-
-def run_sums(node: Node, index: int, weight: Tensor, inputs: list[Tensor]) -> Tensor:
-    """Sums of one run: `weight` [taps * in (+ side), outputs] over rows [channels, time] of the
-    inputs -> [outputs, time']."""
-    kernel, stride = node.params["kernel"], node.params["stride"]
-    dilation, groups = node.params["dilation"], node.params["groups"]
-    x, outputs = inputs[0], weight.shape[1]
-    depthwise = node.kind == "depthwise"
-    if not depthwise and groups > 1:
-        size = len(x) // groups
-        group = index // node.phases
-        x = x[group * size : (group + 1) * size]
-    per_tap = 1 if depthwise else len(x)
-    main = weight[: kernel * per_tap].reshape(kernel, per_tap, outputs).permute(2, 1, 0)
-    span = (kernel - 1) * dilation
-    # the window of the first frame ends at the newest row of its group of `stride`
-    padded = F.pad(x, (span - stride + 1, 0))
-    y = F.conv1d(padded[None], main.contiguous(), stride=stride, dilation=dilation,
-                 groups=outputs if depthwise else 1)[0]
-    if len(inputs) > 1:
-        y = y + weight[kernel * per_tap :].T @ inputs[1]
-    return y
-
-
-def run_patches(node: Node, index: int, inputs: list[Tensor], frames: Tensor) -> Tensor:
-    """What the weights of a run are multiplied with at some of its frames: [taps * in (+ side),
-    frames], or for a depthwise one [channels, taps, frames]."""
-    kernel, stride, dilation = (node.params[key] for key in ("kernel", "stride", "dilation"))
-    x = inputs[0]
-    if node.kind != "depthwise" and node.params["groups"] > 1:
-        size = len(x) // node.params["groups"]
-        group = index // node.phases
-        x = x[group * size : (group + 1) * size]
-    span = (kernel - 1) * dilation
-    first = frames * stride + stride - 1 - span
-    padded = F.pad(x, (span, 0))
-    taps = torch.stack([padded[:, first + span + tap * dilation] for tap in range(kernel)])
-    if node.kind == "depthwise":
-        return taps.transpose(0, 1)
-    parts = [taps.flatten(0, 1)]
-    if len(inputs) > 1:
-        parts.append(inputs[1][:, frames])
-    return torch.cat(parts)
-
-
-def _joined(node: Node, runs: list[Tensor]) -> Tensor:
-    """The runs of a node side by side: phases in time, groups in channels."""
-    phases, groups = node.phases, node.params["groups"]
-    if node.kind == "depthwise" or (groups == 1 and phases == 1):
-        return runs[0]
-    if groups > 1:
-        y = torch.stack(runs).unflatten(0, (groups, phases))  # [groups, phases, size, time]
-        y = y.transpose(1, 2).flatten(0, 1)  # [channels, phases, time]
-    else:
-        y = runs[0].unflatten(0, (phases, -1)).transpose(0, 1)
-    return y.transpose(1, 2).flatten(1)
+        return joined(node, parts)
 
 
 def _last_readers(program: Program) -> dict[int, list[Root]]:

@@ -21,7 +21,8 @@ from engine.errors import ConfigError
 from export.native.casts import Key, insert_casts, root_keys
 from export.native.integers import Rounded, to_integers, with_bias
 from export.native.nodes import CONVS, Integers, Node, Program, Root, outermost
-from export.native.simulate import Simulator, run_patches
+from export.native.simulate import Simulator
+from export.native.sums import run_patches
 
 HEADROOM = 2.0  # what plays may be 6 dB louder than what was heard: 16 bits have the room
 PERCENTILES = (100.0, 99.9999, 99.999, 99.99, 99.9)

@@ -23,9 +23,10 @@ from engine.models.store import Stored
 from engine.players.native import NativePlayer
 from engine.players.native_model import MethodInfo, NativeFile, NativeModel
 from engine.players.pytorch import PyTorchPlayer
+from export.passages import passages
 from export.targets import TARGETS as EXPORTS
 from export.targets import Done, export_model
-from export.verify import Report, passages, verify
+from export.verify import Report, verify
 from firmware.host.build import TARGETS, MissingToolError, Target
 from firmware.host.play import play
 

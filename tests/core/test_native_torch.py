@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.layers import Streaming
 from engine.players.native_model import NativeFile, NativeModel
 from tests.core.native_cases import NETS, file_of, net
-from tests.engine.stacks import signal, stack
+from tests.engine.layers.stacks import signal, stack
 
 FLOOR = 2e-6  # relative: below this both are as good as float32 gets
 

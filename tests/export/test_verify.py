@@ -22,8 +22,9 @@ from engine.players.base import FloatArray, Player, load
 from export import targets
 from export.onnx import operators as onnx_ops
 from export.onnx.export import _save, export_onnx
+from export.passages import passages
 from export.targets import TARGETS, Target, check, export_model
-from export.verify import TOLERANCE, difference, passages, verify, weights_hash
+from export.verify import TOLERANCE, difference, verify, weights_hash
 from nn_tudor import cli
 from tests.export.small_models import CASES, small_model
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from engine.audio import read_audio, write_audio
 from engine.boards.board import board_named
-from engine.boards.fit import arithmetic_of
+from engine.boards.loads import arithmetic_of
 from engine.boards.placement import passes
 from engine.boards.work import task_of_file, task_of_model
 from engine.errors import ConfigError

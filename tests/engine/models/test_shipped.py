@@ -1,0 +1,71 @@
+"""A preset's weights come out of its native file as they went in."""
+
+from __future__ import annotations
+
+import importlib.util
+import lzma
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engine.errors import ModelFileError
+from engine.models.shipped import pack_places, shipped_weights
+from engine.models.store import build_from, load_model, load_weights
+from engine.presets import preset_names, preset_path, shipped_native
+
+ROOT = Path(__file__).parents[3]
+NATIVE = preset_path("techno-tiny").with_suffix(".tudor")
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_weights_are_those_of_the_checkout_bit_by_bit(name: str) -> None:
+    source = preset_path(name).with_suffix(".safetensors")
+    wanted, stored = load_file(source), load_model(name)
+    found = stored.model.state_dict()
+    assert sum(values.numel() for values in found.values()) > 100_000
+    assert found.keys() == wanted.keys()
+    for key, values in wanted.items():
+        assert found[key].shape == values.shape
+        assert torch.equal(found[key].view(torch.int32), values.view(torch.int32)), key
+    other = build_from(stored.settings)
+    load_weights(other, source)
+    assert stored.model.latents == other.latents
+    assert stored.trained
+    assert stored.weights_path == shipped_native(name)
+
+
+def test_places_are_what_the_script_writes() -> None:
+    spec = importlib.util.spec_from_file_location("places", ROOT / "scripts" / "places.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    kept = NATIVE.with_suffix(".places").read_bytes()
+    assert lzma.decompress(module.places("techno-tiny")) == lzma.decompress(kept)
+    assert len(kept) < 4096
+
+
+def test_places_of_another_file_are_refused(tmp_path: Path) -> None:
+    native = tmp_path / "m.tudor"
+    data = bytearray(NATIVE.read_bytes())
+    data[-1] ^= 1
+    native.write_bytes(data)
+    shutil.copy(NATIVE.with_suffix(".places"), tmp_path / "m.places")
+    with pytest.raises(ModelFileError, match=r"m\.places belongs to another m\.tudor"):
+        shipped_weights(native)
+    (tmp_path / "m.places").write_bytes(b"no")
+    with pytest.raises(ModelFileError, match=r"m\.places is damaged"):
+        shipped_weights(native)
+    (tmp_path / "m.places").unlink()
+    with pytest.raises(ModelFileError, match=r"m\.places"):
+        shipped_weights(native)
+
+
+def test_wrong_positions_are_not_packed() -> None:
+    tensors, _ = shipped_weights(NATIVE)
+    positions = torch.zeros(sum(t.numel() for t in tensors.values()), dtype=torch.int64).numpy()
+    with pytest.raises(ValueError, match="does not hold these weights"):
+        pack_places(NATIVE.read_bytes(), tensors, positions)

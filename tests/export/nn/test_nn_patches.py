@@ -1,0 +1,145 @@
+"""The patches for Pure Data and Max that come with a file for nn~."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.models.store import Stored
+from export.nn.patch import write_patches
+from export.targets import TARGETS, export_model
+from tests.export.small_models import small_model
+
+NAMES = ["my model.latents.maxpat", "my model.latents.pd", "my model.maxpat", "my model.pd"]
+
+
+@pytest.fixture(scope="module", params=["mono", "stereo"])
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder, model = tmp_path_factory.mktemp("patches"), small_model("raw_vae", request.param)
+    description = model.describe("x")
+    files = write_patches(folder / "my model.ts", description)
+    assert sorted(f.name for f in files) == NAMES == sorted(f.name for f in folder.iterdir())
+    return folder, description
+
+
+def pd_records(path: Path) -> list[list[str]]:
+    """The file by Pd's rules: records end in a semicolon that no backslash guards."""
+    text = path.read_text(encoding="utf-8")
+    records = [r.replace("\n", " ").strip() for r in re.split(r"(?<!\\);\n", text)]
+    assert records.pop() == "", "the last record must end in ;"
+    return [re.split(r"(?<!\\) ", record) for record in records]
+
+
+def pd_boxes(path: Path) -> tuple[list[list[str]], list[list[int]]]:
+    records = pd_records(path)
+    assert records[0][:2] == ["#N", "canvas"]
+    assert all(r[0] == "#X" for r in records[1:])
+    boxes = [r[1:] for r in records[1:] if r[1] != "connect"]
+    assert {b[0] for b in boxes} == {"obj", "msg", "text"}
+    assert all(int(b[1]) >= 0 and int(b[2]) >= 0 for b in boxes)
+    return boxes, [[int(n) for n in r[2:]] for r in records[1:] if r[1] == "connect"]
+
+
+def test_pd_cords_join_boxes_that_are_there(written: Any) -> None:
+    folder, description = written
+    for name in ("my model.pd", "my model.latents.pd"):
+        boxes, cords = pd_boxes(folder / name)
+        assert len(cords) > 10
+        for source, outlet, target, inlet in cords:
+            assert source != target
+            assert boxes[source][0] != "text"
+            assert boxes[target][0] != "text"
+            if boxes[source][3] == "nn~":
+                assert outlet < description.methods[boxes[source][5]].out_channels
+            if boxes[target][3] == "nn~":
+                assert inlet < description.methods[boxes[target][5]].in_channels
+
+
+def test_max_lines_join_boxes_that_are_there(written: Any) -> None:
+    folder, _ = written
+    for name in ("my model.maxpat", "my model.latents.maxpat"):
+        patcher = json.loads((folder / name).read_text(encoding="utf-8"))["patcher"]
+        boxes = {entry["box"]["id"]: entry["box"] for entry in patcher["boxes"]}
+        assert len(boxes) == len(patcher["boxes"])
+        assert all(len(b["outlettype"]) == b["numoutlets"] for b in boxes.values())
+        assert len(patcher["lines"]) > 10
+        for line in patcher["lines"]:
+            (source, outlet), (target, inlet) = (line["patchline"][k]
+                                                 for k in ("source", "destination"))
+            assert outlet < boxes[source]["numoutlets"], (line, boxes[source])
+            assert inlet < boxes[target]["numinlets"], (line, boxes[target])
+
+
+def reached(boxes: list[list[str]], cords: list[list[int]], start: str) -> list[str]:
+    """Texts of the boxes that a box with this text is joined to."""
+    return [" ".join(boxes[t][3:]) for s, _, t, _ in cords if " ".join(boxes[s][3:]) == start]
+
+
+def test_what_a_musician_needs_is_there_and_joined(written: Any) -> None:
+    folder, description = written
+    boxes, cords = pd_boxes(folder / "my model.pd")
+    model = r"nn~ my\ model.ts forward 512"
+    assert reached(boxes, cords, "loadbang").count("bufsize 512") == 1
+    assert reached(boxes, cords, "bufsize 512") == [model]
+    assert reached(boxes, cords, "set reset 1") == [model]
+    rate = description.sample_rate_hz
+    assert f"!= {rate}" in reached(boxes, cords, "samplerate~")
+    assert any(t.startswith("print") for t in reached(boxes, cords, "sel 1"))
+    sliders = [b for b in boxes if b[3] == "hsl"]
+    wanted = {"temperature", *(f"{a}:_{label.replace(' ', '_')}" for a in ("scale", "bias")
+                               for label in description.attributes[a].labels)}
+    assert {b[12] for b in sliders} == wanted
+    for order in ("set temperature", "set bias_at 2", "set scale_at 1", "set seed"):
+        assert reached(boxes, cords, rf"{order} \$1") == [model]
+    for slider in sliders:  # stands at the default, to the last bit
+        low, high, at = float(slider[6]), float(slider[7]), float(slider[-2])
+        name = slider[12].partition(":")[0]
+        assert at * 0.01 * (high - low) / (float(slider[4]) - 1) + low == (
+            description.attributes[name].default)
+    channels = description.methods["forward"].in_channels
+    assert len(reached(boxes, cords, "adc~ " + " ".join(map(str, range(1, channels + 1))))) == (
+        channels)
+    assert reached(boxes, cords, model) == ["dac~ 1 2"] * 2
+
+
+def test_every_latent_has_its_own_way(written: Any) -> None:
+    folder, description = written
+    boxes, cords = pd_boxes(folder / "my model.latents.pd")
+    count = description.methods["encode"].out_channels
+    encode, decode = (rf"nn~ my\ model.ts {m} 512" for m in ("encode", "decode"))
+    assert reached(boxes, cords, encode) == ["*~ 1"] * count
+    assert reached(boxes, cords, "+~ 0") == [decode] * count
+    inlets = sorted(c[3] for c in cords if " ".join(boxes[c[0]][3:]) == "+~ 0")
+    assert inlets == list(range(count))
+
+
+def test_export_brings_them_unless_told_not_to(tmp_path: Path) -> None:
+    model = small_model()
+    stored = Stored("x", model, {}, trained=True, weights_path=None)
+    done = export_model(stored, TARGETS["nn"], tmp_path / "a.ts")
+    assert sorted(f.name for f in done.files) == [
+        "a.latents.maxpat", "a.latents.pd", "a.maxpat", "a.pd", "a.ts"]
+    assert all(file.exists() for file in done.files)
+    export_model(stored, TARGETS["nn"], tmp_path / "bare.ts", patches=False)
+    assert [f.name for f in tmp_path.glob("bare*")] == ["bare.ts"]
+
+
+@pytest.mark.skipif(shutil.which("pd") is None, reason="puredata-core is not installed")
+def test_pure_data_opens_them_without_complaint(written: Any) -> None:
+    folder, _ = written
+    for name in ("my model.pd", "my model.latents.pd"):
+        done = subprocess.run(
+            ["pd", "-nogui", "-batch", "-noprefs", "-r", "48000", "-open", folder / name,
+             "-send", "pd quit"], capture_output=True, text=True, timeout=60, check=False)
+        said = [line for line in (done.stdout + done.stderr).splitlines()
+                if line.strip() and "nn~" not in line]
+        # Without nn~ its box stays empty, and so the cords to its channels find no inlet.
+        odd = [s for s in said if "couldn't create" not in s and "connection failed" not in s]
+        rate = [s for s in odd if s.startswith("wrong-sample-rate:-")]
+        assert odd == rate, odd
