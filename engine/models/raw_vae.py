@@ -242,8 +242,9 @@ class RawVAE(Coded):
 
     def restart_noise(self) -> None:
         own: Any = self.decoder.layers[-3]
+        fresh: Any = _heads(self.config)
         if self.config.noise:
-            own.branches[-1].load_state_dict(_heads(self.config).branches[-1].state_dict())  # type: ignore[operator, index]
+            own.branches[-1].load_state_dict(fresh.branches[-1].state_dict())
 
 
 def _played(layers: tuple[Streaming, ...], x: Tensor, attributes: Attributes) -> Tensor:

@@ -78,12 +78,12 @@ class _Energy(torch.autograd.Function):
         found = [magnitude_of(x) for x in spectra]
         errors = [x - wanted for x in found]
         share = 1 / (power * len(power))
-        linear = sum(0.5 * (e.square() * share).sum() for e in errors)
+        linear = 0.5 * torch.stack([(e.square() * share).sum() for e in errors]).sum()
         apart = errors[0] - errors[1]
         linear_score = linear - 0.5 * weight * (apart.square() * share).sum()
         logs = [(x + EPSILON).log_() for x in (*found, wanted)]
         signs = [log - logs[2] for log in logs[:2]]
-        distance = 0.5 * sum(x.abs().mean() for x in signs)
+        distance = 0.5 * torch.stack([x.abs().mean() for x in signs]).sum()
         between = logs[0] - logs[1]
         score = distance - 0.5 * weight * between.abs().mean()
         if any(ctx.needs_input_grad):

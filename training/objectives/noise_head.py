@@ -1,8 +1,8 @@
 """Whether a model's noise heads sound at all.
 
-A noise head adds noise under a learned envelope to another one of the same bands. What its share is
-can be heard in the sum alone, so a loss that prefers smooth sound can push it down until no gradient
-brings it back. Levels here are of each band's noise against the whole band.
+A noise head adds noise under a learned envelope to what another head makes of the same bands. A
+loss that prefers smooth sound pushes it down, until no gradient brings it back. Levels here are of
+each band's noise against the whole band.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ def test_the_linear_score_is_a_product_of_errors() -> None:
     size, wanted = 128, []
     window = torch.hann_window(size, dtype=torch.float64)
     for one in range(2):
-        ma, mb, my = (torch.fft.rfft(x[one].unfold(0, size, size // 4) * window / window.sum()).abs()
-                      for x in (a, b, y))
+        frames = [x[one].unfold(0, size, size // 4) * window for x in (a, b, y)]
+        ma, mb, my = (torch.fft.rfft(x).abs() / window.sum() for x in frames)
         wanted.append(((ma - my) * (mb - my)).sum() / my.square().sum())
     found = compare((a, b), y, 1.0, (size,)).linear_score
     assert float(found) == pytest.approx(float(torch.stack(wanted).mean()), rel=1e-6)
