@@ -7,11 +7,11 @@ import numpy as np
 
 from benchmarks.shapes import ShapeModel
 from engine.errors import ConfigError, nearest
+from engine.ops import BF16W, DTYPES, FLOAT32, Q16X8
 from export.native.casts import insert_casts
 from export.native.export import compile_programs, lower
 from export.native.nodes import CONVS, Integers, Node, Program
 
-DTYPES = ("float32", "bf16w", "q16x8")
 ROW_SCALE = 2.0**-12  # real value of one unit in every int16 row
 LARGEST = 127
 
@@ -22,7 +22,7 @@ def parse_dtypes(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in DTYPES:
             raise ConfigError(f"unknown dtype {name!r}{nearest(name, DTYPES)}")
-    return tuple(name for name in DTYPES if name in names or name == "float32")
+    return tuple(name for name in DTYPES if name in names or name == FLOAT32)
 
 
 def compiled(model: ShapeModel, dtype: str) -> bytes | None:
@@ -38,13 +38,13 @@ def compiled(model: ShapeModel, dtype: str) -> bytes | None:
 
 
 def _convert(program: Program, dtype: str) -> None:
-    if dtype == "q16x8":
+    if dtype == Q16X8:
         for root in insert_casts(program):
             root.scale = ROW_SCALE
     for node in program.nodes:
-        if node.kind in CONVS and dtype == "bf16w":
+        if node.kind in CONVS and dtype == BF16W:
             node.dtype = "bfloat16"
-        elif node.kind in CONVS and dtype == "q16x8":
+        elif node.kind in CONVS and dtype == Q16X8:
             _round(node)
 
 

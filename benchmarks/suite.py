@@ -19,8 +19,7 @@ from benchmarks.shapes import ShapeModel, build_case, case_names
 from benchmarks.tables import print_machine
 from engine.boards.cost import MethodCost
 from engine.errors import ConfigError, nearest
-
-LATENCY_BOUND = ("lstm", "gru")  # each sample waits for the one before
+from engine.ops import KINDS
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def add_shares(row: dict[str, Any], cost: MethodCost, machine: dict[str, Any]) -
 
 
 def _limit(cost: MethodCost, bound: Bound) -> str:
-    return "latency" if any(op.kind in LATENCY_BOUND for op in cost.ops) else bound.limit
+    return "latency" if any(KINDS[op.kind].is_recurrent for op in cost.ops) else bound.limit
 
 
 def add_ratios(rows: list[dict[str, Any]]) -> None:

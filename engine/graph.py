@@ -15,43 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+from engine.ops import KINDS
 
-# Every operation a layer may emit, and what it means. Shapes are [channels, time] per stream.
-OPS: dict[str, str] = {
-    "guard": "non-finite numbers become 0, magnitudes are clamped to 8",
-    "conv1d": "causal convolution: weight [out, in / groups, kernel], bias [out] or none",
-    "conv_transpose1d": "causal transposed convolution: weight [in, out / groups, kernel]",
-    "gru": "gated recurrent unit, gates r z n: weight_ih [3h, in], weight_hh [3h, h], biases [3h]",
-    "lstm": "long short-term memory, gates i f g o: weight_ih [4h, in], weight_hh [4h, h]",
-    "leaky_relu": "x > 0 ? x : slope * x",
-    "elu": "x > 0 ? x : exp(x) - 1",
-    "tanh": "hyperbolic tangent",
-    "sigmoid": "1 / (1 + exp(-x))",
-    "exp": "exp of x, of 88 where x is larger",
-    "log": "natural logarithm of x, of floor where x is smaller",
-    "sqrt": "square root of x, of floor where x is smaller",
-    "softplus": "log(1 + exp(x))",
-    "snake": "x + sin(alpha x)^2 / alpha, alpha [channels]",
-    "gated": "activation(a) * sigmoid(b) for the two halves of the channels",
-    "add": "sum of two values",
-    "mul": "product of two values",
-    "concat": "values stacked along channels",
-    "slice": "channels start ... stop",
-    "delay": "the input, some frames later",
-    "affine": "scale * x + bias per channel, read from two attributes of the method",
-    "norm": "x / sqrt(mean of x^2 + epsilon) * weight + bias over channels; centre: x - mean(x)",
-    "attention": "softmax(q k / sqrt(size)) v per head, q k v the thirds of the channels, over the "
-                 "last `window` frames; state: k and v before, and how many of them there are",
-    "noise_multiply": "x * counter-based uniform noise in [-1, 1)",
-    "latent_sample": "mean + temperature * exp(log_std) * counter-based normal noise",
-    "feed": "what a later operation of the loop wrote a frame before; its input tells the rate",
-    "categorical": "for each of equal parts of the channels, its logits: the number of a class, "
-                   "drawn by softmax(logits / temperature) from the likeliest that hold top_p",
-    "logistic_mixture": "for each of equal parts of the channels, logits, means and log scales: a "
-                        "number drawn from that mixture of logistic distributions",
-    "embed": "the row of `table` [rows, channels] whose number the input is",
-}
+FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -200,8 +166,8 @@ class Builder:
         `lookahead` is how much later than its inputs, which are equally late, the output is, in
         frames of the first; `weights` may hold torch tensors or arrays, absent ones (None) are left
         out."""
-        if kind not in OPS:
-            raise ValueError(f"unknown operation {kind!r}; engine/graph.py lists them")
+        if kind not in KINDS:
+            raise ValueError(f"unknown operation {kind!r}; engine/core/ops.inc lists them")
         first = inputs[0]
         delay = max(value.delay for value in inputs) + lookahead * first.ratio
         output = Value(self._next, channels or first.channels, first.ratio * ratio, delay)

@@ -133,6 +133,11 @@ def evaluate(
     seeds: Annotated[
         int, typer.Option(min=2, help="sounds to generate, of each class if there are classes")
     ] = 8,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE",
+                     help="an attribute, or a condition of what generates, for example level=1"),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="also write report.html there, with pictures and sound")
     ] = None,
@@ -159,6 +164,7 @@ def evaluate(
     console = Console(stderr=True)
     with console.status("listening") as status:
         case = open_case(model, data, limit=limit, seconds=seconds, seeds=seeds, out=report,
+                         assignments=assignments or (),
                          progress=lambda name: status.update(f"judging {escape(name)}"))
         chosen = pick(case, judge)
         found = chosen(case)

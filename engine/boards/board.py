@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from engine.errors import ConfigError, nearest
 
 KIB, MIB = 1024, 1024 * 1024
-DTYPES = ("float32", "bf16w", "q16x8")
 STATE_BYTES = {"float32": 4, "bf16w": 4, "q16x8": 2}  # of a number of state or scratch
-# Operations without a kernel in a number format.
-LACKS = {"q16x8": ("gru", "lstm")}
 
 
 @dataclass(frozen=True)

@@ -7,30 +7,12 @@ One MAC (multiply-accumulate) is two floating-point operations.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 from engine.description import Description
-from engine.graph import OPS, Graph, Op
+from engine.graph import Graph, Op
 
 FLOAT_BYTES = 4
-
-# The same function in every PyTorch-made backend: what a layer does, tracing carries over.
-_TRACED = ("pytorch", "torchscript", "onnx")
-# What an operation of the graph is called in the C runtime's own list (`engine/core/ops.inc`).
-_CORE_NAMES = {
-    "guard": "guard", "conv1d": "conv", "conv_transpose1d": "conv", "gru": "gru", "lstm": "lstm",
-    "leaky_relu": "map", "elu": "map", "tanh": "map", "sigmoid": "map", "snake": "map",
-    "exp": "map", "log": "map", "sqrt": "map", "softplus": "map", "norm": "norm",
-    "attention": "attention",
-    "gated": "gated", "add": "add", "mul": "mul", "concat": "copy", "slice": "copy",
-    "delay": "copy", "affine": "affine", "noise_multiply": "noise", "latent_sample": "gaussian",
-    "feed": "copy", "categorical": "categorical", "logistic_mixture": "logistic_mixture",
-    "embed": "embed",
-}
-_CORE_LIST = Path(__file__).parents[1] / "core" / "ops.inc"
 
 
 @dataclass(frozen=True)
@@ -45,7 +27,6 @@ class OpCost:
     macs_per_second: float
     weights_bytes: int  # as float32
     state_bytes: int  # of one stream, as float32
-    backends: tuple[str, ...]
     delay_seconds: float = 0.0  # by which its output is later than the method's input
 
 
@@ -71,22 +52,9 @@ class MethodCost:
         """Bytes carried from block to block, for one stream."""
         return sum(op.state_bytes for op in self.ops)
 
-    @property
-    def backends(self) -> tuple[str, ...]:
-        """Backends that run every operation."""
-        return tuple(b for b in (*_TRACED, "native") if all(b in op.backends for op in self.ops))
-
     def macs_per_block(self, block_seconds: float) -> float:
         """Multiply-accumulates in a block that lasts `block_seconds`."""
         return self.macs_per_second * block_seconds
-
-
-def backends_of(kind: str) -> tuple[str, ...]:
-    """Backends that run an operation of `engine.graph.OPS`."""
-    if kind not in OPS:
-        raise ValueError(f"unknown operation {kind!r}; engine/graph.py lists them")
-    native = _CORE_NAMES.get(kind) in _core_ops()
-    return (*_TRACED, "native") if native else _TRACED
 
 
 def op_cost(op: Op, input_rate_hz: float) -> OpCost:
@@ -101,7 +69,6 @@ def op_cost(op: Op, input_rate_hz: float) -> OpCost:
         macs_per_second=op.macs_per_input_frame() * input_rate_hz,
         weights_bytes=op.weight_count * FLOAT_BYTES,
         state_bytes=op.state_count * FLOAT_BYTES,
-        backends=backends_of(op.kind),
         delay_seconds=float(op.output.delay) / input_rate_hz,
     )
 
@@ -120,13 +87,3 @@ def described_cost(description: Description, method: str | None = None) -> Metho
     spec = description.method(method)
     graph = build(description.family, description.config).graph(spec.name)
     return method_cost(graph, description.sample_rate_hz / spec.in_ratio)
-
-
-@lru_cache(maxsize=1)
-def _core_ops() -> frozenset[str]:
-    """Names in the C runtime's list of operations; empty where the runtime is not installed."""
-    try:
-        text = _CORE_LIST.read_text("utf-8")
-    except OSError:
-        return frozenset()
-    return frozenset(re.findall(r"^OP\(\s*\d+\s*,\s*\w+\s*,\s*(\w+)", text, re.MULTILINE))

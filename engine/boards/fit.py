@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from engine.boards.board import DTYPES, LACKS, Board, Instrument, Range, board_named
+from engine.boards.board import Board, Instrument, Range, board_named
 from engine.boards.loads import Loads, Traffic, loads_of, one_frame_macs, total, traffic_of
 from engine.boards.placement import Placement, place
 from engine.boards.schedule import RATE_LIMIT, filter_taps, reduced, schedule
 from engine.boards.work import Task, task_of_model
 from engine.errors import ConfigError, TudorError, nearest
+from engine.ops import DTYPES
 
 if TYPE_CHECKING:
     from engine.models.base import Model
@@ -150,9 +151,9 @@ def busiest(loads: Loads, sample_rate_hz: int, spread: Spread, around: Range | N
 def _problems(task: Task, board: Board, dtype: str, plan: Placement) -> list[str]:
     """What no amount of speed would mend."""
     found = [plan.shortage] if plan.shortage else []
-    lacking = [f"{w.name} ({w.kind})" for w in task.works if w.kind in LACKS.get(dtype, ())]
+    lacking = [f"{w.name} ({w.kind})" for w in task.works if dtype not in w.dtypes]
     if lacking:
-        able = " or ".join(d for d in DTYPES if d not in LACKS)
+        able = " or ".join(d for d in DTYPES if all(d in w.dtypes for w in task.works))
         found.append(f"{dtype} cannot run {', '.join(lacking[:3])}; use {able}")
     if board.instrument and not _converts(task, board.instrument):
         found.append(f"{task.sample_rate_hz} Hz and its codec's {board.instrument.rate_hz} Hz have "

@@ -11,12 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engine.boards.board import BOARDS, DTYPES, Range, board_named
+from engine.boards.board import BOARDS, Range, board_named
 from engine.boards.fit import FITS, Fit, busiest, fit, largest, percent
 from engine.boards.loads import Loads
 from engine.boards.placement import Placement
 from engine.boards.work import Task, task_of_file, task_of_model
 from engine.errors import ConfigError
+from engine.ops import DTYPES
 from engine.presets import preset_names
 from engine.resolve import FILE, PRESET, resolve
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engine.boards.board import Board, Range
 from engine.boards.placement import Placement, passes
-from engine.boards.work import KEPT, Task, Work
+from engine.boards.work import Task, Work
 
 ZERO = Range(0.0, 0.0)
 
@@ -54,7 +54,7 @@ def arithmetic_of(work: Work, board: Board, dtype: str, calls: float) -> Range:
     kernels, macs, dense = board.kernels[dtype], work.macs_per_second, 0.0
     calls = work.calls(calls)
     rows = work.rows_per_second / calls
-    single = 1.0 if work.kind in KEPT else rows % board.tile_frames / rows if rows else 0.0
+    single = 1.0 if work.row_by_row else rows % board.tile_frames / rows if rows else 0.0
     instructions = (work.act_per_second * kernels.act + work.by_itself_per_second * kernels.row
                     + (kernels.call * calls if macs or work.by_itself_per_second else 0.0))
     if work.numbers_per_second:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from engine.boards.board import KIB, STATE_BYTES, Board, Memory
-from engine.boards.work import KEPT, Task
+from engine.boards.work import Task
 
 INSTANCE_BYTES = 4 * KIB  # slots, attributes
 PLAN_BYTES = 168  # of each operation, where pointers have 4 bytes
@@ -123,6 +123,6 @@ def _split(task: Task, board: Board, room: dict[str, int], items: list[Item], dt
 def passes(task: Task, index: int, calls_per_second: float, board: Board) -> float:
     """How often per second an operation's weights are read, at most."""
     work = task.works[index]
-    tile = 1 if work.kind in KEPT else board.tile_frames
+    tile = 1 if work.row_by_row else board.tile_frames
     calls = work.calls(calls_per_second)
     return calls * max(1, ceil(work.rows_per_second / calls / tile))

@@ -11,31 +11,17 @@ from typing import TYPE_CHECKING
 
 from engine.boards.board import STATE_BYTES
 from engine.boards.cost import OpCost, op_cost
+from engine.ops import ACTS, BF16W, CORE, DTYPES, FLOAT32, KINDS, Q16X8, core_op
 
 if TYPE_CHECKING:
     from engine.graph import Graph, Op
     from engine.models.base import Model
     from engine.players.native_model import NativeFile, OpInfo
 
-# What an activation costs for each number, in the units in which the C runtime counts when it cuts
-# slices (engine/core/shape.c: about a MAC); a number that only passes costs 2 there, here nothing.
-_PASSES = 2
-_ACT_COST = {
-    "leaky_relu": 1, "elu": 10, "tanh": 8, "sigmoid": 9, "snake": 10, "noise_multiply": 8,
-    "exp": 8, "log": 11, "sqrt": 3, "softplus": 13, "norm": 3, "attention": 4,
-    "latent_sample": 58, "lstm": 48, "gru": 33, "add": 1, "mul": 1, "affine": 1, "guard": 1,
-}
-_DRAW_COST = {"categorical": 16, "logistic_mixture": 6}  # for each number that goes in
-_GATE_COST = {"tanh": 20, "linear": 12}
-_CONVOLUTIONS = ("conv1d", "conv_transpose1d", "conv", "depthwise")
-_FUSABLE = ("leaky_relu", "elu", "tanh", "sigmoid", "exp", "log", "sqrt", "softplus", "snake",
-            "gated", "add")
-# Other views of the same rows in the runtime: no work.
-_VIEWS = ("slice", "delay", "concat", "feed")
+_PASSES = 2  # what the runtime counts for a number that only passes; here nothing
 # By the codes of weights in a native file (DTYPE_... in engine/core/format.inc).
-FORMATS = ("float32", "bf16w", "q16x8", "q16x8")
+FORMATS = (FLOAT32, BF16W, Q16X8, Q16X8)
 _FLOAT_BYTES, _HEAD_BYTES = 4, 8  # of a bias; of a factor and a bias
-KEPT = ("gru", "lstm")  # their weights stay float32 in bf16w
 
 
 @dataclass(frozen=True)
@@ -60,15 +46,27 @@ class Work:
         """How often per second it is called."""
         return max(blocks_per_second, self.loop_calls_per_second)
 
+    @property
+    def row_by_row(self) -> bool:
+        """Whether each row waits for the one before, and reads the weights anew."""
+        core = core_op(self.kind)
+        return core is not None and core.is_recurrent
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Number formats of files that may hold it."""
+        core = core_op(self.kind)
+        return DTYPES if core is None else core.dtypes
+
     def weights_bytes(self, dtype: str) -> int:
         """As the native file holds them in that number format; from a file's own, exact."""
         if self.packed and self.packed[0] == dtype:
             return self.packed[1]
-        if dtype == "float32" or (dtype == "bf16w" and self.kind in KEPT):
+        if dtype == FLOAT32 or (dtype == BF16W and self.row_by_row):
             return _FLOAT_BYTES * self.weights
         if self.heads == 0:  # parameters of activations are floats everywhere
             return _FLOAT_BYTES * self.weights
-        if dtype == "bf16w":
+        if dtype == BF16W:
             return _FLOAT_BYTES * self.heads + 2 * (self.weights - self.heads)
         return _HEAD_BYTES * ceil(self.heads / 16) * 16 + (self.weights - self.heads)
 
@@ -131,7 +129,7 @@ def task_of_model(model: Model, name: str, method: str | None = None) -> Task:
         rings = sum(_rings(g, samples / model.methods[key].in_ratio) for key, g in graphs.items())
         return ceil(scratch * samples), ceil(rings)
 
-    operations = sum(len([op for op in g.ops if op.kind not in _VIEWS]) - len(_fused(g))
+    operations = sum(len([op for op in g.ops if not KINDS[op.kind].is_view]) - len(_fused(g))
                      for g in graphs.values())
     return Task(name, method, rate, spec.ratio, spec.lookahead_samples, tuple(works), instance,
                 model.parameter_count, operations)
@@ -154,35 +152,32 @@ def _fused(graph: Graph) -> set[int]:
     uses[graph.output.index] += 1
     found, ends = set(), set()
     for op in graph.ops:
-        if op.kind in _CONVOLUTIONS:
+        if KINDS[op.kind].is_convolution:
             ends.add(op.output.index)
-        elif op.kind in _FUSABLE and any(v.index in ends and uses[v.index] == 1
-                                         for v in op.inputs):
+        elif KINDS[op.kind].fuses and any(v.index in ends and uses[v.index] == 1
+                                          for v in op.inputs):
             ends.add(op.output.index)
             found.add(op.output.index)
     return found
 
 
 def _work(op: Op, cost: OpCost, fused: bool) -> Work:
-    rows = cost.frame_rate_hz
-    convolution = op.kind in _CONVOLUTIONS
-    if op.kind == "conv_transpose1d":  # one reading of the weights makes a row for every phase
-        rows = cost.frame_rate_hz * float(op.output.ratio / op.inputs[0].ratio)
+    kind = KINDS[op.kind]
+    # One reading of a transposed convolution's weights makes a row for every phase.
+    rows = cost.frame_rate_hz * min(1.0, float(op.output.ratio / op.inputs[0].ratio))
     numbers = cost.frame_rate_hz * cost.out_channels
-    each = _ACT_COST.get(op.kind, 0)
-    if op.kind == "gated":
-        each = _GATE_COST[op.attributes["activation"]]
-    if op.kind in _DRAW_COST:
-        each = _DRAW_COST[op.kind] * cost.in_channels // cost.out_channels
+    act = op.attributes.get("activation")  # of a gate
+    each = (kind.output_cost + (ACTS[act].cost if act else 0)
+            + kind.input_cost * cost.in_channels // cost.out_channels)
     weight = op.weights.get("weight")
     # One filter for each channel: shape [out, 1, kernel].
     depthwise = op.kind == "conv1d" and weight is not None and weight.shape[1] == 1 \
         and cost.out_channels == cost.in_channels > 1
     return Work(op.name, op.kind, cost.macs_per_second, rows, op.weight_count, op.state_count,
-                numbers if convolution else 0.0, each * numbers,
-                0.0 if fused or convolution or op.kind in _VIEWS else numbers,
-                _heads(op, cost) if convolution or op.kind in KEPT else 0, depthwise,
-                loop_calls_per_second=rows if op.loop and op.kind not in _VIEWS else 0.0)
+                numbers if kind.is_convolution else 0.0, each * numbers,
+                0.0 if fused or kind.is_convolution or kind.is_view else numbers,
+                _heads(op, cost) if kind.is_convolution or kind.is_recurrent else 0, depthwise,
+                loop_calls_per_second=rows if op.loop and not kind.is_view else 0.0)
 
 
 def _heads(op: Op, cost: OpCost) -> int:
@@ -229,7 +224,7 @@ def task_of_file(file: NativeFile, method: str | None = None) -> Task:
 
 def _work_of_file(op: OpInfo, frames: float, dtype: str) -> Work:
     """`frames` per second; `dtype` of the file."""
-    convolution = op.kind in _CONVOLUTIONS
+    convolution = CORE[op.kind].is_convolution
     heads, numbers = op.out_channels * op.phases, op.rows * op.out_channels
     # The runtime's own count: MACs, what each number costs, 100 for the operation.
     act = max(0, op.cost - op.macs - 100 - _PASSES * numbers)

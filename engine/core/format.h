@@ -32,22 +32,21 @@ typedef float format_f32;
 #undef FIELD
 #undef END
 
-#define OP(code, NAME, name, inputs, weights) OP_##NAME = code,
-#define ACT(code, NAME, name)
+#define OP(code, NAME, ...) OP_##NAME = code,
 enum op_kind {
 #include "ops.inc"
     OP_END /* one past the last: codes ascend in the list */
 };
-#undef OP
-#undef ACT
 
-#define OP(code, NAME, name, inputs, weights)
-#define ACT(code, NAME, name) ACT_##NAME = code,
+#define ACT(code, NAME, ...) ACT_##NAME = code,
 enum act_kind {
 #include "ops.inc"
     ACT_END
 };
-#undef OP
-#undef ACT
+
+/* Columns of that list; it says what they mean. */
+enum op_weights { OP_WEIGHTS_NONE, OP_WEIGHTS_FLOAT, OP_WEIGHTS_ANY };
+enum op_rows { OP_ROWS_FLOAT, OP_ROWS_ALONE, OP_ROWS_ANY, OP_ROWS_WEIGHTS, OP_ROWS_TO_INT16, OP_ROWS_TO_FLOAT32 };
+enum op_state { OP_STATE_NONE, OP_STATE_CACHE, OP_STATE_WINDOW, OP_STATE_COUNTER, OP_STATE_DRAW, OP_STATE_HIDDEN };
 
 #endif

@@ -9,18 +9,14 @@ static const char *const error_texts[] = {
 };
 #undef FAULT
 
-#define ACT(code, NAME, name)
-#define OP(code, NAME, name, inputs, weights) #name "\0"
+#define OP(code, NAME, name, ...) #name "\0"
 static const char op_names[] = /* one string: pointers would be longer than most names */
 #include "ops.inc"
     ;
-#undef OP
-#define OP(code, NAME, name, inputs, weights) code,
+#define OP(code, ...) code,
 static const uint8_t op_codes[] = {
 #include "ops.inc"
 };
-#undef OP
-#undef ACT
 
 /* Of a kind that is in the list; codes may have gaps. */
 static const char *op_name(uint32_t kind) {
@@ -85,17 +81,12 @@ int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *inf
     const struct format_op *op = ops_of(model, m) + index;
     const struct format_value *values = values_of(model, m), *in = &values[op->in_a], *out = &values[op->out];
     const struct format_buffer *buffers = buffers_of(model, m), *to = &buffers[out->buffer];
-    const int rnn = op->kind == OP_LSTM || op->kind == OP_GRU, noise = op->kind == OP_NOISE || op->kind == OP_GAUSSIAN;
-    const uint32_t own = op->kind == OP_CATEGORICAL || op->kind == OP_LOGISTIC_MIXTURE
-                             ? 4 + in->channels / out->channels * 4
-                         : op->kind == OP_ATTENTION ? 4 * (op->kernel + 1)
-                                                    : 0;
     *info = (tudor_op_info){.kind = op_name(op->kind), .name = text_at(model, op->name)};
     info->macs = tudor_op_macs(op, values, buffers);
     info->cost = tudor_op_cost(op, values, buffers);
     const uint64_t row_bytes = (uint64_t)out->channels * number_bytes(to);
     info->weights_bytes = op->weights_bytes;
-    info->state_bytes = (rnn ? out->channels * 8ull : noise ? 4u : own) + to->history * row_bytes;
+    info->state_bytes = sizeof(float) * tudor_state_words(op, values) + to->history * row_bytes;
     info->scratch_bytes = to->history ? 0 : to->rows * row_bytes;
     info->in_channels = in->channels;
     info->out_channels = out->channels;

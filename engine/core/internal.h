@@ -51,6 +51,30 @@ struct conv_shape tudor_conv_shape(const struct format_op *op, const struct form
 #define TUDOR_UNIT_FRAMES 4u
 #define TUDOR_PANEL_OUTPUTS 64u
 #define TUDOR_ALL_UNITS UINT32_MAX
+/* What ops.inc says of a kind. */
+struct op_facts {
+    uint32_t inputs : 2, weights : 2, rows : 3, state : 3, acts : 1, output_cost : 8, input_cost : 8;
+};
+extern const struct op_facts tudor_op_facts[OP_END];
+static inline const struct op_facts *facts_of(const struct format_op *op) { return &tudor_op_facts[op->kind]; }
+/* Words of a stream's state that are its own. */
+static inline uint64_t tudor_state_words(const struct format_op *op, const struct format_value *values) {
+    const uint32_t out = values[op->out].channels;
+    (void)out;
+    switch (facts_of(op)->state) {
+#ifndef TUDOR_NO_RNN
+    case OP_STATE_HIDDEN: return 2ull * out;
+#endif
+#ifndef TUDOR_NO_NOISE
+    case OP_STATE_COUNTER: return 1;
+    case OP_STATE_DRAW: return 1ull + values[op->in_a].channels / out;
+#endif
+#ifndef TUDOR_NO_ATTENTION
+    case OP_STATE_WINDOW: return 1ull + op->kernel;
+#endif
+    default: return 0;
+    }
+}
 static inline int is_conv(const struct format_op *op) { return op->kind == OP_CONV || op->kind == OP_DEPTHWISE; }
 /* Builds for small machines may leave loops out (TUDOR_NO_LOOP). */
 static inline uint32_t loop_ops(const struct format_method *m) {

@@ -28,7 +28,7 @@ static float one_sum(const struct conv_args *a, const float *x, const float *sid
 }
 
 static float one_act(const struct finish *f, float x, uint32_t channel) {
-    const float *snake = f->act == 6 ? f->snake + channel : 0;
+    const float *snake = f->act == ACT_SNAKE ? f->snake + channel : 0;
     return v_act(x, f->act, f->slope, snake, f->snake_channels, 1);
 }
 

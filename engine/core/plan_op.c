@@ -96,7 +96,7 @@ static void plan_map(const struct planned *m, struct op_plan *o) {
     a->x = row_of(m, op->in_a);
     a->y = row_of(m, op->out);
     a->finish = plan_finish(m, a->channels);
-    if (op->kind == OP_ADD || op->kind == OP_MUL) { /* elsewhere in_b means nothing, and nobody has checked it */
+    if (facts_of(op)->inputs > 1) { /* elsewhere in_b means nothing, and nobody has checked it */
         o->b = place_of(m, op->in_b);
         a->b = row_of(m, op->in_b);
     }
@@ -123,9 +123,11 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
     o->y = place_of(m, op->out);
     if (is_conv(op)) {
         plan_conv(m, o);
+#ifndef TUDOR_NO_RNN
     } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {
         o->args.rnn = (struct rnn_args){row_of(m, op->in_a), row_of(m, op->out), 0, m->values[op->out].channels,
                                         weights_at(&m->t->model, op->weights), 0};
+#endif
 #ifndef TUDOR_NO_ATTENTION
     } else if (op->kind == OP_ATTENTION) {
         o->args.attention = (struct attention_args){row_of(m, op->in_a), row_of(m, op->out), 0,

@@ -1,6 +1,16 @@
 /* Shapes and costs of ops, worked out from the file in one place for the checks, the player and the op table. */
 #include "internal.h"
 
+#define OP(code, NAME, name, inputs, weights, rows, state, acts, fuses, output_cost, input_cost, meaning) \
+    [code] = {inputs, OP_WEIGHTS_##weights, OP_ROWS_##rows, OP_STATE_##state, acts, output_cost, input_cost},
+const struct op_facts tudor_op_facts[OP_END] = {
+#include "ops.inc"
+};
+#define ACT(code, NAME, name, cost, meaning) [code] = cost,
+static const uint8_t act_cost[ACT_END] = {
+#include "ops.inc"
+};
+
 /* 64 bits: the file is not checked yet when this is first asked. */
 static uint64_t packed_bytes(const struct format_op *op, const struct conv_shape *s) {
     const uint64_t k = (uint64_t)op->kernel * s->cin + s->side, head = (s->outputs + 15ull) / 16 * 16 * 4;
@@ -42,30 +52,25 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
 #ifndef TUDOR_NO_ATTENTION
     if (op->kind == OP_ATTENTION) return in_rows * 2 * h * op->kernel;
 #endif
+#ifndef TUDOR_NO_RNN
     if (op->kind == OP_LSTM) return in_rows * 4 * h * h;
     if (op->kind == OP_GRU) return in_rows * 3 * h * h;
+#endif
+    (void)h;
     return 0;
 }
 
 /* What one number of an op's output costs beside its MACs, in MACs: rough, only used to cut even slices. */
 static uint64_t number_cost(const struct format_op *op, const struct format_value *values) {
-    (void)values;
-    static const uint8_t act[ACT_END] = {2, 3, 12, 10, 11, 10, 12, 13, 5, 15};
-    const uint64_t gate = op->gate || op->kind == OP_GATED ? 12 : 0;
-    switch (op->kind) {
-    case OP_LSTM: return 50;
-    case OP_GRU: return 35;
-    case OP_GAUSSIAN: return 60;
+    const struct op_facts *facts = facts_of(op);
+    const uint64_t passes = 2, gate = op->gate && is_conv(op) ? tudor_op_facts[OP_GATED].output_cost : 0;
+    uint64_t cost = passes + facts->output_cost + act_cost[op->act] + gate;
 #ifndef TUDOR_NO_NOISE
-    case OP_CATEGORICAL: return 16ull * values[op->in_a].channels / values[op->out].channels;
-    case OP_LOGISTIC_MIXTURE: return 60 + 6ull * values[op->in_a].channels / values[op->out].channels;
+    cost += (uint64_t)facts->input_cost * values[op->in_a].channels / values[op->out].channels;
+#else
+    (void)values;
 #endif
-    case OP_NOISE: return 10;
-#ifndef TUDOR_NO_NORM
-    case OP_NORM: return 5;
-#endif
-    default: return act[op->act] + gate;
-    }
+    return cost;
 }
 
 #ifndef TUDOR_NO_INT

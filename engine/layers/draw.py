@@ -60,6 +60,11 @@ class Draw(Streaming):
         `error` is what float arithmetic may do to a number or a share."""
         raise NotImplementedError
 
+    def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
+        """Log probability that `y` [batch, out_channels, time] is drawn from `x` at a temperature
+        of 1: the same shape, with gradients."""
+        raise NotImplementedError
+
     def _attributes(self) -> dict[str, int | float | str]:
         names: dict[str, int | float | str] = {"seed": self.seed, "temperature": self.temperature}
         if self.seed_attribute:

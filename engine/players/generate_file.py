@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
@@ -11,11 +12,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from engine.audio import shown_name, write_audio
+from engine.audio import shown_name
 from engine.description import Method
 from engine.errors import AudioError, ConfigError, nearest
 from engine.players.base import FloatArray, Player, load
-from engine.players.play_file import apply_setting, read_input
+from engine.players.play_file import (
+    apply_setting,
+    check_latents,
+    check_output,
+    read_input,
+    write_output,
+)
 
 SEED = "seed"
 BLOCK_SECONDS = 0.25
@@ -27,18 +34,16 @@ def generate_file(
 ) -> None:
     """Generate `seconds` of sound into `out`; see `tudor generate --help`."""
     console = Console(stderr=True)
-    if out.suffix.lower() not in (".wav", ".flac", ".aiff", ".aif"):
-        raise AudioError(f"{out}: the output should end in .wav, .flac or .aiff")
-    if out.is_dir():
-        raise AudioError(f"{out} is a folder, wanted a file name")
+    check_output(out)
     player = load(model)
     spec = generator(player, method)
+    check_latents(spec, out)
     if seed is not None:
         if SEED not in player.attributes:
             raise ConfigError(f"--seed: {player.name} has no attribute {SEED!r}, it always draws "
                               "the same")
         player.set(SEED, seed)
-    held = _apply(player, spec, settings)
+    held = held_settings(player, spec, settings)
     frames = max(1, ceil(seconds * player.sample_rate_hz / spec.ratio)) * spec.in_frames
     x = np.zeros((spec.in_channels, frames), np.float32)
     if conditions is not None:
@@ -51,7 +56,7 @@ def generate_file(
     y = y[:, : max(1, round(seconds * player.sample_rate_hz / spec.out_ratio))]
     if not np.isfinite(y).all():
         raise AudioError(f"{model} produced non-finite numbers; nothing was written")
-    write_audio(out, y, max(1, round(player.sample_rate_hz / spec.out_ratio)))
+    write_output(player, spec, out, y)
     console.print(
         f"{escape(shown_name(out))}: {y.shape[0]} channels, {y.shape[1]} samples by "
         f"{player.backend}; real-time factor {took / seconds:.3f} (lower is better)",
@@ -83,7 +88,7 @@ def generate(
                           axis=1)
 
 
-def _apply(player: Player, spec: Method, settings: list[str]) -> dict[int, float]:
+def held_settings(player: Player, spec: Method, settings: Sequence[str]) -> dict[int, float]:
     """Attributes are set; conditions, by their labels, are returned as channel -> value."""
     held = {}
     for setting in settings:

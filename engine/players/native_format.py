@@ -17,22 +17,28 @@ def _lines(name: str) -> str:
     return re.sub(r"/\*.*?\*/", "", text, flags=re.S)
 
 
-def _rows(name: str, macro: str) -> list[list[str]]:
-    found = re.findall(rf"^{macro}\(([^)]*)\)", _lines(name), flags=re.M)
-    return [[cell.strip() for cell in row.split(",")] for row in found]
+def rows(name: str, macro: str) -> list[list[str]]:
+    """Cells of each `MACRO(...)` of a list; strings without their quotes, those that stand side by
+    side as one."""
+    found = re.findall(rf'^{macro}\(((?:[^()"]|"[^"]*")*)\)', _lines(name), flags=re.M)
+    return [[_cell(cell) for cell in re.findall(r'(?:[^,"]|"[^"]*")+', row)] for row in found]
+
+
+def _cell(text: str) -> str:
+    return "".join(re.findall(r'"([^"]*)"', text)) if '"' in text else text.strip()
 
 
 @cache
 def constants() -> dict[str, int]:
     """Magic, version, limits."""
-    return {name: int(value, 0) for name, value in _rows("format.inc", "CONSTANT")}
+    return {name: int(value, 0) for name, value in rows("format.inc", "CONSTANT")}
 
 
 @cache
 def records() -> dict[str, tuple[tuple[str, str], ...]]:
     """Per record its fields in order: (type, name)."""
-    found: dict[str, list[tuple[str, str]]] = {row[0]: [] for row in _rows("format.inc", "RECORD")}
-    for record, kind, name in _rows("format.inc", "FIELD"):
+    found: dict[str, list[tuple[str, str]]] = {row[0]: [] for row in rows("format.inc", "RECORD")}
+    for record, kind, name in rows("format.inc", "FIELD"):
         found[record].append((kind, name))
     return {record: tuple(fields) for record, fields in found.items()}
 
@@ -40,13 +46,13 @@ def records() -> dict[str, tuple[tuple[str, str], ...]]:
 @cache
 def ops() -> dict[str, int]:
     """Codes of the operations by name."""
-    return {name: int(code) for code, _, name, *_ in _rows("ops.inc", "OP")}
+    return {name: int(code) for code, _, name, *_ in rows("ops.inc", "OP")}
 
 
 @cache
 def acts() -> dict[str, int]:
     """Codes of the activations by name."""
-    return {name: int(code) for code, _, name in _rows("ops.inc", "ACT")}
+    return {name: int(code) for code, _, name, *_ in rows("ops.inc", "ACT")}
 
 
 @cache

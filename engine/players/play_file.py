@@ -38,7 +38,7 @@ def play_file(
 ) -> None:
     """Play `source` through `method` of `model` into `out`; see `tudor run --help`."""
     console = Console(stderr=True)
-    _check_output(out)
+    check_output(out)
     is_array = source.suffix.lower() == ".npy"
     player = load(model, batch=channels_of(source) if stereo and not is_array else 1)
     if not getattr(player, "trained", True):
@@ -53,7 +53,7 @@ def play_file(
     played = _play(player, method, x[:, None] if stereo else x, block, align, console)
     seconds = time.perf_counter() - started
     y = played.y[:, 0] if stereo else played.y
-    _write_output(player, spec, out, y)
+    write_output(player, spec, out, y)
     if not np.isfinite(y).all():
         raise AudioError(f"{model} produced non-finite numbers; {out} holds them as they are")
     rate, latency = player.sample_rate_hz, played.latency_samples
@@ -132,7 +132,7 @@ def _note(console: Console, text: str) -> None:
     console.print(f"[yellow]note:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
-def _check_output(out: Path) -> None:
+def check_output(out: Path) -> None:
     """Fail before the work, not after it."""
     if out.suffix.lower() not in (*FORMATS, ".npy"):
         raise AudioError(f"{out}: the output should end in {', '.join(FORMATS)} or .npy")
@@ -155,13 +155,18 @@ def _check_wishes(player: Player, spec: Method, out: Path, align: bool, stereo: 
                           f"{spec.out_channels} out: leave it out")
     if out.suffix.lower() != ".flac":
         return
-    if spec.out_ratio > 1:
-        raise AudioError(f"{out}: latents go beyond full scale, which FLAC cannot hold; write them "
-                         "to .wav or .npy")
+    check_latents(spec, out)
     channels = player.batch * spec.out_channels
     if channels > FLAC_CHANNELS:
         raise AudioError(f"{out}: FLAC holds {FLAC_CHANNELS} channels, not {channels}; write to "
                          ".wav")
+
+
+def check_latents(spec: Method, out: Path) -> None:
+    """An error for latents in a file that would clip them."""
+    if spec.out_ratio > 1 and out.suffix.lower() == ".flac":
+        raise AudioError(f"{out}: latents go beyond full scale, which FLAC cannot hold; write them "
+                         "to .wav or .npy")
 
 
 def read_input(player: Player, spec: Method, source: Path, console: Console, stereo: bool = False
@@ -225,7 +230,7 @@ def _read_array(source: Path, spec: Method) -> FloatArray:
     return x.astype(np.float32)
 
 
-def _write_output(player: Player, spec: Method, out: Path, y: FloatArray) -> None:
+def write_output(player: Player, spec: Method, out: Path, y: FloatArray) -> None:
     """Audio or latents; latents in a WAV carry the frame rate as their sample rate."""
     if out.suffix.lower() == ".npy":
         with atomic_write(out) as temporary:

@@ -3,7 +3,7 @@
     guard (float32) -> quantise -> conv -> ... int16 ... -> conv -> float32 rows of the output
 
 Convolutions read int16. The method's input and output stay float32, and so do rows that only
-float operations touch (`FLOAT_ONLY`); everything else is int16.
+float operations touch (`float_rows_only`); everything else is int16.
 """
 
 from __future__ import annotations
@@ -11,12 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from engine.errors import ConfigError
+from engine.ops import Q16X8
 from export.native.nodes import CONVS, Node, Program, Root, View, outermost
 
-# The runtime plays these on float32 rows only.
-FLOAT_ONLY = ("guard", "noise", "gaussian", "norm", "attention", "categorical",
-              "logistic_mixture", "embed")
-RECURRENT = ("lstm", "gru")
 PENDING = 1.0  # scale of a root that will hold int16, until its range is known
 Key = tuple[tuple[str, ...], ...]
 
@@ -27,7 +24,7 @@ def insert_casts(program: Program, plain: Collection[str] = ()) -> list[Root]:
 
     Returns the marked roots, all outermost. Recurrent layers are an error that names them."""
     for node in program.nodes:
-        if node.kind in RECURRENT:
+        if Q16X8 not in node.core.dtypes:
             raise ConfigError(
                 f"{node.name}: {node.kind} has no q16x8 form; export with --dtype bf16w or float32")
     whole = _integer_roots(program, plain)
@@ -54,11 +51,11 @@ def _conv_inputs(program: Program, plain: Collection[str]) -> set[Root]:
 def _integer_roots(program: Program, plain: Collection[str]) -> list[Root]:
     """All roots but: the input; what only float operations write; and, where no convolution reads
     it, the output and what a float operation reads."""
-    writers: dict[Root, list[str]] = {}
+    writers: dict[Root, list[Node]] = {}
     float_readers: set[Root] = {outermost(program.output.root)[0]}
     for node in program.nodes:
-        writers.setdefault(outermost(node.out)[0], []).append(node.kind)
-        if node.kind in FLOAT_ONLY or node.name in plain:
+        writers.setdefault(outermost(node.out)[0], []).append(node)
+        if node.core.float_rows_only or node.name in plain:
             float_readers |= {outermost(view.root)[0] for view in node.reads()}
     read_by_convs = _conv_inputs(program, plain)
     if plain:
@@ -67,7 +64,7 @@ def _integer_roots(program: Program, plain: Collection[str]) -> list[Root]:
             if node.kind not in CONVS and top in float_readers - read_by_convs:
                 float_readers |= {outermost(view.root)[0] for view in node.reads()}
     return [root for root in _tops(program)
-            if not set(writers.get(root, FLOAT_ONLY)) <= set(FLOAT_ONLY)
+            if not all(node.core.float_rows_only for node in writers.get(root, ()))
             and (root in read_by_convs or root not in float_readers)]
 
 
@@ -75,10 +72,10 @@ def _cast_outputs(program: Program) -> None:
     """What a float-only operation writes into int16 rows, and the method's output."""
     nodes: list[Node] = []
     for node in program.nodes:
-        if node.kind in FLOAT_ONLY:
+        if node.core.float_rows_only:
             _float_inputs(node, nodes)
         nodes.append(node)
-        if node.kind in FLOAT_ONLY and outermost(node.out)[0].scale:
+        if node.core.float_rows_only and outermost(node.out)[0].scale:
             place = node.out
             node.out = Root(place.channels, place.rows)
             nodes.append(Node("quantise", f"{node.name}/quantise", [_whole(node.out)], place,

@@ -9,12 +9,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from engine.graph import Graph, Op, Value
+from engine.ops import KINDS
 from export.native.nodes import CONVS, Node, Root, View
-
-ACTS = ("leaky_relu", "elu", "tanh", "sigmoid", "exp", "log", "sqrt", "softplus", "snake")
 
 
 class Fusing:
@@ -55,7 +56,7 @@ class Fusing:
             return None
         return node
 
-    def _concat(self, op: Op, inputs: list[View]) -> View:
+    def _concat(self, op: Op, *inputs: View) -> View:
         out = self._root(op.output)
         at = 0
         for view in inputs:
@@ -98,22 +99,24 @@ class Fusing:
             return self._whole(out)
         return self._emit(Node("gated", op.name, [view], out, act=act))
 
-    def _sum(self, op: Op, inputs: list[View]) -> View:
-        if op.kind == "add":
-            merged = self._merge(op, inputs)
-            if merged is not None:
-                return merged
-            for index in self._later_first(inputs):
-                conv, other = self._single(op, index, inputs[index]), inputs[1 - index]
-                if conv is not None and self._may_add(conv, other):
-                    if conv.act == "linear" and self._act_follows(op):
-                        conv.pre = other
-                    else:
-                        conv.post = other
-                    return inputs[index]
-        return self._emit(Node(op.kind, op.name, inputs, self._root(op.output)))
+    def _add(self, op: Op, *inputs: View) -> View:
+        merged = self._merge(op, inputs)
+        if merged is not None:
+            return merged
+        for index in self._later_first(inputs):
+            conv, other = self._single(op, index, inputs[index]), inputs[1 - index]
+            if conv is not None and self._may_add(conv, other):
+                if conv.act == "linear" and self._act_follows(op):
+                    conv.pre = other
+                else:
+                    conv.post = other
+                return inputs[index]
+        return self._emit(Node("add", op.name, [*inputs], self._root(op.output)))
 
-    def _merge(self, op: Op, inputs: list[View]) -> View | None:
+    def _mul(self, op: Op, *inputs: View) -> View:
+        return self._emit(Node("mul", op.name, [*inputs], self._root(op.output)))
+
+    def _merge(self, op: Op, inputs: Sequence[View]) -> View | None:
         """Two convolutions of which one looks at the newest row only: one sum over both."""
         convs = [self._single(op, i, view) for i, view in enumerate(inputs)]
         for main, side in (convs, convs[::-1]):
@@ -135,7 +138,7 @@ class Fusing:
             return self._whole(main.out)
         return None
 
-    def _later_first(self, inputs: list[View]) -> list[int]:
+    def _later_first(self, inputs: Sequence[View]) -> list[int]:
         place = {id(node.out): i for i, node in enumerate(self.nodes)}
         return sorted((0, 1), key=lambda i: -place.get(id(inputs[i].root), -1))
 
@@ -155,8 +158,10 @@ class Fusing:
 
     def _act_follows(self, op: Op) -> bool:
         readers = self.graph.readers(op.output)
-        return (len(readers) == 1 and self.graph.output != op.output
-                and readers[0].kind in (*ACTS, "gated"))
+        if len(readers) != 1 or self.graph.output == op.output:
+            return False
+        core = KINDS[readers[0].kind].core
+        return core is not None and core.fuses and core.takes_act
 
 
 def _is_inside(root: Root, outer: Root) -> bool:

@@ -9,8 +9,9 @@ from math import ceil
 import numpy as np
 
 from engine.graph import Op
+from engine.ops import KINDS
 from export.native.file import FloatArray
-from export.native.fuse import ACTS, Fusing
+from export.native.fuse import Fusing
 from export.native.nodes import Node, Program, Root, View
 
 
@@ -52,20 +53,16 @@ class Lowering(Fusing):
         program.output = closed(program.output)
 
     def _op(self, op: Op, inputs: list[View]) -> View:
-        kind = op.kind
-        if kind == "slice":
-            start, stop = op.attributes["start"], op.attributes["stop"]
-            return View(inputs[0].root, inputs[0].first + start, stop - start, inputs[0].delay)
-        if kind == "delay":
-            view = inputs[0]
-            return View(view.root, view.first, view.channels, view.delay + op.attributes["frames"])
-        if kind == "concat":
-            return self._concat(op, inputs)
-        if kind in ACTS:
-            return self._act(op, inputs[0])
-        if kind in ("add", "mul"):
-            return self._sum(op, inputs)
-        return getattr(self, f"_{kind}")(op, inputs[0])
+        if KINDS[op.kind].act is not None:
+            return self._act(op, *inputs)
+        return getattr(self, f"_{op.kind}")(op, *inputs)  # type: ignore[no-any-return]
+
+    def _slice(self, op: Op, view: View) -> View:
+        start, stop = op.attributes["start"], op.attributes["stop"]
+        return View(view.root, view.first + start, stop - start, view.delay)
+
+    def _delay(self, op: Op, view: View) -> View:
+        return View(view.root, view.first, view.channels, view.delay + op.attributes["frames"])
 
     def _feed(self, op: Op, view: View) -> View:
         return self._whole(self._root(op.output))
@@ -76,7 +73,7 @@ class Lowering(Fusing):
                  "attr_seed": a.get("seed_attribute")}
         return self._emit(Node(
             op.kind, op.name, [view], self._root(op.output), slope=float(a.get("limit", 1.0)),
-            params={"seed": a["seed"]}, state_words=1 + view.channels // op.output.channels,
+            params={"seed": a["seed"]},
             attributes={key: name for key, name in names.items() if name is not None},
         ))
 
@@ -105,18 +102,18 @@ class Lowering(Fusing):
     def _attention(self, op: Op, view: View) -> View:
         window = op.attributes["window"]
         return self._emit(Node(
-            "attention", op.name, [view], self._root(op.output), state_words=1 + window,
+            "attention", op.name, [view], self._root(op.output),
             params={"kernel": window, "groups": op.attributes["heads"]}))
 
     def _noise_multiply(self, op: Op, view: View) -> View:
         return self._emit(Node("noise", op.name, [view], self._root(op.output),
-                               params={"seed": op.attributes["seed"]}, state_words=1,
+                               params={"seed": op.attributes["seed"]},
                                attributes={"attr_seed": op.attributes["seed_attribute"]}))
 
     def _latent_sample(self, op: Op, view: View) -> View:
         return self._emit(Node(
             "gaussian", op.name, [view], self._root(op.output),
-            params={"seed": op.attributes["seed"]}, state_words=1,
+            params={"seed": op.attributes["seed"]},
             attributes={"attr_a": op.attributes["temperature"],
                         "attr_seed": op.attributes["seed_attribute"]},
         ))
@@ -182,11 +179,11 @@ class Lowering(Fusing):
 
     def _lstm(self, op: Op, view: View) -> View:
         sums, out = self._recurrent(op, view, 4)
-        return self._emit(Node("lstm", op.name, [sums], out, state_words=2 * out.channels,
+        return self._emit(Node("lstm", op.name, [sums], out,
                                runs=[(op.weights["weight_hh"].T, None)]))
 
     def _gru(self, op: Op, view: View) -> View:
         sums, out = self._recurrent(op, view, 3)
         h, weight = out.channels, op.weights["weight_hh"].T  # [h, 3h]
-        return self._emit(Node("gru", op.name, [sums], out, state_words=2 * h, runs=[
+        return self._emit(Node("gru", op.name, [sums], out, runs=[
             (weight[:, : 2 * h], None), (weight[:, 2 * h :], op.weights["bias_hh"][2 * h :])]))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.ops import CORE, CoreOp
 from export.native.file import FloatArray, clean
 from export.native.pack import (
     bfloat16,
@@ -17,7 +18,7 @@ from export.native.pack import (
     pack_integers,
 )
 
-CONVS = ("conv", "depthwise")
+CONVS = tuple(op.name for op in CORE.values() if op.is_convolution)
 
 
 @dataclass(eq=False)
@@ -75,10 +76,20 @@ class Node:
     runs: list[tuple[FloatArray, FloatArray | None]] = field(default_factory=list)
     extra: FloatArray | None = None  # snake: a, 1/a
     table: FloatArray | None = None  # embed: [rows, channels]
-    state_words: int = 0
     dtype: str = "float32"  # of its weights: float32, bfloat16, int8, int16 (two planes)
     integers: list[Integers] = field(default_factory=list)  # one per run, where weights are whole
     loop: bool = False  # runs row by row, with the others of the loop
+
+    @property
+    def core(self) -> CoreOp:
+        """What the runtime's list says of it."""
+        return CORE[self.kind]
+
+    @property
+    def state_words(self) -> int:
+        """Words of the state that are its own."""
+        return self.core.state_words(self.inputs[0].channels, self.out.channels,
+                                     self.params.get("kernel", 1))
 
     @property
     def phases(self) -> int:
@@ -98,11 +109,9 @@ class Node:
     def history(self, view: View) -> int:
         """Past rows of `view`'s root that this operation looks at."""
         back = 0
-        if self.kind in CONVS and view is self.inputs[0]:
-            span = (self.params["kernel"] - 1) * self.params["dilation"] + 1
-            back = max(0, span - self.params["stride"])
-        if self.kind == "attention":
-            back = self.params["kernel"] - 1
+        if self.core.reads_past and view is self.inputs[0]:
+            span = (self.params["kernel"] - 1) * self.params.get("dilation", 1) + 1
+            back = max(0, span - self.params.get("stride", 1))
         return back + view.delay
 
     def played(self, index: int) -> FloatArray:

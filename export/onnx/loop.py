@@ -12,9 +12,9 @@ from math import lcm
 from onnx import TensorProto, helper
 
 from engine.graph import Graph, Op, Value
+from engine.ops import KINDS
 from export.onnx.writer import ALL, Writer, tensor_info
 
-LATE = ("feed", "delay")  # other rows of what they read
 Emit = dict[str, Callable[..., str]]
 
 
@@ -85,7 +85,7 @@ class Rows:
     def row(self, value: Value, number: int) -> str:
         """Name of one row [batch, channels, 1]; negative numbers count back from the block."""
         op = self.made_by.get(value.index)
-        if op is None or op.kind not in LATE:
+        if op is None or not KINDS[op.kind].is_late:
             return self._rows[value.index][number]
         late, source = self._late(op)
         if number >= late:
@@ -132,7 +132,7 @@ def write_loop(
         for op in ops:
             _run(rows, body, op, row, emit)
     for op in ops:
-        if op.kind in LATE:
+        if KINDS[op.kind].is_late:
             body.held[op.name] = [rows.next_past(op)]
     wanted = _read_outside(graph)
     return _append(writer, body, rows, ops, states, wanted, names)
@@ -151,7 +151,7 @@ def _enter_states(writer: Writer, body: Body, ops: tuple[Op, ...]) -> list[str]:
 
 def _run(rows: Rows, body: Body, op: Op, row: int, emit: Emit) -> None:
     """An operation, if it takes a step in this row."""
-    if op.kind in LATE:
+    if KINDS[op.kind].is_late:
         return
     per_input, per_output = rows.per_block(op.inputs[0]), rows.per_block(op.output)
     steps = min(per_input, per_output)

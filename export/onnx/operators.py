@@ -16,6 +16,7 @@ from onnx import TensorProto
 from engine.description import Attribute
 from engine.errors import TudorError
 from engine.graph import Graph, Op
+from engine.ops import KINDS
 from export.onnx import draws
 from export.onnx.loop import write_loop
 from export.onnx.writer import ALL, Writer
@@ -226,9 +227,6 @@ EMIT: dict[str, Callable[..., str]] = {
 IN_LOOPS = ("feed",)  # what only a loop knows how to write
 
 
-CONVOLUTIONS = ("conv1d", "conv_transpose1d")
-
-
 def write_graph(graph: Graph, attributes: dict[str, Attribute]) -> tuple[Writer, str]:
     """All operations of `graph`; returns the writer and the name of its output (input: "x")."""
     writer = Writer(attributes)
@@ -242,6 +240,6 @@ def write_graph(graph: Graph, attributes: dict[str, Attribute]) -> tuple[Writer,
             continue
         inputs = [names[value.index] for value in op.inputs]
         names[op.output.index] = EMIT[op.kind](writer, op, *inputs)
-        if op.kind in CONVOLUTIONS:
+        if KINDS[op.kind].is_convolution:
             writer.layers[op.name] = writer.nodes[-1].name
     return writer, names[graph.output.index]

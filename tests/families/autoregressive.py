@@ -1,9 +1,12 @@
-"""A toy autoregressive family, written through public seams only: conditions in, audio out, sample
-by sample. Untrained."""
+"""A toy autoregressive family: conditions in, audio out, sample by sample."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar, Literal
+
+import numpy as np
+import soundfile
 
 from engine.description import Attribute
 from engine.layers import (
@@ -27,6 +30,25 @@ from engine.layers import (
 )
 from engine.models.base import Model, ModelConfig
 from engine.models.chain import Chain
+from engine.models.registry import Family
+from tests.families.driver import Toy
+
+RATE = 8000
+PRESET = """
+[model]
+family = "autoregressive"
+sample_rate_hz = 8000
+channels = 8
+layers = 3
+[training]
+batch_size = 4
+crop_seconds = 0.1
+log_steps = 1
+learning_rate = 1e-2
+warmup_steps = 2
+schedule = "constant"
+validation_fraction = 0.3
+"""
 
 
 class AutoregressiveConfig(ModelConfig):
@@ -91,3 +113,15 @@ class Autoregressive(Model):
             Attribute("seed", 1, 0.0, 0.0, 16777215.0, "another number, another sound", ("",)),
         )
         return tuple(a for a in found if a.name in self.loop.uses)
+
+
+def fill(folder: Path) -> None:
+    """Tones of a few pitches."""
+    t = np.arange(RATE) / RATE
+    for index in range(4):
+        soundfile.write(folder / f"{index}.wav", 0.4 * np.sin(2 * np.pi * 100 * (2 + index) * t),
+                        RATE)
+
+
+TOY = Toy(Family(AutoregressiveConfig, Autoregressive, "a toy that draws samples",
+                 "autoregressive", "crops"), PRESET, fill)

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,13 +70,18 @@ def bytes_needed(sources: Iterable[Source], rate_hz: int, channels: int) -> int:
 
 
 class Cache:
-    """Audio of a set of sources at one rate and channel count."""
+    """Audio of a set of sources at one rate and channel count. `LatentCache` keeps what a model
+    makes of it: then a frame is one of latents."""
+
+    suffix: ClassVar[str] = ".i16"
+    frame_bytes: ClassVar[int] = 2  # of each channel
 
     def __init__(
-        self, folder: Path, rate_hz: int, channels: int, store: bool = True,
+        self, folder: Path, rate_hz: float, channels: int, store: bool = True,
         limit_bytes: float = float("inf"),
     ) -> None:
         self.folder, self.rate_hz, self.channels, self.store = folder, rate_hz, channels, store
+        self.audio_channels = channels  # of the sound that comes in
         self.limit_bytes = limit_bytes  # files beyond it are read directly
         self.entries: dict[str, Entry] = {}
         self.stored_bytes = 0
@@ -115,7 +120,7 @@ class Cache:
                 saved = time.monotonic()
         self._write_index(self.entries)
         wanted = {self._file(entry.name).name for entry in self.entries.values() if entry.stored}
-        for path in self.folder.glob("*.i16"):
+        for path in self.folder.glob(f"*{self.suffix}"):
             if path.name not in wanted:
                 path.unlink()
         return [Skipped(e.name, e.reason) for e in self.entries.values() if e.reason]
@@ -148,13 +153,17 @@ class Cache:
 
     # --- inside -----------------------------------------------------------------------------
 
+    def _key(self) -> dict[str, Any]:
+        """What decides the contents beside the files themselves."""
+        return {"version": VERSION, "rate_hz": self.rate_hz, "channels": self.channels}
+
     def _file(self, name: str) -> Path:
         digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
-        return self.folder / f"{digest[:24]}.i16"
+        return self.folder / f"{digest[:24]}{self.suffix}"
 
     def _direct(self, name: str, start: int, frames: int) -> FloatArray:
         source = self._sources[name]
-        audio = read_range(source, start, frames, self.rate_hz, self.channels)
+        audio = read_range(source, start, frames, round(self.rate_hz), self.channels)
         missing = frames - audio.shape[1]
         if missing > MARGIN:
             raise TudorError(f"{source.path} is shorter than it was when training began; start "
@@ -174,7 +183,7 @@ class Cache:
         return path.exists() and path.stat().st_size == self._size(entry.frames)
 
     def _size(self, frames: int) -> int:
-        return frames * self.channels * 2
+        return frames * self.channels * self.frame_bytes
 
     def _fits(self, frames: int) -> bool:
         """Whether a file of true length `frames` may be stored beside those before it."""
@@ -183,7 +192,7 @@ class Cache:
     def _decode(self, source: Source) -> Entry:
         """Decode one file, check it, store it."""
         known = Entry(source.name, source.size_bytes, source.modified_ns)
-        refused = channels_refused(source.channels, self.channels)
+        refused = channels_refused(source.channels, self.audio_channels)
         if refused is not None:
             return replace(known, reason=refused)
         try:
@@ -192,9 +201,10 @@ class Cache:
             return replace(known, reason=why_broken(error))
 
     def _checked(self, source: Source, known: Entry) -> Entry:
-        check, stretches, peak = AudioCheck(self.channels), Stretches(self.rate_hz), 0.0
+        rate = round(self.rate_hz)
+        check, stretches, peak = AudioCheck(self.channels), Stretches(rate), 0.0
         held: list[FloatArray] | None = []
-        for block in decoded(source, self.rate_hz, self.channels, check):
+        for block in decoded(source, rate, self.channels, check):
             stretches.add(block)
             peak = max(peak, float(np.abs(block).max()))
             if held is not None:
@@ -203,14 +213,14 @@ class Cache:
                     held = None
         reason = unfit(check, source)
         if reason is None and peak < SILENT_BELOW:
-            reason = f"silent at {self.rate_hz} Hz"
+            reason = f"silent at {rate} Hz"
         if reason is not None:
             return replace(known, reason=reason)
         frames = stretches.frames
         stored = self._fits(frames)
         if stored:
             with atomic_write(self._file(source.name)) as temporary, temporary.open("wb") as out:
-                for block in held or decoded(source, self.rate_hz, self.channels):
+                for block in held or decoded(source, rate, self.channels):
                     np.round(block * (32767 / peak)).astype(np.int16).tofile(out)
         return replace(
             known, frames=frames, peak=peak, stored=stored, channels=check.channels,
@@ -221,16 +231,14 @@ class Cache:
     def _read_index(self) -> dict[str, Entry]:
         try:
             data = json.loads((self.folder / INDEX).read_text("utf-8"))
-            if [data["version"], data["rate_hz"], data["channels"]] != [
-                    VERSION, self.rate_hz, self.channels]:
+            if any(data[key] != value for key, value in self._key().items()):
                 return {}
             return {item["name"]: _entry(item) for item in data["entries"]}
         except (OSError, ValueError, KeyError, TypeError):
             return {}  # no index, or a damaged one: everything is decoded again
 
     def _write_index(self, entries: dict[str, Entry]) -> None:
-        data = {"version": VERSION, "rate_hz": self.rate_hz, "channels": self.channels,
-                "entries": [asdict(entry) for entry in entries.values()]}
+        data = {**self._key(), "entries": [asdict(entry) for entry in entries.values()]}
         with atomic_write(self.folder / INDEX) as temporary:
             temporary.write_text(json.dumps(data), "utf-8")
 

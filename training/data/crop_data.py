@@ -109,16 +109,22 @@ def filled_cache(
         console.print(f"no cache: it would take {size / 1e9:.1f} GB, more than training.cache_gb "
                       f"({cache_gb:g}) or the disk allow; reading files directly",
                       highlight=False, soft_wrap=True)
-    with console.status(f"reading {len(found.sources)} files"):
-        skipped = [*found.skipped, *cache.fill(found.sources)]
+    skipped = refreshed(cache, found, console)
     direct = sum(not entry.stored and not entry.reason for entry in cache.entries.values())
     if cache.store and direct:
         console.print(f"the cache is full: {direct} of {len(cache.usable())} files are read "
                       f"directly, which is slower (training.cache_gb is {cache_gb:g})",
                       highlight=False, soft_wrap=True)
+    return cache, skipped
+
+
+def refreshed(cache: Cache, found: Folder, console: Console) -> list[Skipped]:
+    """Bring `cache` up to date; all that is left out, an error if nothing remains."""
+    with console.status(f"reading {len(found.sources)} files"):
+        skipped = [*found.skipped, *cache.fill(found.sources)]
     if not cache.usable():
         raise AudioError(nothing_usable(found.root, skipped))
-    return cache, skipped
+    return skipped
 
 
 def data_found(cache: Cache, parts: Sides, skipped: Sequence[Skipped]) -> str:
@@ -140,14 +146,17 @@ def data_found(cache: Cache, parts: Sides, skipped: Sequence[Skipped]) -> str:
     return f"{len(files)} files ({held}), {length}{left_out}, {len(skipped)} skipped"
 
 
-def channel_notes(cache: Cache) -> tuple[str, ...]:
+def channel_notes(
+    cache: Cache, wanted: str = "the model's one", remedy: str = " (--set model.channels=2 trains "
+    "on both)",
+) -> tuple[str, ...]:
     """That channels are mixed to one, summed over files; then each file that is odd but used."""
     used = [entry for entry in cache.entries.values() if not entry.reason]
-    mixed = [entry for entry in used if entry.channels > cache.channels]
+    mixed = [entry for entry in used if entry.channels > cache.audio_channels]
     notes = []
     if mixed:
-        notes.append(f"{len(mixed)} of {len(used)} files have more channels than the model's one: "
-                     "mixed to one (--set model.channels=2 trains on both)")
+        notes.append(f"{len(mixed)} of {len(used)} files have more channels than {wanted}: "
+                     f"mixed to one{remedy}")
     notes += [f"{shown_name(entry.name)}: {text}" for entry in used for text in entry.notes]
     return tuple(notes)
 

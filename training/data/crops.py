@@ -11,7 +11,7 @@ one after another too.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Annotated, Any, ClassVar
 
@@ -27,6 +27,8 @@ from training.data.sounds import Sound
 from training.settings import NotNegative, Positive, Settings
 
 FloatArray = NDArray[np.float32]
+# Stretches one after another, as they are learnt from.
+Join = Callable[[Cache, Sequence[Sound]], FloatArray]
 ATTEMPTS = 4  # a crop that happens to be silent is drawn again, so often at most
 QUIET = 1e-4
 FADE_SECONDS = 0.005  # at a joint
@@ -58,6 +60,7 @@ class CropBatches:
         self, cache: Cache, sounds: Sequence[Sound], config: Any, samples: int
     ) -> None:
         self.cache, self.sounds, self.config, self.samples = cache, sounds, config, samples
+        self.join: Join = joined
         # A file is drawn in proportion to the sound it holds; a short one counts as one crop.
         total = Counter[str]()
         for sound in sounds:
@@ -101,7 +104,7 @@ class CropBatches:
             start = sound.start + int(rng.integers(max(0, len(sound) - missing) + 1))
             parts.append(Sound(sound.name, start, min(sound.end, start + missing)))
             missing -= len(parts[-1])
-        return joined(self.cache, parts)
+        return self.join(self.cache, parts)
 
 
 def joined(cache: Cache, parts: Sequence[Sound]) -> FloatArray:
@@ -123,7 +126,7 @@ def joined(cache: Cache, parts: Sequence[Sound]) -> FloatArray:
     return np.concatenate(audio, axis=1)
 
 
-def through_filter(audio: FloatArray, rate_hz: int, rng: np.random.Generator) -> FloatArray:
+def through_filter(audio: FloatArray, rate_hz: float, rng: np.random.Generator) -> FloatArray:
     """The crop without its bass, without its treble, or without both: Butterworth filters of 12 or
     24 dB an octave. A corpus of one style has sound in all bands at all times; others do not, and a
     model that never heard an empty band fills it with noise."""
@@ -141,7 +144,8 @@ def through_filter(audio: FloatArray, rate_hz: int, rng: np.random.Generator) ->
 
 
 def validation_crops(
-    cache: Cache, sounds: Sequence[Sound], samples: int, limit: int, unit: int = 1, least: int = 1
+    cache: Cache, sounds: Sequence[Sound], samples: int, limit: int, unit: int = 1, least: int = 1,
+    join: Join = joined,
 ) -> Tensor | None:
     """The same crops every time, spread evenly over `sounds` laid end to end: [crops, channels,
     samples]. Shorter ones, whole multiples of `unit`, where there is not so much sound; it repeats
@@ -152,7 +156,7 @@ def validation_crops(
     samples = max(min(samples, total // unit * unit), -(-least // unit) * unit)
     count = min(limit, -(-total // samples))
     step = (total - samples) / (count - 1) if count > 1 else 0.0
-    crops = [joined(cache, _stretch(sounds, round(index * step), samples))
+    crops = [join(cache, _stretch(sounds, round(index * step), samples))
              for index in range(count)]
     return torch.from_numpy(np.stack(crops))
 

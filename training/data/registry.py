@@ -6,12 +6,14 @@ from training.data.base import Data
 from training.data.crop_data import Crops
 from training.data.images import Images
 from training.data.labelled import Labelled
+from training.data.latents import Latents
 from training.data.pairs import Pairs
 
 DATA: dict[str, type[Data]] = {
     "crops": Crops,
     "pairs": Pairs,
     "labelled": Labelled,
+    "latents": Latents,
     "images": Images,
 }
 

@@ -100,7 +100,7 @@ class Sides:
     held_files: tuple[HeldFile, ...]
 
 
-def sides(sounds: Iterable[Sound], fraction: float, rate_hz: int) -> Sides:
+def sides(sounds: Iterable[Sound], fraction: float, rate_hz: float) -> Sides:
     """Which sounds to learn from and which to hold out: about `fraction` of the files.
 
     Names decide, as in `split`, so that adding files moves none of a large folder. In a small one

@@ -106,19 +106,19 @@ def spearman(a: Curves, b: Curves) -> NDArray[np.float64]:
     return found
 
 
-def points(audio: FloatArray, rate_hz: int, overlap: int = 1) -> NDArray[np.float64]:
+def points(audio: FloatArray, rate_hz: int) -> NDArray[np.float64]:
     """A sound as points of a collection: means and spreads of its descriptors over stretches of
-    `POINT_SECONDS`, [stretches, 14]. Frequencies count in octaves. With an `overlap` of 4, a
-    stretch begins at every quarter of another."""
+    `POINT_SECONDS`, [stretches, 14]. Frequencies count in octaves."""
     hop = max(1, round(rate_hz / 60))
     found = curves(audio, rate_hz, hop)
     for name in ("centroid", "bandwidth", "rolloff", "f0"):
         row = NAMES.index(name)
         found[row] = np.log2(np.maximum(found[row], 1.0))
     size = round(POINT_SECONDS * 60)
+    count = max(1, found.shape[1] // size)
     rows = []
-    for start in range(0, max(1, found.shape[1] - size + 1), max(1, size // overlap)):
-        part = found[:, start : start + size]
+    for index in range(count):
+        part = found[:, index * size : (index + 1) * size]
         heard = part[:, np.isfinite(part).all(axis=0)]
         if heard.shape[1] < 2:  # silence is a place of its own: the level alone
             rows.append(np.concatenate([[0.0] * 5, [part[5].mean(), 0.0], [0.0] * 7]))

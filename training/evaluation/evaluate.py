@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.markup import escape
-from rich.table import Table
 
 from engine.audio import channels_refused
 from engine.description import Description
@@ -41,7 +39,7 @@ from training.evaluation.sound import AGAIN, SoundMeter, second_draws
 from training.evaluation.standing import standing_figures
 from training.evaluation.subjects import Each, Playing, Subject, play
 
-__all__ = ["as_player", "evaluate_folder", "play", "read_source", "table", "untrained"]
+__all__ = ["as_player", "evaluate_folder", "play", "read_source", "untrained"]
 
 FloatArray = NDArray[np.float32]
 Points = NDArray[np.float64]
@@ -252,20 +250,3 @@ def score_cells(subject: str, scores: dict[str, float | None]) -> list[str]:
     """A row of the table, for the screen and the page alike."""
     values = (scores[key] for key in UNITS)
     return [subject.replace("_", " "), *("-" if v is None else f"{v:.3g}" for v in values)]
-
-
-def table(result: dict[str, Any]) -> Table:
-    """The result for the screen."""
-    shown = Table(
-        title=f"{escape(result['model'])} on {result['files']} files, {result['seconds']:.0f} s",
-        caption="lower is better, for onset F and SI-SDR higher",
-    )
-    shown.add_column("")
-    for name in UNITS.values():
-        shown.add_column(name, justify="right")
-    for subject, scores in result["results"].items():
-        style = "bold" if subject == "model" else ""
-        shown.add_row(*score_cells(subject, scores), style=style)
-    for item in result["skipped"]:
-        shown.caption = f"{shown.caption}\nskipped {escape(item['name'])}: {item['reason']}"
-    return shown

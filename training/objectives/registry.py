@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from training.objectives.autoencoder import AutoencoderObjective
+from training.objectives.autoregressive import AutoregressiveObjective
 from training.objectives.base import Objective
 from training.objectives.paired import PairedObjective
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "autoencoder": AutoencoderObjective,
     "paired": PairedObjective,
+    "autoregressive": AutoregressiveObjective,
 }
 
 

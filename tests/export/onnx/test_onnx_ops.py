@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from engine.description import Attribute, Description, Method
-from engine.graph import OPS, Builder, Graph, Value
+from engine.graph import Builder, Graph, Value
 from engine.layers import (
     ELU,
     GRU,
@@ -47,6 +47,7 @@ from engine.layers import (
     Tanh,
 )
 from engine.layers.base import call
+from engine.ops import KINDS
 from export.onnx.export import build_method, granularity
 from export.onnx.operators import EMIT, IN_LOOPS
 from tests.core.loop_cases import ATTRIBUTES as DRAWN
@@ -172,11 +173,11 @@ def compare(graph: Graph, step: Step, x: Tensor, state: State, given: dict[str, 
 
 
 def test_every_operation_has_a_form_and_a_test():
-    assert {*EMIT, *IN_LOOPS} == set(OPS)
-    assert {*LAYERS, *OTHERS} == set(OPS)
+    assert {*EMIT, *IN_LOOPS} == set(KINDS)
+    assert {*LAYERS, *OTHERS} == set(KINDS)
 
 
-@pytest.mark.parametrize("kind", OPS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_operation_equals_pytorch_for_three_streams(kind):
     given_values = {"temperature": torch.tensor([0.7]),
                     "scale": torch.tensor([0.5, -1.0, 2.0, 1.5]),

@@ -14,10 +14,14 @@ from rich.console import Console
 
 from engine.errors import AudioError
 from engine.models.base import Model
-from engine.models.store import build_from, load_model, read_settings
+from engine.models.registry import FAMILIES, Family
+from engine.models.store import build_from, load_model, read_settings, save_weights
 from engine.players.pytorch import PyTorchPlayer
+from nn_tudor.cli import main
+from tests.families.paired import Shaper, ShaperConfig
 from tests.training.training_helpers import RATE, fill, loop, preset
-from training.evaluation.evaluate import evaluate_folder, play, table
+from training.evaluation.evaluate import evaluate_folder, play
+from training.evaluation.judges.reconstruction import findings
 from training.evaluation.measures import (
     Target,
     level_db,
@@ -129,7 +133,9 @@ def test_a_folder_is_scored_beside_its_baselines(tmp_path: Path) -> None:
         assert np.isfinite(list(scores.values())).all()
     assert result["results"]["model"] == result["results"]["untrained"]
     assert result["results"]["silence"]["spectral_distance"] > 3
-    assert table(result).row_count == 6
+    (grid,) = findings(result).grids
+    assert [row[0].replace(" ", "_") for row in grid.rows] == names
+    assert grid.head[1:4] == ["distance ↓", "log-mel dB ↓", "onset F ↑"]
     assert evaluate_folder(tiny(tmp_path), folder, limit=1, baselines=False)["files"] == 1
 
 
@@ -140,7 +146,7 @@ def test_sounds_too_short_to_collect_and_names_in_brackets(tmp_path: Path) -> No
     json.loads(json.dumps(result), parse_constant=pytest.fail)
     assert all(scores["descriptor_mmd"] is None for scores in result["results"].values())
     console = Console(file=StringIO(), width=200)
-    console.print(table(result))
+    findings(result).show(console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "[b]quiet[b].wav: silent" in text
     assert "nan" not in text.lower()
@@ -151,3 +157,24 @@ def test_preset_by_name_and_empty_folder(tmp_path: Path) -> None:
         evaluate_folder("techno-tiny", tmp_path)
     assert evaluate_folder(load_model("techno-tiny"), fill(tmp_path / "d", 1), baselines=False)[
         "model"] == "techno-tiny"
+
+
+def test_the_command_has_a_page_for_an_effect_without_latents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(FAMILIES, "shaper", Family(ShaperConfig, Shaper, "a toy"))
+    run, data = tmp_path / "run", fill(tmp_path / "data", 2)
+    run.mkdir()
+    (run / "config.toml").write_text('[model]\nfamily = "shaper"\nsample_rate_hz = 8000\n')
+    save_weights(Shaper(ShaperConfig(sample_rate_hz=RATE)), run / "model.safetensors")
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", str(run), "--data", str(data), "--report", str(tmp_path / "page")])
+    assert not ended.value.code
+    said = capsys.readouterr().out
+    assert "judge reconstruction" in said
+    assert "distance ↓" in said
+    assert "onset F ↑" in said
+    page = (tmp_path / "page/report.html").read_text()
+    assert "scores.png" in page
+    assert "The latents" not in page
+    assert (tmp_path / "page/scores.png").stat().st_size > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
@@ -14,11 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from engine.description import Description
-from engine.errors import AudioError
+from engine.errors import AudioError, ConfigError
 from engine.models.base import Model
 from engine.models.registry import FAMILIES
 from engine.models.store import Stored, load_model, read_settings
 from engine.players.base import Player, load
+from engine.players.generate_file import held_settings
+from engine.players.play_file import apply_setting
 from engine.players.pytorch import PyTorchPlayer
 from engine.resolve import FILE, PRESET, RUN, resolve
 from training.data.audio_folder import Folder, Skipped, Source, nothing_usable
@@ -26,6 +28,7 @@ from training.data.decode import decoded
 from training.data.held_out import read_held_out
 from training.data.pairs import PARTS
 from training.evaluation.evaluate import as_player, untrained, why_unfit
+from training.evaluation.judges.generating import Ask, generated
 from training.run.config import upgraded
 
 FloatArray = NDArray[np.float32]
@@ -73,6 +76,7 @@ class Case:
     limit: int | None = None  # files of the folder
     seconds: float = 5.0  # of each sound that is generated
     seeds: int = 8  # sounds that are generated, of each class where there are classes
+    assignments: Sequence[str] = ()  # NAME=VALUE: attributes, or conditions of what generates
     baselines: bool = True
     out: Path | None = None  # where a report will stand: sounds are written there
     progress: Callable[[str], None] = lambda _: None
@@ -104,12 +108,35 @@ class Case:
         known = self.description.family in FAMILIES
         return untrained(self.description) if known else None
 
+    def set_up(self, player: Player) -> dict[int, float]:
+        """Make the assignments; those that are conditions are returned, by channel."""
+        spec = player.description.main
+        if spec.role == "generate":
+            return held_settings(player, spec, self.assignments)
+        for text in self.assignments:
+            apply_setting(player, text)
+        return {}
+
     def streams(self, count: int) -> Player:
         """A player of `count` streams at once; one stream if the model was given as a player."""
         threads = torch.get_num_threads()
         if isinstance(self.player, PyTorchPlayer):
             return PyTorchPlayer(self.player.model, count, threads, name=self.player.name)
         return load(self.named, count, threads) if self.named else self.player
+
+    def generated(
+        self, player: Player, seconds: float, count: int, ask: Ask | None = None
+    ) -> list[FloatArray]:
+        """`count` sounds of `player`, with what is assigned; `ask` may say more."""
+        held = self.set_up(player)
+
+        def whole(player: Player, x: FloatArray, number: int) -> None:
+            for channel, value in held.items():
+                x[channel] = value
+            if ask is not None:
+                ask(player, x, number)
+
+        return generated(player, seconds, count, whole)
 
     @property
     def is_own_folder(self) -> bool:
@@ -176,7 +203,12 @@ def open_case(
         settings = model.settings
     player = as_player(given if given is not None else model)
     kind = _kind(settings, player.description, Path(folder))
-    return Case(player, Path(folder), kind, settings, named, run, given=given, **options)
+    case = Case(player, Path(folder), kind, settings, named, run, given=given, **options)
+    if case.description.methods:
+        case.set_up(player)  # before anything is judged: names may be wrong
+    elif case.assignments:
+        raise ConfigError(f"--set {case.assignments[0]}: {player.name} has nothing to set")
+    return case
 
 
 def _kind(settings: dict[str, Any] | None, description: Description, folder: Path) -> str:

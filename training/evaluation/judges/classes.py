@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float32]
 Points = NDArray[np.float64]
 CLASS = "class"  # name of an attribute, or label of an input channel, that says which
+LEAST = 0.01  # variance within a class, of that over all: what few sounds cannot rule out
 NUMBERED = re.compile(r"class[ _]\d+")
-SHRINKAGE = 0.1  # of the covariance towards a ball: few sounds cannot tell more
 
 
 @dataclass(frozen=True)
@@ -72,20 +72,23 @@ def class_folders(case: Case) -> list[str]:
 
 
 class Classifier:
-    """Linear discriminant analysis: classes are Gaussian clouds of one shape, equally likely."""
+    """Linear discriminant analysis: classes are Gaussian clouds of one shape, equally likely. The
+    fewer sounds there are, the less do axes count as going together."""
 
-    def __init__(self, examples: list[Points]) -> None:
-        """`examples`: points [count, numbers] of each class."""
-        whole = np.concatenate(examples)
+    def __init__(self, examples: list[list[Points]]) -> None:
+        """`examples`: of each class its sounds, of each sound its points [count, numbers]."""
+        classes = [np.concatenate(sounds) for sounds in examples]
+        whole = np.concatenate(classes)
         self.centre, spread = whole.mean(axis=0), whole.std(axis=0)
         self.spread = np.where(spread > 1e-9, spread, 1.0)
-        means = np.stack([self._scaled(part).mean(axis=0) for part in examples])
+        means = np.stack([self._scaled(part).mean(axis=0) for part in classes])
         inner = np.concatenate([self._scaled(part) - mean
-                                for part, mean in zip(examples, means, strict=True)])
-        shape = inner.T @ inner / max(1, len(inner) - len(examples))
-        size = len(shape)
-        ball = max(float(np.trace(shape)) / size, 1e-6) * np.eye(size)
-        self.weights = np.linalg.solve((1 - SHRINKAGE) * shape + SHRINKAGE * ball, means.T)
+                                for part, mean in zip(classes, means, strict=True)])
+        shape, size = inner.T @ inner / len(inner), inner.shape[1]
+        # Points of one sound are alike: it is sounds that tell how classes vary.
+        share = size / (size + max(0, sum(map(len, examples)) - len(examples)))
+        self.weights = np.linalg.solve(
+            (1 - share) * shape + share * np.diag(np.diag(shape)) + LEAST * np.eye(size), means.T)
         self.bias = -0.5 * np.einsum("ck,kc->c", means, self.weights)
 
     def hear(self, points: Points) -> int:

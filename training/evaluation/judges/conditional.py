@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from engine.errors import AudioError
@@ -19,7 +20,7 @@ from engine.players.base import Player
 from engine.players.pytorch import PyTorchPlayer
 from training.data.audio_folder import scan
 from training.data.labelled import class_of
-from training.evaluation.descriptors import NAMES, descriptor_mmd, points
+from training.evaluation.descriptors import NAMES, POINTS, points
 from training.evaluation.judges.case import Case
 from training.evaluation.judges.classes import Classifier, ClassInput, class_input
 from training.evaluation.judges.findings import (
@@ -32,14 +33,14 @@ from training.evaluation.judges.findings import (
     plain,
     score_grid,
 )
+from training.evaluation.judges.generating import played
 from training.evaluation.judges.response import SECONDS, responses
 from training.evaluation.judges.sounds import (
     LONGEST_SECONDS,
-    generated,
     in_two,
-    played,
     spread_over,
 )
+from training.objectives.regularisers import mmd
 
 FloatArray = NDArray[np.float32]
 Points = NDArray[np.float64]
@@ -116,6 +117,8 @@ def _judge_classes(
     found.grids.append(score_grid(
         f"{case.player.name}: {case.seeds} sounds of each of {len(names)} classes, against "
         f"{sum(map(len, real.values()))} recordings", found.result, COLUMNS, SUBJECTS))
+    found.notes.append("classes are numbered in the order of their folders' names: "
+                       + ", ".join(f"{i} {name}" for i, name in enumerate(names)))
     found.plots.append(Plot("classes.png", "which class is heard, of what was asked for",
                             _drawn_confusion(counts["model"], names)))
     found.sounds += [(f"class_{i + 1}.wav", f"asked for {name}") for i, name in enumerate(names)
@@ -129,9 +132,11 @@ def _of_classes(
     made = []
     for index in range(len(real)):
         if player.description.main.role == "generate":
-            made.append(generated(player, case.seconds, case.seeds, partial(_ask, asked, index)))
+            made.append(case.generated(player, case.seconds, case.seeds,
+                                       partial(_ask, asked, index)))
             continue
         one, unit = case.streams(1), player.description.main.in_frames
+        case.set_up(one)
         asked.ask(one, np.zeros((0, 0), np.float32), index)
         pieces = [audio[:, : round(case.seconds * case.player.sample_rate_hz) // unit * unit]
                   for sounds in real.values() for _, audio in sounds]
@@ -151,7 +156,7 @@ def _confusion(
     size = len(folds[0])
     table = np.zeros((size, size))
     for learnt, classes in zip(folds, heard, strict=True):
-        classifier = Classifier([np.concatenate(sounds) for sounds in learnt])
+        classifier = Classifier(learnt)
         for index, sounds in enumerate(classes):
             for sound in sounds:
                 table[index, classifier.hear(sound)] += 1
@@ -165,15 +170,24 @@ def _figures(table: NDArray[np.float64]) -> dict[str, float | None]:
 
 
 def _within(reference: list[list[Points]], classes: list[list[Points]]) -> float | None:
-    """Mean over classes of the distance to real sounds of the same."""
-    each = [descriptor_mmd(np.concatenate(a), np.concatenate(b))
-            for a, b in zip(reference, classes, strict=True)]
-    known = [value for value in each if value is not None]
-    return plain(float(np.mean(known))) if known else None
+    """Mean over classes of the squared MMD to real sounds of the same; axes are in units of the
+    spread of all real sounds, since those of one class may have next to none."""
+    whole = np.concatenate([point for sounds in reference for point in sounds])
+    centre, spread = whole.mean(axis=0), whole.std(axis=0)
+    spread = np.where(spread > 1e-9, spread, 1.0)
+    each = []
+    for real, made in zip(reference, classes, strict=True):
+        count = min(POINTS, *(sum(map(len, sounds)) for sounds in (real, made)))
+        rng = np.random.default_rng(0)
+        x, y = (torch.from_numpy((rng.permutation(np.concatenate(sounds))[:count] - centre)
+                                 / spread).clamp(-20, 20) for sounds in (real, made))
+        if count > 1:
+            each.append(float(mmd(x, y, "imq")))
+    return plain(float(np.mean(each))) if each else None
 
 
 def _response_grid(rows: list[dict[str, Any]]) -> Grid:
-    return Grid("controls", ["control", "from", "to", "follows best", "correlation → ±1", "chance",
+    return Grid("controls", ["control", "from", "to", "follows best", "correlation →±1", "chance",
                              "at from", "at to"],
                 [[row["control"], number(row["low"]), number(row["high"]), row["descriptor"],
                   f"{row['rank_correlation']:+.2f}", f"{row['chance']:.2f}",

@@ -18,9 +18,10 @@ from engine.audio import write_audio
 from engine.page import image, sound, table, write_page
 
 # Which way of a column is good.
-DIRECTIONS = {"lower": "↓", "higher": "↑", "one": "→ 1", "": ""}
-LEGEND = ("↓ lower is better, ↑ higher is better, → 1 is best near 1; a floor needs no training, a "
-          "ceiling is what real sound reaches")
+DIRECTIONS = {"lower": "↓", "higher": "↑", "one": "→1", "": ""}
+LEGEND = {"↓": "↓ lower is better", "↑": "↑ higher is better", "→1": "→1 best near 1",
+          "→±1": "→±1 best near 1 or -1", "(floor)": "a floor needs no training",
+          "(ceiling)": "a ceiling is what real sound reaches"}
 
 
 class Column(NamedTuple):
@@ -80,7 +81,10 @@ class Findings:
         """What is said below the tables."""
         skipped = [f"skipped {item['name']}: {item['reason']}"
                    for item in self.result.get("skipped", ())]
-        return [LEGEND, *self.notes, *skipped]
+        words = [text for grid in self.grids
+                 for text in (*grid.head, *(row[0] for row in grid.rows))]
+        legend = [said for mark, said in LEGEND.items() if any(t.endswith(mark) for t in words)]
+        return ["; ".join(legend), *self.notes, *skipped]
 
     def write_page(self, folder: Path) -> Path:
         """`report.html` in `folder`, with its pictures; sounds are there already."""

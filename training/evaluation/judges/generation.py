@@ -28,13 +28,13 @@ from training.evaluation.judges.findings import (
     plain,
     score_grid,
 )
+from training.evaluation.judges.generating import Ask
+from training.evaluation.judges.nearest import Nearest
 from training.evaluation.judges.objective import LIKELIHOODS, held_out_figures
 from training.evaluation.judges.sounds import (
     LEARNT_SECONDS,
     LONGEST_SECONDS,
-    Ask,
     colored_noise,
-    generated,
     in_two,
     learnt,
     shuffled_pieces,
@@ -44,16 +44,15 @@ from training.evaluation.judges.sounds import (
 FloatArray = NDArray[np.float32]
 Points = NDArray[np.float64]
 SUBJECTS = {"model": "model", "held_out": "held-out half (ceiling)",
-            "shuffled": "held-out, shuffled", "learnt": "training sounds (copying)",
+            "learnt": "training sounds shuffled",
             "noise": "noise of that spectrum (floor)", "silence": "silence (floor)",
             "untrained": "untrained model"}
 COLUMNS = (Column("descriptor_mmd", "descriptor MMD"),
            Column("diversity", "diversity", "one"),
            Column("variety", "variety of sounds", "one"),
            Column("nearest", "nearest in training", "one"))
-OVERLAP = 4  # what was learnt is looked up at every sixteenth of a second
-COPYING = 0.5  # nearer to what was learnt than half of what real sound is
-AT_ONCE = 128  # points that are looked up together
+COPYING = 0.5  # nearer to what was learnt than half of what other real sound is, and than half of
+# the way to that: the second tells a copy from what is merely like everything
 KEPT = 4  # sounds of the page
 
 
@@ -72,34 +71,41 @@ def judge(case: Case) -> Findings:
     case.progress("descriptors")
     found = {name: [points(audio, rate) for audio in collection]
              for name, collection in sounds.items()}
-    results = {name: against.figures(collection) for name, collection in found.items()}
+    results = {name: against.figures(sounds[name], made) for name, made in found.items()}
     likelihoods, notes = _likelihoods(case)
     for name, figures in likelihoods.items():
         results.setdefault(name, {}).update(figures)
     seconds = sum(audio.shape[1] for _, audio in real) / rate
     result = {**case.facts("generation", len(real), seconds), "generated": {
-        "sounds": case.seeds, "seconds": case.seconds}, "results": results}
+        "sounds": case.seeds, "seconds": case.seconds}, "results": results,
+        "copied": against.copied(sounds["model"])}
     said = list(dict.fromkeys(key for row in likelihoods.values() for key in row))
     columns = [*COLUMNS, *(Column(key, key.replace("_", " ")) for key in said)]
     grid = score_grid(f"{case.player.name}: {case.seeds} sounds of {case.seconds:g} s, against "
                       f"{len(real)} held-out files, {seconds:.0f} s", result, columns, SUBJECTS)
-    notes = [*case.notes(), *_verdict(results["model"], why), *notes]
+    notes = [*case.notes(), *_verdict(result["copied"], why), *notes]
     result["notes"] = notes
-    heard = [(f"generated_{i + 1}.wav", f"generated, number {i + 1}")
-             for i, audio in enumerate(sounds["model"][:KEPT])
-             if keep_sound(case.out, f"generated_{i + 1}.wav", audio, rate)]
-    heard += [("held_out.wav", f"held out: {shown_name(real[0][0])}")] if keep_sound(
-        case.out, "held_out.wav", real[0][1][:, : round(case.seconds * rate)], rate) else []
-    cloud = {"held_out": [*against.reference, *against.others],
-             **{name: found[name] for name in ("noise", "model") if name in found}}
+    cloud = {"held_out": [*against.reference, *against.others]}
+    cloud |= {name: found[name] for name in ("noise", "model") if name in found}
     return Findings(result, [grid], notes, [Plot(
         "descriptors.png", "descriptors of generated and real sound (first two principal "
-        "components of the real)", scatter(cloud))], heard)
+        "components of the real)", scatter(cloud))], _kept(case, sounds["model"], *real[0]))
+
+
+def _kept(case: Case, made: list[FloatArray], name: str, real: FloatArray) -> list[tuple[str, str]]:
+    """Sounds for the page, with what they are."""
+    rate = case.player.sample_rate_hz
+    sounds = [(f"generated_{i + 1}.wav", f"generated, number {i + 1}", audio)
+              for i, audio in enumerate(made[:KEPT])]
+    sounds.append(("held_out.wav", f"held out: {shown_name(name)}",
+                   real[:, : round(case.seconds * rate)]))
+    return [(file, said) for file, said, audio in sounds
+            if keep_sound(case.out, file, audio, rate)]
 
 
 def _made(case: Case) -> list[FloatArray]:
     """What the model makes, classes in turn where it has them."""
-    return generated(case.streams(case.seeds), case.seconds, case.seeds, asking(case))
+    return case.generated(case.streams(case.seeds), case.seconds, case.seeds, asking(case))
 
 
 def asking(case: Case) -> Ask | None:
@@ -120,7 +126,6 @@ def _baselines(
         return {}
     rate, seconds, seeds = case.player.sample_rate_hz, case.seconds, range(case.seeds)
     found = {"held_out": others,
-             "shuffled": [shuffled_pieces(others, seconds, rate, seed) for seed in seeds],
              "noise": [colored_noise(reference, seconds, rate, seed) for seed in seeds],
              "silence": [np.zeros((1, max(1, round(seconds * rate))), np.float32)] * len(seeds)}
     if training:
@@ -128,7 +133,7 @@ def _baselines(
     fresh = case.untrained()
     if fresh is not None:
         player = PyTorchPlayer(fresh, case.seeds)
-        found["untrained"] = generated(player, seconds, case.seeds, asking(case))
+        found["untrained"] = case.generated(player, seconds, case.seeds, asking(case))
     return found
 
 
@@ -139,26 +144,32 @@ class _Against:
                  training: list[FloatArray], rate_hz: int) -> None:
         self.reference = [points(audio, rate_hz) for audio in reference]
         self.others = [points(audio, rate_hz) for audio in others]
-        whole = np.concatenate(self.reference)
+        whole = np.concatenate([*self.reference, *self.others])
         spread = whole.std(axis=0)
         self._centre, self._spread = whole.mean(axis=0), np.where(spread > 1e-9, spread, 1.0)
-        self._learnt = None
-        if training:
-            self._learnt = self._scaled(np.concatenate(
-                [points(audio, rate_hz, OVERLAP) for audio in training]))
-            self._usual = self._nearest([*self.reference, *self.others])
+        self._nearest = Nearest(training, rate_hz) if training else None
+        self._real = [*reference, *others]
+        self._usual = self._nearest.distance(self._real) if self._nearest else 0.0
 
-    def figures(self, found: list[Points]) -> dict[str, float | None]:
-        """Of a collection, points by sound."""
+    def figures(self, sounds: list[FloatArray], found: list[Points]) -> dict[str, float | None]:
+        """Of a collection, `found` being the points of each sound."""
         return {
             "descriptor_mmd": plain(descriptor_mmd(np.concatenate(self.reference),
                                                    np.concatenate(found))),
-            "diversity": plain(_ratio(self._apart(found), self._apart(self.reference))),
+            "diversity": plain(_ratio(self._apart(found), self._apart(
+                [*self.reference, *self.others]))),
             "variety": plain(_ratio(self._variety(found), self._variety(
                 [*self.reference, *self.others]))),
-            "nearest": None if self._learnt is None else plain(
-                _ratio(self._nearest(found), self._usual)),
+            "nearest": None if self._nearest is None else plain(
+                _ratio(self._nearest.distance(sounds), self._usual)),
         }
+
+    def copied(self, sounds: list[FloatArray]) -> bool | None:
+        """Whether sounds are copies of what was learnt; None where that is not known."""
+        if self._nearest is None:
+            return None
+        other = Nearest(self._real, self._nearest.rate_hz, self._nearest)
+        return self._nearest.distance(sounds) < COPYING * min(self._usual, other.distance(sounds))
 
     def _scaled(self, found: Points) -> Points:
         return np.clip((found - self._centre) / self._spread, -20, 20)
@@ -170,15 +181,6 @@ class _Against:
     def _variety(self, found: list[Points]) -> float:
         """Mean distance of two sounds, each at the mean of its points."""
         return _mean_distance(np.stack([self._scaled(part).mean(axis=0) for part in found]))
-
-    def _nearest(self, found: list[Points]) -> float:
-        """Mean distance of a point to the nearest that was learnt."""
-        assert self._learnt is not None
-        places = _some(self._scaled(np.concatenate(found)))
-        known = np.square(self._learnt).sum(axis=1)
-        least = [(known - 2 * part @ self._learnt.T).min(axis=1) + np.square(part).sum(axis=1)
-                 for part in np.array_split(places, -(-len(places) // AT_ONCE))]
-        return float(np.sqrt(np.maximum(np.concatenate(least), 0)).mean())
 
 
 def _some(found: Points) -> Points:
@@ -200,18 +202,17 @@ def _ratio(value: float, usual: float) -> float:
     return value / usual if usual > 1e-9 else float("nan")
 
 
-def _verdict(figures: dict[str, float | None], why: str) -> list[str]:
+def _verdict(copied: bool | None, why: str) -> list[str]:
     """In words, what the last columns mean."""
     notes = ["diversity: distance of two quarter seconds, over that of real ones; variety: the "
              "same of whole sounds"]
-    near = figures.get("nearest")
     if why:
         return [*notes, f"nearest in training: {why}"]
     notes.append("nearest in training: distance to the nearest that was learnt, over that of "
                  "held-out sound")
-    if near is not None and near < COPYING:
-        notes.append(f"{near:.2f} of the usual distance to what was learnt: the model may be "
-                     "playing its training sounds")
+    if copied:
+        notes.append("what it makes is much nearer to what was learnt than to other sound: the "
+                     "model may be playing its training sounds")
     return notes
 
 
@@ -241,7 +242,7 @@ def scatter(collections: dict[str, list[Points]]) -> Callable[[Any], None]:
         plane = np.linalg.svd((real - centre) / spread, full_matrices=False)[2][:2]
         for name, found in collections.items():
             place = np.clip((np.concatenate(found) - centre) / spread, -20, 20) @ plane.T
-            axis.scatter(*place.T[:2], s=6, alpha=0.6, label=SUBJECTS[name].split(" (")[0])
+            axis.scatter(*place.T[:2], s=6, alpha=0.6, label=name.replace("_", " "))
         axis.set(xlabel="first component", ylabel="second component")
         axis.legend(fontsize=7)
 

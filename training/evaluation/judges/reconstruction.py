@@ -17,17 +17,22 @@ COLUMNS = tuple(Column(key, title, "higher" if key in HIGHER else "lower")
 
 def judge(case: Case) -> Findings:
     """Scores beside baselines that need no model; with a page also what each latent does."""
-    result = evaluate_folder(case.player, case.folder, case.limit, case.baselines, case.progress)
-    title = f"{result['model']} on {result['files']} files, {result['seconds']:.0f} s"
-    grid = Grid(title, ["", *(column.heading for column in COLUMNS)],
-                [score_cells(*item) for item in result["results"].items()])
-    distance = COLUMNS[0]
-    found = Findings({"judge": "reconstruction", **result}, [grid], plots=[
-        Plot("scores.png", distance.title, bars(result["results"], distance, {}))])
+    found = findings(evaluate_folder(case.player, case.folder, case.limit, case.baselines,
+                                     case.progress))
     if case.out is not None and case.description.coder is not None:
         found.result["latents"] = _latents(case, case.player, case.out)
         found.page = lambda folder: _page(folder, found.result)
     return found
+
+
+def findings(result: dict[str, Any]) -> Findings:
+    """What `evaluate_folder` returned, as a judge tells it."""
+    title = f"{result['model']} on {result['files']} files, {result['seconds']:.0f} s"
+    grid = Grid(title, ["", *(column.heading for column in COLUMNS)],
+                [score_cells(*item) for item in result["results"].items()])
+    distance = COLUMNS[0]
+    return Findings({"judge": "reconstruction", **result}, [grid], plots=[
+        Plot("scores.png", distance.title, bars(result["results"], distance, {}))])
 
 
 def _latents(case: Case, player: Player, out: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from engine.errors import ConfigError, nearest
+from training.data.pairs import PARTS
 from training.evaluation.judges.case import Case
 from training.evaluation.judges.classes import class_input
 from training.evaluation.judges.findings import Findings
@@ -42,6 +43,13 @@ def _no_effect(case: Case) -> str:
     if spec.in_ratio != 1 or spec.out_ratio != 1:
         return f"{case.player.name}.{spec.name} does not turn audio into audio"
     return ""
+
+
+def _no_pairs(case: Case) -> str:
+    missing = [part for part in PARTS if not (case.folder / part).is_dir()]
+    return _no_effect(case) or (
+        f"{case.folder} has no folder {missing[0]!r}; pairs are files of equal names in "
+        f"{' and '.join(PARTS)}" if missing else "")
 
 
 def _no_reconstruction(case: Case) -> str:
@@ -83,7 +91,7 @@ JUDGES: dict[str, Judge] = {row.name: row for row in (
           "controls", _no_conditions, lambda case: class_input(case) is not None,
           f"{HERE}.conditional"),
     Judge("paired", "how near an effect comes to the target of its input",
-          _no_effect, lambda case: case.kind == "pairs" and case.role == "effect",
+          _no_pairs, lambda case: case.kind == "pairs" and case.role == "effect",
           f"{HERE}.paired"),
     Judge("generation", "how like real sound is what a model makes by itself",
           _no_generator, lambda case: not _no_generator(case), f"{HERE}.generation"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.players.base import Player
 from training.evaluation.descriptors import LABELS, NAMES, curves, spearman
 from training.evaluation.judges.classes import CLASS, class_input
-from training.evaluation.judges.sounds import SEED, generated, played
+from training.evaluation.judges.generating import SEED, played
 
 if TYPE_CHECKING:
     from training.evaluation.judges.case import Case
@@ -20,6 +20,9 @@ FloatArray = NDArray[np.float32]
 VALUES = 9  # of each control, evenly over its range
 SECONDS = 1.0  # of each sound that is measured, at most
 CONDITION_RANGE = (-1.0, 1.0)  # of conditions, which declare none
+# Where several follow equally, what a musician would name first.
+PREFERRED = [NAMES.index(name) for name in ("rms", "f0", "centroid", "rolloff", "bandwidth",
+                                            "flatness", "contrast")]
 ORDERS = 300  # random ones, from which chance is known
 CHANCE = 0.95  # of them have no higher correlation
 
@@ -63,7 +66,7 @@ def _response(case: Case, control: Control, audio: FloatArray | None) -> dict[st
     rate = case.player.sample_rate_hz
     heard = np.stack([_median(sound, rate) for sound in sounds], axis=1)  # [descriptors, values]
     found = spearman(control.values[None], heard)[0]
-    best = int(np.abs(found).argmax())
+    best = max(PREFERRED, key=lambda index: round(abs(float(found[index])), 6))
     ends = [None if not np.isfinite(v) else round(float(v), 3) for v in heard[best, [0, -1]]]
     return {"control": control.name, "low": control.low, "high": control.high,
             "descriptor": LABELS[best], "rank_correlation": round(float(found[best]), 4),
@@ -74,33 +77,34 @@ def _response(case: Case, control: Control, audio: FloatArray | None) -> dict[st
 def _moved(case: Case, control: Control, audio: FloatArray | None) -> list[FloatArray]:
     """A sound for each value, all else being equal, the noise too."""
     player, seconds = case.streams(1), min(SECONDS, case.seconds)
-    if audio is not None:
-        return [_with(player, control, value, audio) for value in control.values]
+    case.set_up(player)
+    before = None if control.channel is not None else player.get(control.name)
 
     def ask(player: Player, x: FloatArray, _: int) -> None:
         classes = class_input(case)
         if classes is not None:
             classes.ask(player, x, 0)
-        if control.channel is not None:
+        if control.channel is None:
+            player.set(control.name, value)
+        else:
             x[control.channel] = value
 
     found = []
     for value in control.values:
-        if control.channel is None:
+        if audio is None:
+            found += case.generated(player, seconds, 1, ask)
+        else:
             player.set(control.name, value)
-        found += generated(player, seconds, 1, ask)
-    if control.channel is None:
-        player.set(control.name, player.attributes[control.name].default)
+            found.append(played(player, _whole(player, audio)[None])[0])
+    if before is not None:
+        player.set(control.name, before)
     return found
 
 
-def _with(player: Player, control: Control, value: float, audio: FloatArray) -> FloatArray:
-    player.set(control.name, value)
+def _whole(player: Player, audio: FloatArray) -> FloatArray:
+    """Cut to whole smallest blocks."""
     unit = player.description.main.in_frames
-    whole = audio[:, : audio.shape[1] // unit * unit]
-    found = played(player, whole[None])[0]
-    player.set(control.name, player.attributes[control.name].default)
-    return found
+    return audio[:, : audio.shape[1] // unit * unit]
 
 
 def _median(audio: FloatArray, rate_hz: int) -> NDArray[np.float64]:

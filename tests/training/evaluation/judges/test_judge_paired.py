@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from judge_helpers import Plays, effect, folder_of, melody
 
 from engine.errors import AudioError, ConfigError
-from engine.models.registry import FAMILIES, Family
-from nn_tudor.cli import main
-from tests.families import test_paired as toy
+from tests.families.driver import Trainee, registered, tudor
+from tests.families.paired import TOY
+from tests.training.evaluation.judges.judge_helpers import Plays, effect, folder_of, melody
 from training.evaluation.judges.case import open_case
 from training.evaluation.judges.linear import TAPS, Filter, LinearFit
 from training.evaluation.judges.paired import emphasised
 from training.evaluation.judges.registry import pick
-
-
-@pytest.fixture(autouse=True)
-def _family(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)
-    monkeypatch.setitem(FAMILIES, "shaper", Family(
-        toy.ShaperConfig, toy.Shaper, "a toy", "paired", "pairs"))
 
 
 def pairs(folder: Path, change: object, count: int = 2) -> Path:
@@ -90,26 +82,28 @@ def test_the_linear_filter_is_found_across_pieces() -> None:
     assert np.abs(fit.taps() - taps).max() < 0.1 * np.abs(taps).max()
 
 
+@pytest.fixture
+def trainee(tmp_path: Path) -> Iterator[Trainee]:
+    with registered(TOY):
+        yield Trainee.of(TOY, tmp_path)
+
+
 def test_the_command_picks_it_for_a_toy_family(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trainee: Trainee, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = toy.run(tmp_path, "run", 30)
+    run = trainee.train("run")
     capsys.readouterr()
-
-    def tudor(*words: object) -> str:
-        with pytest.raises(SystemExit) as ended:
-            main(["evaluate", str(run), "--data", str(tmp_path / "data"), *map(str, words)])
-        assert not ended.value.code
-        return capsys.readouterr().out
-
-    result = json.loads(tudor("--json"), parse_constant=pytest.fail)
+    words = ("evaluate", run, "--data", trainee.data)
+    tudor(*words, "--json")
+    result = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     rows = result["results"]
     assert result["judge"] == "paired"
     assert list(rows) == ["model", "linear", "dry", "silence", "untrained"]
     assert rows["model"]["esr"] < rows["untrained"]["esr"]
     held = json.loads((run / "held_out.json").read_text())
     assert result["files"] == len(held) < 4  # the folder is the run's own
-    said = tudor("--report", tmp_path / "page")
+    tudor(*words, "--report", tmp_path / "page")
+    said = capsys.readouterr().out
     assert "judge paired" in said
     assert "ESR ↓" in said
     assert "only what was held out is used" in said
@@ -133,5 +127,9 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(raised.value)
     other = open_case(player, folder_of(tmp_path / "e", {"a": melody(1)}))
     assert pick(other).name == "reconstruction"
-    with pytest.raises(AudioError, match="has no folder 'input'"):
-        pick(other, "paired")(other)
+    with pytest.raises(ConfigError, match=r"--judge paired: .* has no folder 'input'"):
+        pick(other, "paired")
+    for sound in (data / "target").iterdir():
+        sound.rename(sound.with_name(f"other_{sound.name}"))
+    with pytest.raises(AudioError, match="no file of input has one of the same name in target"):
+        pick(case)(case)

@@ -1,0 +1,87 @@
+"""A method that reads its own output, taken apart: what training, scoring and replay need of it.
+
+    x (conditions) -> before -> loop -> drawn -> behind -> y (sound, latents)
+
+What was drawn can be taken back from y, so that every frame's distribution is known at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.description import Method
+from engine.errors import TudorError
+from engine.layers import Embed, Loop, Sequence, Streaming
+from engine.layers.base import Attributes, chain_state_shapes, run_chain
+from engine.layers.draw import Draw
+from engine.models.base import Model
+
+
+@dataclass(frozen=True)
+class Looped:
+    """The layers of `method`: those before its loop, the loop, and those behind."""
+
+    method: Method
+    before: tuple[Streaming, ...]
+    loop: Loop
+    behind: tuple[Streaming, ...]
+
+    @classmethod
+    def of(cls, model: Model, method: str) -> Looped | None:
+        """None for a method without a loop."""
+        layers = tuple(flat(model.layers_of(method)))
+        for at, layer in enumerate(layers):
+            if isinstance(layer, Loop):
+                return cls(model.methods[method], layers[:at], layer, layers[at + 1 :])
+        return None
+
+    @property
+    def draw(self) -> Draw:
+        """The loop's end, if it is one whose draws have a probability."""
+        if not isinstance(self.loop.draw, Draw):
+            raise TudorError(f"{self.method.name}: what {type(self.loop.draw).__name__} draws "
+                             "has no probability")
+        return self.loop.draw
+
+    def drawn(self, y: Tensor) -> Tensor:
+        """What the loop must have drawn for the output `y` [batch, out_channels, time]; where it
+        cannot have been `y`, for the nearest to it."""
+        for layer in reversed(self.behind):
+            if not isinstance(layer, Embed):
+                raise TudorError(f"{self.method.name}: {type(layer).__name__} behind a loop cannot "
+                                 "be taken back")
+            y = nearest_row(layer.table, y)
+        return y
+
+    def given(self, x: Tensor, drawn: Tensor, attributes: Attributes) -> Tensor:
+        """What the loop's net says to every frame of `drawn` [batch, channels, time], the method's
+        input being `x` [batch, in_channels, frames]: from fresh state, with gradients."""
+        state = tuple(x.new_zeros((x.shape[0], *shape))
+                      for shape in chain_state_shapes(self.before))
+        conditions, _ = run_chain(self.before, x, state, attributes)
+        return self.loop.teacher(conditions, drawn, attributes)
+
+
+def nearest_row(table: Tensor, y: Tensor) -> Tensor:
+    """Number of the row of `table` [rows, channels] that is nearest to each frame of `y` [batch,
+    channels, time]: [batch, 1, time], of the kind of `y`."""
+    table = table.detach().to(y.dtype)
+    if table.shape[1] > 1:
+        distance = (table[None, :, :, None] - y[:, None]).abs().sum(dim=2)
+        return distance.argmin(dim=1, keepdim=True).to(y.dtype)
+    # A column: sound has many samples, so no table of all distances.
+    values, numbers = table[:, 0].sort(stable=True)
+    place = torch.bucketize(y.contiguous(), (values[1:] + values[:-1]) / 2)
+    return numbers[place].to(y.dtype)
+
+
+def flat(layers: Iterable[Streaming]) -> list[Streaming]:
+    """Layers in the order in which they run, sequences resolved."""
+    found: list[Streaming] = []
+    for layer in layers:
+        found += flat(layer) if isinstance(layer, Sequence) else [layer]
+    return found

@@ -1,0 +1,106 @@
+"""The objective "autoregressive": what is learnt from should be likely to be drawn.
+
+A model that draws frame after frame says before each of them how likely every outcome is. With the
+frames known, as they are in training, all of that is worked out at once (`Loop.teacher`):
+
+    net reads   |  0      y0          y1               ...
+    loss        |  -ln p(y0)  -ln p(y1 | y0)  -ln p(y2 | y0, y1) ...
+
+A loop that draws sound learns from data such as `crops`, one that draws the latents of another
+model from `latents`.
+"""
+
+from __future__ import annotations
+
+from math import log
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.errors import ConfigError, TudorError
+from engine.layers import LogisticMixture
+from engine.models.base import Model
+from engine.models.looped import Looped
+from training.data.base import Batch
+from training.objectives.base import Moment, Objective, Terms
+from training.settings import Settings
+
+TARGETS = ("audio", "latents")  # of a batch: what is to be drawn, the first that is there
+CONDITIONS = "conditions"  # of a batch: the method's input; 0 where there is none
+
+
+class AutoregressiveSettings(Settings):
+    """Keys of `[training]` of what draws frame by frame."""
+
+    # A mixture draws numbers without steps; the likelihood is that of so many equal ones over its
+    # range: 256 are 8 bits. Classes are steps already.
+    levels: Annotated[int, Field(ge=2, le=1 << 24)] = 256
+
+
+class AutoregressiveObjective(Objective):
+    """Takes batches with "audio" [batch, channels, samples] or "latents" [batch, channels, frames],
+    perhaps with "conditions" [batch, in_channels, frames] beside them."""
+
+    settings = AutoregressiveSettings
+    watched = "bits_per_sample"
+
+    def __init__(self, model: Model, config: Any) -> None:
+        super().__init__(model, config)
+        self.method = drawing_method(model)
+
+    def losses(self, batch: Batch, at: Moment) -> Terms:
+        nats = -self.log_likelihood(batch).mean()
+        return {"loss": nats, self.watched: nats.detach() / log(2)}
+
+    def watch(self, terms: Terms) -> float:
+        return float(terms[self.watched])
+
+    def log_likelihood(self, batch: Batch) -> Tensor:
+        """Nats of each number that is to be drawn [batch, channels, frames], given those before."""
+        parts = Looped.of(self.model, self.method)
+        assert parts is not None
+        spec, wanted = parts.method, target(batch)
+        x = batch[CONDITIONS] if CONDITIONS in batch else wanted.new_zeros(
+            (len(wanted), spec.in_channels, wanted.shape[2] * spec.out_ratio // spec.in_ratio))
+        # Conditions reach the loop late; what is drawn then is what belongs to them.
+        late = spec.lookahead_samples // spec.out_ratio
+        drawn = parts.drawn(F.pad(wanted, (late, 0))[:, :, : wanted.shape[2]])
+        given = parts.given(x, drawn, self.model.default_attributes())
+        given = given if given.dtype == torch.float64 else given.float()
+        draw = parts.draw
+        if isinstance(draw, LogisticMixture):
+            found = draw.log_prob(given, drawn, 2 * draw.limit / (self.config.levels - 1))
+        else:
+            found = draw.log_prob(given, drawn)
+        return found[:, :, late:]
+
+
+def target(batch: Batch) -> Tensor:
+    """What is to be drawn."""
+    for name in TARGETS:
+        if name in batch:
+            return batch[name]
+    raise ConfigError("training.data: the objective 'autoregressive' wants sound or latents to be "
+                      "drawn; data such as 'crops' or 'latents' has them")
+
+
+def drawing_method(model: Model) -> str:
+    """The method that generates by a loop whose draws have a probability; an error where there is
+    none, or where what it draws cannot be told from what comes out."""
+    for name, spec in model.methods.items():
+        parts = Looped.of(model, name) if spec.role == "generate" else None
+        if parts is None:
+            continue
+        try:
+            parts.drawn(torch.zeros(1, spec.out_channels, 1))
+            assert parts.draw
+        except TudorError as error:
+            raise ConfigError(f"family {model.family!r} cannot be trained by the objective "
+                              f"'autoregressive': {error}") from None
+        return name
+    raise ConfigError(f"family {model.family!r} has no method that generates by a loop, which the "
+                      "objective 'autoregressive' trains; it has "
+                      f"{', '.join(model.methods) or 'no methods'}")
