@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.files import atomic_write
 from engine.page import Row, image, sound, table, write_page
+from training.evaluation import sound_table
 from training.evaluation.descriptors import LABELS, NAMES
 from training.evaluation.evaluate import UNITS, score_cells
 
@@ -31,6 +32,7 @@ def write_report(folder: Path, result: dict[str, Any]) -> Path:
         f"<p>{result['files']} files of {html.escape(result['data'])}, {result['seconds']:.0f} s. "
         "Lower is better but for onset F and SI-SDR.</p>",
         table(["", *UNITS.values()], [score_cells(*item) for item in result["results"].items()]),
+        *_sound(result, folder),
         "<h2>The latents</h2>",
         "<p>In the order of what they carry. Ranges are the 1st and 99th percentile on the corpus; "
         "correlations are Spearman's, with the descriptors of the data.</p>",
@@ -49,6 +51,19 @@ def write_report(folder: Path, result: dict[str, Any]) -> Path:
         _borders(found["borders"]),
     ]
     return write_page(folder / "report.html", f"tudor: {result['model']}", parts)
+
+
+def _sound(result: dict[str, Any], folder: Path) -> list[str]:
+    """The honest figures, with pictures."""
+    parts = [f"<p>{html.escape(sound_table.NOTE)}.</p>"]
+    for grid in sound_table.grids(result):
+        parts += [f"<h2>{html.escape(grid.title)}</h2>", table(grid.head, grid.rows)]
+    for plot in sound_table.plots(result):
+        drawn, axes = figure(1, 1, *plot.size)
+        plot.draw(axes[0, 0])
+        save_figure(drawn, folder / plot.file)
+        parts.append(image(plot.file, plot.caption))
+    return parts
 
 
 def _latent(found: dict[str, Any], index: int) -> Row:

@@ -1,5 +1,4 @@
-"""What a model does by itself: clicks at its start, and how latents sound that stand still or glide.
-"""
+"""What a model does by itself: clicks at its start, how latents sound that stand still or glide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether noise is still noise: its texture, a model's frames heard in it, the level of each octave.
+"""Whether noise is still noise: texture, a model's frames heard in it, the level of each octave.
 
 Spectra are amplitudes, 1 for a sine of full scale; signals are float32 [channels, samples].
 """

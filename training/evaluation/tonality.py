@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def window_samples(rate_hz: int) -> int:
 
 def bands(rate_hz: int) -> list[tuple[float, float]]:
     """Bands of the fine structure that lie below the Nyquist frequency."""
-    pairs = zip(EDGES_HZ, EDGES_HZ[1:], strict=False)
+    pairs = pairwise(EDGES_HZ)
     return [(low, high) for low, high in pairs if high <= 0.95 * rate_hz / 2]
 
 
@@ -64,7 +65,7 @@ def kept_hz(correlations: list[float], rate_hz: int) -> float:
         return float("nan")
     if heard[0][1] < KEPT:
         return 0.0
-    for (low, above), (high, below) in zip(heard, heard[1:], strict=False):
+    for (low, above), (high, below) in pairwise(heard):
         if below < KEPT:
             return float(low * (high / low) ** ((above - KEPT) / (above - below)))
     return heard[-1][0]
