@@ -20,6 +20,7 @@ from rich.table import Table
 
 from engine.boards.board import board_named
 from engine.boards.schedule import reduced
+from engine.description import DECODE, EFFECT, ENCODE
 from engine.errors import ConfigError
 from engine.players.native_model import NativeFile
 from firmware.host.build import target_named
@@ -31,6 +32,7 @@ COUNTED_MS = 48  # at least, and whole frames
 WAYS = {"effect": "knob1 wet\nknob2 output\ncv1 input\n",
         "bend": "knob1 latent 1\nknob2 latent 2\nknob3 swap\nknob4 wet\n"
                 "cv1 latent 3\ncv2 latent 4\ncv3 spread 1\ncv4 spread 2\n"}
+ROLES_OF = {"effect": (EFFECT,), "bend": (ENCODE, DECODE)}
 # What is counted, and what of it is counted apart (rack_counts.c).
 PARTS = ("block", "player", "model", "ops", "input", "controls", "attributes", "latents", "mix",
          "output")
@@ -79,7 +81,7 @@ def count_instrument(
     if way not in WAYS:
         raise ConfigError(f"unknown way {way!r}; it is one of {', '.join(WAYS)}")
     frames = [spec.frame_samples for name, spec in file.methods.items()
-              if file.roles[name] in (("effect",) if way == "effect" else ("encode", "decode"))]
+              if file.roles[name] in ROLES_OF[way]]
     if not frames:
         raise ConfigError(f"{path} has no method for the way {way!r}")
     up, down = reduced(file.sample_rate_hz, BOARD_HZ)

@@ -12,12 +12,13 @@ from math import inf, lcm
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelFileError
+from engine.players import native_format
 
 METADATA_KEY = "tudor"  # extra file `tudor.json` in a .ts, metadata property in an .onnx
 METADATA_VERSION = 1
-# What a method is for. Effect: audio to audio; encode and decode: audio to latents and back;
-# generate: audio from conditions or from nothing; score: how likely a model finds a sound.
-ROLES = ("effect", "encode", "decode", "generate", "score")
+# What a method is for, as core/roles.inc says it; code compares with these, never with names.
+ROLES = tuple(native_format.roles())
+EFFECT, ENCODE, DECODE, GENERATE, SCORE = ROLES
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,13 @@ class Method:
 
 def role_by_name(name: str) -> str:
     """The role of a method that was written before roles were."""
-    return name if name in ROLES else "effect"
+    return name if name in ROLES else EFFECT
 
 
 def main_name(roles: Mapping[str, str]) -> str:
     """The method that is meant where none is named, from the role of each: the first effect, else
     the first that generates, else the first of all."""
-    for role in ("effect", "generate"):
+    for role in (EFFECT, GENERATE):
         for name, own in roles.items():
             if own == role:
                 return name
@@ -92,9 +93,9 @@ def main_method(methods: Mapping[str, Method]) -> Method:
 def coder_methods(methods: Mapping[str, Method]) -> tuple[Method, Method] | None:
     """Encode and decode, None unless a model has both."""
     by_role = {method.role: method for method in reversed(list(methods.values()))}
-    if "encode" not in by_role or "decode" not in by_role:
+    if ENCODE not in by_role or DECODE not in by_role:
         return None
-    return by_role["encode"], by_role["decode"]
+    return by_role[ENCODE], by_role[DECODE]
 
 
 class HasMethods:

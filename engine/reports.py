@@ -184,7 +184,7 @@ def _describe(description: Description) -> dict[str, Any]:
 def _method_facts(method: Method, rate: int) -> dict[str, Any]:
     field = method.receptive_field_samples
     return {
-        "in_channels": method.in_channels, "in_ratio": method.in_ratio,
+        "role": method.role, "in_channels": method.in_channels, "in_ratio": method.in_ratio,
         "out_channels": method.out_channels, "out_ratio": method.out_ratio,
         "lookahead_samples": method.lookahead_samples,
         "buffering_samples": method.ratio - 1,

@@ -27,6 +27,8 @@ PLAYERS: dict[str, tuple[str, str]] = {
     ".onnx": ("engine.players.onnx", "OnnxPlayer"),
     ".tudor": ("engine.players.native", "NativePlayer"),
 }
+# What plays weights that are in no file of a backend's: a run's, or a preset's.
+WEIGHTS_PLAYER = ("engine.players.pytorch", "PyTorchPlayer")
 # Suffix of other people's model files -> module and function that reads one into a `Stored`.
 IMPORTERS: dict[str, tuple[str, str]] = {}
 
@@ -95,7 +97,7 @@ def _check_file(path: Path) -> None:
                              f"{known[-1]}, not {path.suffix.lower()!r}")
 
 
-def player_class(path: Path) -> Any:
-    """The class that plays a model file; its library is imported now."""
-    module, name = PLAYERS[path.suffix.lower()]
+def player_class(path: Path | None) -> Any:
+    """The class that plays a model file (None: weights); its library is imported now."""
+    module, name = WEIGHTS_PLAYER if path is None else PLAYERS[path.suffix.lower()]
     return getattr(import_module(module), name)

@@ -111,9 +111,9 @@ int main(int argc, char **argv) {
     tudor *player;
     void *file = read_file(argv[1], &bytes);
     check(argv[1], tudor_open(file, bytes, &model, NULL));
-    const int forward = tudor_find_method(&model, "forward");
-    if (forward < 0) fail(argv[1], "has no method forward");
-    check(argv[1], tudor_method(&model, forward, &method));
+    const int effect = tudor_find_role(&model, TUDOR_ROLE_EFFECT);
+    if (effect < 0) fail(argv[1], "has no method that is an effect");
+    check(argv[1], tudor_method(&model, effect, &method));
     if (method.in_ratio != 1 || method.out_ratio != 1) fail(argv[1], "does not turn audio into audio");
     const struct sound in = read_wav(argv[2]);
     if (in.rate != tudor_sample_rate_hz(&model)) fail(argv[2], "is not at the model's sample rate");
@@ -139,7 +139,7 @@ int main(int argc, char **argv) {
         memset(x, 0, (size_t)block * in.channels * sizeof(float)); /* the last block ends in silence */
         for (uint32_t c = 0; c < in.channels; c++)
             memcpy(x + (size_t)c * block, in.planar + (size_t)c * in.samples + at, here * sizeof(float));
-        check(argv[1], tudor_process(player, forward, x, y, block));
+        check(argv[1], tudor_process(player, effect, x, y, block));
         for (uint32_t c = 0; c < out.channels; c++)
             memcpy(out.planar + (size_t)c * out.samples + at, y + (size_t)c * block, here * sizeof(float));
     }

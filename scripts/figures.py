@@ -48,9 +48,9 @@ def facts(name: str) -> dict[str, Any]:
 
 def short(row: dict[str, Any]) -> tuple[str, str, str, str]:
     """Rate, parameters, arithmetic and latency, as they are written everywhere."""
-    forward = row["methods"]["forward"]
+    main = row["methods"][row["main"]]
     return (f"{row['sample_rate_hz'] // 1000} kHz", f"{row['parameters']:,}",
-            f"{forward['macs_per_second'] / 1e6:.0f}", f"{forward['latency_ms']:.1f} ms")
+            f"{main['macs_per_second'] / 1e6:.0f}", f"{main['latency_ms']:.1f} ms")
 
 
 def _presets() -> str:
@@ -78,21 +78,24 @@ def distance(name: str) -> float:
 def _card(name: str) -> str:
     from engine.boards.fit import fit, percent
     from engine.boards.fit_command import read_task
+    from engine.description import ENCODE
 
     row = facts(name)
     rate, parameters, macs, latency = short(row)
-    forward, encode = row["methods"]["forward"], row["methods"]["encode"]
+    methods = row["methods"]
+    main = methods[row["main"]]
+    encode = next(each for each in methods.values() if each["role"] == ENCODE)
     frame, hertz = encode["out_ratio"], row["sample_rate_hz"]
     board, numbers = FITS[name]
-    found = fit(read_task(name, "forward"), board, numbers)
+    found = fit(read_task(name), board, numbers)
     return "\n".join([
         "| | |", "|---|---|",
-        f"| rate, channels | {rate}, {forward['in_channels']} |",
+        f"| rate, channels | {rate}, {main['in_channels']} |",
         f"| parameters | {parameters} |",
         f"| arithmetic | {macs} MMAC/s |",
         f"| latents | {encode['out_channels']} at {hertz / frame:g} Hz, "
         f"frames of {frame} samples |",
-        f"| latency | {latency}: {forward['lookahead_samples']} samples of lookahead, "
+        f"| latency | {latency}: {main['lookahead_samples']} samples of lookahead, "
         f"{frame - 1} of waiting for a frame's last sample |",
         f"| `tudor fit {name} --target {board} --dtype {numbers}` | {found.verdict}: "
         f"{percent(found.loads.whole)} of a core, the busiest callback "

@@ -22,7 +22,7 @@ import typer
 
 from engine.friendly import friendly
 
-PART_NAMES = {"crops": "reading and augmenting crops", "forward": "network forward",
+PART_NAMES = {"crops": "reading and augmenting crops", "network": "network forward",
               "loss": "losses", "backward": "backward", "update": "clipping, Adam and average"}
 
 

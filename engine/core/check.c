@@ -132,7 +132,8 @@ static int check_method(const tudor_model *model, uint32_t index, tudor_fault *f
         !m->loop_ops != !m->loop_rows || (m->loop_first && !m->loop_ops))
         return fail(fault, TUDOR_ERROR_LOOP, "method", index);
 #endif
-    if (m->reserved_0 || m->reserved_1) return fail(fault, TUDOR_ERROR_RESERVED, "method", index);
+    if (m->role >= TUDOR_ROLE_END) return fail(fault, TUDOR_ERROR_ROLE, "method", index);
+    if (m->reserved_1) return fail(fault, TUDOR_ERROR_RESERVED, "method", index);
     if (m->frame_samples == 0 || m->frame_samples > FORMAT_MAX_ROWS) return fail(fault, TUDOR_ERROR_RATE, "method", index);
     if (m->state_words > FORMAT_MAX_ROWS) return fail(fault, TUDOR_ERROR_STATE, "method", index);
     const struct format_buffer *buffers = buffers_of(model, m);

@@ -45,13 +45,36 @@ int tudor_find_method(const tudor_model *model, const char *name) {
     return -1;
 }
 
+#define ROLE(code, NAME, name) {code, #name},
+static const struct {
+    int code;
+    char name[12];
+} roles[] = {
+#include "roles.inc"
+};
+#undef ROLE
+
+/* Given, or else by its name. */
+static int role_of(const tudor_model *model, const struct format_method *m) {
+    if (m->role) return (int)m->role;
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strcmp(text_at(model, m->name), roles[i].name) == 0) return roles[i].code;
+    return TUDOR_ROLE_EFFECT;
+}
+
+int tudor_find_role(const tudor_model *model, int role) {
+    for (int i = 0; i < tudor_methods(model); i++)
+        if (role_of(model, method_of(model, (uint32_t)i)) == role) return i;
+    return -1;
+}
+
 int tudor_method(const tudor_model *model, int method, tudor_method_info *info) {
     if (!model || !info) return TUDOR_ERROR_NULL_POINTER;
     if (method_outside(model, method)) return TUDOR_ERROR_METHOD;
     const struct format_method *m = method_of(model, (uint32_t)method);
     *info = (tudor_method_info){text_at(model, m->name), m->in_channels, m->in_ratio, m->out_channels, m->out_ratio,
                                 m->frame_samples, m->latency_samples, text_at(model, m->in_labels),
-                                text_at(model, m->out_labels)};
+                                text_at(model, m->out_labels), role_of(model, m)};
     return 0;
 }
 

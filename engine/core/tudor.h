@@ -6,7 +6,7 @@
  *   tudor_measure(&model, batch, max_samples, &need);    // how much memory an instance takes
  *   tudor *t;
  *   tudor_init(&model, batch, max_samples, fast, need.fast_bytes, bulk, need.bulk_bytes, &t);
- *   int m = tudor_find_method(&model, "forward");
+ *   int m = tudor_find_role(&model, TUDOR_ROLE_EFFECT);   // or tudor_find_method(&model, "name")
  *   tudor_process(t, m, in, out, samples);               // as often as you like
  *
  * The library takes no memory, opens no file, starts no thread, holds no global and calls no system. You own all
@@ -47,6 +47,14 @@ enum tudor_error {
 };
 #undef FAULT
 
+/* What a method is for. */
+#define ROLE(code, NAME, name) TUDOR_ROLE_##NAME = code,
+enum tudor_role {
+#include "roles.inc"
+    TUDOR_ROLE_END
+};
+#undef ROLE
+
 typedef struct tudor tudor; /* one instance: lives at the start of its fast region */
 
 /* A checked view of a model file. Copy it freely; treat its inside as private. */
@@ -75,6 +83,7 @@ typedef struct tudor_method_info {
     uint32_t frame_samples;
     uint32_t latency_samples; /* of the model itself; a host adds its buffering */
     const char *in_labels, *out_labels; /* separated by newlines */
+    int role; /* TUDOR_ROLE_… */
 } tudor_method_info;
 
 typedef struct tudor_attribute_info {
@@ -105,6 +114,7 @@ const char *tudor_metadata(const tudor_model *model); /* [thread-safe] JSON */
 uint32_t tudor_sample_rate_hz(const tudor_model *model); /* [thread-safe] */
 int tudor_methods(const tudor_model *model); /* [thread-safe] */
 int tudor_find_method(const tudor_model *model, const char *name); /* [thread-safe] -1: none */
+int tudor_find_role(const tudor_model *model, int role); /* [thread-safe] the first method of a TUDOR_ROLE_…; -1: none */
 int tudor_method(const tudor_model *model, int method, tudor_method_info *info); /* [thread-safe] */
 int tudor_attributes(const tudor_model *model); /* [thread-safe] */
 int tudor_find_attribute(const tudor_model *model, const char *name); /* [thread-safe] -1: none */

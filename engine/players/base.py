@@ -228,9 +228,7 @@ def load(source: str | Path, batch: int = 1, threads: int = 1, device: str = "cp
     meant = resolve(source, (RUN, FILE, PRESET))
     path = meant.path if meant.kind == FILE else meant.native if meant.kind == PRESET else None
     if path is None:
-        from engine.players.pytorch import PyTorchPlayer
-
-        return PyTorchPlayer(source, batch, threads, device)
+        return player_class(None)(source, batch, threads, device)  # type: ignore[no-any-return]
     if path.suffix.lower() in IMPORTERS:
         raise ModelFileError(f"{path} is another program's model: `tudor export` makes it one that "
                              "plays")

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import track
 
 from engine.audio import shown_name
-from engine.description import Method
+from engine.description import GENERATE, Method
 from engine.errors import AudioError, ConfigError, nearest
 from engine.players.base import FloatArray, Player, load
 from engine.players.play_file import (
@@ -68,7 +68,7 @@ def generator(player: Player, method: str | None = None) -> Method:
     if method is not None:
         return player.description.method(method)
     for spec in player.methods.values():
-        if spec.role == "generate":
+        if spec.role == GENERATE:
             return spec
     raise ConfigError(f"{player.name} generates nothing, it has {', '.join(player.methods)}: play "
                       "a sound through it with `tudor run`")

@@ -17,7 +17,7 @@ def declarations() -> str:
     """What `tudor.h` declares, without the preprocessor lines that cffi cannot read."""
     text = (ROOT / CORE / "tudor.h").read_text(encoding="utf-8")
     text = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.S)
-    text = re.sub(r"enum tudor_error \{.*?\};", "", text, flags=re.S)
+    text = re.sub(r"enum tudor_\w+ \{.*?\};", "", text, flags=re.S)
     text = re.sub(r'extern "C" \{|^\s*\}\s*$', "", text, flags=re.M)
     return re.sub(r"^\s*#.*$", "", text, flags=re.M)
 

@@ -56,6 +56,12 @@ def acts() -> dict[str, int]:
 
 
 @cache
+def roles() -> dict[str, int]:
+    """Codes of what methods are for, by name."""
+    return {name: int(code) for code, _, name in rows("roles.inc", "ROLE")}
+
+
+@cache
 def _layout(record: str) -> struct.Struct:
     return struct.Struct("<" + "".join(_TYPES[kind] for kind, _ in records()[record]))
 

@@ -23,7 +23,7 @@ from engine.audio import (
     write_audio,
 )
 from engine.audio_check import heard
-from engine.description import Method
+from engine.description import GENERATE, Method
 from engine.errors import AudioError, ConfigError
 from engine.files import atomic_write
 from engine.players.base import FloatArray, Player, load
@@ -175,7 +175,7 @@ def read_input(player: Player, spec: Method, source: Path, console: Console, ste
     if source.suffix.lower() == ".npy":
         return _read_array(source, spec)
     if spec.in_ratio > 1:
-        return _read_latents(source, spec)
+        return _read_latents(player, spec, source)
     return _read_sound(player, spec, source, stereo, console)
 
 
@@ -203,11 +203,13 @@ def _read_sound(player: Player, spec: Method, source: Path, stereo: bool, consol
     return match_channels(x, wanted)
 
 
-def _read_latents(source: Path, spec: Method) -> FloatArray:
+def _read_latents(player: Player, spec: Method, source: Path) -> FloatArray:
     x, _ = read_audio(source)
     if x.shape[0] != spec.in_channels:
-        wanted = f"{spec.in_channels} latents (make such a file with --method encode)"
-        if spec.role == "generate":
+        coder = player.description.coder
+        made = f" (make such a file with --method {coder[0].name})" if coder else ""
+        wanted = f"{spec.in_channels} latents{made}"
+        if spec.role == GENERATE:
             wanted = (f"conditions, a channel each ({', '.join(spec.input_labels)}); `tudor "
                       "generate` needs no file")
         raise AudioError(f"{source} has {x.shape[0]} channels; {spec.name} takes {wanted}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.description import Attribute, Description, Method
+from engine.description import Attribute, Description, Method, role_by_name
 from engine.files import atomic_write
 from engine.graph import Graph
 from engine.models.base import Model
@@ -119,8 +119,13 @@ def _method(
         buffers_count=len(layout.buffers), arena_bytes=layout.arena_bytes, state_words=word_count,
         loop_first=first_looped, loop_ops=looped, loop_rows=loop_rows,
         in_labels=writer.text("\n".join(spec.input_labels)),
-        out_labels=writer.text("\n".join(spec.output_labels)),
+        out_labels=writer.text("\n".join(spec.output_labels)), role=_role(spec),
     )
+
+
+def _role(spec: Method) -> int:
+    """Nothing where the name says it already, so that a runtime from before plays the file."""
+    return 0 if spec.role == role_by_name(spec.name) else fmt.roles()[spec.role]
 
 
 class _Values:

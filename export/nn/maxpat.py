@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from export.nn.patch import Box, Patch, size_of
+from export.nn.boxes import Box, Patch, size_of
 
 CLASSES = {"object": "newobj", "message": "message", "text": "comment", "bang": "button",
            "toggle": "toggle", "number": "flonum", "slider": "slider"}

@@ -1,6 +1,6 @@
 """Ready patches for Pure Data and Max beside an exported file: what they hold.
 
-One description of boxes and cords serves both; `pd.py` and `maxpat.py` write it down. A patch sets
+One description (`boxes.py`) serves both; `pd.py` and `maxpat.py` write it down. A patch sets
 the buffer of nn~ (see docs/nn.md on why a message must), warns where the host's sample rate is not
 the model's, and has a labelled slider for whatever may be set.
 """
@@ -8,12 +8,13 @@ the model's, and has a labelled slider for whatever may be set.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from math import ceil
 from pathlib import Path
 
 from engine.description import Attribute, Description, Method
 from engine.files import atomic_write
+from export.nn.boxes import Patch
+from export.nn.maxpat import max_text
+from export.nn.pd import pd_text
 from export.nn.source import RESET, one_name
 
 BUFFER = 512  # samples that patches start with, where the model allows
@@ -23,44 +24,8 @@ LEFT, FIRST = 20, 190  # where the controls begin
 ROWS = 17  # controls in a column
 
 
-@dataclass(frozen=True)
-class Box:
-    """One box. `kind`: object, message, text, bang, toggle, number or slider."""
-
-    kind: str
-    text: str
-    x: int
-    y: int
-    inlets: int = 1
-    outlets: tuple[str, ...] = ("",)  # type of each: "signal", or anything
-    minimum: float = 0.0
-    maximum: float = 1.0
-    value: float = 0.0
-
-
-@dataclass
-class Patch:
-    """Boxes by number, and cords (from, outlet, to, inlet)."""
-
-    host: str  # "pd" or "max"
-    boxes: list[Box] = field(default_factory=list)
-    cords: list[tuple[int, int, int, int]] = field(default_factory=list)
-
-    def add(self, kind: str, text: str, x: int, y: int, **more: object) -> int:
-        """Put a box down; returns its number."""
-        self.boxes.append(Box(kind, text, x, y, **more))  # type: ignore[arg-type]
-        return len(self.boxes) - 1
-
-    def connect(self, source: int, target: int, outlet: int = 0, inlet: int = 0) -> None:
-        """Draw a cord."""
-        self.cords.append((source, outlet, target, inlet))
-
-
 def write_patches(path: Path, description: Description) -> list[Path]:
     """Write the patches that go with the file at `path`, beside it; returns their names."""
-    from export.nn.maxpat import max_text
-    from export.nn.pd import pd_text
-
     writers: dict[str, Callable[[Patch], str]] = {"pd": pd_text, "max": max_text}
     written = []
     for host, suffix in (("pd", ".pd"), ("max", ".maxpat")):
@@ -212,8 +177,3 @@ def _controls(patch: Patch, attributes: list[Attribute], models: list[int]) -> N
             for model in models:
                 patch.connect(message, model)
             at += 1
-
-
-def size_of(patch: Patch) -> tuple[int, int]:
-    """Pixels of a window that shows the whole patch."""
-    return (ceil(max(box.x for box in patch.boxes)) + 260, max(box.y for box in patch.boxes) + 60)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from export.nn.patch import Box, Patch, size_of
+from export.nn.boxes import Box, Patch, size_of
 
 SLIDER = 129  # pixels: positions are hundredths of a pixel, and 128 of them divide evenly
 FONT = "0 10 #fcfcfc #000000 #000000"  # label's font and size, colours

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.description import Method
+from engine.description import DECODE, Method
 from engine.errors import ConfigError
 from engine.models.base import Model
 from engine.players.base import Player
@@ -171,7 +171,7 @@ def _distance(model: Model, method: str, output: Tensor, audio: FloatArray) -> f
     is that of encoding too: the whole model's."""
     spec = model.methods[method]
     late = spec.lookahead_samples
-    if spec.role == "decode":
+    if spec.role == DECODE:
         late = model.main.lookahead_samples
     whole = output[:, late:].float()
     target = torch.from_numpy(audio[:, : whole.shape[1]])

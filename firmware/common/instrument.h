@@ -2,7 +2,9 @@
 #ifndef TUDOR_MODULE_INTERNAL_H
 #define TUDOR_MODULE_INTERNAL_H
 
+#include "basics.h"
 #include "module.h"
+#include "rates.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -13,51 +15,8 @@
 #define PERIOD_LIMIT 131072u /* blocks until block, frame and rates meet again */
 #define SLICES_LIMIT 512u
 #define FINE 4u              /* a slice over two methods is run in so many parts, to be even */
-#define NONE UINT32_MAX
 #define EXPLODED 16.0f       /* audio beyond this is no audio */
 #define EXPLODED_LATENT 64.0f /* the runtime's guard clamps at 8 */
-#define FLOAT_MAX 0x1.fffffep127f
-
-/* ---- numbers ---- */
-
-static inline float clamped(float x, float low, float high) { /* NaN becomes the lower end */
-    return x > low ? (x < high ? x : high) : low;
-}
-static inline float magnitude(float x) { return x < 0.0f ? -x : x; }
-static inline int is_finite(float x) { return magnitude(x) <= FLOAT_MAX; }
-static inline float flushed(float x) { return x >= 0x1p-60f || x <= -0x1p-60f ? x : 0.0f; }
-static inline float smooth_step(float x) { return x * x * (3.0f - 2.0f * x); }
-
-static inline uint32_t hashed(uint32_t n) {
-    n ^= n >> 16;
-    n *= 0x21f0aaadu;
-    n ^= n >> 15;
-    n *= 0x735a2d97u;
-    return n ^ n >> 15;
-}
-/* In [-1, 1), exact in float32. */
-static inline float uniform(uint32_t n) { return (float)(hashed(n) >> 8) * 0x1p-23f - 1.0f; }
-
-float exponential2(float octaves); /* 2^octaves */
-uint64_t common_divisor(uint64_t a, uint64_t b); /* the greatest */
-
-/* Memory handed out from one piece; with no base it only counts. */
-struct region {
-    char *base;
-    size_t used;
-};
-void *take(struct region *region, size_t bytes);
-
-/* Sentences without stdio. `complain` returns its code. */
-struct sentence {
-    char *text;
-    size_t size, at;
-};
-void say(struct sentence *s, const char *text);
-void say_number(struct sentence *s, uint64_t value);
-void say_part(struct sentence *s, const char *text, size_t length); /* quoted, what cannot be printed as '?' */
-int complain(module_complaint *why, int code, uint32_t line, const char *text, const char *part, size_t length,
-             const char *rest);
 
 /* ---- inputs ---- */
 
@@ -116,7 +75,9 @@ struct subject {
 
 /* Inputs that are latents and no controls (loudness, pitch), which lie at[0], at[1]...; how many. */
 uint32_t free_latents(const tudor_method_info *info, uint8_t at[MODULE_LATENTS]);
-/* `generate`, if an instrument can move its inputs and play or decode what it makes; -1: there is none. */
+/* The first effect of audio that an instrument has the channels for; -1: there is none. */
+int effect_method(const tudor_model *model);
+/* What generates, if an instrument can move its inputs and play or decode what it makes; -1: there is none. */
 int generating_method(const tudor_model *model);
 int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_channels, struct subject *subject,
              module_complaint *why);
@@ -130,51 +91,6 @@ int read_mapping(const struct subject *subject, const char *text, size_t bytes, 
 size_t derive_mapping(const struct subject *subject, char *text, size_t size);
 int read_calibration(const char *text, size_t bytes, struct calibration *calibration, module_complaint *why);
 float shaped(uint32_t curve, float position);
-
-/* ---- text ---- */
-
-struct word {
-    const char *text;
-    size_t length;
-};
-#define LINE_WORDS 12u
-#define TEXT_LIMIT 16384u
-
-struct lines {
-    const char *at, *end;
-    uint32_t number;
-    uint32_t count;
-    struct word words[LINE_WORDS];
-};
-int next_line(struct lines *lines, module_complaint *why); /* 1: words; 0: no more; negative: -code */
-int is_word(struct word word, const char *text);
-int read_float(struct word word, float *value);
-int read_index(struct word word, const char *prefix, uint32_t first, uint32_t count, uint32_t *index);
-int has_key(struct word word, const char *key, struct word *value);
-
-/* ---- rates ---- */
-
-struct resampler {
-    uint32_t up, down; /* out rate : in rate, reduced */
-    uint32_t taps;
-    const float *table; /* [up][taps], oldest sample first */
-    float *history;     /* [2 * taps], the last taps contiguous */
-    uint32_t at, phase;
-};
-size_t resampler_taps(uint32_t up, uint32_t down, uint32_t quality);
-void resampler_design(float *table, uint32_t up, uint32_t down, uint32_t quality);
-void resampler_start(struct resampler *r);
-void resampler_push(struct resampler *r, float x);
-float resampler_value(const struct resampler *r);
-
-/* When which slice runs: block c runs those that are due after it, (c + 1) * step / unit - delay. */
-struct schedule {
-    uint32_t slices;
-    uint32_t delay; /* slices */
-    uint32_t prime; /* samples of silence at the model's rate that the output starts with */
-    uint64_t step, unit;
-};
-int plan_schedule(struct schedule *s, uint32_t frame, uint32_t block, uint32_t up, uint32_t down, int has_input);
 
 /* ---- one model ---- */
 

@@ -14,14 +14,14 @@ static int choose_stages(struct player *p, module_complaint *why) {
     const int generate = generating_method(model);
     p->stages = 0;
     if (p->way == MODULE_EFFECT) {
-        p->stage[p->stages++].method = tudor_find_method(model, "forward");
+        p->stage[p->stages++].method = effect_method(model);
     } else if (p->way == MODULE_BEND) {
-        p->stage[p->stages++].method = tudor_find_method(model, "encode");
-        p->stage[p->stages++].method = tudor_find_method(model, "decode");
+        p->stage[p->stages++].method = tudor_find_role(model, TUDOR_ROLE_ENCODE);
+        p->stage[p->stages++].method = tudor_find_role(model, TUDOR_ROLE_DECODE);
     } else {
         if (generate >= 0) p->stage[p->stages++].method = generate;
         if (generate < 0 || (!tudor_method(model, generate, &info[0]) && info[0].out_ratio > 1))
-            p->stage[p->stages++].method = tudor_find_method(model, "decode");
+            p->stage[p->stages++].method = tudor_find_role(model, TUDOR_ROLE_DECODE);
     }
     p->edited = p->way == MODULE_EFFECT ? NONE : p->way == MODULE_BEND ? 1 : 0;
     p->frame = 1;

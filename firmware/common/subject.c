@@ -9,33 +9,39 @@ struct signature {
     int found;
 };
 
-static struct signature method_named(const tudor_model *model, const char *name) {
+static struct signature method_for(const tudor_model *model, int role) {
     struct signature s = {.found = 0};
-    const int method = tudor_find_method(model, name);
-    s.found = method >= 0 && tudor_method(model, method, &s.info) == 0;
+    s.found = tudor_method(model, tudor_find_role(model, role), &s.info) == 0;
     return s;
 }
 
 static int is_audio(uint32_t channels, uint32_t ratio) { return ratio == 1 && channels <= MODULE_CHANNELS; }
 static int is_latent(uint32_t channels, uint32_t ratio) { return ratio > 1 && channels <= MODULE_LATENTS; }
 
+/* A model may have others, of one value per frame say: what has no role of its own is an effect. */
+int effect_method(const tudor_model *model) {
+    tudor_method_info m;
+    for (int i = 0; tudor_method(model, i, &m) == 0; i++)
+        if (m.role == TUDOR_ROLE_EFFECT && is_audio(m.in_channels, m.in_ratio) && is_audio(m.out_channels, m.out_ratio))
+            return i;
+    return -1;
+}
+
 int generating_method(const tudor_model *model) {
-    const struct signature g = method_named(model, "generate"), d = method_named(model, "decode");
+    const struct signature g = method_for(model, TUDOR_ROLE_GENERATE), d = method_for(model, TUDOR_ROLE_DECODE);
     const int fits = d.found && g.info.out_channels == d.info.in_channels && g.info.out_ratio == d.info.in_ratio &&
                      is_audio(d.info.out_channels, d.info.out_ratio);
     if (!g.found || !is_latent(g.info.in_channels, g.info.in_ratio)) return -1;
-    return fits || is_audio(g.info.out_channels, g.info.out_ratio) ? tudor_find_method(model, "generate") : -1;
+    return fits || is_audio(g.info.out_channels, g.info.out_ratio) ? tudor_find_role(model, TUDOR_ROLE_GENERATE) : -1;
 }
 
 uint32_t module_ways(const tudor_model *model) {
     if (!model) return 0;
-    const struct signature f = method_named(model, "forward"), e = method_named(model, "encode"),
-                           d = method_named(model, "decode");
+    const struct signature e = method_for(model, TUDOR_ROLE_ENCODE), d = method_for(model, TUDOR_ROLE_DECODE);
     uint32_t ways = 0;
     const int decodes = d.found && is_latent(d.info.in_channels, d.info.in_ratio) &&
                         is_audio(d.info.out_channels, d.info.out_ratio);
-    if (f.found && is_audio(f.info.in_channels, f.info.in_ratio) && is_audio(f.info.out_channels, f.info.out_ratio))
-        ways |= MODULE_EFFECT;
+    if (effect_method(model) >= 0) ways |= MODULE_EFFECT;
     if (decodes && e.found && is_audio(e.info.in_channels, e.info.in_ratio) &&
         e.info.out_channels == d.info.in_channels && e.info.out_ratio == d.info.in_ratio)
         ways |= MODULE_BEND;
@@ -153,7 +159,7 @@ static void find_pitch(const tudor_model *model, struct subject *s) {
         s->pitch = attribute_named(model, control_names[u], &count);
     }
     if (s->pitch >= 0 && count != 1) s->pitch = -1;
-    const struct signature g = method_named(model, "generate"), d = method_named(model, "decode");
+    const struct signature g = method_for(model, TUDOR_ROLE_GENERATE), d = method_for(model, TUDOR_ROLE_DECODE);
     const struct signature *const from = generating_method(model) >= 0 ? &g : &d;
     if (s->pitch >= 0 || !from->found || from->info.in_channels > MODULE_LATENTS) return;
     s->pitch_latent = pitch_input(&from->info, &s->pitch_unit);
@@ -172,8 +178,8 @@ int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_chan
     s->ways = module_ways(model);
     if (!s->ways)
         return complain(why, MODULE_ERROR_WAY, 0,
-                        "the model has no method that an instrument can play: forward with audio in and out, encode "
-                        "and decode, or generate, of at most two channels and 64 latents", 0, 0, 0);
+                        "the model has no method that an instrument can play: an effect with audio in and out, "
+                        "encode and decode, or generate, of at most two channels and 64 latents", 0, 0, 0);
     s->bias = attribute_named(model, "bias", &count);
     if (s->bias >= 0 && count > MODULE_LATENTS) s->bias = -1;
     s->scale = s->bias >= 0 ? attribute_named(model, "scale", &count) : -1;
@@ -188,7 +194,7 @@ int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_chan
 /* The method whose input the controls move; 0 on success. */
 static int moved_method(const struct subject *s, uint32_t way, tudor_method_info *info) {
     int method = way == MODULE_SOURCE ? generating_method(s->model) : -1;
-    if (method < 0) method = tudor_find_method(s->model, "decode");
+    if (method < 0) method = tudor_find_role(s->model, TUDOR_ROLE_DECODE);
     return tudor_method(s->model, method, info);
 }
 

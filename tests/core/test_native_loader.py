@@ -91,7 +91,10 @@ REFUSALS = [
     ("method", "loop_first", 1, 0, "loop is damaged"),
     ("method", "loop_ops", 1, 0, "loop is damaged"),
     ("method", "loop_rows", 1, 0, "loop is damaged"),
-    ("method", "reserved_0", 1, 0, "reserved"),
+    ("method", "role", 6, 0, "unknown role"),
+    ("method", "role", NONE, 0, "unknown role"),
+    ("method", "role", 1 << 31, 0, "unknown role"),
+    ("method", "reserved_1", 1, 0, "reserved"),
     ("method", "state_words", NONE, 0, "state lies outside"),
     ("method", "arena_bytes", 0, 0, "buffer lies outside"),
     ("buffer", "rows", 0, 0, "buffer lies outside"),
@@ -204,7 +207,7 @@ def test_rows_of_a_loop_that_no_step_divides_are_refused() -> None:
 def test_every_fault_text_is_different_and_reachable_from_python() -> None:
     from engine.players.native_model import error_text
 
-    texts = [error_text(i) for i in range(34)]
+    texts = [error_text(i) for i in range(35)]
     assert len(set(texts)) == len(texts)
     assert error_text(999) == "unknown error"
 

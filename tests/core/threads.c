@@ -81,7 +81,7 @@ static void read_model(const tudor_model *model) {
     if (strlen(tudor_name(model)) + strlen(tudor_metadata(model)) == 0 || !tudor_sample_rate_hz(model)) exit(6);
     for (int i = 0; i < tudor_methods(model); i++) {
         must(tudor_method(model, i, &m));
-        if (tudor_find_method(model, m.name) != i) exit(6);
+        if (tudor_find_method(model, m.name) != i || tudor_find_role(model, m.role) > i) exit(6);
         for (int k = 0; k < tudor_ops(model, i); k++) must(tudor_op(model, i, k, &op));
     }
     for (int i = 0; i < tudor_attributes(model); i++) {

@@ -35,14 +35,15 @@ def _file(name: str, rate_hz: int, methods: dict[str, tuple[Method, Graph]],
 
 
 @cache
-def wire(frame: int = 16, rate_hz: int = 48000, gain: float = 1.0, channels: int = 1) -> bytes:
-    """`forward` hands audio through, times `gain`, in frames of `frame` samples."""
+def wire(frame: int = 16, rate_hz: int = 48000, gain: float = 1.0, channels: int = 1,
+         name: str = "forward") -> bytes:
+    """An effect hands audio through, times `gain`, in frames of `frame` samples."""
     conv = Conv1d(channels, channels, 1, bias=False)
     conv.requires_grad_(False)
     conv.weight.copy_(gain * torch.eye(channels)[:, :, None])
     names = tuple("lr"[:channels])
-    method = Method("forward", channels, 1, channels, 1, names, names, granularity_samples=frame)
-    return _file("wire", rate_hz, {"forward": (method, _graph("forward", channels, conv))})
+    method = Method(name, channels, 1, channels, 1, names, names, granularity_samples=frame)
+    return _file("wire", rate_hz, {name: (method, _graph(name, channels, conv))})
 
 
 def _blocks(latents: int, ratio: int) -> tuple[Streaming, Streaming]:
@@ -109,9 +110,12 @@ def vae(rate_hz: int = 16000, compression: int = 64, seed: int = 0) -> bytes:
 
 
 @cache
-def composer(latents: int = 4, ratio: int = 16, inputs: int = 3, kind: str = "chained") -> bytes:
-    """A coder with a `generate` that makes latents for its `decode`; kind "fused": a `generate`
-    that makes the same audio by itself; "unfit": one that makes a latent less than wanted."""
+def composer(latents: int = 4, ratio: int = 16, inputs: int = 3, kind: str = "chained",
+             called: tuple[str, str, str] = ("generate", "encode", "decode")) -> bytes:
+    """A coder with a method that makes latents for its decoder; kind "fused": one that makes the
+    same audio by itself; "unfit": one that makes a latent less than wanted. `called`: the names of
+    generator, encoder and decoder, who have these roles whatever they are called."""
+    make, take, play = called
     encoder, decoder = _blocks(latents, ratio)
     torch.manual_seed(5)
     made = latents - (kind == "unfit")
@@ -120,14 +124,14 @@ def composer(latents: int = 4, ratio: int = 16, inputs: int = 3, kind: str = "ch
     labels = tuple(f"mood {i + 1}" for i in range(inputs))
     names = tuple(f"latent {i + 1}" for i in range(latents))
     if kind == "fused":
-        method = Method("generate", inputs, ratio, 1, 1, labels, ("audio",))
-        graph = _graph("generate", inputs, net, Guard(latents), decoder)
-        return _file("composer", 48000, {"generate": (method, graph)})
+        method = Method(make, inputs, ratio, 1, 1, labels, ("audio",), role="generate")
+        graph = _graph(make, inputs, net, Guard(latents), decoder)
+        return _file("composer", 48000, {make: (method, graph)})
     return _file("composer", 48000, {
-        "generate": (Method("generate", inputs, ratio, made, ratio, labels, names[:made]),
-                     _graph("generate", inputs, net)),
-        "encode": (Method("encode", 1, 1, latents, ratio, ("audio",), names),
-                   _graph("encode", 1, encoder)),
-        "decode": (Method("decode", latents, ratio, 1, 1, names, ("audio",)),
-                   _graph("decode", latents, decoder)),
+        make: (Method(make, inputs, ratio, made, ratio, labels, names[:made], role="generate"),
+               _graph(make, inputs, net)),
+        take: (Method(take, 1, 1, latents, ratio, ("audio",), names, role="encode"),
+               _graph(take, 1, encoder)),
+        play: (Method(play, latents, ratio, 1, 1, names, ("audio",), role="decode"),
+               _graph(play, latents, decoder)),
     })

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import lzma
 import os
 import subprocess
 from pathlib import Path
@@ -15,7 +13,7 @@ from machines import machine as instrument
 
 from engine.errors import TudorError
 from engine.presets import shipped_native
-from firmware.flash import card, device, edits, pi, unpack
+from firmware.flash import card, edits, pi
 from firmware.flash.codecs import CODECS
 from firmware.flash.deb import read_package
 from firmware.flash.disk import ImageError, layout
@@ -281,105 +279,6 @@ def test_what_reads_back_otherwise_is_found(stock: Path, package: Path, tmp_path
             file.seek(at)
             file.write(part)
     card.verify(boot, root, there, image)
-
-
-def test_xz_is_unpacked_whole_or_not_at_all(tmp_path: Path) -> None:
-    raw = bytes(9 * MIB) + os.urandom(MIB) + bytes(100)
-    parts = [lzma.compress(part, preset=0) for part in (raw, raw[:5000], raw[5000:])]
-    for name, packed in (("one", parts[0]), ("two", parts[1] + parts[2] + bytes(8))):
-        (tmp_path / name).write_bytes(packed)
-        counted: list[int] = []
-        unpack.unpack(tmp_path / name, tmp_path / "out", counted.append)
-        assert (tmp_path / "out").read_bytes() == raw
-        assert sum(counted) == len(packed)
-    whole = (tmp_path / "one").read_bytes()
-    for bad, word in ((whole[:-200], "ends early"), (whole[:-200] + bytes(200), "damaged"),
-                      (b"PK\x03\x04" + bytes(100), "zip")):
-        (tmp_path / "bad").write_bytes(bad)
-        with pytest.raises(ImageError, match=word):
-            unpack.unpack(tmp_path / "bad", tmp_path / "out")
-
-
-def machine(folder: Path, mounted: str = "", swaps: str = "", **files: str) -> device.Machine:
-    """A /sys and /proc with one card, 8:16, that has one partition."""
-    disk = folder / "sys" / "devices" / "sdb"
-    for name, text in {"size": "62333952", "ro": "0", "removable": "1", "dev": "8:16",
-                       "device/model": "Card Reader", "sdb1/partition": "1", "sdb1/dev": "8:17",
-                       "sdb1/size": "100", **files}.items():
-        path = disk / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    (folder / "sys" / "dev" / "block").mkdir(parents=True)
-    (folder / "sys" / "dev" / "block" / "8:16").symlink_to(disk)
-    (folder / "sys" / "dev" / "block" / "8:17").symlink_to(disk / "sdb1")
-    (folder / "proc" / "self").mkdir(parents=True)
-    (folder / "proc" / "self" / "mountinfo").write_text(mounted)
-    (folder / "proc" / "swaps").write_text("Filename Type\n" + swaps)
-    return device.Machine(folder / "sys", folder / "proc")
-
-
-def test_a_card_that_nobody_uses_is_taken(tmp_path: Path) -> None:
-    disk = device._checked(Path("/dev/sdb"), machine(
-        tmp_path, "30 1 8:1 / / rw - ext4 /dev/sda1 rw\n"), "8:16")
-    assert (disk.size_bytes, disk.model, disk.removable) == (62333952 * 512, "Card Reader", True)
-
-
-@pytest.mark.parametrize(("number", "world", "word"), [
-    ("8:16", {"mounted": "30 1 8:17 / / rw - ext4 /dev/sdb1 rw\n"}, "holds this system"),
-    ("8:16", {"mounted": "30 1 8:17 / /media/me/card rw - vfat /dev/sdb1 rw\n"}, "is mounted"),
-    ("8:16", {"swaps": "/dev/sdb1 partition\n"}, "swaps"),
-    ("8:16", {"sdb1/holders/dm-0": ""}, "RAID, LVM"),
-    ("8:16", {"ro": "1"}, "write-protected"),
-    ("8:16", {"size": "0"}, "holds no card"),
-    ("8:17", {}, "is a partition"),
-    ("8:32", {}, "no such disk"),
-])
-def test_disks_in_use_are_refused(tmp_path: Path, number: str, world: dict[str, str], word: str
-                                  ) -> None:
-    with pytest.raises(TudorError, match=word):
-        device._checked(Path("/dev/sdb"), machine(tmp_path, **world), number)
-
-
-def test_what_is_no_disk_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TudorError, match="is no disk"):
-        device.look_at(tmp_path)
-    with pytest.raises(TudorError, match="lsblk"):
-        device.look_at(tmp_path / "none")
-
-
-def test_writing_a_card_reads_it_back(tmp_path: Path) -> None:
-    image, disk = tmp_path / "card.img", tmp_path / "disk"
-    image.write_bytes(os.urandom(5 * MIB + 512))
-    disk.write_bytes(b"\xaa" * (8 * MIB))
-    counted: list[int] = []
-    device.write(image, disk, counted.append)
-    assert disk.read_bytes() == image.read_bytes() + b"\xaa" * (3 * MIB - 512)
-    assert sum(counted) == 2 * image.stat().st_size
-
-
-def test_a_card_that_forgets_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    image, disk = tmp_path / "card.img", tmp_path / "disk"
-    image.write_bytes(os.urandom(5 * MIB))
-    disk.write_bytes(bytes(8 * MIB))
-    real = device._write_all
-    calls = io.BytesIO()
-
-    def forgetful(to: int, chunk: bytes) -> None:
-        calls.write(b".")
-        real(to, chunk if len(calls.getvalue()) < 2 else bytes(len(chunk)))
-
-    monkeypatch.setattr(device, "_write_all", forgetful)
-    with pytest.raises(TudorError, match="reads back otherwise"):
-        device.write(image, disk)
-
-
-def test_nobody_to_ask_means_no(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from firmware.flash.flash_pi import _asker
-
-    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    with pytest.raises(TudorError, match="--yes"):
-        _asker(False)("erase?")
-    assert _asker(True)("erase?")
 
 
 def test_an_image_that_is_too_old_for_the_package_is_refused(tmp_path: Path) -> None:

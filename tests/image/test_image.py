@@ -4,8 +4,6 @@ whatever has happened to the card. Run by `make test-image`."""
 from __future__ import annotations
 
 import json
-import re
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +16,6 @@ import pytest
 from engine.presets import shipped_native
 from firmware.flash.disk import layout
 from firmware.flash.ext4 import Ext4
-from firmware.pi.package import build_package
 from firmware.pi.status import parse
 from firmware.tools import MissingToolError, run, tool
 from tests.firmware.common_models import vae
@@ -33,42 +30,12 @@ from tests.image.image_root import (
     Stock,
     make_stock,
 )
+from tests.image.image_scripts import APPLY, MIDI, MIDI_MAP, RESTARTED, midi, package
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(1500)]
 BLOCKS = 798
 FRAME_BYTES = 8  # two channels of 32 bits
 WANTED_BYTES = (BUFFER + BLOCKS * PERIOD) * FRAME_BYTES
-APPLY = """
-mkdir -p up/models
-mv *.tudor up/models
-TUDOR_WAIT=60 /usr/lib/tudor/update apply /run/trial/up >out/told 2>&1
-echo $? >out/rc
-"""
-MIDI_MAP = b"way source\ncc1 walk 0 0\ncc20 latent 1\ncc21 latent 2\nnote play\n"
-# $1: a MIDI file, into the port that hands on; what the module says two seconds later to $2.
-MIDI = """
-sent() {
-  for i in $(seq 100); do
-    grep -A 3 Through /proc/asound/seq/clients | grep -q 'Connecting To' && break
-    sleep 0.3
-  done
-  aplaymidi -p 14:0 $1
-  sleep 2
-  tudor-module --status >out/$2
-}
-"""
-# Waits for another process than $1, and for what that says; the seconds this took to $2.
-RESTARTED = """
-restarted() {
-  from=$(cut -d. -f1 /proc/uptime)
-  for i in $(seq 600); do
-    now=$(systemctl show --value -p MainPID tudor-module)
-    [ "$now" != 0 ] && [ "$now" != "$1" ] && tudor-module --status && break
-    sleep 0.2
-  done
-  echo $(($(cut -d. -f1 /proc/uptime) - from)) >out/$2
-}
-"""
 
 
 @cache
@@ -227,13 +194,6 @@ def test_a_power_cut_in_an_update_leaves_a_whole_model(machine: Machine, old: IN
     assert machine.boot.read("/tudor/m.tudor") in (tiny(), vae())
 
 
-def midi(*messages: bytes) -> bytes:
-    """A MIDI file of messages at once: a header for one track, and each after no time."""
-    track = b"".join(b"\0" + message for message in messages) + b"\0\xff\x2f\0"
-    return (b"MThd" + struct.pack(">IHHH", 6, 0, 1, 480)
-            + b"MTrk" + struct.pack(">I", len(track)) + track)
-
-
 def test_a_midi_port_that_comes_later_plays_the_module(machine: Machine) -> None:
     """Through the kernel's own sequencer: controllers move latents, a note opens the sound."""
     machine.boot.write("/tudor/m.map", MIDI_MAP)
@@ -271,21 +231,6 @@ systemctl show -p NRestarts tudor-module >out/restarts
     assert found["restarts"] != b"NRestarts=0\n"
     # It was fed at most a second before, and is started a second after its end.
     assert 4 <= int(found["seconds"]) <= 60, found["journal"].decode()
-
-
-def package(folder: Path, version: str, *edits: tuple[str, str]) -> bytes:
-    """The module's package with another version, and another unit."""
-    tree = folder / version
-    subprocess.run([tool("dpkg-deb"), "-R", str(build_package()), str(tree)], check=True)
-    unit, control = tree / "usr/lib/systemd/system/tudor-module.service", tree / "DEBIAN/control"
-    for old_text, new_text in edits:
-        assert unit.read_text().count(old_text) == 1
-        unit.write_text(unit.read_text().replace(old_text, new_text))
-    control.write_text(re.sub(r"^Version: .*", f"Version: {version}", control.read_text(),
-                              flags=re.MULTILINE))
-    subprocess.run([tool("dpkg-deb"), "--root-owner-group", "-Znone", "--build", str(tree)],
-                   check=True, capture_output=True)
-    return tree.with_name(f"{tree.name}.deb").read_bytes()
 
 
 def test_an_update_brings_its_unit_and_takes_it_back(machine: Machine, old: INTS, tmp_path: Path

@@ -11,6 +11,7 @@ from rich.console import Console
 from torch import Tensor
 
 from engine.audio import shown_name
+from engine.description import GENERATE
 from engine.errors import AudioError, ConfigError
 from engine.models.base import Model
 from training.data.audio_folder import Folder, Skipped, Source, nothing_usable, scan
@@ -50,7 +51,7 @@ class Crops(Data):
     def prepare(self, model: Model, console: Console) -> None:
         rate, ratio, config = model.sample_rate_hz, model.ratio, self.config
         main = model.main
-        channels = main.out_channels if main.role == "generate" else main.in_channels
+        channels = main.out_channels if main.role == GENERATE else main.in_channels
         self.cache, self.skipped = filled_cache(
             self._found, self.cache_folder, rate, channels, config.cache_gb, console)
         self.parts = sides(self.cache.sounds(), config.validation_fraction, rate)

@@ -8,6 +8,7 @@ from training.data.images import Images
 from training.data.labelled import Labelled
 from training.data.latents import Latents
 from training.data.pairs import Pairs
+from training.run.common_config import check_owner
 
 DATA: dict[str, type[Data]] = {
     "crops": Crops,
@@ -20,7 +21,5 @@ DATA: dict[str, type[Data]] = {
 
 def register(name: str, row: type[Data]) -> None:
     """A further kind of data; `[training].data` names it."""
-    from training.run.config import check_owner
-
     check_owner(f"data {name!r}", row.settings)
     DATA[name] = row

@@ -96,7 +96,7 @@ def evaluate_folder(
         "skipped": [{"name": item.shown, "reason": item.reason} for item in skipped],
         "results": scoring.results(),
         "sound": scoring.sound.results(),
-        "standing": standing_figures(player, scoring.sound.sample),
+        "standing": standing_figures(player, scoring.sound.sample()),
     }
 
 

@@ -88,18 +88,23 @@ class SoundMeter:
         self.frame = coder[1].in_ratio if coder is not None else None
         self.names = ["model", *([NOISE, "silence"] if baselines else [])]
         self.heard: dict[str, Heard] = {}
-        self.sample: FloatArray | None = None
+        self._first: FloatArray | None = None
 
     def hear(self, piece: FloatArray, answers: dict[str, FloatArray]) -> None:
         """A piece of the original and what each subject made of it, second draws among them."""
-        if self.sample is None:
-            self.sample = piece[:, : round(KEPT_SECONDS * self.rate_hz)]
+        if self._first is None:
+            self._first = piece[:, : round(KEPT_SECONDS * self.rate_hz)]
         target = _Piece(piece, self.rate_hz, self.frame)
         late = round(LATE_SECONDS * self.rate_hz)
         shifted = np.pad(piece, ((0, 0), (late, 0)))[:, : piece.shape[1]]
         named = [(name, answers[name], answers.get(AGAIN + name)) for name in self.names]
         for name, sound, again in (*named, ("shifted", shifted, None), ("original", piece, None)):
             target.measure(self.heard.setdefault(name, Heard()), sound, again)
+
+    def sample(self) -> FloatArray:
+        """The beginning of the first sound."""
+        assert self._first is not None, "nothing was heard"
+        return self._first
 
     def results(self) -> dict[str, Any]:
         """Plain data: figures by subject, in "bands_hz" and "octaves_hz" what lists are about."""

@@ -6,6 +6,7 @@ from training.objectives.autoencoder import AutoencoderObjective
 from training.objectives.autoregressive import AutoregressiveObjective
 from training.objectives.base import Objective
 from training.objectives.paired import PairedObjective
+from training.run.common_config import check_owner
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "autoencoder": AutoencoderObjective,
@@ -16,7 +17,5 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 def register(name: str, row: type[Objective]) -> None:
     """A further objective; `[training].objective` names it."""
-    from training.run.config import check_owner
-
     check_owner(f"objective {name!r}", row.settings)
     OBJECTIVES[name] = row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from training.run.config import CommonConfig
+from training.run.common_config import CommonConfig
 
 
 class Budget:

@@ -19,7 +19,7 @@ from training.data.base import Batch, Data, Shard, loader
 from training.objectives.base import Moment, Objective, Terms
 from training.run.averages import Average
 from training.run.budget import Budget, learning_rate
-from training.run.config import CommonConfig
+from training.run.common_config import CommonConfig
 from training.run.fabric import keep_full_precision, mixed
 from training.run.health import LossHealth, advice, diagnosis
 from training.run.noise import vary_noise

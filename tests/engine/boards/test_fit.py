@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from engine.boards.board import BOARDS, DTYPES, KIB, board_named
+from engine.boards.board import KIB, board_named
 from engine.boards.fit import FITS, SLICED, TOO_MUCH, UNCERTAIN, fit, largest, percent, require_fit
 from engine.boards.placement import RECORDS_BYTES, place
 from engine.boards.work import Task, Work, task_of_file, task_of_model
 from engine.errors import ConfigError, TudorError
 from engine.models.registry import build
+from engine.ops import DTYPES
 from engine.players.native_model import NativeFile
-from nn_tudor.cli import main
 from tests.golden.golden import read
 
 SMALL = {"latents": 2, "bands": 4, "compression": 16, "widths": (8, 6)}
@@ -281,49 +279,3 @@ def test_the_largest_that_fits() -> None:
     assert largest(tasks[2:], "daisy", "float32") is None
     assert largest(tasks, "daisy") == ("270000000.0", "q16x8"), "each number format is tried"
     assert largest(tasks[:2], "daisy") == ("100000000.0", "float32"), "the most exact that fits"
-
-
-def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
-    _tudor("fit", "techno-tiny", "--target", "daisy", "--dtype", "q16x8", "--json")
-    data = json.loads(capsys.readouterr().out)
-    assert data["figures"] == "modelled, not measured"
-    assert data["verdict"] == FITS
-    assert data["largest_preset"]
-    assert data["placement"]["items"]
-    _tudor("fit", "techno-tiny", "--json")
-    assert [row["target"] for row in json.loads(capsys.readouterr().out)] == list(BOARDS)
-    _tudor("fit", "techno-daisy", "--target", "daisy")
-    text = capsys.readouterr().out
-    for word in ("does not fit", "the instrument around the model", "AXI SRAM",
-                 "one frame at a time", "modelled", "largest preset", "D2 SRAM", "QSPI flash",
-                 "can give", "cannot be read from flash"):
-        assert word in text
-    _tudor("fit", "techno-tiny", "--dtype", "all", "--json")
-    rows = json.loads(capsys.readouterr().out)
-    assert [(row["target"], row["dtype"]) for row in rows] == [(b, d) for b in BOARDS
-                                                               for d in DTYPES]
-
-
-def _tudor(*words: str) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(list(words))
-    assert ended.value.code == 0
-
-
-@pytest.mark.parametrize(("words", "said"), [
-    (("techno-tin",), "did you mean 'techno-tiny'"),
-    (("techno-tiny", "--target", "dasy"), "did you mean 'daisy'"),
-    (("techno-tiny", "--method", "dream"), "it has encode, decode, forward"),
-    (("model.onnx",), "boards play .tudor files"),
-])
-def test_mistakes_are_one_line(words: tuple[str, ...], said: str,
-                               capsys: pytest.CaptureFixture[str], tmp_path: Path,
-                               monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("model.onnx").touch()
-    with pytest.raises(SystemExit) as ended:
-        main(["fit", *words])
-    assert ended.value.code == 1
-    error = capsys.readouterr().err
-    assert said in error
-    assert len(error.strip().splitlines()) == 1

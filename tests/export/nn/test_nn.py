@@ -10,22 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
-from engine.errors import ConfigError, TudorError
 from engine.models.base import Model
 from engine.players.torchscript import TorchScriptPlayer
-from export.nn.export import build_shell, export_nn, folded, read_description, write_description
+from export.nn.export import export_nn, read_description, write_description
 from export.nn.operators import OPERATORS, operators
 from tests.export.nn.nn_host import NnHost
+from tests.export.nn.offline import TOLERANCE, assert_same, expected, noise
 from tests.export.small_models import small_model
 
-TOLERANCE = 1e-5
 SAMPLES = 8192
 SHAPES = ("mono", "stereo")
 METHODS = ("encode", "decode", "forward")
-
-Audio = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
@@ -38,26 +34,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Model, Pa
         made[shape] = model, folder / f"{shape}.ts"
         export_nn(model, made[shape][1], model.describe(shape))
     return made
-
-
-def noise(*shape: int, seed: int = 0) -> Audio:
-    return (0.3 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
-
-
-def expected(model: Model, method: str, signal: Audio) -> Audio:
-    """Offline PyTorch behind nn~'s sample holders: [batch, channels, samples] on both sides."""
-    spec = model.methods[method]
-    x = torch.from_numpy(signal[:, :, spec.in_ratio - 1 :: spec.in_ratio].copy())
-    y = model.offline(method, x).numpy()
-    assert y.shape == (len(signal), spec.out_channels, signal.shape[2] // spec.out_ratio)
-    return np.repeat(y, spec.out_ratio, axis=2)
-
-
-def assert_same(got: Audio, wanted: Audio) -> None:
-    assert got.shape == wanted.shape
-    assert got.size
-    assert np.abs(wanted).max() > 0.01, "nothing to compare"
-    assert np.abs(got - wanted).max() <= TOLERANCE
 
 
 @pytest.mark.parametrize("buffer", [0, 512, 2048, 4096])
@@ -142,23 +118,6 @@ def test_a_refused_value_says_why(files) -> None:
     assert "bias_at takes a number from 1 to 4 and a value, not 7" in host.console[-1]
     assert not host.set("scale", "1 1 1 nan")
     assert "scale goes from -4 to 4, not nan" in host.console[-1]
-
-
-def test_a_pytorch_without_a_private_pass_is_told_by_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = small_model()
-    monkeypatch.delattr(torch._C, "_jit_pass_constant_pooling")
-    with pytest.raises(TudorError, match=r"lacks torch\._C\._jit_pass_constant_pooling") as error:
-        export_nn(model, tmp_path / "x.ts", model.describe("x"))
-    assert "\n" not in str(error.value)
-    assert not list(tmp_path.iterdir())
-
-
-def test_only_one_file_names_private_parts_of_pytorch() -> None:
-    folder = Path(__file__).parents[3] / "export/nn"
-    named = [f.name for f in folder.glob("*.py") if "torch._C." in f.read_text(encoding="utf-8")]
-    assert named == ["internals.py"]
 
 
 def test_scale_and_bias_act_as_offline(files) -> None:
@@ -287,41 +246,6 @@ def test_follows_its_input_to_another_device(files) -> None:
         x = torch.zeros(2, spec.in_channels, spec.in_frames * 2, device="meta")
         with torch.inference_mode():
             assert getattr(module, method)(x).device.type == "meta"
-
-
-def test_folds_parametrisations_and_leaves_the_model_alone(tmp_path: Path) -> None:
-    model = small_model()
-    for module in list(model.encoder.modules()):
-        if type(module).__name__ == "Conv1d" and isinstance(module.weight, torch.nn.Parameter):
-            torch.nn.utils.parametrizations.weight_norm(module)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    assert any("parametrizations" in name for name in before)
-    path = tmp_path / "normed.ts"
-    export_nn(model, path, model.describe("normed"))
-    assert {n: v.tolist() for n, v in before.items()} == {
-        n: v.tolist() for n, v in model.state_dict().items()}
-    signal = noise(1, 1, 2048)
-    assert_same(NnHost(path, "forward", 512).play(signal), expected(model, "forward", signal))
-
-
-def test_small_ratios_get_a_method_that_lifts_the_block() -> None:
-    model = small_model("raw_vae", "one latent")  # compression 8
-    assert model.ratio < 64
-    shell = build_shell(folded(model), model.describe("low"), 2)
-    assert "idle" in shell.get_methods()
-    assert shell.idle_params.tolist() == [1, 64, 1, 64]
-    x = torch.zeros(1, 1, 4)
-    assert shell.idle(x).shape == x.shape
-
-
-def test_ratios_must_be_powers_of_two(tmp_path: Path) -> None:
-    model = small_model()
-    description = model.describe("odd")
-    method = replace(description.methods["encode"], out_ratio=48)
-    odd = replace(description, methods={**description.methods, "encode": method})
-    with pytest.raises(ConfigError, match="powers of two"):
-        export_nn(model, tmp_path / "odd.ts", odd)
-    assert not list(tmp_path.iterdir())
 
 
 def test_metadata_may_be_rewritten(files, tmp_path: Path) -> None:

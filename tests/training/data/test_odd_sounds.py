@@ -4,46 +4,23 @@ alike; short sounds and long ones; nothing but sound in a crop."""
 from __future__ import annotations
 
 import json
-import tracemalloc
-from io import StringIO
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from rich.console import Console
 from test_audio_folder import filled
 
 from engine.errors import AudioError
-from engine.models.base import Model
-from engine.models.store import build_from, read_settings
-from nn_tudor.demo import _copy_sound, gather_held_out
 from tests.training.data.odd_sounds import UNUSABLE, without_length, write_unusable
-from tests.training.training_helpers import RATE, fill, loop, preset
-from training.data import cache as cache_module
+from tests.training.data.small_runs import tiny, trained
+from tests.training.training_helpers import RATE, fill, loop
 from training.data.audio_folder import scan
 from training.data.cache import Cache, bytes_needed
 from training.data.crops import CropBatches, crop_samples, validation_crops
 from training.data.decode import decoded, read_range
-from training.data.held_out import read_held_out
-from training.data.sounds import Sound, sides
-from training.evaluation.evaluate import evaluate_folder, pieces, play
-from training.evaluation.subjects import Playing
-from training.run.config import resolve, training_config
-from training.run.loop import Machine, train
-
-
-def tiny(folder: Path) -> Model:
-    return build_from(read_settings(Path(preset(folder))))
-
-
-def trained(folder: Path, data: Path, *settings: str) -> str:
-    """Trains for two steps in `folder`/run; what was said."""
-    console = Console(file=StringIO(), width=200)
-    run = resolve(preset(folder), data, ["training.steps=2", *settings])
-    train(run, folder / "run", Machine("cpu"), console)
-    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+from training.evaluation.evaluate import evaluate_folder
+from training.run.config import training_config
 
 
 def hits(folder: Path, count: int, seconds: float = 0.3) -> Path:
@@ -179,57 +156,6 @@ def test_an_index_of_an_earlier_version_is_replaced_silently(tmp_path: Path) -> 
     assert again.entries == cache.entries
 
 
-# --- long files -------------------------------------------------------------------------------
-
-
-def test_filling_takes_the_same_memory_however_long_a_file_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    minutes, noise = 2, np.random.default_rng(0).uniform(-0.4, 0.4, (2 * RATE, 2))
-    with soundfile.SoundFile(folder / "long.wav", "w", 2 * RATE, 2) as file:
-        for second in range(60 * minutes):
-            file.write(noise * (1 + second / 300))
-    kept, _ = filled(folder)
-    monkeypatch.setattr(cache_module, "HELD_SAMPLES", 1 << 16)
-    twice = Cache(tmp_path / "twice", RATE, 1)
-    twice.folder.mkdir()
-    tracemalloc.start()
-    twice.fill(scan(folder).sources)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 6e6 < 60 * minutes * RATE * 11
-    assert kept.entries == twice.entries
-    assert np.array_equal(kept.read("long.wav", 0, 10**9), twice.read("long.wav", 0, 10**9))
-
-
-def test_playing_piece_by_piece_gives_the_same_samples(tmp_path: Path) -> None:
-    from engine.players.pytorch import PyTorchPlayer
-
-    player = PyTorchPlayer(tiny(tmp_path).eval())
-    assert player.description.method("forward").lookahead_samples > 0
-    audio = loop(4, 7.3)[None]
-    whole = play(player, audio)
-    playing = Playing(player)
-    playing.begin()
-    sizes = (1, 100, 30000, 7, 20000)
-    edges = [0, *np.cumsum(sizes), audio.shape[1]]
-    parts = [playing.hear(audio[:, a:b]) for a, b in pairwise(edges)]
-    parts.append(playing.end())
-    assert np.array_equal(np.concatenate(parts, axis=1), whole)
-    assert whole.shape == audio.shape
-
-
-def test_pieces_hold_everything_and_none_is_under_a_second() -> None:
-    for seconds in (0.2, 20.0, 20.9, 21.0, 45.5):
-        audio = np.arange(round(seconds * RATE), dtype=np.float32)[:, None]
-        found = list(pieces(iter(np.array_split(audio, 13)), RATE))
-        assert np.array_equal(np.concatenate(found, axis=1)[0], audio[:, 0])
-        assert all(part.shape[1] >= min(RATE, len(audio)) for part in found)
-        assert all(part.shape[1] < 21 * RATE for part in found)
-
-
 # --- short sounds and silence -----------------------------------------------------------------
 
 
@@ -296,68 +222,6 @@ def test_silence_within_files_is_not_learnt_nor_measured(tmp_path: Path) -> None
     assert "0:53 of silence left out" in trained(tmp_path, folder)
 
 
-# --- few files ---------------------------------------------------------------------------------
-
-
-def test_of_one_recording_the_end_is_held_out(tmp_path: Path) -> None:
-    folder = fill(tmp_path / "data", 1, 10.0)
-    text = trained(tmp_path, folder, "training.validation_fraction=0.05")
-    assert "1 files (1 for validation, 0:02 in all: the end of loop0.wav)" in text
-    (place,) = read_held_out(tmp_path / "run")
-    assert place.name == "loop0.wav"
-    assert place.start_seconds == pytest.approx(8.0)
-    rows = [json.loads(row) for row in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    assert any(row["kind"] == "validation" for row in rows)
-    gather_held_out(folder, tmp_path / "run", tmp_path / "held")
-    (copy,) = (tmp_path / "held").iterdir()
-    sound, _ = soundfile.read(copy)
-    assert np.allclose(sound, loop(0, 10.0)[8 * RATE :], atol=1e-3)
-    _copy_sound(tmp_path / "held", tmp_path / "listen.wav")
-    assert len(soundfile.read(tmp_path / "listen.wav")[0]) > RATE
-
-
-def test_sides_of_small_folders() -> None:
-    def of(*seconds: float, fraction: float = 0.05):
-        return sides([Sound(f"{i}.wav", 0, round(s * RATE)) for i, s in enumerate(seconds)],
-                     fraction, RATE)
-
-    for lengths in ((60,), (1.5,), (1, 1, 1, 1, 1), (0.3,) * 40, (3600, 0.2), (0.2, 3600),
-                    (4, 4)):
-        found = of(*lengths)
-        learn, held = (sum(len(s) for s in part) / RATE for part in (found.learn, found.held))
-        assert learn + held == pytest.approx(sum(lengths))
-        assert held >= min(2.0, 0.1 * sum(lengths)) - 1e-3, lengths
-        assert learn >= 0.5 * sum(lengths), lengths
-        taken = {(s.name, place) for s in found.learn for place in range(s.start, s.end, 100)}
-        assert not any((s.name, s.start) in taken for s in found.held)
-    assert of(60, fraction=0.0).held == ()
-
-
-def test_sides_of_a_large_folder_stay_when_files_are_added() -> None:
-    def of(count: int) -> tuple[set[str], set[str]]:
-        found = sides([Sound(f"loop{i}.wav", 0, RATE) for i in range(count)], 0.1, RATE)
-        return {s.name for s in found.learn}, {s.name for s in found.held}
-
-    (learn, held), (more_learn, more_held) = of(200), of(300)
-    assert 8 <= len(held) <= 35
-    assert learn <= more_learn
-    assert held <= more_held
-
-
-def test_a_silent_file_that_names_would_hold_out_is_passed_over(tmp_path: Path) -> None:
-    from training.data.audio_folder import split
-
-    folder = fill(tmp_path / "data", 4)
-    _, (first, *_) = split([f"loop{i}.wav" for i in range(4)], 0.01)
-    soundfile.write(folder / first, np.zeros(RATE), RATE)
-    trained(tmp_path, folder)
-    places = read_held_out(tmp_path / "run")
-    assert places
-    assert first not in {place.name for place in places}
-    gather_held_out(folder, tmp_path / "run", tmp_path / "held")
-    assert evaluate_folder(tiny(tmp_path), tmp_path / "held", baselines=False)["files"]
-
-
 # --- channels ----------------------------------------------------------------------------------
 
 
@@ -388,4 +252,3 @@ def test_reading_a_range_follows_the_one_rule(tmp_path: Path) -> None:
     (source,) = scan(folder).sources
     assert read_range(source, 0, 100, RATE, 2).shape == (2, 100)
     assert np.concatenate(list(decoded(source, RATE, 2))).shape == (RATE, 2)
-

@@ -24,7 +24,6 @@ from tests.training.training_helpers import RATE, fill, loop, metrics, preset, r
 from training.objectives.autoencoder import AutoencoderObjective
 from training.run.health import SUSPICIOUS, LossHealth
 from training.run.lock import locked
-from training.run.loop import Machine
 from training.run.run_folder import RunFolder
 from training.run.signals import NAMES, outlive_first_signal
 
@@ -241,53 +240,6 @@ def test_other_data_is_refused_by_the_first_file(tmp_path: Path, change: Any, sa
     (tmp_path / "data").symlink_to("elsewhere")
     with pytest.raises(ConfigError, match=rf"data\.folder was .*, is now .*; {said}\)"):
         run(tmp_path, steps=9)
-
-
-def fabrics(monkeypatch: pytest.MonkeyPatch, gpus: int) -> list[dict[str, Any]]:
-    """How Lightning's Fabric would be made on a machine with so many CUDA GPUs."""
-    asked: list[dict[str, Any]] = []
-
-    class NoFabric:
-        def __init__(self, **options: Any) -> None:
-            asked.append(options)
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    monkeypatch.setattr("lightning.fabric.Fabric", NoFabric)
-    return asked
-
-
-@pytest.mark.parametrize(("name", "kind", "devices"), [
-    ("cuda:1", "cuda", [1]), ("cuda:0", "cuda", [0]), ("cuda", "cuda", 1), ("auto", "cuda", 1),
-    ("cpu", "cpu", 1), ("cpu:0", "cpu", 1),
-])
-def test_a_gpu_can_be_chosen_by_its_number(
-    monkeypatch: pytest.MonkeyPatch, name: str, kind: str, devices: Any
-) -> None:
-    asked = fabrics(monkeypatch, 2)
-    machine = Machine(name)
-    device = training.run.loop._device(machine)
-    training.run.loop._fabric(machine, device, partial=False)
-    assert (asked[0]["accelerator"], asked[0]["devices"]) == (kind, devices)
-    assert asked[0]["precision"] == ("bf16-mixed" if kind == "cuda" else "32-true")
-
-
-@pytest.mark.parametrize(("machine", "gpus", "said"), [
-    (Machine("cuda:2"), 2, "device cuda:2: PyTorch sees 2 CUDA GPUs here, counted from 0"),
-    (Machine("cuda:1"), 1, "device cuda:1: PyTorch sees 1 CUDA GPUs here, counted"),
-    (Machine("cuda:0"), 0, "PyTorch sees no CUDA GPU here"),
-    (Machine("mps:0"), 0, "PyTorch sees no Apple GPU here"),
-    (Machine("cuda:x"), 2, "unknown device 'cuda:x'; use cpu, cuda or mps"),
-    (Machine("meta"), 2, "unknown device 'meta'; use auto, cpu, cuda, cuda:N or mps"),
-    (Machine("cuda:1", devices=2), 2, "--device cuda:1 names one GPU; give --device cuda"),
-])
-def test_a_device_that_cannot_be_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, machine: Machine, gpus: int, said: str
-) -> None:
-    fabrics(monkeypatch, gpus)
-    with pytest.raises(ConfigError, match=re.escape(said)) as error:
-        training.run.loop._device(machine)
-    assert "\n" not in str(error.value)
 
 
 def test_processes_of_a_run_fill_its_cache_one_after_the_other(tmp_path: Path) -> None:

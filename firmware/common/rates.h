@@ -1,0 +1,30 @@
+/* From the board's sample rate to the model's and back, and when the slices of a frame are run. */
+#ifndef TUDOR_MODULE_RATES_H
+#define TUDOR_MODULE_RATES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct resampler {
+    uint32_t up, down; /* out rate : in rate, reduced */
+    uint32_t taps;
+    const float *table; /* [up][taps], oldest sample first */
+    float *history;     /* [2 * taps], the last taps contiguous */
+    uint32_t at, phase;
+};
+size_t resampler_taps(uint32_t up, uint32_t down, uint32_t quality);
+void resampler_design(float *table, uint32_t up, uint32_t down, uint32_t quality);
+void resampler_start(struct resampler *r);
+void resampler_push(struct resampler *r, float x);
+float resampler_value(const struct resampler *r);
+
+/* When which slice runs: block c runs those that are due after it, (c + 1) * step / unit - delay. */
+struct schedule {
+    uint32_t slices;
+    uint32_t delay; /* slices */
+    uint32_t prime; /* samples of silence at the model's rate that the output starts with */
+    uint64_t step, unit;
+};
+int plan_schedule(struct schedule *s, uint32_t frame, uint32_t block, uint32_t up, uint32_t down, int has_input);
+
+#endif
