@@ -66,7 +66,8 @@ class Coded(Model):
         gradients."""
 
     def draws(self, z: Tensor, count: int) -> tuple[Tensor, ...]:
-        """`reconstruct`, `count` times with other noise; once for a model that makes none."""
+        """`reconstruct` `count` times with other noise, once for a model that makes none. Gradients
+        may reach the first alone."""
         return (self.reconstruct(z),)
 
     def restart_noise(self) -> None:

@@ -231,14 +231,19 @@ class RawVAE(Coded):
         return self.decoder.offline(z)
 
     def draws(self, z: Tensor, count: int) -> tuple[Tensor, ...]:
-        """What comes before the first layer that draws is played once."""
+        """What comes before the first layer that draws is played once. Gradients reach the first
+        sound alone."""
         layers = tuple(self.decoder)
         first = next((i for i, layer in enumerate(layers) if SEED in layer.may_use), None)
         if first is None:
             return (self.reconstruct(z),)
         shared, drawing = _played(layers[:first], z, {}), layers[first:]
-        seeds = (torch.full((1,), float(seed), device=z.device) for seed in range(count))
-        return tuple(_played(drawing, shared, {SEED: seed}) for seed in seeds)
+        made = []
+        for seed in range(count):
+            attributes = {SEED: torch.full((1,), float(seed), device=z.device)}
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not seed):
+                made.append(_played(drawing, shared, attributes))
+        return tuple(made)
 
     def restart_noise(self) -> None:
         own: Any = self.decoder.layers[-3]

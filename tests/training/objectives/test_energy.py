@@ -14,6 +14,13 @@ def noise(seed: int, gain: float = 0.1, samples: int = 20000) -> torch.Tensor:
     return gain * torch.randn(2, samples, generator=generator, dtype=torch.float64)
 
 
+def power_of(x: torch.Tensor, size: int) -> float:
+    """Sum of all squared magnitudes."""
+    window = torch.hann_window(size, dtype=x.dtype)
+    spectra = torch.fft.rfft(x.unfold(1, size, size // 4) * window / window.sum())
+    return float(spectra.abs().square().sum())
+
+
 @pytest.mark.parametrize("samples", [100, 5000])
 @pytest.mark.parametrize("weight", [0.0, 0.7, 1.0])
 def test_value_is_the_formula(samples: int, weight: float) -> None:
@@ -51,6 +58,24 @@ def test_gradients_reach_both_draws_and_are_those_of_the_formula() -> None:
     logged = compare((a, b), y)
     assert not logged.distance.requires_grad
     assert not logged.linear.requires_grad
+
+
+def test_a_draw_alone_gets_the_gradients_of_both() -> None:
+    """Those of d(a, y) - d(a, b), whichever draw it is."""
+    a, b, y = (noise(seed, 0.5 * seed, 300)[:1] for seed in (1, 2, 4))
+    a.requires_grad_()
+    windows = (128,)
+    powers = [power_of(x, 128) for x in (b, y)]
+    for draws in ((a, b), (b, a)):
+        found = compare(draws, y, 0.7, windows)
+        ay, ab = spectral_terms(a, y, windows), spectral_terms(a, b, windows)
+        # The linear distance is a share of what the sound has, not of what the other draw has.
+        for place, scale in ((0, 1.0), (1, powers[0] / powers[1])):
+            (ours,) = torch.autograd.grad(found[place], a, retain_graph=True)
+            (near,) = torch.autograd.grad(ay[place], a, retain_graph=True)
+            (apart,) = torch.autograd.grad(ab[place], a, retain_graph=True)
+            assert ours.abs().max() > 0
+            assert torch.allclose(ours, near - 0.7 * scale * apart, rtol=1e-6, atol=1e-12)
 
 
 def test_one_draw_is_the_distance_and_equal_draws_are_too() -> None:
