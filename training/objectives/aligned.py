@@ -8,7 +8,7 @@ from torch import Tensor
 from engine.layers.noise import SEED
 from engine.models.base import Model
 from training.objectives.energy import Compared, compare
-from training.objectives.losses import spectral_terms
+from training.objectives.losses import WINDOWS, spectral_terms
 
 
 def aligned(model: Model, output: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
@@ -28,7 +28,15 @@ def compared(
 ) -> Compared:
     """Energy scores of one or two draws after taking the model's delay out of them."""
     target = aligned(model, draws[0], audio)[1]
-    return compare(tuple(aligned(model, draw, audio)[0] for draw in draws), target, weight)
+    windows = windows_of(model.ratio) if weight else WINDOWS
+    return compare(tuple(aligned(model, draw, audio)[0] for draw in draws), target, weight, windows)
+
+
+def windows_of(frame_samples: int) -> tuple[int, ...]:
+    """Windows to train by: the distance's, and shorter ones down to a model's frame. What is longer
+    than a frame does not hear whether noise pulses at the rate of frames."""
+    shorter = (WINDOWS[-1] // 2, WINDOWS[-1] // 4)
+    return (*WINDOWS, *(window for window in shorter if window >= frame_samples))
 
 
 def noises(model: Model) -> list[dict[str, Tensor]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from training.objectives.aligned import windows_of
 from training.objectives.energy import compare
-from training.objectives.losses import spectral_terms
+from training.objectives.losses import WINDOWS, spectral_terms
 
 
 def noise(seed: int, gain: float = 0.1, samples: int = 20000) -> torch.Tensor:
@@ -110,6 +111,22 @@ def test_a_flat_spectrum_is_nearer_to_noise_than_noise_but_does_not_score_better
     assert smooth.distance == pytest.approx(0.484, abs=0.02)
     assert texture.score == pytest.approx(0.347, abs=0.02)
     assert smooth.score == smooth.distance
+
+
+@pytest.mark.parametrize("frame", [64, 32])
+def test_noise_that_pulses_at_the_frame_rate_is_heard_in_windows_no_longer_than_a_frame(
+    frame: int,
+) -> None:
+    assert windows_of(128) == WINDOWS == windows_of(2048)
+    assert windows_of(frame)[-1] == frame
+    pulse = 1 + torch.sin(2 * torch.pi * torch.arange(20000, dtype=torch.float64) / frame)
+    pulse = pulse / pulse.square().mean().sqrt()
+    worse = {windows: float(compare((pulse * noise(2), pulse * noise(3)), noise(1), 1.0,
+                                    windows).score
+                            - compare((noise(2), noise(3)), noise(1), 1.0, windows).score)
+             for windows in (WINDOWS, windows_of(frame))}
+    assert worse[WINDOWS] < 0.005
+    assert worse[windows_of(frame)] > 0.012
 
 
 def test_shapes_that_differ_are_refused() -> None:
