@@ -39,6 +39,7 @@ lint: $(STAMP)
 # What the program prints of its presets, into README and cards.
 figures: $(STAMP)
 	$(BIN)/python scripts/figures.py
+	$(BIN)/python scripts/operations.py
 
 clean:
 	rm -rf build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache

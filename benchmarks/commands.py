@@ -10,6 +10,7 @@ import typer
 from engine.errors import ConfigError, TudorError
 from engine.friendly import friendly
 
+SUITES = ("shapes", "ops")
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -72,12 +73,14 @@ def bench(
     suite: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="Instead of files: 'shapes', networks of published shapes with random "
-                     "weights on every backend.")
+                     "weights on every backend; 'ops', each operation alone on every instruction "
+                     "set.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A short run of the suite.")] = False,
     only: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Cases of the suite, such as brave/128,nam-a1/64.", metavar="CASE,...")
+        typer.Option(help="Cases of the suite, such as brave/128,nam-a1/64 or conv1d,gru.",
+                     metavar="CASE,...")
     ] = None,
     dtype: Annotated[
         Optional[str],  # noqa: UP045
@@ -103,14 +106,14 @@ def bench(
         if models:
             raise ConfigError("--suite brings its own networks: leave out MODEL")
         if threads != 1 or device != "cpu":
-            raise ConfigError("--suite shapes runs on one thread of the processor: leave out "
+            raise ConfigError(f"--suite {suite} runs on one thread of the processor: leave out "
                               "--threads, --device")
         _run_suite(suite, quick, only, json_file, dtype)
         return
     if not models:
         raise ConfigError("name at least one model file, run directory or preset (or --suite)")
     if quick or only or dtype:
-        raise ConfigError("--quick, --only and --dtype belong to --suite shapes")
+        raise ConfigError("--quick, --only and --dtype belong to --suite")
     if device in ("m7", "aarch64"):
         if plot or silence or threads != 1:
             raise ConfigError(f"--device {device} counts instructions: leave out --plot, "
@@ -216,16 +219,26 @@ def _run_suite(
 ) -> None:
     from engine.errors import nearest
 
-    if suite != "shapes":
-        raise ConfigError(f"unknown suite {suite!r}{nearest(suite, ['shapes'])}")
+    if suite not in SUITES:
+        raise ConfigError(f"unknown suite {suite!r}{nearest(suite, SUITES)}")
     from benchmarks.shape_numbers import parse_dtypes
-    from benchmarks.suite import run_shapes
     from benchmarks.tables import console_for_output
 
-    report = run_shapes(quick, only.split(",") if only else None, console_for_output(),
-                        dtypes=parse_dtypes(dtype or ""))
+    console, cases = console_for_output(), only.split(",") if only else None
+    dtypes = parse_dtypes(dtype or "")
+    if suite == "shapes":
+        from benchmarks.suite import run_shapes
+
+        report = run_shapes(quick, cases, console, dtypes=dtypes).to_json()
+    else:
+        from benchmarks.ops import print_lines, run_ops, to_json
+
+        with console.status("") as status:
+            lines = run_ops(cases, dtypes, quick, status.update)
+        print_lines(lines, console)
+        report = to_json(lines)
     if json_file:
-        write_json(report.to_json(), json_file)
+        write_json(report, json_file)
 
 
 def write_json(data: dict[str, object], path: Path) -> None:

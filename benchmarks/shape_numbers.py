@@ -31,13 +31,14 @@ def compiled(model: ShapeModel, dtype: str) -> bytes | None:
     programs = lower({name: model.graph(name) for name in description.methods}, description)
     try:
         for program in programs.values():
-            _convert(program, dtype)
+            convert(program, dtype)
     except ConfigError:  # recurrent layers have no whole-numbered form
         return None
     return compile_programs(programs, description)
 
 
-def _convert(program: Program, dtype: str) -> None:
+def convert(program: Program, dtype: str) -> None:
+    """Other number formats for a lowered method, in place; an error names what has no form."""
     if dtype == Q16X8:
         for root in insert_casts(program):
             root.scale = ROW_SCALE

@@ -17,7 +17,8 @@ def export(
                                        "int8")] = "float32",
     calibrate: Annotated[Path | None, typer.Option(
         "--calibrate", help="folder of audio that ranges are found with, and others compared with; "
-        "default: what the run was trained on, for presets synthesised techno")] = None,
+        "default: what the run was trained on, for presets synthesised techno. For a model that "
+        "only generates: arrays of conditions, NAME.npy")] = None,
     keep: Annotated[str, typer.Option(
         "--keep", help="layers that keep more bits: auto (as few as reach 35 dB on latents and 30 "
         "dB on audio), names with commas, or none; q16x8 keeps those that write audio at int16 "

@@ -16,17 +16,19 @@ from torch import Tensor
 from engine.models.base import Model
 from engine.models.looped import Looped
 
-ROUNDING = 1e-4  # of numbers and shares, in float32
+# Of numbers and shares: what float32 does to them, and, roughly, what fewer bits may do.
+ROUNDING = {"float32": 1e-4, "bf16w": 0.03, "q16x8": 0.1}
 
 
 @dataclass(frozen=True)
 class Replay:
     """Numbers that were drawn, how many of them as in float64, and the largest miss of the others,
-    as a probability; 1 and more: no noise gives it."""
+    as a probability; 1 and more: no noise gives it. `mean`: over all, those included."""
 
     draws: int
     same: int
     worst: float
+    mean: float
 
 
 def is_looped(model: Model, method: str) -> bool:
@@ -35,13 +37,14 @@ def is_looped(model: Model, method: str) -> bool:
 
 
 @torch.no_grad()
-def replay(model: Model, method: str, x: Tensor, y: Tensor, attributes: Mapping[str, Tensor]
-           ) -> Replay:
+def replay(model: Model, method: str, x: Tensor, y: Tensor, attributes: Mapping[str, Tensor],
+           dtype: str = "float32") -> Replay:
     """Score the output `y` [out_channels, time] of a stream that began with `x` [in_channels,
-    frames]. `model` is in float64, with fixed weights."""
+    frames]. `model` is in float64, with fixed weights; `dtype`: of the file that played."""
     parts = Looped.of(model, method)
     assert parts is not None
     drawn = parts.drawn(y[None].double())
     given = parts.given(x[None].double(), drawn, attributes)
-    margins = parts.draw.margins(given, drawn, attributes, ROUNDING)
-    return Replay(margins.numel(), int((margins == 0).sum()), float(margins.max()))
+    margins = parts.draw.margins(given, drawn, attributes, ROUNDING[dtype])
+    return Replay(margins.numel(), int((margins == 0).sum()), float(margins.max()),
+                  float(margins.mean()))

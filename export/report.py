@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from export.quantise.comparison import Comparison, MethodLoss
+from export.quantise.drawn import Drawn
 from export.targets import Done
 from export.verify import MethodReport, Report
 
@@ -64,14 +65,17 @@ def comparison_tables(comparison: Comparison, layers: bool = True) -> list[Table
     """What a quantised file lost: every method in total, then layer by layer."""
     total = Table("method", title=f"{comparison.dtype} against float32, "
                   f"{comparison.held_out_seconds:g} s of held-out audio")
-    for name in ("SNR dB", "aim dB", "spectral distance", "float32", "change"):
+    drawn = any(loss.drawn for loss in comparison.methods.values())
+    for name in ("SNR dB", "aim dB", "spectral distance", "float32", "change",
+                 *(("bits per draw", "lost bits") if drawn else ())):
         total.add_column(name, justify="right")
     for loss in comparison.methods.values():
         reached = loss.snr_db >= loss.aim_db
         change = loss.distance_change
         total.add_row(loss.method, Text(_db(loss.snr_db), "green" if reached else "yellow"),
                       f"{loss.aim_db:g}", _number(loss.distance), _number(loss.distance_float32),
-                      "-" if change is None else f"{100 * change:+.1f} %")
+                      "-" if change is None else f"{100 * change:+.1f} %",
+                      *(_bits(loss.drawn) if drawn else ()))
     total.caption = "; ".join([f"calibrated with {comparison.calibration}", *comparison.notes])
     total.caption_justify = "left"
     tables = [total]
@@ -98,6 +102,10 @@ def _layer_table(loss: MethodLoss) -> Table:
 
 def _db(value: float | None) -> str:
     return "-" if value is None else "exact" if value == inf else f"{value:.1f}"
+
+
+def _bits(drawn: Drawn | None) -> tuple[str, str]:
+    return ("-", "-") if drawn is None else (f"{drawn.bits:.3f}", f"{drawn.lost_bits:.2g}")
 
 
 def _number(value: float | None) -> str:

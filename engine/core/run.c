@@ -106,9 +106,14 @@ int tudor_process(tudor *t, int method, const float *in, float *out, uint32_t sa
  * no more ops than it runs. */
 #define LAST UINT64_MAX
 
+#define TIERS 4u /* rates of a loop that are told apart */
 struct share {
     uint64_t each, tail; /* cost of a unit; of one in the last panel, which may be narrower */
     uint32_t units, wide; /* all; those before the last panel */
+#ifndef TUDOR_NO_LOOP
+    uint32_t tiers; /* of a loop, else 0: what every `period`th row costs besides */
+    struct { uint64_t cost; uint32_t period; } tier[TIERS];
+#endif
 };
 
 /* A Cortex-M7 divides 32 bits in a few cycles, 64 in hundreds of instructions. */
@@ -118,24 +123,53 @@ static uint64_t end_cost(const struct play *p, uint32_t channels, uint32_t ratio
     return (uint64_t)channels * (p->method->frame_samples / ratio) * p->frames + 1;
 }
 
-static struct share whole(uint64_t cost) { return (struct share){cost, 1, 1, 1}; } /* no cost is 0 */
+static struct share whole(uint64_t cost) { return (struct share){.each = cost, .tail = 1, .units = 1, .wide = 1}; }
 
-/* Cut between rows, as if all cost the same. */
+#ifndef TUDOR_NO_LOOP
+/* Cut between rows, each as dear as the ops that are due in it. Of more rates than fit the rest counts as even. */
 static struct share share_of_loop(const struct play *p) {
     const struct format_method *m = p->method;
-    const uint32_t rows = p->frames * m->loop_rows;
-    uint64_t frame = 0;
-    for (uint32_t i = 0; i < loop_ops(m); i++) frame += p->ops[m->loop_first + i].cost;
-    const uint64_t row = quotient(frame, m->loop_rows) + 1;
-    return (struct share){row, row, rows, rows};
+    struct share s = {.units = p->frames * m->loop_rows, .tiers = 1};
+    s.tier[0].cost = s.tier[0].period = 1; /* no cost is 0 */
+    for (uint32_t i = 0; i < loop_ops(m); i++) {
+        const struct op_plan *o = &p->ops[m->loop_first + i];
+        uint32_t k = 0;
+        while (k < s.tiers && s.tier[k].period != o->period) k++;
+        if (k == s.tiers && s.tiers < TIERS) s.tier[s.tiers++].period = o->period;
+        const uint32_t period = k < TIERS ? o->period : 1;
+        s.tier[k < TIERS ? k : 0].cost += quotient((uint64_t)o->cost * period, m->loop_rows);
+    }
+    return s;
 }
+
+static uint64_t rows_cost(const struct share *s, uint32_t rows) {
+    uint64_t cost = 0;
+    for (uint32_t k = 0; k < s->tiers; k++) cost += s->tier[k].cost * (rows / s->tier[k].period);
+    return cost;
+}
+
+/* Of a loop, a row belongs to the slice in which its middle lies: one may cost more than a slice. */
+static uint32_t rows_before(uint64_t ahead, const struct share *s) {
+    uint32_t low = 0, high = s->units;
+    while (low < high) {
+        const uint32_t row = low + (high - low) / 2;
+        if (rows_cost(s, row) + rows_cost(s, row + 1) < 2 * ahead)
+            low = row + 1;
+        else
+            high = row;
+    }
+    return low;
+}
+#endif
 
 /* A convolution is cut into panels of outputs and groups of frames, others not at all. */
 static struct share share_of(const struct play *p, uint32_t step) {
     const struct format_method *m = p->method;
     if (step == 0) return whole(end_cost(p, m->in_channels, m->in_ratio));
     if (step == last_step(m)) return whole(end_cost(p, m->out_channels, m->out_ratio));
+#ifndef TUDOR_NO_LOOP
     if (is_loop(m, step)) return share_of_loop(p);
+#endif
     const struct format_op *op = &p->first_op[op_of(m, step)];
     const struct op_plan *o = &p->ops[op_of(m, step)];
     const uint64_t cost = (uint64_t)o->cost * p->frames;
@@ -147,10 +181,14 @@ static struct share share_of(const struct play *p, uint32_t step) {
     const uint32_t rest = o->runs == 1 ? (a->outputs - 1) % TUDOR_PANEL_OUTPUTS + 1 : TUDOR_PANEL_OUTPUTS;
     const uint64_t outputs = (panels - 1) * TUDOR_PANEL_OUTPUTS + rest;
     const uint64_t line = quotient(cost, outputs * parts); /* one output of one group of frames */
-    return (struct share){line * TUDOR_PANEL_OUTPUTS + 1, line * rest + 1, (uint32_t)units, (uint32_t)units - parts};
+    return (struct share){.each = line * TUDOR_PANEL_OUTPUTS + 1, .tail = line * rest + 1, .units = (uint32_t)units,
+                          .wide = (uint32_t)units - parts};
 }
 
 static uint64_t cost_before(const struct share *s, uint32_t unit) {
+#ifndef TUDOR_NO_LOOP
+    if (s->tiers) return rows_cost(s, unit);
+#endif
     return unit <= s->wide ? s->each * unit : s->each * s->wide + s->tail * (unit - s->wide);
 }
 
@@ -158,6 +196,9 @@ static uint64_t cost_before(const struct share *s, uint32_t unit) {
 static uint32_t units_before(uint64_t high, const struct share *s, uint64_t at) {
     if (high == LAST) return s->units;
     if (high <= at) return 0;
+#ifndef TUDOR_NO_LOOP
+    if (s->tiers) return rows_before(high - at, s);
+#endif
     const uint64_t wide = s->each * s->wide, ahead = high - at;
     const int in_tail = ahead > wide;
     const uint64_t first = in_tail ? s->wide : 0, each = in_tail ? s->tail : s->each;

@@ -65,6 +65,11 @@ class Draw(Streaming):
         of 1: the same shape, with gradients."""
         raise NotImplementedError
 
+    def distribution(self, x: Tensor) -> Tensor:
+        """Log probabilities of all that may be drawn from `x`, at a temperature of 1: of each
+        class, or of each step of the range. [batch, out_channels, classes or steps, time]."""
+        raise NotImplementedError
+
     def _attributes(self) -> dict[str, int | float | str]:
         names: dict[str, int | float | str] = {"seed": self.seed, "temperature": self.temperature}
         if self.seed_attribute:
@@ -175,6 +180,9 @@ class Categorical(Draw):
         logits = x.unflatten(1, (self.out_channels, self.each)).log_softmax(dim=2)
         return logits.gather(2, y.round().long().unsqueeze(2)).squeeze(2)
 
+    def distribution(self, x: Tensor) -> Tensor:
+        return x.unflatten(1, (self.out_channels, self.each)).log_softmax(dim=2)
+
     def _attributes(self) -> dict[str, int | float | str]:
         return {**super()._attributes(), "top_p": self.top_p}
 
@@ -188,6 +196,7 @@ class LogisticMixture(Draw):
     op = "logistic_mixture"
     noises = 2  # which part, and how far from its mean
     LOG_SCALE_RANGE = (-16.0, 4.0)
+    STEPS = 256  # of its range: what a distribution is told in
 
     def __init__(self, parts: int, out_channels: int = 1, limit: float = 1.0, seed: int = 3,
                  temperature: str = "temperature", seed_attribute: str = "seed") -> None:
@@ -241,6 +250,12 @@ class LogisticMixture(Draw):
         each = torch.where(y <= width / 2 - self.limit, below,
                            torch.where(y >= self.limit - width / 2, above, inside))
         return torch.logsumexp(logits.log_softmax(dim=2) + each, dim=2)
+
+    def distribution(self, x: Tensor) -> Tensor:
+        width = 2 * self.limit / (self.STEPS - 1)
+        like = x[:, : self.out_channels] * 0
+        return torch.stack([self.log_prob(x, like + (step * width - self.limit), width)
+                            for step in range(self.STEPS)], dim=2)
 
     def _attributes(self) -> dict[str, int | float | str]:
         return {**super()._attributes(), "limit": self.limit}

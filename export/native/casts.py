@@ -12,6 +12,7 @@ from collections.abc import Collection
 
 from engine.errors import ConfigError
 from engine.ops import Q16X8
+from export.native.forced import overlaps
 from export.native.nodes import CONVS, Node, Program, Root, View, outermost
 
 PENDING = 1.0  # scale of a root that will hold int16, until its range is known
@@ -27,12 +28,39 @@ def insert_casts(program: Program, plain: Collection[str] = ()) -> list[Root]:
         if Q16X8 not in node.core.dtypes:
             raise ConfigError(
                 f"{node.name}: {node.kind} has no q16x8 form; export with --dtype bf16w or float32")
+    _number_classes_exactly(program)
     whole = _integer_roots(program, plain)
     for root in whole:
         root.scale = PENDING
     _cast_outputs(program)
     _cast_inputs(program, plain)
     return [root for root in _tops(program) if root.scale]
+
+
+def _number_classes_exactly(program: Program) -> None:
+    """A table is read by number: rows of float32, never rounded to the steps that suit what was
+    written beside the number. So it reads what the copy in between was made from, and a copy that
+    nobody reads any more goes."""
+    for node in program.nodes:
+        if node.table is not None:
+            node.inputs = [_uncopied(program, view) for view in node.inputs]
+    seen = [program.output, *program.fed, *(v for node in program.nodes for v in node.reads())]
+    program.nodes[:] = [node for node in program.nodes if node.kind != "copy"
+                        or any(overlaps(view, node.out) for view in seen)]
+
+
+def _uncopied(program: Program, view: View) -> View:
+    """The same rows where they were before a copy put them beside others."""
+    top, first = outermost(view.root)
+    first += view.first
+    for node in program.nodes:
+        place, start = outermost(node.out)
+        inside = start <= first and first + view.channels <= start + node.out.channels
+        if node.kind == "copy" and node.act == "linear" and place is top and inside:
+            source = node.inputs[0]
+            return _uncopied(program, View(source.root, source.first + first - start,
+                                           view.channels, source.delay + view.delay))
+    return view
 
 
 def _tops(program: Program) -> list[Root]:

@@ -51,6 +51,7 @@ class Lowering(Fusing):
             node.pre = None if node.pre is None else closed(node.pre)
             node.post = None if node.post is None else closed(node.post)
         program.output = closed(program.output)
+        program.fed = list(fed.values())
 
     def _op(self, op: Op, inputs: list[View]) -> View:
         if KINDS[op.kind].act is not None:

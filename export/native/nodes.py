@@ -165,6 +165,7 @@ class Program:
     input: View
     output: View
     nodes: list[Node]
+    fed: list[View] = field(default_factory=list)  # what a loop reads back, a row late
 
 
 def outermost(root: Root) -> tuple[Root, int]:

@@ -72,11 +72,11 @@ def plan(program: Program) -> Plan:
             found = buffer(view.root, at)
             found.history = max(found.history, node.history(view))
         buffer(node.out, at)
+    last = buffer(program.output.root, len(program.nodes))
+    last.history = max(last.history, program.output.delay)
     inside = [at for at, node in enumerate(program.nodes) if node.loop]
     if inside:
         _live_through(buffers, program, inside[0], inside[-1])
-    last = buffer(program.output.root, len(program.nodes))
-    last.history = max(last.history, program.output.delay)
     ordered = list(buffers.values())
     arena = _place([b for b in ordered if b.history == 0])
     return Plan(ordered, arena, {b.root: i for i, b in enumerate(ordered)})

@@ -8,6 +8,8 @@ Two ways through the same nodes:
 
 Calibration watches the first, reports compare both. With `maths` that gives the bits of the C
 polynomials (the tests have it) the second is the file, bit for bit.
+
+A method with a loop is told what it drew (`forced.py`), and played all rows at once as well.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from export.native.forced import Forced, Signal, ahead, judged, writes
 from export.native.maths import Maths
 from export.native.nodes import Node, Program, Root, View, outermost
 from export.native.simulate_ops import Operations
@@ -45,28 +48,49 @@ class Simulator(Operations):
         self._rows: dict[Root, Tensor] = {}  # outermost root -> [channels, time]
         self._units = 0
         self._last = _last_readers(program)
+        self._ahead = ahead(program)
 
-    def start(self, x: Tensor) -> None:
-        """Put the input [channels, time] in place; its length is whole smallest blocks."""
+    def start(self, signal: Signal) -> None:
+        """Put the input [channels, time] in place; its length is whole smallest blocks. With it
+        come the draws of a loop."""
         self._rows = {}
+        x = signal.x if isinstance(signal, Forced) else signal
         self._units, rest = divmod(x.shape[1], self.program.input.root.rows)
         if rest or not self._units:
             raise ValueError(f"{x.shape[1]} rows are not whole blocks")
         self._rows[outermost(self.program.input.root)[0]] = x.to(self.dtype)
+        if self.program.fed:
+            self._force(signal)
+
+    def _force(self, signal: Signal) -> None:
+        """Put the draws where the loop reads them, and into whatever is made of them alone."""
+        fed = self.program.fed[0]
+        if not isinstance(signal, Forced) or len(self.program.fed) > 1 or not fed.is_whole():
+            raise ValueError("a method with a loop is simulated with the draws of that loop alone")
+        rows = self._units * outermost(fed.root)[0].rows
+        if signal.drawn.shape != (fed.channels, rows):
+            raise ValueError(f"{list(signal.drawn.shape)} draws, wanted {[fed.channels, rows]}")
+        self._store(fed.root, signal.drawn.to(self.dtype))
+        for at in self._ahead:
+            node = self.program.nodes[at]
+            self._store(node.out, self._play(node))
 
     @torch.no_grad()
-    def run(self, x: Tensor) -> Tensor:
-        """[in_channels, time] -> [out_channels, time'] of the method."""
-        self.start(x)
+    def run(self, signal: Signal) -> Tensor:
+        """[in_channels, time] -> [out_channels, time'] of the method. Where a loop draws: what it
+        draws from, [channels, rows of the loop]."""
+        self.start(signal)
         for at in range(len(self.program.nodes)):
             self.step(at)
-        return self.real(self.program.output)
+        return self.real(judged(self.program))
 
     def step(self, at: int) -> None:
         """Node number `at`; then rows that nobody reads any more are let go."""
         node = self.program.nodes[at]
-        y = self._play(node)
-        y = self._store(node.out, y)
+        if at in self._ahead or writes(node, self.program.fed):
+            y = self.real(View(node.out, 0, node.out.channels))  # was given
+        else:
+            y = self._store(node.out, self._play(node))
         if self.watch is not None:
             self.watch(node, y)
         for root in self._last.get(at, ()):
@@ -113,11 +137,9 @@ class Simulator(Operations):
     # --- nodes ----------------------------------------------------------------------------------
 
     def _play(self, node: Node) -> Tensor:
-        if node.kind in ("conv", "depthwise"):
+        if node.core.is_convolution:
             return self._conv(node)
         x = self.real(node.inputs[0])
-        if node.kind in ("copy", "quantise", "dequantise"):
-            return x
         return getattr(self, f"_{node.kind}")(node, x)  # type: ignore[no-any-return]
 
     def _act(self, node: Node, x: Tensor) -> Tensor:
@@ -188,7 +210,8 @@ def _last_readers(program: Program) -> dict[int, list[Root]]:
     for at, node in enumerate(program.nodes):
         for root in (node.out, *(view.root for view in node.reads())):
             last[outermost(root)[0]] = at
-    last.pop(outermost(program.output.root)[0], None)
+    for kept in (program.output, judged(program)):
+        last.pop(outermost(kept.root)[0], None)
     done: dict[int, list[Root]] = {}
     for root, at in last.items():
         done.setdefault(at, []).append(root)

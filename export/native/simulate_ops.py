@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.layers.base import call
+from engine.layers.draw import Categorical, Draw, LogisticMixture
 from engine.layers.noise import LatentSample, frame_numbers, stream_keys, uniform
 from engine.layers.pointwise import INPUT_LIMIT
+from export.native.file import clean
 from export.native.nodes import Node, View
 
 
@@ -26,6 +29,11 @@ class Operations:
 
     def _act(self, node: Node, x: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def _copy(self, node: Node, x: Tensor) -> Tensor:
+        return x
+
+    _quantise = _dequantise = _copy
 
     def _guard(self, node: Node, x: Tensor) -> Tensor:
         return torch.nan_to_num(x, 0, 0, 0).clamp(-INPUT_LIMIT, INPUT_LIMIT)
@@ -47,6 +55,21 @@ class Operations:
         scale, bias = (self.attributes[node.attributes[key]][:, None]
                        for key in ("attr_a", "attr_b"))
         return self.maths.fma(scale, x, bias)  # type: ignore[no-any-return]
+
+    def _embed(self, node: Node, x: Tensor) -> Tensor:
+        table = torch.as_tensor(clean(node.table)).to(x.dtype)
+        number = torch.where(x >= 0, x + 0.5, torch.zeros_like(x)).clamp_max(len(table) - 1)
+        return table[number[0].long()].T
+
+    def _draw(self, node: Node, x: Tensor) -> Tensor:
+        """As PyTorch draws. A loop is told what it drew; this is for draws outside of one, and
+        for the loop's where they go through a cast first."""
+        layer = draw_layer(node)
+        values = {name: self.attributes[name] for name in layer.uses}
+        state = layer.init_state(1, x.dtype)
+        return call(layer, x[None], state, values)[0][0]
+
+    _categorical = _logistic_mixture = _draw
 
     def _norm(self, node: Node, x: Tensor) -> Tensor:
         """Sums in the order of the channels, as the runtime adds; rounded once where it fuses."""
@@ -130,3 +153,13 @@ class Operations:
             h = n + z * (h - n)
             rows.append(h)
         return torch.stack(rows, dim=1)
+
+
+def draw_layer(node: Node) -> Draw:
+    """The layer that a drawing operation was lowered from."""
+    names, channels = node.attributes, node.out.channels
+    each = node.inputs[0].channels // channels
+    seed, seed_attribute = int(node.params["seed"]), names.get("attr_seed", "")
+    if node.kind == "categorical":
+        return Categorical(each, channels, seed, names["attr_a"], names["attr_b"], seed_attribute)
+    return LogisticMixture(each // 3, channels, node.slope, seed, names["attr_a"], seed_attribute)

@@ -45,6 +45,7 @@ from export.quantise.comparison import (
     signals,
 )
 from export.quantise.sensitivity import MARGIN_DB, decibels, error_ratio
+from export.replay import is_looped
 
 BLOCK_UNITS = 32  # smallest blocks per calibration block
 RANKING_SHARE = 0.15  # of the audio, to see what each layer does alone
@@ -148,6 +149,10 @@ def _quiet() -> Iterator[None]:
 def export_quantised(model: Model, path: Path, description: Description,
                      request: Request) -> Comparison:
     """Write `model` to `path` and beside it in 8 bits, and compare with float32."""
+    looped = [name for name in model.methods if is_looped(model, name)]
+    if looped:
+        raise ConfigError(f"{looped[0]} reads its own output: ONNX Runtime quantises nothing in a "
+                          "loop; use --to native with --dtype bf16w or q16x8, or float32")
     request.tell(f"calibrating with {request.material.source}")
     inputs = signals(model, request.material.calibration)
     parts = {m: Method8(model, description, m, inputs[m]) for m in description.methods}

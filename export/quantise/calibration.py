@@ -3,6 +3,8 @@
     --calibrate DIR          the user's recordings
     a run directory          the folder it was trained on, if that is still there
     a preset                 synthesised techno loops, of seeds that no preset was trained on
+    a model that only        no audio, but what the model itself generates (`drawn.py`), with
+    generates                conditions from the folder if one is given
 
 A bounded amount is read, in stretches spread evenly over the files. Files that are unfit (silent,
 at integer scale, broken, of a sample rate that leaves half of the spectrum empty) are left out by
@@ -19,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import ConfigError
+from engine.models.base import Model
 from engine.presets import preset_names
 from export.quantise.recordings import (
     CALIBRATION_SECONDS,
@@ -72,6 +75,18 @@ def material(name: str, settings: dict[str, Any], folder: Path | None, rate_hz: 
         return synthesised(rate_hz, channels)
     raise ConfigError(f"{name} comes without audio to calibrate with: name a folder of audio with "
                       "--calibrate DIR, such as the model should play")
+
+
+def generated(model: Model, folder: Path | None) -> Material:
+    """For a model that hears no audio."""
+    from export.quantise.drawn import conditions_in
+
+    nothing = np.zeros((1, 0), np.float32)
+    source, given = "what the float32 model draws, for rests and steps as conditions", {}
+    if folder is not None:
+        given = {name: conditions_in(folder, spec) for name, spec in model.methods.items()}
+        source = f"what the float32 model draws, for the conditions in {folder}"
+    return Material(source, nothing, nothing, conditions=given)
 
 
 def synthesised(rate_hz: int, channels: int) -> Material:

@@ -2,6 +2,8 @@
 
     SNR                  of every method's output, and of every layer's on the way
     spectral distance    to the audio itself, float and quantised (training's one definition)
+    lost bits            where output is drawn: how much of a draw's information the quantised
+                         model's distribution misses, given the same past
 
 Audio methods hear the audio; a method that takes latents gets those that the model's own encoder
 makes of it, attributes standing at their defaults.
@@ -23,9 +25,12 @@ from engine.description import DECODE, Method
 from engine.errors import ConfigError
 from engine.models.base import Model
 from engine.players.base import Player
+from export.native.forced import Forced, Signal, first_frames
 from export.native.nodes import CONVS, Program
+from export.quantise.drawn import Drawn, analysis_for
 from export.quantise.sensitivity import (
     AUDIO,
+    DRAWN,
     LATENTS,
     Aim,
     alone,
@@ -34,10 +39,12 @@ from export.quantise.sensitivity import (
     layer_snr_db,
     macs,
 )
+from export.replay import is_looped
 from training.objectives.losses import spectral_distance
 
 FloatArray = NDArray[np.float32]
 Signals = Mapping[str, Tensor]
+Heard = Mapping[str, Signal]
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,8 @@ class Layer:
 @dataclass(frozen=True)
 class MethodLoss:
     """What a method lost. Distances are None where the output is not audio. `input_peak`: what it
-    was calibrated to hear; louder input may be clipped."""
+    was calibrated to hear; louder input may be clipped. `drawn`: of a method that draws from what
+    it drew before; its SNR is that of what it draws from."""
 
     method: str
     input_peak: float
@@ -65,6 +73,7 @@ class MethodLoss:
     aim_db: float
     distance_float32: float | None
     distance: float | None
+    drawn: Drawn | None = None
     layers: tuple[Layer, ...] = ()
 
     @property
@@ -107,27 +116,29 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and v in (inf, -inf) else v for k, v in row.items()}
 
 
-def aim_of(spec: Method) -> Aim:
-    """What a method's output should reach: audio and latents differ."""
-    return AUDIO if spec.out_ratio == 1 else LATENTS
+def aim_of(spec: Method, drawn: bool = False) -> Aim:
+    """What a method's output should reach: audio, latents and what is drawn from differ."""
+    return DRAWN if drawn else AUDIO if spec.out_ratio == 1 else LATENTS
 
 
 @torch.no_grad()
 def signals(model: Model, audio: FloatArray) -> dict[str, Tensor]:
-    """What every method of `model` hears of `audio` [channels, samples]: [in_channels, frames]."""
+    """What every method of `model` hears of `audio` [channels, samples]: [in_channels, frames].
+    Not those that read their own output: `export.quantise.drawn`."""
     whole = audio.shape[1] // model.ratio * model.ratio
     x = torch.from_numpy(audio[:, :whole])
     found: dict[str, Tensor] = {}
     for name, spec in model.methods.items():
+        if is_looped(model, name):
+            continue
         if spec.in_ratio == 1 and spec.in_channels == len(x):
             found[name] = x
             continue
-        made = [m for m, s in model.methods.items() if s.in_ratio == 1
-                and (s.out_channels, s.out_ratio) == (spec.in_channels, spec.in_ratio)]
-        if not made:
+        maker = analysis_for(model, spec)
+        if maker is None:
             raise ConfigError(f"{model.family}.{name} takes {spec.in_channels} channels that no "
                               "other method makes from audio: it cannot be calibrated")
-        found[name] = model.offline(made[0], x[None])[0]
+        found[name] = model.offline(maker, x[None])[0]
     return found
 
 
@@ -143,26 +154,31 @@ def played_outputs(player: Player, inputs: Signals) -> dict[str, Tensor]:
     return {name: torch.from_numpy(player.process(name, x.numpy())) for name, x in inputs.items()}
 
 
-def peaks(inputs: Signals) -> dict[str, float]:
+def peaks(inputs: Heard) -> dict[str, float]:
     """Largest magnitude of what every method hears."""
-    return {name: round(float(x.abs().max()), 4) for name, x in inputs.items()}
+    heard = {name: x.x if isinstance(x, Forced) else x for name, x in inputs.items()}
+    return {name: round(float(x.abs().max()), 4) for name, x in heard.items()}
 
 
 def compare(model: Model, audio: FloatArray, heard: Mapping[str, float],
             exact: Mapping[str, Tensor], played: Mapping[str, Tensor], auto: bool,
-            layers: Mapping[str, tuple[Layer, ...]] | None = None) -> dict[str, MethodLoss]:
-    """SNR and spectral distance of every method. `heard`: `peaks` of the calibration."""
-    losses = {}
+            layers: Mapping[str, tuple[Layer, ...]] | None = None,
+            drawn: Mapping[str, Drawn] | None = None) -> dict[str, MethodLoss]:
+    """SNR and spectral distance of every method. `heard`: `peaks` of the calibration; `drawn`: of
+    those whose `exact` and `played` are what they draw from."""
+    losses, drawn = {}, drawn or {}
     for name, spec in model.methods.items():
-        aim = aim_of(spec)
+        if name not in exact:
+            continue
+        aim = aim_of(spec, name in drawn)
         distances: tuple[float | None, float | None] = (None, None)
-        if spec.out_ratio == 1:
+        if spec.out_ratio == 1 and name not in drawn:
             distances = (_distance(model, name, exact[name], audio),
                          _distance(model, name, played[name], audio))
         snr = decibels(1.0, error_ratio(exact[name], played[name]))
         losses[name] = MethodLoss(name, heard[name], round(snr, 2),
                                   aim.kept if auto else aim.plain, *distances,
-                                  (layers or {}).get(name, ()))
+                                  drawn.get(name), (layers or {}).get(name, ()))
     return losses
 
 
@@ -181,7 +197,7 @@ def _distance(model: Model, method: str, output: Tensor, audio: FloatArray) -> f
 
 
 def layer_table(programs: Mapping[str, Program], attributes: Mapping[str, Tensor],
-                inputs: Signals) -> dict[str, tuple[Layer, ...]]:
+                inputs: Heard) -> dict[str, tuple[Layer, ...]]:
     """Every layer of every method that no other method holds whole (encode and decode, but not
     forward, which is both)."""
     names = {m: {n.name for n in p.nodes if n.kind in CONVS} for m, p in programs.items()}
@@ -194,13 +210,14 @@ def layer_table(programs: Mapping[str, Program], attributes: Mapping[str, Tensor
     return found
 
 
-def _layers(program: Program, attributes: Mapping[str, Tensor], signal: Tensor
+def _layers(program: Program, attributes: Mapping[str, Tensor], signal: Signal
             ) -> tuple[Layer, ...]:
     from export.native.simulate import Simulator
 
     snr = layer_snr_db(program, attributes, signal)
     rows = program.input.root.rows
-    short = signal[:, : max(rows, signal.shape[1] // 4 // rows * rows)]
+    frames = (signal.x if isinstance(signal, Forced) else signal).shape[1]
+    short = first_frames(signal, max(rows, frames // 4 // rows * rows))
     exact = Simulator(program, attributes, dtype=torch.float32).run(short)
     by_name = {item.name: item.snr_db for item in alone(program, attributes, short, exact)}
     work = {node.name: macs(node, program) for node in program.nodes if node.kind in CONVS}

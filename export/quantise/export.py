@@ -14,6 +14,7 @@ from engine.errors import ConfigError, TudorError, nearest
 from engine.models.base import Model
 from engine.players.base import load
 from export.native.export import compile_programs, lower, write_native
+from export.native.forced import Forced, Signal
 from export.native.nodes import CONVS, Node, Program, Root, outermost
 from export.native.simulate import Simulator
 from export.quantise.calibration import Request
@@ -27,17 +28,20 @@ from export.quantise.comparison import (
     played_outputs,
     signals,
 )
+from export.quantise.drawn import Drawn, check_draws, loss, sounds
 from export.quantise.scales import cast, find_scales, find_weights
-from export.quantise.sensitivity import decibels, error_ratio, keep_auto, macs
+from export.quantise.sensitivity import SAME_DB, decibels, error_ratio, keep_auto, macs
 
 MOST_LOST = 0.02  # of spectral distance, before audio is written by float32 layers after all
-SAME_DB = 40.0  # a file and its simulation differ in the last bit of an activation, not in more
 
 
 def export_quantised(model: Model, path: Path, description: Description,
                      request: Request) -> Comparison:
-    """Write `model` to `path` in `request.dtype`, and compare it with float32 on held-out audio."""
-    heard = signals(model, request.material.calibration)
+    """Write `model` to `path` in `request.dtype`, and compare it with float32 on held-out audio,
+    and on held-out draws where a method reads its own."""
+    material = request.material
+    heard: dict[str, Signal] = {**signals(model, material.calibration),
+                                **sounds(model, description, material, held_out=False)}
     made = _rounded(model, description, heard, request)
     write_native(path, compile_programs(made.programs, description))
     if request.dtype == "q16x8" and request.keep != ("none",) and "audio" not in request.keep:
@@ -49,15 +53,27 @@ def export_quantised(model: Model, path: Path, description: Description,
             made.notes.append(f"16-bit rows there added {100 * lost:.1f} % to the spectral "
                               "distance on the calibration audio (--keep none leaves them)")
             write_native(path, compile_programs(made.programs, description))
+    return _compared(model, path, description, request, made, peaks(heard))
+
+
+def _compared(model: Model, path: Path, description: Description, request: Request,
+              made: Rounded, heard: Mapping[str, float]) -> Comparison:
     request.tell("comparing with float32 on held-out audio")
-    audio, attributes = request.material.held_out, model.default_attributes()
-    inputs = signals(model, audio)
+    material, attributes = request.material, model.default_attributes()
+    audio = material.held_out
+    inputs, drawn = signals(model, audio), sounds(model, description, material, held_out=True)
     exact, played = float_outputs(model, inputs), played_outputs(load(path), inputs)
     _check_simulation(made.programs, attributes, inputs, played)
-    layers = layer_table(made.programs, attributes, inputs)
-    losses = compare(model, audio, peaks(heard), exact, played, request.auto, layers)
-    return Comparison(request.dtype, request.material.source,
-                      round(audio.shape[1] / model.sample_rate_hz, 1), losses, made.kept,
+    losses: dict[str, Drawn] = {}
+    for name, sound in drawn.items():
+        program = made.programs[name]
+        check_draws(program, description, name, attributes, sound.x.numpy(), path)
+        losses[name], exact[name], played[name] = loss(program, attributes, sound)
+    layers = layer_table(made.programs, attributes, {**inputs, **drawn})
+    methods = compare(model, audio, heard, exact, played, request.auto, layers, losses)
+    seconds = max([audio.shape[1], *(s.x.shape[1] * model.methods[name].in_ratio
+                                     for name, s in drawn.items())]) / model.sample_rate_hz
+    return Comparison(request.dtype, material.source, round(seconds, 1), methods, made.kept,
                       tuple(made.notes), exact, played)
 
 
@@ -70,7 +86,7 @@ class Rounded:
     notes: list[str]
 
 
-def _rounded(model: Model, description: Description, heard: Mapping[str, Tensor],
+def _rounded(model: Model, description: Description, heard: Mapping[str, Signal],
              request: Request) -> Rounded:
     programs = lower({m: model.graph(m) for m in description.methods}, description)
     notes = list(request.material.notes)
@@ -81,9 +97,10 @@ def _rounded(model: Model, description: Description, heard: Mapping[str, Tensor]
     return Rounded(programs, kept, notes)
 
 
-def _distance_lost(model: Model, path: Path, heard: Mapping[str, Tensor], request: Request
+def _distance_lost(model: Model, path: Path, signal: Mapping[str, Signal], request: Request
                    ) -> float:
     """Share by which the spectral distance of the worst method grew on the calibration audio."""
+    heard = {name: x for name, x in signal.items() if isinstance(x, Tensor)}
     exact, played = float_outputs(model, heard), played_outputs(load(path), heard)
     losses = compare(model, request.material.calibration, peaks(heard), exact, played, request.auto)
     return max((loss.distance_change or 0.0 for loss in losses.values()), default=0.0)
@@ -103,7 +120,7 @@ def _bfloat16(programs: Mapping[str, Program], model: Model, request: Request) -
 
 
 def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[str, Tensor],
-           inputs: Mapping[str, Tensor], request: Request, notes: list[str]) -> tuple[str, ...]:
+           inputs: Mapping[str, Signal], request: Request, notes: list[str]) -> tuple[str, ...]:
     """Scales and integer weights; returns the layers that keep 16 bits."""
     audio = audio_layers(programs, model)
     plain = audio if "audio" in request.keep else set()
@@ -117,7 +134,8 @@ def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[st
     find_weights(programs, attributes, inputs, choices, wide)
     if request.auto:
         request.tell("choosing layers to keep at int16 weights")
-        aims = {name: aim_of(spec).kept for name, spec in model.methods.items()}
+        aims = {name: aim_of(spec, isinstance(inputs[name], Forced)).kept
+                for name, spec in model.methods.items()}
         wide = keep_auto(programs, attributes, inputs, choices, aims, wide)
     notes += [f"{name}: {count} outputs take coarser steps, so that their sums fit into 32 bits"
               for name, count in sorted(choices.shrunk.items())]
@@ -132,9 +150,9 @@ def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[st
 
 
 def audio_layers(programs: Mapping[str, Program], model: Model, reading: bool = False) -> set[str]:
-    """Convolutions that write audio, nothing but activations and sums behind them: their errors
-    spread over the whole spectrum and no later layer hides them. `reading`: also those that hear
-    audio first. Mostly they are filter banks."""
+    """Convolutions that write audio, or what it is drawn from, nothing but activations and sums
+    behind them: their errors spread over the whole spectrum and no later layer hides them.
+    `reading`: also those that hear audio first. Mostly they are filter banks."""
     found: set[str] = set()
     for method, program in programs.items():
         spec = model.methods[method]
@@ -183,8 +201,8 @@ def _share(programs: Mapping[str, Program], kept: set[str]) -> str:
 def _check_simulation(programs: Mapping[str, Program], attributes: Mapping[str, Tensor],
                       inputs: Mapping[str, Tensor], played: Mapping[str, Tensor]) -> None:
     """The figures per layer come from a simulation: it must be what the file plays."""
-    for name, program in programs.items():
-        simulated = Simulator(program, attributes, annotated=True).run(inputs[name])
+    for name, x in inputs.items():
+        simulated = Simulator(programs[name], attributes, annotated=True).run(x)
         same = decibels(1.0, error_ratio(simulated, played[name]))
         if same < SAME_DB:
             raise TudorError(f"{name}: the file plays something else than its own arithmetic says "

@@ -21,8 +21,8 @@ SIGNAL, ERROR = "#2563eb", "#dc2626"
 
 def plot_noise(path: Path, title: str, rate_hz: int, methods: Mapping[str, Method],
                exact: Mapping[str, Tensor], played: Mapping[str, Tensor]) -> None:
-    """One panel per method: audio by third of an octave, latents one by one; the float32 output
-    and what the quantised one adds to it, in dB."""
+    """One panel per method: audio by third of an octave, latents and what is drawn from one by
+    one; the float32 output and what the quantised one adds to it, in dB."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -32,7 +32,10 @@ def plot_noise(path: Path, title: str, rate_hz: int, methods: Mapping[str, Metho
                                 squeeze=False, layout="constrained")
     for axis, (name, spec) in zip(axes[0], methods.items(), strict=True):
         whole, error = exact[name].numpy(), (played[name] - exact[name]).numpy()
-        if spec.out_ratio == 1:
+        if len(whole) != spec.out_channels:
+            _bars(axis, whole, error)
+            axis.set_xlabel("number that the output is drawn from")
+        elif spec.out_ratio == 1:
             _spectrum(axis, whole, error, rate_hz)
         else:
             _bars(axis, whole, error)

@@ -3,7 +3,8 @@ is unfit is left out by name."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import gcd
 from pathlib import Path
 
@@ -30,12 +31,14 @@ LEAST_RATE = 0.5  # of the model's: below, half of the spectrum is empty
 
 @dataclass(frozen=True)
 class Material:
-    """Audio [channels, samples] at the model's rate, where it is from, and what is worth a note."""
+    """Audio [channels, samples] at the model's rate, where it is from, and what is worth a note.
+    `conditions` that were given for methods that generate, by name, to calibrate and held out."""
 
     source: str
     calibration: FloatArray
     held_out: FloatArray
     notes: tuple[str, ...] = ()
+    conditions: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
 
 
 def from_folder(folder: Path, rate_hz: int, channels: int,

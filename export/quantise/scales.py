@@ -19,6 +19,7 @@ from torch import Tensor
 
 from engine.errors import ConfigError
 from export.native.casts import Key, insert_casts, root_keys
+from export.native.forced import Signal
 from export.native.integers import Rounded, to_integers, with_bias
 from export.native.nodes import CONVS, Integers, Node, Program, Root, outermost
 from export.native.simulate import Simulator
@@ -30,7 +31,7 @@ INT16_LARGEST = 32767.0
 LEAST_SCALE = 2.0**-40  # what the file format allows
 KEPT_SAMPLES = 200_000  # of each root, per method
 KEPT_FRAMES = 8192  # at which the products of inputs are averaged
-Signals = Mapping[str, Tensor]  # per method, [in_channels, time]
+Signals = Mapping[str, Signal]  # per method, [in_channels, time], and what its loop drew
 Programs = Mapping[str, Program]
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from functools import cache
-from math import lcm
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from benchmarks.op_cases import FloatArray, cases, describe, method_of
 from engine.description import Attribute, Description, Method
 from engine.graph import Builder, Graph
 from engine.layers import (
@@ -43,29 +41,14 @@ from engine.layers import (
     Tanh,
 )
 from engine.layers.pointwise import Guard
+from engine.ops import KINDS
 from export.native.export import compile_graphs
 from tests.core.loop_cases import LOOPS, attributes_of
-
-FloatArray = NDArray[np.float32]
-
-
-def method_of(net: Streaming) -> Method:
-    """A `forward` over a bare layer: rates chosen so that all ratios are whole."""
-    ratio = Fraction(net.ratio)
-    names = [tuple(f"{side} {i}" for i in range(count))
-             for side, count in (("in", net.in_channels), ("out", net.out_channels))]
-    return Method("forward", net.in_channels, ratio.denominator, net.out_channels,
-                  ratio.numerator, *names,
-                  granularity_samples=lcm(1, net.granularity * ratio.denominator))
 
 
 def graph_of(net: Streaming) -> Graph:
     build = Builder("forward", net.in_channels)
     return build.finish(net.lower(build, build.input))
-
-
-def describe(method: Method, attributes: dict[str, Attribute] | None = None) -> Description:
-    return Description("case", "test", 48000, {"forward": method}, attributes or {})
 
 
 def file_of(net: Streaming) -> bytes:
@@ -101,6 +84,7 @@ def _wavenet(channels: int, layers: int = 3) -> Streaming:
     return Sequence(*stack, Parallel(Conv1d(channels, 2, 1), Conv1d(channels, 2, 5)), Tanh(2))
 
 
+ALONE = "alone_"  # what an operation's case is called that no network here holds
 NETS = {
     "wide": lambda: Sequence(Conv1d(2, 96, 7), LeakyReLU(96), Residual(
         Conv1d(96, 96, 3, dilation=9), LeakyReLU(96), Conv1d(96, 96, 1)), Conv1d(96, 5, 3)),
@@ -147,7 +131,7 @@ NETS = {
     "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35),
                                     Snake(35, 3.0), LeakyReLU(35), Guard(35)),
 }
-NAMES = (*NETS, "latents", *LOOPS)
+TOGETHER = (*NETS, "latents", *LOOPS)
 
 
 @cache
@@ -163,10 +147,27 @@ def net(name: str) -> Streaming:
 
 def graph_and_description(name: str) -> tuple[Graph, Description]:
     """A case before it becomes a file."""
+    if name.startswith(ALONE):
+        case = cases(name.removeprefix(ALONE), 8)[0]
+        return case.graph(), case.description()
     if name == "latents":
         return latents_graph()
     attributes = attributes_of(net(name)) if name in LOOPS else {}
     return graph_of(net(name)), describe(method_of(net(name)), attributes)
+
+
+def alone(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Operations that none of these cases holds, as cases of their own."""
+    held = {op.kind for name in names for op in graph_and_description(name)[0].ops}
+    return tuple(f"{ALONE}{kind}" for kind in KINDS if kind not in held)
+
+
+NAMES = (*TOGETHER, *alone(TOGETHER))
+
+
+def has_form(name: str, dtype: str) -> bool:
+    """Whether a file in that number format may hold all its operations."""
+    return all(dtype in KINDS[op.kind].dtypes for op in graph_and_description(name)[0].ops)
 
 
 @cache

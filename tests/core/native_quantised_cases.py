@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from engine.description import Description
 from engine.graph import Graph
+from engine.ops import Q16X8
 from export.native.casts import insert_casts
 from export.native.export import compile_programs, lower
 from export.native.nodes import CONVS, Integers, Node, Program, outermost
-from tests.core.native_cases import NAMES
+from tests.core.native_cases import NAMES, has_form
 
 SCALES = {"q16x8": 2.0**-12, "wide": 2.0**-12, "loud": 2.0**-17}
 LIMIT = {"q16x8": 127, "loud": 127, "wide": 127 * 256 + 127}
-RECURRENT = ("lstm", "gru", "loop_recurrent")
 FORMS = ("bf16w", "q16x8", "wide", "loud")
 QUANTISED = tuple(f"{name}:{form}" for name in NAMES for form in FORMS
-                  if form == "bf16w" or name not in RECURRENT)
+                  if form == "bf16w" or has_form(name, Q16X8))
 
 
 def whole(weight: NDArray[np.float32], bias: NDArray[np.float32] | None, scale: float,

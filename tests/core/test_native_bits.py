@@ -9,7 +9,7 @@ from engine.players import native_format as fmt
 from engine.players.native_model import NativeFile, NativeModel
 from tests.core.loop_cases import LOOPS
 from tests.core.native_cases import NAMES as FLOAT_NAMES
-from tests.core.native_cases import FloatArray, case, noise
+from tests.core.native_cases import TOGETHER, FloatArray, alone, case, noise
 from tests.core.native_quantised_cases import QUANTISED
 from tests.firmware.machines import instruction_sets
 
@@ -129,6 +129,15 @@ def test_streams_and_seeds_draw_differently(name: str) -> None:
     three.reset()
     three.set("seed", np.float32([5]))
     assert_same_bits(three.process("forward", np.repeat(x, 3, axis=0)), y)
+
+
+def test_an_operation_that_no_network_holds_is_a_case_of_its_own() -> None:
+    others = tuple(name for name in TOGETHER if name != "norms")
+    assert alone(others) == ("alone_norm",)
+    file, x = setting("alone_norm", 40)
+    assert {op.kind for op in file.ops("forward")} == {"norm"}
+    wanted = NativeModel(file, isa="ref").process("forward", x)
+    assert_same_bits(play(NativeModel(file), x, CHUNKS), wanted)
 
 
 def test_every_row_of_the_op_list_has_a_case() -> None:

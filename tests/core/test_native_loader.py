@@ -153,6 +153,23 @@ def test_wrong_fields_of_other_ops(
     assert message in refusal(changed("op", field, value, conv_of(name, **wanted), name))
 
 
+@pytest.mark.parametrize("kind", ["noise", "guard", "map"])
+def test_an_op_that_reads_fewer_channels_than_it_writes_is_refused(kind: str) -> None:
+    """It would read what lies behind them."""
+    name = {"noise": "bank", "guard": "latents", "map": "unfused"}[kind]
+    data, index = case(name), conv_of(name, kind=fmt.ops()[kind])
+    header = fmt.unpack("header", data, fmt.record_bytes("prefix"))
+
+    def channels(value: int) -> int:
+        at = int(header["values"]) + value * fmt.record_bytes("value")
+        return int(fmt.unpack("value", data, at)["channels"])
+
+    op = fmt.unpack("op", data, int(header["ops"]) + index * fmt.record_bytes("op"))
+    other = next(value for value in range(int(header["values_count"]))
+                 if channels(value) != channels(int(op["out"])))
+    assert "channel counts" in refusal(changed("op", "in_a", other, index, name))
+
+
 @pytest.mark.parametrize(("field", "value", "message"), [
     ("loop_first", 1 << 30, "loop is damaged"),
     ("loop_ops", 1 << 20, "loop is damaged"),

@@ -16,7 +16,6 @@ from engine.boards.board import board_named
 from engine.boards.loads import arithmetic_of
 from engine.boards.placement import passes
 from engine.boards.work import task_of_file, task_of_model
-from engine.errors import ConfigError
 from engine.models.registry import FAMILIES, Family, build
 from engine.models.store import Stored
 from engine.players.base import load
@@ -265,15 +264,6 @@ def test_a_slice_of_a_loop_is_about_even(files):
     for slices in (2, 4, 16):
         worst, total = model.slice_costs("generate", 64, slices)
         assert total / slices <= worst <= 1.5 * total / slices
-
-
-def test_formats_without_a_calibration_for_it_say_so(tmp_path):
-    out = tmp_path / "x.tudor"
-    for dtype in ("bf16w", "q16x8"):
-        with pytest.raises(ConfigError, match="cannot be calibrated"):
-            export_model(stored("wavenet"), check("native", out, dtype), out, dtype,
-                         calibrate=tones(tmp_path))
-        assert not out.exists()
 
 
 def test_the_docs_own_network_draws_and_learns():

@@ -3,6 +3,7 @@ played. One driver for all; what only one of them can show stands beside it."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ TARGETS = [("native", "float32"), ("onnx", "float32"), ("nn", "float32"), ("nati
 EXPORTS = [(name, to, dtype) for name, toy in TOYS.items() if name != "painter"
            for to, dtype in TARGETS if toy.quantised or dtype == "float32"]
 SECONDS = 0.4
+# By the role of each, and one that is asked for: drawing sample by sample is slow in PyTorch.
+JUDGES = [("shaper", "paired", ()), ("wash", "generation", ()), ("prior", "objective", ()),
+          ("bells", "conditional", ()), ("painter", "objective", ()),
+          ("autoregressive", "objective", ("--judge", "objective")),
+          pytest.param("autoregressive", "generation", (), marks=pytest.mark.slow)]
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,21 @@ def same_weights(a: Path, b: Path) -> None:
     assert one.keys() == other.keys()
     assert len(one) > 1
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(("case", "judge", "asked"), JUDGES, indirect=["case"])
+def test_it_is_judged(
+    case: Trained, judge: str, asked: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tudor("evaluate", case.run, "--data", case.trainee.data, "--json", "--seconds", SECONDS,
+          "--seeds", 2, *asked)
+    found = json.loads(capsys.readouterr().out)
+    assert found["judge"] == judge
+    figures = found["results"]["model"]
+    assert any(isinstance(value, float) and math.isfinite(value) for value in figures.values())
+    if judge == "objective":
+        watched = "loss" if case.toy.name == "painter" else "bits_per_sample"
+        assert figures[watched] < 0.9 * found["results"]["untrained"][watched]
 
 
 @pytest.mark.parametrize(("case", "to", "dtype"), EXPORTS, indirect=["case"])

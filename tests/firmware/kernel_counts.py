@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.emulated import count_file
-from engine.boards.board import DTYPES
 from engine.layers import (
     ELU,
     Conv1d,
@@ -33,13 +32,13 @@ from engine.layers import (
     Tanh,
 )
 from engine.layers.base import Streaming
+from engine.ops import ACTS, CORE, DTYPES
 from tests.firmware.formats import file_in
 
 CHANNELS = 64
 FRAMES = (16, 1)
-ACTS = {"leaky_relu": (LeakyReLU, 1), "elu": (ELU, 10), "tanh": (Tanh, 8), "sigmoid": (Sigmoid, 9),
-        "snake": (Snake, 10), "exp": (Exp, 8), "log": (Log, 11), "sqrt": (Sqrt, 3),
-        "softplus": (Softplus, 13)}
+LAYERS = {"leaky_relu": LeakyReLU, "elu": ELU, "tanh": Tanh, "sigmoid": Sigmoid, "snake": Snake,
+          "exp": Exp, "log": Log, "sqrt": Sqrt, "softplus": Softplus}
 
 
 @dataclass(frozen=True)
@@ -90,12 +89,14 @@ def report(device: str, dtype: str) -> None:
     each = thick.minus(thin, 4 * c)
     print(f"  depthwise, per MAC        {_pair(each)}")
     print(f"  depthwise, per number     {_pair(_rest(thin, each, c, c))} with the call's part")
-    for name, (act, units) in ACTS.items():
-        more = dense(c, 1, act(c)).minus(one, c)
+    for name, layer in LAYERS.items():
+        units = ACTS[name].cost
+        more = dense(c, 1, layer(c)).minus(one, c)
         print(f"  {name:12} per number   {_pair(more)}, per unit {_pair(_over(more, units))}")
+    gate_units = CORE["gated"].output_cost + ACTS["tanh"].cost
     gate = counted(device, dtype, Conv1d(c, 2 * c, 1), GatedUnit(2 * c)).minus(
         counted(device, dtype, Conv1d(c, 2 * c, 1)), c)
-    print(f"  gated tanh   per number   {_pair(gate)}, per unit {_pair(_over(gate, 20))}")
+    print(f"  gated tanh   per number   {_pair(gate)}, per unit {_pair(_over(gate, gate_units))}")
 
 
 def _rest(line: Line, mac: tuple[float, float], macs: int, numbers: int) -> tuple[float, float]:

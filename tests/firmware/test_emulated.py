@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from benchmarks.emulated import DEVICES, count_file, spreads
-from engine.boards.board import DTYPES, Range, board_named
+from engine.boards.board import Range, board_named
 from engine.boards.fit import fit
 from engine.boards.fit_command import read_task
 from engine.boards.loads import arithmetic_of
 from engine.boards.work import Task
 from engine.layers import Conv1d, LeakyReLU, Residual, Sequence
+from engine.ops import DTYPES
 from tests.firmware.formats import file_in
 from tests.firmware.machines import bench, machine
 from tests.golden.golden import read

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.boards.board import DTYPES
 from engine.boards.work import FORMATS
 from engine.models.registry import FAMILIES
+from engine.ops import DTYPES
 from engine.players.native_model import NativeFile, NativeModel
 from firmware.host.build import TARGETS
 from firmware.host.play import play

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.boards.board import DTYPES, LACKS
 from engine.errors import ModelFileError, TudorError
+from engine.ops import DTYPES
 from engine.players.native_model import NativeFile, NativeModel
 from firmware.host.build import TARGETS, MissingToolError, program, target_named, tool
 from firmware.host.play import play
-from tests.core.native_cases import NAMES, NETS, FloatArray, case, net, noise
+from tests.core.native_cases import NAMES, NETS, FloatArray, case, has_form, net, noise
 from tests.firmware.formats import file_in
 from tests.firmware.machines import assert_same_bits, machine
 from tests.golden.golden import read
@@ -31,7 +31,7 @@ def setting(
 
 @pytest.mark.parametrize(("name", "dtype"), [
     (name, dtype) for dtype in DTYPES for name in (NAMES if dtype == "float32" else NETS)
-    if name not in LACKS.get(dtype, ())
+    if has_form(name, dtype)
 ])
 def test_every_operation_gives_the_reference_s_bits_on_cortex_m7(name: str, dtype: str) -> None:
     model, x, wanted = setting(name, 24, dtype)

@@ -30,11 +30,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.boards.board import DTYPES
 from engine.description import Description
 from engine.graph import Graph
 from engine.models.base import Model
 from engine.models.registry import build
+from engine.ops import DTYPES
 from engine.players.native_model import NativeFile, NativeModel
 from export.native.export import compile_programs, lower
 from export.native.nodes import CONVS, Integers, Program, outermost

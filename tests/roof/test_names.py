@@ -19,6 +19,7 @@ FOLDERS = ("engine", "training", "export", "firmware", "benchmarks", "nn_tudor",
 FREE = ("engine/models", "export/nn", "engine/players/torchscript.py")
 # The same words where they name something else.
 OTHERS = {
+    ("benchmarks/op_cases.py", "forward"): "the name that the cases give their own method",
     ("nn_tudor/cli.py", "generate"): "a command",
     ("training/objectives/losses.py", "forward"): "the norm of a Fourier transform",
 }

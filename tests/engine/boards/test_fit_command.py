@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.boards.board import BOARDS, DTYPES
+from engine.boards.board import BOARDS
 from engine.boards.fit import FITS
+from engine.ops import DTYPES
 from nn_tudor.cli import main
 
 

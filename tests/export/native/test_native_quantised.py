@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from engine.errors import ConfigError
 from engine.layers import LSTM, Conv1d, NoiseMultiply, Parallel, Sequence, Sigmoid
 from engine.layers.base import Streaming
+from engine.ops import KINDS, Q16X8
 from engine.players.native_model import NativeFile, NativeModel
 from export.native.casts import insert_casts
 from export.native.export import compile_programs, lower
@@ -24,8 +25,6 @@ from export.quantise.scales import best_scale, cast, find_scales, find_weights
 from tests.core import native_cases
 from tests.engine.layers.stacks import stack
 from tests.export.native.exact_maths import Exact, fma
-
-RECURRENT = ("lstm", "gru")
 
 
 def quantised(net: Streaming, wide: bool = False, seed: int = 0,
@@ -62,7 +61,7 @@ def check_bits(net: Streaming, wide: bool) -> None:
 
 
 @pytest.mark.parametrize("wide", [False, True], ids=["int8", "int16"])
-@pytest.mark.parametrize("name", [n for n in native_cases.NETS if n not in RECURRENT])
+@pytest.mark.parametrize("name", [n for n in native_cases.NETS if native_cases.has_form(n, Q16X8)])
 def test_files_play_their_arithmetic_to_the_bit(name, wide):
     check_bits(native_cases.net(name), wide)
 
@@ -70,7 +69,7 @@ def test_files_play_their_arithmetic_to_the_bit(name, wide):
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(net=stack())
 def test_random_stacks_play_their_arithmetic_to_the_bit(net):
-    if any(op.kind in RECURRENT for op in native_cases.graph_of(net).ops):
+    if any(Q16X8 not in KINDS[op.kind].dtypes for op in native_cases.graph_of(net).ops):
         with pytest.raises(ConfigError, match="has no q16x8 form"):
             quantised(net)
     else:

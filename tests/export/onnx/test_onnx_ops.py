@@ -13,43 +13,20 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
+from benchmarks.op_cases import OpCase, cases
 from engine.description import Attribute, Description, Method
-from engine.graph import Builder, Graph, Value
+from engine.graph import Builder, Graph
 from engine.layers import (
-    ELU,
-    GRU,
-    LSTM,
-    Categorical,
-    CausalAttention,
     Conv1d,
-    ConvTranspose1d,
-    Delay,
-    Embed,
-    Exp,
-    GatedUnit,
     Guard,
-    Identity,
-    LatentSample,
-    LayerNorm,
-    LeakyReLU,
-    Log,
-    LogisticMixture,
     NoiseMultiply,
-    Parallel,
-    RMSNorm,
     Sequence,
-    Sigmoid,
-    Snake,
-    Softplus,
-    Sqrt,
     State,
     Streaming,
-    Tanh,
 )
 from engine.layers.base import call
 from engine.ops import KINDS
 from export.onnx.export import build_method, granularity
-from export.onnx.operators import EMIT, IN_LOOPS
 from tests.core.loop_cases import ATTRIBUTES as DRAWN
 from tests.core.loop_cases import LOOPS, attributes_of, values_of
 from tests.core.native_cases import net as case_net
@@ -64,75 +41,6 @@ ATTRIBUTES = {
     "share": Attribute("share", 1, 1.0, 0.0, 1.0, ""),
 }
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
-
-
-def _randomised(layer: Streaming) -> Streaming:
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for p in layer.parameters():
-            p.add_(0.3 * torch.randn(p.shape))
-    return layer.eval()
-
-
-LAYERS: dict[str, list[Streaming]] = {
-    "guard": [Guard(4)],
-    "conv1d": [Conv1d(4, 6, 3, dilation=2, groups=2), Conv1d(4, 3, 5, stride=2, bias=False),
-               Conv1d(4, 3, 1, stride=3), Conv1d(4, 4, 1)],
-    "conv_transpose1d": [ConvTranspose1d(4, 6, 7, 3, groups=2), ConvTranspose1d(4, 2, 2, 2),
-                         ConvTranspose1d(4, 2, 5, 1, bias=False)],
-    "gru": [GRU(4, 5)],
-    "lstm": [LSTM(4, 3)],
-    "leaky_relu": [LeakyReLU(4, 0.3)],
-    "elu": [ELU(4)],
-    "tanh": [Tanh(4)],
-    "sigmoid": [Sigmoid(4)],
-    "snake": [Snake(4, 0.7)],
-    "exp": [Exp(4)],
-    "log": [Log(4, 0.3)],
-    "sqrt": [Sqrt(4, 0.2)],
-    "softplus": [Softplus(4)],
-    "attention": [CausalAttention(4, 2, 5), CausalAttention(4, 1, 2)],
-    "norm": [RMSNorm(4), LayerNorm(4, 0.1)],
-    "gated": [GatedUnit(4), GatedUnit(4, "linear")],
-    "add": [Parallel(Conv1d(4, 4, 2), Identity(4))],
-    "mul": [Parallel(Conv1d(4, 4, 2), Identity(4), combine="product")],
-    "concat": [Parallel(Conv1d(4, 4, 2), Identity(4), combine="concat")],
-    "delay": [Delay(4, 3)],
-    "noise_multiply": [NoiseMultiply(4, seed=9)],
-}
-# Operations that no layer of a stack emits: how a model emits them, and what they mean.
-OTHERS = ("slice", "affine", "latent_sample", "categorical", "logistic_mixture", "embed", "feed")
-
-
-def _other(kind: str, given: dict[str, Tensor]) -> tuple[Graph, Step, State]:
-    build = Builder("forward", 4)
-    if kind == "slice":
-        y = build.op("slice", build.input, channels=2, attributes={"start": 1, "stop": 3})
-        return build.finish(y), lambda x, state: (x[:, 1:3], state), ()
-    if kind == "affine":
-        y = build.op("affine", build.input, attributes={"scale": "scale", "bias": "bias"})
-        scale, bias = given["scale"][:, None], given["bias"][:, None]
-        return build.finish(y), lambda x, state: (x * scale + bias, state), ()
-    if kind == "feed":
-        loop = case_net("loop_tiers")
-        return (build.finish(loop.lower(build, _first(build))),
-                lambda x, state: call(loop, x[:, :1], state, given), loop.init_state(3))
-    if kind == "embed":
-        table = Embed(3, 2)
-        return (build.finish(table.lower(build, _first(build))),
-                lambda x, state: table(x[:, :1], state), ())
-    if kind in ("categorical", "logistic_mixture"):
-        two = build.op("concat", build.input, build.input, build.input, channels=12)
-        draw = Categorical(6, 2) if kind == "categorical" else LogisticMixture(2, 2, limit=1.5)
-        return (build.finish(draw.lower(build, two)),
-                lambda x, state: draw(x.repeat(1, 3, 1), state, given), draw.init_state(3))
-    layer = LatentSample(2)
-    return (build.finish(layer.lower(build, build.input)),
-            lambda x, state: layer(x, state, given), layer.init_state(3))
-
-
-def _first(build: Builder) -> Value:
-    return build.op("slice", build.input, channels=1, attributes={"start": 0, "stop": 1})
 
 
 def run_graph(
@@ -172,35 +80,28 @@ def compare(graph: Graph, step: Step, x: Tensor, state: State, given: dict[str, 
     return max(float(np.abs(a - b).max() / max(1.0, np.abs(b).max())) for a, b in pairs)
 
 
-def test_every_operation_has_a_form_and_a_test():
-    assert {*EMIT, *IN_LOOPS} == set(KINDS)
-    assert {*LAYERS, *OTHERS} == set(KINDS)
+def _state(case: OpCase, generator: torch.Generator) -> State:
+    """One that three streams may be in, as far as any number will do."""
+    core = KINDS[case.kind].core
+    fresh = case.layer.init_state(3)
+    if core is not None and core.state == "COUNTER":  # one about to wrap
+        return (torch.tensor([[0.0], [2.0**24 - 3], [123456.0]]),)
+    if case.kind == "feed" or (core is not None and core.draws):
+        return fresh
+    return tuple(torch.randn(s.shape, generator=generator) for s in fresh)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_operation_equals_pytorch_for_three_streams(kind):
-    given_values = {"temperature": torch.tensor([0.7]),
-                    "scale": torch.tensor([0.5, -1.0, 2.0, 1.5]),
-                    "bias": torch.tensor([1.0, 0.0, -2.0, 0.25]),
-                    "top_p": torch.tensor([0.8]), "seed": torch.tensor([77.0])}
     generator = torch.Generator().manual_seed(2)
     chunks = [1, 4, 1, 2, 8]
-    if kind in OTHERS:
-        graph, step, state = _other(kind, given_values)
-        x = torch.randn(3, 4, 16 * granularity(graph), generator=generator)
-        assert compare(graph, step, x, state, given_values, chunks) < TOLERANCE
-        return
-    for layer in map(_randomised, LAYERS[kind]):
-        build = Builder("forward", 4)
-        graph = build.finish(layer.lower(build, build.input))
+    for case in cases(kind, 4):
+        layer, graph = case.layer, case.graph()
         assert kind in [op.kind for op in graph.ops]
         assert granularity(graph) == layer.granularity
-        x = torch.randn(3, 4, 16 * layer.granularity, generator=generator)
-        state = tuple(torch.randn(s.shape, generator=generator) for s in layer.init_state(3))
-        if kind == "noise_multiply":
-            state = (torch.tensor([[0.0], [2.0**24 - 3], [123456.0]]),)  # one about to wrap
-        given = {name: given_values[name] for name in layer.may_use}
-        error = compare(graph, _with(layer, given), x, state, given, chunks)
+        x = torch.randn(3, layer.in_channels, 16 * layer.granularity, generator=generator)
+        given = {name: torch.from_numpy(values) for name, values in case.attributes.items()}
+        error = compare(graph, _with(layer, given), x, _state(case, generator), given, chunks)
         assert error < TOLERANCE
 
 

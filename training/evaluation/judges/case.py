@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.description import Description
+from engine.description import GENERATE, Description
 from engine.errors import AudioError, ConfigError
 from engine.models.base import Model
 from engine.models.registry import FAMILIES
@@ -108,10 +108,15 @@ class Case:
         known = self.description.family in FAMILIES
         return untrained(self.description) if known else None
 
+    def untrained_streams(self, count: int) -> Player | None:
+        """A player of `count` streams of the model as it was before training."""
+        fresh = self.untrained()
+        return None if fresh is None else PyTorchPlayer(fresh, count, torch.get_num_threads())
+
     def set_up(self, player: Player) -> dict[int, float]:
         """Make the assignments; those that are conditions are returned, by channel."""
         spec = player.description.main
-        if spec.role == "generate":
+        if spec.role == GENERATE:
             return held_settings(player, spec, self.assignments)
         for text in self.assignments:
             apply_setting(player, text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.description import GENERATE
 from engine.players.base import Player
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def class_input(case: Case) -> ClassInput | None:
     if not case.description.methods:
         return None
     spec = case.description.main
-    if spec.role == "generate":
+    if spec.role == GENERATE:
         folders = class_folders(case)
         for known in (NUMBERED.fullmatch, lambda label: label in folders):
             found = tuple(i for i, label in enumerate(spec.input_labels) if known(label))

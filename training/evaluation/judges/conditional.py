@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.description import GENERATE
 from engine.errors import AudioError
 from engine.players.base import Player
-from engine.players.pytorch import PyTorchPlayer
 from training.data.audio_folder import scan
 from training.data.labelled import class_of
 from training.evaluation.descriptors import NAMES, POINTS, points
@@ -55,7 +55,7 @@ def judge(case: Case) -> Findings:
     """Class accuracy, where there are classes; the response of every control."""
     asked = class_input(case)
     spec, rate = case.description.main, case.player.sample_rate_hz
-    channels = spec.out_channels if spec.role == "generate" else spec.in_channels
+    channels = spec.out_channels if spec.role == GENERATE else spec.in_channels
     parts = case.held_out(scan(case.folder), channels)
     result: dict[str, Any] = {**case.facts("conditional", len(parts), 0.0), "results": {}}
     found = Findings(result, [], case.notes())
@@ -63,7 +63,7 @@ def judge(case: Case) -> Findings:
     result["seconds"] = round(sum(audio.shape[1] for _, audio in real) / rate, 3)
     if asked is not None:
         _judge_classes(case, asked, _by_class(case, asked, real), found)
-    audio = None if spec.role == "generate" else real[0][1][:, : round(SECONDS * rate)]
+    audio = None if spec.role == GENERATE else real[0][1][:, : round(SECONDS * rate)]
     rows = result["responses"] = responses(case, audio)
     if rows:
         found.grids.append(_response_grid(rows))
@@ -99,11 +99,12 @@ def _judge_classes(
     sides = [in_two(sounds) for sounds in real.values()]  # of each class
     folds = [[[points(audio, rate) for audio in side[fold]] for side in sides] for fold in (0, 1)]
     case.progress("what the model makes")
-    made = _of_classes(case, case.streams(case.seeds), asked, real)
+    count = case.seeds if case.role == GENERATE else 1
+    made = _of_classes(case, case.streams(count), asked, real)
     collections = {"model": made}
-    fresh = case.untrained() if case.baselines else None
+    fresh = case.untrained_streams(count) if case.baselines else None
     if fresh is not None:
-        collections["untrained"] = _of_classes(case, PyTorchPlayer(fresh, case.seeds), asked, real)
+        collections["untrained"] = _of_classes(case, fresh, asked, real)
     described = {name: [[points(audio, rate) for audio in sounds] for sounds in classes]
                  for name, classes in collections.items()}
     counts = {name: _confusion(folds, [classes, classes]) for name, classes in described.items()}
@@ -131,18 +132,26 @@ def _of_classes(
     """Sounds of each class: made from nothing, or by an effect from recordings of all classes."""
     made = []
     for index in range(len(real)):
-        if player.description.main.role == "generate":
+        if player.description.main.role == GENERATE:
             made.append(case.generated(player, case.seconds, case.seeds,
                                        partial(_ask, asked, index)))
             continue
-        one, unit = case.streams(1), player.description.main.in_frames
-        case.set_up(one)
-        asked.ask(one, np.zeros((0, 0), np.float32), index)
-        pieces = [audio[:, : round(case.seconds * case.player.sample_rate_hz) // unit * unit]
-                  for sounds in real.values() for _, audio in sounds]
-        made.append([played(one, audio[None, :, : audio.shape[1] // unit * unit])[0]
-                     for audio in pieces[: case.seeds] if audio.shape[1] >= unit])
+        case.set_up(player)
+        asked.ask(player, np.zeros((0, 0), np.float32), index)
+        made.append([played(player, audio[None])[0] for audio in _to_play(case, real)])
     return made
+
+
+def _to_play(
+    case: Case, real: dict[str, list[tuple[str, FloatArray]]]
+) -> list[FloatArray]:
+    """Beginnings of recordings of all classes, in whole smallest blocks, for an effect."""
+    unit = case.description.main.in_frames
+    most = round(case.seconds * case.player.sample_rate_hz)
+    pieces = [audio[:, : min(most, audio.shape[1]) // unit * unit]
+              for sounds in real.values() for _, audio in sounds if audio.shape[1] >= unit]
+    places = np.linspace(0, len(pieces) - 1, min(case.seeds, len(pieces)))
+    return [pieces[round(place)] for place in places]
 
 
 def _ask(asked: ClassInput, index: int, player: Player, x: FloatArray, _: int) -> None:

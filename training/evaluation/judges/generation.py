@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from engine.audio import shown_name
 from engine.errors import TudorError
-from engine.players.pytorch import PyTorchPlayer
 from training.data.audio_folder import scan
 from training.evaluation.descriptors import POINTS, descriptor_mmd, points
 from training.evaluation.judges.case import Case
@@ -130,9 +129,8 @@ def _baselines(
              "silence": [np.zeros((1, max(1, round(seconds * rate))), np.float32)] * len(seeds)}
     if training:
         found["learnt"] = [shuffled_pieces(training, seconds, rate, seed) for seed in seeds]
-    fresh = case.untrained()
-    if fresh is not None:
-        player = PyTorchPlayer(fresh, case.seeds)
+    player = case.untrained_streams(case.seeds)
+    if player is not None:
         found["untrained"] = case.generated(player, seconds, case.seeds, asking(case))
     return found
 

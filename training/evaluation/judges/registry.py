@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
+from engine.description import EFFECT, GENERATE
 from engine.errors import ConfigError, nearest
 from training.data.pairs import PARTS
 from training.evaluation.judges.case import Case
@@ -37,7 +38,7 @@ class Judge:
 
 
 def _no_effect(case: Case) -> str:
-    if case.role != "effect":
+    if case.role != EFFECT:
         return f"{case.player.name} has no method that turns audio into audio"
     spec = case.description.main
     if spec.in_ratio != 1 or spec.out_ratio != 1:
@@ -53,14 +54,14 @@ def _no_pairs(case: Case) -> str:
 
 
 def _no_reconstruction(case: Case) -> str:
-    spec = case.description.main if case.role == "effect" else None
+    spec = case.description.main if case.role == EFFECT else None
     if spec is not None and spec.in_channels != spec.out_channels:
         return f"{case.player.name}.{spec.name} does not turn audio into audio"
     return _no_effect(case)
 
 
 def _no_generator(case: Case) -> str:
-    if case.role != "generate":
+    if case.role != GENERATE:
         return f"{case.player.name} has no method that generates"
     spec = case.description.main
     if spec.out_ratio != 1:
@@ -91,7 +92,7 @@ JUDGES: dict[str, Judge] = {row.name: row for row in (
           "controls", _no_conditions, lambda case: class_input(case) is not None,
           f"{HERE}.conditional"),
     Judge("paired", "how near an effect comes to the target of its input",
-          _no_pairs, lambda case: case.kind == "pairs" and case.role == "effect",
+          _no_pairs, lambda case: case.kind == "pairs" and case.role == EFFECT,
           f"{HERE}.paired"),
     Judge("generation", "how like real sound is what a model makes by itself",
           _no_generator, lambda case: not _no_generator(case), f"{HERE}.generation"),
@@ -114,8 +115,7 @@ def pick(case: Case, name: str | None = None) -> Judge:
     """The judge called `name`, or the one that is meant; an error in one line if there is none."""
     if name is not None:
         if name not in JUDGES:
-            raise ConfigError(f"--judge: unknown judge {name!r}{nearest(name, JUDGES)}; there are "
-                              f"{', '.join(JUDGES)}")
+            raise ConfigError(f"--judge: unknown judge {name!r}{nearest(name, JUDGES)}")
         why = JUDGES[name].refuses(case)
         if why:
             raise ConfigError(f"--judge {name}: {why}")

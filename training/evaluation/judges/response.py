@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.description import GENERATE
 from engine.players.base import Player
 from training.evaluation.descriptors import LABELS, NAMES, curves, spearman
 from training.evaluation.judges.classes import CLASS, class_input
@@ -46,7 +47,7 @@ def controls_of(case: Case) -> list[Control]:
     found = [Control(a.name, a.minimum, a.maximum) for a in case.player.attributes.values()
              if a.size == 1 and a.name not in (SEED, CLASS)]
     spec = case.description.main
-    if spec.role == "generate":
+    if spec.role == GENERATE:
         asked = class_input(case)
         taken = asked.channels if asked else ()
         found += [Control(label, *CONDITION_RANGE, channel)

@@ -99,12 +99,18 @@ def test_every_way_to_ask(data: Path, labels: tuple[str, ...]) -> None:
 
 
 def test_an_effect_that_makes_classes(data: Path) -> None:
+    heard = []
+
     def answer(x: np.ndarray, start: int, values: dict) -> np.ndarray:
+        heard.append(x)
         sound = note(int(values["class"][0]), 60)
         return sound[np.arange(start, start + x.shape[1]) % len(sound)][None]
 
     result = judged(Plays(answer, effect(), CLASS), data)
     assert result["results"]["model"]["class_accuracy"] == 1
+    played = np.concatenate(heard, axis=1)[0, : 3 * RATE].reshape(3, RATE)
+    loudest = [np.abs(np.fft.rfft(row)).argmax() for row in played]
+    assert loudest == pytest.approx(HERTZ, rel=0.15)  # a recording of each class went in
 
 
 def test_classes_that_do_not_fit_are_one_line(data: Path, tmp_path: Path) -> None:
@@ -159,6 +165,7 @@ def test_what_moves_an_effect_downwards(tmp_path: Path) -> None:
     (row,) = pick(case, "conditional")(case).result["responses"]
     assert row["spearman"]["rms"] == -1
     assert row["at_high"] < row["at_low"]
+    assert case.player.get("cut")[0] == 0
 
 
 # --- the toy family ------------------------------------------------------------------------------

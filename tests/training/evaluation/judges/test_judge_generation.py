@@ -208,7 +208,7 @@ def test_the_command_picks_it_for_a_toy_family(
 def test_what_draws_samples_is_told_how_likely_sound_is(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    (run / "config.toml").write_text(draws.TOY.preset)
+    (run / "config.toml").write_text(draws.TOY.preset.replace("8000", "4000"))
     with registered(draws.TOY):
         data = Trainee.of(draws.TOY, tmp_path).data
         save_weights(build_from(read_settings(run / "config.toml"), 1), run / "model.safetensors")
