@@ -208,6 +208,19 @@ def test_a_folder_is_measured_beside_floor_and_ceiling(tmp_path: Path) -> None:
     assert sound_table.plots(alone)
 
 
+def test_the_page_has_the_figures_with_pictures(tmp_path: Path) -> None:
+    from training.evaluation.judges.case import open_case
+    from training.evaluation.judges.reconstruction import judge
+
+    torch.manual_seed(3)
+    folder, out = fill(tmp_path / "data", 1), tmp_path / "page"
+    case = open_case(tiny(tmp_path), folder, out=out, limit=1)
+    text = judge(case).write_page(out).read_text()
+    for word in ("energy score", "texture dB", "fine structure", "held latents"):
+        assert word in text
+    assert {"octaves.png", "fine.png", "texture.png"} <= {path.name for path in out.iterdir()}
+
+
 def test_the_second_draw_is_another_one_of_the_same(tmp_path: Path) -> None:
     """By hand: half the distance of two draws, by two seeds, is what the score is less."""
     from training.evaluation.evaluate import play

@@ -22,7 +22,7 @@ def judge(case: Case) -> Findings:
                                      case.progress))
     if case.out is not None and case.description.coder is not None:
         found.result["latents"] = _latents(case, case.player, case.out)
-        found.page = lambda folder: _page(folder, found.result)
+        found.page = lambda folder: _page(folder, found)
     return found
 
 
@@ -46,7 +46,8 @@ def _latents(case: Case, player: Player, out: Path) -> dict[str, Any]:
     return examine(player, case.folder, out, case.limit, regulariser)
 
 
-def _page(folder: Path, result: dict[str, Any]) -> Path:
+def _page(folder: Path, found: Findings) -> Path:
     from training.evaluation.page import write_report
 
-    return write_report(folder, result)
+    result = found.result  # its scores stand on that page already
+    return write_report(folder, result, sound_table.grids(result), sound_table.plots(result))
