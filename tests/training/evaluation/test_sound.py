@@ -171,7 +171,9 @@ def test_a_click_at_the_start_is_measured_before_the_delay(tmp_path: Path) -> No
     model = tiny(tmp_path, noisy=False)
     heads: Any = model.decoder.layers[-3]
     torch.nn.init.constant_(heads.branches[0].layers[0].bias, 0.3)
-    found = standing_figures(PyTorchPlayer(model), np.ones((1, RATE), np.float32) * 0.1)
+    player, sound = PyTorchPlayer(model), np.full((1, RATE), 0.1, np.float32)
+    player.process("forward", np.random.default_rng(1).uniform(-1, 1, sound.shape))
+    found = standing_figures(player, sound)
     x = torch.zeros(1, 1, RATE // 2)
     wanted = 20 * np.log10(float(model.offline("forward", x).abs().max()))
     assert found["start_dbfs"] == pytest.approx(wanted, abs=1e-3)
