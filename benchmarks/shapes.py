@@ -21,14 +21,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks import wavenet
 from benchmarks.nam import NamWaveNet
 from engine.boards.cost import MethodCost, OpCost, method_cost
+from engine.description import Attribute
 from engine.errors import ConfigError, nearest
 from engine.layers import (
     GRU,
     LSTM,
     Conv1d,
     LeakyReLU,
+    Loop,
     Residual,
     Sequence,
     Streaming,
@@ -41,6 +44,8 @@ SLOPE = 0.2
 # Cases beside the networks of shapes.json: (blocks, what runs), at 48 kHz.
 SMALL_RATE_HZ = 48000
 SMALL_BLOCKS = {"nam-a1": (16, 64), "lstm-16": (256,), "gru-8": (256,)}
+# Draws from its own output, sample by sample: it has no peers that play files (shape_loop.py).
+AUTOREGRESSIVE = "ar-wavenet/1"
 
 
 @dataclass(frozen=True)
@@ -84,9 +89,11 @@ class ShapeModel(Model):
     family: ClassVar[str] = "shape"
 
     def __init__(
-        self, name: str, rate_hz: int, block_samples: int, segments: List[Segment]
+        self, name: str, rate_hz: int, block_samples: int, segments: List[Segment],
+        attributes: tuple[Attribute, ...] = (),
     ) -> None:
         super().__init__()
+        self._declared = attributes
         self.name, self.block_samples = name, block_samples
         self.config = ModelConfig(sample_rate_hz=rate_hz)
         self.segments = segments
@@ -102,6 +109,9 @@ class ShapeModel(Model):
             outputs=tuple(f"out {i}" for i in range(segment.chain.out_channels)),
             in_ratio=self.block_samples // segment.in_frames,
         ) for index, segment in enumerate(self.segments)}
+
+    def declared_attributes(self) -> tuple[Attribute, ...]:
+        return self._declared
 
     def inputs(self) -> list[NDArray[np.float32]]:
         """The segments' fixed inputs, [in_channels, in_frames] each: noise at -12 dBFS."""
@@ -128,7 +138,7 @@ def _networks() -> dict[str, Any]:
 def case_names() -> list[str]:
     """Every case, as `network/block`."""
     small = [f"{name}/{block}" for name, sizes in SMALL_BLOCKS.items() for block in sizes]
-    return [*_networks(), *small]
+    return [*_networks(), *small, AUTOREGRESSIVE]
 
 
 def published_mmacs(name: str) -> float | None:
@@ -152,8 +162,21 @@ def build_case(name: str, seed: int = 0) -> ShapeModel:
             network = _networks()[name]
             return ShapeModel(name, network["sample_rate_hz"], network["block_samples"],
                               segments_of(layers_of(name)))
+        if name == AUTOREGRESSIVE:
+            return wavenet_case(wavenet.Sizes())
         kind, _, block = name.partition("/")
         return ShapeModel(name, SMALL_RATE_HZ, int(block), [Segment(_small(kind), int(block))])
+
+
+def is_loop(model: ShapeModel) -> bool:
+    """Whether a case draws from its own output."""
+    return any(isinstance(segment.chain, Loop) for segment in model.segments)
+
+
+def wavenet_case(sizes: wavenet.Sizes) -> ShapeModel:
+    """The autoregressive network, one sample a block."""
+    return ShapeModel(AUTOREGRESSIVE, wavenet.RATE_HZ, 1, [Segment(wavenet.wavenet(sizes), 1)],
+                      wavenet.ATTRIBUTES)
 
 
 def _small(kind: str) -> Streaming:

@@ -39,6 +39,28 @@ static const int32_t v_tail_bits[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0,
 #define V_LOAD_BF16(p) \
     _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))), 16))
 
+/* Sixteen of them in one load: the even ones are a shift away, the odd ones a mask, without a shuffle. */
+#define V_LOAD_BF16_PAIR(p, strip, even, odd)                                              \
+    do {                                                                                   \
+        const __m256i two = _mm256_loadu_si256((const __m256i *)(const void *)(p));        \
+        (void)(strip);                                                                     \
+        (even) = _mm256_castsi256_ps(_mm256_slli_epi32(two, 16));                          \
+        (odd) = _mm256_castsi256_ps(_mm256_and_si256(two, _mm256_set1_epi32(-0x10000)));   \
+    } while (0)
+#define V_TO_PAIR(a, b)                                                                    \
+    do {                                                                                   \
+        const __m256d even = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));              \
+        const __m256d odd = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));               \
+        (a) = _mm256_castpd_ps(_mm256_permute4x64_pd(even, 0xd8));                         \
+        (b) = _mm256_castpd_ps(_mm256_permute4x64_pd(odd, 0xd8));                          \
+    } while (0)
+#define V_FROM_PAIR(a, b)                                                                  \
+    do {                                                                                   \
+        const __m256 low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);      \
+        (a) = _mm256_permute2f128_ps(low, high, 0x20);                                     \
+        (b) = _mm256_permute2f128_ps(low, high, 0x31);                                     \
+    } while (0)
+
 /* Whole numbers: eight sums, words of four int8 and pairs of int16 (kernels_int.inc). */
 #define IVW 8
 typedef __m256i IV;

@@ -34,8 +34,32 @@ typedef __mmask16 M;
     _mm512_castsi512_ps(_mm512_or_si512(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffff)), \
                                         _mm512_set1_epi32(0x3f800000)))
 
-#define V_LOAD_BF16(p) \
-    _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
+/* One shuffle puts each number into the upper half of a lane, zeros below. */
+static inline __m512 v_load_bf16(const uint16_t *p) {
+    const __m512i lanes = _mm512_set_epi16(15, 0, 14, 0, 13, 0, 12, 0, 11, 0, 10, 0, 9, 0, 8, 0, 7, 0, 6, 0, 5, 0, 4, 0, 3, 0,
+                                           2, 0, 1, 0, 0, 0);
+    const __m512i numbers = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaau, lanes, numbers));
+}
+#define V_LOAD_BF16(p) v_load_bf16(p)
+
+/* Sixteen of two strips in one register: the even ones are a shift away, the odd ones a mask, without a shuffle. */
+#define V_LOAD_BF16_PAIR(p, strip, even, odd)                                                              \
+    do {                                                                                                   \
+        const __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)(p));                      \
+        const __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)((p) + (strip)));         \
+        const __m512i two = _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);                  \
+        (even) = _mm512_castsi512_ps(_mm512_slli_epi32(two, 16));                                          \
+        (odd) = _mm512_castsi512_ps(_mm512_and_si512(two, _mm512_set1_epi32(-0x10000)));                   \
+    } while (0)
+static inline void v_regroup(__m512 *a, __m512 *b, __m512i first, int step) {
+    const __m512 left = *a, right = *b;
+    *a = _mm512_permutex2var_ps(left, first, right);
+    *b = _mm512_permutex2var_ps(left, _mm512_add_epi32(first, _mm512_set1_epi32(step)), right);
+}
+#define V_TO_PAIR(a, b) \
+    v_regroup(&(a), &(b), _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), 1)
+#define V_FROM_PAIR(a, b) v_regroup(&(a), &(b), _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), 8)
 
 /* Whole numbers: sixteen sums, words of four int8 and pairs of int16 (kernels_int.inc). */
 #define IVW 16

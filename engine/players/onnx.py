@@ -18,7 +18,7 @@ import onnxruntime as ort
 
 from engine.description import METADATA_KEY, Description, Method
 from engine.errors import ConfigError, ModelFileError
-from engine.players.base import FloatArray, Player
+from engine.players.base import FloatArray, Player, same_for_all
 
 CHECKSUM_KEY = "sha256"
 WEIGHTS_KEY = "weights_bytes"
@@ -106,8 +106,10 @@ class _Stream:
         self._states = [{name: self._zeros(shape) for name, shape in shapes.items()}
                         for _ in range(2)]
         self.state_bytes = 4 * sum(int(np.prod(shape)) for shape in shapes.values())
+        # [batch, size]; files of before have one value for all streams, [size]
         self._attributes = {
-            i.name: self._zeros(tuple(i.shape)) for i in session.get_overridable_initializers()
+            i.name: self._zeros((batch, i.shape[1]) if len(i.shape) == 2 else tuple(i.shape))
+            for i in session.get_overridable_initializers()
         }
         self._bindings = [self._bind(0), self._bind(1)]
         self._side = 0  # which set of states holds the present one
@@ -127,9 +129,12 @@ class _Stream:
         return binding
 
     def set(self, name: str, value: FloatArray) -> None:
-        """Bind an attribute that differs from its default; methods that lack it ignore it."""
+        """Bind an attribute [batch, size] that differs from its default; methods that lack it
+        ignore it."""
         tensor = f"attribute_{name}"
         if tensor in self._attributes:
+            if len(self._attributes[tensor].shape()) == 1:
+                value = same_for_all(name, value, "this file; export it again")
             self._attributes[tensor].update_inplace(np.ascontiguousarray(value))
             for binding in self._bindings:
                 binding.bind_ortvalue_input(tensor, self._attributes[tensor])

@@ -4,6 +4,7 @@
     conv1d -> gated                      one conv whose outputs alternate between both halves
     add(conv1d, y) [-> tanh]             y added inside, before the activation if one follows
     add(conv1d, 1x1 conv1d)              the second becomes one more tap of the first
+    add(add(1x1, 1x1), 1x1), ...         one convolution of all inputs side by side (skip sums)
     concat                               its parts are written side by side where they are made
 """
 
@@ -28,6 +29,7 @@ class Fusing:
         self.nodes: list[Node] = []
         self.views: dict[int, View] = {}
         self.made_by: dict[Root, Node] = {}
+        self.collected: set[Root] = set()  # inputs side by side of a sum of many convolutions
         self.loop = False  # whether operations that are looked at run row by row
 
     def _root(self, value: Value) -> Root:
@@ -56,14 +58,18 @@ class Fusing:
             return None
         return node
 
+    def _is_movable(self, view: View) -> bool:
+        """Whether what makes these rows may write them side by side with others."""
+        root = view.root
+        return (view.is_whole() and root.home is None and not root.dense
+                and root in self.made_by)
+
     def _concat(self, op: Op, *inputs: View) -> View:
         out = self._root(op.output)
         at = 0
         for view in inputs:
             root = view.root
-            movable = (view.is_whole() and root.home is None and not root.dense
-                       and root in self.made_by)
-            if not movable:
+            if not self._is_movable(view):
                 copy = Node("copy", op.name, [view], Root(view.channels, root.rows))
                 root = self._emit(copy).root
             root.home, root.offset = out, at
@@ -122,21 +128,48 @@ class Fusing:
         for main, side in (convs, convs[::-1]):
             if main is None or side is None or main is side:
                 continue
-            plain = all(c.kind == "conv" and c.act == "linear" and not c.gate and c.pre is None
-                        and c.post is None and len(c.inputs) == 1 and c.params["groups"] == 1
-                        and c.phases == 1 for c in (main, side))
-            if not plain or side.params["kernel"] != 1 or side.params["stride"] != 1:
+            if not (_is_plain(main) and _is_plain(side) and len(side.inputs) == 1):
                 continue
-            (weight, bias), (more, more_bias) = main.runs[0], side.runs[0]
-            known = [b.astype(np.float64) for b in (bias, more_bias) if b is not None]
-            main.runs = [(np.concatenate([weight, more]),
-                          sum(known).astype(np.float32) if known else None)]  # type: ignore[union-attr]
-            main.inputs.append(side.inputs[0])
-            place = max(self.nodes.index(main), self.nodes.index(side))
-            self.nodes[place] = main  # where both inputs are there
-            del self.nodes[self.nodes.index(main if self.nodes.index(main) != place else side)]
+            if side.params["kernel"] != 1 or side.params["stride"] != 1:
+                continue
+            if len(main.inputs) == 1 and main.inputs[0].root not in self.collected:
+                main.inputs.append(side.inputs[0])
+            elif not self._collect(main, side):
+                continue
+            self._add_weights(main, side)
             return self._whole(main.out)
         return None
+
+    def _add_weights(self, main: Node, side: Node) -> None:
+        """`main` becomes the sum of both, where the inputs of both are there."""
+        (weight, bias), (more, more_bias) = main.runs[0], side.runs[0]
+        known = [b.astype(np.float64) for b in (bias, more_bias) if b is not None]
+        main.runs = [(np.concatenate([weight, more]),
+                      sum(known).astype(np.float32) if known else None)]  # type: ignore[union-attr]
+        place = max(self.nodes.index(main), self.nodes.index(side))
+        self.nodes[place] = main
+        del self.nodes[self.nodes.index(main if self.nodes.index(main) != place else side)]
+
+    def _collect(self, main: Node, side: Node) -> bool:
+        """Puts the input of `side` beside those of `main`, a sum of 1x1 convolutions, so that they
+        are one. False where rows cannot be made side by side."""
+        if main.params["kernel"] != 1 or main.params["stride"] != 1:
+            return False
+        last = side.inputs[0]
+        known = main.inputs[0].root in self.collected
+        parts = [last] if known else [*main.inputs, last]
+        if len({view.root for view in parts}) < len(parts):
+            return False
+        if not all(self._is_movable(view) and self.made_by[view.root].loop == main.loop
+                   for view in parts):
+            return False
+        out = main.inputs[0].root if known else Root(0, last.root.rows)
+        for view in parts:
+            view.root.home, view.root.offset = out, out.channels
+            out.channels += view.channels
+        main.inputs = [self._whole(out)]
+        self.collected.add(out)
+        return True
 
     def _later_first(self, inputs: Sequence[View]) -> list[int]:
         place = {id(node.out): i for i, node in enumerate(self.nodes)}
@@ -162,6 +195,12 @@ class Fusing:
             return False
         core = KINDS[readers[0].kind].core
         return core is not None and core.fuses and core.takes_act
+
+
+def _is_plain(conv: Node) -> bool:
+    """A dense convolution with nothing before or after its sum."""
+    return (conv.kind == "conv" and conv.act == "linear" and not conv.gate and conv.pre is None
+            and conv.post is None and conv.params["groups"] == 1 and conv.phases == 1)
 
 
 def _is_inside(root: Root, outer: Root) -> bool:

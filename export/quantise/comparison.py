@@ -21,13 +21,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.description import DECODE, Method
+from engine.description import DECODE, GENERATE, Method
 from engine.errors import ConfigError
 from engine.models.base import Model
 from engine.players.base import Player
 from export.native.forced import Forced, Signal, first_frames
 from export.native.nodes import CONVS, Program
-from export.quantise.drawn import Drawn, analysis_for
+from export.quantise.drawn import Drawn, analysis_for, conditions
+from export.quantise.recordings import Material
 from export.quantise.sensitivity import (
     AUDIO,
     DRAWN,
@@ -45,6 +46,7 @@ from training.objectives.losses import spectral_distance
 FloatArray = NDArray[np.float32]
 Signals = Mapping[str, Tensor]
 Heard = Mapping[str, Signal]
+FREE_FRAMES = 1 << 12  # of conditions that nobody gave
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,10 @@ def aim_of(spec: Method, drawn: bool = False) -> Aim:
 
 
 @torch.no_grad()
-def signals(model: Model, audio: FloatArray) -> dict[str, Tensor]:
-    """What every method of `model` hears of `audio` [channels, samples]: [in_channels, frames].
-    Not those that read their own output: `export.quantise.drawn`."""
+def signals(model: Model, material: Material, held_out: bool) -> dict[str, Tensor]:
+    """What every method of `model` hears of the audio, [in_channels, frames]; of what generates,
+    conditions. Not those that read their own output: `export.quantise.drawn`."""
+    audio = material.held_out if held_out else material.calibration
     whole = audio.shape[1] // model.ratio * model.ratio
     x = torch.from_numpy(audio[:, :whole])
     found: dict[str, Tensor] = {}
@@ -135,6 +138,11 @@ def signals(model: Model, audio: FloatArray) -> dict[str, Tensor]:
             found[name] = x
             continue
         maker = analysis_for(model, spec)
+        if maker is None and spec.role == GENERATE:
+            given = conditions(model, spec, material, held_out, FREE_FRAMES)
+            found[name] = torch.from_numpy(given[:, : given.shape[1] // spec.in_frames
+                                                 * spec.in_frames])
+            continue
         if maker is None:
             raise ConfigError(f"{model.family}.{name} takes {spec.in_channels} channels that no "
                               "other method makes from audio: it cannot be calibrated")
@@ -152,6 +160,13 @@ def played_outputs(player: Player, inputs: Signals) -> dict[str, Tensor]:
     """What a file gives for the same inputs, from fresh state."""
     player.reset()
     return {name: torch.from_numpy(player.process(name, x.numpy())) for name, x in inputs.items()}
+
+
+def heard_seconds(model: Model, inputs: Heard) -> float:
+    """How long the longest of what methods hear is."""
+    heard = {name: x.x if isinstance(x, Forced) else x for name, x in inputs.items()}
+    return round(max(x.shape[1] * model.methods[name].in_ratio for name, x in heard.items())
+                 / model.sample_rate_hz, 1)
 
 
 def peaks(inputs: Heard) -> dict[str, float]:
@@ -172,7 +187,7 @@ def compare(model: Model, audio: FloatArray, heard: Mapping[str, float],
             continue
         aim = aim_of(spec, name in drawn)
         distances: tuple[float | None, float | None] = (None, None)
-        if spec.out_ratio == 1 and name not in drawn:
+        if spec.out_ratio == 1 and name not in drawn and spec.role != GENERATE:
             distances = (_distance(model, name, exact[name], audio),
                          _distance(model, name, played[name], audio))
         snr = decibels(1.0, error_ratio(exact[name], played[name]))

@@ -78,18 +78,21 @@ def sounds(model: Model, description: Description, material: Material, held_out:
     draws = HELD_OUT_DRAWS if held_out else CALIBRATION_DRAWS
     found = {}
     for name, program in programs.items():
-        x = _conditions(model, model.methods[name], material, held_out)
+        x = conditions(model, model.methods[name], material, held_out)
         found[name] = record(program, description, name, filled(x, program, draws), held_out)
     return found
 
 
 @torch.no_grad()
-def _conditions(model: Model, spec: Method, material: Material, held_out: bool) -> FloatArray:
+def conditions(model: Model, spec: Method, material: Material, held_out: bool,
+               frames: int = HELD_OUT_DRAWS) -> FloatArray:
+    """What a method that generates hears: the user's arrays, what the model's own analysis makes of
+    audio, or rests and steps."""
     if spec.name in material.conditions:
         return material.conditions[spec.name][held_out]
     maker = analysis_for(model, spec)
     if maker is None:
-        return steps(spec, HELD_OUT_DRAWS, seed=int(held_out))
+        return steps(spec, frames, seed=int(held_out))
     audio = torch.from_numpy(material.held_out if held_out else material.calibration)
     whole = audio.shape[1] // model.ratio * model.ratio
     made: FloatArray = model.offline(maker, audio[None, :, :whole])[0].numpy()

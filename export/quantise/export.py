@@ -23,6 +23,7 @@ from export.quantise.comparison import (
     aim_of,
     compare,
     float_outputs,
+    heard_seconds,
     layer_table,
     peaks,
     played_outputs,
@@ -31,6 +32,7 @@ from export.quantise.comparison import (
 from export.quantise.drawn import Drawn, check_draws, loss, sounds
 from export.quantise.scales import cast, find_scales, find_weights
 from export.quantise.sensitivity import SAME_DB, decibels, error_ratio, keep_auto, macs
+from export.quantise.settings import through_range
 
 MOST_LOST = 0.02  # of spectral distance, before audio is written by float32 layers after all
 
@@ -40,7 +42,7 @@ def export_quantised(model: Model, path: Path, description: Description,
     """Write `model` to `path` in `request.dtype`, and compare it with float32 on held-out audio,
     and on held-out draws where a method reads its own."""
     material = request.material
-    heard: dict[str, Signal] = {**signals(model, material.calibration),
+    heard: dict[str, Signal] = {**signals(model, material, held_out=False),
                                 **sounds(model, description, material, held_out=False)}
     made = _rounded(model, description, heard, request)
     write_native(path, compile_programs(made.programs, description))
@@ -61,7 +63,8 @@ def _compared(model: Model, path: Path, description: Description, request: Reque
     request.tell("comparing with float32 on held-out audio")
     material, attributes = request.material, model.default_attributes()
     audio = material.held_out
-    inputs, drawn = signals(model, audio), sounds(model, description, material, held_out=True)
+    inputs = signals(model, material, held_out=True)
+    drawn = sounds(model, description, material, held_out=True)
     exact, played = float_outputs(model, inputs), played_outputs(load(path), inputs)
     _check_simulation(made.programs, attributes, inputs, played)
     losses: dict[str, Drawn] = {}
@@ -71,10 +74,8 @@ def _compared(model: Model, path: Path, description: Description, request: Reque
         losses[name], exact[name], played[name] = loss(program, attributes, sound)
     layers = layer_table(made.programs, attributes, {**inputs, **drawn})
     methods = compare(model, audio, heard, exact, played, request.auto, layers, losses)
-    seconds = max([audio.shape[1], *(s.x.shape[1] * model.methods[name].in_ratio
-                                     for name, s in drawn.items())]) / model.sample_rate_hz
-    return Comparison(request.dtype, material.source, round(seconds, 1), methods, made.kept,
-                      tuple(made.notes), exact, played)
+    return Comparison(request.dtype, material.source, heard_seconds(model, {**inputs, **drawn}),
+                      methods, made.kept, tuple(made.notes), exact, played)
 
 
 @dataclass
@@ -93,7 +94,8 @@ def _rounded(model: Model, description: Description, heard: Mapping[str, Signal]
     if request.dtype == "bf16w":
         kept = _bfloat16(programs, model, request)
     else:
-        kept = _q16x8(programs, model, model.default_attributes(), heard, request, notes)
+        attributes = through_range(model.default_attributes(), description.attributes, programs)
+        kept = _q16x8(programs, model, attributes, heard, request, notes)
     return Rounded(programs, kept, notes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from benchmarks.nam import NamWaveNet
@@ -14,6 +15,7 @@ from benchmarks.shape_backends import (
     TorchScriptRunner,
     native_available,
 )
+from benchmarks.shape_loop import PyTorchLoop
 from benchmarks.shape_numbers import compiled, parse_dtypes
 from benchmarks.shapes import (
     Layer,
@@ -23,10 +25,13 @@ from benchmarks.shapes import (
     layers_of,
     published_mmacs,
     segments_of,
+    wavenet_case,
 )
 from benchmarks.suite import Effort, add_ratios, run_shapes
+from benchmarks.wavenet import Sizes
 from engine.errors import ConfigError
 from engine.layers import Residual
+from engine.players.native_model import NativeFile
 from engine.players.pytorch import PyTorchPlayer
 
 NETWORKS = [name for name in case_names() if published_mmacs(name) is not None]
@@ -35,7 +40,7 @@ SMALL = [name for name in case_names() if published_mmacs(name) is None]
 
 def test_there_are_six_networks_and_the_small_cases():
     assert len(NETWORKS) == 6
-    assert SMALL == ["nam-a1/16", "nam-a1/64", "lstm-16/256", "gru-8/256"]
+    assert SMALL == ["nam-a1/16", "nam-a1/64", "lstm-16/256", "gru-8/256", "ar-wavenet/1"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -75,7 +80,7 @@ def test_pairs_and_feeding():
     assert isinstance(next(iter(second.chain)), Residual)
 
 
-@pytest.mark.parametrize("name", ["brave/128", "rave-raspberry/2048", *SMALL])
+@pytest.mark.parametrize("name", ["brave/128", "rave-raspberry/2048", *SMALL[:-1]])
 def test_every_backend_computes_the_same(name):
     model = build_case(name)
     runners = [PlayerRunner(PyTorchPlayer(model), model), TorchScriptRunner(model),
@@ -152,3 +157,56 @@ def test_ratios_say_how_many_times_faster():
     assert rows[2]["speedup_over_torchscript"] == 16
     assert rows[0]["speedup_over_onnx"] == 0.25
     assert rows[2]["cpu_speedup_over_onnx"] == 4
+
+
+SMALL_WAVENET = Sizes(stacks=2, layers=4, residual=6, skip=40, end=20, classes=16)
+
+
+def test_the_published_wavenet_has_its_arithmetic():
+    model = build_case("ar-wavenet/1")
+    macs = model.cost().macs_per_block(1 / model.sample_rate_hz)
+    layers = 30 * (2 * 32 * 64 + 32 * 1024) + 29 * 32 * 32
+    assert macs == layers + 1024 * 512 + 512 * 256
+    assert model.segments[0].chain.net.receptive_field == 1 + 3 * 1023
+
+
+def test_the_runtime_draws_what_a_cached_pytorch_loop_draws():
+    """Longer than every ring, so that each has gone round; and classes that move."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = wavenet_case(SMALL_WAVENET)
+    file = compiled(model, "float32")
+    assert file is not None
+    runners = [PyTorchLoop(model), NativeRunner(model, file)]
+    drawn = []
+    for index in range(60):
+        for runner in runners:
+            runner.play(index)
+        drawn.append([int(runner.outputs()[0][0, 0]) for runner in runners])
+    theirs, ours = zip(*drawn, strict=True)
+    assert len(set(theirs)) > 5
+    assert ours == theirs
+
+
+def test_the_sum_of_skip_connections_is_one_operation():
+    """Thirty convolutions of one sum read the layers' outputs side by side."""
+    file = NativeFile.from_bytes(compiled(wavenet_case(SMALL_WAVENET), "float32"))
+    ops = file.ops("segment0")
+    assert [op.in_channels for op in ops if op.out_channels == 40] == [8 * 6]
+    assert not any(op.kind == "copy" for op in ops)
+
+
+def test_generation_is_reported_in_samples_per_second(monkeypatch):
+    monkeypatch.setattr("benchmarks.shapes.wavenet.Sizes", lambda: SMALL_WAVENET)
+    effort = Effort(0.001, 5, 0.01, 1.0)
+    report = run_shapes(True, ["ar-wavenet/1"], Console(quiet=True), effort,
+                        ("float32", "bf16w"))
+    assert [row["backend"] for row in report.results] == ["pytorch-loop", "native", "native-bf16w"]
+    _, whole, half = report.results
+    assert half["weights_bytes_per_sample"] * 2 == whole["weights_bytes_per_sample"]
+    for row in report.results:
+        took = min(row["block_ms_p50"], row["block_cpu_ms_p50"])
+        assert row["samples_per_second"] == pytest.approx(1000 / took)
+        read = row["weights_bytes_per_sample"] * row["samples_per_second"] / 1e9
+        assert row["reading_share"] == pytest.approx(read / row["reading_gb_s"])
+    assert any("sample by sample: pytorch-loop" in note for note in report.notes)

@@ -43,7 +43,9 @@ from engine.layers import (
 from engine.layers.pointwise import Guard
 from engine.ops import KINDS
 from export.native.export import compile_graphs
-from tests.core.loop_cases import LOOPS, attributes_of
+from tests.core import control_cases, loop_cases
+from tests.core.control_cases import CONTROLLED
+from tests.core.loop_cases import LOOPS
 
 
 def graph_of(net: Streaming) -> Graph:
@@ -108,6 +110,11 @@ NETS = {
                             Conv1d(33, 33, 3, groups=3), Conv1d(33, 1, 1)),
     "tapped": lambda: Sequence(Conv1d(2, 6, 3), Parallel(NoiseMultiply(6), Conv1d(6, 6, 3)),
                                Parallel(Identity(6), Conv1d(6, 6, 1)), Conv1d(6, 6, 2)),
+    "skips": lambda: Sequence(Parallel(
+        Sequence(Conv1d(2, 6, 3), Tanh(6), Conv1d(6, 20, 1)),
+        Sequence(Conv1d(2, 10, 2, dilation=4), GatedUnit(10), Conv1d(5, 20, 1)),
+        Sequence(Conv1d(2, 7, 1), ELU(7), Conv1d(7, 20, 1)), Conv1d(2, 20, 1)),
+        LeakyReLU(20), Conv1d(20, 2, 1)),
     "lstm": lambda: Sequence(LSTM(2, 16), LSTM(16, 5), Conv1d(5, 1, 1)),
     "gru": lambda: Sequence(GRU(2, 20), GRU(20, 3)),
     "branches": lambda: Sequence(Parallel(
@@ -131,14 +138,14 @@ NETS = {
     "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35),
                                     Snake(35, 3.0), LeakyReLU(35), Guard(35)),
 }
-TOGETHER = (*NETS, "latents", *LOOPS)
+TOGETHER = (*NETS, "latents", *LOOPS, *CONTROLLED)
 
 
 @cache
 def net(name: str) -> Streaming:
     """A net by name with reproducible weights; biases are not zero."""
     torch.manual_seed(len(name))
-    made = {**NETS, **LOOPS}[name]().eval().requires_grad_(False)
+    made = {**NETS, **LOOPS, **CONTROLLED}[name]().eval().requires_grad_(False)
     for parameter in made.parameters():
         if parameter.ndim == 1:
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -152,8 +159,9 @@ def graph_and_description(name: str) -> tuple[Graph, Description]:
         return case.graph(), case.description()
     if name == "latents":
         return latents_graph()
-    attributes = attributes_of(net(name)) if name in LOOPS else {}
-    return graph_of(net(name)), describe(method_of(net(name)), attributes)
+    of = (loop_cases.attributes_of if name in LOOPS
+          else control_cases.attributes_of if name in CONTROLLED else lambda _: {})
+    return graph_of(net(name)), describe(method_of(net(name)), of(net(name)))
 
 
 def alone(names: tuple[str, ...]) -> tuple[str, ...]:

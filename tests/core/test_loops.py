@@ -172,6 +172,7 @@ def test_embed_rounds_and_stays_inside() -> None:
 
 
 def _tiers(past: int) -> Loop:
+    torch.manual_seed(0)  # a draw that meets its limit would hide what is tested here
     slow = Sequence(Conv1d(1, 4, 4, stride=4), ConvTranspose1d(4, 4, 4, 4), Past(4, past))
     net = Sequence(Parallel(slow, Conv1d(1, 4, 1)), Tanh(4), Conv1d(4, 6, 1))
     return Loop(net, LogisticMixture(2))

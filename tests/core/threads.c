@@ -107,6 +107,8 @@ static void *audio_thread(void *given) {
             if (a.count > 16) exit(7);
             must(tudor_get_attribute(p->t, i, value, a.count));
             must(tudor_set_attribute(p->t, i, value, a.count));
+            must(tudor_get_stream_attribute(p->t, 0, i, value, a.count));
+            must(tudor_set_stream_attribute(p->t, 0, i, value, a.count));
         }
         must(tudor_save_state(p->t, p->state, p->need.state_bytes));
         if (block % 8 == 3) must(tudor_reset(p->t));

@@ -35,7 +35,7 @@ class Toy:
     fill: Callable[[Path], None]
     objective: type[Objective] | None = None  # of the family's row, where its loss is new
     decoder: str = ""  # what makes sound of what it generates
-    quantised: bool = False  # whether its operations have fewer bits than float32
+    calibrate: str = ""  # the folder of its data with the sound that goes into it
 
     @property
     def name(self) -> str:
@@ -91,15 +91,11 @@ class Trainee:
     def export(self, run: Path, to: str, dtype: str) -> Path:
         suffix = {"native": "tudor", "onnx": "onnx", "nn": "ts"}[to]
         out = self.folder / f"{to}-{dtype}" / f"{self.toy.name}.{suffix}"
-        more = [] if dtype == "float32" else ["--dtype", dtype, "--calibrate", self.sounds]
+        more = [] if dtype == "float32" else ["--dtype", dtype]
+        if more and self.toy.calibrate:
+            more += ["--calibrate", str(self.data / self.toy.calibrate)]
         tudor("export", run, "--to", to, "--out", out, *more)
         return out
-
-    @property
-    def sounds(self) -> Path:
-        """The folder of what goes into the model, to calibrate with."""
-        inner = self.data / "input"
-        return inner if inner.exists() else self.data
 
 
 def rows(run: Path, kind: str) -> list[dict[str, Any]]:

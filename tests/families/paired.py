@@ -59,4 +59,4 @@ def fill(folder: Path) -> None:
 
 
 TOY = Toy(Family(ShaperConfig, Shaper, "a toy effect", "paired", "pairs"), PRESET, fill,
-          quantised=True)
+          calibrate="input")

@@ -29,8 +29,10 @@ from tests.families.driver import (
 from tests.families.lines import TOYS
 
 TARGETS = [("native", "float32"), ("onnx", "float32"), ("nn", "float32"), ("native", "q16x8")]
-EXPORTS = [(name, to, dtype) for name, toy in TOYS.items() if name != "painter"
-           for to, dtype in TARGETS if toy.quantised or dtype == "float32"]
+# A draw of every latent, simulated: a minute.
+SLOW = {("prior", "native", "q16x8"): pytest.mark.slow}
+EXPORTS = [pytest.param(*each, marks=SLOW.get(each, ())) for each in (
+    (name, to, dtype) for name in TOYS if name != "painter" for to, dtype in TARGETS)]
 SECONDS = 0.4
 # By the role of each, and one that is asked for: drawing sample by sample is slow in PyTorch.
 JUDGES = [("shaper", "paired", ()), ("wash", "generation", ()), ("prior", "objective", ()),
@@ -125,7 +127,7 @@ def played(case: Trained, file: Path) -> np.ndarray:
     if player.description.main.role == "generate":
         tudor("generate", file, out, "--seconds", SECONDS)
     else:
-        source = next(iter(sorted(case.trainee.sounds.rglob("*.wav"))))
+        source = next(iter(sorted(case.trainee.data.rglob("*.wav"))))
         tudor("run", file, source, out)
     if case.toy.decoder:
         latents, out = out, file.with_name("decoded.wav")

@@ -21,7 +21,7 @@ from pydantic import Field
 from rich.console import Console
 from torch import Tensor
 
-from engine.description import Method
+from engine.description import ENCODE, GENERATE, Method
 from engine.errors import ConfigError, TudorError
 from engine.models.base import Model
 from engine.players.base import Player, load
@@ -155,7 +155,7 @@ def coder_named(name: str) -> tuple[Player, Method]:
     if not getattr(coder, "trained", True):
         raise ConfigError(f"training.coder: {name} has no trained weights, its latents say nothing")
     for spec in coder.methods.values():
-        if spec.role == "encode" and spec.in_ratio == 1:
+        if spec.role == ENCODE and spec.in_ratio == 1:
             return coder, spec
     raise ConfigError(f"training.coder: {name} has no method that encodes sound; it has "
                       f"{', '.join(coder.methods)}")
@@ -166,7 +166,7 @@ def check_model(model: Model, coder: Player, spec: Method) -> None:
     main = model.main
     own = (main.out_channels, main.out_ratio, model.sample_rate_hz)
     verb = "makes"
-    if main.role != "generate":
+    if main.role != GENERATE:
         own, verb = (main.in_channels, main.in_ratio, model.sample_rate_hz), "takes"
     wanted = (spec.out_channels, spec.out_ratio, coder.sample_rate_hz)
     if own != wanted:

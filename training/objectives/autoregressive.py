@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.description import GENERATE
 from engine.errors import ConfigError, TudorError
 from engine.layers import LogisticMixture
 from engine.models.base import Model
@@ -91,7 +92,7 @@ def drawing_method(model: Model) -> str:
     """The method that generates by a loop whose draws have a probability; an error where there is
     none, or where what it draws cannot be told from what comes out."""
     for name, spec in model.methods.items():
-        parts = Looped.of(model, name) if spec.role == "generate" else None
+        parts = Looped.of(model, name) if spec.role == GENERATE else None
         if parts is None:
             continue
         try:
