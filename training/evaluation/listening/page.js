@@ -10,7 +10,7 @@ function show(view) {
 
 function startPage(test) {
   const place = `tudor-listening-${test.id}`;
-  let session = null, deck = null, picked = -1, since = 0, ready = false;
+  let session = null, deck = null, picked = -1, since = 0, ready = false, told = false;
   const sounds = new Map(); // index of a trial -> promise of its decoded buffers
 
   // Where a browser keeps nothing, a reload begins anew.
@@ -42,7 +42,7 @@ function startPage(test) {
     deck.stop();
     if (session.at >= session.trials.length) return finish();
     const at = session.at, practice = trial().practice;
-    ready = false;
+    ready = told = false;
     picked = -1;
     $("title").textContent = practice ? "Practice"
       : `Sound ${at} of ${session.trials.length - 1}`;
@@ -87,6 +87,7 @@ function startPage(test) {
         trial().ratings[name] = Number(slider.value);
         write();
         store();
+        remind();
       };
       slider.onclick = slider.oninput; // a click on the middle moves nothing, and means it
       write();
@@ -98,6 +99,7 @@ function startPage(test) {
   function count() {
     trial().plays[nameOf(picked)] = (trial().plays[nameOf(picked)] || 0) + 1;
     store();
+    remind();
   }
 
   /** Pick what is heard (-1: the reference), and play. */
@@ -110,7 +112,7 @@ function startPage(test) {
     if (!again) count();
     mark();
     if (index >= 0) $("stimuli").children[index].querySelector("input").focus();
-    else $("reference").focus();
+    else $("title").focus({ preventScroll: true }); // it has no slider, and Enter means "next"
   }
 
   function toggle() {
@@ -132,12 +134,12 @@ function startPage(test) {
   }
 
   function step(by) {
-    const left = by > 0 ? leftToDo(trial()) : "";
-    if (left) return say(left);
-    if (session.at + by < 0) return undefined;
-    trial().seconds += ready ? (performance.now() - since) / 1000 : 0;
+    told = by > 0 && leftToDo(trial()) !== "";
+    remind();
+    if (told || session.at + by < 0) return;
+    spend();
     session.at += by;
-    return enter();
+    enter();
   }
 
   function finish() {
@@ -146,6 +148,14 @@ function startPage(test) {
     $("save").href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
     $("save").download = fileNameOf(session);
     show("end");
+  }
+
+  /** What is left to do, once it was asked for in vain. */
+  function remind() { if (told) say(leftToDo(trial())); }
+
+  function spend() {
+    if (ready) trial().seconds += (performance.now() - since) / 1000;
+    since = performance.now();
   }
 
   function say(text) { $("status").textContent = text; }
@@ -184,10 +194,16 @@ function startPage(test) {
     const box = $("position").getBoundingClientRect();
     if (ready) deck.seek(deck.duration * (event.clientX - box.left) / box.width);
   };
-  $("back").onclick = () => { session.at -= 1; enter(); };
+  $("back").onclick = () => {
+    session.at -= 1;
+    enter();
+  };
   document.addEventListener("keydown", keys);
   document.addEventListener("keyup", keys);
-  window.addEventListener("pagehide", () => { if (session) store(); });
+  window.addEventListener("pagehide", () => {
+    if (session && session.at < session.trials.length) spend();
+    if (session) store();
+  });
   requestAnimationFrame(draw);
 }
 
