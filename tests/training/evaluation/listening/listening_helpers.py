@@ -28,14 +28,15 @@ def sounds(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int = 3) -> Pat
     return folder_of(folder, {f"loop_{i}": melody(i) for i in range(count)})
 
 
-def case_of(gain: float, folder: Path, name: str = "played", **options: Any) -> Case:
+def case_of(gain: float, folder: Path, name: str = "played", rate_hz: int = RATE,
+            channels: int = 1, **options: Any) -> Case:
     """Of a model that changes the level and adds a little."""
     def answer(x: np.ndarray, start: int, _: object) -> np.ndarray:
         odd = (start + np.arange(x.shape[1])) % 2
         return gain * x + 0.01 * odd
 
-    player = Plays(answer, effect())
-    player.description = Description(name, "none", RATE, player.description.methods, {})
+    player = Plays(answer, effect(channels))
+    player.description = Description(name, "none", rate_hz, player.description.methods, {})
     return open_case(player, folder, **{"seconds": 1.0, **options})
 
 

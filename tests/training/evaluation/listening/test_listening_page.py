@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from engine.errors import AudioError, ConfigError
-from tests.training.evaluation.judges.judge_helpers import RATE as LOW_RATE
-from tests.training.evaluation.judges.judge_helpers import folder_of, melody
+from engine.errors import ConfigError
+from nn_tudor.cli import main
 from tests.training.evaluation.listening.listening_helpers import (
     HERE,
     RATE,
@@ -25,7 +24,6 @@ from tests.training.evaluation.listening.listening_helpers import (
     node,
     sounds,
 )
-from training.evaluation.listening import compose as composing
 from training.evaluation.listening.analysis import analyse
 from training.evaluation.listening.answers import read_answers, read_key
 from training.evaluation.listening.compose import compose
@@ -222,60 +220,38 @@ def test_a_page_and_its_key_are_never_overwritten(page: Path, tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_practice_has_a_sound_of_its_own_where_there_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def evaluate(*words: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", *map(str, words)])
+    return int(ended.value.code or 0)
+
+
+def test_the_command_makes_a_page_of_real_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = sounds(tmp_path, monkeypatch)
-    test = compose(case_of(1, data, limit=2), [])
-    assert [trial.sound for trial in test.trials] == ["loop_0.wav", "loop_1.wav"]
-    assert test.practice.sound == "loop_2.wav"
-    test = compose(case_of(1, data, limit=3), [])
-    assert len(test.trials) == 3
-    assert test.practice is test.trials[0]
-
-
-def test_models_of_one_name_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = sounds(tmp_path, monkeypatch, 1)
-    cases = [case_of(1, data, name) for name in ("run", "run", "dry input", "reference")]
-    systems = compose(cases[0], cases[1:]).systems
-    assert [name for name, kind in systems.items() if kind == "model"] == [
-        "run", "run (2)", "dry input (2)", "reference (2)"]
-
-
-def test_of_pairs_the_reference_is_the_target(tmp_path: Path) -> None:
-    folder_of(tmp_path / "input", {"a": melody(1)})
-    folder_of(tmp_path / "target", {"a": np.tanh(5 * melody(1))})
-    case = case_of(1, tmp_path)
-    test = compose(case, [])
-    assert list(test.systems) == ["reference", "anchor 3.5 kHz", "anchor 7 kHz", "dry input",
-                                  "played"]
-    dry, target = (test.trials[0].stimuli[name] for name in ("dry input", "reference"))
-    assert test.trials[0].sound == "a.wav"
-    assert np.abs(dry - target).max() > 0.05
-    assert LOW_RATE == 8000  # the files' own: they are converted
-    assert dry.shape == (1, RATE)
-
-
-def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = sounds(tmp_path / "d", monkeypatch, 1)
-    case = case_of(1, data)
-    with pytest.raises(ConfigError, match="--listen compares with a reference: --judge takes "
-                                          "reconstruction or paired there, not 'objective'"):
-        compose(case, [], "objective")
-    with pytest.raises(ConfigError, match="--judge paired: .* has no folder 'input'"):
-        compose(case, [], "paired")
-    with pytest.raises(ConfigError, match="13 stimuli in a trial are too many"):
-        compose(case, [case_of(1, data, str(i)) for i in range(8)])
-    broken = case_of(float("nan"), data, "broken")
-    with pytest.raises(AudioError, match="broken makes numbers that are not finite"):
-        compose(case, [broken])
-
-
-def test_an_anchor_that_would_be_the_reference_is_left_out_and_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = sounds(tmp_path, monkeypatch, 1)
-    monkeypatch.setattr(composing, "ANCHORS", {"anchor 3.5 kHz": 3500.0, "anchor 7.9 kHz": 7900.0})
-    test = compose(case_of(1, data), [])
-    assert "anchor 7.9 kHz" not in test.systems
-    assert test.notes == ["no anchor 7.9 kHz: at 16000 Hz it would be the reference itself"]
+    data = sounds(tmp_path / "data", monkeypatch, 2)
+    words = ("techno-tiny", "--data", data, "--seconds", 1, "--limit", 1)
+    page = tmp_path / "page"
+    assert evaluate(*words, "--listen", page, "--against", "techno-tiny", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["key"] == str(tmp_path / "page.key.json")
+    assert said["page"] == str(page / "index.html")
+    assert said["trials"] == 1
+    assert list(said["systems"])[-2:] == ["techno-tiny", "techno-tiny (2)"]
+    assert len(list((page / "sounds").glob("*.wav"))) == 14
+    heard = {each["system"]: soundfile.read(page / f"sounds/{name}.wav")[0]
+             for row in key_of(page)["trials"].values() for name, each in row["stimuli"].items()}
+    assert np.array_equal(heard["techno-tiny"], heard["techno-tiny (2)"])
+    assert np.abs(heard["techno-tiny"] - heard["reference"]).max() > 0.01
+    for more, error in (
+        (("--listen", page), "exists and is not empty"),
+        (("--listen", tmp_path / "p", "--report", tmp_path / "r"), "leave out --report"),
+        (("--against", "techno-pi"), "--against is for --listen"),
+        (("--listen", tmp_path / "p", "--judge", "generation"), "not 'generation'"),
+    ):
+        assert evaluate(*words, *more) == 1
+        out, err = capsys.readouterr()
+        assert error in err
+        assert err.count("\n") == 1
+        assert out == ""
+    assert not (tmp_path / "p").exists()
