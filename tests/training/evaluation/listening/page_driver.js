@@ -9,7 +9,7 @@ document.addEventListener("DOMContentLoaded", async () => {
     new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true }));
   const until = async (condition) => {
     for (let i = 0; !condition(); i++) {
-      if (i > 1000) throw new Error(`waited in vain: ${condition}`);
+      if (i > 4000) throw new Error(`waited in vain: ${condition}`);
       await new Promise((done) => setTimeout(done, 20));
     }
   };

@@ -24,7 +24,7 @@ from training.evaluation.listening.page import write_test
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--mute-audio",
            "--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0")
-WAIT_SECONDS = 60  # by far more than it takes
+WAIT_SECONDS = 300  # by far more than it takes on a machine that has little time for it
 
 
 class Server(ThreadingHTTPServer):
