@@ -1,5 +1,5 @@
-"""A browser goes through the whole page, from a server and from the disk: keys, sounds, sliders, the
-file in the end. Skipped where there is none of the family of Chromium."""
+"""A browser goes through the whole page, from a server and from the disk: keys, sounds, sliders,
+the file in the end. Skipped where there is none of the family of Chromium."""
 
 from __future__ import annotations
 
