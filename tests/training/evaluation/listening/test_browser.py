@@ -1,5 +1,5 @@
 """A browser goes through the whole page, from a server and from the disk: keys, sounds, sliders,
-the file in the end. Skipped where there is none of the family of Chromium."""
+the file in the end. Not part of `make test`: few machines that build have a browser."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.core.core_build import need
 from tests.training.evaluation.listening.listening_helpers import HERE, case_of, sounds
 from training.evaluation.listening.answers import read_answers, read_key
 from training.evaluation.listening.compose import compose
@@ -67,11 +68,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         running.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["http", "file"])
 def test_a_listener_goes_through_the_page(server: Server, tmp_path: Path, place: str) -> None:
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None) or need(BROWSERS[0])
     address = {"http": f"http://127.0.0.1:{server.server_port}/index.html?seed=7",
                "file": (tmp_path / "page/index.html").as_uri() + "?seed=7"}[place]
     with subprocess.Popen([browser, *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}", address],
