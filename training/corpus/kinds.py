@@ -6,6 +6,8 @@ asked for, nor on the sample rate (the same sound, sampled more finely).
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -63,3 +65,20 @@ def write_corpus(
         more = (str(soundfont.resolve()), soundfont.stat().st_mtime_ns)
     request = (kind, seed, rate, count, *more)
     return writing.write_corpus(Path(out_dir), minutes, render, row.names, request, progress)
+
+
+def summary(out_dir: Path) -> dict[str, Any]:
+    """What the table of a corpus says of it as a whole."""
+    with (out_dir / writing.METADATA).open(newline="", encoding="utf-8") as table:
+        rows = list(csv.DictReader(table))
+    levels = [float(row["rms_dbfs"]) for row in rows]
+    sorts = Counter(row.get("kind") or row.get("style") or row["family"] for row in rows)
+    return {
+        "seconds": round(sum(float(row["duration_s"]) for row in rows), 3),
+        "seed": int(rows[0]["seed"]),
+        "sample_rate_hz": int(rows[0]["sample_rate_hz"]),
+        "channels": int(rows[0]["channels"]),
+        "rms_dbfs": [min(levels), max(levels)],
+        "sorts": dict(sorted(sorts.items())),
+        "metadata": str(out_dir / writing.METADATA),
+    }

@@ -71,7 +71,7 @@ def render_note(
     else:
         from training.corpus.soundfont import played
 
-        family, program, sound = played(soundfont, tune, curve, sample_rate_hz, rng)
+        program, sound = played(soundfont, family, tune, curve, sample_rate_hz, rng)
         more |= {"soundfont": {"file": soundfont.name, "program": program}}
     audio = np.stack([sound] * channels)
     if room and soundfont is None:

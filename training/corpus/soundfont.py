@@ -20,7 +20,8 @@ TICK_S = 0.005  # how often the bender moves
 BEND = 24  # semitones that the bender reaches either way
 # General MIDI programs that sustain or ring with one clear pitch, from 0.
 PROGRAMS = {
-    "organ": (16, 19, 21), "plucked": (24, 25, 46), "bowed": (40, 41, 42, 48), "voice": (52, 53),
+    "organ": (21, 22),  # those with pipes sound an octave below as well
+    "plucked": (24, 25, 46), "bowed": (40, 41, 42, 48), "voice": (52, 53),
     "brass": (56, 57, 60), "reed": (64, 65, 68, 70, 71), "blown": (73, 75, 79), "bell": (8, 11),
 }
 
@@ -81,10 +82,9 @@ def midi(tune: Melody, curve: Audio, rate: int, program: int) -> bytes:
     return header + struct.pack(">4sI", b"MTrk", len(track)) + track
 
 
-def played(file: Path, tune: Melody, curve: Audio, rate: int, rng: np.random.Generator
-           ) -> tuple[str, int, Audio]:
-    """The tune by an instrument of the font: (its family, its program, audio [len(curve)])."""
-    family = pick(rng, tuple(PROGRAMS))
+def played(file: Path, family: str, tune: Melody, curve: Audio, rate: int,
+           rng: np.random.Generator) -> tuple[int, Audio]:
+    """The tune by an instrument of the font and family: (its program, audio [len(curve)])."""
     program = pick(rng, PROGRAMS[family])
     with tempfile.TemporaryDirectory() as folder:
         score, sound = Path(folder) / "note.mid", Path(folder) / "note.wav"
@@ -101,4 +101,4 @@ def played(file: Path, tune: Melody, curve: Audio, rate: int, rng: np.random.Gen
     mono[: len(heard)] = heard
     fade = min(len(mono) // 4, round(0.05 * rate))
     mono[-fade:] *= 0.5 + 0.5 * np.cos(np.pi * np.arange(fade) / fade)
-    return family, program, mono
+    return program, mono
