@@ -38,7 +38,7 @@ def _bronze(name: str, draw: Callable[[Rng], kit.Plate], low_s: float, high_s: f
 
 def _wide_kick(rng: Rng) -> drums.Kick:
     """Beyond techno: lower and longer (hip-hop, jungle) and higher and drier (footwork)."""
-    return replace(drums.draw_kick(rng), tune_hz=log_between(rng, 32, 82),
+    return replace(drums.draw_kick(rng), tune_hz=log_between(rng, 30, 72),
                    decay_ms=log_between(rng, 90, 1500))
 
 
@@ -104,7 +104,10 @@ def in_a_room(sound: Audio, size_s: float, level: float, rate: int, noises: list
 
 
 def _trimmed(sound: Audio, rate: int) -> Audio:
-    """[channels, samples] without what lies 66 dB below the peak at the end, faded, then silence."""
+    """[channels, samples] without offset and what lies 66 dB below the peak at the end, faded,
+    then silence."""
+    longer = np.pad(sound, ((0, 0), (0, round(0.08 * rate))))
+    sound = np.stack([shape(side, rate, ("highpass", 22.0, 0.7)) for side in longer])
     loud = np.flatnonzero(np.abs(sound).max(axis=0) > 5e-4 * np.abs(sound).max())
     kept = sound[:, : int(loud[-1]) + 1].copy()
     fall = min(kept.shape[-1] // 2, round(0.01 * rate))

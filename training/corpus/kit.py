@@ -39,8 +39,8 @@ class Drum:
 
 def draw_bass_drum(rng: np.random.Generator) -> Drum:
     """From a pillow in a small drum to an open one of 26 inches."""
-    return Drum(log_between(rng, 42, 78), log_between(rng, 130, 650), between(rng, 0.8, 2.2),
-                between(rng, 0.15, 0.6), between(rng, 0.1, 0.9), log_between(rng, 150, 600),
+    return Drum(log_between(rng, 41, 74), log_between(rng, 130, 650), between(rng, 0.8, 2.2),
+                between(rng, 0.05, 0.35), between(rng, 0.1, 0.9), log_between(rng, 150, 600),
                 log_between(rng, 0.08, 0.5))
 
 
@@ -55,8 +55,8 @@ def draw_snare_drum(rng: np.random.Generator) -> Drum:
 def draw_tom_tom(rng: np.random.Generator) -> Drum:
     """From a floor tom to a bongo."""
     return Drum(log_between(rng, 68, 260), log_between(rng, 180, 1100), between(rng, 0.5, 1.4),
-                between(rng, 0.15, 0.6), between(rng, 0.03, 0.3), log_between(rng, 400, 2200),
-                between(rng, 0.1, 0.5))
+                between(rng, 0.15, 0.6), between(rng, 0.03, 0.3), log_between(rng, 800, 3600),
+                log_between(rng, 0.25, 1.0))
 
 
 def draw_hand_drum(rng: np.random.Generator) -> Drum:
@@ -126,21 +126,22 @@ class Plate:
 
 
 def _draw_plate(rng: np.random.Generator, peak_hz: tuple[float, float],
-                decay_s: tuple[float, float], build_ms: tuple[float, float]) -> Plate:
-    return Plate(log_between(rng, 220, 600), log_between(rng, *peak_hz), between(rng, 2.5, 6),
+                decay_s: tuple[float, float], build_ms: tuple[float, float],
+                bell: tuple[float, float], rise_db: tuple[float, float] = (2.5, 6)) -> Plate:
+    return Plate(log_between(rng, 220, 600), log_between(rng, *peak_hz), between(rng, *rise_db),
                  between(rng, 2, 9), log_between(rng, *decay_s), between(rng, 0.15, 0.7),
                  between(rng, *build_ms), int(rng.integers(30, 90)), log_between(rng, 0.5, 4.0),
-                 between(rng, 0.05, 0.5), log_between(rng, 0.05, 1.0))
+                 between(rng, 0.05, 0.5), log_between(rng, *bell))
 
 
 def draw_hat(rng: np.random.Generator) -> Plate:
     """A pair of hats; how long they ring is up to the foot."""
-    return _draw_plate(rng, (5000, 13000), (0.5, 1.6), (0.3, 3))
+    return _draw_plate(rng, (5000, 13000), (0.5, 1.6), (0.3, 3), (0.05, 0.9), (3, 8))
 
 
 def draw_crash(rng: np.random.Generator) -> Plate:
     """Crashes, splashes, rides, chinas."""
-    return _draw_plate(rng, (2200, 11000), (0.7, 5.0), (1, 25))
+    return _draw_plate(rng, (4000, 11000), (0.7, 5.0), (1, 25), (0.2, 2.0))
 
 
 def plate(spec: Plate, velocity: float, open_s: float, rate: int,

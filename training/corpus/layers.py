@@ -13,6 +13,7 @@ from training.corpus.filters import bandpass, highpass, lowpass, s_plane
 from training.corpus.oscillators import HIGHEST, decay, seconds
 
 Rng = np.random.Generator
+SHAPES = 12  # of drops in one texture
 
 
 @dataclass(frozen=True)
@@ -101,15 +102,15 @@ def coloured(scene: Scene, layer: str, side: int, fall_db: float, low_hz: float,
 
 def drops(scene: Scene, layer: str, side: int, per_s: float, hz: tuple[float, float],
           ring_ms: tuple[float, float], rise: float, density: Audio | None = None) -> Audio:
-    """Many short damped tones, of twenty-four shapes [samples]: drops, bubbles, pebbles."""
+    """Many short damped tones, of a dozen shapes [samples]: drops, bubbles, pebbles."""
     rng = stream(scene.seed, scene.index, f"{layer} shapes")
     total = np.zeros(scene.samples // 2 + 1, dtype=np.complex128)
-    for shape in range(24):
+    for shape in range(SHAPES):
         tune_hz, ring_s = log_between(rng, *hz), log_between(rng, *ring_ms) / 1000
         time_s = seconds(1.2 * ring_s, scene.rate)
         bend = 1.0 + rise * time_s / ring_s  # a closing bubble rises
         ring = np.sin(2 * np.pi * np.minimum(tune_hz * bend, HIGHEST * scene.rate) * time_s)
         ring *= decay(time_s, ring_s) * np.minimum(1.0, time_s / 0.0004)
-        hits = specks(scene, f"{layer}{shape}", side, per_s / 24, 2.2, density)
+        hits = specks(scene, f"{layer}{shape}", side, per_s / SHAPES, 2.2, density)
         total += np.fft.rfft(hits) * np.fft.rfft(wrap(ring, scene.samples))
     return np.fft.irfft(total, scene.samples)

@@ -21,6 +21,7 @@ from training.corpus.patterns import Clock
 
 NAMES = writing.Names("texture")
 Rng = np.random.Generator
+LIVES = 7  # of bowed metal: groups of modes that come and go together
 
 
 def _rain(scene: Scene, side: int) -> Audio:
@@ -97,7 +98,9 @@ def _bowed(scene: Scene, side: int) -> Audio:
     lowest_hz, count = scene.draw("lowest_hz", 70, 520), int(scene.draw("modes", 8, 40))
     stretch, fall = scene.draw("stretch", 1.05, 2.0), scene.draw("fall", 0.5, 1.6)
     width = scene.draw("width", 0.0004, 0.012)
-    bins, out = scene.bins(), np.zeros(scene.samples)
+    bins = scene.bins()
+    # Modes that are excited together share what becomes of them.
+    groups = np.zeros((LIVES, len(bins)), dtype=np.complex128)
     for mode in range(count):
         hz = lowest_hz * (1 + mode) ** stretch * float(np.exp(shape.normal(0, 0.03)))
         if hz > min(16000.0, HIGHEST * scene.rate):
@@ -105,12 +108,13 @@ def _bowed(scene: Scene, side: int) -> Audio:
         own = scene.noise(f"line {mode}", side if mode % 3 == 0 else 0)
         near = np.abs(bins - hz) < 30 * width * hz + 3
         around = (bins[near] - hz) / (width * hz + 0.15)
-        line = np.zeros(len(bins), dtype=np.complex128)
         values = own.standard_normal((2, len(around)))
-        line[near] = (values[0] + 1j * values[1]) / (1.0 + around**2)
-        sound = np.fft.irfft(line, scene.samples)
-        life = wander(scene, f"life {mode}", 1, 4)
-        out += (1 + mode) ** -fall * sound / np.sqrt(np.mean(sound**2) + 1e-20) * life**2
+        line = (values[0] + 1j * values[1]) / (1.0 + around**2)
+        line *= (1 + mode) ** -fall * scene.samples / np.sqrt(2 * np.sum(np.abs(line) ** 2))
+        groups[mode % LIVES, near] += line
+    out = np.zeros(scene.samples)
+    for group, sound in enumerate(np.fft.irfft(groups, scene.samples)):
+        out += sound * wander(scene, f"life {group}", 1, 4) ** 2
     rub = coloured(scene, "rub", side, 2.0, 2.0 * lowest_hz, 9000) * wander(scene, "rub", 1, 12)
     return out + scene.draw("rub", 0.003, 0.08) * rub
 
