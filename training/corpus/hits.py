@@ -1,4 +1,4 @@
-"""The corpus "drums": single strokes in a folder for each class, of machines and of a band's kit."""
+"""The corpus "drums": single strokes by class, of machines and of a band's kit."""
 
 from __future__ import annotations
 

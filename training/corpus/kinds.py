@@ -63,7 +63,7 @@ def write_corpus(
         check(soundfont)
         render = partial(render, soundfont=soundfont)
         more = (str(soundfont.resolve()), soundfont.stat().st_mtime_ns)
-    request = (kind, seed, rate, count, *more)
+    request: writing.Request = (kind, seed, rate, count, *more)
     return writing.write_corpus(Path(out_dir), minutes, render, row.names, request, progress)
 
 

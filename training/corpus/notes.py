@@ -1,4 +1,4 @@
-"""The corpus "notes": pitched notes over five octaves, with the pitch of every moment as a label."""
+"""The corpus "notes": notes over five octaves, labelled with the pitch of every moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a drummer plays: beats of a bar or two, ghost notes, fills, and hands that are not a grid."""
+"""What a drummer plays: beats, ghost notes, fills, by hands that are not a grid."""
 
 from __future__ import annotations
 

@@ -82,8 +82,8 @@ def gather(
     _check(out_dir, source)
     papers = _licences(source)
     if not papers and not licence:
-        raise ValueError(f"{source} holds no LICENSE, COPYING, copyright, PROVENANCE or README that "
-                         'names a licence; say it: --licence "CC0-1.0, by ..."')
+        raise ValueError(f"{source} holds no LICENSE, COPYING, copyright, PROVENANCE or README "
+                         'that names a licence; say it: --licence "CC0-1.0, by ..."')
     sounds = [path for path in sorted(source.rglob("*"))
               if path.suffix.lower() in SUFFIXES and path.is_file()
               and not any(part.startswith(".") for part in path.relative_to(source).parts)]
@@ -107,7 +107,8 @@ def gather(
             shutil.copyfile(paper, staging / LICENCE_FOLDER / paper.name)
         manifest = {
             "source": str(source),
-            "licence": {"text": licence or "see the files beside this one", "files": [paper.name for paper in papers]},
+            "licence": {"text": licence or "see the files in licence/",
+                        "files": [paper.name for paper in papers]},
             "left_out": [path.relative_to(source).as_posix() for path in sounds
                          if only_measured(path)],
             "why_left_out": "for measuring only, never trained on",

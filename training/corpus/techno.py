@@ -24,6 +24,7 @@ from training.corpus.instruments import INSTRUMENTS
 from training.corpus.patterns import Clock, Hit, written
 from training.corpus.styles import Song, draw_song
 
+
 def _arranged(seed: int, index: int, song: Song) -> dict[str, list[Hit]]:
     """What each instrument of the song plays; the order is that of the list of instruments."""
     return {

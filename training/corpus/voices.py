@@ -79,7 +79,7 @@ def draw_timbre(rng: Rng, family: str) -> Timbre:
             (first * size, 7.0, 3.0), (second * size, 9.0, between(rng, 0.8, 2.4)),
             (third * size, 10.0, between(rng, 0.3, 1.2)), (3700 * size, 10.0, 0.3)))
     if family == "organ":
-        return timbre((0.2, 1.2), (0.2, 1), (0.008, 0.06), (0.002, 0.02), uneven_db=10.0,
+        return timbre((0.2, 1.2), (0.2, 1), (0.008, 0.06), (0.002, 0.02), uneven_db=6.0,
                       bright=0.0)
     if family == "plucked":
         return timbre((0.5, 1.6), (1, 1), (0.0008, 0.004), (0.02, 0.3),

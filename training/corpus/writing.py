@@ -28,6 +28,8 @@ _OWN_COLUMNS = {"file", "seed", "index", "voices"}
 
 Sound = npt.NDArray[np.float32]
 Render = Callable[[int], tuple[Sound, dict[str, Any]]]
+# (kind, seed, sample rate, channels), and whatever else decides what files contain.
+Request = tuple[str, int, int, int, *tuple[object, ...]]
 
 
 @dataclass(frozen=True)
@@ -127,14 +129,14 @@ def write_corpus(
     minutes: float,
     render: Render,
     names: Names,
-    request: tuple[str, int, int, int, *tuple[object, ...]],
+    request: Request,
     progress: Callable[[float], None] | None = None,
 ) -> list[Path]:
     """Renders files 0, 1, … into `out_dir` until they last `minutes`: their paths.
 
     The folder may be absent, empty, or hold an earlier corpus of this kind, which is replaced once
-    the new one is complete. `request` is (kind, seed, sample rate, channels) and whatever else
-    decides what files contain; `progress` is told the finished share, 0 to 1, after each file.
+    the new one is complete. `request` decides what
+    files contain; `progress` is told the finished share, 0 to 1, after each file.
 
     Everything is made in a hidden folder inside `out_dir` (so renaming never crosses a disk) and
     moved at the end. Whatever stops it before, an error or a pressed key, leaves `out_dir` as it
