@@ -128,7 +128,7 @@ def render_hit(
     name, draw, stroke = pick(rng, CLASSES[of_class])
     spec = draw(rng)
     velocity = between(rng, 0.25, 1.0)
-    drive_db = between(rng, 0, 18) if chance(rng, 0.3) else 0.0
+    drive_db = between(rng, 0, 14) if chance(rng, 0.2) else 0.0
     room = log_between(rng, 0.03, 0.5) if chance(rng, 0.5) else 0.0
     room_s = log_between(rng, 0.12, 0.9)
     peak_db = between(rng, -6, -1)

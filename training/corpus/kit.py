@@ -130,7 +130,7 @@ def _draw_plate(rng: np.random.Generator, peak_hz: tuple[float, float],
                 bell: tuple[float, float], rise_db: tuple[float, float] = (2.5, 6)) -> Plate:
     return Plate(log_between(rng, 220, 600), log_between(rng, *peak_hz), between(rng, *rise_db),
                  between(rng, 2, 9), log_between(rng, *decay_s), between(rng, 0.15, 0.7),
-                 between(rng, *build_ms), int(rng.integers(30, 90)), log_between(rng, 0.5, 4.0),
+                 between(rng, *build_ms), int(rng.integers(30, 90)), log_between(rng, 1.0, 9.0),
                  between(rng, 0.05, 0.5), log_between(rng, *bell))
 
 

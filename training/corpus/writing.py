@@ -135,8 +135,8 @@ def write_corpus(
     """Renders files 0, 1, … into `out_dir` until they last `minutes`: their paths.
 
     The folder may be absent, empty, or hold an earlier corpus of this kind, which is replaced once
-    the new one is complete. `request` decides what
-    files contain; `progress` is told the finished share, 0 to 1, after each file.
+    the new one is complete. `request` is all that decides what files contain; `progress` is told
+    the finished share, 0 to 1, after each file.
 
     Everything is made in a hidden folder inside `out_dir` (so renaming never crosses a disk) and
     moved at the end. Whatever stops it before, an error or a pressed key, leaves `out_dir` as it

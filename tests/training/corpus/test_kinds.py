@@ -68,7 +68,7 @@ def test_sounds_begin_and_end_in_silence(kind: str, made: Made) -> None:
     for audio, row in made[kind]:
         peak = np.abs(audio).max()
         assert np.abs(audio[:, 0]).max() < 0.05 * peak, row["file"]
-        assert np.abs(audio[:, -1]).max() < 0.003 * peak, row["file"]
+        assert np.abs(audio[:, -1]).max() < 1e-4 * peak, row["file"]
 
 
 @pytest.mark.parametrize("kind", ["breaks", "textures"])
@@ -88,7 +88,6 @@ def test_no_two_alike(kind: str, made: Made) -> None:
     spec = hits.CLASSES["snare"][1][1](np.random.default_rng(0))
     same = distances_db([hits.kit.drum(spec, 0.7, RATE, np.random.default_rng(i))
                          for i in range(8)], RATE, length_s)
-    print(kind, np.median(same), np.quantile(nearest, (0, 0.1, 0.5)))
     assert np.median(same) < 2.0
     assert np.quantile(nearest, 0.1) > 2.0
     assert np.median(nearest) > 4.0
