@@ -93,7 +93,7 @@ def gather(
     out_dir.absolute().parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.absolute().parent))
     try:
-        entries = []
+        entries: list[dict[str, Any]] = []
         for number, path in enumerate(kept):
             name = path.relative_to(source).as_posix()
             (staging / name).parent.mkdir(parents=True, exist_ok=True)
@@ -115,14 +115,19 @@ def gather(
             "files": entries,
         }
         (staging / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        staging.chmod(0o755)
-        if out_dir.exists():
-            earlier = staging.with_name(f"{staging.name}-old")
-            out_dir.replace(earlier)
-            staging.replace(out_dir)
-            shutil.rmtree(earlier)
-        else:
-            staging.replace(out_dir)
+        _put(staging, out_dir)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return manifest
+
+
+def _put(staging: Path, out_dir: Path) -> None:
+    """The finished folder in place of an earlier one."""
+    staging.chmod(0o755)  # temporary folders are private
+    if out_dir.exists():
+        earlier = staging.with_name(f"{staging.name}-old")
+        out_dir.replace(earlier)
+        staging.replace(out_dir)
+        shutil.rmtree(earlier)
+    else:
+        staging.replace(out_dir)

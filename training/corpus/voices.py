@@ -115,22 +115,14 @@ def _levels(timbre: Timbre, ratios: Audio, own: Rng) -> Audio:
     return level
 
 
-def sounded(timbre: Timbre, hz: Audio, loud: Audio, rate: int, own: Rng, noise: Rng,
-            struck_s: tuple[float, ...] = (0.0,)) -> Audio:
-    """A sound whose fundamental is `hz` and whose loudness is `loud` [samples], peak 1.
-
-    `own` says how this instrument differs from others, `noise` is what its breath is made of;
-    `struck_s` is when a ringing one is plucked.
-    """
+def _partials(timbre: Timbre, hz: Audio, dark: Audio, rate: int, own: Rng, since_s: Audio
+              ) -> tuple[Audio, Audio]:
+    """All partials, before the instrument's body, RMS 1, and the fundamental, peak 1 [samples]."""
     top_hz = min(HIGHEST * rate, 16000.0)
     ratios = _places(timbre, max(1, int(top_hz / hz.min())))
     levels = _levels(timbre, ratios, own)
-    time_s = np.arange(len(hz)) / rate
     turns = np.cumsum(hz) / rate
     one = np.exp(2j * np.pi * turns)
-    dark = 1.0 - np.clip(loud, 0.0, 1.0)
-    since_s = time_s - np.asarray(struck_s)[
-        np.maximum(0, np.searchsorted(struck_s, time_s, side="right") - 1)]
     sound, harmonic = np.zeros(len(hz)), np.ones(len(hz), dtype=np.complex128)
     quiet = 3e-5 * levels.max()
     exact = bool(timbre.bar) or timbre.stiff > 0.0
@@ -148,8 +140,22 @@ def sounded(timbre: Timbre, hz: Audio, loud: Audio, rate: int, own: Rng, noise: 
         if timbre.ring_s:
             gain = gain * decay(since_s, timbre.ring_s * ratio**-timbre.damping)
         sound += gain * wave
-    sound /= np.sqrt(np.mean(sound**2)) + 1e-12
-    breath = noise.standard_normal(len(hz)) * (0.6 + 0.4 * one.real)  # air comes in puffs
+    return sound / (np.sqrt(np.mean(sound**2)) + 1e-12), one.real
+
+
+def sounded(timbre: Timbre, hz: Audio, loud: Audio, rate: int, own: Rng, noise: Rng,
+            struck_s: tuple[float, ...] = (0.0,)) -> Audio:
+    """A sound whose fundamental is `hz` and whose loudness is `loud` [samples], peak 1.
+
+    `own` says how this instrument differs from others, `noise` is what its breath is made of;
+    `struck_s` is when a ringing one is plucked.
+    """
+    time_s = np.arange(len(hz)) / rate
+    since_s = time_s - np.asarray(struck_s)[
+        np.maximum(0, np.searchsorted(struck_s, time_s, side="right") - 1)]
+    dark = 1.0 - np.clip(loud, 0.0, 1.0)
+    sound, fundamental = _partials(timbre, hz, dark, rate, own, since_s)
+    breath = noise.standard_normal(len(hz)) * (0.6 + 0.4 * fundamental)  # air comes in puffs
     if timbre.ring_s:
         breath *= decay(since_s, 0.08)
     spectrum = np.fft.rfft(np.stack([sound, breath]), 1 << (2 * len(hz) - 1).bit_length())
