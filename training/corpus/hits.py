@@ -132,10 +132,15 @@ def render_hit(
     room = log_between(rng, 0.03, 0.5) if chance(rng, 0.5) else 0.0
     room_s = log_between(rng, 0.12, 0.9)
     peak_db = between(rng, -6, -1)
+    grain_db = between(rng, -58, -30)
     sound = stroke(spec, velocity, sample_rate_hz, stream(seed, index, "noise"))
     if drive_db:
         gain = 10 ** (drive_db / 20)
         sound = np.tanh(gain * sound) / np.tanh(gain)
+    # Tape, transformers and converters add noise that is loud where the sound is loud: no recorded
+    # kick or tom is as smooth as a formula.
+    hiss = stream(seed, index, "grain").standard_normal(len(sound))
+    sound = sound * (1.0 + 10 ** (grain_db / 20) * hiss)
     if room:
         noises = [stream(seed, index, f"room {side}") for side in range(channels)]
         audio = in_a_room(sound, room_s, room, sample_rate_hz, noises)
@@ -143,8 +148,8 @@ def render_hit(
         audio = np.stack([sound] * channels)
     audio = _trimmed(audio, sample_rate_hz)
     audio *= 10 ** (peak_db / 20) / np.abs(audio).max()
-    voices = {of_class: {"way": name, "drive_db": drive_db, "room": room, "room_s": room_s,
-                         **asdict(spec)}}
+    voices = {of_class: {"way": name, "drive_db": drive_db, "grain_db": grain_db, "room": room,
+                         "room_s": room_s, **asdict(spec)}}
     row = writing.row_of(NAMES.file(index, of_class), seed, index, audio, sample_rate_hz, voices,
                          kind=of_class, way=name, velocity=velocity)
     return audio.astype(np.float32), row

@@ -127,21 +127,23 @@ class Plate:
 
 def _draw_plate(rng: np.random.Generator, peak_hz: tuple[float, float],
                 decay_s: tuple[float, float], build_ms: tuple[float, float],
-                bell: tuple[float, float], rise_db: tuple[float, float] = (2.5, 6)) -> Plate:
+                bell: tuple[float, float], rise_db: tuple[float, float],
+                ring: tuple[float, float]) -> Plate:
     return Plate(log_between(rng, 220, 600), log_between(rng, *peak_hz), between(rng, *rise_db),
                  between(rng, 2, 9), log_between(rng, *decay_s), between(rng, 0.15, 0.7),
-                 between(rng, *build_ms), int(rng.integers(30, 90)), log_between(rng, 1.0, 9.0),
+                 between(rng, *build_ms), int(rng.integers(30, 90)), log_between(rng, *ring),
                  between(rng, 0.05, 0.5), log_between(rng, *bell))
 
 
 def draw_hat(rng: np.random.Generator) -> Plate:
     """A pair of hats; how long they ring is up to the foot."""
-    return _draw_plate(rng, (5000, 13000), (0.5, 1.6), (0.3, 3), (0.05, 0.9), (3, 8))
+    return _draw_plate(rng, (5000, 13000), (0.5, 1.6), (0.3, 3), (0.05, 0.9), (3, 8), (0.5, 4.0))
 
 
 def draw_crash(rng: np.random.Generator) -> Plate:
     """Crashes, splashes, rides, chinas."""
-    return _draw_plate(rng, (4000, 11000), (0.7, 5.0), (1, 25), (0.2, 2.0))
+    return _draw_plate(rng, (4000, 11000), (0.7, 5.0), (1, 25), (0.2, 2.0),
+                       (2.5, 6), (0.8, 7.0))
 
 
 def plate(spec: Plate, velocity: float, open_s: float, rate: int,

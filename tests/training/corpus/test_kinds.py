@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from nn_tudor.cli import main
-from tests.training.corpus.sound_measures import distances_db, octaves_db
+from tests.training.corpus.sound_measures import distances_db, octaves_db, texture_db
 from training.corpus import hits, kinds
 from training.data.labelled import class_of
 
@@ -93,8 +93,9 @@ def test_no_two_alike(kind: str, made: Made) -> None:
     assert np.median(nearest) > 4.0
 
 
-# Medians of recordings (sonic-pi-samples) by octave from 31 Hz, as `octaves_db` measures them; the
-# top octave is left out where the recordings hold none.
+# Medians of recordings (sonic-pi-samples): by octave from 31 Hz, as `octaves_db` measures them
+# without the top one, and by `texture_db`.
+REAL_TEXTURE = {"kick": 4.9, "snare": 5.0, "tom": 5.1, "hat_closed": 5.7, "cymbal": 6.8}
 REAL = {
     "kick": (-3, -4, -15, -23, -31, -32, -33, -35),
     "snare": (-33, -22, -5, -9, -12, -12, -11, -11),
@@ -117,6 +118,8 @@ def test_drums_lie_near_recordings(of_class: str) -> None:
     heard = real > -23
     assert np.abs(levels - real)[heard].max() < 9.0, levels.round()
     assert levels[~heard].max(initial=-99.0) < -13.0, levels.round()
+    texture = np.median([texture_db(sound, 48000) for sound in sounds if len(sound) > 4000])
+    assert texture == pytest.approx(REAL_TEXTURE[of_class], abs=1.2)
 
 
 def test_breaks_lie_near_recordings(made: Made) -> None:
