@@ -22,7 +22,7 @@ class Entry:
 
 # In the order in which a newcomer meets them.
 COMMANDS: dict[str, Entry] = {
-    "corpus": Entry("training.commands", "corpus_command", "Make a corpus of loops by synthesis."),
+    "corpus": Entry("training.commands", "corpus_command", "Make or gather sounds to train on."),
     "presets": Entry("engine.commands", "presets", "List the models to start from."),
     "train": Entry("training.commands", "train", "Train a model on a folder of sounds."),
     "evaluate": Entry("training.commands", "evaluate", "Measure how well a model sounds."),
