@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.core.core_build import need
 from training.corpus import melody, notes, soundfont
 from training.evaluation.yin import fundamental_hz
 
@@ -63,9 +64,10 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         soundfont.check(tmp_path / "a.sf2")
 
 
-@pytest.mark.skipif(not FONTS or shutil.which(soundfont.PROGRAM) is None,
-                    reason="fluidsynth and a soundfont are not installed")
+@pytest.mark.slow  # the set-up installs neither
 def test_fluidsynth_plays_the_label() -> None:
+    need(soundfont.PROGRAM)
+    assert FONTS, "install a soundfont, such as timgm6mb-soundfont"
     cents = []
     for index in range(8):
         audio, row = notes.render_note(3, index, RATE, soundfont=FONTS[0])
