@@ -37,8 +37,9 @@ def corpus_command(
 ) -> None:
     """Make a corpus to train on: sounds by synthesis, or a folder of recordings.
 
-    Examples: tudor corpus techno loops --minutes 30 --seed 0;
-    tudor corpus real sounds --from /usr/share/sonic-pi/samples
+    Example: tudor corpus techno loops --minutes 30 --seed 0
+
+    Example: tudor corpus real sounds --from /usr/share/sonic-pi/samples
 
     A real corpus is a copy with its licence, without what is kept for measuring only.
     """
