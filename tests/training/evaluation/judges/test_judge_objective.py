@@ -97,16 +97,16 @@ def test_a_judge_of_ones_own_goes_first(
 ) -> None:
     before = list(JUDGES)
     monkeypatch.setattr(registry, "JUDGES", dict(JUDGES))
-    row = Judge("mine", "a test's", lambda case: "" if case.role == "effect" else "only effects",
+    row = Judge("of this test", "a test's", lambda case: "" if case.role == "effect" else "only effects",
                 lambda case: case.description.family == "none", __name__)
     register(row)
-    assert list(registry.JUDGES) == ["mine", *before]
+    assert list(registry.JUDGES) == ["of this test", *before]
     case = open_case(Plays(lambda x, *_: x, effect()), tmp_path)
     assert pick(case) is row
-    assert pick(case)(case).result == {"judge": "mine", "model": "played"}
+    assert pick(case)(case).result == {"judge": "of this test", "model": "played"}
     assert pick(case, "reconstruction").name == "reconstruction"
     register(replace(row, summary="another"))
-    assert list(registry.JUDGES) == ["mine", *before]
+    assert list(registry.JUDGES) == ["of this test", *before]
     assert list(JUDGES) == before
 
 
