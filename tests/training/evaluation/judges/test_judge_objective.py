@@ -97,22 +97,22 @@ def test_a_judge_of_ones_own_goes_first(
 ) -> None:
     before = list(JUDGES)
     monkeypatch.setattr(registry, "JUDGES", dict(JUDGES))
-    row = Judge("of this test", "a test's", lambda case: "" if case.role == "effect" else "only effects",
+    row = Judge("own", "a test's", lambda case: "" if case.role == "effect" else "only effects",
                 lambda case: case.description.family == "none", __name__)
     register(row)
-    assert list(registry.JUDGES) == ["of this test", *before]
+    assert list(registry.JUDGES) == ["own", *before]
     case = open_case(Plays(lambda x, *_: x, effect()), tmp_path)
     assert pick(case) is row
-    assert pick(case)(case).result == {"judge": "of this test", "model": "played"}
+    assert pick(case)(case).result == {"judge": "own", "model": "played"}
     assert pick(case, "reconstruction").name == "reconstruction"
     register(replace(row, summary="another"))
-    assert list(registry.JUDGES) == ["of this test", *before]
+    assert list(registry.JUDGES) == ["own", *before]
     assert list(JUDGES) == before
 
 
 def judge(case: Case) -> Findings:
     """What `Judge.module` calls."""
-    return Findings({"judge": "mine", "model": case.player.name}, [])
+    return Findings({"judge": "own", "model": case.player.name}, [])
 
 
 def test_columns_say_which_way_is_good_and_empty_ones_go() -> None:
