@@ -22,7 +22,6 @@ from engine.boards.cost import MethodCost
 from engine.errors import ConfigError, nearest
 from engine.ops import KINDS
 
-DRAWS = ("categorical", "logistic_mixture")
 WEIGHT_BYTES = {"float32": 4, "bf16w": 2, "q16x8": 1}
 
 
@@ -126,7 +125,7 @@ def add_shares(row: dict[str, Any], cost: MethodCost, machine: dict[str, Any]) -
                bound_reading_ms=bound.reading_ms, bound_memory=bound.memory,
                bandwidth_gb_s=bound.bandwidth_gb_s, bound=_limit(cost, bound),
                bound_reached=bound.combined_ms / took_ms)
-    if any(op.kind in DRAWS for op in cost.ops):
+    if any(KINDS[op.kind].is_draw for op in cost.ops):
         add_generation(row, cost, machine["caches"], took_ms)
 
 

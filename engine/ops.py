@@ -61,6 +61,11 @@ class CoreOp:
         return self.state in ("COUNTER", "DRAW")
 
     @property
+    def is_draw(self) -> bool:
+        """Whether what comes out is drawn from what goes in."""
+        return self.state == "DRAW"
+
+    @property
     def dtypes(self) -> tuple[str, ...]:
         """Number formats of files that may hold it."""
         return DTYPES[:2] if self.rows == "ALONE" else DTYPES
@@ -111,6 +116,11 @@ class Kind:
     def is_recurrent(self) -> bool:
         """Whether each row waits for the one before."""
         return self.core is not None and self.core.is_recurrent
+
+    @property
+    def is_draw(self) -> bool:
+        """Whether what comes out is drawn from what goes in."""
+        return self.core is not None and self.core.is_draw
 
     @property
     def fuses(self) -> bool:

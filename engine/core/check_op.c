@@ -263,7 +263,6 @@ static int check_kind(const struct look *l) {
     return code ? code : fits(l, op->in_a, channels, rows);
 }
 
-
 int tudor_check_op(struct look *l) {
     const struct format_op *op = l->op;
     const struct format_value *out = value(l, op->out);

@@ -41,7 +41,7 @@ def first_frames(signal: Signal, frames: int) -> Signal:
 
 def draw_of(program: Program) -> Node | None:
     """The operation whose draws its own loop reads."""
-    drawing = [node for node in program.nodes if node.loop and node.core.state == "DRAW"]
+    drawing = [node for node in program.nodes if node.loop and node.core.is_draw]
     return drawing[-1] if drawing and program.fed else None
 
 

@@ -13,7 +13,8 @@ others' sounds is not what it makes of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import log
 from pathlib import Path
@@ -163,19 +164,15 @@ def record(program: Program, description: Description, method: str, x: FloatArra
     return Forced(torch.from_numpy(x), torch.from_numpy(np.concatenate(parts, axis=1)))
 
 
-class _other_noise:  # noqa: N801 - reads as what it does
+@contextmanager
+def _other_noise(draw: Node, other: bool) -> Iterator[None]:
     """A draw's own seed, another while it lasts."""
-
-    def __init__(self, draw: Node, other: bool) -> None:
-        self._draw, self._other = draw, other
-        self._seed = draw.params["seed"]
-
-    def __enter__(self) -> None:
-        if self._other:
-            self._draw.params["seed"] = self._seed + OTHER_NOISE
-
-    def __exit__(self, *_: object) -> None:
-        self._draw.params["seed"] = self._seed
+    seed = draw.params["seed"]
+    draw.params["seed"] = seed + OTHER_NOISE if other else seed
+    try:
+        yield
+    finally:
+        draw.params["seed"] = seed
 
 
 def probe(program: Program, description: Description, method: str, view: View) -> NativeModel:

@@ -189,8 +189,11 @@ def test_cheap_shell_runs(snippet: Snippet, work: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("file", sorted({s.file for s in of("python")} - {TUTORIAL}))
 def test_python_runs(file: str, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All blocks of a document one after the other, as a reader would."""
+    """All blocks of a document one after the other, as a reader would; what they register goes."""
+    from training.evaluation.judges import registry
+
     monkeypatch.chdir(work)
+    monkeypatch.setattr(registry, "JUDGES", dict(registry.JUDGES))
     names = dict(GIVEN.get(file, {}))
     for snippet in of("python"):
         if snippet.file == file and not snippet.not_run:

@@ -53,18 +53,17 @@ def _wide_tom(rng: Rng) -> percussion.Skin:
                    decay_ms=log_between(rng, 100, 1100))
 
 
-MACHINE_METAL = percussion.metal
 CLASSES: dict[str, tuple[Way, ...]] = {
     "clap": (_machine("hands", drums.draw_clap, drums.clap),),
     "conga": (_machine("machine", percussion.draw_conga, percussion.skin),
               _acoustic("hand drum", kit.draw_hand_drum)),
     "cowbell": (_machine("machine", percussion.draw_cowbell, percussion.bell),),
-    "cymbal": (_machine("machine", percussion.draw_ride, MACHINE_METAL),
+    "cymbal": (_machine("machine", percussion.draw_ride, percussion.metal),
                _bronze("crash", kit.draw_crash, 0.6, 3.0),
                _bronze("splash", kit.draw_crash, 0.3, 1.0)),
-    "hat_closed": (_machine("machine", percussion.draw_closed_hat, MACHINE_METAL),
+    "hat_closed": (_machine("machine", percussion.draw_closed_hat, percussion.metal),
                    _bronze("hats", kit.draw_hat, 0.05, 0.25)),
-    "hat_open": (_machine("machine", percussion.draw_open_hat, MACHINE_METAL),
+    "hat_open": (_machine("machine", percussion.draw_open_hat, percussion.metal),
                  _bronze("hats", kit.draw_hat, 0.35, 1.4)),
     "kick": (_machine("machine", _wide_kick, drums.kick),
              _acoustic("bass drum", kit.draw_bass_drum)),

@@ -23,6 +23,7 @@ from engine.errors import AudioError
 from engine.models.base import Model
 from training.data.audio_folder import Skipped
 from training.data.base import Batch, Data, Shard
+from training.data.labelled import class_of
 from training.data.pictures import SUFFIX, Picture, decoded_once, inspected
 from training.settings import NotNegative, Settings
 
@@ -61,7 +62,7 @@ class Images(Data):
         found = {path.relative_to(self.folder).as_posix(): path
                  for path in sorted(self.folder.rglob("*"))
                  if path.suffix.lower() in (SUFFIX, ".npy") and not _hidden(path, self.folder)}
-        self.classes = sorted({_class_of(name) for name in found} - {""})
+        self.classes = sorted({class_of(name) for name in found} - {""})
         for name, path in found.items():
             fault = self._taken(name, path)
             if fault is not None:
@@ -71,7 +72,7 @@ class Images(Data):
 
     def _taken(self, name: str, path: Path) -> Skipped | None:
         """A file among those to be used, or why it is not."""
-        if self.classes and not _class_of(name):
+        if self.classes and not class_of(name):
             return Skipped(name, "lies in no folder that names its class")
         found: Array | Picture | Skipped
         if path.suffix.lower() == SUFFIX:
@@ -107,8 +108,8 @@ class Images(Data):
             self.arrays += [array] if len(array) else []
         if not self.arrays:
             raise self._nothing()
-        self.classes = sorted({_class_of(name) for name in names} - {""})
-        self.labels = np.array([self.classes.index(_class_of(name)) if self.classes else 0
+        self.classes = sorted({class_of(name) for name in names} - {""})
+        self.labels = np.array([self.classes.index(class_of(name)) if self.classes else 0
                                 for name in names])
         self.ends = np.cumsum([len(array) for array in self.arrays])
         order = np.random.default_rng(0).permutation(int(self.ends[-1]))  # whatever the seed
@@ -158,11 +159,6 @@ class Images(Data):
 
 def _hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
-
-
-def _class_of(name: str) -> str:
-    """The folder that a picture lies in, "" beside the folders."""
-    return name.partition("/")[0] if "/" in name else ""
 
 
 def _array(path: Path, name: str) -> Array | Skipped:

@@ -27,7 +27,7 @@ from training.data.sounds import Sound
 
 
 def class_of(name: str) -> str:
-    """The folder that a sound lies in, "" beside the folders."""
+    """The folder that a file lies in, "" beside the folders."""
     return name.partition("/")[0] if "/" in name else ""
 
 

@@ -22,13 +22,17 @@ from engine.models.base import Model
 from training.data.audio_folder import Folder, Skipped, Source, scan
 from training.data.base import Batch, Data, Shard
 from training.data.cache import Cache
-from training.data.crop_data import check_crops, data_found, filled_cache
+from training.data.crop_data import (
+    VALIDATION_CROPS,
+    check_crops,
+    data_found,
+    filled_cache,
+)
 from training.data.crops import crop_samples
 from training.data.held_out import write_held_out
 from training.data.sounds import Sides, Sound, sides
 from training.settings import NotNegative, Positive, Settings
 
-VALIDATION_CROPS = 32
 PARTS = ("input", "target")
 
 

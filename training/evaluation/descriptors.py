@@ -127,6 +127,19 @@ def points(audio: FloatArray, rate_hz: int) -> NDArray[np.float64]:
     return np.stack(rows)
 
 
+class Units:
+    """Axes in units of the spread of a collection [points, axes], about its centre; what does not
+    vary in it stays as it is."""
+
+    def __init__(self, collection: NDArray[np.float64]) -> None:
+        spread = collection.std(axis=0)
+        self.centre, self.spread = collection.mean(axis=0), np.where(spread > 1e-9, spread, 1.0)
+
+    def scaled(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Other points in these units, outliers held at 20."""
+        return np.clip((points - self.centre) / self.spread, -20, 20)
+
+
 def descriptor_mmd(real: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
     """Squared MMD (inverse multiquadratic, `training.objectives.regularisers.mmd`) of two
     collections of points, each axis in units of the real collection's spread. 0 on average for two
@@ -139,10 +152,7 @@ def descriptor_mmd(real: NDArray[np.float64], other: NDArray[np.float64]) -> flo
     count = min(len(real), len(other), POINTS)
     if count < 2:
         return None
-    spread = real.std(axis=0)
-    spread = np.where(spread > 1e-9, spread, 1.0)
-    centre = real.mean(axis=0)
-    rng = np.random.default_rng(0)
-    x, y = (torch.from_numpy((part[rng.permutation(len(part))[:count]] - centre) / spread)
-            for part in (real, other))
-    return float(mmd(x, y.clamp(-20, 20), "imq"))
+    units, rng = Units(real), np.random.default_rng(0)
+    x, y = (part[rng.permutation(len(part))[:count]] for part in (real, other))
+    own = (x - units.centre) / units.spread  # the real ones as they are
+    return float(mmd(torch.from_numpy(own), torch.from_numpy(units.scaled(y)), "imq"))

@@ -7,7 +7,6 @@ of any length are read, played and scored piece by piece.
 from __future__ import annotations
 
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -34,10 +33,10 @@ from training.data.decode import (
     why_broken,
 )
 from training.evaluation.descriptors import descriptor_mmd, points
-from training.evaluation.measures import Scores, Target, shaped_noise
+from training.evaluation.measures import Scores, Target, plain, shaped_noise
 from training.evaluation.sound import AGAIN, SoundMeter, second_draws
 from training.evaluation.standing import standing_figures
-from training.evaluation.subjects import Each, Playing, Subject, play
+from training.evaluation.subjects import Each, Playing, Subject, answered, play
 
 __all__ = ["as_player", "evaluate_folder", "play", "read_source", "untrained"]
 
@@ -147,39 +146,17 @@ class _Scoring:
 
     def hear(self, blocks: Iterator[FloatArray]) -> None:
         """One sound, as blocks [samples, channels]."""
-        waiting: deque[FloatArray] = deque()
-        answers: dict[str, list[FloatArray]] = {name: [] for name in self.subjects}
-        for subject in self.subjects.values():
-            subject.begin()
-        for piece in pieces(blocks, self.rate_hz):
-            waiting.append(piece)
-            for name, subject in self.subjects.items():
-                answers[name].append(subject.hear(piece))
-            self._score(waiting, answers)
-        for name, subject in self.subjects.items():
-            rest = subject.end()
-            answers[name] += [rest] if rest.shape[1] else []
-        self._score(waiting, answers)
-
-    def _score(self, waiting: deque[FloatArray], answers: dict[str, list[FloatArray]]) -> None:
-        """All pieces that every subject has answered in full."""
-        while waiting and all(sum(part.shape[1] for part in parts) >= waiting[0].shape[1]
-                              for parts in answers.values()):
-            piece = waiting.popleft()
-            size = piece.shape[1]
-            self.seconds += size / self.rate_hz
+        heard = ((piece,) for piece in pieces(blocks, self.rate_hz))
+        for (piece,), answers in answered(heard, self.subjects):
+            self.seconds += piece.shape[1] / self.rate_hz
             target = Target(piece, self.rate_hz)
             self.real.append(points(piece, self.rate_hz))
-            ready: dict[str, FloatArray] = {}
-            for name, parts in answers.items():
-                whole = np.concatenate(parts, axis=1)
-                answers[name] = [whole[:, size:]]
-                part = ready[name] = np.ascontiguousarray(whole[:, :size])
+            for name, answer in answers.items():
                 if name.startswith(AGAIN):
                     continue
-                self.scores.setdefault(name, []).append(target.compare(part))
-                self.made.setdefault(name, []).append(points(part, self.rate_hz))
-            self.sound.hear(piece, ready)
+                self.scores.setdefault(name, []).append(target.compare(answer))
+                self.made.setdefault(name, []).append(points(answer, self.rate_hz))
+            self.sound.hear(piece, answers)
 
     def results(self) -> dict[str, dict[str, float | None]]:
         """Means by subject; None for what is no number, which JSON could not say."""
@@ -187,8 +164,7 @@ class _Scoring:
         for name, scores in self.scores.items():
             values = {**_mean(scores), "descriptor_mmd": descriptor_mmd(
                 np.concatenate(self.real), np.concatenate(self.made[name]))}
-            found[name] = {key: None if value is None or not np.isfinite(value) else value
-                           for key, value in values.items()}
+            found[name] = {key: plain(value) for key, value in values.items()}
         return found
 
 

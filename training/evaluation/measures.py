@@ -150,3 +150,8 @@ def _envelope(band: NDArray[np.float64], frame: int) -> NDArray[np.float64]:
     return np.stack([
         np.interp(np.arange(samples) + 0.5, centres, row) for row in np.sqrt(power)
     ])
+
+
+def plain(value: float | None) -> float | None:
+    """None for what is no number, which JSON could not say."""
+    return None if value is None or not np.isfinite(value) else float(value)

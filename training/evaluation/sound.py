@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from engine.layers.noise import SEED
 from engine.players.base import Player
-from training.evaluation.measures import shaped_noise
+from training.evaluation.measures import plain, shaped_noise
 from training.evaluation.subjects import Each, Playing, Subject
 from training.evaluation.texture import (
     Texture,
@@ -129,8 +129,8 @@ class SoundMeter:
         found["octave_error_db"] = float(np.abs(octaves).max()) if len(octaves) else None
         found["partials_to_hz"] = kept_hz(list(lists["fine"]), self.rate_hz)
         found |= pitch_figures(np.concatenate(heard.cents))
-        plain = {name: _plain(value) for name, value in found.items()}
-        return {**plain, **{name: [_plain(v) for v in row] for name, row in lists.items()}}
+        told = {name: plain(value) for name, value in found.items()}
+        return {**told, **{name: [plain(v) for v in row] for name, row in lists.items()}}
 
 
 class _Piece:
@@ -176,8 +176,3 @@ def _mean_difference(found: list[float | None] | None, real: list[float | None] 
     pairs = [abs(a - b) for a, b in zip(found or (), real or (), strict=False)
              if a is not None and b is not None]
     return float(np.mean(pairs)) if pairs else None
-
-
-def _plain(value: float | None) -> float | None:
-    """None for what is no number, which JSON could not say."""
-    return None if value is None or not np.isfinite(value) else float(value)

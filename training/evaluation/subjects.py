@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -78,6 +79,38 @@ class Each:
     def end(self) -> FloatArray:
         """Nothing is owed."""
         return np.zeros((1, 0), np.float32)
+
+
+def answered(
+    pieces: Iterable[Sequence[FloatArray]], subjects: Mapping[str, Subject]
+) -> Iterator[tuple[Sequence[FloatArray], dict[str, FloatArray]]]:
+    """One sound: each piece with what every subject makes of it, of the same length, as soon as all
+    have answered it in full. A piece is what is heard, and whatever belongs to it."""
+    waiting: deque[Sequence[FloatArray]] = deque()
+    answers: dict[str, list[FloatArray]] = {name: [] for name in subjects}
+
+    def ready() -> Iterator[tuple[Sequence[FloatArray], dict[str, FloatArray]]]:
+        while waiting and all(sum(part.shape[1] for part in parts) >= waiting[0][0].shape[1]
+                              for parts in answers.values()):
+            piece, found = waiting.popleft(), {}
+            size = piece[0].shape[1]
+            for name, parts in answers.items():
+                whole = np.concatenate(parts, axis=1)
+                answers[name] = [whole[:, size:]]
+                found[name] = np.ascontiguousarray(whole[:, :size])
+            yield piece, found
+
+    for subject in subjects.values():
+        subject.begin()
+    for piece in pieces:
+        waiting.append(piece)
+        for name, subject in subjects.items():
+            answers[name].append(subject.hear(piece[0]))
+        yield from ready()
+    for name, subject in subjects.items():
+        rest = subject.end()
+        answers[name] += [rest] if rest.shape[1] else []
+    yield from ready()
 
 
 def play(player: Player, audio: FloatArray) -> FloatArray:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.description import GENERATE
 from engine.players.base import Player
+from training.evaluation.descriptors import Units
 
 if TYPE_CHECKING:
     from training.evaluation.judges.case import Case
@@ -79,11 +80,9 @@ class Classifier:
     def __init__(self, examples: list[list[Points]]) -> None:
         """`examples`: of each class its sounds, of each sound its points [count, numbers]."""
         classes = [np.concatenate(sounds) for sounds in examples]
-        whole = np.concatenate(classes)
-        self.centre, spread = whole.mean(axis=0), whole.std(axis=0)
-        self.spread = np.where(spread > 1e-9, spread, 1.0)
-        means = np.stack([self._scaled(part).mean(axis=0) for part in classes])
-        inner = np.concatenate([self._scaled(part) - mean
+        self.units = Units(np.concatenate(classes))
+        means = np.stack([self.units.scaled(part).mean(axis=0) for part in classes])
+        inner = np.concatenate([self.units.scaled(part) - mean
                                 for part, mean in zip(classes, means, strict=True)])
         shape, size = inner.T @ inner / len(inner), inner.shape[1]
         # Points of one sound are alike: it is sounds that tell how classes vary.
@@ -94,7 +93,4 @@ class Classifier:
 
     def hear(self, points: Points) -> int:
         """The class of a sound, from its points [count, numbers]."""
-        return int((self._scaled(points) @ self.weights + self.bias).mean(axis=0).argmax())
-
-    def _scaled(self, points: Points) -> Points:
-        return np.clip((points - self.centre) / self.spread, -20, 20)
+        return int((self.units.scaled(points) @ self.weights + self.bias).mean(axis=0).argmax())

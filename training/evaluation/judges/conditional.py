@@ -20,7 +20,7 @@ from engine.errors import AudioError
 from engine.players.base import Player
 from training.data.audio_folder import scan
 from training.data.labelled import class_of
-from training.evaluation.descriptors import NAMES, POINTS, points
+from training.evaluation.descriptors import NAMES, POINTS, Units, points
 from training.evaluation.judges.case import Case
 from training.evaluation.judges.classes import Classifier, ClassInput, class_input
 from training.evaluation.judges.findings import (
@@ -30,7 +30,6 @@ from training.evaluation.judges.findings import (
     Plot,
     keep_sound,
     number,
-    plain,
     score_grid,
 )
 from training.evaluation.judges.generating import played
@@ -40,6 +39,7 @@ from training.evaluation.judges.sounds import (
     in_two,
     spread_over,
 )
+from training.evaluation.measures import plain
 from training.objectives.regularisers import mmd
 
 FloatArray = NDArray[np.float32]
@@ -181,15 +181,13 @@ def _figures(table: NDArray[np.float64]) -> dict[str, float | None]:
 def _within(reference: list[list[Points]], classes: list[list[Points]]) -> float | None:
     """Mean over classes of the squared MMD to real sounds of the same; axes are in units of the
     spread of all real sounds, since those of one class may have next to none."""
-    whole = np.concatenate([point for sounds in reference for point in sounds])
-    centre, spread = whole.mean(axis=0), whole.std(axis=0)
-    spread = np.where(spread > 1e-9, spread, 1.0)
+    units = Units(np.concatenate([point for sounds in reference for point in sounds]))
     each = []
     for real, made in zip(reference, classes, strict=True):
         count = min(POINTS, *(sum(map(len, sounds)) for sounds in (real, made)))
         rng = np.random.default_rng(0)
-        x, y = (torch.from_numpy((rng.permutation(np.concatenate(sounds))[:count] - centre)
-                                 / spread).clamp(-20, 20) for sounds in (real, made))
+        x, y = (torch.from_numpy(units.scaled(rng.permutation(np.concatenate(sounds))[:count]))
+                for sounds in (real, made))
         if count > 1:
             each.append(float(mmd(x, y, "imq")))
     return plain(float(np.mean(each))) if each else None

@@ -114,11 +114,6 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
 
 
-def plain(value: float | None) -> float | None:
-    """None for what is no number, which JSON could not say."""
-    return None if value is None or not np.isfinite(value) else float(value)
-
-
 def score_grid(
     title: str, result: dict[str, Any], columns: Sequence[Column], subjects: dict[str, str]
 ) -> Grid:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import AudioError
+from engine.layers.noise import SEED
 from engine.players.base import Player
 
 FloatArray = NDArray[np.float32]
-SEED = "seed"
 BLOCK_SECONDS = 0.25
 
 Ask = Callable[[Player, FloatArray, int], None]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engine.audio import shown_name
 from engine.errors import TudorError
 from training.data.audio_folder import scan
-from training.evaluation.descriptors import POINTS, descriptor_mmd, points
+from training.evaluation.descriptors import POINTS, Units, descriptor_mmd, points
 from training.evaluation.judges.case import Case
 from training.evaluation.judges.classes import class_folders, class_input
 from training.evaluation.judges.findings import (
@@ -24,7 +24,6 @@ from training.evaluation.judges.findings import (
     Findings,
     Plot,
     keep_sound,
-    plain,
     score_grid,
 )
 from training.evaluation.judges.generating import Ask
@@ -39,6 +38,7 @@ from training.evaluation.judges.sounds import (
     shuffled_pieces,
     spread_over,
 )
+from training.evaluation.measures import plain
 
 FloatArray = NDArray[np.float32]
 Points = NDArray[np.float64]
@@ -142,9 +142,7 @@ class _Against:
                  training: list[FloatArray], rate_hz: int) -> None:
         self.reference = [points(audio, rate_hz) for audio in reference]
         self.others = [points(audio, rate_hz) for audio in others]
-        whole = np.concatenate([*self.reference, *self.others])
-        spread = whole.std(axis=0)
-        self._centre, self._spread = whole.mean(axis=0), np.where(spread > 1e-9, spread, 1.0)
+        self._units = Units(np.concatenate([*self.reference, *self.others]))
         self._nearest = Nearest(training, rate_hz) if training else None
         self._real = [*reference, *others]
         self._usual = self._nearest.distance(self._real) if self._nearest else 0.0
@@ -169,16 +167,13 @@ class _Against:
         other = Nearest(self._real, self._nearest.rate_hz, self._nearest)
         return self._nearest.distance(sounds) < COPYING * min(self._usual, other.distance(sounds))
 
-    def _scaled(self, found: Points) -> Points:
-        return np.clip((found - self._centre) / self._spread, -20, 20)
-
     def _apart(self, found: list[Points]) -> float:
         """Mean distance of two points of a collection."""
-        return _mean_distance(_some(self._scaled(np.concatenate(found))))
+        return _mean_distance(_some(self._units.scaled(np.concatenate(found))))
 
     def _variety(self, found: list[Points]) -> float:
         """Mean distance of two sounds, each at the mean of its points."""
-        return _mean_distance(np.stack([self._scaled(part).mean(axis=0) for part in found]))
+        return _mean_distance(np.stack([self._units.scaled(part).mean(axis=0) for part in found]))
 
 
 def _some(found: Points) -> Points:
@@ -234,12 +229,10 @@ def scatter(collections: dict[str, list[Points]]) -> Callable[[Any], None]:
     """Draws points of collections in the plane where "held_out" is widest."""
     def draw(axis: Any) -> None:
         real = np.concatenate(collections["held_out"])
-        spread = real.std(axis=0)
-        spread = np.where(spread > 1e-9, spread, 1.0)
-        centre = real.mean(axis=0)
-        plane = np.linalg.svd((real - centre) / spread, full_matrices=False)[2][:2]
+        units = Units(real)
+        plane = np.linalg.svd((real - units.centre) / units.spread, full_matrices=False)[2][:2]
         for name, found in collections.items():
-            place = np.clip((np.concatenate(found) - centre) / spread, -20, 20) @ plane.T
+            place = units.scaled(np.concatenate(found)) @ plane.T
             axis.scatter(*place.T[:2], s=6, alpha=0.6, label=name.replace("_", " "))
         axis.set(xlabel="first component", ylabel="second component")
         axis.legend(fontsize=7)

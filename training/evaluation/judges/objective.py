@@ -23,9 +23,9 @@ from training.evaluation.judges.findings import (
     Findings,
     Plot,
     bars,
-    plain,
     score_grid,
 )
+from training.evaluation.measures import plain
 from training.objectives.base import Objective
 from training.objectives.registry import OBJECTIVES
 from training.run.config import CommonConfig, training_config

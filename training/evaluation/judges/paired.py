@@ -25,12 +25,11 @@ from training.evaluation.judges.findings import (
     Findings,
     Plot,
     keep_sound,
-    plain,
     score_grid,
 )
 from training.evaluation.judges.linear import Filter, LinearFit
-from training.evaluation.measures import level_db, log_mel
-from training.evaluation.subjects import Each, Playing, Subject
+from training.evaluation.measures import level_db, log_mel, plain
+from training.evaluation.subjects import Each, Playing, Subject, answered
 
 FloatArray = NDArray[np.float32]
 PRE_EMPHASIS = 0.95
@@ -115,8 +114,7 @@ def judge(case: Case) -> Findings:
     seconds, sounds = 0.0, list[tuple[str, str]]()
     for index, pair in enumerate(pairs):
         case.progress(pair.input.source.name)
-        for piece, answers in _answered(pair, subjects, rate, channels):
-            x, t = piece
+        for (x, t), answers in answered(pair.pieces(rate, channels), subjects):
             seconds += t.shape[1] / rate
             for name, answer in answers.items():
                 scores[name].add(answer, t, rate)
@@ -157,37 +155,6 @@ def pairs_of(case: Case, channels: tuple[int, int]) -> list[Pair]:
     if not found:
         raise AudioError(nothing_usable(case.folder, case.skipped))
     return found
-
-
-def _answered(
-    pair: Pair, subjects: dict[str, Subject], rate: int, channels: tuple[int, int]
-) -> Iterator[tuple[list[FloatArray], dict[str, FloatArray]]]:
-    """Each piece of a pair with what every subject makes of it."""
-    waiting = list[list[FloatArray]]()
-    answers = {name: np.zeros((channels[1], 0), np.float32) for name in subjects}
-    for subject in subjects.values():
-        subject.begin()
-
-    def ready() -> Iterator[tuple[list[FloatArray], dict[str, FloatArray]]]:
-        while waiting and all(answer.shape[1] >= waiting[0][1].shape[1]
-                              for answer in answers.values()):
-            piece = waiting.pop(0)
-            size = piece[1].shape[1]
-            yield piece, {name: np.ascontiguousarray(answer[:, :size])
-                          for name, answer in answers.items()}
-            for name in answers:
-                answers[name] = answers[name][:, size:]
-
-    for piece in pair.pieces(rate, channels):
-        waiting.append(piece)
-        for name, subject in subjects.items():
-            answers[name] = np.concatenate((answers[name], subject.hear(piece[0])), axis=1)
-        yield from ready()
-    for name, subject in subjects.items():
-        rest = subject.end()
-        if rest.shape[1]:
-            answers[name] = np.concatenate((answers[name], rest), axis=1)
-    yield from ready()
 
 
 def _as_output(

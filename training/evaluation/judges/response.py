@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.description import GENERATE
+from engine.layers.noise import SEED
 from engine.players.base import Player
 from training.evaluation.descriptors import LABELS, NAMES, curves, spearman
 from training.evaluation.judges.classes import CLASS, class_input
-from training.evaluation.judges.generating import SEED, played
+from training.evaluation.judges.generating import played
 
 if TYPE_CHECKING:
     from training.evaluation.judges.case import Case

@@ -20,7 +20,6 @@ LONGEST_SECONDS = 240.0  # of real sound that is held against
 LEARNT_SECONDS = 1200.0  # of what was learnt from
 
 
-
 def spread_over(
     parts: Sequence[Part], rate_hz: int, channels: int, most_seconds: float,
     progress: Callable[[str], None] = lambda _: None,
