@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,9 @@ def sounds(
 
 def _make(corpus: str) -> Callable[[Path, float, int, int], object]:
     if corpus == "techno":
-        from training.corpus.techno import write_corpus
+        from training.corpus.kinds import write_corpus
 
-        return write_corpus
+        return partial(write_corpus, corpus)
     from benchmarks.quality.other_loops import write_loops
 
     return write_loops

@@ -8,10 +8,7 @@ same bytes; another processor's tanh and sine may differ in a last bit.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,13 +103,3 @@ def render_loop(
         "voices": json.dumps(voices, separators=(",", ":")),
     }
     return audio.astype(np.float32), row
-
-
-def write_corpus(
-    out_dir: Path, minutes: float, seed: int = 0, sample_rate_hz: int = 16000, channels: int = 1,
-    progress: Callable[[float], None] | None = None,
-) -> list[Path]:
-    """Fills `out_dir` with at least `minutes` of loops, see `writing.write_corpus`."""
-    render = partial(render_loop, seed, sample_rate_hz=sample_rate_hz, channels=channels)
-    request = ("techno", seed, sample_rate_hz, channels)
-    return writing.write_corpus(Path(out_dir), minutes, render, writing.LOOPS, request, progress)

@@ -34,7 +34,7 @@ def write_report(folder: Path, result: dict[str, Any], grids: Sequence[Any] = ()
         f"<p>{result['files']} files of {html.escape(result['data'])}, {result['seconds']:.0f} s. "
         "Lower is better but for onset F and SI-SDR.</p>",
         table(["", *UNITS.values()], [score_cells(*item) for item in result["results"].items()]),
-        *_more(grids, plots, folder),
+        *table_parts(grids), *picture_parts(plots, folder),
         "<h2>The latents</h2>",
         "<p>In the order of what they carry. Ranges are the 1st and 99th percentile on the corpus; "
         "correlations are Spearman's, with the descriptors of the data.</p>",
@@ -55,16 +55,19 @@ def write_report(folder: Path, result: dict[str, Any], grids: Sequence[Any] = ()
     return write_page(folder / "report.html", f"tudor: {result['model']}", parts)
 
 
-def _more(grids: Sequence[Any], plots: Sequence[Any], folder: Path) -> list[str]:
-    parts = []
-    for grid in grids:
-        parts += [f"<h2>{html.escape(grid.title)}</h2>", table(grid.head, grid.rows)]
+def table_parts(grids: Sequence[Any]) -> list[str]:
+    """A judge's tables, each below its title."""
+    return [part for grid in grids
+            for part in (f"<h2>{html.escape(grid.title)}</h2>", table(grid.head, grid.rows))]
+
+
+def picture_parts(plots: Sequence[Any], folder: Path) -> list[str]:
+    """A judge's pictures, which are drawn into `folder`."""
     for plot in plots:
         drawn, axes = figure(1, 1, *plot.size)
         plot.draw(axes[0, 0])
         save_figure(drawn, folder / plot.file)
-        parts.append(image(plot.file, plot.caption))
-    return parts
+    return [image(plot.file, plot.caption) for plot in plots]
 
 
 def _latent(found: dict[str, Any], index: int) -> Row:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.corpus import circle, patterns, techno
+from training.corpus import circle, kinds, patterns, techno
 from training.corpus.instruments import INSTRUMENTS
 from training.corpus.mastering import octave_densities_db
 from training.corpus.styles import STYLES
@@ -67,8 +67,8 @@ def test_seeds_and_indices_differ() -> None:
 
 
 def test_files_do_not_depend_on_how_many_are_made(tmp_path: Path) -> None:
-    few = techno.write_corpus(tmp_path / "few", 0.1, seed=4)
-    many = techno.write_corpus(tmp_path / "many", 0.3, seed=4)
+    few = kinds.write_corpus("techno", tmp_path / "few", 0.1, seed=4)
+    many = kinds.write_corpus("techno", tmp_path / "many", 0.3, seed=4)
     assert 0 < len(few) < len(many)
     for one, other in zip(few, many, strict=False):
         assert one.name == other.name

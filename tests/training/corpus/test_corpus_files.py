@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 import soundfile
 
-from training.corpus import techno, writing
+from training.corpus import kinds, writing
 
 RATE = 16000
 
 
 def test_a_corpus_on_disk(tmp_path: Path) -> None:
     shares: list[float] = []
-    paths = techno.write_corpus(tmp_path / "new" / "corpus", 0.2, seed=1, progress=shares.append)
+    paths = kinds.write_corpus("techno", tmp_path / "new" / "corpus", 0.2, seed=1,
+                               progress=shares.append)
     folder = tmp_path / "new" / "corpus"
     with (folder / "metadata.csv").open(newline="", encoding="utf-8") as table:
         rows = list(csv.DictReader(table))
@@ -38,8 +39,8 @@ def test_a_corpus_on_disk(tmp_path: Path) -> None:
 
 
 def test_an_earlier_corpus_is_replaced_whole(tmp_path: Path) -> None:
-    techno.write_corpus(tmp_path, 0.25, seed=1)
-    paths = techno.write_corpus(tmp_path, 0.05, seed=2)
+    kinds.write_corpus("techno", tmp_path, 0.25, seed=1)
+    paths = kinds.write_corpus("techno", tmp_path, 0.05, seed=2)
     assert {entry.name for entry in tmp_path.glob("*.wav")} == {path.name for path in paths}
     assert next(csv.DictReader((tmp_path / "metadata.csv").open(encoding="utf-8")))["seed"] == "2"
 
@@ -49,13 +50,13 @@ def test_interruption_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        techno.write_corpus(tmp_path / "fresh", 0.2, progress=stop)
+        kinds.write_corpus("techno", tmp_path / "fresh", 0.2, progress=stop)
     assert not (tmp_path / "fresh").exists()
 
-    techno.write_corpus(tmp_path / "kept", 0.05, seed=1)
+    kinds.write_corpus("techno", tmp_path / "kept", 0.05, seed=1)
     before = {entry.name: entry.read_bytes() for entry in (tmp_path / "kept").iterdir()}
     with pytest.raises(KeyboardInterrupt):
-        techno.write_corpus(tmp_path / "kept", 0.2, seed=2, progress=stop)
+        kinds.write_corpus("techno", tmp_path / "kept", 0.2, seed=2, progress=stop)
     assert {entry.name: entry.read_bytes() for entry in (tmp_path / "kept").iterdir()} == before
 
 
@@ -73,7 +74,7 @@ def test_interruption_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
 )
 def test_silly_arguments(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        techno.write_corpus(tmp_path / "out", **arguments)
+        kinds.write_corpus("techno", tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
 
 
@@ -88,7 +89,7 @@ def test_other_peoples_files_are_safe(tmp_path: Path) -> None:
     before = sorted(str(entry) for entry in tmp_path.rglob("*"))
     for name in "abcd":
         with pytest.raises(ValueError, match="folder"):
-            techno.write_corpus(tmp_path / name, 0.05)
+            kinds.write_corpus("techno", tmp_path / name, 0.05)
     assert sorted(str(entry) for entry in tmp_path.rglob("*")) == before
     assert (tmp_path / "c" / "loop_00000.wav").read_bytes() == b"mine"
 
@@ -96,6 +97,6 @@ def test_other_peoples_files_are_safe(tmp_path: Path) -> None:
 def test_leftovers_of_a_killed_run_are_cleared(tmp_path: Path) -> None:
     (tmp_path / ".partial-dead").mkdir()
     (tmp_path / ".partial-dead" / "loop_00000.wav").write_bytes(b"half")
-    paths = techno.write_corpus(tmp_path, 0.02)
+    paths = kinds.write_corpus("techno", tmp_path, 0.02)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(
         [*(path.name for path in paths), writing.METADATA])

@@ -108,9 +108,9 @@ def test_four_processes_begin_at_once_with_cold_caches(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_four_evaluations_begin_at_once_ten_times(tmp_path: Path) -> None:
-    from training.corpus.techno import write_corpus
+    from training.corpus.kinds import write_corpus
 
-    write_corpus(tmp_path / "loops", 0.1, 0, 16000)
+    write_corpus("techno", tmp_path / "loops", 0.1, 0, 16000)
     for turn in range(10):
         folder = tmp_path / str(turn)
         folder.mkdir()

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine.audio import write_audio
-from engine.page import image, sound, table, write_page
+from engine.page import sound, write_page
 
 # Which way of a column is good.
 DIRECTIONS = {"lower": "↓", "higher": "↑", "one": "→1", "": ""}
@@ -91,20 +91,14 @@ class Findings:
         folder.mkdir(parents=True, exist_ok=True)
         if self.page is not None:
             return self.page(folder)
-        from training.evaluation.page import figure, save_figure
+        from training.evaluation.page import picture_parts, table_parts
 
-        for plot in self.plots:
-            made, axes = figure(1, 1, *plot.size)
-            plot.draw(axes[0, 0])
-            save_figure(made, folder / plot.file)
         name = self.result["model"]
         parts = [f"<h1>{html.escape(name)}</h1>",
                  f"<p>Judge: {html.escape(self.result['judge'])}. "
-                 f"Data: {html.escape(self.result['data'])}.</p>"]
-        for grid in self.grids:
-            parts += [f"<h2>{html.escape(grid.title)}</h2>", table(grid.head, grid.rows)]
+                 f"Data: {html.escape(self.result['data'])}.</p>", *table_parts(self.grids)]
         parts += [f"<p>{html.escape(line)}</p>" for line in self.lines()]
-        parts += [image(plot.file, plot.caption) for plot in self.plots]
+        parts += picture_parts(self.plots, folder)
         parts += [sound(file, caption) for file, caption in self.sounds]
         return write_page(folder / "report.html", f"tudor: {name}", parts)
 
