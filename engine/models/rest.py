@@ -3,9 +3,9 @@
     zeros in | 0 0 0 0 ... as much as the method remembers ... 0 0 | its state: the start
                                                                    | audio begins here
 
-Zeros in every state are not silence: inside a network silence is whatever its biases make of it, and
-from zeros it takes a receptive field to get there, which is heard as a click. PyTorch plays that
-silence when state is made; an export plays it once and writes into the file what is left.
+Zeros in every state are not silence: inside a network silence is whatever its biases make of it,
+and from zeros it takes a receptive field to get there, which is heard as a click. PyTorch plays
+that silence when state is made; an export plays it once and writes what is left into the file.
 
 A stream's place in its noise is no memory: it starts at its beginning all the same. Methods that
 generate, and those that read their own output, start from zeros: their silence is drawn.
