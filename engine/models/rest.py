@@ -13,6 +13,7 @@ generate, and those that read their own output, start from zeros: their silence 
 
 from __future__ import annotations
 
+from copy import copy
 from math import ceil, inf
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,15 @@ def silence(model: Model, method: str) -> Tensor | None:
             last = y[:, :, -coder[0].out_frames :]
             return last.repeat(1, 1, ceil(frames / last.shape[2]))[:, :, :frames]
     return like.new_zeros((1, spec.in_channels, frames))
+
+
+def from_zeros(model: Model) -> Model:
+    """The same model, the same weights, starting from zeros."""
+    if model.config.start == "zero":
+        return model
+    found = copy(model)  # its modules are those of `model`
+    found.config = model.config.model_copy(update={"start": "zero"})
+    return found
 
 
 def _blocks(model: Model, method: str) -> int:
