@@ -1,7 +1,7 @@
 """Trained model -> ONNX: one file per method, state as explicit inputs and outputs.
 
     x               [batch, in_channels, n * in_frames]     the block, any n >= 1
-    state_in_0 ...  [batch, ...]                            at the start as export/onnx/start.py says
+    state_in_0 ...  [batch, ...]                            zeros at the start, or as "start" says
     attribute_NAME  [size]                                  may be left out: the default
     ->  y [batch, out_channels, n * out_frames], state_out_0 ... (same shapes as state_in_*)
 
