@@ -202,7 +202,7 @@ def open_file(path: Path, device: Device = CPU, threads: int = 1) -> Opened:
         return Opened(session, description, description.method(metadata["method"]).name,
                       int(metadata[WEIGHTS_KEY]), json.loads(metadata["files"]),
                       _start(session, metadata.get(START_KEY, "{}")))
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ModelFileError(f"{path}: its tudor metadata is damaged ({error})") from None
 
 
@@ -212,6 +212,8 @@ def _start(session: ort.InferenceSession, told: str) -> dict[str, FloatArray]:
              if i.name != "x"}
     for name, text in json.loads(told).items():
         numbers = np.frombuffer(b64decode(text, validate=True), "<f4")
+        if not np.isfinite(numbers).all():
+            raise ValueError(f"{name} starts with what is no number")
         start[name] = numbers.reshape(start[name].shape).astype(np.float32)
     return start
 

@@ -1,5 +1,5 @@
-"""A native file may hold the state in which a method starts: fresh instances and reset ones have it,
-and a file that says nothing starts from zeros as before."""
+"""A native file may hold the state in which a method starts: fresh instances and reset ones
+have it. A file that says nothing starts from zeros as before (test_format.py)."""
 
 from __future__ import annotations
 
@@ -140,7 +140,8 @@ def test_a_start_too_large_for_any_file_is_refused() -> None:
         fields = fmt.unpack("buffer", data, at + i * size)
         if fields["history"]:
             fields["history"] = fmt.constants()["MAX_ROWS"]
-            data = data[: at + i * size] + fmt.pack("buffer", **fields) + data[at + (i + 1) * size :]
+            changed = fmt.pack("buffer", **fields)
+            data = data[: at + i * size] + changed + data[at + (i + 1) * size :]
     NativeFile.from_bytes(seal(data))
     with pytest.raises(ModelFileError, match="start of a method"):
         NativeFile.from_bytes(damaged(data, 1))
