@@ -82,7 +82,7 @@ def test_whole_numbers_do_not_click_either(tiny: Model, tmp_path: Path) -> None:
     description = tiny.describe("x", {"dtype": "q16x8"})
     done = export_quantised(tiny, path, description,
                             Request("q16x8", Material("loops", audio, audio)))
-    assert done.methods["forward"].snr_db > 10
+    assert done.methods["decode"].snr_db > 40  # as from zeros: a start is no matter of bits
     check_silence(load(path))
     assert verify(path, tiny).passed
     write_description(path, replace(description, provenance={"dtype": "q16x8", "more": "x" * 999}))
