@@ -25,11 +25,13 @@ from engine.layers import (
     Categorical,
     CausalAttention,
     Channels,
+    Control,
     Conv1d,
     ConvTranspose1d,
     Delay,
     Embed,
     Exp,
+    Film,
     GatedUnit,
     Guard,
     Identity,
@@ -93,6 +95,7 @@ CASES: dict[str, tuple[Make, ...]] = {
     "categorical": (lambda c: Categorical(3 * c // 2, 2),),
     "logistic_mixture": (lambda c: LogisticMixture(c // 2, 2, limit=1.5),),
     "embed": (lambda c: Embed(c - 1, c // 2),),
+    "control": (lambda c: Control(c, "scale", c), lambda c: Film(c, "scale", c, 3)),
     "feed": (_loop,),
 }
 # What they read, and the numbers that are given where an attribute has several.

@@ -59,6 +59,9 @@ class Op:
         """Numbers of the values that it reads."""
         if self.kind == "feed":
             return (self.attributes["source"],)
+        core = KINDS[self.kind].core
+        if core is not None and core.inputs == 0:  # of what it stands behind only the rate
+            return ()
         return tuple(value.index for value in self.inputs)
 
     def macs_per_input_frame(self) -> float:

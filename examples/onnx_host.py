@@ -44,7 +44,7 @@ class Model:
 
     def set(self, name: str, value: float) -> None:
         """An attribute of one number, from the next block on."""
-        self.attributes[f"attribute_{name}"] = np.array([value], np.float32)
+        self.attributes[f"attribute_{name}"] = np.array([[value]], np.float32)
 
     def process(self, block: np.ndarray) -> np.ndarray:
         """[channels, samples] to [channels, samples]; the state goes on."""

@@ -124,23 +124,23 @@ int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *inf
     return 0;
 }
 
-float *tudor_attribute_values(const tudor *t, uint32_t attribute) {
-    float *at = t->attributes;
+float *tudor_attribute_values(const tudor *t, uint32_t stream, uint32_t attribute) {
+    float *at = t->attributes + stream * t->attribute_floats;
     for (uint32_t i = 0; i < attribute; i++) at += attribute_of(&t->model, i)->count;
     return at;
 }
 
-static int check_attribute_call(const tudor *t, int attribute, const float *values, uint32_t count) {
+static int check_attribute_call(const tudor *t, uint32_t stream, int attribute, const float *values, uint32_t count) {
     if (!t || !values) return TUDOR_ERROR_NULL_POINTER;
-    if (attribute < 0 || attribute >= tudor_attributes(&t->model)) return TUDOR_ERROR_ARGUMENT;
+    if (attribute < 0 || attribute >= tudor_attributes(&t->model) || stream >= t->batch) return TUDOR_ERROR_ARGUMENT;
     return attribute_of(&t->model, (uint32_t)attribute)->count == count ? 0 : TUDOR_ERROR_ATTRIBUTE;
 }
 
-int tudor_set_attribute(tudor *t, int attribute, const float *values, uint32_t count) {
-    const int error = check_attribute_call(t, attribute, values, count);
+int tudor_set_stream_attribute(tudor *t, uint32_t stream, int attribute, const float *values, uint32_t count) {
+    const int error = check_attribute_call(t, stream, attribute, values, count);
     if (error) return error;
     const struct format_attribute *a = attribute_of(&t->model, (uint32_t)attribute);
-    float *slot = tudor_attribute_values(t, (uint32_t)attribute);
+    float *slot = tudor_attribute_values(t, stream, (uint32_t)attribute);
     for (uint32_t i = 0; i < count; i++) {
         float value = values[i] >= a->minimum ? values[i] : a->minimum; /* NaN becomes the minimum */
         if (value > a->maximum) value = a->maximum;
@@ -149,11 +149,22 @@ int tudor_set_attribute(tudor *t, int attribute, const float *values, uint32_t c
     return 0;
 }
 
-int tudor_get_attribute(const tudor *t, int attribute, float *values, uint32_t count) {
-    const int error = check_attribute_call(t, attribute, values, count);
+int tudor_set_attribute(tudor *t, int attribute, const float *values, uint32_t count) {
+    int error = check_attribute_call(t, 0, attribute, values, count);
+    for (uint32_t stream = 0; !error && stream < t->batch; stream++)
+        error = tudor_set_stream_attribute(t, stream, attribute, values, count);
+    return error;
+}
+
+int tudor_get_stream_attribute(const tudor *t, uint32_t stream, int attribute, float *values, uint32_t count) {
+    const int error = check_attribute_call(t, stream, attribute, values, count);
     if (error) return error;
-    memcpy(values, tudor_attribute_values(t, (uint32_t)attribute), count * sizeof *values);
+    memcpy(values, tudor_attribute_values(t, stream, (uint32_t)attribute), count * sizeof *values);
     return 0;
+}
+
+int tudor_get_attribute(const tudor *t, int attribute, float *values, uint32_t count) {
+    return tudor_get_stream_attribute(t, 0, attribute, values, count);
 }
 
 uint64_t tudor_nonfinite(const tudor *t) { return t->nonfinite; }

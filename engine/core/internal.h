@@ -1,6 +1,6 @@
 /* What the runtime's files share: views of the file, and how an instance lies in memory.
  *
- * fast: struct tudor | method plans | buffer plans | op plans | attribute values | state | scratch arena
+ * fast: struct tudor | method plans | buffer plans | op plans | attribute values of each stream | state | scratch arena
  * bulk: state (rings that the file marks as bulk)
  * State of one method is `batch` blocks, one per stream: slots of its rings | words | rings. No pointers in it. */
 #ifndef TUDOR_INTERNAL_H
@@ -169,7 +169,8 @@ struct tudor {
     struct method_plan *plans;
     struct buffer_plan *buffers;
     struct op_plan *ops;
-    float *attributes;
+    float *attributes; /* of each stream, one after the other */
+    size_t attribute_floats; /* of one stream */
     char *fast, *bulk;
     size_t fast_state, fast_state_bytes, bulk_state_bytes, arena;
     uint64_t nonfinite;
@@ -192,9 +193,7 @@ struct play {
     uint32_t *slots;
     float *words;
     uint32_t frames; /* 1 in a loop: its ops are told how much a step is */
-#ifndef TUDOR_NO_NOISE
     uint32_t stream;
-#endif
 #ifndef TUDOR_NO_LOOP
     uint32_t step; /* of the op that is run, in a loop */
 #endif
@@ -212,7 +211,7 @@ static inline struct rows tudor_rows(const struct play *p, uint32_t value) {
     return (struct rows){p->plans[v->buffer].base + at * (ptrdiff_t)number_bytes(b), b->row_stride, b->scale};
 }
 void tudor_plan_ops(tudor *t);
-float *tudor_attribute_values(const tudor *t, uint32_t attribute);
+float *tudor_attribute_values(const tudor *t, uint32_t stream, uint32_t attribute);
 void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit);
 
 /* What a drawing op is told beside its rows. words: a counter, then `each` numbers of scratch. */

@@ -79,13 +79,14 @@ static int lay_out(const tudor_model *model, uint32_t batch, uint32_t max_sample
     const uint64_t buffers_at =
         take(&all.fast, (uint64_t)h->buffers_count * sizeof(struct buffer_plan), &all.too_large);
     const uint64_t ops_at = take(&all.fast, (uint64_t)h->ops_count * sizeof(struct op_plan), &all.too_large);
-    const uint64_t attributes_at = take(&all.fast, attribute_floats(model) * sizeof(float), &all.too_large);
+    const uint64_t attributes_at = take(&all.fast, attribute_floats(model) * batch * sizeof(float), &all.too_large);
     const uint64_t state_at = all.fast;
     if (t) {
         t->plans = plans = (struct method_plan *)(void *)(t->fast + plans_at);
         t->buffers = (struct buffer_plan *)(void *)(t->fast + buffers_at);
         t->ops = (struct op_plan *)(void *)(t->fast + ops_at);
         t->attributes = (float *)(void *)(t->fast + attributes_at);
+        t->attribute_floats = (size_t)attribute_floats(model);
     }
     uint64_t arena_bytes = 0;
     for (uint32_t i = 0; i < h->methods_count && !all.too_large; i++) {
@@ -124,6 +125,16 @@ int tudor_measure(const tudor_model *model, uint32_t batch, uint32_t max_samples
     return lay_out(model, batch, max_samples, 0, &total, sizes);
 }
 
+static void set_defaults(tudor *t) {
+    float *at = t->attributes;
+    for (uint32_t stream = 0; stream < t->batch; stream++)
+        for (uint32_t i = 0; i < header_of(&t->model)->attributes_count; i++) {
+            const struct format_attribute *a = attribute_of(&t->model, i);
+            memcpy(at, weights_at(&t->model, a->defaults), a->count * sizeof *at);
+            at += a->count;
+        }
+}
+
 int tudor_init(const tudor_model *model, uint32_t batch, uint32_t max_samples, void *fast, size_t fast_bytes,
                void *bulk, size_t bulk_bytes, tudor **instance) {
     tudor_sizes need;
@@ -145,12 +156,7 @@ int tudor_init(const tudor_model *model, uint32_t batch, uint32_t max_samples, v
     t->busy_method = -1;
     t->kernels = tudor_find_kernels(0);
     lay_out(model, batch, max_samples, t, &total, &need);
-    float *at = t->attributes;
-    for (uint32_t i = 0; i < header_of(model)->attributes_count; i++) {
-        const struct format_attribute *a = attribute_of(model, i);
-        memcpy(at, weights_at(model, a->defaults), a->count * sizeof *at);
-        at += a->count;
-    }
+    set_defaults(t);
     tudor_plan_ops(t);
     for (uint32_t i = 0; i < t->methods; i++) tudor_put_start(t, i);
     *instance = t;

@@ -88,8 +88,8 @@ static void plan_conv(const struct planned *m, struct op_plan *o) {
 static void plan_affine(const struct planned *m, struct map_args *a) {
     const struct format_op *op = m->op;
     const float *params = op->params == FORMAT_NONE ? 0 : weights_at(&m->t->model, op->params);
-    a->scale = op->attr_a == FORMAT_NONE ? params : tudor_attribute_values(m->t, op->attr_a);
-    a->bias = op->attr_b == FORMAT_NONE ? params + a->channels : tudor_attribute_values(m->t, op->attr_b);
+    if (op->attr_a == FORMAT_NONE) a->scale = params; /* an attribute's are the stream's, and found when it is run */
+    if (op->attr_b == FORMAT_NONE) a->bias = params + a->channels;
 }
 
 static void plan_map(const struct planned *m, struct op_plan *o) {

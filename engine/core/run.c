@@ -5,9 +5,7 @@
 static struct play begin(tudor *t, int index, uint32_t frames, uint32_t stream) {
     const struct method_plan *plan = &t->plans[index];
     struct play p = {.t = t, .frames = frames};
-#ifndef TUDOR_NO_NOISE
     p.stream = stream;
-#endif
     p.method = method_of(&t->model, (uint32_t)index);
     p.buffers = buffers_of(&t->model, p.method);
     p.values = values_of(&t->model, p.method);

@@ -2,6 +2,8 @@
 #include "internal.h"
 #include "random.h"
 
+#include <string.h>
+
 static void *at(const struct play *p, struct place place) {
     char *const first = p->plans[place.buffer].base + place.offset;
 #ifdef TUDOR_NO_LOOP
@@ -142,9 +144,28 @@ static void run_rows(const struct play *p, struct op_plan *o, void (*kernel)(con
     kernel(a);
 }
 
+/* The values that an attribute has in the stream that is played. */
+static const float *values_of_attribute(const struct play *p, uint32_t attribute) {
+    return tudor_attribute_values(p->t, p->stream, attribute);
+}
+
+static void run_affine(const struct play *p, const struct format_op *op, struct op_plan *o) {
+    struct map_args *a = &o->args.map;
+    if (op->attr_a != FORMAT_NONE) a->scale = values_of_attribute(p, op->attr_a);
+    if (op->attr_b != FORMAT_NONE) a->bias = values_of_attribute(p, op->attr_b);
+    run_rows(p, o, p->t->kernels->affine, 0);
+}
+
+static void run_control(const struct play *p, const struct format_op *op, struct op_plan *o) {
+    const struct map_args *a = place_map(p, o);
+    const float *values = values_of_attribute(p, op->attr_a);
+    float *y = a->y.data;
+    for (uint32_t r = 0; r < a->rows; r++, y += a->y.row) memcpy(y, values, a->channels * sizeof *y);
+}
+
 #ifndef TUDOR_NO_NOISE
 static uint32_t key_of(const struct play *p, const struct format_op *op) {
-    return noise_key(p->stream, op->attr_seed ? *tudor_attribute_values(p->t, op->attr_seed - 1) : 0.0f);
+    return noise_key(p->stream, op->attr_seed ? *values_of_attribute(p, op->attr_seed - 1) : 0.0f);
 }
 
 static struct draw_args draw_of(const struct play *p, const struct format_op *op) {
@@ -152,8 +173,8 @@ static struct draw_args draw_of(const struct play *p, const struct format_op *op
     d.seed = op->seed;
     d.key = key_of(p, op);
     d.each = p->values[op->in_a].channels / p->values[op->out].channels;
-    d.temperature = *tudor_attribute_values(p->t, op->attr_a);
-    if (op->kind == OP_CATEGORICAL) d.top_p = *tudor_attribute_values(p->t, op->attr_b);
+    d.temperature = *values_of_attribute(p, op->attr_a);
+    if (op->kind == OP_CATEGORICAL) d.top_p = *values_of_attribute(p, op->attr_b);
     return d;
 }
 
@@ -177,7 +198,8 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_GATED: run_rows(p, o, k->gated, o->args.map.channels); break;
     case OP_ADD: run_rows(p, o, k->add, 0); break;
     case OP_MUL: run_rows(p, o, k->mul, 0); break;
-    case OP_AFFINE: run_rows(p, o, k->affine, 0); break;
+    case OP_AFFINE: run_affine(p, op, o); break;
+    case OP_CONTROL: run_control(p, op, o); break;
 #ifndef TUDOR_NO_ATTENTION
     case OP_ATTENTION: run_attention(p, op, o); break;
 #endif
@@ -193,7 +215,7 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
         break;
     case OP_NOISE: tudor_noise_multiply(place_map(p, o), op->seed, key_of(p, op), p->words + op->state); break;
     case OP_GAUSSIAN:
-        tudor_latent_sample(place_map(p, o), op->seed, key_of(p, op), *tudor_attribute_values(p->t, op->attr_a),
+        tudor_latent_sample(place_map(p, o), op->seed, key_of(p, op), *values_of_attribute(p, op->attr_a),
                             p->words + op->state);
         break;
 #endif

@@ -149,9 +149,20 @@ int tudor_slice_costs(const tudor *t, int method, uint32_t samples, uint32_t sli
 
 int tudor_reset(tudor *t); /* [audio-thread] all methods to fresh state; attributes stay */
 int tudor_reset_method(tudor *t, int method); /* [audio-thread] */
-/* Values are clamped to the attribute's range. [audio-thread] */
+
+/* Attributes: each stream of the batch has values of its own, `count` floats, which are settings and no state: resetting,
+ * saving and loading state leave them as they are. What is set between two blocks holds from the first row of the next
+ * one, in every method; between two slices of a block it must not be set. Values are clamped to the attribute's range.
+ */
+
+/* The same values for all streams. [audio-thread] */
 int tudor_set_attribute(tudor *t, int attribute, const float *values, uint32_t count);
-int tudor_get_attribute(const tudor *t, int attribute, float *values, uint32_t count); /* [audio-thread] */
+/* Those of the first stream. [audio-thread] */
+int tudor_get_attribute(const tudor *t, int attribute, float *values, uint32_t count);
+/* Of one stream, counted from 0, as tudor_process takes them; the others keep theirs. [audio-thread] */
+int tudor_set_stream_attribute(tudor *t, uint32_t stream, int attribute, const float *values, uint32_t count);
+int tudor_get_stream_attribute(const tudor *t, uint32_t stream, int attribute, float *values,
+                               uint32_t count); /* [audio-thread] */
 /* Input samples replaced so far because they were NaN or infinite. [audio-thread] */
 uint64_t tudor_nonfinite(const tudor *t);
 

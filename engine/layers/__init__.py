@@ -4,6 +4,7 @@ from engine.layers.attention import Attention, CausalAttention
 from engine.layers.base import State, Streaming, split_state
 from engine.layers.channels import Affine, Channels
 from engine.layers.combine import Identity, Parallel, Residual, Sequence
+from engine.layers.control import Control, Film
 from engine.layers.conv import Conv1d, ConvTranspose1d, Delay
 from engine.layers.draw import Categorical, Embed, LogisticMixture, mu_law_table
 from engine.layers.loop import Loop, Past
@@ -28,10 +29,10 @@ from engine.layers.recurrent import GRU, LSTM
 
 __all__ = [
     "ELU", "GRU", "LSTM", "Affine", "Attention", "Categorical", "CausalAttention", "Channels",
-    "Conv1d", "ConvTranspose1d", "Delay", "Embed", "Exp", "GatedUnit", "Guard", "Identity",
-    "LatentSample", "LayerNorm", "LeakyReLU", "Log", "LogisticMixture", "Loop", "NoiseMultiply",
-    "PQMFAnalysis", "PQMFSynthesis", "Parallel", "Past", "Pointwise", "RMSNorm", "Residual",
-    "Sequence", "Sigmoid", "Snake", "Softplus", "Sqrt", "State", "Streaming", "Tanh",
+    "Control", "Conv1d", "ConvTranspose1d", "Delay", "Embed", "Exp", "Film", "GatedUnit", "Guard",
+    "Identity", "LatentSample", "LayerNorm", "LeakyReLU", "Log", "LogisticMixture", "Loop",
+    "NoiseMultiply", "PQMFAnalysis", "PQMFSynthesis", "Parallel", "Past", "Pointwise", "RMSNorm",
+    "Residual", "Sequence", "Sigmoid", "Snake", "Softplus", "Sqrt", "State", "Streaming", "Tanh",
     "mu_law_table",
     "split_state",
 ]

@@ -43,8 +43,9 @@ class Player(ABC):
         self.description = description
         self.path = path
         self.batch = batch
-        self._values = {
-            a.name: np.full(a.size, a.default, np.float32) for a in description.attributes.values()
+        self._values = {  # [batch, size]
+            a.name: np.full((batch, a.size), a.default, np.float32)
+            for a in description.attributes.values()
         }
         self._set: set[str] = set()  # attributes that were given a value
         self._states: WeakSet[State] = WeakSet()
@@ -123,8 +124,8 @@ class Player(ABC):
         raise AudioError(f"{takes}, got an array of shape {list(x.shape)}{hint}")
 
     def new_state(self) -> State:
-        """Fresh state of every method, for another stream through this model. Attributes hold for
-        all streams."""
+        """Fresh state of every method, for another batch of streams through this model. Attributes
+        hold for all such states: those of the first stream for the first of each, and so on."""
         state = self._new_state()
         for name in self._set:
             self._apply(state, name, self._values[name])
@@ -142,28 +143,17 @@ class Player(ABC):
             self._own = self.new_state()
         return self._own
 
-    def get(self, name: str) -> FloatArray:
-        """Present value of an attribute, float32 [size]."""
-        return self._values[self._attribute(name).name].copy()
+    def get(self, name: str, stream: int = 0) -> FloatArray:
+        """Present value of an attribute in one stream of the batch, float32 [size]."""
+        return self._values[self._attribute(name).name][self._checked_stream(stream)].copy()
 
-    def set(self, name: str, value: ArrayLike) -> None:
-        """Set an attribute: one number for all, or as many as it has. Range is checked."""
+    def set(self, name: str, value: ArrayLike, stream: int | None = None) -> None:
+        """Set an attribute, from the next block on: one number for all, or as many as it has; or
+        [batch, size], other ones for each stream. `stream`: that one alone. Range is checked."""
         attribute = self._attribute(name)
-        try:
-            numbers = np.atleast_1d(np.asarray(value, dtype=np.float32)).reshape(-1)
-        except (TypeError, ValueError):
-            raise ConfigError(f"attribute {name} takes numbers, got {value!r}") from None
-        if numbers.size not in (1, attribute.size):
-            raise ConfigError(
-                f"attribute {name} takes 1 or {attribute.size} numbers, got {numbers.size}"
-            )
-        low, high = attribute.minimum, attribute.maximum
-        if not bool(np.all((numbers >= low) & (numbers <= high))):
-            raise ConfigError(
-                f"attribute {name} ranges over {low:g} ... {high:g}, got {numbers.tolist()}"
-            )
+        rows = slice(None) if stream is None else self._checked_stream(stream)
         before = self._values[name].copy()
-        self._values[name][:] = numbers
+        self._values[name][rows] = self._numbers(attribute, value, stream is None)
         self._set.add(name)
         try:
             self._or_own(None)  # so that a backend can refuse even before anything was played
@@ -172,6 +162,33 @@ class Player(ABC):
         except ConfigError:
             self._values[name][:] = before
             raise
+
+    def _numbers(self, attribute: Attribute, value: ArrayLike, for_all: bool) -> FloatArray:
+        """`value` as [1], [size] or, if it may be, [batch, size]."""
+        name, size = attribute.name, attribute.size
+        try:
+            numbers = np.atleast_1d(np.asarray(value, dtype=np.float32))
+        except (TypeError, ValueError):
+            raise ConfigError(f"attribute {name} takes numbers, got {value!r}") from None
+        if not (for_all and numbers.shape == (self.batch, size)):
+            numbers = numbers.reshape(-1)
+            if numbers.size not in (1, size):
+                each = f", or {[self.batch, size]} of them" if for_all and self.batch > 1 else ""
+                raise ConfigError(
+                    f"attribute {name} takes 1 or {size} numbers{each}, got {numbers.size}")
+        low, high = attribute.minimum, attribute.maximum
+        if not bool(np.all((numbers >= low) & (numbers <= high))):
+            raise ConfigError(
+                f"attribute {name} ranges over {low:g} ... {high:g}, got {numbers.tolist()}"
+            )
+        return numbers
+
+    def _checked_stream(self, stream: int) -> int:
+        if not 0 <= stream < self.batch:
+            raise ConfigError(f"{self.name} plays {self.batch} "
+                              f"stream{'s' if self.batch > 1 else ''}, counted from 0; there is no "
+                              f"stream {stream}")
+        return stream
 
     def _attribute(self, name: str) -> Attribute:
         if name not in self.attributes:
@@ -197,7 +214,8 @@ class Player(ABC):
 
     @abstractmethod
     def _apply(self, state: State, name: str, value: FloatArray) -> None:
-        """An attribute changed, or `state` is new: hand it to the backend."""
+        """An attribute changed, or `state` is new: hand it to the backend. `value`: [batch, size].
+        A backend that has one value for all streams says so where they differ, as an error."""
 
     def state_bytes(self, method: str) -> int:
         """Bytes of state that `method` carries, for all streams."""
@@ -206,6 +224,13 @@ class Player(ABC):
     def weights_bytes(self, method: str) -> int:
         """Bytes of weights that `method` reads."""
         raise NotImplementedError
+
+
+def same_for_all(name: str, value: FloatArray, where: str) -> FloatArray:
+    """The one value [size] of an attribute [batch, size]; an error where streams differ."""
+    if bool((value != value[0]).any()):
+        raise ConfigError(f"attribute {name} is shared by all streams in {where}")
+    return value[0]  # type: ignore[no-any-return]
 
 
 def _remedy(dtype: np.dtype[Any], spec: Method) -> str:

@@ -31,14 +31,15 @@ class NativePlayer(Player):
         state.reset()
 
     def _apply(self, state: NativeModel, name: str, value: FloatArray) -> None:
-        state.set(name, value)
+        for stream, numbers in enumerate(value):
+            state.set(name, numbers, stream)
 
     def fresh(self, isa: str | None = None) -> NativeModel:
-        """Another instance, of one stream, with the attributes of this one. `isa` "ref" is the
-        plain C reference."""
+        """Another instance, of one stream, with the attributes of this one's first. `isa` "ref" is
+        the plain C reference."""
         model = NativeModel(self._file, isa=isa)
         for name, value in self._values.items():
-            model.set(name, value)
+            model.set(name, value[0])
         return model
 
     def state_bytes(self, method: str) -> int:

@@ -142,20 +142,30 @@ class NativeModel:
         """All methods to fresh state; attributes stay."""
         _raise(lib.tudor_reset(self._t), "reset")
 
-    def set(self, name: str, values: FloatArray) -> None:
-        """Set an attribute; values are clamped to its range."""
+    def set(self, name: str, values: FloatArray, stream: int | None = None) -> None:
+        """Set an attribute, for all streams or for one; values are clamped to its range."""
         values = np.ascontiguousarray(values, np.float32).reshape(-1)
-        index = self._attribute(name).index
-        _raise(lib.tudor_set_attribute(self._t, index, ffi.from_buffer("float[]", values),
-                                       values.size), f"attribute {name}", ConfigError)
+        index, data = self._attribute(name).index, ffi.from_buffer("float[]", values)
+        if stream is None:
+            code = lib.tudor_set_attribute(self._t, index, data, values.size)
+        else:
+            code = lib.tudor_set_stream_attribute(self._t, self._stream(stream), index, data,
+                                                  values.size)
+        _raise(code, f"attribute {name}", ConfigError)
 
-    def get(self, name: str) -> FloatArray:
-        """The present values of an attribute."""
+    def get(self, name: str, stream: int = 0) -> FloatArray:
+        """The present values of an attribute in one stream."""
         spec = self._attribute(name)
         values = np.empty(spec.count, np.float32)
-        _raise(lib.tudor_get_attribute(self._t, spec.index, ffi.from_buffer("float[]", values),
-                                       values.size), f"attribute {name}", ConfigError)
+        _raise(lib.tudor_get_stream_attribute(
+            self._t, self._stream(stream), spec.index, ffi.from_buffer("float[]", values),
+            values.size), f"attribute {name}", ConfigError)
         return values
+
+    def _stream(self, stream: int) -> int:
+        if not 0 <= stream < self.batch:
+            raise ConfigError(f"stream {stream}: there are {self.batch}, counted from 0")
+        return stream
 
     @property
     def nonfinite(self) -> int:

@@ -19,7 +19,7 @@ import onnxruntime as ort
 
 from engine.description import METADATA_KEY, Description, Method
 from engine.errors import ConfigError, ModelFileError
-from engine.players.base import FloatArray, Player
+from engine.players.base import FloatArray, Player, same_for_all
 
 CHECKSUM_KEY = "sha256"
 WEIGHTS_KEY = "weights_bytes"
@@ -109,8 +109,9 @@ class _Stream:
         self._states = [{name: ort.OrtValue.ortvalue_from_numpy(start.copy(), *device)
                          for name, start in self._start.items()} for _ in range(2)]
         self.state_bytes = sum(start.nbytes for start in self._start.values())
+        # [batch, size]; files of before have one value for all streams, [size]
         self._attributes = {
-            i.name: self._zeros(tuple(i.shape))
+            i.name: self._zeros((batch, i.shape[1]) if len(i.shape) == 2 else tuple(i.shape))
             for i in opened.session.get_overridable_initializers()
         }
         self._bindings = [self._bind(0), self._bind(1)]
@@ -131,9 +132,12 @@ class _Stream:
         return binding
 
     def set(self, name: str, value: FloatArray) -> None:
-        """Bind an attribute that differs from its default; methods that lack it ignore it."""
+        """Bind an attribute [batch, size] that differs from its default; methods that lack it
+        ignore it."""
         tensor = f"attribute_{name}"
         if tensor in self._attributes:
+            if len(self._attributes[tensor].shape()) == 1:
+                value = same_for_all(name, value, "this file; export it again")
             self._attributes[tensor].update_inplace(np.ascontiguousarray(value))
             for binding in self._bindings:
                 binding.bind_ortvalue_input(tensor, self._attributes[tensor])

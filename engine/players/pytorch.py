@@ -86,7 +86,9 @@ class PyTorchPlayer(Player):
         state.methods = dict(self._fresh)  # a step makes new tensors and leaves these as they are
 
     def _apply(self, state: _Stream, name: str, value: FloatArray) -> None:
-        self._controls[name] = torch.from_numpy(value.copy()).to(self.device)
+        same = bool((value == value[0]).all())
+        self._controls[name] = torch.from_numpy((value[0] if same else value).copy()).to(
+            self.device)
 
     def state_bytes(self, method: str) -> int:
         state = self.model.zero_state(method, self.batch)

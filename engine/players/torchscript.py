@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.description import METADATA_KEY, Attribute, Description, Method
 from engine.errors import AudioError, ConfigError, ModelFileError
-from engine.players.base import FloatArray, Player
+from engine.players.base import FloatArray, Player, same_for_all
 from engine.players.pytorch import check_device
 
 LIMIT = float(np.finfo(np.float32).max)
@@ -145,6 +145,7 @@ class TorchScriptPlayer(Player):
             state.rows = {}
 
     def _apply(self, state: _Kept | _Apart, name: str, value: FloatArray) -> None:
+        value = same_for_all(name, value, "a .ts file; play the .tudor or .onnx one")
         module = state.module if isinstance(state, _Apart) else self.module
         codes = getattr(module, f"{name}_params").tolist()
         numbers = [TYPES[code](number) for code, number in zip(codes, value.tolist(), strict=True)]

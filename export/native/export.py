@@ -195,11 +195,12 @@ def _op(
         params = none if node.extra is None else writer.weights(clean(node.extra))
     except ValueError as error:
         raise ValueError(f"{node.name}: {error}") from None
+    out = View(node.out, 0, node.out.channels)
     writer.add(
-        "op", kind=fmt.ops()[node.kind], in_a=values.index(node.inputs[0]),
+        "op", kind=fmt.ops()[node.kind], in_a=values.index((node.inputs or [out])[0]),
         in_b=values.index(node.inputs[1] if len(node.inputs) > 1 else None),
         pre=values.index(node.pre), post=values.index(node.post),
-        out=values.index(View(node.out, 0, node.out.channels)), act=fmt.acts()[node.act],
+        out=values.index(out), act=fmt.acts()[node.act],
         slope=node.slope, gate=node.gate, params=params,
         attr_a=attributes.get(node.attributes.get("attr_a", ""), none),
         attr_b=attributes.get(node.attributes.get("attr_b", ""), none), state=state,

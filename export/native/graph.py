@@ -93,6 +93,10 @@ class Lowering(Fusing):
         names = {"attr_a": op.attributes["scale"], "attr_b": op.attributes["bias"]}
         return self._emit(Node("affine", op.name, [view], self._root(op.output), attributes=names))
 
+    def _control(self, op: Op, view: View) -> View:
+        return self._emit(Node("control", op.name, [], self._root(op.output),
+                               attributes={"attr_a": op.attributes["attribute"]}))
+
     def _norm(self, op: Op, view: View) -> View:
         weight = op.weights["weight"]
         bias = op.weights.get("bias", np.zeros_like(weight))

@@ -59,7 +59,8 @@ class Integers:
 
 @dataclass(eq=False)
 class Node:
-    """One native operation. `params` are fields of the op record."""
+    """One native operation. `params` are fields of the op record; what reads nothing has no
+    inputs."""
 
     kind: str
     name: str
@@ -88,7 +89,7 @@ class Node:
     @property
     def state_words(self) -> int:
         """Words of the state that are its own."""
-        return self.core.state_words(self.inputs[0].channels, self.out.channels,
+        return self.core.state_words(sum(v.channels for v in self.inputs[:1]), self.out.channels,
                                      self.params.get("kernel", 1))
 
     @property

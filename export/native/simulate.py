@@ -139,6 +139,8 @@ class Simulator(Operations):
     def _play(self, node: Node) -> Tensor:
         if node.core.is_convolution:
             return self._conv(node)
+        if node.kind == "control":
+            return self._control(node, self._units * node.out.rows)
         x = self.real(node.inputs[0])
         return getattr(self, f"_{node.kind}")(node, x)  # type: ignore[no-any-return]
 

@@ -56,6 +56,13 @@ class Operations:
                        for key in ("attr_a", "attr_b"))
         return self.maths.fma(scale, x, bias)  # type: ignore[no-any-return]
 
+    def _control(self, node: Node, rows: int) -> Tensor:
+        """Values [size], or [size, settings], which then take their turns through the signal."""
+        values = self.attributes[node.attributes["attr_a"]]
+        if values.ndim == 1:
+            return values[:, None].repeat(1, rows)
+        return values[:, torch.arange(rows) * values.shape[1] // rows]
+
     def _embed(self, node: Node, x: Tensor) -> Tensor:
         table = torch.as_tensor(clean(node.table)).to(x.dtype)
         number = torch.where(x >= 0, x + 0.5, torch.zeros_like(x)).clamp_max(len(table) - 1)

@@ -39,7 +39,8 @@ def _stream_keys(w: Writer, op: Op, x: str) -> str:
     n = w.node("Mul", streams, _whole(w, HASH_MULTIPLIERS[0]))
     seed = op.attributes.get("seed_attribute")
     if seed in w.attributes:
-        n = w.node("Add", n, _hash(w, w.node("Cast", w.attribute(seed), to=TensorProto.INT64)))
+        whole = w.node("Cast", w.attribute(seed), to=TensorProto.INT64)  # [1 or batch, 1]
+        n = w.node("Add", n, w.node("Squeeze", _hash(w, whole), w.ints(1)))
     keys = _hash(w, w.node("BitwiseAnd", n, _whole(w, MASK32)))
     return str(w.node("Unsqueeze", keys, w.ints(1, 2)))
 
@@ -73,7 +74,7 @@ def _half_uniform(w: Writer, bits: str) -> str:
 
 def _weights(w: Writer, op: Op, logits: str) -> str:
     """exp(logits / temperature), the greatest 1: [batch, channels, classes, time]."""
-    temperature = w.node("Max", w.attribute(op.attributes["temperature"]),
+    temperature = w.node("Max", w.attribute(op.attributes["temperature"], 4),
                          w.const(LEAST_TEMPERATURE))
     scaled = w.node("Sub", logits, w.node("ReduceMax", logits, w.ints(2), keepdims=1))
     return str(w.node("Exp", w.node("Div", scaled, temperature)))
@@ -122,7 +123,7 @@ def _parts(w: Writer, op: Op, x: str, noises: int) -> tuple[str, list[str]]:
 def categorical(w: Writer, op: Op, x: str) -> str:
     logits, (bits,) = _parts(w, op, x, 1)
     weights = _likeliest(w, _weights(w, op, logits), op.inputs[0].channels // op.output.channels,
-                         w.attribute(op.attributes["top_p"]))
+                         w.attribute(op.attributes["top_p"], 4))
     chosen = _pick(w, weights, _half_uniform(w, bits))
     return str(w.node("Cast", chosen, to=TensorProto.FLOAT))
 
@@ -141,7 +142,7 @@ def logistic_mixture(w: Writer, op: Op, x: str) -> str:
     rest = w.node("Sub", _whole(w, 1 << 24), odd)
     ratio = w.node("Div", w.node("Cast", odd, to=TensorProto.FLOAT),
                    w.node("Cast", rest, to=TensorProto.FLOAT))
-    scale = w.node("Mul", w.attribute(op.attributes["temperature"]), w.node("Exp", log_scale))
+    scale = w.node("Mul", w.attribute(op.attributes["temperature"], 3), w.node("Exp", log_scale))
     drawn = w.node("Add", mean, w.node("Mul", scale, w.node("Log", ratio)))
     limit = float(op.attributes["limit"])
     return str(w.node("Clip", drawn, w.const(-limit), w.const(limit)))

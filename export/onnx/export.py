@@ -2,7 +2,8 @@
 
     x               [batch, in_channels, n * in_frames]     the block, any n >= 1
     state_in_0 ...  [batch, ...]                            zeros at the start, or as "start" says
-    attribute_NAME  [size]                                  may be left out: the default
+    attribute_NAME  [1, size]                               may be left out: the default;
+                    [batch, size]                           where streams differ
     ->  y [batch, out_channels, n * out_frames], state_out_0 ... (same shapes as state_in_*)
 
 `x.onnx` holds `forward`, `x.encode.onnx` and `x.decode.onnx` beside it the others. Every file
@@ -28,9 +29,10 @@ from engine.models.base import Model
 from engine.players.onnx import CHECKSUM_KEY, START_KEY, WEIGHTS_KEY, checksum
 from export.onnx.operators import write_graph
 from export.onnx.start import start_of
-from export.onnx.writer import IR_VERSION, OPSET
+from export.onnx.writer import IR_VERSION, OPSET, tensor_info
 
 _NO_CHECKSUM = "0" * 64
+STREAMS = "one_or_batch"  # name of an attribute's first axis
 
 
 def method_files(path: Path, methods: Mapping[str, Method]) -> dict[str, Path]:
@@ -103,8 +105,7 @@ def build_method(graph: Graph, description: Description,
         for name, (channels, count) in axes.items()
     )
     # An input that is also an initializer may be left out by the host (IR 4 and later).
-    optional = [helper.make_tensor_value_info(t.name, t.data_type, list(t.dims))
-                for t in writer.defaults.values()]
+    optional = [tensor_info(t.name, [STREAMS, t.dims[1]]) for t in writer.defaults.values()]
     proto = helper.make_model(
         helper.make_graph(
             writer.nodes, graph.method, [x, *writer.inputs, *optional], [y, *writer.outputs],

@@ -48,6 +48,7 @@ from export.quantise.comparison import (
     signals,
 )
 from export.quantise.sensitivity import MARGIN_DB, decibels, error_ratio
+from export.quantise.settings import only_rows, settings_of
 from export.replay import is_looped
 
 BLOCK_UNITS = 32  # smallest blocks per calibration block
@@ -58,9 +59,11 @@ Feed = dict[str, NDArray[np.float32]]
 
 class Blocks(CalibrationDataReader):  # type: ignore[misc]
     """Feeds blocks of one signal [in_channels, frames], each with the state that the float model
-    has there."""
+    has there. `settings` [size, n] of attributes take their turns."""
 
-    def __init__(self, proto: ModelProto, x: NDArray[np.float32], block: int) -> None:
+    def __init__(self, proto: ModelProto, x: NDArray[np.float32], block: int,
+                 settings: Mapping[str, Tensor] | None = None) -> None:
+        self._settings = {f"attribute_{k}": v.numpy() for k, v in (settings or {}).items()}
         self._session = session(proto)
         self._x, self._block, self._at = x, block, 0
         self._outputs = [o.name for o in self._session.get_outputs()]
@@ -71,6 +74,8 @@ class Blocks(CalibrationDataReader):  # type: ignore[misc]
         if self._at + self._block > self._x.shape[1]:
             return None
         feed = {"x": self._x[None, :, self._at : self._at + self._block], **self._state}
+        feed.update({name: values[None, :, self._at * values.shape[1] // self._x.shape[1]]
+                     for name, values in self._settings.items()})
         self._at += self._block
         after = dict(zip(self._outputs, self._session.run(None, feed), strict=True))
         self._state = {name: after[name.replace("_in_", "_out_")] for name in self._state}
@@ -95,7 +100,11 @@ class Method8:
     def __init__(self, model: Model, description: Description, method: str, signal: Tensor) -> None:
         self.method = method
         self.layers: dict[str, str] = {}
-        self.proto = build_method(model.graph(method), description, self.layers)
+        graph, declared = model.graph(method), description.attributes
+        self.proto = build_method(graph, description, self.layers)
+        self._settings = {name: settings_of(declared[name]) for name in only_rows(
+            (op.kind, name) for op in graph.ops for name in op.attributes.values()
+            if name in declared)}
         self.signal = signal
         self._block = model.methods[method].in_frames * BLOCK_UNITS
 
@@ -114,7 +123,7 @@ class Method8:
             plain, done = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
             onnx.save(self.proto, plain)
             quantize_static(
-                plain, done, Blocks(self.proto, x[:, :count], self._block),
+                plain, done, Blocks(self.proto, x[:, :count], self._block, self._settings),
                 quant_format=QuantFormat.QDQ, per_channel=True, calibrate_method=ranges,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                 op_types_to_quantize=["Conv", "ConvTranspose"], nodes_to_quantize=chosen,

@@ -178,10 +178,14 @@ def delay(w: Writer, op: Op, x: str) -> str:
 
 
 def affine(w: Writer, op: Op, x: str) -> str:
-    column = w.ints(1)  # [channels] -> [channels, 1]
-    scale = w.node("Unsqueeze", w.attribute(op.attributes["scale"]), column)
-    bias = w.node("Unsqueeze", w.attribute(op.attributes["bias"]), column)
+    scale, bias = (w.attribute(op.attributes[name], 3) for name in ("scale", "bias"))
     return w.node("Add", w.node("Mul", x, scale), bias)
+
+
+def control(w: Writer, op: Op, x: str) -> str:
+    batch, time = (w.node("Shape", x, start=axis, end=axis + 1) for axis in (0, 2))
+    shape = w.node("Concat", batch, w.ints(op.output.channels), time, axis=0)
+    return str(w.node("Expand", w.attribute(op.attributes["attribute"], 3), shape))
 
 
 def _uniform(w: Writer, x: str, lanes: int, op: Op) -> str:
@@ -200,7 +204,7 @@ def latent_sample(w: Writer, op: Op, x: str) -> str:
     g = w.node("Mul", g, w.const(0.75**0.5))
     low, high = (w.const(limit) for limit in LOG_STD_RANGE)
     spread = w.node("Exp", w.node("Clip", log_std, low, high))
-    spread = w.node("Mul", w.attribute(op.attributes["temperature"]), spread)
+    spread = w.node("Mul", w.attribute(op.attributes["temperature"], 3), spread)
     return w.node("Add", mean, w.node("Mul", spread, g))
 
 
@@ -222,7 +226,7 @@ EMIT: dict[str, Callable[..., str]] = {
     "mul": _plain("Mul"), "concat": _plain("Concat", axis=1), "slice": channel_slice,
     "delay": delay, "affine": affine, "noise_multiply": noise_multiply,
     "latent_sample": latent_sample, "categorical": draws.categorical,
-    "logistic_mixture": draws.logistic_mixture, "embed": draws.embed,
+    "logistic_mixture": draws.logistic_mixture, "embed": draws.embed, "control": control,
 }
 IN_LOOPS = ("feed",)  # what only a loop knows how to write
 

@@ -73,14 +73,17 @@ class Writer:
         """Give the value `old` another name, wherever a node makes or reads it."""
         _rename(self.nodes, old, new)
 
-    def attribute(self, name: str) -> str:
-        """The input that carries an attribute, float [size]; left out, it is the default."""
+    def attribute(self, name: str, axes: int = 2) -> str:
+        """The values of an attribute, float [1 or batch, size] and then axes of length 1, `axes`
+        in all. The input that carries them may be left out: then they are the defaults."""
         tensor = f"attribute_{name}"
         if name not in self.defaults:
             spec = self.attributes[name]
-            value = np.full(spec.size, spec.default, np.float32)
+            value = np.full((1, spec.size), spec.default, np.float32)
             self.defaults[name] = numpy_helper.from_array(value, tensor)
-        return tensor
+        if axes == 2:
+            return tensor
+        return str(self.node("Unsqueeze", tensor, self.ints(*range(2, axes))))
 
     def slice(self, x: str, start: int, stop: int, axis: int) -> str:
         """x[start:stop] along `axis`."""

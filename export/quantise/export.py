@@ -33,6 +33,7 @@ from export.quantise.comparison import (
 from export.quantise.drawn import Drawn, check_draws, loss, sounds
 from export.quantise.scales import cast, find_scales, find_weights
 from export.quantise.sensitivity import SAME_DB, decibels, error_ratio, keep_auto, macs
+from export.quantise.settings import through_range
 
 MOST_LOST = 0.02  # of spectral distance, before audio is written by float32 layers after all
 
@@ -100,7 +101,8 @@ def _rounded(model: Model, description: Description, heard: Mapping[str, Signal]
     if request.dtype == "bf16w":
         kept = _bfloat16(programs, model, request)
     else:
-        kept = _q16x8(programs, model, model.default_attributes(), heard, request, notes)
+        attributes = through_range(model.default_attributes(), description.attributes, programs)
+        kept = _q16x8(programs, model, attributes, heard, request, notes)
     return Rounded(programs, kept, notes)
 
 

@@ -43,7 +43,9 @@ from engine.layers import (
 from engine.layers.pointwise import Guard
 from engine.ops import KINDS
 from export.native.export import compile_graphs
-from tests.core.loop_cases import LOOPS, attributes_of
+from tests.core import control_cases, loop_cases
+from tests.core.control_cases import CONTROLLED
+from tests.core.loop_cases import LOOPS
 
 
 def graph_of(net: Streaming) -> Graph:
@@ -136,14 +138,14 @@ NETS = {
     "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35),
                                     Snake(35, 3.0), LeakyReLU(35), Guard(35)),
 }
-TOGETHER = (*NETS, "latents", *LOOPS)
+TOGETHER = (*NETS, "latents", *LOOPS, *CONTROLLED)
 
 
 @cache
 def net(name: str) -> Streaming:
     """A net by name with reproducible weights; biases are not zero."""
     torch.manual_seed(len(name))
-    made = {**NETS, **LOOPS}[name]().eval().requires_grad_(False)
+    made = {**NETS, **LOOPS, **CONTROLLED}[name]().eval().requires_grad_(False)
     for parameter in made.parameters():
         if parameter.ndim == 1:
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -157,8 +159,9 @@ def graph_and_description(name: str) -> tuple[Graph, Description]:
         return case.graph(), case.description()
     if name == "latents":
         return latents_graph()
-    attributes = attributes_of(net(name)) if name in LOOPS else {}
-    return graph_of(net(name)), describe(method_of(net(name)), attributes)
+    of = (loop_cases.attributes_of if name in LOOPS
+          else control_cases.attributes_of if name in CONTROLLED else lambda _: {})
+    return graph_of(net(name)), describe(method_of(net(name)), of(net(name)))
 
 
 def alone(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -42,6 +42,12 @@ int main(int argc, char **argv) {
     const unsigned long before = mallocs;
     for (long i = 0; i < blocks; i++) {
         const uint32_t frames = (uint32_t)(i * 5 % 8) + 1;
+        for (int a = 0; a < tudor_attributes(&model); a++) {
+            tudor_attribute_info about;
+            if (tudor_attribute(&model, a, &about) || about.count > 64) _exit(3);
+            const float values[64] = {(float)(i % 3)};
+            if (tudor_set_stream_attribute(t, 0, a, values, about.count)) _exit(3);
+        }
         int error = i % 3 ? tudor_process(t, method, in, out, frames * info.frame_samples) : 0;
         for (uint32_t s = 0; i % 3 == 0 && s < 4; s++)
             error |= tudor_process_slice(t, method, in, out, frames * info.frame_samples, s, 4);

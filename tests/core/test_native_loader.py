@@ -142,6 +142,10 @@ def test_a_wrong_field_is_refused_and_named(
     ("gru", "gru", "dtype", 1, "number format"),
     ("latents", "gaussian", "attr_a", 7, "attribute"),
     ("latents", "affine", "attr_b", 0, "attribute"),
+    ("controls_only", "control", "attr_a", NONE, "attribute"),
+    ("controls", "control", "attr_a", 1, "attribute"),  # of another length
+    ("controls", "control", "in_a", 0, "channel counts"),
+    ("controls:q16x8", "control", "dtype", 1, "number format"),
     ("strided", "conv", "params", 128, "weights lie outside"),
     ("bank", "noise", "state", 99, "state lies outside"),
 ])
@@ -152,6 +156,15 @@ def test_wrong_fields_of_other_ops(
     if field == "params":  # a snake whose parameters would lie far away
         wanted["act"], value = fmt.acts()["snake"], 1 << 30
     assert message in refusal(changed("op", field, value, conv_of(name, **wanted), name))
+
+
+def test_rows_of_an_attribute_are_floats() -> None:
+    """Written where int16 rows are, they would not have the room."""
+    name = "controls_only:q16x8"
+    header = fmt.unpack("header", case(name), fmt.record_bytes("prefix"))
+    cast, control = (conv_of(name, kind=fmt.ops()[kind]) for kind in ("quantise", "control"))
+    out = fmt.unpack("op", case(name), int(header["ops"]) + cast * fmt.record_bytes("op"))["out"]
+    assert "number format" in refusal(changed("op", "out", out, control, name))
 
 
 @pytest.mark.parametrize("kind", ["noise", "guard", "map"])

@@ -46,6 +46,9 @@ MUTANTS = [
     ("run_op.c", "(size_t)p->step * place.step", "0", "loop_tiers", ()),
     ("draw.c", "weights[c] >= least ? weights[c] : 0.0f", "weights[c]", "loop", ()),
     ("vmath.inc", "V_ADD(e, K(1.0f))", "e", "loop_tiers", ()),
+    ("run_op.c", "memcpy(y, values, a->channels * sizeof *y)", "memcpy(y, values, a->channels)",
+     "controls", ()),
+    ("run_op.c", "y += a->y.row) memcpy", "y += a->channels) memcpy", "controls", ()),
     ("draw.c", "x + 0.5f", "x + 1.5f", "loop", ()),
 ]
 FLAGS = ("-std=c11", "-O1", "-ffp-contract=off", "-DTUDOR_NO_AVX512")

@@ -26,7 +26,8 @@ def realtime(
                           text=True, timeout=300)
 
 
-@pytest.mark.parametrize("name", ["strided", "gated", "long_history", "gru", "latents"])
+@pytest.mark.parametrize("name", ["strided", "gated", "long_history", "gru", "latents",
+                                  "controls"])
 def test_no_memory_is_taken_and_no_system_call_made(tmp_path: Path, name: str) -> None:
     blocks = BLOCKS if name in ("gru", "latents") else BLOCKS // 10
     done = realtime(tmp_path, name, blocks)

@@ -107,6 +107,8 @@ static void *audio_thread(void *given) {
             if (a.count > 16) exit(7);
             must(tudor_get_attribute(p->t, i, value, a.count));
             must(tudor_set_attribute(p->t, i, value, a.count));
+            must(tudor_get_stream_attribute(p->t, 0, i, value, a.count));
+            must(tudor_set_stream_attribute(p->t, 0, i, value, a.count));
         }
         tudor_method_info m;
         must(tudor_method(p->model, 0, &m));

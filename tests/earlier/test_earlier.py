@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from engine.errors import ConfigError
+from engine.models.store import read_settings
 from engine.players.base import load
 from training.run.config import resolve
 from training.run.loop import Machine, train
@@ -56,7 +60,24 @@ def test_a_run_goes_on(name: str, tmp_path: Path) -> None:
     config = run / "config.toml"
     config.write_text(config.read_text().replace('folder = "data"', f'folder = "{data}"'))
     again = resolve(str(run), data, [], steps=10)
-    outcome = train(again, run, Machine("cpu"), Console(quiet=True))
+    assert again.training.energy_score == 1
+    said = Console(file=StringIO(), width=400)
+    outcome = train(again, run, Machine("cpu"), said)
     assert outcome.step == 10
+    assert "goes on as it was: training.energy_score=0" in said.file.getvalue()
+    assert read_settings(config)["training"]["energy_score"] == 0
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert all(("energy_score" in row) == (row["kind"] == "validation") for row in rows[-2:])
     assert outcome.validation is not None
     assert load(run).process("forward", PLAYED["x"]).shape == PLAYED["x"].shape
+
+
+def test_an_onnx_file_of_then_has_one_value_for_all_streams() -> None:
+    player = load(FILES / "model.onnx", batch=2)
+    name, attribute = next((n, a) for n, a in player.attributes.items() if a.maximum >= 2)
+    x = np.zeros((2, player.description.main.in_channels, player.description.main.in_frames),
+                 np.float32)
+    player.set(name, 1.0)
+    assert player.process(player.description.main.name, x).shape[0] == 2
+    with pytest.raises(ConfigError, match="shared by all streams in this file; export it again"):
+        player.set(name, np.stack([np.full(attribute.size, v) for v in (1.0, 2.0)]))

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import torch
 
+from engine.description import Attribute
 from engine.layers import (
     ELU,
     GRU,
     LSTM,
     CausalAttention,
+    Control,
     Conv1d,
     ConvTranspose1d,
     Delay,
+    Embed,
     Exp,
+    Film,
     GatedUnit,
     Identity,
     LayerNorm,
@@ -34,13 +38,15 @@ from engine.layers import (
 )
 from engine.layers.pointwise import Guard
 from export.native.export import compile_graphs
-from tests.core.loop_cases import attributes_of, tiers, wavenet
+from tests.core import control_cases, loop_cases
+from tests.core.loop_cases import tiers, wavenet
 from tests.core.native_cases import case, describe, graph_of, method_of
 from tests.core.native_quantised_cases import compiled
 
 FOLDER = Path(__file__).with_name("corpus")
 OTHER_FORMS = (("conv", "bf16w"), ("conv", "q16x8"), ("gated", "q16x8"), ("gated", "wide"),
-               ("grouped", "q16x8"), ("unfused", "q16x8"), ("loop", "q16x8"), ("tiers", "q16x8"))
+               ("grouped", "q16x8"), ("unfused", "q16x8"), ("loop", "q16x8"), ("tiers", "q16x8"),
+               ("controls", "q16x8"))
 
 
 def nets() -> dict[str, Streaming]:
@@ -60,7 +66,14 @@ def nets() -> dict[str, Streaming]:
         "long": Sequence(Conv1d(1, 1, 3, dilation=90), Conv1d(1, 1, 1)),
         "loop": wavenet(1, 4, 5),
         "tiers": tiers(3),
+        "controls": Sequence(Conv1d(1, 3, 2), Film(3, "tone", 2), Parallel(
+            Identity(3), Sequence(Control(3, "class"), Embed(4, 2)), Control(3, "weights", 3),
+            combine="concat"), Conv1d(8, 1, 2)),
     }
+
+
+def attributes_of(net: Streaming) -> dict[str, Attribute]:
+    return (control_cases if "tone" in net.uses else loop_cases).attributes_of(net)
 
 
 if __name__ == "__main__":

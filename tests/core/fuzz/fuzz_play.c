@@ -29,6 +29,15 @@ static void play(tudor *t, const tudor_model *model, int method) {
     }
 }
 
+/* The second stream gets values of its own. */
+static void set(tudor *t, const tudor_model *model) {
+    static const float values[FORMAT_MAX_CHANNELS] = {0.5f, -1.0f};
+    for (int i = 0; i < tudor_attributes(model); i++) {
+        tudor_attribute_info a;
+        if (tudor_attribute(model, i, &a) == 0) tudor_set_stream_attribute(t, 1, i, values, a.count);
+    }
+}
+
 static void ask(const tudor_model *model) {
     for (int m = 0; m < tudor_methods(model); m++)
         for (int i = 0; i < tudor_ops(model, m); i++) {
@@ -52,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             void *fast = aligned_alloc(64, need.fast_bytes), *bulk = aligned_alloc(64, need.bulk_bytes + 64);
             if (tudor_init(&model, 2, 64, fast, need.fast_bytes, bulk, need.bulk_bytes, &t) == 0) {
                 if (size) tudor_use_isa(t, isas[data[size / 2] % 5]);
+                set(t, &model);
                 for (int m = 0; m < tudor_methods(&model); m++) play(t, &model, m);
                 tudor_reset(t);
             }

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from engine.errors import ConfigError
 from engine.layers.noise import hash32, stream_keys, uniform
 from engine.models.raw_vae import RawVAE, RawVAEConfig
 from engine.players.base import load
+from engine.players.pytorch import PyTorchPlayer
 from export.native.export import compile_graphs
 from export.targets import TARGETS
 
@@ -88,6 +90,53 @@ def test_every_backend_gives_every_stream_its_noise(files: Any, backend: str, se
     other = made.offline("forward", torch.from_numpy(x), seed=torch.tensor([7.0]),
                          temperature=torch.tensor([2.0])).numpy()
     assert np.abs(wanted - other).max() > 1e-3, "the seed does nothing"
+
+
+EACH = {"seed": [[0.0], [SEED], [SEED]], "temperature": [[2.0], [2.0], [0.5]],
+        "scale": [[1.0] * 4, [2.0, 1.0, -1.0, 0.5], [1.0] * 4],
+        "bias": [[0.0] * 4, [0.5, 0.0, -1.0, 0.25], [0.0] * 4]}
+
+
+@pytest.mark.parametrize("backend", ["onnx", "native", "pytorch"])
+def test_every_stream_plays_its_own_attributes(files: Any, backend: str) -> None:
+    made, paths = files
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 1, 512)).astype(np.float32)
+    x = np.repeat(x, STREAMS, axis=0)
+    player = (PyTorchPlayer(made, STREAMS) if backend == "pytorch"
+              else load(paths[backend], batch=STREAMS))
+    y = [player.process("forward", x[:, :, :64])]  # as they are at the start
+    for name, values in EACH.items():
+        player.set(name, values)
+    y.append(player.process("forward", x[:, :, 64:256]))
+    player.set("temperature", 0.0, stream=1)
+    y.append(player.process("forward", x[:, :, 256:]))
+    assert player.get("temperature", 1).tolist() == [0.0]
+    assert player.get("temperature", 2).tolist() == [0.5]
+    given, state, wanted, at = made.default_attributes(), made.init_state("forward", STREAMS), [], 0
+    for end in (64, 256, 512):
+        part, state = made.step("forward", torch.from_numpy(x[:, :, at:end]), state, given)
+        wanted.append(part.detach().numpy())
+        given.update({k: torch.tensor(v) for k, v in EACH.items()})
+        if end == 256:
+            given["temperature"] = torch.tensor([[2.0], [0.0], [0.5]])
+        at = end
+    for got, right in zip(y, wanted, strict=True):
+        assert got.shape == right.shape
+        assert np.abs(got - right).max() < 1e-5
+    assert all(np.abs(y[2][one] - y[2][other]).max() > 1e-3
+               for one in range(STREAMS) for other in range(one))
+
+
+def test_values_for_streams_that_do_not_fit_are_one_line(files: Any) -> None:
+    player = load(files[1]["native"], batch=STREAMS)
+    for value, stream, message in (
+            (np.zeros((2, 4)), None, r"takes 1 or 4 numbers, or \[3, 4\] of them, got 8"),
+            (np.zeros((3, 4)), 1, "takes 1 or 4 numbers, got 12"),
+            (0.0, 3, "plays 3 streams, counted from 0; there is no stream 3"),
+            ([[0, 0, 0, 0], [0, 0, 0, 99], [0, 0, 0, 0]], None, "ranges over")):
+        with pytest.raises(ConfigError, match=message):
+            player.set("bias", value, stream)
+    assert not any(player.get("bias", stream).any() for stream in range(STREAMS))
 
 
 def test_first_stream_is_that_of_a_single_one(files: Any) -> None:
