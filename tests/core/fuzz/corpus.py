@@ -76,6 +76,26 @@ def attributes_of(net: Streaming) -> dict[str, Attribute]:
     return (control_cases if "tone" in net.uses else loop_cases).attributes_of(net)
 
 
+def started(name: str, form: str = "") -> bytes:
+    """A seed that starts where another one, fed silence, comes to rest."""
+    net = nets()[name].eval()
+    description = describe(method_of(net), attributes_of(net))
+    programs = lower({"forward": graph_of(net)}, description)
+    if form:
+        quantise(programs["forward"], form)
+    player = NativeModel(NativeFile.from_bytes(compile_programs(programs, description)))
+    spec = player.methods["forward"]
+    rows = 64 * spec.frame_samples // spec.in_ratio
+    player.process("forward", np.zeros((1, spec.in_channels, rows), np.float32))
+    return compile_programs(programs, description, {"forward": player.save_start("forward")})
+
+
+def write_starts() -> None:
+    """Those of version 0.2; the others, of before, are made anew no more."""
+    (FOLDER / "rnn-start.tudor").write_bytes(started("rnn"))
+    (FOLDER / "conv-q16x8-start.tudor").write_bytes(started("conv", "q16x8"))
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name, net in nets().items():
@@ -87,3 +107,4 @@ if __name__ == "__main__":
         data = compiled(graph_of(net), describe(method_of(net), attributes_of(net)), form)
         (FOLDER / f"{name}-{form}.tudor").write_bytes(data)
     (FOLDER / "latents.tudor").write_bytes(case("latents"))
+    write_starts()
