@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from engine.description import Attribute
@@ -37,11 +38,12 @@ from engine.layers import (
     Tanh,
 )
 from engine.layers.pointwise import Guard
-from export.native.export import compile_graphs
+from engine.players.native_model import NativeFile, NativeModel
+from export.native.export import compile_graphs, compile_programs, lower
 from tests.core import control_cases, loop_cases
 from tests.core.loop_cases import tiers, wavenet
 from tests.core.native_cases import case, describe, graph_of, method_of
-from tests.core.native_quantised_cases import compiled
+from tests.core.native_quantised_cases import compiled, quantise
 
 FOLDER = Path(__file__).with_name("corpus")
 OTHER_FORMS = (("conv", "bf16w"), ("conv", "q16x8"), ("gated", "q16x8"), ("gated", "wide"),
@@ -91,7 +93,7 @@ def started(name: str, form: str = "") -> bytes:
 
 
 def write_starts() -> None:
-    """Those of version 0.2; the others, of before, are made anew no more."""
+    """Alone too: seeds of before are not made anew."""
     (FOLDER / "rnn-start.tudor").write_bytes(started("rnn"))
     (FOLDER / "conv-q16x8-start.tudor").write_bytes(started("conv", "q16x8"))
 
