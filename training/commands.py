@@ -129,7 +129,8 @@ def evaluate(
         int | None, typer.Option(min=1, help="use so many files at most")
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.25, help="of each sound that is generated")] = 5.0,
+        float, typer.Option(min=0.25, help="of each sound that is generated, or listened to")
+    ] = 5.0,
     seeds: Annotated[
         int, typer.Option(min=2, help="sounds to generate, of each class if there are classes")
     ] = 8,
@@ -141,10 +142,19 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(help="also write report.html there, with pictures and sound")
     ] = None,
+    listen: Annotated[
+        Path | None, typer.Option(help="measure nothing: make a page for a blind listening test "
+                                       "there, a folder that any web server can host")
+    ] = None,
+    against: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="another model for --listen; may be "
+                                                             "given several times")
+    ] = None,
 ) -> None:
     """How good a model is at what it is for, beside simple baselines.
 
     Example: tudor evaluate runs/first --data held-out --json
+    Example: tudor evaluate runs/first --data held-out --listen page --against runs/second
 
     An effect or autoencoder is judged by how near its output comes to the input; one that learnt
     from pairs, to the target; a generator by how like real sound it is and whether it copies; what
@@ -157,10 +167,21 @@ def evaluate(
     from rich.console import Console
     from rich.markup import escape
 
+    from engine.errors import ConfigError
     from engine.reports import wide_console
     from training.evaluation.judges.case import open_case
     from training.evaluation.judges.registry import others, pick
 
+    if listen is not None:
+        from training.evaluation.listening.make import make_page
+
+        if report is not None:
+            raise ConfigError("--listen measures nothing: leave out --report")
+        make_page(listen, model, data, against or (), judge, as_json, limit=limit, seconds=seconds,
+                  assignments=assignments or ())
+        return
+    if against:
+        raise ConfigError("--against is for --listen: name a folder for the page")
     console = Console(stderr=True)
     with console.status("listening") as status:
         case = open_case(model, data, limit=limit, seconds=seconds, seeds=seeds, out=report,
