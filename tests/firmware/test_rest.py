@@ -28,7 +28,7 @@ def tiny(start: str) -> bytes:
 
 
 def played(start: str, way: str, **options: int) -> Racked:
-    """A start; from 0.5 s on resets and changes of slot: all in silence, with the shortest fades."""
+    """A start; from 0.5 s on resets and changes of slot: all in silence, with short fades."""
     rows = [(0.5 + 0.3 * i, "gate", i % 2, float(high)) for i in range(8) for high in (1, 0)]
     rows = [(at + (0.0 if high else 0.1), kind, source, high) for at, kind, source, high in rows]
     return play_rack(machine("native"), [tiny(start)] * 2, maps=[MAPS[way]] * 2,
