@@ -9,8 +9,10 @@ metadata, the state that goes round, and that attributes may be left out.
 
 from __future__ import annotations
 
+import json
 import sys
 import wave
+from base64 import b64decode
 
 import numpy as np
 import onnxruntime as ort
@@ -35,6 +37,9 @@ class Model:
             value.name: np.zeros([1, *value.shape[1:]], np.float32)
             for value in self.session.get_inputs() if value.name.startswith("state_in_")
         }
+        for name, text in json.loads(said.get("start", "{}")).items():  # what silence leaves behind
+            numbers = np.frombuffer(b64decode(text), "<f4")
+            self.state[name] = numbers.reshape(self.state[name].shape)
         self.attributes: dict[str, np.ndarray] = {}  # what is not set here has its default
 
     def set(self, name: str, value: float) -> None:

@@ -20,9 +20,9 @@ from engine.description import Description
 from engine.files import atomic_write
 from engine.models.shipped import pack_places
 from engine.models.store import build_from, load_model
-from engine.players.native_model import NativeFile
+from engine.players.native_model import NativeFile, NativeModel
 from engine.presets import preset_names, shipped_native
-from export.native.export import compile_graphs
+from export.native.export import compile_programs, lower
 
 FIRST = 0x40800001  # bits after those of 4.0: ordinary values that nothing else has
 
@@ -40,7 +40,8 @@ def places(name: str) -> bytes:
         numbers = np.arange(count, count + values.numel(), dtype=np.uint32) + np.uint32(FIRST)
         values.copy_(torch.from_numpy(numbers.view(np.float32)).reshape(values.shape))
         count += values.numel()
-    file = compile_graphs({m: marked.graph(m) for m in description.methods}, description)
+    programs = lower({m: marked.graph(m) for m in description.methods}, description)
+    file = compile_programs(programs, description, starts_like(native))
     numbers = np.frombuffer(file[: len(file) // 4 * 4], "<u4").astype(np.int64) - FIRST
     found = np.flatnonzero((numbers >= 0) & (numbers < count))
     positions = np.full(count, -1, np.int64)
@@ -51,6 +52,14 @@ def places(name: str) -> bytes:
     # Weights lie at the end; what is told before them may have been of another length.
     positions += (len(shipped) - len(file)) // 4
     return pack_places(shipped, stored.model.state_dict(), positions)
+
+
+def starts_like(native: Path) -> dict[str, bytes]:
+    """As many bytes as each method's start in the file has, of a kind that no weight is."""
+    model = NativeModel.open(native)
+    starts = {name: model.save_start(name) for name in model.methods}
+    return {name: bytes([1 + number]) * len(start)
+            for number, (name, start) in enumerate(starts.items()) if any(start)}
 
 
 def main() -> None:

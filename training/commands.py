@@ -137,7 +137,7 @@ def train(
     from training.run.loop import train as run_training
 
     console = Console(quiet=not first_process())
-    run = resolve(preset, data, assignments or [], steps=steps, minutes=minutes, seed=seed,
+    run = resolve(preset, data, assignments or [], out, steps=steps, minutes=minutes, seed=seed,
                   start_from=start_from, quantise=quantise)
     if target is not None:
         from engine.boards.fit import require_fit

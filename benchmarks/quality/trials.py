@@ -115,7 +115,7 @@ def _trial(
     from training.run.config import resolve
     from training.run.loop import Machine, train
 
-    run = resolve(plan.preset, data, plan.variants[name], seed=seed, **plan.budget())
+    run = resolve(plan.preset, data, plan.variants[name], folder, seed=seed, **plan.budget())
     outcome = train(run, folder, Machine(plan.device), console)
     player = as_player(folder)
     result = evaluate_folder(player, held)

@@ -133,7 +133,6 @@ static int check_method(const tudor_model *model, uint32_t index, tudor_fault *f
         return fail(fault, TUDOR_ERROR_LOOP, "method", index);
 #endif
     if (m->role >= TUDOR_ROLE_END) return fail(fault, TUDOR_ERROR_ROLE, "method", index);
-    if (m->reserved_1) return fail(fault, TUDOR_ERROR_RESERVED, "method", index);
     if (m->frame_samples == 0 || m->frame_samples > FORMAT_MAX_ROWS) return fail(fault, TUDOR_ERROR_RATE, "method", index);
     if (m->state_words > FORMAT_MAX_ROWS) return fail(fault, TUDOR_ERROR_STATE, "method", index);
     const struct format_buffer *buffers = buffers_of(model, m);
@@ -147,6 +146,7 @@ static int check_method(const tudor_model *model, uint32_t index, tudor_fault *f
     if (!code && values[m->input_value].delay) code = TUDOR_ERROR_VALUE;
     if (!code) code = end_value_outside(m, values, buffers, m->output_value, m->out_channels, m->out_ratio);
     if (code) return fail(fault, code, "method", index);
+    if (tudor_start_damaged(model, m)) return fail(fault, TUDOR_ERROR_START, "method", index);
     uint32_t op = 0;
     code = tudor_check_ops(model, m, &op);
     return code ? fail(fault, code, "op", m->first_op + op) : 0;

@@ -74,7 +74,7 @@ int tudor_method(const tudor_model *model, int method, tudor_method_info *info) 
     const struct format_method *m = method_of(model, (uint32_t)method);
     *info = (tudor_method_info){text_at(model, m->name), m->in_channels, m->in_ratio, m->out_channels, m->out_ratio,
                                 m->frame_samples, m->latency_samples, text_at(model, m->in_labels),
-                                text_at(model, m->out_labels), role_of(model, m)};
+                                text_at(model, m->out_labels), role_of(model, m), tudor_start_bytes(model, m)};
     return 0;
 }
 

@@ -40,6 +40,12 @@ static inline size_t number_bytes(const struct format_buffer *b) {
     return b->type == FORMAT_ROWS_INT16 ? sizeof(int16_t) : sizeof(float);
 }
 
+/* What a file says that a method's fresh state is: its size; not zero unless it lies in the weights and holds numbers;
+ * from state of zeros to it, for every stream. */
+uint64_t tudor_start_bytes(const tudor_model *model, const struct format_method *m);
+int tudor_start_damaged(const tudor_model *model, const struct format_method *m);
+void tudor_put_start(tudor *t, uint32_t index);
+
 /* A convolution as runs of panels: one run, unless it has groups; then one per group (and phase, if transposed). */
 struct conv_shape {
     uint32_t runs, cin, side, outputs, panels; /* of one run; side: channels of the side input */

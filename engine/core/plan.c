@@ -158,6 +158,7 @@ int tudor_init(const tudor_model *model, uint32_t batch, uint32_t max_samples, v
     lay_out(model, batch, max_samples, t, &total, &need);
     set_defaults(t);
     tudor_plan_ops(t);
+    for (uint32_t i = 0; i < t->methods; i++) tudor_put_start(t, i);
     *instance = t;
     return 0;
 }
@@ -168,6 +169,7 @@ int tudor_reset_method(tudor *t, int method) {
     const struct method_plan *plan = &t->plans[method];
     memset(t->fast + plan->fast_state, 0, plan->fast_state_bytes * t->batch);
     if (plan->bulk_state_bytes) memset(t->bulk + plan->bulk_state, 0, plan->bulk_state_bytes * t->batch);
+    tudor_put_start(t, (uint32_t)method);
     if (t->busy_method == method) t->busy_method = -1;
     return 0;
 }

@@ -84,6 +84,7 @@ typedef struct tudor_method_info {
     uint32_t latency_samples; /* of the model itself; a host adds its buffering */
     const char *in_labels, *out_labels; /* separated by newlines */
     int role; /* TUDOR_ROLE_… */
+    uint64_t start_bytes; /* what tudor_save_start copies */
 } tudor_method_info;
 
 typedef struct tudor_attribute_info {
@@ -125,7 +126,8 @@ int tudor_op(const tudor_model *model, int method, int op, tudor_op_info *info);
 /* Memory for an instance that plays `batch` streams side by side in blocks of up to max_samples (rounded up to
  * whole frames of each method). [main-thread] */
 int tudor_measure(const tudor_model *model, uint32_t batch, uint32_t max_samples, tudor_sizes *sizes);
-/* Makes an instance in that memory: in silence, attributes at their defaults. [main-thread] */
+/* Makes an instance in that memory: fresh state, attributes at their defaults. Fresh is what the file says: as after
+ * silence, or zeros. [main-thread] */
 int tudor_init(const tudor_model *model, uint32_t batch, uint32_t max_samples, void *fast, size_t fast_bytes,
                void *bulk, size_t bulk_bytes, tudor **instance);
 
@@ -145,7 +147,7 @@ int tudor_process_slice(tudor *t, int method, const float *in, float *out, uint3
 int tudor_slice_costs(const tudor *t, int method, uint32_t samples, uint32_t slices, uint64_t *worst,
                       uint64_t *total);
 
-int tudor_reset(tudor *t); /* [audio-thread] all methods to silence; attributes stay */
+int tudor_reset(tudor *t); /* [audio-thread] all methods to fresh state; attributes stay */
 int tudor_reset_method(tudor *t, int method); /* [audio-thread] */
 
 /* Attributes: each stream of the batch has values of its own, `count` floats, which are settings and no state: resetting,
@@ -167,6 +169,9 @@ uint64_t tudor_nonfinite(const tudor *t);
 /* State as a value: copy it out, put it back into this or another instance of the same model, batch and maximum. */
 int tudor_save_state(const tudor *t, void *to, size_t bytes); /* [audio-thread] */
 int tudor_load_state(tudor *t, const void *from, size_t bytes); /* [audio-thread] */
+/* For who writes model files: the first stream's state of one method as a file holds it for others to start with.
+ * [audio-thread] */
+int tudor_save_start(const tudor *t, int method, void *to, size_t bytes);
 
 /* Instruction sets: the best one is chosen at init. Names: "ref", "scalar", "avx2", "avx512", "neon". */
 const char *tudor_isa(const tudor *t); /* [audio-thread] */

@@ -4,9 +4,9 @@ A layer is a causal function of its input and an explicit state:
 
     y, state = layer(x, state)        x: [batch, in_channels, time]
 
-State is a value: a flat tuple of tensors, zero at the start, whose shapes are known from the
-configuration. Offline processing is streaming in one block from fresh state; there is no other
-code path and no mode flag.
+State is a value: a flat tuple of tensors whose shapes are known from the configuration, zero at the
+start (a model may know better: engine/models/rest.py). Offline processing is streaming in one block
+from fresh state; there is no other code path and no mode flag.
 
 How time is counted. A layer of ratio r (input frames per output frame, a `Fraction`) takes blocks
 whose length is a multiple of `granularity`, and output frame n belongs to input frames

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
 from engine.description import (
@@ -18,6 +18,7 @@ from engine.description import (
 from engine.layers import State, Streaming
 from engine.layers.base import Attributes
 from engine.models.chain import Chain
+from engine.models.rest import drawn_states, rest
 
 if TYPE_CHECKING:
     from engine.graph import Graph
@@ -28,6 +29,19 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
     sample_rate_hz: int = 16000
+    # What fresh state is: zeros, or what silence leaves behind (engine/models/rest.py).
+    start: Literal["zero", "rest"] = "zero"
+
+    # Keys of which nothing is said while they have their default: files and runs of models that do
+    # without are those of the versions before them, to the byte.
+    unsaid: ClassVar[tuple[str, ...]] = ("start",)
+
+    @model_serializer(mode="wrap")
+    def _what_is_said(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = plain(self)
+        fields = type(self).model_fields
+        return {key: value for key, value in data.items()
+                if key not in self.unsaid or getattr(self, key) != fields[key].default}
 
 
 class Model(HasMethods, nn.Module):
@@ -73,9 +87,15 @@ class Model(HasMethods, nn.Module):
         """What a player may set, by name."""
         return {attribute.name: attribute for attribute in self.declared_attributes()}
 
+    @cached_property
+    def drawn_states(self) -> dict[str, tuple[bool, ...] | None]:
+        """Of each method, which states count the noise that was drawn; None: it reads its own
+        output."""
+        return {name: drawn_states(self.graph(name)) for name in self._chains}
+
     def changed(self) -> None:
         """To be called when `chains` or `declared_attributes` would now answer otherwise."""
-        for name in ("_chains", "methods", "attributes"):
+        for name in ("_chains", "methods", "attributes", "drawn_states"):
             self.__dict__.pop(name, None)
 
     @property
@@ -113,7 +133,15 @@ class Model(HasMethods, nn.Module):
         return self._chains[method].graph(method)
 
     def init_state(self, method: str, batch: int = 1) -> State:
-        """Fresh state of a method, in the model's precision and on its device."""
+        """Fresh state of a method, in the model's precision and on its device: what a stream
+        begins with, and goes back to when it is reset."""
+        state = rest(self, method)
+        if state is None:
+            return self.zero_state(method, batch)
+        return tuple(s.expand(batch, *s.shape[1:]).clone() for s in state)
+
+    def zero_state(self, method: str, batch: int = 1) -> State:
+        """State of zeros."""
         like = next(self.parameters())
         return tuple(like.new_zeros((batch, *shape)) for shape in self.state_shapes(method))
 

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from math import log2
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from engine.models.base import ModelConfig
 
@@ -38,20 +32,12 @@ class RawVAEConfig(ModelConfig):
     separable: bool = False  # residual units of a depthwise convolution and two dense 1x1
     noise: bool = True
     controls: tuple[Control, ...] = ()  # what encode says and decode obeys beside the latents
+    unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "controls")
 
     @property
     def coded(self) -> int:
         """Channels between encoder and decoder: latents, then controls."""
         return self.latents + len(self.controls)
-
-    @model_serializer(mode="wrap")
-    def _without_controls(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without controls nothing is said of them: files and runs are those of earlier versions,
-        to the byte."""
-        data: dict[str, Any] = plain(self)
-        if not self.controls:
-            del data["controls"]
-        return data
 
     @field_validator("controls")
     @classmethod

@@ -210,7 +210,7 @@ class Player(ABC):
 
     @abstractmethod
     def _reset(self, state: State) -> None:
-        """Zero the state of every method."""
+        """Fresh state for every method."""
 
     @abstractmethod
     def _apply(self, state: State, name: str, value: FloatArray) -> None:

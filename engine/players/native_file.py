@@ -56,6 +56,7 @@ class MethodInfo:
     in_labels: tuple[str, ...]
     out_labels: tuple[str, ...]
     role: str
+    start_bytes: int  # what a file that says how it starts holds of its state
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ class NativeFile:
             index, text(info.name), info.in_channels, info.in_ratio, info.out_channels,
             info.out_ratio, info.frame_samples, info.latency_samples,
             tuple(text(info.in_labels).split("\n")), tuple(text(info.out_labels).split("\n")),
-            _ROLES[info.role],
+            _ROLES[info.role], int(info.start_bytes),
         )
 
     def _attribute(self, index: int) -> AttributeInfo:

@@ -139,7 +139,7 @@ class NativeModel:
         return int(worst[0]), int(total[0])
 
     def reset(self) -> None:
-        """All methods to silence; attributes stay."""
+        """All methods to fresh state; attributes stay."""
         _raise(lib.tudor_reset(self._t), "reset")
 
     def set(self, name: str, values: FloatArray, stream: int | None = None) -> None:
@@ -181,6 +181,13 @@ class NativeModel:
     def load_state(self, data: bytes) -> None:
         """Put a saved state back."""
         _raise(lib.tudor_load_state(self._t, ffi.from_buffer(data), len(data)), "state")
+
+    def save_start(self, method: str) -> bytes:
+        """The first stream's state of a method, as a file holds it for others to start with."""
+        spec = self._method(method)
+        data = ffi.new("char[]", spec.start_bytes)
+        _raise(lib.tudor_save_start(self._t, spec.index, data, spec.start_bytes), method)
+        return bytes(ffi.buffer(data, spec.start_bytes))
 
     def _method(self, name: str) -> MethodInfo:
         if name not in self.methods:

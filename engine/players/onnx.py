@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -22,6 +23,7 @@ from engine.players.base import FloatArray, Player, same_for_all
 
 CHECKSUM_KEY = "sha256"
 WEIGHTS_KEY = "weights_bytes"
+START_KEY = "start"
 Device = tuple[str, int]
 CPU: Device = ("cpu", 0)
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -61,7 +63,7 @@ class OnnxPlayer(Player):
     def _stream(self, method: str, state: _Streams) -> _Stream:
         """The state of one method, made at its first use."""
         if method not in state.methods:
-            stream = _Stream(self._open(method).session, self.batch, self._device)
+            stream = _Stream(self._open(method), self.batch, self._device)
             for name in self._set:
                 stream.set(name, self._values[name])
             state.methods[method] = stream
@@ -100,16 +102,17 @@ class _Streams:
 class _Stream:
     """State of one method and its session: buffers that change sides after every block."""
 
-    def __init__(self, session: ort.InferenceSession, batch: int, device: Device) -> None:
-        self._session, self._device = session, device
-        shapes = {i.name: (batch, *i.shape[1:]) for i in session.get_inputs() if i.name != "x"}
-        self._states = [{name: self._zeros(shape) for name, shape in shapes.items()}
-                        for _ in range(2)]
-        self.state_bytes = 4 * sum(int(np.prod(shape)) for shape in shapes.values())
+    def __init__(self, opened: Opened, batch: int, device: Device) -> None:
+        self._session, self._device = opened.session, device
+        self._start = {name: np.repeat(one, batch, axis=0) for name, one in opened.start.items()}
+        # Copies: on a CPU the runtime writes into the array that it is given.
+        self._states = [{name: ort.OrtValue.ortvalue_from_numpy(start.copy(), *device)
+                         for name, start in self._start.items()} for _ in range(2)]
+        self.state_bytes = sum(start.nbytes for start in self._start.values())
         # [batch, size]; files of before have one value for all streams, [size]
         self._attributes = {
             i.name: self._zeros((batch, i.shape[1]) if len(i.shape) == 2 else tuple(i.shape))
-            for i in session.get_overridable_initializers()
+            for i in opened.session.get_overridable_initializers()
         }
         self._bindings = [self._bind(0), self._bind(1)]
         self._side = 0  # which set of states holds the present one
@@ -140,9 +143,9 @@ class _Stream:
                 binding.bind_ortvalue_input(tensor, self._attributes[tensor])
 
     def reset(self) -> None:
-        """Zero the present state; the other set is written before it is read."""
-        for value in self._states[self._side].values():
-            value.update_inplace(np.zeros(value.shape(), np.float32))
+        """The present state as at the start; the other set is written before it is read."""
+        for name, value in self._states[self._side].items():
+            value.update_inplace(self._start[name])
 
     def run(self, x: FloatArray, out_shape: tuple[int, ...]) -> FloatArray:
         """[batch, in_channels, frames] -> array of `out_shape`, advancing the state."""
@@ -167,6 +170,7 @@ class Opened:
     method: str
     weights_bytes: int
     names: dict[str, str]  # file name of each method, as exported
+    start: dict[str, FloatArray]  # state of one stream at the start, [1, ...]
 
 
 def open_file(path: Path, device: Device = CPU, threads: int = 1) -> Opened:
@@ -200,9 +204,22 @@ def open_file(path: Path, device: Device = CPU, threads: int = 1) -> Opened:
     try:
         description = Description.from_json(metadata[METADATA_KEY], str(path))
         return Opened(session, description, description.method(metadata["method"]).name,
-                      int(metadata[WEIGHTS_KEY]), json.loads(metadata["files"]))
-    except (KeyError, ValueError) as error:
+                      int(metadata[WEIGHTS_KEY]), json.loads(metadata["files"]),
+                      _start(session, metadata.get(START_KEY, "{}")))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ModelFileError(f"{path}: its tudor metadata is damaged ({error})") from None
+
+
+def _start(session: ort.InferenceSession, told: str) -> dict[str, FloatArray]:
+    """Every state as a stream has it at the start: as `told`, JSON of base64, or zeros."""
+    start = {i.name: np.zeros((1, *i.shape[1:]), np.float32) for i in session.get_inputs()
+             if i.name != "x"}
+    for name, text in json.loads(told).items():
+        numbers = np.frombuffer(b64decode(text, validate=True), "<f4")
+        if not np.isfinite(numbers).all():
+            raise ValueError(f"{name} starts with what is no number")
+        start[name] = numbers.reshape(start[name].shape).astype(np.float32)
+    return start
 
 
 def checksum(data: bytes, stored: str) -> str:

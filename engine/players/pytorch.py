@@ -63,6 +63,7 @@ class PyTorchPlayer(Player):
         self.model = self.model.eval().to(self.device)
         super().__init__(self.model.describe(name), path, batch)
         self._controls = self.model.default_attributes()
+        self._fresh: dict[str, State] | None = None  # worked out once: it may take playing silence
 
     def _run(self, method: Method, x: FloatArray, state: _Stream) -> FloatArray:
         with torch.inference_mode():
@@ -80,7 +81,9 @@ class PyTorchPlayer(Player):
         return state
 
     def _reset(self, state: _Stream) -> None:
-        state.methods = {m: self.model.init_state(m, self.batch) for m in self.methods}
+        if self._fresh is None:
+            self._fresh = {m: self.model.init_state(m, self.batch) for m in self.methods}
+        state.methods = dict(self._fresh)  # a step makes new tensors and leaves these as they are
 
     def _apply(self, state: _Stream, name: str, value: FloatArray) -> None:
         same = bool((value == value[0]).all())
@@ -88,7 +91,7 @@ class PyTorchPlayer(Player):
             self.device)
 
     def state_bytes(self, method: str) -> int:
-        state = self.model.init_state(method, self.batch)
+        state = self.model.zero_state(method, self.batch)
         return sum(s.numel() * s.element_size() for s in state)
 
     def weights_bytes(self, method: str) -> int:

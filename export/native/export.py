@@ -11,8 +11,10 @@ from engine.description import Attribute, Description, Method, role_by_name
 from engine.files import atomic_write
 from engine.graph import Graph
 from engine.models.base import Model
+from engine.models.rest import silence
+from engine.ops import core_op
 from engine.players import native_format as fmt
-from engine.players.native_model import NativeFile
+from engine.players.native_model import NativeFile, NativeModel
 from export.native.file import FileWriter, clean, seal
 from export.native.graph import Lowering
 from export.native.loop import check_loop, loop_of
@@ -22,8 +24,33 @@ from export.native.plan import Plan, plan, state_words
 
 def export_native(model: Model, path: Path, description: Description) -> None:
     """Write `model` to `path`."""
-    data = compile_graphs({m: model.graph(m) for m in description.methods}, description)
-    write_native(path, data)
+    programs = lower({m: model.graph(m) for m in description.methods}, description)
+    write_native(path, compile_model(model, programs, description))
+
+
+def compile_model(model: Model, programs: Mapping[str, Program], description: Description) -> bytes:
+    """The lowered methods of `model` as the bytes of a native file, with the state in which each
+    starts: what is left in the file's own arithmetic when it has played silence."""
+    data = compile_programs(programs, description)
+    heard = {name: silence(model, name) for name in programs}
+    starts = {}
+    for name, x in heard.items():
+        if x is not None:
+            player = NativeModel(NativeFile.from_bytes(data, description.name))
+            player.process(name, x.cpu().float().numpy())
+            starts[name] = _undrawn(player.save_start(name), programs[name])
+    return compile_programs(programs, description, starts) if starts else data
+
+
+def _undrawn(start: bytes, program: Program) -> bytes:
+    """State in which no noise has been drawn yet."""
+    words = np.frombuffer(start, np.uint8).copy()
+    first, _ = state_words(program.nodes)
+    for node in program.nodes:
+        core = core_op(node.kind)
+        if core is not None and core.draws:
+            words[4 * first[id(node)] :][: 4 * node.state_words] = 0
+    return words.tobytes()
 
 
 def read_description(path: Path) -> Description:
@@ -74,12 +101,15 @@ def lower(graphs: Mapping[str, Graph], description: Description) -> dict[str, Pr
             for name, graph in graphs.items()}
 
 
-def compile_programs(programs: Mapping[str, Program], description: Description) -> bytes:
-    """Lowered methods, whatever their number formats, as the bytes of a native file."""
+def compile_programs(programs: Mapping[str, Program], description: Description,
+                     starts: Mapping[str, bytes] | None = None) -> bytes:
+    """Lowered methods, whatever their number formats, as the bytes of a native file. `starts`: the
+    state in which a method starts, of those that do not from zeros."""
     writer = FileWriter()
     attributes = {name: _attribute(writer, a) for name, a in description.attributes.items()}
     for name, program in programs.items():
-        _method(writer, description.methods[name], program, attributes)
+        start = (starts or {}).get(name, b"")
+        _method(writer, description.methods[name], program, attributes, start)
     return writer.finish(description.name, description.to_json(), description.sample_rate_hz)
 
 
@@ -93,7 +123,7 @@ def _attribute(writer: FileWriter, attribute: Attribute) -> int:
 
 
 def _method(
-    writer: FileWriter, spec: Method, program: Program, attributes: dict[str, int]
+    writer: FileWriter, spec: Method, program: Program, attributes: dict[str, int], start: bytes
 ) -> None:
     check_loop(program, spec.name)
     layout = plan(program)
@@ -120,6 +150,7 @@ def _method(
         loop_first=first_looped, loop_ops=looped, loop_rows=loop_rows,
         in_labels=writer.text("\n".join(spec.input_labels)),
         out_labels=writer.text("\n".join(spec.output_labels)), role=_role(spec),
+        start=1 + writer.raw(np.frombuffer(start, np.uint8)) if start else 0,
     )
 
 

@@ -29,6 +29,7 @@ from export.nn.source import (
     buffer_name,
     one_name,
     shell_source,
+    start_name,
     step_name,
     waiting_name,
     whole_name,
@@ -179,16 +180,22 @@ def _add_weights(shell: nn.Module, steps: dict[str, Step]) -> dict[str, list[str
 def _add_queues(shell: nn.Module, method: Method, queued: Queued, max_batch: int) -> list[str]:
     """Room for what waits before and behind a method; returns the buffers' names."""
     before, after = before_name(method.name), after_name(method.name)
-    shell.register_buffer(before, torch.zeros(max_batch, method.in_channels, queued.frame))
-    shell.register_buffer(after, torch.zeros(max_batch, method.out_channels, queued.queue))
+    _add_state(shell, before, torch.zeros(1, method.in_channels, queued.frame), max_batch)
+    _add_state(shell, after, torch.zeros(1, method.out_channels, queued.queue), max_batch)
     shell.register_buffer(waiting_name(method.name), torch.tensor([0]))
     return [before, after]
 
 
 def _add_states(shell: nn.Module, method: str, model: Model, max_batch: int) -> list[str]:
-    """Zero buffers for the state of `method`; returns their names."""
-    shapes = model.state_shapes(method)
-    names = [f"{method}_state_{index}" for index in range(len(shapes))]
-    for name, shape in zip(names, shapes, strict=True):
-        shell.register_buffer(name, torch.zeros((max_batch, *shape)))
+    """Buffers for the state of `method`, which is fresh; returns their names."""
+    fresh = model.init_state(method)
+    names = [f"{method}_state_{index}" for index in range(len(fresh))]
+    for name, start in zip(names, fresh, strict=True):
+        _add_state(shell, name, start, max_batch)
     return names
+
+
+def _add_state(shell: nn.Module, name: str, start: Tensor, max_batch: int) -> None:
+    """Room for a state, and what each stream of it starts with, [1, ...]."""
+    shell.register_buffer(name, start.expand(max_batch, *start.shape[1:]).clone())
+    shell.register_buffer(start_name(name), start.clone())

@@ -82,7 +82,7 @@ def _example(model: Model, name: str) -> tuple[Tensor, ...]:
     method = model.methods[name]
     x = torch.zeros(2, method.in_channels, 2 * model.ratio // method.in_ratio)
     values = model.default_attributes()
-    return (x, *model.init_state(name, 2), *(values[a] for a in model.attributes))
+    return (x, *model.zero_state(name, 2), *(values[a] for a in model.attributes))
 
 
 def _flatten(name: str, graph: Any, traced: Any, arguments: int) -> Step:

@@ -68,6 +68,11 @@ def after_name(method: str) -> str:
     return f"{method}_state_after"
 
 
+def start_name(state: str) -> str:
+    """The buffer of what a stream of `state` starts with."""
+    return f"start_of_{state}"
+
+
 def waiting_name(method: str) -> str:
     """How many samples wait."""
     return f"{method}_waiting"
@@ -135,13 +140,14 @@ def _grow(name: str, states: Sequence[str]) -> str:
 
     Memory that came from a file cannot be resized, and a rebound buffer would be an inference
     tensor; `set_` gives the old tensor new memory and keeps it what it is."""
-    states_list = ", ".join(f"self.{state}" for state in states)
+    pairs = ", ".join(f"(self.{state}, self.{start_name(state)})" for state in states)
     return f"""def _grow_{name}(self, n: int) -> None:
-    for state in [{states_list}]:
+    for state, start in [{pairs}]:
         shape = state.size()
         had = shape[0]
         shape[0] = n
         more = torch.zeros(shape, dtype=torch.float32, device=state.device)
+        more.copy_(start)
         more[:had].copy_(state)
         state.set_(more)
 """
@@ -208,8 +214,10 @@ def _one_of_list(attribute: Attribute) -> list[str]:
 
 
 def _reset(states: Sequence[str], counts: Sequence[str]) -> list[str]:
-    clear = [f"        self.{name}.zero_()" for name in (*states, *counts)] or ["        pass"]
-    lines = [f"def set_{RESET}(self, value: int) -> int:", "    if value != 0:", *clear]
+    clear = [f"        self.{name}.copy_(self.{start_name(name)})" for name in states]
+    clear += [f"        self.{name}.zero_()" for name in counts]
+    lines = [f"def set_{RESET}(self, value: int) -> int:", "    if value != 0:",
+             *(clear or ["        pass"])]
     return [
         f"def get_{RESET}(self) -> List[int]:\n    return [0]\n",
         "\n".join([*lines, "    return 0"]) + "\n",

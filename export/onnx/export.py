@@ -1,7 +1,7 @@
 """Trained model -> ONNX: one file per method, state as explicit inputs and outputs.
 
     x               [batch, in_channels, n * in_frames]     the block, any n >= 1
-    state_in_0 ...  [batch, ...]                            zeros at the start
+    state_in_0 ...  [batch, ...]                            zeros at the start, or as "start" says
     attribute_NAME  [1, size]                               may be left out: the default;
                     [batch, size]                           where streams differ
     ->  y [batch, out_channels, n * out_frames], state_out_0 ... (same shapes as state_in_*)
@@ -26,8 +26,9 @@ from engine.errors import ModelFileError
 from engine.files import atomic_write
 from engine.graph import Graph
 from engine.models.base import Model
-from engine.players.onnx import CHECKSUM_KEY, WEIGHTS_KEY, checksum
+from engine.players.onnx import CHECKSUM_KEY, START_KEY, WEIGHTS_KEY, checksum
 from export.onnx.operators import write_graph
+from export.onnx.start import start_of
 from export.onnx.writer import IR_VERSION, OPSET, tensor_info
 
 _NO_CHECKSUM = "0" * 64
@@ -48,6 +49,7 @@ def export_onnx(model: Model, path: Path, description: Description) -> None:
         graph = model.graph(method)
         save_method(build_method(graph, description), file, description, method, files,
                     graph.weight_count * 4)
+    write_starts(path, model, description)
 
 
 def save_method(proto: ModelProto, file: Path, description: Description, method: str,
@@ -55,6 +57,18 @@ def save_method(proto: ModelProto, file: Path, description: Description, method:
     """Write one method's file, the description within; `files` are those of all methods."""
     _set_metadata(proto, _metadata(description, method, files, weights_bytes))
     _save(proto, file)
+
+
+def write_starts(path: Path, model: Model, description: Description) -> None:
+    """Let the files of every method, `path` the main one, say in what state they start."""
+    for method, file in method_files(path, description.methods).items():
+        proto = _load(file)
+        start = start_of(proto, model, method)
+        if start:
+            told = _properties(proto, file)
+            del told[CHECKSUM_KEY]
+            _set_metadata(proto, {**told, START_KEY: start, CHECKSUM_KEY: _NO_CHECKSUM})
+            _save(proto, file)
 
 
 def read_description(path: Path) -> Description:
@@ -67,8 +81,9 @@ def write_description(path: Path, description: Description) -> None:
     files = method_files(path, description.methods)
     for method, file in files.items():
         proto = _load(file)
-        weights = int(_properties(proto, file)[WEIGHTS_KEY])
-        _set_metadata(proto, _metadata(description, method, files, weights))
+        told = _properties(proto, file)
+        weights, start = int(told[WEIGHTS_KEY]), told.get(START_KEY, "")
+        _set_metadata(proto, _metadata(description, method, files, weights, start))
         _save(proto, file)
 
 
@@ -116,7 +131,8 @@ def _frames(unit: int) -> str:
 
 
 def _metadata(
-    description: Description, method: str, files: dict[str, Path], weights_bytes: int
+    description: Description, method: str, files: dict[str, Path], weights_bytes: int,
+    start: str = "",
 ) -> dict[str, str]:
     """Readable properties, and the whole description as JSON."""
     spec = description.methods[method]
@@ -135,6 +151,7 @@ def _metadata(
                                   for a in description.attributes.values()}),
         "files": json.dumps({m: file.name for m, file in files.items()}),
         WEIGHTS_KEY: str(weights_bytes),
+        **({START_KEY: start} if start else {}),
         CHECKSUM_KEY: _NO_CHECKSUM,
     }
 

@@ -31,8 +31,10 @@ from torch import Tensor
 from engine.description import Description
 from engine.errors import ConfigError, nearest
 from engine.models.base import Model
+from engine.models.rest import from_zeros
 from engine.players.base import load
-from export.onnx.export import build_method, method_files, save_method
+from export.onnx.export import build_method, method_files, save_method, write_starts
+from export.onnx.start import FATAL, session
 from export.quantise.calibration import Request
 from export.quantise.comparison import (
     Comparison,
@@ -51,7 +53,6 @@ from export.replay import is_looped
 
 BLOCK_UNITS = 32  # smallest blocks per calibration block
 RANKING_SHARE = 0.15  # of the audio, to see what each layer does alone
-FATAL = 4  # ONNX Runtime's log level
 
 Feed = dict[str, NDArray[np.float32]]
 
@@ -79,14 +80,6 @@ class Blocks(CalibrationDataReader):  # type: ignore[misc]
         after = dict(zip(self._outputs, self._session.run(None, feed), strict=True))
         self._state = {name: after[name.replace("_in_", "_out_")] for name in self._state}
         return feed
-
-
-def session(proto: ModelProto) -> ort.InferenceSession:
-    """A model in memory, ready to run on one thread."""
-    options = ort.SessionOptions()
-    options.log_severity_level = FATAL
-    options.intra_op_num_threads = 1
-    return ort.InferenceSession(proto.SerializeToString(), options)
 
 
 def fresh(opened: ort.InferenceSession) -> Feed:
@@ -158,7 +151,10 @@ def _quiet() -> Iterator[None]:
 
 def export_quantised(model: Model, path: Path, description: Description,
                      request: Request) -> Comparison:
-    """Write `model` to `path` and beside it in 8 bits, and compare with float32."""
+    """Write `model` to `path` and beside it in 8 bits, and compare with float32.
+
+    All is calibrated and compared from zeros; the state to start in is said last."""
+    final, model = model, from_zeros(model)
     looped = [name for name in model.methods if is_looped(model, name)]
     if looped:
         raise ConfigError(f"{looped[0]} reads its own output: ONNX Runtime quantises nothing in a "
@@ -187,6 +183,7 @@ def export_quantised(model: Model, path: Path, description: Description,
     outputs, played = float_outputs(model, held_out), played_outputs(load(path), held_out)
     losses = compare(model, audio, peaks(inputs), outputs, played, request.auto,
                      _layers(alone, kept))
+    write_starts(path, final, description)
     return Comparison(request.dtype, request.material.source,
                       heard_seconds(model, held_out), losses,
                       tuple(sorted(kept)), request.material.notes, outputs, played)

@@ -12,8 +12,9 @@ from torch import Tensor
 from engine.description import Description
 from engine.errors import ConfigError, TudorError, nearest
 from engine.models.base import Model
+from engine.models.rest import from_zeros
 from engine.players.base import load
-from export.native.export import compile_programs, lower, write_native
+from export.native.export import compile_model, compile_programs, lower, write_native
 from export.native.forced import Forced, Signal
 from export.native.nodes import CONVS, Node, Program, Root, outermost
 from export.native.simulate import Simulator
@@ -40,7 +41,11 @@ MOST_LOST = 0.02  # of spectral distance, before audio is written by float32 lay
 def export_quantised(model: Model, path: Path, description: Description,
                      request: Request) -> Comparison:
     """Write `model` to `path` in `request.dtype`, and compare it with float32 on held-out audio,
-    and on held-out draws where a method reads its own."""
+    and on held-out draws where a method reads its own.
+
+    All is calibrated and compared from zeros; the state to start in is written last, for it is
+    found by playing the file."""
+    final, model = model, from_zeros(model)
     material = request.material
     heard: dict[str, Signal] = {**signals(model, material, held_out=False),
                                 **sounds(model, description, material, held_out=False)}
@@ -55,7 +60,9 @@ def export_quantised(model: Model, path: Path, description: Description,
             made.notes.append(f"16-bit rows there added {100 * lost:.1f} % to the spectral "
                               "distance on the calibration audio (--keep none leaves them)")
             write_native(path, compile_programs(made.programs, description))
-    return _compared(model, path, description, request, made, peaks(heard))
+    comparison = _compared(model, path, description, request, made, peaks(heard))
+    write_native(path, compile_model(final, made.programs, description))
+    return comparison
 
 
 def _compared(model: Model, path: Path, description: Description, request: Request,

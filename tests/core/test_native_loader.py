@@ -94,7 +94,8 @@ REFUSALS = [
     ("method", "role", 6, 0, "unknown role"),
     ("method", "role", NONE, 0, "unknown role"),
     ("method", "role", 1 << 31, 0, "unknown role"),
-    ("method", "reserved_1", 1, 0, "reserved"),
+    ("method", "start", 2, 0, "start of a method"),
+    ("method", "start", NONE, 0, "start of a method"),
     ("method", "state_words", NONE, 0, "state lies outside"),
     ("method", "arena_bytes", 0, 0, "buffer lies outside"),
     ("buffer", "rows", 0, 0, "buffer lies outside"),
@@ -237,7 +238,7 @@ def test_rows_of_a_loop_that_no_step_divides_are_refused() -> None:
 def test_every_fault_text_is_different_and_reachable_from_python() -> None:
     from engine.players.native_model import error_text
 
-    texts = [error_text(i) for i in range(35)]
+    texts = [error_text(i) for i in range(36)]
     assert len(set(texts)) == len(texts)
     assert error_text(999) == "unknown error"
 

@@ -110,6 +110,9 @@ static void *audio_thread(void *given) {
             must(tudor_get_stream_attribute(p->t, 0, i, value, a.count));
             must(tudor_set_stream_attribute(p->t, 0, i, value, a.count));
         }
+        tudor_method_info m;
+        must(tudor_method(p->model, 0, &m));
+        must(tudor_save_start(p->t, 0, p->state, (size_t)m.start_bytes));
         must(tudor_save_state(p->t, p->state, p->need.state_bytes));
         if (block % 8 == 3) must(tudor_reset(p->t));
         if (block % 8 == 5) must(tudor_reset_method(p->t, 0));

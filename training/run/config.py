@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from engine.errors import ConfigError, nearest
+from engine.files import CONFIG_FILE
 from engine.models.base import ModelConfig
 from engine.models.registry import FAMILIES, configure, explain
 from engine.models.store import read_settings
@@ -100,8 +101,9 @@ def _plain(config: BaseModel) -> dict[str, Any]:
     return full(config.model_dump(mode="json"))
 
 
-def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> RunConfig:
-    """The run that `tudor train PRESET` describes.
+def resolve(preset: str, data: Path, assignments: list[str], out: Path | None = None,
+            **options: Any) -> RunConfig:
+    """The run that `tudor train PRESET` describes; `out` may hold its beginning.
 
     `assignments` are `key=value` texts; `options` are training keys given as options of their
     own (steps, minutes, seed), None where the option was not used. A run that starts from other
@@ -112,6 +114,7 @@ def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> 
     family = str(model.pop("family"))
     if family not in FAMILIES:
         raise ConfigError(f"unknown model family {family!r}{nearest(family, FAMILIES)}")
+    model.setdefault("start", _start(preset, out))
     for key in ("objective", "data"):  # they decide which other keys there are
         training.update(_assigned(assignments, key))
     training = upgraded(training, family)
@@ -137,6 +140,15 @@ def resolve(preset: str, data: Path, assignments: list[str], **options: Any) -> 
     for owner in rows:
         owner.check_model(run.training, run.model)  # type: ignore[arg-type]
     return run
+
+
+def _start(preset: str, out: Path | None) -> str:
+    """What fresh state is where `preset` does not say it: at rest in a new run; of a run that goes
+    on, or is taken for a preset, what it was begun with: zeros, before there was rest."""
+    meant = resolve_model(preset, (RUN, SETTINGS, PRESET))
+    if out is not None and (out / CONFIG_FILE).is_file():
+        return str(read_settings(out / CONFIG_FILE)["model"].get("start", "zero"))
+    return "zero" if meant.kind == RUN else "rest"
 
 
 def _assigned(assignments: list[str], key: str) -> list[tuple[str, str]]:

@@ -152,7 +152,8 @@ def _seeded_model(run: RunConfig) -> Model:
         stored = load_model(run.training.start_from)
         if not stored.trained:
             raise ConfigError(f"{run.training.start_from} has no trained weights to start from")
-        own, other = ({"family": m.family, **m.config.model_dump(mode="json")}
+        # The same weights start from zeros or at rest, as one likes.
+        own, other = ({"family": m.family, **m.config.model_dump(mode="json", exclude={"start"})}
                       for m in (model, stored.model))
         changed = differences({"model": other}, {"model": own})
         if changed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from engine.description import Attribute
@@ -37,11 +38,12 @@ from engine.layers import (
     Tanh,
 )
 from engine.layers.pointwise import Guard
-from export.native.export import compile_graphs
+from engine.players.native_model import NativeFile, NativeModel
+from export.native.export import compile_graphs, compile_programs, lower
 from tests.core import control_cases, loop_cases
 from tests.core.loop_cases import tiers, wavenet
 from tests.core.native_cases import case, describe, graph_of, method_of
-from tests.core.native_quantised_cases import compiled
+from tests.core.native_quantised_cases import compiled, quantise
 
 FOLDER = Path(__file__).with_name("corpus")
 OTHER_FORMS = (("conv", "bf16w"), ("conv", "q16x8"), ("gated", "q16x8"), ("gated", "wide"),
@@ -76,6 +78,26 @@ def attributes_of(net: Streaming) -> dict[str, Attribute]:
     return (control_cases if "tone" in net.uses else loop_cases).attributes_of(net)
 
 
+def started(name: str, form: str = "") -> bytes:
+    """A seed that starts where another one, fed silence, comes to rest."""
+    net = nets()[name].eval()
+    description = describe(method_of(net), attributes_of(net))
+    programs = lower({"forward": graph_of(net)}, description)
+    if form:
+        quantise(programs["forward"], form)
+    player = NativeModel(NativeFile.from_bytes(compile_programs(programs, description)))
+    spec = player.methods["forward"]
+    rows = 64 * spec.frame_samples // spec.in_ratio
+    player.process("forward", np.zeros((1, spec.in_channels, rows), np.float32))
+    return compile_programs(programs, description, {"forward": player.save_start("forward")})
+
+
+def write_starts() -> None:
+    """Alone too: seeds of before are not made anew."""
+    (FOLDER / "rnn-start.tudor").write_bytes(started("rnn"))
+    (FOLDER / "conv-q16x8-start.tudor").write_bytes(started("conv", "q16x8"))
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name, net in nets().items():
@@ -87,3 +109,4 @@ if __name__ == "__main__":
         data = compiled(graph_of(net), describe(method_of(net), attributes_of(net)), form)
         (FOLDER / f"{name}-{form}.tudor").write_bytes(data)
     (FOLDER / "latents.tudor").write_bytes(case("latents"))
+    write_starts()

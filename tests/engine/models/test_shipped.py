@@ -6,6 +6,7 @@ import importlib.util
 import lzma
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from safetensors.torch import load_file
 
 from engine.errors import ModelFileError
 from engine.models.shipped import pack_places, shipped_weights
-from engine.models.store import build_from, load_model, load_weights
+from engine.models.store import build_from, load_model, load_weights, save_weights
 from engine.presets import preset_names, preset_path, shipped_native
+from export.native.export import export_native
 
 ROOT = Path(__file__).parents[3]
 NATIVE = preset_path("techno-tiny").with_suffix(".tudor")
@@ -37,12 +39,32 @@ def test_weights_are_those_of_the_checkout_bit_by_bit(name: str) -> None:
     assert stored.weights_path == shipped_native(name)
 
 
-def test_places_are_what_the_script_writes() -> None:
+def script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("places", ROOT / "scripts" / "places.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_places_are_found_in_a_file_that_starts_at_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native, module, model = tmp_path / "m.tudor", script(), load_model("techno-tiny").model
+    model.config = model.config.model_copy(update={"start": "rest"})
+    export_native(model, native, model.describe("techno-tiny", {"note": "another length"}))
+    save_weights(model, native.with_suffix(".safetensors"))
+    monkeypatch.setattr(module, "shipped_native", lambda name: native)
+    native.with_suffix(".places").write_bytes(module.places("techno-tiny"))
+    found, _ = shipped_weights(native)
+    assert len(module.starts_like(native)) == 3
+    for key, values in model.state_dict().items():
+        assert torch.equal(found[key], values), key
+
+
+def test_places_are_what_the_script_writes() -> None:
+    module = script()
     kept = NATIVE.with_suffix(".places").read_bytes()
     assert lzma.decompress(module.places("techno-tiny")) == lzma.decompress(kept)
     assert len(kept) < 4096

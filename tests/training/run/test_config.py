@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from engine.errors import ConfigError, TudorError
+from engine.models.store import load_model
 from engine.presets import preset_names
 from tests.training.training_helpers import TINY, preset
 from training.run.assignments import parse_assignment
 from training.run.config import differences, resolve, training_config
+from training.run.loop import _seeded_model as seeded_model
+from training.run.run_folder import RunFolder
 
 KNOWN = {"model": ["latents", "seed"], "training": ["batch_size", "seed"]}
 
@@ -101,3 +105,35 @@ def test_a_model_that_cannot_run_on_its_target_is_refused_before_training(tmp_pa
     assert not (tmp_path / "run").exists()
     with pytest.raises(TudorError, match="did you mean 'daisy'"):
         train("techno-tiny", data=tmp_path, out=tmp_path / "run", target="dasy")
+
+
+def test_new_runs_start_at_rest_and_old_ones_as_they_were_begun(tmp_path: Path) -> None:
+    source, run = preset(tmp_path), tmp_path / "run"
+
+    def start(*assignments: str, of: str = str(source), out: Path | None = run) -> str:
+        return resolve(of, tmp_path, list(assignments), out).model.start
+
+    assert start() == start(of="techno-tiny") == start(out=None) == "rest"
+    assert start("start=zero") == "zero"
+    with pytest.raises(ConfigError, match=r"model\.start: Input should be 'zero' or 'rest'"):
+        start("start=one")
+    RunFolder(run).open(resolve(str(source), tmp_path, [], run))
+    RunFolder(run).write_config(resolve(str(source), tmp_path, [], run))
+    assert 'start = "rest"' in (run / "config.toml").read_text()
+    assert start() == start(of=str(run)) == "rest"
+    RunFolder(run).write_config(resolve(str(source), tmp_path, ["start=zero"], run))
+    assert "start =" not in (run / "config.toml").read_text()  # as runs of before have it
+    assert start() == start(of=str(run)) == start(of=str(run), out=tmp_path / "new") == "zero"
+    assert differences(resolve(str(source), tmp_path, [], run).settings(),
+                       resolve(str(run), tmp_path, [], run).settings()) == []
+
+
+def test_weights_of_a_model_that_starts_otherwise_may_be_gone_on_from(tmp_path: Path) -> None:
+    run = resolve("techno-tiny", tmp_path, [], start_from="techno-tiny")
+    assert run.model.start == "rest"
+    model = seeded_model(run)
+    assert model.config.start == "rest"
+    shipped = load_model("techno-tiny").model
+    assert shipped.config.start == "zero"
+    state = shipped.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
