@@ -48,7 +48,9 @@ class Harmonics(Streaming):
     number: Tensor
     band: Tensor
     rise: Tensor
+    octave: Tensor
     octave_steps: Tensor
+    place: Tensor
 
     def __init__(self, bands: int, ratio: int, rate_hz: float, count: int = 64,
                  crossover_hz: tuple[float, float] = CROSSOVER_HZ,
@@ -69,6 +71,7 @@ class Harmonics(Streaming):
         for name, values in (
             ("band", torch.arange(bands, dtype=torch.float32)),  # first: it says what is real
             ("number", torch.arange(1, count + 1)), ("octave_steps", torch.tensor(steps)),
+            ("octave", torch.arange(len(steps))), ("place", torch.arange(1, ratio + 1)),
             ("rise", torch.arange(1, ratio + 1, dtype=torch.float32) / ratio),
         ):
             self.register_buffer(name, values, persistent=False)
@@ -120,7 +123,7 @@ class Harmonics(Streaming):
     def _steps(self, pitch: Tensor) -> Tensor:
         """Of the fundamental's phase per sample, whole numbers."""
         low, high = PITCH_RANGE
-        floor = torch.full_like(pitch, low)
+        floor = torch.zeros_like(pitch) + low
         pitch = torch.where(pitch.ge(low), pitch, floor).clamp(max=high)  # not a number: lowest
         number = ((pitch * PITCH_STEPS).round() + -low * PITCH_STEPS).to(torch.int64)
         octave = torch.div(number, PITCH_STEPS, rounding_mode="floor")
@@ -128,16 +131,15 @@ class Harmonics(Streaming):
         factor = torch.zeros_like(part) + EXP2[-1]
         for coefficient in EXP2[-2::-1]:
             factor = torch.div(factor * part, PITCH_STEPS, rounding_mode="floor") + coefficient
-        places = torch.arange(len(self.octave_steps), device=pitch.device)
-        same = octave.unsqueeze(2).eq(places).to(torch.int64)
+        same = octave.unsqueeze(2).eq(self.octave).to(torch.int64)
         base = (same * self.octave_steps).sum(dim=2)
         return torch.div(factor * base, 2**30, rounding_mode="floor").clamp(max=NYQUIST)
 
     def _phases(self, phase: Tensor, before: Tensor, steps: Tensor) -> Tensor:
         """Of the fundamental, [batch, frames * ratio]. Steps move in a straight line."""
         slope = torch.div((steps - before) * FINE, self.hop, rounding_mode="trunc").unsqueeze(2)
-        place = torch.arange(1, self.hop + 1, device=steps.device)
-        each = torch.div(before.unsqueeze(2) * FINE + slope * place, FINE, rounding_mode="floor")
+        each = before.unsqueeze(2) * FINE + slope * self.place
+        each = torch.div(each, FINE, rounding_mode="floor")
         return (phase + each.flatten(1).cumsum(dim=1)) & (TURN - 1)
 
     def _waves(self, phases: Tensor, dtype: torch.dtype) -> Tensor:

@@ -23,7 +23,7 @@ FLOOR = 1e-7  # mean square below which nothing has a pitch: -70 dB
 SMOOTH_HZ = 8000.0  # what lies above is taken away: there a parabola is no likeness of a dip
 LEAST_LAG = 2  # of the decimated sound
 TINY = 1e-20
-PIECE_FRAMES = 512  # at once: the difference function of a long sound would fill the memory
+PIECE_FRAMES = 64  # at once: differences at all lags of a long sound would fill the memory
 
 
 class PitchTrack(Streaming):
@@ -42,6 +42,7 @@ class PitchTrack(Streaming):
 
     smooth: Tensor
     lag: Tensor
+    sample: Tensor
 
     def __init__(self, ratio: int, rate_hz: float, window: int | None = None,
                  lags: int | None = None, threshold: float = THRESHOLD,
@@ -65,6 +66,7 @@ class PitchTrack(Streaming):
         smooth = torch.cat((rise, rise.flip(0)[1:])) / len(rise) ** 2
         self.register_buffer("smooth", smooth.reshape(1, 1, -1), persistent=False)
         self.register_buffer("lag", torch.arange(1.0, self.lags + 1), persistent=False)
+        self.register_buffer("sample", torch.arange(self.compared), persistent=False)
 
     @property
     def ratio(self) -> Fraction:
@@ -114,7 +116,7 @@ class PitchTrack(Streaming):
         clear = clear * loud * sane  # [batch, frames], 0 or 1
         pitch = _last(octaves, clear, held)
         clarity = (-depth + 1.0).clamp(0.0, 1.0) * loud
-        return torch.stack((pitch, clarity), dim=1), (both[:, :, x.shape[2]:], pitch[:, -1:])
+        return torch.stack((pitch, clarity), dim=1), (both[:, :, self.hop - self.window :], pitch[:, -1:])
 
     def _normal_difference(self, sound: Tensor) -> Tensor:
         """[batch, frames, lags 1 ... lags] of the decimated sound."""
@@ -139,7 +141,7 @@ class PitchTrack(Streaming):
         depth = (here - (before - after).square() / bend * 0.125).clamp_min(0.0)
         depth = torch.where(dips.gt(0), depth, one)
         least = depth.min(dim=2, keepdim=True)[0]
-        places = torch.arange(count, 0, -1, device=normal.device).to(here.dtype)
+        places = -self.lag[:count].to(here.dtype) + (count + 1)  # count ... 1
         first = torch.where(depth.lt(self.threshold), places, zero).max(dim=2, keepdim=True)[0]
         clear = first.gt(0).to(here.dtype)
         at = ((-first + (count + LEAST_LAG)) * clear + 2 * LEAST_LAG * (-clear + 1.0))
@@ -154,11 +156,11 @@ class PitchTrack(Streaming):
         newest = sound.unfold(1, size + self.lags * step, self.hop)[:, :, -size:]
         frames = torch.cumsum(torch.ones_like(at, dtype=torch.int64), dim=1) - 1
         start = frames * self.hop + self.lags * step - step * at.to(torch.int64)
-        places = torch.arange(size, device=sound.device) + start.unsqueeze(2)  # [batch, frames, .]
+        places = self.sample + start.unsqueeze(2)  # [batch, frames, size]
         loud = newest.square().sum(dim=2).ge(FLOOR * size).to(sound.dtype)
         sums = []
         for offset in range(-step, step + 1):
-            past = sound.gather(1, (places - offset).flatten(1)).reshape(newest.shape)
+            past = sound.gather(1, (places - offset).flatten(1)).unflatten(1, (-1, size))
             sums.append((newest - past).square().sum(dim=2))
         below = torch.stack(sums[1:-1], dim=2).min(dim=2)[1]  # [batch, frames]
         table = torch.stack(sums, dim=2)
@@ -191,6 +193,7 @@ def _decimation(rate_hz: float, ratio: int) -> int:
 def _last(values: Tensor, valid: Tensor, before: Tensor) -> Tensor:
     """`values` [batch, frames] where `valid`, else the last valid one; before the first, `before`
     [batch, 1]."""
-    number = torch.cumsum(torch.ones_like(valid, dtype=torch.int64), dim=1)
-    latest = torch.cummax(number * valid.to(torch.int64), dim=1)[0]
-    return torch.cat((before, values), dim=1).gather(1, latest)
+    number = torch.cumsum(torch.ones_like(valid[:1]), dim=1)  # 1 ... frames
+    past = number.unsqueeze(1).le(number.unsqueeze(2)).to(valid.dtype)  # [1, frames, frames]
+    latest = (past * (number * valid).unsqueeze(1)).max(dim=2)[0]
+    return torch.cat((before, values), dim=1).gather(1, latest.to(torch.int64))
