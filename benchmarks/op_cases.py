@@ -101,7 +101,8 @@ CASES: dict[str, tuple[Make, ...]] = {
     "pitch_track": (
         lambda c: PitchTrack(4 * c, 16000.0, 20 * c, 8 * c, 0.7),
         lambda c: PitchTrack(4 * c, 48000.0, 20 * c, 8 * c, 0.7),
-        lambda c: Sequence(Conv1d(c, 3, 1), Channels(3, 1, 2), PitchTrack(c, 16000.0, 50, 21, 0.8))),
+        lambda c: Sequence(Conv1d(c, 3, 1), Channels(3, 1, 2),
+                           PitchTrack(c, 16000.0, 50, 21, 0.8))),
     "harmonics": (
         lambda c: Harmonics(c, 9 * c, 16000.0, 3 * c, (100.0, 900.0), (-1.0, 1.0)),
         lambda c: Harmonics(c, 5, 8000.0, 7, (50.0, 200.0), (-0.5, 0.2))),

@@ -65,10 +65,6 @@ static int optional_fits(const struct look *l, uint32_t index, uint64_t channels
     return index == FORMAT_NONE ? 0 : fits(l, index, channels, rows);
 }
 
-static int check_params(const struct look *l, uint64_t floats) {
-    return tudor_weights_outside(header_of(l->model), l->op->params, floats * 4) ? TUDOR_ERROR_WEIGHTS : 0;
-}
-
 static int check_act(const struct look *l, uint64_t channels) {
     const struct format_op *op = l->op;
     if (!(op->slope >= -1e6f && op->slope <= 1e6f)) return TUDOR_ERROR_SHAPE;
@@ -77,14 +73,6 @@ static int check_act(const struct look *l, uint64_t channels) {
 
 static int check_gate(const struct look *l) {
     return l->op->act == ACT_TANH || l->op->act == ACT_LINEAR ? 0 : TUDOR_ERROR_KIND;
-}
-
-/* Rows read before the block must be remembered by the buffer. */
-static int check_window(const struct look *l, const struct format_value *in) {
-    const struct format_op *op = l->op;
-    const uint64_t span = (uint64_t)(op->kernel - 1) * op->dilation + 1;
-    const uint64_t back = span > op->stride ? span - op->stride : 0;
-    return back + in->delay > l->buffers[in->buffer].history ? TUDOR_ERROR_HISTORY : 0;
 }
 
 static int check_conv_shape(const struct format_op *op, const struct format_value *in, const struct format_value *out) {
@@ -216,35 +204,6 @@ static int check_norm(const struct look *l) {
 }
 #endif
 
-#ifndef TUDOR_NO_TONES
-/* A window holds what is compared, at least a frame, all lags, and the slopes of what smooths it. */
-static int check_pitch(const struct look *l) {
-    const struct format_op *op = l->op;
-    const struct format_value *in = value(l, op->in_a), *out = value(l, op->out);
-    if (in->channels != 1 || out->channels != 2) return TUDOR_ERROR_CHANNELS;
-    if (op->kernel > FORMAT_MAX_ROWS || op->stride == 0 || op->stride > op->kernel || op->dilation != 1 ||
-        op->groups == 0 || op->stride % op->groups || op->phases < 4 || op->phases > op->kernel ||
-        op->seed == 0 || op->seed > PITCH_MOST_WIDTH)
-        return TUDOR_ERROR_SHAPE;
-    const uint64_t reach = (uint64_t)op->phases * op->groups + 2 * (op->seed - 1);
-    if (reach + op->stride > op->kernel || (op->kernel - reach) % op->stride) return TUDOR_ERROR_SHAPE;
-    if (rows_of(l, in) != (uint64_t)rows_of(l, out) * op->stride) return TUDOR_ERROR_RATE;
-    const int code = check_window(l, in);
-    return code ? code : check_params(l, 2);
-}
-
-static int check_harmonics(const struct look *l) {
-    const struct format_op *op = l->op;
-    const struct format_value *in = value(l, op->in_a), *out = value(l, op->out);
-    if (in->channels < 4 || out->channels != 1) return TUDOR_ERROR_CHANNELS;
-    if (op->kernel == 0 || op->kernel > FORMAT_MAX_CHANNELS || op->phases == 0 || op->phases > FORMAT_MAX_ROWS ||
-        op->seed == 0 || op->seed >= 1u << 30)
-        return TUDOR_ERROR_SHAPE;
-    if (rows_of(l, out) != (uint64_t)rows_of(l, in) * op->phases) return TUDOR_ERROR_RATE;
-    return check_params(l, 4);
-}
-#endif
-
 static int check_kind(const struct look *l) {
     const struct format_op *op = l->op;
     const uint32_t channels = value(l, op->out)->channels, rows = rows_of(l, value(l, op->out));
@@ -264,8 +223,8 @@ static int check_kind(const struct look *l) {
     case OP_ATTENTION: return check_attention(l);
 #endif
 #ifndef TUDOR_NO_TONES
-    case OP_PITCH_TRACK: return check_pitch(l);
-    case OP_HARMONICS: return check_harmonics(l);
+    case OP_PITCH_TRACK: return tudor_check_pitch(l);
+    case OP_HARMONICS: return tudor_check_harmonics(l);
 #endif
 #ifndef TUDOR_NO_NORM
     case OP_NORM: code = check_norm(l); break;

@@ -39,8 +39,8 @@ static const unsigned char int_tile_frames[5] = {0, 5, 2, 0, 1};
 #define INT_KERNELS 0, 0, 0
 #endif
 
-const struct tudor_kernels tudor_kernels_avx2 = {"avx2", conv, depthwise, map, gated, add, mul, affine, lstm, gru, INT_KERNELS, norm, attention, pitch_track,
-    harmonics};
+const struct tudor_kernels tudor_kernels_avx2 = {"avx2", conv, depthwise, map, gated, add, mul, affine, lstm, gru,
+    INT_KERNELS, norm, attention, pitch_track, harmonics};
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

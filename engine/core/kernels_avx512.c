@@ -59,11 +59,9 @@ static const unsigned char int_tile_frames[3] = {0, 12, 6};
 #endif
 
 const struct tudor_kernels tudor_kernels_avx512 = {"avx512", conv, depthwise, map, gated, add, mul, affine, lstm, gru,
-                                                   INT_KERNELS, norm, attention, pitch_track,
-    harmonics};
+                                                   INT_KERNELS, norm, attention, pitch_track, harmonics};
 const struct tudor_kernels tudor_kernels_avx512vnni = {"avx512vnni", conv, depthwise, map, gated, add, mul, affine,
-                                                       lstm, gru, VNNI_KERNELS, norm, attention, pitch_track,
-    harmonics};
+                                                       lstm, gru, VNNI_KERNELS, norm, attention, pitch_track, harmonics};
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

@@ -103,4 +103,4 @@ static void hidden_part(const float *packed, uint32_t outputs, uint32_t hidden, 
 
 const struct tudor_kernels tudor_kernels_ref = {"ref", ref_conv, ref_depthwise, map, gated, add, mul, affine, lstm, gru,
                                                 ref_int_conv, ref_int_depthwise, mixed, norm, attention, pitch_track,
-    harmonics};
+                                                harmonics};

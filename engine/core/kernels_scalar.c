@@ -72,5 +72,5 @@ static const unsigned char int_tile_frames[5] = {0, 3, 0, 0, 1};
 #define INT_KERNELS 0, 0, 0
 #endif
 
-const struct tudor_kernels tudor_kernels_scalar = {"scalar", conv, depthwise, map, gated, add, mul, affine, lstm, gru, INT_KERNELS, norm, attention, pitch_track,
-    harmonics};
+const struct tudor_kernels tudor_kernels_scalar = {"scalar", conv, depthwise, map, gated, add, mul, affine, lstm, gru,
+    INT_KERNELS, norm, attention, pitch_track, harmonics};

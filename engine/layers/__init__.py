@@ -31,10 +31,10 @@ from engine.layers.recurrent import GRU, LSTM
 
 __all__ = [
     "ELU", "GRU", "LSTM", "Affine", "Attention", "Categorical", "CausalAttention", "Channels",
-    "Control", "Conv1d", "ConvTranspose1d", "Delay", "Embed", "Exp", "Film", "GatedUnit", "Guard", "Harmonics",
-    "Identity", "LatentSample", "LayerNorm", "LeakyReLU", "Log", "LogisticMixture", "Loop",
-    "NoiseMultiply", "PQMFAnalysis", "PQMFSynthesis", "Parallel", "Past", "PitchTrack", "Pointwise", "RMSNorm",
-    "Residual", "Sequence", "Sigmoid", "Snake", "Softplus", "Sqrt", "State", "Streaming", "Tanh",
-    "mu_law_table",
+    "Control", "Conv1d", "ConvTranspose1d", "Delay", "Embed", "Exp", "Film", "GatedUnit", "Guard",
+    "Harmonics", "Identity", "LatentSample", "LayerNorm", "LeakyReLU", "Log", "LogisticMixture",
+    "Loop", "NoiseMultiply", "PQMFAnalysis", "PQMFSynthesis", "Parallel", "Past", "PitchTrack",
+    "Pointwise", "RMSNorm", "Residual", "Sequence", "Sigmoid", "Snake", "Softplus", "Sqrt", "State",
+    "Streaming", "Tanh", "mu_law_table",
     "split_state",
 ]

@@ -116,7 +116,8 @@ class PitchTrack(Streaming):
         clear = clear * loud * sane  # [batch, frames], 0 or 1
         pitch = _last(octaves, clear, held)
         clarity = (-depth + 1.0).clamp(0.0, 1.0) * loud
-        return torch.stack((pitch, clarity), dim=1), (both[:, :, self.hop - self.window :], pitch[:, -1:])
+        after = (both[:, :, self.hop - self.window :], pitch[:, -1:])
+        return torch.stack((pitch, clarity), dim=1), after
 
     def _normal_difference(self, sound: Tensor) -> Tensor:
         """[batch, frames, lags 1 ... lags] of the decimated sound."""

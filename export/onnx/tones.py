@@ -192,7 +192,8 @@ def _steps(w: Writer, a: dict[str, object], pitch: str) -> str:
     base = w.node("Gather", w.const(a["octave_steps"], np.int64, "octave_steps"),
                   w.node("Div", number, _int(w, PITCH_STEPS)))
     steps = w.node("Div", w.node("Mul", factor, base), _int(w, 2**30))
-    half = _int(w, TURN // 2)  # not Min: ONNX Runtime (1.31) takes 2^31 for the lesser of that and 5
+    # Not Min: ONNX Runtime 1.31 finds that 2^31 is less than 5.
+    half = _int(w, TURN // 2)
     return str(w.node("Where", w.node("Less", steps, half), steps, half))
 
 
