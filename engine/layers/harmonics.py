@@ -148,13 +148,21 @@ class Harmonics(Streaming):
         upper = turned.ge(TURN // 2).to(torch.int64)
         return torch.sin((turned - upper * TURN).to(dtype) * (2 * pi / TURN))
 
-    def _amplitudes(self, steps: Tensor, clarity: Tensor, envelope: Tensor) -> Tensor:
+    def levels(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each harmonic its frequency, in parts of the sample rate, and the logarithm of its
+        amplitude before anything fades: [batch, frames, count] each. What training compares."""
+        return self._lines(self._steps(x[:, 0].detach()), x[:, 2:])
+
+    def _lines(self, steps: Tensor, envelope: Tensor) -> tuple[Tensor, Tensor]:
         base = steps.to(envelope.dtype) * (1.0 / TURN)
         frequency = base.unsqueeze(2) * self.number.to(base.dtype)  # [batch, frames, count]
         place = (frequency * (2.0 * self.bands) - 0.5).clamp(0.0, self.bands - 1.0)
         near = (place.unsqueeze(3) - self.band.to(place.dtype)).abs()  # of each band centre
         weight = (-near + 1.0).clamp_min(0.0)  # [batch, frames, count, bands]
-        line = torch.matmul(weight, envelope.transpose(1, 2).unsqueeze(3)).squeeze(3)
+        return frequency, torch.matmul(weight, envelope.transpose(1, 2).unsqueeze(3)).squeeze(3)
+
+    def _amplitudes(self, steps: Tensor, clarity: Tensor, envelope: Tensor) -> Tensor:
+        frequency, line = self._lines(steps, envelope)
         low, high = self.crossover
         gain = _smooth((frequency - low) * (1.0 / (high - low)))
         gain = gain * ((-frequency + 0.5) * (1.0 / NYQUIST_FADE)).clamp(0.0, 1.0)

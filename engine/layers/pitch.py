@@ -46,9 +46,10 @@ class PitchTrack(Streaming):
 
     def __init__(self, ratio: int, rate_hz: float, window: int | None = None,
                  lags: int | None = None, threshold: float = THRESHOLD,
-                 step: int | None = None, taps: int | None = None) -> None:
+                 step: int | None = None, taps: int | None = None, late: int = 0) -> None:
         """`window` and `lags` in samples; `step` from one lag to the next; `taps` of the filter
-        before: None, what the rate asks for."""
+        before: None, what the rate asks for. `late`: samples of its lateness that count as
+        lookahead, so that beside a layer that looks as far ahead it is not delayed further."""
         super().__init__(1, 2)
         window = round(WINDOW_SECONDS * rate_hz) if window is None else window
         lags = round(rate_hz / LOWEST_HZ) if lags is None else lags
@@ -56,6 +57,7 @@ class PitchTrack(Streaming):
             raise ValueError(f"PitchTrack: ratio={ratio}, rate_hz={rate_hz:g} and window={window} "
                              f"leave nothing to compare over lags={lags}")
         step = _decimation(rate_hz, ratio) if step is None else step
+        self.late = late
         self.hop, self.rate_hz, self.threshold, self.step = ratio, rate_hz, threshold, step
         self.lags = lags // step  # of the decimated sound
         self.hops = max(1, round((window - lags) / ratio))  # compared, in frames
@@ -71,6 +73,10 @@ class PitchTrack(Streaming):
     @property
     def ratio(self) -> Fraction:
         return Fraction(self.hop)
+
+    @property
+    def lookahead(self) -> Fraction:
+        return Fraction(self.late)
 
     @property
     def receptive_field(self) -> float:
@@ -180,7 +186,8 @@ class PitchTrack(Streaming):
             attributes={"lags": self.lags, "hops": self.hops, "ratio": self.hop, "step": self.step,
                         "taps": self.taps, "window": self.window, "threshold": self.threshold,
                         "octaves": log2(self.rate_hz / MIDDLE_C_HZ)},
-            state_shapes=self.state_shapes(), macs_per_frame=self.macs_per_frame())
+            state_shapes=self.state_shapes(), macs_per_frame=self.macs_per_frame(),
+            lookahead=self.late)
 
 
 def _decimation(rate_hz: float, ratio: int) -> int:

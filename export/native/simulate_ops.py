@@ -115,11 +115,11 @@ class Operations:
             mean = maths.fma(weight[:, None, :, j].expand_as(mean), v[..., j], mean)
         return (mean * (one / total)[:, None]).flatten(0, 1)
 
-    def _pitch_track(self, node: Node, x: Tensor) -> Tensor:
+    def _tone(self, node: Node, x: Tensor) -> Tensor:
         """As PyTorch has it: phases are the runtime's, sums have another order."""
         return tone_layer(node).offline(x[None])[0]
 
-    _harmonics = _pitch_track
+    _pitch_track = _harmonics = _tone
 
     def _frames(self, x: Tensor) -> Tensor:
         return frame_numbers(torch.zeros(1, 1, dtype=torch.float64), x[None])[0]

@@ -102,6 +102,9 @@ def test_the_envelope_is_read_at_each_frequency() -> None:
     hertz = step_of(layer, pitch) / TURN * RATE * np.arange(1, count + 1)
     centres = (np.arange(BANDS) + 0.5) * RATE / 2 / BANDS
     wanted = np.exp(np.interp(hertz, centres, x[0, 2:, 0].numpy()))
+    frequency, line = layer.levels(x)
+    assert RATE * frequency[0, 0].numpy() == pytest.approx(hertz, rel=1e-6)
+    assert line.exp()[0, 0].numpy() == pytest.approx(wanted, rel=1e-5)
     assert state[0][0, :, 0].numpy() == pytest.approx(wanted, rel=1e-5)
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from engine.layers import PitchTrack
+from engine.graph import Builder
+from engine.layers import Conv1d, Parallel, PitchTrack
 from engine.layers.pitch import MIDDLE_C_HZ, THRESHOLD
 from tests.engine.layers.stacks import check_causal, check_reset, check_streaming
 
@@ -146,6 +147,17 @@ def test_it_is_a_causal_stream_that_starts_anew() -> None:
         check_streaming(layer, [1, 7, 2, 70, 3], 2, dtype)  # longer than one piece
     check_causal(layer, 30, 17)
     check_reset(layer, 20)
+
+
+def test_its_lateness_may_count_as_lookahead() -> None:
+    """Beside what looks ahead it is as it is; without it would be later still."""
+    net = Parallel(Conv1d(1, 1, 300, stride=64, lookahead=200),
+                   PitchTrack(64, RATE, 400, 160, 0.8, late=200), combine="concat")
+    assert net.lookahead == 200
+    build = Builder("forward", 1)
+    graph = build.finish(net.lower(build, build.input))
+    assert [op.kind for op in graph.ops] == ["conv1d", "pitch_track", "concat"]
+    assert {op.output.delay for op in graph.ops} == {200}
 
 
 def test_no_gradient_passes() -> None:
