@@ -11,34 +11,16 @@ from __future__ import annotations
 
 import io
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.case_runner import CaseRunner, FloatArray
 from benchmarks.peak import held_to_avx2
 from benchmarks.shapes import ShapeModel, is_loop
 from engine.errors import TudorError
-
-FloatArray = NDArray[np.float32]
-
-
-class CaseRunner(ABC):
-    """A case, ready to play. `outputs` gives each segment's last block, for comparing backends."""
-
-    backend = ""
-    dtype = "float32"
-
-    @abstractmethod
-    def play(self, index: int) -> object:
-        """One block of every segment."""
-
-    @abstractmethod
-    def outputs(self) -> list[FloatArray]:
-        """[out_channels, frames] of each segment, from the block played last."""
 
 
 class TorchScriptRunner(CaseRunner):

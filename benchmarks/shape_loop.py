@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from benchmarks.shape_backends import CaseRunner, FloatArray
+from benchmarks.case_runner import CaseRunner, FloatArray
 from benchmarks.shapes import ShapeModel
 from benchmarks.wavenet import Stacks
 from engine.layers import Categorical, Conv1d, Embed, Loop, Sequence

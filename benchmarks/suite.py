@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bounds import Bound, block_bound, measured_bandwidth, memory_of
+from benchmarks.case_runner import CaseRunner
 from benchmarks.machine import describe_machine, remeasure_peak
 from benchmarks.measure import Times, alternate, block_count, burst_blocks, warm_up
 from benchmarks.results import busy_note, time_figures, work_figures
 from benchmarks.run import Report
-from benchmarks.shape_backends import CaseRunner, native_available, runners_for
+from benchmarks.shape_backends import native_available, runners_for
 from benchmarks.shapes import ShapeModel, build_case, case_names
 from benchmarks.tables import print_machine
 from engine.boards.cost import MethodCost

@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from engine.description import Description, Method
 from engine.errors import TudorError
 from engine.layers.noise import SEED
 from engine.models.base import Model
 from engine.players.base import FloatArray, Player, load
+from export.differences import Differences, gap
 from export.passages import IRREGULAR, REGULAR_BLOCKS, offline, passages, passes, stream
 from export.replay import is_looped, replay
 
@@ -186,13 +186,13 @@ def _verify_method(
     x = passages(spec)
     if dtype != "float32":
         x *= _fitting(player.description, method, x)
-    sums, rounding, guarded, consistent = _Sums(), 0.0, 0.0, True
+    sums, rounding, guarded, consistent = Differences(), 0.0, 0.0, True
     for number, (settings, plan) in enumerate(passes(model)):
         if SEED not in player.attributes:  # a file of before there were seeds
             settings.pop(SEED, None)
         whole = offline(model, method, x, settings)
         right = whole.shape[1] * 3 // 4  # from here on, the input is wrong
-        rounding = max(rounding, _gap(whole[:, :right],
+        rounding = max(rounding, gap(whole[:, :right],
                                       offline(exact, method, x, settings)[:, :right]))
         for name, value in settings.items():
             player.set(name, value)
@@ -206,7 +206,7 @@ def _verify_method(
             # Ranges were found with attributes at their defaults: elsewhere rows may be clipped.
             if dtype == "float32" or number == 0:
                 sums.add(streamed[:, :right], reference[:, :right])
-            guarded = max(guarded, _gap(streamed[:, right:], reference[:, right:]))
+            guarded = max(guarded, gap(streamed[:, right:], reference[:, right:]))
     if dtype == "float32":
         passed = sums.error <= tolerance and guarded <= max(tolerance, GUARDED_TOLERANCE)
     else:  # what is louder than all calibration audio is clipped, so only NaN must not come out
@@ -270,32 +270,3 @@ def _consistent(player: Player, spec: Method, x: FloatArray, streamed: FloatArra
     noise = float(np.square(whole.astype(np.float64) - streamed).sum())
     signal = float(np.square(whole, dtype=np.float64).sum())
     return noise == 0 or (signal > 0 and 10 * log10(signal / noise) >= CONSISTENT_DB)
-
-
-@dataclass
-class _Sums:
-    """What is gathered over passes."""
-
-    error: float = 0.0
-    peak: float = 0.0
-    noise: float = 0.0
-    signal: float = 0.0
-
-    def add(self, streamed: FloatArray, reference: FloatArray) -> None:
-        self.error = max(self.error, _gap(streamed, reference))
-        self.peak = max(self.peak, float(np.abs(reference).max()))
-        self.noise += float(np.square(streamed.astype(np.float64) - reference).sum())
-        self.signal += float(np.square(reference, dtype=np.float64).sum())
-
-    @property
-    def snr_db(self) -> float:
-        """Signal to error; `inf` when they are equal, `-inf` when nothing is right."""
-        if self.error in (0.0, inf) or self.signal == 0:
-            return inf if self.error == 0 else -inf
-        return 10 * log10(self.signal / self.noise)
-
-
-def _gap(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Largest difference. A NaN must not vanish in a comparison: it is the largest there is."""
-    gap = np.abs(a.astype(np.float64) - b)
-    return float(gap.max(initial=0.0)) if np.isfinite(gap).all() else inf

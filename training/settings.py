@@ -27,6 +27,9 @@ class Settings(BaseModel):
     # learnt.
     free: ClassVar[frozenset[str]] = frozenset()
 
+    # What runs did that were begun before there was a key, where its default does otherwise.
+    absent: ClassVar[dict[str, Any]] = {}
+
     @classmethod
     def names(cls) -> list[str]:
         """What `--set` may name, keys of inner tables with a dot, those of earlier versions too."""

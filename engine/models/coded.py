@@ -65,6 +65,14 @@ class Coded(Model):
         """Audio [batch, channels, time] from latents and controls [batch, coded, frames], with
         gradients."""
 
+    def draws(self, z: Tensor, count: int) -> tuple[Tensor, ...]:
+        """`reconstruct` `count` times with other noise, once for a model that makes none. Gradients
+        may reach the first alone."""
+        return (self.reconstruct(z),)
+
+    def restart_noise(self) -> None:
+        """Noise heads, if there are any, as they were before training."""
+
     @abstractmethod
     def rescale_latents(self, factor: Tensor) -> None:
         """Divide each latent by `factor` [latents] without changing any sound."""

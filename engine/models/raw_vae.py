@@ -41,6 +41,7 @@ from engine.layers import (
     Streaming,
     Tanh,
 )
+from engine.layers.base import Attributes, run_chain
 from engine.layers.noise import SEED, SEED_LIMIT
 from engine.models.chain import Chain, Link
 from engine.models.coded import Coded
@@ -228,3 +229,31 @@ class RawVAE(Coded):
         """Audio [batch, channels, time] from latents and controls [batch, coded, frames], with
         gradients."""
         return self.decoder.offline(z)
+
+    def draws(self, z: Tensor, count: int) -> tuple[Tensor, ...]:
+        """What comes before the first layer that draws is played once. Gradients reach the first
+        sound alone."""
+        layers = tuple(self.decoder)
+        first = next((i for i, layer in enumerate(layers) if SEED in layer.may_use), None)
+        if first is None:
+            return (self.reconstruct(z),)
+        shared, drawing = _played(layers[:first], z, {}), layers[first:]
+        made = []
+        for seed in range(count):
+            attributes = {SEED: torch.full((1,), float(seed), device=z.device)}
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not seed):
+                made.append(_played(drawing, shared, attributes))
+        return tuple(made)
+
+    def restart_noise(self) -> None:
+        own: Any = self.decoder.layers[-3]
+        fresh: Any = _heads(self.config)
+        if self.config.noise:
+            own.branches[-1].load_state_dict(fresh.branches[-1].state_dict())
+
+
+def _played(layers: tuple[Streaming, ...], x: Tensor, attributes: Attributes) -> Tensor:
+    """A whole signal through a part of a chain."""
+    state = tuple(part for layer in layers
+                  for part in layer.init_state(x.shape[0], x.dtype, x.device))
+    return run_chain(layers, x, state, attributes)[0]

@@ -26,6 +26,7 @@ from export.nn.source import (
     RESET,
     after_name,
     before_name,
+    buffer_name,
     one_name,
     shell_source,
     step_name,
@@ -110,7 +111,8 @@ class _Shell(nn.Module):
     def __init__(self, description: Description) -> None:
         super().__init__()
         for attribute in description.attributes.values():
-            self.register_buffer(attribute.name, torch.full((attribute.size,), attribute.default))
+            self.register_buffer(buffer_name(attribute),
+                                 torch.full((attribute.size,), attribute.default))
             self.register_buffer(f"{attribute.name}_params",
                                  torch.full((attribute.size,), FLOAT, dtype=torch.int64))
             if attribute.size > 1:

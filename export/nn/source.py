@@ -7,6 +7,7 @@ say, 24 state tensors and 16 latents are written out for exactly those numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from keyword import iskeyword
 
 from engine.description import Attribute, Description
 
@@ -35,7 +36,7 @@ def shell_source(
     attributes = list(description.attributes.values())
     source = [_grow(name, states[name]) for name in description.methods if states[name]]
     source += [
-        _method(name, states[name], [*(a.name for a in attributes), *weights[name]], bool(frame))
+        _method(name, states[name], [*map(buffer_name, attributes), *weights[name]], bool(frame))
         for name in description.methods
     ]
     if frame:
@@ -152,7 +153,7 @@ def _string_list(name: str, values: Sequence[str]) -> str:
 
 def _getter(attribute: Attribute) -> str:
     return (f"def get_{attribute.name}(self) -> List[float]:\n"
-            f"    values: List[float] = self.{attribute.name}.tolist()\n"
+            f"    values: List[float] = self.{buffer_name(attribute)}.tolist()\n"
             "    return values\n")
 
 
@@ -165,7 +166,7 @@ def _setter(attribute: Attribute) -> str:
             f"    values = [{', '.join(names)}]\n"
             "    for value in values:\n"
             f"{_range_check(attribute, attribute.name, '        ')}"
-            f"    self.{attribute.name}.copy_(torch.tensor(values, dtype=torch.float32))\n"
+            f"    self.{buffer_name(attribute)}.copy_(torch.tensor(values, dtype=torch.float32))\n"
             "    return 0\n")
 
 
@@ -177,6 +178,12 @@ def _range_check(attribute: Attribute, name: str, indent: str) -> str:
             " + str(value) + ' (the old value stays)')\n")
 
 
+def buffer_name(attribute: Attribute) -> str:
+    """The buffer that holds its numbers: its name, or where that is a word of the language, such as
+    "class", one beside it. Getters and setters go by the name itself."""
+    return f"{attribute.name}_" if iskeyword(attribute.name) else attribute.name
+
+
 def one_name(attribute: Attribute) -> str:
     """The attribute that sets one number of a list: `bias_at 3 0.5`."""
     return f"{attribute.name}_at"
@@ -184,7 +191,7 @@ def one_name(attribute: Attribute) -> str:
 
 def _one_of_list(attribute: Attribute) -> list[str]:
     """Getter and setter of one number of an attribute, counted from 1 as in its labels."""
-    name, one = attribute.name, one_name(attribute)
+    name, one = buffer_name(attribute), one_name(attribute)
     return [
         f"def get_{one}(self) -> Tuple[int, float]:\n"
         f"    at = int(self.{one}_index.item())\n"

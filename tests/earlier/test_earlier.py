@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from engine.errors import ConfigError
+from engine.models.store import read_settings
 from engine.players.base import load
 from training.run.config import resolve
 from training.run.loop import Machine, train
@@ -57,8 +60,14 @@ def test_a_run_goes_on(name: str, tmp_path: Path) -> None:
     config = run / "config.toml"
     config.write_text(config.read_text().replace('folder = "data"', f'folder = "{data}"'))
     again = resolve(str(run), data, [], steps=10)
-    outcome = train(again, run, Machine("cpu"), Console(quiet=True))
+    assert again.training.energy_score == 1
+    said = Console(file=StringIO(), width=400)
+    outcome = train(again, run, Machine("cpu"), said)
     assert outcome.step == 10
+    assert "goes on as it was: training.energy_score=0" in said.file.getvalue()
+    assert read_settings(config)["training"]["energy_score"] == 0
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert all(("energy_score" in row) == (row["kind"] == "validation") for row in rows[-2:])
     assert outcome.validation is not None
     assert load(run).process("forward", PLAYED["x"]).shape == PLAYED["x"].shape
 

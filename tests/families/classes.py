@@ -1,4 +1,5 @@
-"""A toy family that generates sound of a class."""
+"""A toy family that generates sound of a class: its only method is `generate`, and the class an
+attribute, a weight for each, so that classes can be mixed and every stream has its own."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ import numpy as np
 import soundfile
 import torch
 
-from engine.layers import ConvTranspose1d, Guard
+from engine.description import Attribute
+from engine.layers import Control, ConvTranspose1d, Guard
 from engine.models.base import Model, ModelConfig
 from engine.models.chain import Chain
 from engine.models.registry import Family
@@ -39,7 +41,7 @@ class BellsConfig(ModelConfig):
 
 
 class Bells(Model):
-    """One grain for each class."""
+    """One grain for each class; the input says with its length how long to go on."""
 
     family = "bells"
 
@@ -49,10 +51,13 @@ class Bells(Model):
         self.grains = ConvTranspose1d(config.classes, 1, 2 * BLOCK, BLOCK)
 
     def chains(self) -> dict[str, Chain]:
-        names = tuple(f"class {i}" for i in range(self.config.classes))
-        return {"generate": Chain.of(Guard(self.config.classes), ("grains", self.grains),
-                                     inputs=names, outputs=("audio",), in_ratio=BLOCK,
-                                     role="generate")}
+        return {"generate": Chain.of(
+            Guard(1), Control(1, "class", self.config.classes), ("grains", self.grains),
+            inputs=("time",), outputs=("audio",), in_ratio=BLOCK, role="generate")}
+
+    def declared_attributes(self) -> tuple[Attribute, ...]:
+        count = self.config.classes
+        return (Attribute("class", count, 1 / count, 0.0, 1.0, "share of each class"),)
 
 
 class OfClass(Objective):
@@ -61,8 +66,8 @@ class OfClass(Objective):
     def losses(self, batch: Batch, at: Moment) -> Terms:
         audio = batch["audio"]
         one = torch.nn.functional.one_hot(batch["label"], self.model.config.classes).float()
-        frames = one[:, :, None].expand(-1, -1, audio.shape[-1] // BLOCK)
-        made = self.played("generate", frames.contiguous())
+        frames = audio.new_zeros(len(audio), 1, audio.shape[-1] // BLOCK)
+        made = self.played("generate", frames, **{"class": one})
         _, linear = spectral_terms(made, audio[..., : made.shape[-1]])
         return {"loss": linear}  # the few loud bins
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from rich.console import Console
@@ -28,10 +28,12 @@ VALIDATION_SECONDS = 2.0
 CORPUS_CROPS = 48
 
 
-class Crops(Data):
-    """Batches "audio" [batch, channels, samples]."""
+class CachedCrops(Data):
+    """Base of what is cut from a cache of one stream per recording, under the name `tensor`; a
+    subclass prepares `cache`, `parts`, `batches` and what is held out."""
 
-    settings = CropSettings
+    tensor: ClassVar[str]
+    spread: ClassVar[float] = 1.0  # of the noise by which a step is timed
 
     def __init__(self, folder: Path, config: Any, cache: Path) -> None:
         super().__init__(folder, config, cache)
@@ -39,7 +41,7 @@ class Crops(Data):
         self.cache: Cache
         self.parts: Sides
         self.batches: CropBatches
-        self._fixed: tuple[Tensor | None, Tensor | None] = (None, None)
+        self._held: Tensor | None = None
 
     def look(self) -> None:
         self._found = scan(self.folder)
@@ -48,37 +50,17 @@ class Crops(Data):
     def sources(self) -> Sequence[Source]:
         return self._found.sources
 
-    def prepare(self, model: Model, console: Console) -> None:
-        rate, ratio, config = model.sample_rate_hz, model.ratio, self.config
-        main = model.main
-        channels = main.out_channels if main.role == GENERATE else main.in_channels
-        self.cache, self.skipped = filled_cache(
-            self._found, self.cache_folder, rate, channels, config.cache_gb, console)
-        self.parts = sides(self.cache.sounds(), config.validation_fraction, rate)
-        samples = crop_samples(config, rate, ratio)
-        check_crops(model, config.crop_seconds, samples)
-        self.batches = CropBatches(self.cache, self.parts.learn, config, samples)
-        length = round(VALIDATION_SECONDS * rate / ratio) * ratio
-        least = model.main.lookahead_samples + max(WINDOWS)  # one whole spectrum
-        cache, parts = self.cache, self.parts
-        self._fixed = (
-            validation_crops(cache, parts.held, length, VALIDATION_CROPS, ratio, least),
-            validation_crops(cache, parts.learn, length, CORPUS_CROPS, ratio, least))
-
     def batch(self, number: int, shard: Shard) -> Batch:
         return self._as_batch(self.batches.batch(number, shard))
 
     def example(self, size: int) -> Batch:
-        return self._as_batch(0.1 * torch.randn(size, self.cache.channels, self.batches.samples))
+        return self._as_batch(self.spread * torch.randn(size, self.cache.channels,
+                                                        self.batches.samples))
 
     def validation(self) -> list[Batch]:
-        crops = self._fixed[0]
-        if crops is None:
+        if self._held is None:
             return []
-        return [self._as_batch(part) for part in crops.split(self.config.batch_size)]
-
-    def corpus(self) -> Tensor | None:
-        return self._fixed[1]
+        return [self._as_batch(part) for part in self._held.split(self.config.batch_size)]
 
     def found(self) -> str:
         return data_found(self.cache, self.parts, self.skipped)
@@ -96,8 +78,37 @@ class Crops(Data):
     def unit(self) -> str:
         return f"crop of {self.config.crop_seconds:g} s"
 
-    def _as_batch(self, audio: Tensor) -> Batch:
-        return Batch(audio.shape[0] * audio.shape[2] / self.cache.rate_hz, audio=audio)
+    def _as_batch(self, crops: Tensor) -> Batch:
+        seconds = crops.shape[0] * crops.shape[2] / self.cache.rate_hz
+        return Batch(seconds, **{self.tensor: crops})
+
+
+class Crops(CachedCrops):
+    """Batches "audio" [batch, channels, samples]."""
+
+    settings = CropSettings
+    tensor = "audio"
+    spread = 0.1
+    _corpus: Tensor | None = None
+
+    def prepare(self, model: Model, console: Console) -> None:
+        rate, ratio, config = model.sample_rate_hz, model.ratio, self.config
+        main = model.main
+        channels = main.out_channels if main.role == GENERATE else main.in_channels
+        self.cache, self.skipped = filled_cache(
+            self._found, self.cache_folder, rate, channels, config.cache_gb, console)
+        self.parts = sides(self.cache.sounds(), config.validation_fraction, rate)
+        samples = crop_samples(config, rate, ratio)
+        check_crops(model, config.crop_seconds, samples)
+        self.batches = CropBatches(self.cache, self.parts.learn, config, samples)
+        length = round(VALIDATION_SECONDS * rate / ratio) * ratio
+        least = model.main.lookahead_samples + max(WINDOWS)  # one whole spectrum
+        cache, parts = self.cache, self.parts
+        self._held = validation_crops(cache, parts.held, length, VALIDATION_CROPS, ratio, least)
+        self._corpus = validation_crops(cache, parts.learn, length, CORPUS_CROPS, ratio, least)
+
+    def corpus(self) -> Tensor | None:
+        return self._corpus
 
 
 def filled_cache(

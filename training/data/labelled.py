@@ -38,7 +38,7 @@ class Labelled(Crops):
         super().__init__(folder, config, cache)
         self.classes: list[str] = []
         self._of_class: list[CropBatches] = []
-        self._held: list[tuple[Tensor, int]] = []
+        self._held_crops: list[tuple[Tensor, int]] = []
 
     def look(self) -> None:
         super().look()
@@ -64,7 +64,7 @@ class Labelled(Crops):
         each = max(1, VALIDATION_CROPS // len(self.classes))
         made = [validation_crops(self.cache, own(parts.held, name), samples, each, samples, samples)
                 for name in self.classes]
-        self._held = [(crop, label) for label, crops in enumerate(made) if crops is not None
+        self._held_crops = [(crop, label) for label, crops in enumerate(made) if crops is not None
                       for crop in crops]
 
     def batch(self, number: int, shard: Shard) -> Batch:
@@ -81,7 +81,7 @@ class Labelled(Crops):
 
     def validation(self) -> list[Batch]:
         size = self.config.batch_size
-        parts = [self._held[i : i + size] for i in range(0, len(self._held), size)]
+        parts = [self._held_crops[i : i + size] for i in range(0, len(self._held_crops), size)]
         return [self._labelled([crop for crop, _ in part], [label for _, label in part])
                 for part in parts]
 

@@ -19,26 +19,22 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from rich.console import Console
-from torch import Tensor
 
 from engine.description import ENCODE, GENERATE, Method
 from engine.errors import ConfigError, TudorError
 from engine.models.base import Model
 from engine.players.base import Player, load
-from training.data.audio_folder import Folder, Source, scan
-from training.data.base import Batch, Data, Shard
 from training.data.cache import Cache
 from training.data.crop_data import (
     VALIDATION_CROPS,
+    CachedCrops,
     channel_notes,
     check_crops,
-    data_found,
     refreshed,
 )
 from training.data.crops import CropBatches, crop_samples, validation_crops
-from training.data.held_out import write_held_out
 from training.data.latent_cache import LatentCache
-from training.data.sounds import Sides, Sound, sides
+from training.data.sounds import Sound, sides
 from training.settings import NotNegative, Positive, Settings
 
 FloatArray = NDArray[np.float32]
@@ -55,28 +51,21 @@ class LatentSettings(Settings):
     cache_gb: NotNegative = 20.0  # more latents than this are refused
 
 
-class Latents(Data):
+class Latents(CachedCrops):
     """Batches "latents" [batch, channels, frames], controls behind the latents included."""
 
     settings = LatentSettings
+    tensor = "latents"
 
     def __init__(self, folder: Path, config: Any, cache: Path) -> None:
         super().__init__(folder, config, cache)
-        self._found: Folder
         self._coder: Player
         self.spec: Method
         self.cache: LatentCache
-        self.parts: Sides
-        self.batches: LatentBatches
-        self._held: Tensor | None = None
 
     def look(self) -> None:
         self._coder, self.spec = coder_named(self.config.coder)
-        self._found = scan(self.folder)
-
-    @property
-    def sources(self) -> Sequence[Source]:
-        return self._found.sources
+        super().look()
 
     def prepare(self, model: Model, console: Console) -> None:
         config, coder, spec = self.config, self._coder, self.spec
@@ -94,37 +83,13 @@ class Latents(Data):
         self._held = validation_crops(self.cache, self.parts.held, frames, VALIDATION_CROPS, unit,
                                       unit, one_after_another)
 
-    def batch(self, number: int, shard: Shard) -> Batch:
-        return self._as_batch(self.batches.batch(number, shard))
-
-    def example(self, size: int) -> Batch:
-        return self._as_batch(torch.randn(size, self.cache.channels, self.batches.samples))
-
-    def validation(self) -> list[Batch]:
-        if self._held is None:
-            return []
-        return [self._as_batch(part) for part in self._held.split(self.config.batch_size)]
-
     def found(self) -> str:
         return (f"{self.spec.out_channels} latents of {self.config.coder}, a frame for "
                 f"{self.spec.out_ratio} samples: "
-                f"{data_found(self.cache, self.parts, self.skipped)}")
+                f"{super().found()}")
 
     def notes(self) -> tuple[str, ...]:
         return channel_notes(self.cache, "the coder's one", "")
-
-    @property
-    def stored_bytes(self) -> int:
-        return self.cache.stored_bytes
-
-    def record(self, run: Path) -> None:
-        write_held_out(run, self.parts, self.cache)
-
-    def unit(self) -> str:
-        return f"crop of {self.config.crop_seconds:g} s"
-
-    def _as_batch(self, latents: Tensor) -> Batch:
-        return Batch(latents.shape[0] * latents.shape[2] / self.cache.rate_hz, latents=latents)
 
 
 class LatentBatches(CropBatches):

@@ -35,6 +35,8 @@ from training.data.decode import (
 )
 from training.evaluation.descriptors import descriptor_mmd, points
 from training.evaluation.measures import Scores, Target, shaped_noise
+from training.evaluation.sound import AGAIN, SoundMeter, second_draws
+from training.evaluation.standing import standing_figures
 from training.evaluation.subjects import Each, Playing, Subject, play
 
 __all__ = ["as_player", "evaluate_folder", "play", "read_source", "untrained"]
@@ -58,10 +60,10 @@ def evaluate_folder(
     """Scores of `model`, of its untrained self and of the baselines on a folder of audio.
 
     Returned: {"model", "data", "files", "seconds", "skipped": [{name, reason}],
-    "results": {"model": scores, "untrained": scores, "noise_2048": ..., "silence": ...}} with
-    scores as in `Scores`, means over pieces of up to 20 s, and "descriptor_mmd", of all pieces
-    together against all of the data, None where these are too short. The first `limit`
-    files are used."""
+    "results": {"model": scores, "untrained": scores, "noise_2048": ..., "silence": ...},
+    "sound": figures as in `SoundMeter`, "standing": as in `standing_figures`} with scores as in
+    `Scores`, means over pieces of up to 20 s, and "descriptor_mmd", of all pieces together against
+    all of the data, None where these are too short. The first `limit` files are used."""
     player = as_player(model)
     spec = player.description.main
     if spec.in_ratio != 1 or spec.in_channels != spec.out_channels:
@@ -70,7 +72,8 @@ def evaluate_folder(
     warnings.filterwarnings("ignore", message=r"n_fft=\d+ is too large for input signal")
     folder = scan(Path(data_dir))
     skipped = list(folder.skipped)
-    scoring = _Scoring(player.sample_rate_hz, _subjects(player, baselines))
+    scoring = _Scoring(player.sample_rate_hz, _subjects(player, baselines),
+                       SoundMeter(player, baselines))
     used = 0
     for source in folder.sources:
         if limit is not None and used >= limit:
@@ -92,6 +95,8 @@ def evaluate_folder(
         "seconds": round(scoring.seconds, 3),
         "skipped": [{"name": item.shown, "reason": item.reason} for item in skipped],
         "results": scoring.results(),
+        "sound": scoring.sound.results(),
+        "standing": standing_figures(player, scoring.sound.sample()),
     }
 
 
@@ -121,7 +126,7 @@ def _subjects(player: Player, baselines: bool) -> dict[str, Subject]:
         for frame in NOISE_FRAMES:
             subjects[f"noise_{frame}"] = Each(_noise_subject(frame))
         subjects["silence"] = Each(np.zeros_like)
-    return subjects
+    return subjects | second_draws(player, baselines)
 
 
 def _noise_subject(frame: int) -> Callable[[FloatArray], FloatArray]:
@@ -134,6 +139,7 @@ class _Scoring:
 
     rate_hz: int
     subjects: dict[str, Subject]
+    sound: SoundMeter
     seconds: float = 0.0
     scores: dict[str, list[Scores]] = field(default_factory=dict)
     real: list[Points] = field(default_factory=list)
@@ -164,12 +170,16 @@ class _Scoring:
             self.seconds += size / self.rate_hz
             target = Target(piece, self.rate_hz)
             self.real.append(points(piece, self.rate_hz))
+            ready: dict[str, FloatArray] = {}
             for name, parts in answers.items():
                 whole = np.concatenate(parts, axis=1)
                 answers[name] = [whole[:, size:]]
-                part = np.ascontiguousarray(whole[:, :size])
+                part = ready[name] = np.ascontiguousarray(whole[:, :size])
+                if name.startswith(AGAIN):
+                    continue
                 self.scores.setdefault(name, []).append(target.compare(part))
                 self.made.setdefault(name, []).append(points(part, self.rate_hz))
+            self.sound.hear(piece, ready)
 
     def results(self) -> dict[str, dict[str, float | None]]:
         """Means by subject; None for what is no number, which JSON could not say."""

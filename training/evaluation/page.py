@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ PRIOR_NAMES = {
 }
 
 
-def write_report(folder: Path, result: dict[str, Any]) -> Path:
-    """`report.html` in `folder`, where `examine` has left the sounds."""
+def write_report(folder: Path, result: dict[str, Any], grids: Sequence[Any] = (),
+                 plots: Sequence[Any] = ()) -> Path:
+    """`report.html` in `folder`, where `examine` has left the sounds; with more tables and pictures
+    as a judge has them."""
     found = result["latents"]
     plot_correlations(found, folder / "correlations.png")
     plot_curves([(row["name"], row) for row in found["traversals"]],
@@ -31,6 +34,7 @@ def write_report(folder: Path, result: dict[str, Any]) -> Path:
         f"<p>{result['files']} files of {html.escape(result['data'])}, {result['seconds']:.0f} s. "
         "Lower is better but for onset F and SI-SDR.</p>",
         table(["", *UNITS.values()], [score_cells(*item) for item in result["results"].items()]),
+        *_more(grids, plots, folder),
         "<h2>The latents</h2>",
         "<p>In the order of what they carry. Ranges are the 1st and 99th percentile on the corpus; "
         "correlations are Spearman's, with the descriptors of the data.</p>",
@@ -49,6 +53,18 @@ def write_report(folder: Path, result: dict[str, Any]) -> Path:
         _borders(found["borders"]),
     ]
     return write_page(folder / "report.html", f"tudor: {result['model']}", parts)
+
+
+def _more(grids: Sequence[Any], plots: Sequence[Any], folder: Path) -> list[str]:
+    parts = []
+    for grid in grids:
+        parts += [f"<h2>{html.escape(grid.title)}</h2>", table(grid.head, grid.rows)]
+    for plot in plots:
+        drawn, axes = figure(1, 1, *plot.size)
+        plot.draw(axes[0, 0])
+        save_figure(drawn, folder / plot.file)
+        parts.append(image(plot.file, plot.caption))
+    return parts
 
 
 def _latent(found: dict[str, Any], index: int) -> Row:

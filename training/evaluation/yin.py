@@ -19,19 +19,19 @@ FRAMES_AT_ONCE = 64
 
 
 def fundamental_hz(mono: FloatArray, rate_hz: int, lowest_hz: float, highest_hz: float,
-                   window_samples: int, hop_samples: int) -> FloatArray:
+                   window_samples: int, hop_samples: int, clear: bool = False) -> FloatArray:
     """Of each frame, centred at n * `hop_samples`: [frames]. Where no dip is deep enough, the
-    deepest counts."""
+    deepest counts; NaN if the pitch is to be `clear`."""
     frames = framed(mono, window_samples, hop_samples)
     shortest = floor(rate_hz / highest_hz)
     longest = min(ceil(rate_hz / lowest_hz), window_samples - 1)
     return np.concatenate([
-        rate_hz / _periods(frames[first : first + FRAMES_AT_ONCE], shortest, longest)
+        rate_hz / _periods(frames[first : first + FRAMES_AT_ONCE], shortest, longest, clear)
         for first in range(0, len(frames), FRAMES_AT_ONCE)
     ])
 
 
-def _periods(frames: FloatArray, shortest: int, longest: int) -> FloatArray:
+def _periods(frames: FloatArray, shortest: int, longest: int, clear: bool) -> FloatArray:
     """In samples, to fractions of one: [frames, window] -> [frames]."""
     curve = _normalised_difference(frames, longest)[:, shortest - 1 :]  # from `shortest` on
     inner, before, after = curve[:, 1:-1], curve[:, :-2], curve[:, 2:]
@@ -46,7 +46,8 @@ def _periods(frames: FloatArray, shortest: int, longest: int) -> FloatArray:
     sharp = np.abs(slope) < np.abs(bend)
     shift = np.zeros_like(curve)
     shift[:, 1:-1] = np.where(sharp, -slope / np.where(sharp, bend, 1), 0)
-    return shortest + at + np.take_along_axis(shift, at[:, None], axis=1)[:, 0]
+    found = shortest + at + np.take_along_axis(shift, at[:, None], axis=1)[:, 0]
+    return np.where(dips.any(axis=1), found, np.nan) if clear else found
 
 
 def _normalised_difference(frames: FloatArray, longest: int) -> FloatArray:

@@ -1,8 +1,9 @@
 """The objective of models with latents: sound as near to the input as it can be.
 
-Spectral distance, a linear one beside it, and what holds the latents near a prior
-(`regularisers.py`); what controls beside the latents are taught is `controls.py`. A second phase,
-if asked for, adds discriminators (`adversarial.py`).
+The energy score of a spectral distance over two draws of the model's noise (`energy.py`), a linear
+one beside it, and what holds the latents near a prior (`regularisers.py`); what controls beside the
+latents are taught is `controls.py`. A second phase, if asked for, adds discriminators
+(`adversarial.py`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,21 @@ from engine.models.base import Model
 from engine.models.coded import Coded
 from training.data.base import Batch, Shard
 from training.objectives.adversarial import Adversary
+from training.objectives.aligned import aligned, compared, noises
 from training.objectives.autoencoder_settings import AutoencoderSettings
 from training.objectives.base import Moment, Objective, Terms, Validation
 from training.objectives.controls import ControlLoss, Grid, control_loss
+from training.objectives.energy import compare
 from training.objectives.latents import playable
-from training.objectives.losses import spectral_distance, spectral_terms
 from training.objectives.monitor import LatentMonitor, LatentState
+from training.objectives.noise_head import (
+    FLOOR_WEIGHT,
+    SILENT_DB,
+    Levels,
+    NoiseMonitor,
+    listening,
+    probed_db,
+)
 from training.objectives.quantised import plain, quantise_weights
 from training.objectives.regularisers import build_regulariser
 from training.run.schedule import check_schedule
@@ -38,12 +48,13 @@ class AutoencoderObjective(Objective):
     """Takes batches with "audio" [batch, channels, samples]."""
 
     settings = AutoencoderSettings
-    watched = "spectral_distance"
 
     def __init__(self, model: Model, config: Any) -> None:
         super().__init__(model, config)
         self.regulariser = build_regulariser(config.regulariser)
-        self.monitor = LatentMonitor()
+        self.watched = "energy_score" if config.energy_score else "spectral_distance"
+        self.monitor, self.noise = LatentMonitor(), NoiseMonitor()
+        self.restarted = self._restart_noise()
         self.adversary: Adversary | None = None
         # Phase 2 may leave the encoder out, which several processes would wait for.
         self.partial = config.adversarial is not None
@@ -52,6 +63,18 @@ class AutoencoderObjective(Objective):
                                        model.sample_rate_hz, config.seed)
         if config.quantise is not None:
             quantise_weights(model)
+
+    def _restart_noise(self) -> str | None:
+        """A noise head that the weights of another run have silenced begins anew, if the energy
+        score asks for one: said in a line."""
+        if not self.config.energy_score or self.config.start_from is None:
+            return None
+        coder = as_coded(self.model)
+        level = probed_db(coder)
+        if level is None or level >= SILENT_DB:
+            return None
+        coder.restart_noise()
+        return f"noise head was silent ({-level:.0f} dB below its bands) and begins anew"
 
     # --- the step ---------------------------------------------------------------------------
 
@@ -80,20 +103,31 @@ class AutoencoderObjective(Objective):
             noise = at.shard.draw(torch.randn, mean.shape, device=mean.device, dtype=mean.dtype)
             z = mean + torch.exp(log_std) * noise
         target = audio if taught is None else taught.target
-        output = coder.reconstruct(z if taught is None else torch.cat((z, taught.values), dim=1))
-        distance, linear = aligned_terms(model, output, target)
+        coded = z if taught is None else torch.cat((z, taught.values), dim=1)
+        with listening(model) as levels:
+            outputs = coder.draws(coded, 2 if self.config.energy_score else 1)
+        found = compared(model, outputs, target, self.config.energy_score)
         penalty, figures = self.regulariser.penalty(mean, log_std, z)
         self.monitor.update(mean, log_std)
-        loss = distance + self.config.linear_weight * linear
-        loss = loss + self.regulariser.weight(at.step) * penalty
+        loss = found.score + self.config.linear_weight * found.linear_score
+        loss = loss + self.regulariser.weight(at.step) * penalty + self._floor(levels)
         if taught is not None:
             loss = loss + self.config.control_weight * taught.loss
             figures = {**figures, **taught.figures}
         if playing:
             figures = {**figures,
-                       **dict(zip(HEARD, aligned(model, output, target), strict=True))}
-        return {"loss": loss, "spectral_distance": distance.detach(),
-                "linear_distance": linear.detach(), **figures}
+                       **dict(zip(HEARD, aligned(model, outputs[0], target), strict=True))}
+        if self.config.energy_score:
+            figures = {**figures, "energy_score": found.score.detach()}
+        return {"loss": loss, "spectral_distance": found.distance,
+                "linear_distance": found.linear, **figures}
+
+    def _floor(self, levels: Levels) -> Tensor | float:
+        """What keeps noise heads from dying, 0 without one or without the energy score."""
+        self.noise.update(levels)
+        if not levels.noise or not self.config.energy_score:
+            return 0.0
+        return FLOOR_WEIGHT * levels.floor()
 
     def _taught(
         self, mean: Tensor, log_std: Tensor, audio: Tensor, shard: Shard
@@ -119,10 +153,14 @@ class AutoencoderObjective(Objective):
     def validate(self, model: Model, batches: Sequence[Batch]) -> Validation:
         late = model.main.lookahead_samples
         target = torch.cat([batch["audio"] for batch in batches])
-        output = torch.cat([model.offline(model.main.name, batch["audio"]) for batch in batches])
-        distance = spectral_distance(output[..., late:], target[..., : target.shape[-1] - late])
+        draws = [torch.cat([model.offline(model.main.name, batch["audio"], **noise)
+                            for batch in batches]) for noise in noises(model)]
+        output = draws[0]
+        found = compare(tuple(draw[..., late:] for draw in draws),
+                        target[..., : target.shape[-1] - late])
         shown = range(min(SOUNDS, len(output)))
-        return Validation({"spectral_distance": float(distance)},
+        return Validation({"spectral_distance": float(found.distance),
+                           "energy_score": float(found.score)},
                           {f"output/{i + 1}": output[i] for i in shown},
                           {f"input/{i + 1}": target[i] for i in shown})
 
@@ -136,10 +174,12 @@ class AutoencoderObjective(Objective):
         return self.monitor.state(self.model.sample_rate_hz / self.model.ratio)
 
     def figures(self) -> dict[str, float | list[float]]:
-        latents = self.latents()
+        latents, level = self.latents(), self.noise.figure()
+        own: dict[str, float | list[float]] = {} if level is None else {
+            "noise_head_db": round(level, 1)}
         if latents is None:
-            return {}
-        return {"active_latents": latents.active,
+            return own
+        return {**own, "active_latents": latents.active,
                 "latent_bits_per_second": round(latents.bits_per_second, 1),
                 "latent_nats": [round(value, 4) for value in latents.nats]}
 
@@ -159,8 +199,9 @@ class AutoencoderObjective(Objective):
             self.adversary.began_step = 0
 
     def schedule(self, times: tuple[float, float]) -> str:
-        return ("phase 2 adversarial, begun earlier" if self.phase == 2
+        said = ("phase 2 adversarial, begun earlier" if self.phase == 2
                 else check_schedule(self.config, times))
+        return said if self.restarted is None else f"{said}; {self.restarted}"
 
     def events(self, step: int) -> list[str]:
         begun = ["phase 2 begins: discriminators listen"] if self.phase == 2 else []
@@ -173,11 +214,12 @@ class AutoencoderObjective(Objective):
         return None if state is None else state.sentence()
 
     def warning(self, step: int, progress: float) -> str | None:
-        state = self.latents()
-        early = step < self.config.regulariser.warmup_steps or progress < SETTLED
-        if state is None or early or not state.collapsed:
+        state, silent = self.latents(), self._silence()
+        if progress < SETTLED or step < self.config.regulariser.warmup_steps or state is None:
             return None
-        return f"[yellow]posterior collapse:[/] {self._advice(state)}"
+        if state.collapsed:
+            return f"[yellow]posterior collapse:[/] {self._advice(state)}"
+        return None if silent is None else f"[yellow]{silent}[/]"
 
     def closing(self, step: int, stopped: bool) -> list[str]:
         said = []
@@ -190,7 +232,15 @@ class AutoencoderObjective(Objective):
             said.append(state.sentence())
             if state.collapsed:
                 said.append(f"[yellow]the posterior has collapsed:[/] {self._advice(state)}")
-        return said
+        silent = self._silence()
+        return said if silent is None else [*said, f"[yellow]{silent}[/]"]
+
+    def _silence(self) -> str | None:
+        """What there is to say of noise heads that do not sound."""
+        said = self.noise.sentence()
+        if said is None or self.config.energy_score:
+            return said
+        return f"{said}; training.energy_score=1 keeps it alive"
 
     def _advice(self, state: LatentState) -> str:
         regulariser = self.config.regulariser
@@ -214,6 +264,7 @@ class AutoencoderObjective(Objective):
 
     def load(self, state: dict[str, Any]) -> None:
         super().load(state)
+        self.restarted = None  # long ago
         if self.adversary is not None and state["adversary"] is not None:
             self.adversary.load(state["adversary"])
 
@@ -229,15 +280,3 @@ def as_coded(model: Model) -> Coded:
     if not isinstance(model, Coded):
         raise ConfigError(f"family {model.family!r} has no latents; this objective needs them")
     return model
-
-
-def aligned_terms(model: Model, output: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-    """Spectral and linear distance after taking the model's delay out of its output."""
-    return spectral_terms(*aligned(model, output, audio))
-
-
-def aligned(model: Model, output: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-    """Output and target without the model's delay, of one length."""
-    late = model.main.lookahead_samples
-    # output: | late | y0 y1 ...    against    audio: | x0 x1 ... | late (has no answer yet)
-    return output[..., late:], audio[..., : audio.shape[-1] - late]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import SerializeAsAny, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from engine.errors import ConfigError, nearest
 from engine.models.base import ModelConfig
@@ -20,6 +20,11 @@ EARLIER = {"kl_weight": "weight", "kl_warmup_steps": "warmup_steps", "free_bits"
 class AutoencoderSettings(Settings):
     """How sound is to be coded."""
 
+    absent: ClassVar[dict[str, Any]] = {"energy_score": 0.0}
+
+    # Of the distance between two draws of the noise heads: 1 is the energy score, which keeps noise
+    # noise; 0 is the distance alone, which prefers smooth sound. See `objectives/energy.py`.
+    energy_score: Annotated[float, Field(ge=0, le=1)] = 1.0
     linear_weight: NotNegative = 1.0  # of the linear distance, against the spectral distance
     # Of what a model with `controls` says of them (in bels, octaves), against the same.
     control_weight: NotNegative = 1.0

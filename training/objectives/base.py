@@ -79,7 +79,7 @@ class Objective(nn.Module):
     """Base: one loss, one optimiser (Adam) over the model and the networks beside it."""
 
     settings: ClassVar[type[Settings]] = Settings
-    watched: ClassVar[str] = "loss"  # of the validation's figures: what is shown, and should fall
+    watched: str = "loss"  # of the validation's figures: what is shown, and should fall
     # Whether a step may leave parameters without gradients, which several processes must know.
     partial: bool = False
 

@@ -28,19 +28,19 @@ def _window(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return (window / window.sum()).to(dtype=dtype, device=device)
 
 
-def _spectra(x: Tensor, size: int) -> Tensor:
+def spectra_of(x: Tensor, size: int) -> Tensor:
     """[signals, time] -> complex [signals, frames, size / 2 + 1]."""
     frames = x.unfold(1, size, size // OVERLAP) * _window(size, x.dtype, x.device)
     return torch.fft.rfft(frames)
 
 
-def _magnitude(spectra: Tensor) -> Tensor:
+def magnitude_of(spectra: Tensor) -> Tensor:
     """|X|; several times faster than `abs`, which guards against overflow."""
     real, imaginary = spectra.real, spectra.imag
     return torch.addcmul(real.square(), imaginary, imaginary).sqrt_()
 
 
-def _padded(x: Tensor, size: int) -> Tensor:
+def padded(x: Tensor, size: int) -> Tensor:
     """`x` with zeros at its end if it is shorter than one window."""
     return F.pad(x, (0, size - x.shape[1])) if x.shape[1] < size else x
 
@@ -52,9 +52,9 @@ class _Distance(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, target: Tensor, size: int) -> tuple[Tensor, Tensor]:
         """`x`, `target`: [signals, time >= size]. Returns logarithmic and linear distance."""
-        wanted = _magnitude(_spectra(target, size))  # [signals, frames, bins]
-        spectra = _spectra(x, size)
-        magnitude = _magnitude(spectra)
+        wanted = magnitude_of(spectra_of(target, size))  # [signals, frames, bins]
+        spectra = spectra_of(x, size)
+        magnitude = magnitude_of(spectra)
         error = magnitude - wanted
         power = wanted.square().sum(dim=(1, 2), keepdim=True) + EPSILON**2 * wanted[0].numel()
         linear = (error.square().sum(dim=(1, 2), keepdim=True) / power).mean()
@@ -73,19 +73,25 @@ class _Distance(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         spectra, by_log, by_error = ctx.saved_tensors
-        size, hop = ctx.size, ctx.size // OVERLAP
         spectra = spectra * torch.add(by_log * gradients[0], by_error * gradients[1])
-        # The adjoint of rfft is an inverse FFT without its 1/n in which the bins that stand for
-        # two (all but the first and last) count half.
-        spectra[..., 1:-1] *= 0.5
-        frames = torch.fft.irfft(spectra, n=size, norm="forward")
-        frames *= _window(size, frames.dtype, frames.device)
-        signals, count = frames.shape[:2]
-        summed = frames.new_zeros(signals, count + OVERLAP - 1, hop)
-        for part in range(OVERLAP):
-            summed[:, part : part + count] += frames[..., part * hop : (part + 1) * hop]
-        flat = summed.reshape(signals, -1)
-        return F.pad(flat, (0, ctx.time - flat.shape[1])), None, None
+        return to_signals(spectra, ctx.size, ctx.time), None, None
+
+
+def to_signals(spectra: Tensor, size: int, time: int) -> Tensor:
+    """The adjoint of windows and FFT: gradients of complex spectra [signals, frames, bins], which
+    are overwritten, as those of signals [signals, time]."""
+    # The adjoint of rfft is an inverse FFT without its 1/n in which the bins that stand for
+    # two (all but the first and last) count half.
+    hop = size // OVERLAP
+    spectra[..., 1:-1] *= 0.5
+    frames = torch.fft.irfft(spectra, n=size, norm="forward")
+    frames *= _window(size, frames.dtype, frames.device)
+    signals, count = frames.shape[:2]
+    summed = frames.new_zeros(signals, count + OVERLAP - 1, hop)
+    for part in range(OVERLAP):
+        summed[:, part : part + count] += frames[..., part * hop : (part + 1) * hop]
+    flat = summed.reshape(signals, -1)
+    return F.pad(flat, (0, time - flat.shape[1]))
 
 
 def spectral_terms(
@@ -103,7 +109,7 @@ def spectral_terms(
         x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
         x = x.reshape(-1, x.shape[-1])  # [signals, time]
         target = target.detach().to(x.dtype).reshape(x.shape)
-        scales = [_Distance.apply(_padded(x, n), _padded(target, n), n) for n in windows]
+        scales = [_Distance.apply(padded(x, n), padded(target, n), n) for n in windows]
         logarithmic, linear = zip(*scales, strict=True)
         return torch.stack(logarithmic).mean(), torch.stack(linear).mean()
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from engine.models.base import Model
 from training.data.base import Batch
-from training.objectives.autoencoder import SOUNDS, aligned_terms, watched
+from training.objectives.aligned import aligned_terms
+from training.objectives.autoencoder import SOUNDS, watched
 from training.objectives.base import Moment, Objective, Terms, Validation
 from training.settings import NotNegative, Settings
 

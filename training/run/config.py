@@ -161,6 +161,14 @@ def config_path(preset: str) -> Path:
     return resolve_model(preset, (RUN, SETTINGS, PRESET)).settings
 
 
+def absent(run: RunConfig, stored: dict[str, Any]) -> dict[str, Any]:
+    """What keys mean that a run's stored `[training]` table does not have yet, where that is not
+    their default."""
+    training = run.training
+    return {key: value for owner in owners(training.objective, training.data)
+            for key, value in owner.absent.items() if key not in stored}
+
+
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Keys in which two settings differ, free ones aside, each with both values. Settings of an
     earlier version are read as what they mean today."""

@@ -69,11 +69,12 @@ def train(
     console = console or Console(quiet=not first_process())
     device = _device(machine)
     folder = RunFolder(out)
+    run, earlier = folder.taken_up(run)
     data = DATA[run.training.data](run.data, run.training, folder.cache)
     data.look()  # before anything is written
     moved = folder.open(run, data.sources)
-    if moved:
-        console.print(moved, highlight=False, markup=False, soft_wrap=True)
+    for said in filter(None, (earlier, moved)):
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
     with locked(out) if first_process() else nullcontext():
         return _train(run, folder, machine, device, data, console)
 

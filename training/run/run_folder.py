@@ -15,7 +15,7 @@ import io
 import json
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from engine.files import CONFIG_FILE, WEIGHTS_FILE, atomic_write
 from engine.models.store import read_settings
 from training.data.audio_folder import Skipped, Source
 from training.data.cache import INDEX
-from training.run.config import RunConfig, differences
+from training.run.config import RunConfig, absent, differences
 
 CHECKPOINT_VERSION = 1
 
@@ -64,6 +64,20 @@ class RunFolder:
         self.tensorboard = path / "tensorboard"
         self.cache = path / "cache"
 
+    def taken_up(self, run: RunConfig) -> tuple[RunConfig, str | None]:
+        """`run` as it goes on here: a run that was begun before there was a key learns as it has
+        done, which a line says."""
+        if not (self.config.exists() and self.checkpoint.exists()):
+            return run, None
+        kept = absent(run, read_settings(self.config).get("training", {}))
+        changed = {key: value for key, value in kept.items()
+                   if getattr(run.training, key) != value}
+        if not changed:
+            return run, None
+        said = ", ".join(f"training.{key}={value:g}" for key, value in changed.items())
+        return (replace(run, training=run.training.model_copy(update=changed)),
+                f"{self.path} was begun by an earlier version and goes on as it was: {said}")
+
     def open(self, run: RunConfig, sources: Sequence[Source] = ()) -> str | None:
         """Create the directory, or check that it belongs to this very run. Its `sources` may lie
         elsewhere by now: a line that says so."""
@@ -72,6 +86,8 @@ class RunFolder:
             raise ConfigError(f"{self.path} is a file; --out wants a folder for the run")
         if self.config.exists():
             before, now = read_settings(self.config), run.settings()
+            trained = before.get("training", {})
+            before["training"] = {**absent(run, trained), **trained}
             old, new = (settings.get("data", {}).get("folder") for settings in (before, now))
             other = self._other_file(sources)
             if old != new and other is None:

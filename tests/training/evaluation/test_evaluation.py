@@ -133,7 +133,7 @@ def test_a_folder_is_scored_beside_its_baselines(tmp_path: Path) -> None:
         assert np.isfinite(list(scores.values())).all()
     assert result["results"]["model"] == result["results"]["untrained"]
     assert result["results"]["silence"]["spectral_distance"] > 3
-    (grid,) = findings(result).grids
+    grid = findings(result).grids[0]
     assert [row[0].replace(" ", "_") for row in grid.rows] == names
     assert grid.head[1:4] == ["distance ↓", "log-mel dB ↓", "onset F ↑"]
     assert evaluate_folder(tiny(tmp_path), folder, limit=1, baselines=False)["files"] == 1

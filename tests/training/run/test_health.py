@@ -94,15 +94,15 @@ def test_a_diagnosis_names_the_culprit() -> None:
 def test_out_of_memory_names_the_batch_that_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, tried = training.objectives.autoencoder.aligned_terms, []
+    real, tried = training.objectives.autoencoder.compared, []
 
-    def small_only(model, output, audio):
+    def small_only(model, draws, audio, weight):
         tried.append(len(audio))
         if len(audio) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(model, output, audio)
+        return real(model, draws, audio, weight)
 
-    monkeypatch.setattr(training.objectives.autoencoder, "aligned_terms", small_only)
+    monkeypatch.setattr(training.objectives.autoencoder, "compared", small_only)
     run = resolve(preset(tmp_path), fill(tmp_path / "data"), ["batch_size=12"])
     with pytest.raises(TudorError, match=r"batch_size=12 .*--set batch_size=3$"):
         train(run, tmp_path / "run", Machine("cpu"), Console(quiet=True))

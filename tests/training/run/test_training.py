@@ -27,6 +27,7 @@ from tests.training.training_helpers import (
     same,
     weights,
 )
+from training.objectives.energy import Compared
 from training.run.averages import Average
 from training.run.budget import Budget, learning_rate
 from training.run.config import resolve
@@ -113,8 +114,8 @@ def test_diverging_loss_keeps_the_last_checkpoint(
     kept = RunFolder(tmp_path / "run").checkpoint.read_bytes()
     import training.objectives.autoencoder
 
-    monkeypatch.setattr(training.objectives.autoencoder, "aligned_terms",
-                        lambda model, output, audio: (output.sum() * float("nan"),) * 2)
+    monkeypatch.setattr(training.objectives.autoencoder, "compared",
+                        lambda model, draws, *rest: Compared(*[draws[0].sum() * float("nan")] * 4))
     with pytest.raises(TudorError, match=r"became nan at step 3 \(not finite: spec.*learning_rate"):
         run(tmp_path, steps=6)
     assert RunFolder(tmp_path / "run").checkpoint.read_bytes() == kept

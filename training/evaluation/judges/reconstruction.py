@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.players.base import Player
+from training.evaluation import sound_table
 from training.evaluation.evaluate import UNITS, evaluate_folder, score_cells
 from training.evaluation.judges.case import Case
 from training.evaluation.judges.findings import Column, Findings, Grid, Plot, bars
@@ -21,7 +22,7 @@ def judge(case: Case) -> Findings:
                                      case.progress))
     if case.out is not None and case.description.coder is not None:
         found.result["latents"] = _latents(case, case.player, case.out)
-        found.page = lambda folder: _page(folder, found.result)
+        found.page = lambda folder: _page(folder, found)
     return found
 
 
@@ -31,8 +32,10 @@ def findings(result: dict[str, Any]) -> Findings:
     grid = Grid(title, ["", *(column.heading for column in COLUMNS)],
                 [score_cells(*item) for item in result["results"].items()])
     distance = COLUMNS[0]
-    return Findings({"judge": "reconstruction", **result}, [grid], plots=[
-        Plot("scores.png", distance.title, bars(result["results"], distance, {}))])
+    return Findings({"judge": "reconstruction", **result}, [grid, *sound_table.grids(result)],
+                    [sound_table.NOTE], plots=[
+        Plot("scores.png", distance.title, bars(result["results"], distance, {})),
+        *sound_table.plots(result)])
 
 
 def _latents(case: Case, player: Player, out: Path) -> dict[str, Any]:
@@ -43,7 +46,8 @@ def _latents(case: Case, player: Player, out: Path) -> dict[str, Any]:
     return examine(player, case.folder, out, case.limit, regulariser)
 
 
-def _page(folder: Path, result: dict[str, Any]) -> Path:
+def _page(folder: Path, found: Findings) -> Path:
     from training.evaluation.page import write_report
 
-    return write_report(folder, result)
+    result = found.result  # its scores stand on that page already
+    return write_report(folder, result, sound_table.grids(result), sound_table.plots(result))

@@ -43,7 +43,8 @@ class Plays(Player):
 
     def _run(self, method: Method, x: FloatArray, state: Stream) -> FloatArray:
         start, state.at = state.at, state.at + x.shape[2]
-        return np.asarray(self.answer(x[0], start, self._values), np.float32)[None]
+        return np.asarray(self.answer(
+            x[0], start, {name: each[0] for name, each in self._values.items()}), np.float32)[None]
 
     def _new_state(self) -> Stream:
         return Stream()
