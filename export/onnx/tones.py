@@ -3,6 +3,8 @@ bit."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from onnx import TensorProto
 
@@ -15,6 +17,8 @@ PITCH_RANGE, PITCH_STEPS = (-10.0, 8.0), 2**18
 EXP2 = (1073741824, 744266013, 257869054, 59934846, 9654009, 2017902)
 TURN, FINE = 2**32, 2**16
 LOG_RANGE, NYQUIST_FADE = (-16.0, 4.0), 0.025
+
+Sizes = dict[str, Any]  # attributes of an operation
 
 
 def _int(w: Writer, value: object) -> str:
@@ -64,7 +68,7 @@ def pitch_track(w: Writer, op: Op, x: str) -> str:
     return str(w.node("Concat", *rows, axis=1))
 
 
-def _normal_difference(w: Writer, a: dict[str, int], sound: str, frames: str) -> str:
+def _normal_difference(w: Writer, a: Sizes, sound: str, frames: str) -> str:
     lags, hops, step = a["lags"], a["hops"], a["step"]
     hop = a["ratio"] // step
     coarse = w.node("Slice", sound, w.ints(step - 1), w.ints(ALL), w.ints(1), w.ints(step))
@@ -79,8 +83,8 @@ def _normal_difference(w: Writer, a: dict[str, int], sound: str, frames: str) ->
                       total))
 
 
-def _dip(w: Writer, a: dict[str, float], normal: str) -> tuple[str, str, str]:
-    count = int(a["lags"]) - LEAST_LAG
+def _dip(w: Writer, a: Sizes, normal: str) -> tuple[str, str, str]:
+    count = a["lags"] - LEAST_LAG
     before, here, after = (w.slice(normal, LEAST_LAG - 2 + k, LEAST_LAG - 2 + k + count, 2)
                            for k in range(3))
     dips = w.node("And", w.node("Less", here, before), w.node("LessOrEqual", here, after))
@@ -101,11 +105,11 @@ def _dip(w: Writer, a: dict[str, float], normal: str) -> tuple[str, str, str]:
     return at, *(w.node("Squeeze", value, axis) for value in (found, clear))
 
 
-def _refined(w: Writer, a: dict[str, float], sound: str, at: str, frames: str
+def _refined(w: Writer, a: Sizes, sound: str, at: str, frames: str
              ) -> tuple[str, str, str]:
     """`at`: int64 [batch, frames, 1]."""
-    step, hop, axis = int(a["step"]), int(a["ratio"]), w.ints(2)
-    size, reach = int(a["hops"]) * hop, int(a["lags"]) * step
+    step, hop, axis = a["step"], a["ratio"], w.ints(2)
+    size, reach = a["hops"] * hop, a["lags"] * step
     newest = _windows(w, sound, frames, hop, reach, size)
     loud = w.node("GreaterOrEqual", _square_sum(w, newest, 2), w.const(FLOOR * size))
     start = w.node("Unsqueeze", w.node("Mul", _range(w, frames), _int(w, hop)), w.ints(1))
@@ -177,7 +181,7 @@ def _split(w: Writer, word: str) -> tuple[str, str]:
     return (w.node("Div", word, _int(w, FINE)), w.node("BitwiseAnd", word, _int(w, FINE - 1)))
 
 
-def _steps(w: Writer, a: dict[str, object], pitch: str) -> str:
+def _steps(w: Writer, a: Sizes, pitch: str) -> str:
     low, high = PITCH_RANGE
     pitch = w.node("Where", w.node("GreaterOrEqual", pitch, w.const(low)), pitch, w.const(low))
     pitch = w.node("Min", pitch, w.const(high))
@@ -208,8 +212,8 @@ def _phases(w: Writer, hop: int, phase: str, before: str, steps: str) -> str:
     return str(w.node("BitwiseAnd", each, _int(w, TURN - 1)))
 
 
-def _amplitudes(w: Writer, a: dict[str, object], steps: str, x: str) -> str:
-    bands, count = int(a["bands"]), int(a["count"])  # type: ignore[call-overload]
+def _amplitudes(w: Writer, a: Sizes, steps: str, x: str) -> str:
+    bands, count = a["bands"], a["count"]
     zero, one, axis = w.const(0.0), w.const(1.0), w.ints(2)
     base = w.node("Mul", w.node("Cast", steps, to=TensorProto.FLOAT), w.const(1.0 / TURN))
     frequency = w.node("Mul", w.node("Unsqueeze", base, axis), w.const(np.arange(1.0, count + 1)))
@@ -228,8 +232,8 @@ def _amplitudes(w: Writer, a: dict[str, object], steps: str, x: str) -> str:
     return str(w.node("Mul", level, gain))
 
 
-def _smooth(w: Writer, x: str, between: object) -> str:
-    low, high = between  # type: ignore[misc]
+def _smooth(w: Writer, x: str, between: tuple[float, float]) -> str:
+    low, high = between
     x = w.node("Mul", w.node("Sub", x, w.const(low)), w.const(1.0 / (high - low)))
     x = w.node("Clip", x, w.const(0.0), w.const(1.0))
     rest = w.node("Sub", w.const(3.0), w.node("Mul", w.const(2.0), x))
