@@ -106,7 +106,7 @@ class Harmonics(Streaming):
     def _piece(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         before, words = state
         phase, last = _joined(words)  # each [batch, 1]
-        steps = self._steps(x[:, 0].detach())  # [batch, frames]
+        steps = self._steps(x[:, 0])  # [batch, frames]
         first = torch.where(last.gt(0), last, steps[:, :1])
         phases = self._phases(phase, torch.cat((first, steps[:, :-1]), dim=1), steps)
         amplitudes = self._amplitudes(steps, x[:, 1], x[:, 2:])  # [batch, count, frames]
@@ -121,7 +121,7 @@ class Harmonics(Streaming):
         return y.flatten(1).unsqueeze(1), (amplitudes[:, :, -1:], after)
 
     def _steps(self, pitch: Tensor) -> Tensor:
-        """Of the fundamental's phase per sample, whole numbers."""
+        """Of the fundamental's phase per sample, whole numbers: where gradients end."""
         low, high = PITCH_RANGE
         floor = torch.zeros_like(pitch) + low
         pitch = torch.where(pitch.ge(low), pitch, floor).clamp(max=high)  # not a number: lowest
@@ -151,7 +151,7 @@ class Harmonics(Streaming):
     def levels(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Of each harmonic its frequency, in parts of the sample rate, and the logarithm of its
         amplitude before anything fades: [batch, frames, count] each. What training compares."""
-        return self._lines(self._steps(x[:, 0].detach()), x[:, 2:])
+        return self._lines(self._steps(x[:, 0]), x[:, 2:])
 
     def _lines(self, steps: Tensor, envelope: Tensor) -> tuple[Tensor, Tensor]:
         base = steps.to(envelope.dtype) * (1.0 / TURN)
