@@ -121,7 +121,7 @@ class Harmonics(Streaming):
         return y.flatten(1).unsqueeze(1), (amplitudes[:, :, -1:], after)
 
     def _steps(self, pitch: Tensor) -> Tensor:
-        """Of the fundamental's phase per sample, whole numbers: where gradients end."""
+        """Steps of the fundamental's phase per sample: whole numbers, where gradients end."""
         low, high = PITCH_RANGE
         floor = torch.zeros_like(pitch) + low
         pitch = torch.where(pitch.ge(low), pitch, floor).clamp(max=high)  # not a number: lowest
