@@ -22,10 +22,12 @@ class Entry:
 
 # In the order in which a newcomer meets them.
 COMMANDS: dict[str, Entry] = {
-    "corpus": Entry("training.commands", "corpus_command", "Make a corpus of loops by synthesis."),
+    "corpus": Entry("training.commands", "corpus_command", "Make or gather sounds to train on."),
     "presets": Entry("engine.commands", "presets", "List the models to start from."),
     "train": Entry("training.commands", "train", "Train a model on a folder of sounds."),
     "evaluate": Entry("training.commands", "evaluate", "Measure how well a model sounds."),
+    "listening": Entry("training.evaluation.listening.commands", "listening",
+                       "Analyse the answers to a blind listening test."),
     "export": Entry("export.commands", "export", "Write a model for nn~, ONNX or the C runtime."),
     "verify": Entry("nn_tudor.commands", "verify", "Compare exported files with their model."),
     "run": Entry("nn_tudor.commands", "run", "Play a sound file through a model."),

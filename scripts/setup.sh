@@ -26,6 +26,8 @@ need qemu-system-arm qemu-system-arm
 if [ -n "${CI:-}" ] || [ ! -d /run/systemd/system ]; then
   [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
 fi
+# The scripts of the listening test are checked by it.
+need node nodejs
 # The module: cards are filled with mtools and debugfs, its program plays through ALSA.
 need mcopy mtools
 need mkfs.vfat dosfstools

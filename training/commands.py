@@ -17,37 +17,76 @@ def _share_cores() -> None:
 
 
 def corpus_command(
-    kind: Annotated[str, typer.Argument(help="what to make: techno")],
-    out_dir: Annotated[Path, typer.Argument(help="folder for the loops")],
-    minutes: Annotated[float, typer.Option(help="how much audio to make")] = 30.0,
-    seed: Annotated[int, typer.Option(help="same seed, same loops")] = 0,
-    sample_rate_hz: Annotated[int, typer.Option(help="sample rate")] = 16000,
-    channels: Annotated[int, typer.Option(help="1 mono, 2 stereo")] = 1,
+    kind: Annotated[
+        str, typer.Argument(help="techno, drums, breaks, textures or notes by synthesis, or real")],
+    out_dir: Annotated[Path, typer.Argument(help="folder for the sounds")],
+    minutes: Annotated[float | None, typer.Option(help="how much audio to make (30)")] = None,
+    seed: Annotated[int | None, typer.Option(help="same seed, same sounds (0)")] = None,
+    sample_rate_hz: Annotated[
+        int | None, typer.Option(help="sample rate (techno 16000, the others 48000)")] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="1 mono, 2 stereo (textures 2, the others 1)")] = None,
+    soundfont: Annotated[
+        Path | None, typer.Option(help="notes only: played from this .sf2 by fluidsynth")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="real only: folder of recordings")] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="real only: of the recordings, if no file there says")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a line")] = False,
 ) -> None:
-    """Synthesise a corpus of loops to train on.
+    """Make a corpus to train on: sounds by synthesis, or a folder of recordings.
 
-    Example: tudor corpus techno loops --minutes 30 --seed 0
+    Examples: tudor corpus techno loops --minutes 30 --seed 0;
+    tudor corpus real sounds --from /usr/share/sonic-pi/samples
+
+    A real corpus is a copy with its licence, without what is kept for measuring only.
     """
+    import json
+    from collections.abc import Callable
+    from typing import Any
+
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     from engine.errors import ConfigError, nearest
+    from training.corpus import kinds, real
 
-    if kind != "techno":
-        raise ConfigError(f"unknown corpus {kind!r}{nearest(kind, ['techno'])}")
-    from training.corpus.techno import write_corpus
+    made = {"--minutes": minutes, "--seed": seed, "--sample-rate-hz": sample_rate_hz,
+            "--channels": channels, "--soundfont": soundfont}
+    copied = {"--from": source, "--licence": licence}
+    if kind not in (*kinds.KINDS, "real"):
+        raise ConfigError(f"unknown corpus {kind!r}{nearest(kind, [*kinds.KINDS, 'real'])}")
+    for option, value in (made if kind == "real" else copied).items():
+        if value is not None:
+            raise ConfigError(f"{option} is not for tudor corpus {kind}")
 
-    console = Console()
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("synthesising", total=1.0)
+    def make(progress: Callable[[float], None]) -> dict[str, Any]:
+        if kind == "real":
+            if source is None:
+                raise ConfigError("tudor corpus real needs --from, a folder of recordings")
+            manifest = real.gather(out_dir, source, licence, progress)
+            return {"files": len(manifest["files"]), "left_out": manifest["left_out"],
+                    "licence": manifest["licence"]}
+        paths = kinds.write_corpus(kind, out_dir, 30.0 if minutes is None else minutes, seed or 0,
+                                   sample_rate_hz, channels, progress, soundfont)
+        return {"files": len(paths), **kinds.summary(out_dir)}
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("copying" if kind == "real" else "synthesising", total=1.0)
         try:
-            paths = write_corpus(
-                out_dir, minutes, seed, sample_rate_hz, channels,
-                progress=lambda share: bar.update(task, completed=share),
-            )
-        except ValueError as error:  # what the synthesiser says of a wrong argument is for the user
+            report = make(lambda share: bar.update(task, completed=share))
+        except ValueError as error:  # what is said of a wrong argument is for the user
             raise ConfigError(str(error)) from None
-    console.print(f"{len(paths)} loops in {out_dir}", highlight=False)
+    if as_json:
+        typer.echo(json.dumps({"kind": kind, "folder": str(out_dir), **report}, indent=2))
+        return
+    word = "sounds" if kind == "real" else kinds.KINDS[kind].names.words
+    left = len(report.get("left_out", ()))
+    more = f", without {left} that are for measuring only" if left else ""
+    Console().print(f"{report['files']} {word} in {escape(str(out_dir))}{more}", highlight=False)
 
 
 def train(
@@ -129,7 +168,8 @@ def evaluate(
         int | None, typer.Option(min=1, help="use so many files at most")
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.25, help="of each sound that is generated")] = 5.0,
+        float, typer.Option(min=0.25, help="of each sound that is generated, or listened to")
+    ] = 5.0,
     seeds: Annotated[
         int, typer.Option(min=2, help="sounds to generate, of each class if there are classes")
     ] = 8,
@@ -141,10 +181,19 @@ def evaluate(
     report: Annotated[
         Path | None, typer.Option(help="also write report.html there, with pictures and sound")
     ] = None,
+    listen: Annotated[
+        Path | None, typer.Option(help="measure nothing: make a page for a blind listening test "
+                                       "there, a folder that any web server can host")
+    ] = None,
+    against: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="another model for --listen; may be "
+                                                             "given several times")
+    ] = None,
 ) -> None:
     """How good a model is at what it is for, beside simple baselines.
 
     Example: tudor evaluate runs/first --data held-out --json
+    Example: tudor evaluate runs/first --data held-out --listen page --against runs/second
 
     An effect or autoencoder is judged by how near its output comes to the input; one that learnt
     from pairs, to the target; a generator by how like real sound it is and whether it copies; what
@@ -157,10 +206,21 @@ def evaluate(
     from rich.console import Console
     from rich.markup import escape
 
+    from engine.errors import ConfigError
     from engine.reports import wide_console
     from training.evaluation.judges.case import open_case
     from training.evaluation.judges.registry import others, pick
 
+    if listen is not None:
+        from training.evaluation.listening.make import make_page
+
+        if report is not None:
+            raise ConfigError("--listen measures nothing: leave out --report")
+        make_page(listen, model, data, against or (), judge, as_json, limit=limit, seconds=seconds,
+                  assignments=assignments or ())
+        return
+    if against:
+        raise ConfigError("--against is for --listen: name a folder for the page")
     console = Console(stderr=True)
     with console.status("listening") as status:
         case = open_case(model, data, limit=limit, seconds=seconds, seeds=seeds, out=report,

@@ -146,7 +146,7 @@ class _Bench:
 
         def timed(z: Any) -> Any:
             output = decode(z)
-            marks.append(time.perf_counter())
+            marks[2:] = [time.perf_counter()]  # after the last draw, where there are two
             return output
 
         coder.reconstruct = timed

@@ -217,7 +217,9 @@ static int check_kind(const struct look *l) {
     case OP_GRU: return check_rnn(l);
 #endif
     case OP_AFFINE: return check_affine(l);
+#ifndef TUDOR_NO_CONTROL
     case OP_CONTROL: code = check_attribute_length(l, op->attr_a, channels); break;
+#endif
     case OP_MAP: code = check_act(l, channels); break;
 #ifndef TUDOR_NO_ATTENTION
     case OP_ATTENTION: return check_attention(l);

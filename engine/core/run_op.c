@@ -176,12 +176,14 @@ static void run_affine(const struct play *p, const struct format_op *op, struct 
     run_rows(p, o, p->t->kernels->affine, 0);
 }
 
+#ifndef TUDOR_NO_CONTROL
 static void run_control(const struct play *p, const struct format_op *op, struct op_plan *o) {
     const struct map_args *a = place_map(p, o);
     const float *values = values_of_attribute(p, op->attr_a);
     float *y = a->y.data;
     for (uint32_t r = 0; r < a->rows; r++, y += a->y.row) memcpy(y, values, a->channels * sizeof *y);
 }
+#endif
 
 #ifndef TUDOR_NO_NOISE
 static uint32_t key_of(const struct play *p, const struct format_op *op) {
@@ -219,7 +221,9 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_ADD: run_rows(p, o, k->add, 0); break;
     case OP_MUL: run_rows(p, o, k->mul, 0); break;
     case OP_AFFINE: run_affine(p, op, o); break;
+#ifndef TUDOR_NO_CONTROL
     case OP_CONTROL: run_control(p, op, o); break;
+#endif
 #ifndef TUDOR_NO_ATTENTION
     case OP_ATTENTION: run_attention(p, op, o); break;
 #endif

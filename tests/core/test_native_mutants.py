@@ -14,7 +14,7 @@ from tests.core.native_cases import case, noise
 MUTANTS = [
     ("kernels.inc", "acc[v * nf + f] = V_FMA(sample, row[v], acc[v * nf + f]);",
      "acc[v * nf + f] = V_ADD(V_MUL(sample, row[v]), acc[v * nf + f]);", "wide", ()),
-    ("kernels.inc", "acc[v * nf + f] = bias;", "acc[v * nf + f] = K(0.0f);", "wide", ()),
+    ("kernels.inc", "acc[v * nf + f] = bias[v];", "acc[v * nf + f] = K(0.0f);", "wide", ()),
     ("kernels.inc", "if (post) sum = V_ADD(", "if (0) sum = V_ADD(", "wide", ()),
     ("kernels_rnn.inc", "V_FMA(f, *cell, V_MUL(i, g))", "V_FMA(i, g, V_MUL(f, *cell))", "lstm", ()),
     ("ring.c", "data + (first - period) *", "data + (first - period + 1) *",

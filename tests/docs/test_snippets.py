@@ -27,6 +27,7 @@ from tests.docs.snippets import (
     snippets_of,
     without_redirection,
 )
+from tests.training.evaluation.listening.listening_helpers import answer_to, key_for, written
 
 # Parsed and not run, whatever the block: what takes minutes, and what needs another machine.
 LONG: dict[str, str] = {
@@ -87,6 +88,11 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
             export_model(stored, check(target, out), out)
     shutil.copy(ROOT / "engine" / "presets" / "techno-tiny.tudor", folder)
     soundfile.write(folder / "stereo.wav", 0.3 * rng.standard_normal((RATE, 2)), RATE)
+    key = key_for({"reference": "reference", "noise": "baseline", "first": "model"})
+    written(folder / "page.key.json", key)
+    for i in range(3):
+        written(folder / f"answers/{i}.json", answer_to(
+            key, {"reference": 100, "noise": 10 + i, "first": 50 + i}, seed=i))
     (folder / "moves.csv").write_text("0,knob1,0.2\n0.5,knob1,0.9\n")
     return folder
 

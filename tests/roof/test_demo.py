@@ -78,7 +78,8 @@ def test_tables_escape_what_they_show():
 
 
 PRESSED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from nn_tudor.demo import _outlast
 _outlast([sys.executable, "-c", sys.argv[1]], False)
 """

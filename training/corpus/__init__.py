@@ -1,1 +1,1 @@
-"""Corpora: raw audio to train on, made here (techno loops) rather than collected."""
+"""Corpora: raw audio to train on, made here or copied with its licence."""

@@ -1,4 +1,4 @@
-"""Techno loops: `render_loop` makes one, `write_corpus` fills a folder with them.
+"""Techno loops: `render_loop` makes one.
 
 Loop `index` of a seed depends on nothing but those two numbers: not on how many loops are asked
 for, nor on the sample rate (the same music, sampled more finely). The same installation gives the
@@ -23,21 +23,6 @@ from training.corpus.draw import between, stream
 from training.corpus.instruments import INSTRUMENTS
 from training.corpus.patterns import Clock, Hit, written
 from training.corpus.styles import Song, draw_song
-
-LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8000, 96000
-
-
-def _check(seed: int, sample_rate_hz: int, channels: int) -> None:
-    """Refuses what cannot be rendered."""
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or more, not {seed}")
-    if not LOWEST_RATE_HZ <= sample_rate_hz <= HIGHEST_RATE_HZ:
-        raise ValueError(
-            f"sample rate must lie between {LOWEST_RATE_HZ} and {HIGHEST_RATE_HZ} Hz, "
-            f"not {sample_rate_hz}"
-        )
-    if channels not in (1, 2):
-        raise ValueError(f"channels must be 1 or 2, not {channels}")
 
 
 def _arranged(seed: int, index: int, song: Song) -> dict[str, list[Hit]]:
@@ -90,9 +75,7 @@ def render_loop(
     seed: int, index: int, sample_rate_hz: int = 16000, channels: int = 1
 ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
     """Loop `index` of a seed: (float32 audio [channels, samples], its row of the metadata)."""
-    _check(seed, sample_rate_hz, channels)
-    if index < 0:
-        raise ValueError(f"index must be 0 or more, not {index}")
+    writing.check_request(seed, index, sample_rate_hz, channels)
     song = draw_song(stream(seed, index, "song"))
     clock = Clock(song.bpm, song.bars, song.swing, sample_rate_hz)
     parts = _arranged(seed, index, song)
@@ -100,7 +83,7 @@ def render_loop(
     audio = mastering.finished(mix, song.tilt_db, song.crest_db, sample_rate_hz)
     kicks_s = sorted(clock.at(hit.step) / sample_rate_hz for hit in parts.get("kick", []))
     row = {
-        "file": f"loop_{index:05d}.wav",
+        "file": writing.LOOPS.file(index),
         "seed": seed,
         "index": index,
         "style": song.style,
@@ -126,20 +109,10 @@ def render_loop(
 
 
 def write_corpus(
-    out_dir: Path,
-    minutes: float,
-    seed: int = 0,
-    sample_rate_hz: int = 16000,
-    channels: int = 1,
+    out_dir: Path, minutes: float, seed: int = 0, sample_rate_hz: int = 16000, channels: int = 1,
     progress: Callable[[float], None] | None = None,
 ) -> list[Path]:
-    """Fills `out_dir` with at least `minutes` of whole loops and `metadata.csv`: their paths.
-
-    The folder may be absent, empty, or hold an earlier corpus, which is replaced once the new one
-    is complete. `progress` is told the finished share, 0 to 1, after each loop.
-    """
-    _check(seed, sample_rate_hz, channels)
-    if not 0 < minutes <= writing.MOST_MINUTES:
-        raise ValueError(f"minutes must lie between 0 and {writing.MOST_MINUTES}, not {minutes}")
+    """Fills `out_dir` with at least `minutes` of loops, see `writing.write_corpus`."""
     render = partial(render_loop, seed, sample_rate_hz=sample_rate_hz, channels=channels)
-    return writing.write_loops(Path(out_dir), minutes * 60.0, render, progress)
+    request = ("techno", seed, sample_rate_hz, channels)
+    return writing.write_corpus(Path(out_dir), minutes, render, writing.LOOPS, request, progress)

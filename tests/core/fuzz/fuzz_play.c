@@ -31,10 +31,13 @@ static void play(tudor *t, const tudor_model *model, int method) {
 
 /* The second stream gets values of its own. */
 static void set(tudor *t, const tudor_model *model) {
-    static const float values[FORMAT_MAX_CHANNELS] = {0.5f, -1.0f};
     for (int i = 0; i < tudor_attributes(model); i++) {
         tudor_attribute_info a;
-        if (tudor_attribute(model, i, &a) == 0) tudor_set_stream_attribute(t, 1, i, values, a.count);
+        if (tudor_attribute(model, i, &a) != 0) continue;
+        float *values = calloc(a.count, sizeof *values);
+        values[0] = 0.5f;
+        tudor_set_stream_attribute(t, 1, i, values, a.count);
+        free(values);
     }
 }
 

@@ -99,7 +99,7 @@ def judge(case: Case) -> Findings:
     """Scores of the model, its untrained self, the input as it is and the best linear filter."""
     rate, spec = case.player.sample_rate_hz, case.description.main
     channels = (spec.in_channels, spec.out_channels)
-    pairs = _pairs(case, channels)
+    pairs = pairs_of(case, channels)
     subjects: dict[str, Subject] = {"model": Playing(case.player),
                                     "silence": Each(_as_output(np.zeros_like, channels))}
     if case.baselines:
@@ -137,7 +137,7 @@ def judge(case: Case) -> Findings:
         sounds)
 
 
-def _pairs(case: Case, channels: tuple[int, int]) -> list[Pair]:
+def pairs_of(case: Case, channels: tuple[int, int]) -> list[Pair]:
     """Files with a partner that the model has not learnt from."""
     data = Pairs(case.folder, None, case.folder)
     data.look()

@@ -1,0 +1,84 @@
+"""The one list of corpora, and what fills a folder with one.
+
+File `index` of a seed depends on nothing but those two numbers and the kind: not on how many are
+asked for, nor on the sample rate (the same sound, sampled more finely).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from training.corpus import breaks, hits, notes, techno, textures, writing
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row of the list: how one file is rendered, and what is made if nothing else is said."""
+
+    render: Callable[..., tuple[writing.Sound, dict[str, Any]]]
+    names: writing.Names
+    sample_rate_hz: int = 48000
+    channels: int = 1
+
+
+KINDS: dict[str, Kind] = {
+    "techno": Kind(techno.render_loop, writing.LOOPS, 16000),
+    "drums": Kind(hits.render_hit, hits.NAMES),
+    "breaks": Kind(breaks.render_break, breaks.NAMES),
+    "textures": Kind(textures.render_texture, textures.NAMES, channels=2),
+    "notes": Kind(notes.render_note, notes.NAMES),
+}
+
+
+def write_corpus(
+    kind: str,
+    out_dir: Path,
+    minutes: float,
+    seed: int = 0,
+    sample_rate_hz: int | None = None,
+    channels: int | None = None,
+    progress: Callable[[float], None] | None = None,
+    soundfont: Path | None = None,
+) -> list[Path]:
+    """Fills `out_dir` with at least `minutes` of whole files, see `writing.write_corpus`.
+
+    `soundfont` plays notes through fluidsynth in place of our own synthesis.
+    """
+    row = KINDS[kind]
+    rate = row.sample_rate_hz if sample_rate_hz is None else sample_rate_hz
+    count = row.channels if channels is None else channels
+    render = partial(row.render, seed, sample_rate_hz=rate, channels=count)
+    more: tuple[object, ...] = ()
+    if soundfont is not None:
+        if kind != "notes":
+            raise ValueError(f"a soundfont plays notes, not {kind}")
+        from training.corpus.soundfont import check
+
+        check(soundfont)
+        render = partial(render, soundfont=soundfont)
+        more = (str(soundfont.resolve()), soundfont.stat().st_mtime_ns)
+    request: writing.Request = (kind, seed, rate, count, *more)
+    return writing.write_corpus(Path(out_dir), minutes, render, row.names, request, progress)
+
+
+def summary(out_dir: Path) -> dict[str, Any]:
+    """What the table of a corpus says of it as a whole."""
+    with (out_dir / writing.METADATA).open(newline="", encoding="utf-8") as table:
+        rows = list(csv.DictReader(table))
+    levels = [float(row["rms_dbfs"]) for row in rows]
+    sorts = Counter(row.get("kind") or row.get("style") or row["family"] for row in rows)
+    return {
+        "seconds": round(sum(float(row["duration_s"]) for row in rows), 3),
+        "seed": int(rows[0]["seed"]),
+        "sample_rate_hz": int(rows[0]["sample_rate_hz"]),
+        "channels": int(rows[0]["channels"]),
+        "rms_dbfs": [min(levels), max(levels)],
+        "sorts": dict(sorted(sorts.items())),
+        "metadata": str(out_dir / writing.METADATA),
+    }
