@@ -34,6 +34,7 @@ from engine.layers import (
     Film,
     GatedUnit,
     Guard,
+    Harmonics,
     Identity,
     LatentSample,
     LayerNorm,
@@ -43,6 +44,7 @@ from engine.layers import (
     Loop,
     NoiseMultiply,
     Parallel,
+    PitchTrack,
     RMSNorm,
     Sequence,
     Sigmoid,
@@ -96,6 +98,14 @@ CASES: dict[str, tuple[Make, ...]] = {
     "logistic_mixture": (lambda c: LogisticMixture(c // 2, 2, limit=1.5),),
     "embed": (lambda c: Embed(c - 1, c // 2),),
     "control": (lambda c: Control(c, "scale", c), lambda c: Film(c, "scale", c, 3)),
+    "pitch_track": (
+        lambda c: PitchTrack(4 * c, 16000.0, 20 * c, 8 * c, 0.7),
+        lambda c: PitchTrack(4 * c, 48000.0, 20 * c, 8 * c, 0.7),
+        lambda c: Sequence(Conv1d(c, 3, 1), Channels(3, 1, 2),
+                           PitchTrack(c, 16000.0, 50, 21, 0.8))),
+    "harmonics": (
+        lambda c: Harmonics(c, 9 * c, 16000.0, 3 * c, (100.0, 900.0), (-1.0, 1.0)),
+        lambda c: Harmonics(c, 5, 8000.0, 7, (50.0, 200.0), (-0.5, 0.2))),
     "feed": (_loop,),
 }
 # What they read, and the numbers that are given where an attribute has several.
@@ -152,9 +162,17 @@ def between_convolutions(case: OpCase, beside: bool = False) -> OpCase:
     with torch.random.fork_rng([]):
         torch.manual_seed(2)
         given, made = case.layer.in_channels, case.layer.out_channels
-        inner = Parallel(case.layer, Conv1d(given, made, 1)) if beside else case.layer
+        inner = Parallel(case.layer, _convolution(case.layer)) if beside else case.layer
         net = Sequence(Conv1d(given, given, 1), inner, Conv1d(made, made, 1))
     return OpCase(case.kind, net.eval().requires_grad_(False), case.attributes, case.label)
+
+
+def _convolution(like: Streaming) -> Streaming:
+    """The shortest one of the same channels and rates."""
+    up, down = like.ratio.denominator, like.ratio.numerator
+    if up > 1:
+        return ConvTranspose1d(like.in_channels, like.out_channels, up, up)
+    return Conv1d(like.in_channels, like.out_channels, down, stride=down)
 
 
 def _given(layer: Streaming) -> dict[str, FloatArray]:

@@ -48,7 +48,7 @@ class CoreOp:
     @property
     def reads_past(self) -> bool:
         """Whether it looks at past rows of what it reads, `kernel` in all."""
-        return self.state in ("CACHE", "WINDOW")
+        return self.state in ("CACHE", "WINDOW", "TRACK")
 
     @property
     def is_recurrent(self) -> bool:
@@ -70,10 +70,13 @@ class CoreOp:
         """Number formats of files that may hold it."""
         return DTYPES[:2] if self.rows == "ALONE" else DTYPES
 
-    def state_words(self, in_channels: int, out_channels: int, kernel: int) -> int:
+    def state_words(self, in_channels: int, out_channels: int, kernel: int, stride: int,
+                    groups: int, phases: int) -> int:
         """Words of a stream's state that are its own, as `tudor_state_words` counts them."""
+        frames = (kernel - phases * groups) // stride
         return {"COUNTER": 1, "DRAW": 1 + in_channels // out_channels, "HIDDEN": 2 * out_channels,
-                "WINDOW": 1 + kernel}.get(self.state, 0)
+                "WINDOW": 1 + kernel, "TRACK": 1 + frames * phases + 2 * kernel,
+                "PHASE": 2 + 2 * kernel}.get(self.state, 0)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,20 @@ static inline const struct format_value *value(const struct look *l, uint32_t in
 
 static inline uint32_t rows_of(const struct look *l, const struct format_value *v) { return l->buffers[v->buffer].rows; }
 
+static inline int check_params(const struct look *l, uint64_t floats) {
+    return tudor_weights_outside(header_of(l->model), l->op->params, floats * 4) ? TUDOR_ERROR_WEIGHTS : 0;
+}
+
+/* Rows read before the block must be remembered by the buffer. */
+static inline int check_window(const struct look *l, const struct format_value *in) {
+    const struct format_op *op = l->op;
+    const uint64_t span = (uint64_t)(op->kernel - 1) * op->dilation + 1;
+    const uint64_t back = span > op->stride ? span - op->stride : 0;
+    return back + in->delay > l->buffers[in->buffer].history ? TUDOR_ERROR_HISTORY : 0;
+}
+
 int tudor_check_op(struct look *l);
+int tudor_check_pitch(const struct look *l);
+int tudor_check_harmonics(const struct look *l);
 
 #endif

@@ -65,10 +65,6 @@ static int optional_fits(const struct look *l, uint32_t index, uint64_t channels
     return index == FORMAT_NONE ? 0 : fits(l, index, channels, rows);
 }
 
-static int check_params(const struct look *l, uint64_t floats) {
-    return tudor_weights_outside(header_of(l->model), l->op->params, floats * 4) ? TUDOR_ERROR_WEIGHTS : 0;
-}
-
 static int check_act(const struct look *l, uint64_t channels) {
     const struct format_op *op = l->op;
     if (!(op->slope >= -1e6f && op->slope <= 1e6f)) return TUDOR_ERROR_SHAPE;
@@ -77,14 +73,6 @@ static int check_act(const struct look *l, uint64_t channels) {
 
 static int check_gate(const struct look *l) {
     return l->op->act == ACT_TANH || l->op->act == ACT_LINEAR ? 0 : TUDOR_ERROR_KIND;
-}
-
-/* Rows read before the block must be remembered by the buffer. */
-static int check_window(const struct look *l, const struct format_value *in) {
-    const struct format_op *op = l->op;
-    const uint64_t span = (uint64_t)(op->kernel - 1) * op->dilation + 1;
-    const uint64_t back = span > op->stride ? span - op->stride : 0;
-    return back + in->delay > l->buffers[in->buffer].history ? TUDOR_ERROR_HISTORY : 0;
 }
 
 static int check_conv_shape(const struct format_op *op, const struct format_value *in, const struct format_value *out) {
@@ -235,6 +223,10 @@ static int check_kind(const struct look *l) {
     case OP_MAP: code = check_act(l, channels); break;
 #ifndef TUDOR_NO_ATTENTION
     case OP_ATTENTION: return check_attention(l);
+#endif
+#ifndef TUDOR_NO_TONES
+    case OP_PITCH_TRACK: return tudor_check_pitch(l);
+    case OP_HARMONICS: return tudor_check_harmonics(l);
 #endif
 #ifndef TUDOR_NO_NORM
     case OP_NORM: code = check_norm(l); break;

@@ -63,6 +63,12 @@ struct op_facts {
 };
 extern const struct op_facts tudor_op_facts[OP_END];
 static inline const struct op_facts *facts_of(const struct format_op *op) { return &tudor_op_facts[op->kind]; }
+#ifndef TUDOR_NO_TONES
+/* Frames whose differences are kept, at least those that are compared. */
+static inline uint32_t tudor_pitch_parts(const struct format_op *op) {
+    return (op->kernel - op->phases * op->groups) / op->stride;
+}
+#endif
 /* Words of a stream's state that are its own. */
 static inline uint64_t tudor_state_words(const struct format_op *op, const struct format_value *values) {
     const uint32_t out = values[op->out].channels;
@@ -77,6 +83,11 @@ static inline uint64_t tudor_state_words(const struct format_op *op, const struc
 #endif
 #ifndef TUDOR_NO_ATTENTION
     case OP_STATE_WINDOW: return 1ull + op->kernel;
+#endif
+#ifndef TUDOR_NO_TONES
+    case OP_STATE_TRACK:
+        return 1ull + (uint64_t)tudor_pitch_parts(op) * op->phases + 2ull * op->kernel;
+    case OP_STATE_PHASE: return 2ull + 2ull * op->kernel;
 #endif
     default: return 0;
     }
@@ -143,6 +154,8 @@ struct op_plan {
         struct rnn_args rnn;
         struct norm_args norm;
         struct attention_args attention;
+        struct pitch_args pitch;
+        struct tone_args tone;
     } args;
 };
 

@@ -85,6 +85,23 @@ struct attention_args {
     float *state;
 };
 
+#define PITCH_MOST_WIDTH 64u
+struct pitch_args {
+    struct rows x, y; /* x: window - hop rows before; y: pitch, clarity */
+    uint32_t rows;    /* of y */
+    uint32_t window, hop, hops, parts, lags, step, width; /* hops: frames that are compared, of `parts` that are kept */
+    const float *params;
+    float *state;
+};
+
+struct tone_args {
+    struct rows x, y; /* x: pitch, clarity, bands */
+    uint32_t rows;    /* of x */
+    uint32_t hop, bands, count, middle_c;
+    const float *params;
+    float *state;
+};
+
 static inline struct rows rows_at(float *data, size_t row) { return (struct rows){data, row, 0.0f}; }
 
 struct tudor_kernels {
@@ -104,6 +121,8 @@ struct tudor_kernels {
     void (*mixed)(const struct map_args *, void (*kernel)(const struct map_args *), uint32_t x_half, uint32_t pre_half);
     void (*norm)(const struct norm_args *);
     void (*attention)(const struct attention_args *);
+    void (*pitch_track)(const struct pitch_args *);
+    void (*harmonics)(const struct tone_args *);
 };
 
 extern const struct tudor_kernels tudor_kernels_ref;

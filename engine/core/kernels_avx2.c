@@ -22,6 +22,7 @@ static const unsigned char tile_frames[9] = {0, 12, 6, 0, 3, 0, 0, 0, 1};
 #include "kernels_rnn.inc"
 #include "kernels_norm.inc"
 #include "kernels_attention.inc"
+#include "kernels_tones.inc"
 
 #ifndef TUDOR_NO_INT
 #include "kernels_mixed.inc"
@@ -38,7 +39,8 @@ static const unsigned char int_tile_frames[5] = {0, 5, 2, 0, 1};
 #define INT_KERNELS 0, 0, 0
 #endif
 
-const struct tudor_kernels tudor_kernels_avx2 = {"avx2", conv, depthwise, map, gated, add, mul, affine, lstm, gru, INT_KERNELS, norm, attention};
+const struct tudor_kernels tudor_kernels_avx2 = {"avx2", conv, depthwise, map, gated, add, mul, affine, lstm, gru,
+    INT_KERNELS, norm, attention, pitch_track, harmonics};
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

@@ -24,6 +24,7 @@ static const unsigned char tile_frames[5] = {0, 8, 12, 8, 6};
 #include "kernels_rnn.inc"
 #include "kernels_norm.inc"
 #include "kernels_attention.inc"
+#include "kernels_tones.inc"
 
 #ifndef TUDOR_NO_INT
 #include "kernels_mixed.inc"
@@ -58,9 +59,9 @@ static const unsigned char int_tile_frames[3] = {0, 12, 6};
 #endif
 
 const struct tudor_kernels tudor_kernels_avx512 = {"avx512", conv, depthwise, map, gated, add, mul, affine, lstm, gru,
-                                                   INT_KERNELS, norm, attention};
+                                                   INT_KERNELS, norm, attention, pitch_track, harmonics};
 const struct tudor_kernels tudor_kernels_avx512vnni = {"avx512vnni", conv, depthwise, map, gated, add, mul, affine,
-                                                       lstm, gru, VNNI_KERNELS, norm, attention};
+                                                       lstm, gru, VNNI_KERNELS, norm, attention, pitch_track, harmonics};
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

@@ -16,6 +16,7 @@ static const unsigned char tile_frames[17] = {0, 12, 10, 0, 6, 0, 0, 0, 3, 0, 0,
 #include "kernels_rnn.inc"
 #include "kernels_norm.inc"
 #include "kernels_attention.inc"
+#include "kernels_tones.inc"
 
 #ifndef TUDOR_NO_INT
 #include "kernels_mixed.inc"
@@ -34,7 +35,8 @@ static const unsigned char int_tile_frames[5] = {0, 6, 3, 0, 1};
 #define INT_KERNELS 0, 0, 0
 #endif
 
-const struct tudor_kernels tudor_kernels_neon = {"neon", conv, depthwise, map, gated, add, mul, affine, lstm, gru, INT_KERNELS, norm, attention};
+const struct tudor_kernels tudor_kernels_neon = {"neon", conv, depthwise, map, gated, add, mul, affine, lstm, gru,
+    INT_KERNELS, norm, attention, pitch_track, harmonics};
 #else
 typedef int tudor_no_neon;
 #endif

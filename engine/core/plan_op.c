@@ -116,6 +116,32 @@ static struct norm_args plan_norm(const struct planned *m) {
 }
 #endif
 
+#ifndef TUDOR_NO_TONES
+static void plan_pitch(const struct planned *m, struct op_plan *o) {
+    const struct format_op *op = m->op;
+    struct pitch_args *a = &o->args.pitch;
+    a->x = row_of(m, op->in_a);
+    a->y = row_of(m, op->out);
+    /* the window of the first frame ends at the newest of its rows */
+    o->x.offset += (ptrdiff_t)(a->x.row * sizeof(float)) * ((ptrdiff_t)op->stride - (ptrdiff_t)op->kernel);
+    a->window = op->kernel;
+    a->hop = op->stride;
+    a->lags = op->phases;
+    a->step = op->groups;
+    a->width = op->seed;
+    a->parts = tudor_pitch_parts(op);
+    a->hops = (a->window - a->lags * a->step - 2 * a->width + 2) / a->hop;
+    a->params = weights_at(&m->t->model, op->params);
+}
+
+static void plan_tone(const struct planned *m, struct tone_args *a) {
+    const struct format_op *op = m->op;
+    *a = (struct tone_args){row_of(m, op->in_a), row_of(m, op->out), 0, op->phases,
+                            m->values[op->in_a].channels - 2, op->kernel, op->seed,
+                            weights_at(&m->t->model, op->params), 0};
+}
+#endif
+
 static void plan_op(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
     const struct place none = {.buffer = FORMAT_NONE};
@@ -135,6 +161,12 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
     } else if (op->kind == OP_ATTENTION) {
         o->args.attention = (struct attention_args){row_of(m, op->in_a), row_of(m, op->out), 0,
                                                     m->values[op->out].channels, op->groups, op->kernel, 0};
+#endif
+#ifndef TUDOR_NO_TONES
+    } else if (op->kind == OP_PITCH_TRACK) {
+        plan_pitch(m, o);
+    } else if (op->kind == OP_HARMONICS) {
+        plan_tone(m, &o->args.tone);
 #endif
 #ifndef TUDOR_NO_NORM
     } else if (op->kind == OP_NORM) {

@@ -122,6 +122,26 @@ static void run_attention(const struct play *p, const struct format_op *op, stru
 }
 #endif
 
+#ifndef TUDOR_NO_TONES
+static void run_pitch_track(const struct play *p, const struct format_op *op, struct op_plan *o) {
+    struct pitch_args *a = &o->args.pitch;
+    a->rows = p->frames * o->rows;
+    a->x.data = at(p, o->x);
+    a->y.data = at(p, o->y);
+    a->state = p->words + op->state;
+    p->t->kernels->pitch_track(a);
+}
+
+static void run_harmonics(const struct play *p, const struct format_op *op, struct op_plan *o) {
+    struct tone_args *a = &o->args.tone;
+    a->rows = p->frames * (o->rows / a->hop);
+    a->x.data = at(p, o->x);
+    a->y.data = at(p, o->y);
+    a->state = p->words + op->state;
+    p->t->kernels->harmonics(a);
+}
+#endif
+
 static struct map_args *place_map(const struct play *p, struct op_plan *o) {
     struct map_args *a = &o->args.map;
     a->rows = p->frames * o->rows;
@@ -206,6 +226,10 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
 #endif
 #ifndef TUDOR_NO_ATTENTION
     case OP_ATTENTION: run_attention(p, op, o); break;
+#endif
+#ifndef TUDOR_NO_TONES
+    case OP_PITCH_TRACK: run_pitch_track(p, op, o); break;
+    case OP_HARMONICS: run_harmonics(p, op, o); break;
 #endif
 #ifndef TUDOR_NO_NORM
     case OP_NORM: run_norm(p, o); break;

@@ -52,6 +52,14 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
 #ifndef TUDOR_NO_ATTENTION
     if (op->kind == OP_ATTENTION) return in_rows * 2 * h * op->kernel;
 #endif
+#ifndef TUDOR_NO_TONES
+    if (op->kind == OP_HARMONICS) return in_rows * op->kernel * (8ull * op->phases + 16);
+    if (op->kind == OP_PITCH_TRACK) { /* differences of a frame, sums of frames, the lag again, smoothing */
+        const uint64_t lags = op->phases, compared = op->kernel - lags * op->groups;
+        return in_rows / op->stride * (lags * (op->stride / op->groups + compared / op->stride) +
+                                       (2ull * op->groups + 1) * compared + (2ull * op->seed - 1) * op->kernel);
+    }
+#endif
 #ifndef TUDOR_NO_RNN
     if (op->kind == OP_LSTM) return in_rows * 4 * h * h;
     if (op->kind == OP_GRU) return in_rows * 3 * h * h;

@@ -7,9 +7,11 @@ from engine.layers.combine import Identity, Parallel, Residual, Sequence
 from engine.layers.control import Control, Film
 from engine.layers.conv import Conv1d, ConvTranspose1d, Delay
 from engine.layers.draw import Categorical, Embed, LogisticMixture, mu_law_table
+from engine.layers.harmonics import Harmonics
 from engine.layers.loop import Loop, Past
 from engine.layers.noise import LatentSample, NoiseMultiply
 from engine.layers.norm import LayerNorm, RMSNorm
+from engine.layers.pitch import PitchTrack
 from engine.layers.pointwise import (
     ELU,
     Exp,
@@ -30,9 +32,9 @@ from engine.layers.recurrent import GRU, LSTM
 __all__ = [
     "ELU", "GRU", "LSTM", "Affine", "Attention", "Categorical", "CausalAttention", "Channels",
     "Control", "Conv1d", "ConvTranspose1d", "Delay", "Embed", "Exp", "Film", "GatedUnit", "Guard",
-    "Identity", "LatentSample", "LayerNorm", "LeakyReLU", "Log", "LogisticMixture", "Loop",
-    "NoiseMultiply", "PQMFAnalysis", "PQMFSynthesis", "Parallel", "Past", "Pointwise", "RMSNorm",
-    "Residual", "Sequence", "Sigmoid", "Snake", "Softplus", "Sqrt", "State", "Streaming", "Tanh",
-    "mu_law_table",
+    "Harmonics", "Identity", "LatentSample", "LayerNorm", "LeakyReLU", "Log", "LogisticMixture",
+    "Loop", "NoiseMultiply", "PQMFAnalysis", "PQMFSynthesis", "Parallel", "Past", "PitchTrack",
+    "Pointwise", "RMSNorm", "Residual", "Sequence", "Sigmoid", "Snake", "Softplus", "Sqrt", "State",
+    "Streaming", "Tanh", "mu_law_table",
     "split_state",
 ]

@@ -110,6 +110,23 @@ class Lowering(Fusing):
             "attention", op.name, [view], self._root(op.output),
             params={"kernel": window, "groups": op.attributes["heads"]}))
 
+    def _pitch_track(self, op: Op, view: View) -> View:
+        a = op.attributes
+        return self._emit(Node(
+            "pitch_track", op.name, [view], self._root(op.output),
+            params={"kernel": a["window"], "stride": a["ratio"], "groups": a["step"],
+                    "phases": a["lags"], "seed": a["taps"] // 2 + 1},
+            extra=np.array([a["threshold"], a["octaves"]], np.float32)))
+
+    def _harmonics(self, op: Op, view: View) -> View:
+        a = op.attributes
+        ramps = [number for low, high in (a["crossover"], a["clear"])
+                 for number in (low, 1.0 / (high - low))]
+        return self._emit(Node(
+            "harmonics", op.name, [view], self._root(op.output),
+            params={"kernel": a["count"], "phases": a["ratio"], "seed": a["middle_c"]},
+            extra=np.array(ramps, np.float32)))
+
     def _noise_multiply(self, op: Op, view: View) -> View:
         return self._emit(Node("noise", op.name, [view], self._root(op.output),
                                params={"seed": op.attributes["seed"]},

@@ -89,8 +89,9 @@ class Node:
     @property
     def state_words(self) -> int:
         """Words of the state that are its own."""
+        sizes = (int(self.params.get(name, 1)) for name in ("kernel", "stride", "groups", "phases"))
         return self.core.state_words(sum(v.channels for v in self.inputs[:1]), self.out.channels,
-                                     self.params.get("kernel", 1))
+                                     *sizes)
 
     @property
     def phases(self) -> int:

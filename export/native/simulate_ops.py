@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.layers.base import call
+from engine.layers.base import Streaming, call
 from engine.layers.draw import Categorical, Draw, LogisticMixture
+from engine.layers.harmonics import TURN, Harmonics
 from engine.layers.noise import LatentSample, frame_numbers, stream_keys, uniform
+from engine.layers.pitch import MIDDLE_C_HZ, PitchTrack
 from engine.layers.pointwise import INPUT_LIMIT
 from export.native.file import clean
 from export.native.nodes import Node, View
@@ -113,6 +115,12 @@ class Operations:
             mean = maths.fma(weight[:, None, :, j].expand_as(mean), v[..., j], mean)
         return (mean * (one / total)[:, None]).flatten(0, 1)
 
+    def _tone(self, node: Node, x: Tensor) -> Tensor:
+        """As PyTorch has it: phases are the runtime's, sums have another order."""
+        return tone_layer(node).offline(x[None])[0]
+
+    _pitch_track = _harmonics = _tone
+
     def _frames(self, x: Tensor) -> Tensor:
         return frame_numbers(torch.zeros(1, 1, dtype=torch.float64), x[None])[0]
 
@@ -160,6 +168,20 @@ class Operations:
             h = n + z * (h - n)
             rows.append(h)
         return torch.stack(rows, dim=1)
+
+
+def tone_layer(node: Node) -> Streaming:
+    """The layer that a pitch tracker or a bank of harmonics was lowered from."""
+    p, numbers = node.params, [float(number) for number in torch.as_tensor(node.extra)]
+    if node.kind == "pitch_track":
+        threshold, octaves = numbers
+        taps, reach = 2 * p["seed"] - 1, p["phases"] * p["groups"]
+        return PitchTrack(p["stride"], MIDDLE_C_HZ * 2.0**octaves, p["kernel"] - taps + 1, reach,
+                          threshold, p["groups"], taps)
+    rate_hz = TURN * MIDDLE_C_HZ / p["seed"]
+    low, slope, start, rise = numbers
+    return Harmonics(node.inputs[0].channels - 2, p["phases"], rate_hz, p["kernel"],
+                     (low * rate_hz, (low + 1 / slope) * rate_hz), (start, start + 1 / rise))
 
 
 def draw_layer(node: Node) -> Draw:

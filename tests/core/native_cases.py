@@ -21,6 +21,7 @@ from engine.layers import (
     Delay,
     Exp,
     GatedUnit,
+    Harmonics,
     Identity,
     LatentSample,
     LayerNorm,
@@ -28,6 +29,7 @@ from engine.layers import (
     Log,
     NoiseMultiply,
     Parallel,
+    PitchTrack,
     PQMFAnalysis,
     PQMFSynthesis,
     Residual,
@@ -86,6 +88,15 @@ def _wavenet(channels: int, layers: int = 3) -> Streaming:
     return Sequence(*stack, Parallel(Conv1d(channels, 2, 1), Conv1d(channels, 2, 5)), Tanh(2))
 
 
+def tones(channels: int) -> Streaming:
+    """Harmonics of the pitch that is tracked in what they are played beside."""
+    pitch = PitchTrack(12, 48000.0, 130, 64, 0.8)
+    envelope = Conv1d(2, 5, 12, stride=12)
+    return Sequence(Conv1d(channels, 2, 3), Parallel(
+        Sequence(Channels(2, 0, 1), pitch), envelope, combine="concat"),
+        Harmonics(5, 12, 48000.0, 9, (0.0, 2000.0), (-1.0, 0.9)))
+
+
 ALONE = "alone_"  # what an operation's case is called that no network here holds
 NETS = {
     "wide": lambda: Sequence(Conv1d(2, 96, 7), LeakyReLU(96), Residual(
@@ -135,6 +146,7 @@ NETS = {
         Conv1d(2, 24, 3), CausalAttention(24, 3, 9), LeakyReLU(24),
         Residual(CausalAttention(24, 1, 5)), Conv1d(24, 20, 4, stride=2), Delay(20, 2),
         CausalAttention(20, 4, 40), Conv1d(20, 2, 1)),
+    "tones": lambda: tones(1),
     "activations": lambda: Sequence(Conv1d(1, 35, 1), Tanh(35), Sigmoid(35), ELU(35),
                                     Snake(35, 3.0), LeakyReLU(35), Guard(35)),
 }

@@ -49,6 +49,11 @@ MUTANTS = [
     ("run_op.c", "memcpy(y, values, a->channels * sizeof *y)", "memcpy(y, values, a->channels)",
      "controls", ()),
     ("run_op.c", "y += a->y.row) memcpy", "y += a->channels) memcpy", "controls", ()),
+    ("kernels_tones.inc", "if (d[i] < d[best]) best = i;", ";", "tones", ()),
+    ("kernels_tones.inc", "0.5f * (d[best + 1] - d[best - 1])", "0.0f * d[0]", "tones", ()),
+    ("kernels_tones.inc", "memmove(parts, parts + lags,", "memmove(parts, parts,", "tones", ()),
+    ("kernels_tones.inc", "if (a->x.row != 1)", "if (0)", "tones", ()),
+    ("kernels_tones.inc", "words[1] ? words[1] : step", "step", "tones", ()),
     ("draw.c", "x + 0.5f", "x + 1.5f", "loop", ()),
 ]
 FLAGS = ("-std=c11", "-O1", "-ffp-contract=off", "-DTUDOR_NO_AVX512")

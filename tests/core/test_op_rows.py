@@ -22,7 +22,8 @@ from tests.firmware.machines import instruction_sets
 
 CHANNELS = 8
 # With scales as rough as here: what grows beyond them, and what may be drawn otherwise.
-COARSE = ("exp", "latent_sample", "categorical", "logistic_mixture", "feed")
+COARSE = ("exp", "latent_sample", "categorical", "logistic_mixture", "feed", "pitch_track",
+          "harmonics")
 ALL = [pytest.param(case, id=f"{kind}-{at}") for kind in CASES
        for at, case in enumerate(cases(kind, CHANNELS))]
 
@@ -140,7 +141,8 @@ def test_a_row_s_state_is_what_the_runtime_counts(case: OpCase) -> None:
     """The words that Python lays out, beside the rows that a ring keeps."""
     file = NativeFile.from_bytes(compiled(case, DTYPES[0]))
     for op in file.ops("forward"):
-        words = CORE[op.kind].state_words(op.in_channels, op.out_channels, op.kernel)
+        words = CORE[op.kind].state_words(op.in_channels, op.out_channels, op.kernel,
+                                            op.stride, op.groups, op.phases)
         rest = op.state_bytes - 4 * words
         assert rest >= 0
         assert rest % (4 * op.out_channels) == 0

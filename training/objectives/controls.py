@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.description import Method
+from engine.layers.pitch import MIDDLE_C_HZ
 from training.data.base import Shard
 from training.evaluation import spectra
 from training.evaluation.measures import LOUDNESS_FLOOR
 
-MIDDLE_C_HZ = 261.625565
 LOUDNESS_SECONDS = 0.016  # window, at least two latent frames
 # As in `measures.loudness_db`, so that the two agree: the sum over a Hann window's bins.
 HANN_GAIN = 1.5

@@ -42,7 +42,7 @@ from engine.players.native_model import NativeFile, NativeModel
 from export.native.export import compile_graphs, compile_programs, lower
 from tests.core import control_cases, loop_cases
 from tests.core.loop_cases import tiers, wavenet
-from tests.core.native_cases import case, describe, graph_of, method_of
+from tests.core.native_cases import case, describe, graph_of, method_of, tones
 from tests.core.native_quantised_cases import compiled, quantise
 
 FOLDER = Path(__file__).with_name("corpus")
@@ -68,6 +68,7 @@ def nets() -> dict[str, Streaming]:
         "long": Sequence(Conv1d(1, 1, 3, dilation=90), Conv1d(1, 1, 1)),
         "loop": wavenet(1, 4, 5),
         "tiers": tiers(3),
+        "tones": tones(1),
         "controls": Sequence(Conv1d(1, 3, 2), Film(3, "tone", 2), Parallel(
             Identity(3), Sequence(Control(3, "class"), Embed(4, 2)), Control(3, "weights", 3),
             combine="concat"), Conv1d(8, 1, 2)),
