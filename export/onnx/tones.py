@@ -153,8 +153,8 @@ def harmonics(w: Writer, op: Op, x: str) -> str:
     w.keep(w.slice(over, -1, ALL, 2))
     earlier = w.node("Concat", w.node("Transpose", earlier, perm=[0, 2, 1]),
                      w.slice(amplitudes, 0, -1, 1), axis=1)
-    words = [half for word in (phases, steps) for half in _split(w, w.slice(word, -1, ALL, 1))]
-    w.keep(w.node("Cast", w.node("Concat", *words, axis=1), to=TensorProto.FLOAT))
+    halves = [half for word in (phases, steps) for half in _split(w, w.slice(word, -1, ALL, 1))]
+    w.keep(w.node("Cast", w.node("Concat", *halves, axis=1), to=TensorProto.FLOAT))
     number = _int(w, np.arange(1, count + 1)[:, None])
     turned = w.node("BitwiseAnd", w.node("Mul", w.node("Unsqueeze", phases, w.ints(1)), number),
                     _int(w, TURN - 1))
