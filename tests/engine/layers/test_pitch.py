@@ -88,8 +88,8 @@ def test_quarter_tones_are_within_ten_cents(timbre: str, step: int | None) -> No
     assert slips <= 0.01 * frames
 
 
-@pytest.mark.parametrize(("rate", "hop", "step"), [(8000, 32, 1), (44100, 128, 4), (48000, 256, 4), (48000, 125, 1),
-                                                   (96000, 512, 8)])
+@pytest.mark.parametrize(("rate", "hop", "step"), [(8000, 32, 1), (44100, 128, 4), (48000, 256, 4),
+                                                   (48000, 125, 1), (96000, 512, 8)])
 def test_at_other_rates(rate: int, hop: int, step: int) -> None:
     layer = PitchTrack(hop, rate)
     assert layer.step == step
