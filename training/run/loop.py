@@ -13,6 +13,7 @@ from rich.console import Console
 
 from engine.errors import ConfigError, Stopped, TudorError
 from engine.models.base import Model
+from engine.models.coded import Coded
 from engine.models.registry import build
 from engine.models.store import load_model
 from training.data.base import Data
@@ -159,6 +160,8 @@ def _seeded_model(run: RunConfig) -> Model:
         if changed:
             raise ConfigError(f"{run.training.start_from} is another model: {'; '.join(changed)}")
         model.load_state_dict(stored.model.state_dict())
+        if isinstance(model, Coded) and isinstance(stored.model, Coded):
+            model.set_latents(stored.model.latents)  # the objective may want to know
     return model
 
 
