@@ -129,7 +129,7 @@ def _read_exactly(program: Program, place: Root, exact: Root) -> None:
         for index, view in enumerate(node.inputs):
             root, start = outermost(view.root)
             start += view.first - first
-            if root is top and 0 <= start and start + view.channels <= exact.channels:
+            if root is top and start >= 0 and start + view.channels <= exact.channels:
                 node.inputs[index] = View(exact, start, view.channels, view.delay)
 
 
