@@ -22,6 +22,8 @@ VARIANTS = {
     "odd kernel": {"kernel_size": 5, "dilations": (2,)},
     "fast": {"sample_rate_hz": 48000},
     "separable": {"separable": True},
+    "tones": {"harmonics": 5},
+    "tones and loudness": {"harmonics": 5, "controls": ("loudness",), "noise": False},
 }
 
 
