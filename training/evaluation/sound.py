@@ -24,6 +24,7 @@ from training.evaluation.measures import plain, shaped_noise
 from training.evaluation.subjects import Each, Playing, Subject
 from training.evaluation.texture import (
     Texture,
+    comb,
     modulation,
     octave_errors,
     octave_levels,
@@ -154,6 +155,7 @@ class _Piece:
         put("texture_db", windows[1])
         if self.frame is not None:
             put("modulation", modulation(sound, self.rate_hz, self.frame))
+            put("comb", comb(sound, self.rate_hz, self.frame))
         row = _into(into.lists)
         row("texture_windows_db", windows)
         row("octave_db", octave_errors(octave_levels(levels, self.rate_hz), self.octaves))

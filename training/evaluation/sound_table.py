@@ -14,6 +14,7 @@ COLUMNS = (
     Column("texture_db", "texture dB", ""),
     Column("texture_error_db", "texture error dB"),
     Column("modulation_ratio", "frame-rate modulation", "one"),
+    Column("comb", "comb", ""),
     Column("octave_error_db", "worst octave dB"),
     Column("partials_to_hz", "partials to Hz", "higher"),
     Column("pitch_cents", "pitch error cents"),
