@@ -154,7 +154,7 @@ def measure(name: str) -> None:
     found: dict[str, Any] = {}
     for material in materials(name):
         print(f"{name}: {material.title}", flush=True)
-        result = evaluate_folder(name, material.ready())
+        result = evaluate_folder(name, material.ready(), only=KEPT)
         found[material.key] = {"title": material.title, **trimmed(result)}
     card = card_of(name)
     if card["dtype"] != "float32":

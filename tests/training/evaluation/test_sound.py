@@ -270,6 +270,17 @@ def test_the_second_draw_is_another_one_of_the_same(tmp_path: Path) -> None:
         float(compare(both, torch.from_numpy(audio)).score), rel=1e-5)
 
 
+def test_only_what_is_asked_for_is_played(tmp_path: Path) -> None:
+    folder, model = fill(tmp_path / "data", 1), tiny(tmp_path)
+    whole, part = (evaluate_folder(model, folder, only=only) for only in (None, ("noise_128",)))
+    assert set(part["results"]) == {"model", "noise_128"}
+    assert set(part["sound"]["subjects"]) == {"model", "noise_128", "shifted", "original"}
+    assert set(whole["results"]) > {"untrained", "noise_2048", "silence"}
+    for name in part["results"]:
+        assert part["results"][name] == whole["results"][name]
+        assert part["sound"]["subjects"][name] == whole["sound"]["subjects"][name]
+
+
 def test_sounds_of_a_few_samples_have_few_figures(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
