@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.layers.base import Shape, State, Streaming
+from engine.layers.harmonic_sum import TURN, harmonic_sum
 from engine.layers.pitch import MIDDLE_C_HZ
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ PITCH_STEPS = 2**18  # in an octave: .005 cents
 # 2^x of x = n / PITCH_STEPS from 0 to 1, in 2^-30: a weighted fit of our own, within .0002 cents,
 # and exact at both ends.
 EXP2 = (1073741824, 744266013, 257869054, 59934846, 9654009, 2017902)
-TURN = 2**32  # a whole turn of a phase
 NYQUIST = TURN // 2
 FINE = 2**16  # a step between frames, in parts of a phase
 LOG_RANGE = (-16.0, 4.0)  # of the envelope
@@ -111,12 +111,11 @@ class Harmonics(Streaming):
         phases = self._phases(phase, torch.cat((first, steps[:, :-1]), dim=1), steps)
         amplitudes = self._amplitudes(steps, x[:, 1], x[:, 2:])  # [batch, count, frames]
         earlier = torch.cat((before, amplitudes[:, :, :-1]), dim=2)
-        waves = self._waves(phases, x.dtype).unflatten(2, (-1, self.hop))
-        waves = waves.permute(0, 2, 3, 1)  # [batch, frames, ratio, count]
         rise = self.rise.to(x.dtype)
-        up, down = (torch.matmul(waves, part.transpose(1, 2).unsqueeze(3)).squeeze(3)
-                    for part in (amplitudes, earlier))
-        y = up * rise + down * (-rise + 1.0)  # [batch, frames, ratio]
+        if torch.jit.is_tracing():
+            y = self._all(phases, amplitudes, earlier, rise)
+        else:
+            y = harmonic_sum(phases, amplitudes, earlier, rise)
         after = _split(phases[:, -1:], steps[:, -1:], x.dtype)
         return y.flatten(1).unsqueeze(1), (amplitudes[:, :, -1:], after)
 
@@ -141,6 +140,14 @@ class Harmonics(Streaming):
         each = before.unsqueeze(2) * FINE + slope * self.place
         each = torch.div(each, FINE, rounding_mode="floor")
         return (phase + each.flatten(1).cumsum(dim=1)) & (TURN - 1)
+
+    def _all(self, phases: Tensor, amplitudes: Tensor, earlier: Tensor, rise: Tensor) -> Tensor:
+        """`harmonic_sum` of operations that TorchScript knows, whatever sounds."""
+        waves = self._waves(phases, rise.dtype).unflatten(2, (-1, self.hop))
+        waves = waves.permute(0, 2, 3, 1)  # [batch, frames, ratio, count]
+        up, down = (torch.matmul(waves, part.transpose(1, 2).unsqueeze(3)).squeeze(3)
+                    for part in (amplitudes, earlier))
+        return up * rise + down * (-rise + 1.0)  # [batch, frames, ratio]
 
     def _waves(self, phases: Tensor, dtype: torch.dtype) -> Tensor:
         """Sines of all harmonics, [batch, count, samples]."""

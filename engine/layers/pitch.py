@@ -24,6 +24,7 @@ SMOOTH_HZ = 8000.0  # what lies above is taken away: there a parabola is no like
 LEAST_LAG = 2  # of the decimated sound
 TINY = 1e-20
 PIECE_FRAMES = 64  # at once: differences at all lags of a long sound would fill the memory
+PIECE_DIFFERENCES = 2**16  # at once: they stay in a processor's cache
 
 
 class PitchTrack(Streaming):
@@ -129,9 +130,13 @@ class PitchTrack(Streaming):
         """[batch, frames, lags 1 ... lags] of the decimated sound."""
         coarse = sound[:, self.step - 1 :: self.step]
         rows = coarse.unfold(1, self.lags + 1, 1)  # [batch, time, lags + 1], the newest last
-        now, before = rows[:, :, self.lags :], rows[:, :, : self.lags]
-        hop = self.hop // self.step
-        parts = (now - before).square().unflatten(1, (-1, hop)).sum(dim=2)  # [batch, hops, lags]
+        rows = rows.unflatten(1, (-1, self.hop // self.step))
+        if torch.jit.is_tracing():
+            parts = _square_differences(rows)  # [batch, hops, lags]
+        else:
+            count = max(1, PIECE_DIFFERENCES // (rows.shape[2] * rows.shape[3]))
+            parts = torch.stack([torch.cat([_square_differences(piece)
+                                            for piece in stream.split(count)]) for stream in rows])
         difference = parts.unfold(1, self.hops, 1).sum(dim=3).flip(2)
         total = difference.cumsum(dim=2).clamp_min(TINY)
         return difference * self.lag.to(sound.dtype) / total
@@ -188,6 +193,12 @@ class PitchTrack(Streaming):
                         "octaves": log2(self.rate_hz / MIDDLE_C_HZ)},
             state_shapes=self.state_shapes(), macs_per_frame=self.macs_per_frame(),
             lookahead=self.late)
+
+
+def _square_differences(rows: Tensor) -> Tensor:
+    """[..., time, lags + 1] -> [..., lags], of the newest, which comes last, and each other."""
+    away = rows[..., -1:] - rows[..., :-1]
+    return (away * away).sum(dim=-2)
 
 
 def _decimation(rate_hz: float, ratio: int) -> int:

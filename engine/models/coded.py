@@ -32,6 +32,11 @@ class Coded(Model):
         return ()
 
     @property
+    def tracked(self) -> tuple[str, ...]:
+        """Those of the controls, the last ones, that nothing teaches: they are measured."""
+        return ()
+
+    @property
     def coded(self) -> int:
         """Channels between encoder and decoder: latents, then controls."""
         return self.latent_count + len(self.controls)

@@ -149,6 +149,18 @@ def test_it_is_a_causal_stream_that_starts_anew() -> None:
     check_reset(layer, 20)
 
 
+@pytest.mark.parametrize("size", [1, 3000, 2**40])
+def test_pieces_of_any_size_find_the_same(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(2, 1, 90 * 16, generator=torch.Generator().manual_seed(1))
+    layer = PitchTrack(16, RATE, 100, 40, 0.8)
+    wanted = torch.jit.trace(lambda x: layer.offline(x), x)(x)  # all at once
+    monkeypatch.setattr("engine.layers.pitch.PIECE_DIFFERENCES", size)
+    found = layer.offline(x)
+    assert found.shape == wanted.shape == (2, 2, 90)
+    assert wanted[:, 0].unique().numel() > 20
+    assert (found - wanted).abs().max() < 1e-5
+
+
 def test_its_lateness_may_count_as_lookahead() -> None:
     """Beside what looks ahead it is as it is; without it would be later still."""
     net = Parallel(Conv1d(1, 1, 300, stride=64, lookahead=200),
