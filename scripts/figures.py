@@ -117,12 +117,14 @@ def stale() -> list[Path]:
 def measure(names: list[str]) -> None:
     """Measure `names`, or all whose weights are not those that were measured; cards for all."""
     from engine.presets import shipped_names
-    from scripts.preset_measure import current
+    from scripts.preset_measure import current, forget
     from scripts.preset_measure import measure as measure_one
 
     if unknown := set(names) - set(shipped_names()):
         raise SystemExit(f"{', '.join(sorted(unknown))}: no shipped preset; there are "
                          f"{', '.join(shipped_names())}")
+    for name in names:
+        forget(name)
     for name in names or [name for name in shipped_names() if not current(name)]:
         measure_one(name)
 

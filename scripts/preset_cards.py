@@ -19,14 +19,18 @@ EXPORTED = "exported"
 SUBJECTS = {"model": "", "noise_128": "noise 128 (floor)", "shifted": "1 ms late (ceiling)"}
 
 
-def figures_of(name: str) -> Measured:
-    """What was measured of a shipped preset, with the weights that it ships."""
-    if not current(name):
-        raise SystemExit(f"docs/sound/{name}.json was not measured with the weights of {name}: "
-                         f"run python scripts/figures.py --measure {name}")
-    found = measured(name)
-    assert found is not None
-    return found["measured"]
+def figures_of(name: str) -> Measured | None:
+    """What was measured of a shipped preset, if it was with the weights that it ships."""
+    found = measured(name) if name in shipped_names() and current(name) else None
+    return None if found is None else found["measured"]
+
+
+def unmeasured(name: str) -> str:
+    """What stands where figures would."""
+    if name not in shipped_names():
+        return "It ships no weights, so there is nothing to hear."
+    return ("Not measured yet with the weights that are shipped: "
+            f"`python scripts/figures.py --measure {name}`.")
 
 
 def judged(found: Measured, rate_hz: int) -> list[Verdict]:
@@ -148,9 +152,9 @@ def data_rows(name: str) -> list[str]:
 
 def sound_part(name: str, rate_hz: int) -> list[str]:
     """A card's figures: targets first, then all tables."""
-    if name not in shipped_names():
-        return ["", "It ships no weights, so there is nothing to hear."]
     found = figures_of(name)
+    if found is None:
+        return ["", unmeasured(name)]
     return [
         "", "## How it sounds", "",
         f"Hear it beside the original: [docs/sound.md](../../docs/sound.md#{name}). What each "
@@ -166,9 +170,9 @@ def sound_part(name: str, rate_hz: int) -> list[str]:
 
 def readme_cells(name: str, rate_hz: int) -> list[str]:
     """Of README's table: energy score and noise's, texture, held latents, targets, distance."""
-    if name not in shipped_names():
-        return ["-"] * 5
     found = figures_of(name)
+    if found is None:
+        return ["-"] * 5
     part = found[HELD]
     noise = part["sound"]["subjects"]["noise_128"]["energy_score"]
     return [f"{COLUMNS['energy score ↓'](part, 'model')} ({noise:.3f})",
@@ -182,7 +186,11 @@ def shipped_table(key: str = HELD) -> list[str]:
     """All shipped presets on one material, and noise at each rate."""
     lines = [["", *COLUMNS, "held latents ↓"]]
     for name in shipped_names():
-        part = figures_of(name)[key]
+        found = figures_of(name)
+        if found is None:
+            lines.append([name, *["-"] * (len(lines[0]) - 1)])
+            continue
+        part = found[key]
         lines.append([name, *(cell(part, "model") for cell in COLUMNS.values()),
                       _number(3)(part["standing"].get("held_at_frame_rate"))])
         lines.append(["noise 128 on the same (floor)",
@@ -193,14 +201,14 @@ def shipped_table(key: str = HELD) -> list[str]:
 def target_matrix(rates: dict[str, int]) -> list[str]:
     """Targets down, presets across: the figure, in bold where it is met."""
     names = shipped_names()
-    by_name = {name: {v.target.key: v for v in judged(figures_of(name), rates[name])}
-               for name in names}
+    by_name = {name: {v.target.key: v for v in judged(found, rates[name])}
+               for name in names if (found := figures_of(name)) is not None}
     lines = [["target", "wanted", *names]]
     every = (*TARGETS, IN_FORMAT)
     for key in dict.fromkeys(target.key for target in every):
         wanted = " / ".join(dict.fromkeys(t.wanted for t in every if t.key == key))
         title = next(t.title for t in every if t.key == key)
-        cells = [by_name[name].get(key) for name in names]
+        cells = [by_name.get(name, {}).get(key) for name in names]
         lines.append([title, wanted, *("-" if v is None else f"**{v.text}**" if v.met else v.text
                                        for v in cells)])
     return rows(*lines)
@@ -223,8 +231,8 @@ def sound_page() -> list[str]:
 
 def _preset(name: str) -> list[str]:
     found, card = measured(name), card_of(name)
-    figures_of(name)
-    assert found is not None
+    if found is None or not current(name):
+        return [f"### {name}", "", f"{card['purpose']} {unmeasured(name)}"]
     before = measured(name, SOUND / "before")
     if before is not None and before["weights"] == found["weights"]:
         before = None  # what is shipped is what was

@@ -28,6 +28,7 @@ FloatArray = NDArray[np.float32]
 ROOT = Path(__file__).resolve().parents[1]
 SOUND = ROOT / "docs" / "sound"
 WORK = ROOT / "build" / "figures"
+PARTS = WORK / "parts"
 SAMPLES = Path("/usr/share/sonic-pi/samples")
 CARD_KEYS = {"purpose", "board", "dtype", "held_out", "training", "sources"}
 SEED = 1000  # of all that is held out; presets learn from other seeds
@@ -148,26 +149,40 @@ def current(name: str) -> bool:
 
 
 def measure(name: str) -> None:
-    """Everything of a preset, anew: minutes of one core."""
+    """Everything of a preset: minutes of one core. What a run that was stopped has measured with
+    the same weights is not measured again."""
+    found = {material.key: part(name, material) for material in materials(name)}
+    if (dtype := card_of(name)["dtype"]) != "float32":
+        found["exported"] = part(name, Material(
+            "exported", f"real loops nobody trained on, in {dtype}", WORK / "held",
+            lambda to: _recordings(to, HELD)), lambda: _exported(name, dtype))
+    clips = render(name)
+    with atomic_write(SOUND / f"{name}.json") as temporary:
+        temporary.write_text(json.dumps({"preset": name, "weights": digest(name), "clips": clips,
+                                         "measured": found}, indent=1) + "\n", "utf-8")
+    forget(name)
+
+
+def part(name: str, material: Material, model: Callable[[], Path] | None = None) -> dict[str, Any]:
+    """Figures of a preset, or of what `model` makes of it, on one material."""
     from training.evaluation.evaluate import evaluate_folder
 
-    found: dict[str, Any] = {}
-    for material in materials(name):
-        print(f"{name}: {material.title}", flush=True)
-        result = evaluate_folder(name, material.ready(), only=KEPT)
-        found[material.key] = {"title": material.title, **trimmed(result)}
-    card = card_of(name)
-    if card["dtype"] != "float32":
-        print(f"{name}: exported in {card['dtype']}", flush=True)
-        result = evaluate_folder(_exported(name, card["dtype"]), WORK / "held", baselines=False)
-        found["exported"] = {"title": f"real loops nobody trained on, in {card['dtype']}",
-                             **trimmed(result)}
-    clips = render(name)
-    SOUND.mkdir(parents=True, exist_ok=True)
-    with atomic_write(SOUND / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps({
-            "preset": name, "weights": digest(name), "clips": clips,
-            "measured": found}, indent=1) + "\n", "utf-8")
+    kept = PARTS / f"{name}-{digest(name)[:16]}-{material.key}.json"
+    if kept.exists():
+        return json.loads(kept.read_text("utf-8"))
+    print(f"{name}: {material.title}", flush=True)
+    result = evaluate_folder(model() if model else name, material.ready(), only=KEPT)
+    found = {"title": material.title, **trimmed(result)}
+    PARTS.mkdir(parents=True, exist_ok=True)
+    with atomic_write(kept) as temporary:
+        temporary.write_text(json.dumps(found), "utf-8")
+    return found
+
+
+def forget(name: str) -> None:
+    """What was measured of a preset and not written yet."""
+    for path in PARTS.glob(f"{name}-*.json"):
+        path.unlink()
 
 
 def _exported(name: str, dtype: str) -> Path:

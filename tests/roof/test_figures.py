@@ -124,26 +124,42 @@ def test_a_card_without_sources_is_refused(
     assert str(refused.value).startswith(f"engine/presets/{name}.toml: ")
 
 
+def test_every_shipped_preset_is_measured() -> None:
+    from scripts.preset_measure import current
+
+    assert [name for name in shipped_names() if not current(name)] == [], (
+        "run python scripts/figures.py --measure")
+
+
 def test_figures_belong_to_the_weights_that_are_shipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figures: ModuleType,
 ) -> None:
-    """Other weights make every figure stale, and the answer says what to run."""
+    """Other weights have no figures yet, and every document says so."""
     from scripts import preset_cards, preset_measure
 
-    name = shipped_names()[0]
-    assert preset_measure.current(name)
+    name = "techno-tiny"
+    assert preset_cards.figures_of(name) is not None
     copied = tmp_path / f"{name}.tudor"
-    copied.write_bytes(engine.presets.shipped_native(name).read_bytes() + b"\0")  # type: ignore[union-attr]
+    native = engine.presets.shipped_native(name)
+    assert native is not None
+    copied.write_bytes(native.read_bytes() + b"\0")
     monkeypatch.setattr(preset_measure, "shipped_native", lambda _: copied)
-    with pytest.raises(SystemExit, match=f"--measure {name}"):
-        preset_cards.figures_of(name)
+    assert preset_cards.figures_of(name) is None
+    for lines in (preset_cards.sound_page(), preset_cards.sound_part(name, 16000)):
+        assert f"`python scripts/figures.py --measure {name}`" in "\n".join(lines)
+    assert preset_cards.readme_cells(name, 16000) == ["-"] * 5
+    assert f"| {name} | - | - |" in "\n".join(preset_cards.shipped_table())
+    matrix = preset_cards.target_matrix(dict.fromkeys(shipped_names(), 16000))
+    column = matrix[0].split(" | ").index(name)
+    assert {row.split(" | ")[column].strip(" |") for row in matrix[2:]} == {"-"}
 
 
 def test_each_card_has_floors_and_ceilings_and_says_what_is_missed(figures: ModuleType) -> None:
     from scripts.preset_cards import EXPORTED, figures_of, judged
 
-    for name in shipped_names():
+    for name in filter(figures_of, shipped_names()):
         found = figures_of(name)
+        assert found is not None
         assert {"other", "held", "loops", "notes"} < set(found)
         card = (ROOT / "engine" / "presets" / f"{name}.md").read_text("utf-8")
         heard = [part for key, part in found.items() if key != EXPORTED]
@@ -170,6 +186,8 @@ def test_every_shipped_preset_can_be_seen_and_heard() -> None:
     assert parts[1::2] == shipped_names()
     shown: set[str] = set()
     for name, part in zip(parts[1::2], parts[2::2], strict=True):
+        if "Not measured yet" in part:  # which another test minds
+            continue
         players = re.findall(r'<audio controls preload="none" [^>]*src="sound/([^"]+\.mp3)"', part)
         pictures = re.findall(r"!\[spectrogram: [^\]]+\]\(sound/([^)]+\.webp)\)", part)
         assert {path.removesuffix(".mp3") for path in players} == {
@@ -180,7 +198,9 @@ def test_every_shipped_preset_can_be_seen_and_heard() -> None:
     there = {str(path.relative_to(SOUND)) for path in SOUND.rglob("*")
              if path.suffix in (".mp3", ".webp")}
     assert shown <= there
-    assert {path for path in there - shown if not path.startswith("before/")} == set()
+    measured = tuple(f"{name}-" for name in shipped_names() if f"{name}-real.mp3" in shown)
+    assert measured
+    assert {path for path in there - shown if path.startswith(("original-", *measured))} == set()
     assert sum((SOUND / path).stat().st_size for path in there
                if path.endswith(".mp3")) < MOST_SOUND_BYTES
 
