@@ -150,8 +150,9 @@ def test_figures_belong_to_the_weights_that_are_shipped(
     assert preset_cards.readme_cells(name, 16000) == ["-"] * 5
     assert f"| {name} | - | - |" in "\n".join(preset_cards.shipped_table())
     matrix = preset_cards.target_matrix(dict.fromkeys(shipped_names(), 16000))
-    column = matrix[0].split(" | ").index(name)
-    assert {row.split(" | ")[column].strip(" |") for row in matrix[2:]} == {"-"}
+    head, _, *cells = [[cell.strip() for cell in row.split("|")] for row in matrix]
+    assert len(cells) > 10
+    assert {row[head.index(name)] for row in cells} == {"-"}
 
 
 def test_each_card_has_floors_and_ceilings_and_says_what_is_missed(figures: ModuleType) -> None:
@@ -230,7 +231,7 @@ def test_new_weights_stand_beside_those_of_before(
     for other in (False, True):
         old = {**before, "weights": "other" if other else figures_weights(name)}
         monkeypatch.setattr(preset_cards, "measured", lambda each, folder=SOUND, old=old: (
-            old if folder != SOUND else rows(each, folder)))
+            old if folder != SOUND and each == name else rows(each, folder)))
         page = "\n".join(preset_cards.sound_page())
         assert ("|  | original | in 0.1 | now |" in page) is other
         assert (f'src="sound/before/{name}-real.mp3"' in page) is other
