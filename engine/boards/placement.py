@@ -77,7 +77,8 @@ def _file_bytes(task: Task, dtype: str) -> int:
     if task.file_bytes is not None and task.dtype == dtype:
         return task.file_bytes
     more = max(1.0, task.one_weights / task.weights) if task.weights else 1.0
-    return ceil(task.weights_bytes(dtype) * more) + RECORDS_BYTES
+    start = task.start_numbers * STATE_BYTES[dtype]
+    return ceil(task.weights_bytes(dtype) * more) + start + RECORDS_BYTES
 
 
 def _cached(task: Task, board: Board, sizes: tuple[int, int, int, int]) -> Placement:

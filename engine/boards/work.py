@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.boards.board import STATE_BYTES
 from engine.boards.cost import OpCost, op_cost
+from engine.models.rest import starts_at_rest
 from engine.ops import ACTS, BF16W, CORE, DTYPES, FLOAT32, KINDS, Q16X8, core_op
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Task:
     operations: int = 0  # of all methods, as the runtime runs them
     file_bytes: int | None = None  # of a file that exists
     dtype: str | None = None  # its number format
+    start_numbers: int = 0  # of the state that methods start with, where that is not zeros
 
     @property
     def macs_per_second(self) -> float:
@@ -131,8 +133,10 @@ def task_of_model(model: Model, name: str, method: str | None = None) -> Task:
 
     operations = sum(len([op for op in g.ops if not KINDS[op.kind].is_view]) - len(_fused(g))
                      for g in graphs.values())
+    start = sum(op.state_count for key, g in graphs.items() if starts_at_rest(model, key)
+                for op in g.ops)
     return Task(name, method, rate, spec.ratio, spec.lookahead_samples, tuple(works), instance,
-                model.parameter_count, operations)
+                model.parameter_count, operations, start_numbers=start)
 
 
 def _rings(graph: Graph, in_frames: float) -> float:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MIDDLE_C_HZ = 261.625565  # pitch is told in octaves from there
 WINDOW_SECONDS, LOWEST_HZ = 0.064, 40.0
-COARSE_RATE_HZ = 16000.0  # at least; lags are looked for at that rate
+COARSE_RATE_HZ = 8000.0  # at least; lags are looked for at that rate
 THRESHOLD = 0.12  # a frame whose difference function dips below this is clear
 FLOOR = 1e-7  # mean square below which nothing has a pitch: -70 dB
 SMOOTH_HZ = 8000.0  # what lies above is taken away: there a parabola is no likeness of a dip
@@ -64,7 +64,8 @@ class PitchTrack(Streaming):
         self.hops = max(1, round((window - lags) / ratio))  # compared, in frames
         if self.lags < LEAST_LAG + 2:
             raise ValueError(f"PitchTrack: lags={lags} are too few at {rate_hz:g} Hz")
-        self.taps = 2 * max(step, round(rate_hz / SMOOTH_HZ)) - 1 if taps is None else taps
+        least = 2 * step if step > 1 else 1  # so that dips of high notes are as wide as a lag
+        self.taps = 2 * max(least, round(rate_hz / SMOOTH_HZ)) - 1 if taps is None else taps
         rise = torch.arange(1.0, self.taps // 2 + 2)
         smooth = torch.cat((rise, rise.flip(0)[1:])) / len(rise) ** 2
         self.register_buffer("smooth", smooth.reshape(1, 1, -1), persistent=False)

@@ -223,7 +223,7 @@ class RawVAE(Coded):
         first: Any = self.decoder.layers[0]
         last.weight[:count].div_(factor[:, None, None])
         last.bias[:count].div_(factor)
-        last.bias[coded : coded + count].sub_(factor.log())
+        last.bias[coded : coded + count].sub_(factor.abs().log())
         first.weight[:, :count].mul_(factor[None, :, None])
 
     @torch.no_grad()

@@ -44,13 +44,18 @@ def rest(model: Model, method: str) -> State | None:
                  for s, counts in zip(state, drawn, strict=True))
 
 
+def starts_at_rest(model: Model, method: str) -> bool:
+    """Whether `method` starts with what silence leaves behind, and an export holds that."""
+    return (model.config.start != "zero" and model.methods[method].role not in (GENERATE, SCORE)
+            and model.drawn_states[method] is not None)
+
+
 def silence(model: Model, method: str) -> Tensor | None:
     """What `method` hears [1, in_channels, frames] until its state is that of silence: zeros, or to
     decode, what its own encoder makes of them. None where it starts from zeros."""
-    spec = model.methods[method]
-    if (model.config.start == "zero" or spec.role in (GENERATE, SCORE)
-            or model.drawn_states[method] is None):
+    if not starts_at_rest(model, method):
         return None
+    spec = model.methods[method]
     frames = _blocks(model, method) * spec.in_frames
     like = next(model.parameters())
     coder = model.coder

@@ -108,6 +108,8 @@ def _cast_outputs(program: Program) -> None:
             node.out = Root(place.channels, place.rows)
             nodes.append(Node("quantise", f"{node.name}/quantise", [_whole(node.out)], place,
                               loop=node.loop))
+            if node.kind == "pitch_track":
+                _read_exactly(program, place, node.out)
     top = outermost(program.output.root)[0]
     if top.scale:
         out = program.output
@@ -115,6 +117,20 @@ def _cast_outputs(program: Program) -> None:
         nodes.append(Node("dequantise", "output/dequantise", [out], plain))
         program.output = _whole(plain)
     program.nodes[:] = nodes
+
+
+def _read_exactly(program: Program, place: Root, exact: Root) -> None:
+    """A pitch beside latents has their steps, which may be of some cents: whatever puts it into
+    rows of float32 reads it as it was tracked."""
+    top, first = outermost(place)
+    for node in program.nodes:
+        if node.kind in CONVS or outermost(node.out)[0].scale:
+            continue
+        for index, view in enumerate(node.inputs):
+            root, start = outermost(view.root)
+            start += view.first - first
+            if root is top and start >= 0 and start + view.channels <= exact.channels:
+                node.inputs[index] = View(exact, start, view.channels, view.delay)
 
 
 def _float_inputs(node: Node, nodes: list[Node]) -> None:

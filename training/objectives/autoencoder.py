@@ -24,6 +24,7 @@ from training.objectives.aligned import aligned, compared, noises
 from training.objectives.autoencoder_settings import AutoencoderSettings
 from training.objectives.base import Moment, Objective, Terms, Validation
 from training.objectives.controls import ControlLoss, Grid, control_loss
+from training.objectives.described import arrange, disorder, grid_of, wanted
 from training.objectives.energy import compare
 from training.objectives.latents import playable
 from training.objectives.monitor import LatentMonitor, LatentState
@@ -56,6 +57,7 @@ class AutoencoderObjective(Objective):
         self.watched = "energy_score" if config.energy_score else "spectral_distance"
         self.monitor, self.noise = LatentMonitor(), NoiseMonitor()
         self.restarted = self._restart_noise()
+        self._arrange()
         self.adversary: Adversary | None = None
         # Phase 2 may leave the encoder out, which several processes would wait for.
         self.partial = config.adversarial is not None
@@ -76,6 +78,14 @@ class AutoencoderObjective(Objective):
             return None
         coder.restart_noise()
         return f"noise head was silent ({-level:.0f} dB below its bands) and begins anew"
+
+    def _arrange(self) -> None:
+        """The latents of other weights in the places where this run teaches them."""
+        if self.config.start_from is None or not isinstance(self.model, Coded):
+            return
+        if self.config.descriptor_weight:
+            arrange(self.model)
+        self.model.set_latents(())  # no longer true after the first step
 
     # --- the step ---------------------------------------------------------------------------
 
@@ -117,6 +127,9 @@ class AutoencoderObjective(Objective):
         if tone is not None:
             loss = loss + TONE_WEIGHT * tone
             figures = {**figures, "tone_nepers": tone.detach()}
+        if self.config.descriptor_weight:
+            apart, orders = disorder(wanted(coder), grid_of(coder), mean, audio)
+            loss, figures = loss + self.config.descriptor_weight * apart, {**figures, **orders}
         if taught is not None:
             loss = loss + self.config.control_weight * taught.loss
             figures = {**figures, **taught.figures}
@@ -179,7 +192,8 @@ class AutoencoderObjective(Objective):
                           {f"input/{i + 1}": target[i] for i in shown})
 
     def finished(self, model: Model, corpus: Tensor | None) -> Model:
-        return playable(plain(model), corpus, self.config.active_latents)
+        return playable(plain(model), corpus, self.config.active_latents,
+                        described=bool(self.config.descriptor_weight))
 
     # --- what is told -----------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from engine.errors import ConfigError, Stopped, TudorError
 from engine.models.base import Model
+from engine.models.coded import Coded
 from engine.models.registry import build
 from engine.models.store import load_model
 from training.data.base import Data
@@ -154,6 +155,9 @@ def _seeded_model(run: RunConfig) -> Model:
             raise ConfigError(f"{run.training.start_from} has no trained weights to start from")
         _check_same_shape(run, model, stored.model)
         model.begin_with(stored.model)
+        if (isinstance(model, Coded) and isinstance(stored.model, Coded)
+                and model.coded == stored.model.coded):
+            model.set_latents(stored.model.latents)  # the objective may want to know
     return model
 
 

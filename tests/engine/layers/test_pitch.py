@@ -66,10 +66,18 @@ def truth(layer: PitchTrack, hertz: FloatArray) -> FloatArray:
     return np.interp(ends - late, np.arange(len(hertz)), octaves(hertz))
 
 
+# Lags at half the rate (the default, see `COARSE_RATE_HZ`) do not tell a high note from its octave
+# where all but a fiftieth of the sound is in the octave.
+HIGHEST = {"no fundamental": 84}
+
+
+@pytest.mark.parametrize("step", [1, None])
 @pytest.mark.parametrize("timbre", TIMBRES)
-def test_quarter_tones_are_within_ten_cents(timbre: str) -> None:
-    layer, frames, slips = PitchTrack(HOP, RATE), 0, 0
-    for note in np.arange(29.5, 92, 5.5):  # 45 Hz to 1.6 kHz, between the keys and on them
+def test_quarter_tones_are_within_ten_cents(timbre: str, step: int | None) -> None:
+    layer, frames, slips = PitchTrack(HOP, RATE, step=step), 0, 0
+    assert layer.step == (step or 2)
+    highest = HIGHEST.get(timbre, 92) if step is None else 92
+    for note in np.arange(29.5, highest, 5.5):  # 45 Hz to 1.6 kHz, between the keys and on them
         hertz = np.full(4800, 440 * 2 ** ((note - 69) / 12))
         pitch, clarity = tracked(tone(hertz, timbre, seed=int(note)), layer)
         inside = slice(layer.window // HOP + 1, None)
@@ -80,8 +88,8 @@ def test_quarter_tones_are_within_ten_cents(timbre: str) -> None:
     assert slips <= 0.01 * frames
 
 
-@pytest.mark.parametrize(("rate", "hop", "step"), [(8000, 32, 1), (44100, 128, 2), (48000, 128, 2),
-                                                   (96000, 512, 4)])
+@pytest.mark.parametrize(("rate", "hop", "step"), [(8000, 32, 1), (44100, 128, 4), (48000, 256, 4),
+                                                   (48000, 125, 1), (96000, 512, 8)])
 def test_at_other_rates(rate: int, hop: int, step: int) -> None:
     layer = PitchTrack(hop, rate)
     assert layer.step == step
