@@ -36,9 +36,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# What the program prints of its presets, into README and cards.
+# What the program prints of its presets, into README, cards and docs; presets whose weights are new
+# are measured first, which takes some minutes for each.
 figures: $(STAMP)
-	$(BIN)/python scripts/figures.py
+	$(BIN)/python scripts/figures.py --measure
 	$(BIN)/python scripts/operations.py
 
 clean:

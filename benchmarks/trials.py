@@ -66,12 +66,15 @@ def _trial(
     model = build(run.family, run.model)
     cost = fit(task_of_model(model, name), settings["target"], settings.get("dtype", "float32"))
     outcome = train(run, out / name)
-    scores = evaluate_folder(out / name, held_out, sizes[1], baselines=False)["results"]["model"]
+    found = evaluate_folder(out / name, held_out, sizes[1], baselines=False)
+    subjects = found["sound"]["subjects"]
     return {
         "name": name, "shape": shape, "parameters": model.parameter_count,
         "macs_per_second": cost.macs_per_second, "latency_ms": cost.latency_ms,
         "worst_callback": [cost.worst_callback.low, cost.worst_callback.high],
-        "steps": sizes[0], "minutes": outcome.seconds / 60, **scores,
+        "steps": sizes[0], "minutes": outcome.seconds / 60, **found["results"]["model"],
+        "sound": {"model": subjects["model"], "original": subjects["original"]},
+        "standing": found["standing"],
     }
 
 
@@ -79,18 +82,34 @@ def table(rows: list[dict[str, Any]], header: bool = True) -> str:
     """Rows of results as Markdown."""
     lines = [
         "| shape | weights | MMAC/s | busiest callback, modelled | latency on the board, ms | "
-        "distance | log-mel dB | onset F |",
-        "|---|---|---|---|---|---|---|---|",
+        "energy score | texture dB | modulation | worst octave dB | held latents | "
+        "log-mel dB | onset F | distance |",
+        "|---" * 13 + "|",
     ] if header else []
     for row in rows:
         low, high = (100 * share for share in row["worst_callback"])
         cells = [
             row["name"], f"{row['parameters'] / 1e3:.0f} k", f"{row['macs_per_second'] / 1e6:.0f}",
             f"{low:.0f}-{high:.0f} %", f"{row['latency_ms']:.1f}",
-            f"{row['spectral_distance']:.3f}", f"{row['log_mel_db']:.2f}", f"{row['onset_f']:.2f}",
+            *_sound(row),
+            f"{row['log_mel_db']:.2f}", f"{row['onset_f']:.2f}", f"{row['spectral_distance']:.3f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _sound(row: dict[str, Any]) -> list[str]:
+    """What is chosen by; trials of earlier versions know only the distance."""
+    sound = row.get("sound", {})
+    own, real = sound.get("model", {}), sound.get("original", {})
+
+    def cell(value: float | None, digits: int) -> str:
+        return "-" if value is None else f"{value:.{digits}f}"
+
+    texture = f"{cell(own.get('texture_db'), 2)} of {cell(real.get('texture_db'), 2)}"
+    return [cell(own.get("energy_score"), 3), texture if own else "-",
+            cell(own.get("modulation_ratio"), 2), cell(own.get("octave_error_db"), 2),
+            cell(row.get("standing", {}).get("held_at_frame_rate"), 3)]
 
 
 if __name__ == "__main__":

@@ -215,8 +215,14 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _print_summary(out: Path, report: Path, seconds: float) -> None:
-    results: dict[str, Any] = json.loads((out / "evaluation.json").read_text())["results"]
-    print("\nspectral distance on held-out loops (lower is better):")
+    from training.evaluation.sound_table import summary
+
+    evaluation: dict[str, Any] = json.loads((out / "evaluation.json").read_text())
+    results = evaluation["results"]
+    print("\nhow it sounds, on loops it has never heard:")
+    for line in summary(evaluation):
+        print(f"  {line}")
+    print("\nspectral distance on the same (low is smooth, not good; see docs/evaluation.md):")
     for name in ("model", "untrained", "noise_2048", "noise_128"):
         print(f"  {name:11s} {results[name]['spectral_distance']:.3f}")
     print(f"\n{report} shows everything; the walk took {seconds / 60:.1f} minutes")

@@ -13,6 +13,8 @@ from engine.audio import read_audio
 from engine.files import atomic_write
 from engine.page import Row, image, table, write_page
 from engine.players.base import FloatArray
+from training.evaluation import sound_table
+from training.evaluation.page import picture_parts, table_parts
 
 NAMES = {
     "model": "the trained model", "untrained": "the same model before training",
@@ -20,6 +22,7 @@ NAMES = {
     "noise_512": "noise, frames of 512", "noise_128": "noise, frames of 128",
     "silence": "silence",
 }
+
 
 def write_report(
     folder: Path, source: Path, sounds: list[Path], commands: list[str], seconds: dict[str, float]
@@ -36,7 +39,10 @@ def write_report(
         "<h2>Listen</h2>",
         *[_player(path) for path in [source, *sounds]],
         image("spectrograms.png", "spectrograms of the held-out loop and of each output"),
-        "<h2>How it sounds, in figures</h2>",
+        *table_parts(sound_table.grids(evaluation)),
+        *picture_parts(sound_table.plots(evaluation), folder),
+        "<h2>How near it comes, in figures</h2>",
+        f"<p>{sound_table.NOTE}.</p>",
         f"<p>Means over {evaluation['files']} held-out files, {evaluation['seconds']:.0f} s. Lower "
         "is better but for the onset F.</p>",
         table(["", "spectral distance", "log-mel dB", "onset F", "level error dB"],
@@ -53,15 +59,15 @@ def write_report(
 
 
 def _sentence(evaluation: dict[str, Any]) -> str:
-    results = evaluation["results"]
-    model, fresh, noise = (results[k]["spectral_distance"]
-                           for k in ("model", "untrained", "noise_2048"))
-    return (
-        f"<p>On loops it has never heard, the model's spectral distance is <b>{model:.3f}</b>: "
-        f"{model / fresh:.2f} of its untrained self ({fresh:.3f}), and {model / noise:.2f} of "
-        f"noise shaped by the input's own octave-band levels in frames of 2048 samples "
-        f"({noise:.3f}).</p>"
-    )
+    subjects = evaluation["sound"]["subjects"]
+    model, noise, late = (subjects[k]["energy_score"] for k in ("model", "noise_128", "shifted"))
+    texture, real = (subjects[k]["texture_db"] for k in ("model", "original"))
+    told = (f"On loops it has never heard, the model's energy score is <b>{model:.3f}</b>: "
+            f"{model / noise:.2f} of noise shaped by the input's own octave-band levels "
+            f"({noise:.3f}); the original a millisecond late has {late:.3f}. ")
+    if texture is not None and real is not None:
+        told += f"Its texture is {texture:.1f} dB, the original's {real:.1f} dB."
+    return f"<p>{told}</p>"
 
 
 def _player(path: Path) -> str:
@@ -148,14 +154,16 @@ def plot_training(metrics: Path, out: Path) -> None:
     from matplotlib import pyplot as plt
 
     rows = [json.loads(line) for line in metrics.read_text().splitlines() if line.strip()]
+    key = next((key for key in ("energy_score", "spectral_distance")
+                if any(key in row for row in rows)), "loss")
     figure, axis = plt.subplots(figsize=(9, 3.6), layout="constrained")
     for kind, label, marker in (("train", "training crops", None),
                                 ("validation", "validation (averaged weights)", "o")):
-        points = [(r["seconds"] / 60, r["spectral_distance"]) for r in rows if r["kind"] == kind]
+        points = [(r["seconds"] / 60, r[key]) for r in rows if r["kind"] == kind and key in r]
         if points:
             axis.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=4)
     axis.set_xlabel("minutes")
-    axis.set_ylabel("spectral distance")
+    axis.set_ylabel(key.replace("_", " "))
     axis.grid(alpha=0.3)
     axis.legend()
     _save(figure, out)

@@ -1,11 +1,13 @@
 """Writes into README, cards and docs the figures that the program can print.
 
     python scripts/figures.py            between the marks, in place
+    python scripts/figures.py --measure  first measures presets whose weights are new (minutes)
+    python scripts/figures.py --measure NAME ...   these, whatever was measured before
     python scripts/figures.py --check    exits with 1 and names what is stale
 
 A mark is a line `<!-- figures: WHAT -->`; what lies between it and `<!-- end -->` is written here:
-`presets` (README's table) or a preset's name (its card's). The distances in README are read from
-the cards, where they stand as measured.
+`presets` (README's table), a preset's name (its card), `heard` (docs/sound.md), `shipped` and
+`targets` (tables of all shipped presets). A shipped preset without a card gets one.
 """
 
 from __future__ import annotations
@@ -19,9 +21,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 MARK = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-# What a card says of `tudor fit`: board and number format.
-FITS = {"techno-daisy": ("daisy", "q16x8"), "techno-pi": ("pi4", "float32"),
-        "techno-tiny": ("daisy", "q16x8"), "techno-desktop": ("desktop", "float32")}
 
 
 def files() -> list[Path]:
@@ -36,7 +35,12 @@ def written(text: str) -> str:
 
 
 def figures(what: str) -> str:
-    return _presets() if what == "presets" else _card(what)
+    from scripts.preset_cards import shipped_table, sound_page
+
+    parts = {"presets": _presets, "heard": sound_page, "shipped": shipped_table,
+             "targets": _targets}
+    lines = parts[what]() if what in parts else _card(what)
+    return "\n".join(lines) + "\n"
 
 
 def facts(name: str) -> dict[str, Any]:
@@ -53,42 +57,43 @@ def short(row: dict[str, Any]) -> tuple[str, str, str, str]:
             f"{main['macs_per_second'] / 1e6:.0f}", f"{main['latency_ms']:.1f} ms")
 
 
-def _presets() -> str:
+def _presets() -> list[str]:
     from engine.presets import preset_names
+    from scripts.preset_cards import readme_cells, rows
 
-    lines = ["| preset | rate | parameters | MMAC/s | latency | held-out distance |",
-             "|---|---|---|---|---|---|"]
+    lines = [["preset", "rate", "parameters", "MMAC/s", "latency", "energy score (noise)",
+              "texture dB", "held latents", "targets", "distance"]]
     for row in sorted(map(facts, preset_names()), key=lambda row: row["parameters"]):
-        rate, parameters, macs, latency = short(row)
         name = row["name"]
-        lines.append(f"| [`{name}`](engine/presets/{name}.md) | {rate} | {parameters} | {macs} | "
-                     f"{latency} | {distance(name):.2f} |")
-    return "\n".join(lines) + "\n"
+        lines.append([f"[`{name}`](engine/presets/{name}.md)", *short(row),
+                      *readme_cells(name, row["sample_rate_hz"])])
+    return rows(*lines)
 
 
-def distance(name: str) -> float:
-    """The measured distance in a preset's card."""
-    card = (ROOT / "engine" / "presets" / f"{name}.md").read_text("utf-8")
-    found = re.search(rf"^\| \*\*{name}\*\* \| \*\*([\d.]+)\*\*", card, re.MULTILINE)
-    if found is None:
-        raise SystemExit(f"{name}.md has no row of measured distances")
-    return float(found[1])
+def _targets() -> list[str]:
+    from engine.presets import shipped_names
+    from scripts.preset_cards import target_matrix
+
+    return target_matrix({name: facts(name)["sample_rate_hz"] for name in shipped_names()})
 
 
-def _card(name: str) -> str:
+def _card(name: str) -> list[str]:
     from engine.boards.fit import fit, percent
     from engine.boards.fit_command import read_task
     from engine.description import ENCODE
+    from scripts.preset_cards import data_rows, sound_part
+    from scripts.preset_measure import card_of
 
-    row = facts(name)
+    row, card = facts(name), card_of(name)
     rate, parameters, macs, latency = short(row)
     methods = row["methods"]
     main = methods[row["main"]]
     encode = next(each for each in methods.values() if each["role"] == ENCODE)
     frame, hertz = encode["out_ratio"], row["sample_rate_hz"]
-    board, numbers = FITS[name]
+    board, numbers = card["board"], card["dtype"]
     found = fit(read_task(name), board, numbers)
-    return "\n".join([
+    return [
+        card["purpose"], "How its shape was chosen: [docs/presets.md](../../docs/presets.md).", "",
         "| | |", "|---|---|",
         f"| rate, channels | {rate}, {main['in_channels']} |",
         f"| parameters | {parameters} |",
@@ -101,19 +106,51 @@ def _card(name: str) -> str:
         f"{percent(found.loads.whole)} of a core, the busiest callback "
         f"{percent(found.worst_callback)}, weights {found.placement.weights_bytes // 1024} KiB, "
         f"latency on the board {found.latency_ms:.1f} ms (modelled) |",
-    ]) + "\n"
+        *data_rows(name), "", card.get("notes", ""), *sound_part(name, hertz),
+    ]
 
 
 def stale() -> list[Path]:
     return [path for path in files() if written(text := path.read_text("utf-8")) != text]
 
 
+def measure(names: list[str]) -> None:
+    """Measure `names`, or all whose weights are not those that were measured; cards for all."""
+    from engine.presets import shipped_names
+    from scripts.preset_measure import current, forget
+    from scripts.preset_measure import measure as measure_one
+
+    if unknown := set(names) - set(shipped_names()):
+        raise SystemExit(f"{', '.join(sorted(unknown))}: no shipped preset; there are "
+                         f"{', '.join(shipped_names())}")
+    for name in names:
+        forget(name)
+    for name in names or [name for name in shipped_names() if not current(name)]:
+        measure_one(name)
+
+
+def begin_cards() -> None:
+    """A card for each preset that has none."""
+    from engine.presets import preset_names
+
+    for name in preset_names():
+        path = ROOT / "engine" / "presets" / f"{name}.md"
+        if not path.exists():
+            path.write_text(f"# {name}\n\n<!-- figures: {name} -->\n<!-- end -->\n", "utf-8")
+
+
 def main() -> None:
-    if "--check" in sys.argv[1:]:
+    options = sys.argv[1:]
+    if "--check" in options:
         if found := stale():
             names = ", ".join(str(path.relative_to(ROOT)) for path in found)
             raise SystemExit(f"{names}: not what the program prints; run python scripts/figures.py")
         return
+    if options[:1] == ["--measure"]:
+        measure(options[1:])
+    elif options:
+        raise SystemExit(f"{options[0]}: unknown; --check, --measure [NAME ...] or nothing")
+    begin_cards()
     for path in stale():
         path.write_text(written(path.read_text("utf-8")), "utf-8")
         print(f"{path.relative_to(ROOT)} written")

@@ -6,9 +6,30 @@ from collections.abc import Callable
 from statistics import mean, stdev
 from typing import Any
 
+from training.evaluation.sound_table import SUBJECTS
+
 Row = dict[str, Any]
 Column = tuple[str, Callable[[Row], float | None], int]  # title, value, digits
 
+
+def _of(part: str, key: str) -> Callable[[Row], float | None]:
+    """A figure that trials of earlier versions do not have."""
+    return lambda row: row.get(part, {}).get(key)
+
+
+# What is chosen by; the distance below is reported.
+SOUND: list[Column] = [
+    ("energy score", _of("sound", "energy_score"), 3),
+    ("texture dB", _of("sound", "texture_db"), 2),
+    ("texture error dB", _of("sound", "texture_error_db"), 2),
+    ("frame-rate modulation", _of("sound", "modulation_ratio"), 2),
+    ("comb", _of("sound", "comb"), 2),
+    ("worst octave dB", _of("sound", "octave_error_db"), 2),
+    ("partials to Hz", _of("sound", "partials_to_hz"), 0),
+    ("held latents", _of("standing", "held_at_frame_rate"), 3),
+    ("swept latents", _of("standing", "swept_modulation"), 3),
+    ("start dBFS", _of("standing", "start_dbfs"), 0),
+]
 SCORES: list[Column] = [
     ("spectral distance", lambda row: row["scores"]["spectral_distance"], 3),
     ("log-mel dB", lambda row: row["scores"]["log_mel_db"], 2),
@@ -31,20 +52,27 @@ LATENTS: list[Column] = [
 
 
 def tables(result: dict[str, Any]) -> str:
-    """Both tables, with what they were made from."""
+    """All tables, with what they were made from."""
     plan, rows = result["plan"], result["rows"]
     budget = " and ".join(f"{value:g} {unit}" for unit, value in
                           (("minutes", plan["minutes"]), ("steps", plan["steps"])) if value)
     macs = rows[0]["macs_per_second"] / 1e6
     head = (f"{plan['preset']}, {rows[0]['parameters']:,} parameters, {macs:.0f} MMAC/s; {budget} "
             f"a run, {plan['seeds']} seeds; mean ± standard deviation over seeds")
-    lines = _table(SCORES, rows)
-    lines += [
-        "| " + " | ".join([name.replace("_", " "), *(_digits(column[1]({"scores": scores}),
-                                                             column[2]) for column in SCORES)])
-        + " |" for name, scores in result["baselines"].items()
+    parts: list[tuple[list[Column], list[tuple[str, Row]]]] = [
+        (SOUND, [(SUBJECTS.get(name, name), {"sound": figures})
+                 for name, figures in result.get("sound_baselines", {}).items()]),
+        (SCORES, [(name.replace("_", " "), {"scores": scores})
+                  for name, scores in result["baselines"].items()]),
+        (LATENTS, []),
     ]
-    return "\n".join([head, "", *lines, "", *_table(LATENTS, rows)])
+    lines = [head]
+    for columns, baselines in parts:
+        lines += ["", *_table(columns, rows)]
+        for name, row in baselines:
+            cells = [_digits(value(row), digits) for _, value, digits in columns]
+            lines.append("| " + " | ".join([name, *cells]) + " |")
+    return "\n".join(lines)
 
 
 def _table(columns: list[Column], rows: list[Row]) -> list[str]:

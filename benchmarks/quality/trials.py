@@ -83,7 +83,8 @@ def run_trials(plan: Plan, data: Path, held: Path, out: Path, console: Console) 
                 kept = _trial(plan, name, seed, data, held, folder, console)
             rows.append(kept)
             result = {"plan": asdict(plan), "data": str(data), "held_out": str(held),
-                      "baselines": _baselines(rows), "rows": rows}
+                      "baselines": _baselines(rows),
+                      "sound_baselines": rows[0].get("sound_baselines", {}), "rows": rows}
             with atomic_write(out / "results.json") as temporary:
                 temporary.write_text(json.dumps(result, indent=2), "utf-8")
     return result
@@ -122,7 +123,7 @@ def _trial(
     found = examine(player, held, folder / "report", None, regulariser_of(folder))
     write_report(folder / "report", {**result, "latents": found})
     model = build(run.family, run.model)
-    spec = model.main
+    spec, heard = model.main, result["sound"]["subjects"]
     rows = [sweep["smoothness"]["mean"] for sweep in found["traversals"]]
     seen = [value for value in rows if value is not None]
     row = {
@@ -133,6 +134,8 @@ def _trial(
             model.graph(spec.name).macs_per_input_frame() * model.sample_rate_hz / spec.in_ratio,
         "scores": result["results"]["model"],
         "baselines": {k: v for k, v in result["results"].items() if k != "model"},
+        "sound": heard["model"], "standing": result["standing"],
+        "sound_baselines": {k: v for k, v in heard.items() if k != "model"},
         "prior": found["prior"], "borders": found["borders"],
         "active_latents": sum(latent["active"] for latent in found["latents"]),
         "bits_per_second": _bits(found["latents"], model.sample_rate_hz / model.ratio),

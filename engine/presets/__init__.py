@@ -30,3 +30,8 @@ def shipped_native(name: str) -> Path | None:
     """The native file that a preset comes with, if it does."""
     path = _HERE / f"{name}.tudor"
     return path if path.exists() else None
+
+
+def shipped_names() -> list[str]:
+    """Names of the presets that come with weights, sorted."""
+    return [name for name in preset_names() if shipped_native(name) is not None]

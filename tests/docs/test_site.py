@@ -12,6 +12,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from engine.presets import shipped_names
+
 ROOT = Path(__file__).parents[2]
 LOADED = re.compile(r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"([^\"]*)\""
                     r"|<link\b[^>]*\bhref=\"([^\"]*)\"")
@@ -48,9 +50,19 @@ def test_the_site_is_built_and_loads_nothing_from_elsewhere(tmp_path: Path) -> N
     styles = list((tmp_path / "site").rglob("*.css"))
     assert styles
     assert not [path.name for path in styles if IN_STYLES.search(path.read_text())]
+    played = plays_what_is_there(tmp_path / "site")
+    assert len(played) >= 4 * len(shipped_names())
     models = (tmp_path / "site" / "reference" / "models.html").read_text(encoding="utf-8")
     assert "engine.models.chain.Chain.of" in models
     assert "tudor_process_slice" in (tmp_path / "site/reference/c.html").read_text()
+
+
+def plays_what_is_there(site: Path) -> list[Path]:
+    """Every sound that a page of the site plays; all of them are files of the site."""
+    found = [(page.parent / at) for page in site.rglob("*.html")
+             for at in re.findall(r'<audio\b[^>]*\bsrc="([^"]+)"', page.read_text("utf-8"))]
+    assert not [path for path in found if not path.is_file()]
+    return found
 
 
 def links(markdown: str, page: str) -> str:

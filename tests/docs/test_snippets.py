@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from scripts.preset_measure import checked_card
 from tests.core.core_build import CORE, need, run
 from tests.docs.snippets import (
     ROOT,
@@ -252,7 +253,9 @@ def test_settings_are_taken(snippet: Snippet) -> None:
 
     tables = tomllib.loads(snippet.text)
     assert tables
-    assert set(tables) <= {"model", "training", "summary"}
+    assert set(tables) <= {"model", "training", "summary", "card"}
+    if "card" in tables:
+        checked_card(tables["card"], snippet.file)
     training_config(tables.get("training", {}))
     if "model" in tables and snippet.file != TUTORIAL:  # its family is its own
         model = dict(tables["model"])

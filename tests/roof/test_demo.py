@@ -14,7 +14,8 @@ import soundfile
 
 from nn_tudor.report import levels, table
 
-MARKERS = ("<audio", "spectrograms.png", "bench.png", "training.png", "spectral distance", "rtf")
+MARKERS = ("<audio", "spectrograms.png", "bench.png", "training.png", "spectral distance", "rtf",
+           "energy score", "octaves.png", "fine.png", "texture.png")
 
 
 def demo(out: Path, *args: object) -> subprocess.CompletedProcess[str]:
@@ -44,6 +45,13 @@ def test_the_whole_walk(tmp_path: Path):
         assert np.abs(sound - reference).max() < 1e-4, "exports differ"
     results = json.loads((out / "evaluation.json").read_text())["results"]
     assert set(results) >= {"model", "untrained", "noise_2048"}
+    told = done.stdout.split("how it sounds, on loops it has never heard:")[1]
+    for figure in ("energy score ↓", "texture dB", "frame-rate modulation", "comb", "worst octave",
+                   "held latents", "click at the start", "spectral distance"):
+        assert figure in told
+        assert figure.lower() in page or figure == "spectral distance"
+    for name in ("octaves.png", "fine.png", "texture.png"):
+        assert (out / name).stat().st_size > 1000
     assert all(r["passed"] for r in json.loads((out / "verify.json").read_text()))
 
 

@@ -8,10 +8,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import soundfile
 
-from engine.presets import preset_names
+import engine.presets
+from engine.presets import preset_names, shipped_names
+from training.corpus.real import only_measured
 
 ROOT = Path(__file__).parents[2]
+SOUND = ROOT / "docs" / "sound"
+MOST_SOUND_BYTES = 3_000_000
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,8 @@ def test_every_preset_has_its_marks(figures: ModuleType) -> None:
     marked = {path: [found[2] for found in figures.MARK.finditer(path.read_text("utf-8"))]
               for path in figures.files()}
     assert marked[ROOT / "README.md"] == ["presets"]
+    for page, mark in (("sound", "heard"), ("presets", "targets"), ("quality", "shipped")):
+        assert marked[ROOT / "docs" / f"{page}.md"] == [mark]
     for name in preset_names():
         assert marked[ROOT / "engine" / "presets" / f"{name}.md"] == [name]
 
@@ -75,3 +82,163 @@ def test_one_latency(figures: ModuleType, capsys: pytest.CaptureFixture[str]) ->
         for text, line in ((listed, f"│ {name} "), (told, "│ forward "), (card, "| latency |"),
                            (readme, f"[`{name}`](engine")):
             assert shown in next(part for part in text.splitlines() if line in part), (name, line)
+
+
+def test_every_card_names_its_sources_and_their_licences(figures: ModuleType) -> None:
+    from scripts.preset_measure import card_of
+
+    for name in preset_names():
+        text = (ROOT / "engine" / "presets" / f"{name}.md").read_text("utf-8")
+        (line,) = [line for line in text.splitlines() if line.startswith("| sources |")]
+        sources = card_of(name)["sources"]
+        assert sources
+        for row in sources:
+            assert f"{row['what']} ({row['licence']})" in line
+            assert re.search(r"CC0|MIT|public domain", row["licence"]), (name, row["licence"])
+            assert not only_measured(Path(row["what"]))
+
+
+@pytest.mark.parametrize(("cut", "put", "said"), [
+    (r"held_out = .*?\n", 'held_out = ["tekno"]\n', "card.held_out is ['tekno']; wanted kinds of"),
+    (r"\nboard =", "\nbord = 1\nboard =", "[card] has bord, which is no key"),
+    (r"\n\[\[card\.sources\]\].*", "", "[card] lacks sources"),
+    (r"\nlicence = [^\n]*", "", "each of [[card.sources]] needs `what` and `licence`"),
+    (r"\[card\].*", "", "[card] lacks board, dtype, held_out, purpose, sources, training"),
+])
+def test_a_card_without_sources_is_refused(
+    cut: str, put: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    figures: ModuleType,
+) -> None:
+    from scripts.preset_measure import card_of
+
+    name = preset_names()[0]
+    text = engine.presets.preset_path(name).read_text("utf-8")
+    changed = re.sub(cut, put, text, flags=re.DOTALL)
+    assert changed != text
+    (tmp_path / f"{name}.toml").write_text(changed, "utf-8")
+    card_of(name)
+    monkeypatch.setattr(engine.presets, "_HERE", tmp_path)
+    with pytest.raises(SystemExit) as refused:
+        card_of(name)
+    assert said in str(refused.value)
+    assert str(refused.value).startswith(f"engine/presets/{name}.toml: ")
+
+
+def test_every_shipped_preset_is_measured() -> None:
+    from scripts.preset_measure import current
+
+    assert [name for name in shipped_names() if not current(name)] == [], (
+        "run python scripts/figures.py --measure")
+
+
+def test_figures_belong_to_the_weights_that_are_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figures: ModuleType,
+) -> None:
+    """Other weights have no figures yet, and every document says so."""
+    from scripts import preset_cards, preset_measure
+
+    name = "techno-tiny"
+    assert preset_cards.figures_of(name) is not None
+    copied = tmp_path / f"{name}.tudor"
+    native = engine.presets.shipped_native(name)
+    assert native is not None
+    copied.write_bytes(native.read_bytes() + b"\0")
+    monkeypatch.setattr(preset_measure, "shipped_native", lambda _: copied)
+    assert preset_cards.figures_of(name) is None
+    for lines in (preset_cards.sound_page(), preset_cards.sound_part(name, 16000)):
+        assert f"`python scripts/figures.py --measure {name}`" in "\n".join(lines)
+    assert preset_cards.readme_cells(name, 16000) == ["-"] * 5
+    assert f"| {name} | - | - |" in "\n".join(preset_cards.shipped_table())
+    matrix = preset_cards.target_matrix(dict.fromkeys(shipped_names(), 16000))
+    head, _, *cells = [[cell.strip() for cell in row.split("|")] for row in matrix]
+    assert len(cells) > 10
+    assert {row[head.index(name)] for row in cells} == {"-"}
+
+
+def test_each_card_has_floors_and_ceilings_and_says_what_is_missed(figures: ModuleType) -> None:
+    from scripts.preset_cards import EXPORTED, figures_of, judged
+
+    for name in filter(figures_of, shipped_names()):
+        found = figures_of(name)
+        assert found is not None
+        assert {"other", "held", "loops", "notes"} < set(found)
+        card = (ROOT / "engine" / "presets" / f"{name}.md").read_text("utf-8")
+        heard = [part for key, part in found.items() if key != EXPORTED]
+        assert card.count("| noise 128 (floor) |") == len(heard)
+        assert card.count("| 1 ms late (ceiling) |") == len(heard)
+        for part in found.values():
+            assert f"| **{part['title']}**, {part['files']} files" in card
+        verdict = judged(found, figures.facts(name)["sample_rate_hz"])
+        assert card.count("| missed |") == sum(v.met is False for v in verdict)
+        assert card.count("| met |") == sum(v.met is True for v in verdict)
+
+
+def test_what_is_held_out_is_for_measuring_only(figures: ModuleType) -> None:
+    from scripts.preset_measure import CLIP, HELD
+
+    assert set(HELD) == set(CLIP)
+    assert all(only_measured(Path(f"{name}.flac")) for name in HELD)
+
+
+def test_every_shipped_preset_can_be_seen_and_heard() -> None:
+    """Its part of the page shows what lies there, all of it and nothing else."""
+    text = (ROOT / "docs" / "sound.md").read_text("utf-8")
+    parts = re.split(r"^### (.+)$", text, flags=re.M)
+    assert parts[1::2] == shipped_names()
+    shown: set[str] = set()
+    for name, part in zip(parts[1::2], parts[2::2], strict=True):
+        if "Not measured yet" in part:  # which another test minds
+            continue
+        players = re.findall(r'<audio controls preload="none" [^>]*src="sound/([^"]+\.mp3)"', part)
+        pictures = re.findall(r"!\[spectrogram: [^\]]+\]\(sound/([^)]+\.webp)\)", part)
+        assert {path.removesuffix(".mp3") for path in players} == {
+            path.removesuffix(".webp") for path in pictures}
+        assert sum(path.startswith(f"{name}-") for path in players) == 2
+        assert sum(path.startswith("original-") for path in players) == 2
+        shown |= {*players, *pictures}
+    there = {str(path.relative_to(SOUND)) for path in SOUND.rglob("*")
+             if path.suffix in (".mp3", ".webp")}
+    assert shown <= there
+    measured = tuple(f"{name}-" for name in shipped_names() if f"{name}-real.mp3" in shown)
+    assert measured
+    assert {path for path in there - shown if path.startswith(("original-", *measured))} == set()
+    assert sum((SOUND / path).stat().st_size for path in there
+               if path.endswith(".mp3")) < MOST_SOUND_BYTES
+
+
+def test_pictures_and_players_are_of_the_same_sound() -> None:
+    for path in SOUND.rglob("*.mp3"):
+        info = soundfile.info(path)
+        assert info.channels == 1
+        assert 3 < info.duration < 6, path.name
+        original = SOUND / f"original-{path.stem.rpartition('-')[2]}-{info.samplerate // 1000}k.mp3"
+        if path.stem.startswith("original-"):
+            continue
+        assert abs(soundfile.info(original).frames - info.frames) <= 2 * 1152, path.name
+        sound, _ = soundfile.read(path)
+        assert abs(sound).max() > 0.05, f"{path.name} is silent"
+
+
+def test_new_weights_stand_beside_those_of_before(
+    monkeypatch: pytest.MonkeyPatch, figures: ModuleType,
+) -> None:
+    """What was shipped in 0.1 is shown for as long as something else is shipped now."""
+    from scripts import preset_cards
+
+    name, rows = "techno-tiny", preset_cards.measured
+    before = rows(name, SOUND / "before")
+    assert before is not None
+    for other in (False, True):
+        old = {**before, "weights": "other" if other else figures_weights(name)}
+        monkeypatch.setattr(preset_cards, "measured", lambda each, folder=SOUND, old=old: (
+            old if folder != SOUND and each == name else rows(each, folder)))
+        page = "\n".join(preset_cards.sound_page())
+        assert ("|  | original | in 0.1 | now |" in page) is other
+        assert (f'src="sound/before/{name}-real.mp3"' in page) is other
+        assert ("| in 0.1 | " in page) is other
+
+
+def figures_weights(name: str) -> str:
+    from scripts.preset_measure import digest
+
+    return digest(name)

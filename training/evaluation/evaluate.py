@@ -7,8 +7,9 @@ of any length are read, played and scored piece by piece.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from training.data.decode import (
 )
 from training.evaluation.descriptors import descriptor_mmd, points
 from training.evaluation.measures import Scores, Target, plain, shaped_noise
-from training.evaluation.sound import AGAIN, SoundMeter, second_draws
+from training.evaluation.sound import AGAIN, NOISE, SoundMeter, second_draws
 from training.evaluation.standing import standing_figures
 from training.evaluation.subjects import Each, Playing, Subject, answered, play
 
@@ -55,6 +56,7 @@ def evaluate_folder(
     limit: int | None = None,
     baselines: bool = True,
     progress: Callable[[str], None] | None = None,
+    only: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Scores of `model`, of its untrained self and of the baselines on a folder of audio.
 
@@ -62,7 +64,8 @@ def evaluate_folder(
     "results": {"model": scores, "untrained": scores, "noise_2048": ..., "silence": ...},
     "sound": figures as in `SoundMeter`, "standing": as in `standing_figures`} with scores as in
     `Scores`, means over pieces of up to 20 s, and "descriptor_mmd", of all pieces together against
-    all of the data, None where these are too short. The first `limit` files are used."""
+    all of the data, None where these are too short. The first `limit` files are used; `only`: the
+    baselines that are, by their names."""
     player = as_player(model)
     spec = player.description.main
     if spec.in_ratio != 1 or spec.in_channels != spec.out_channels:
@@ -71,8 +74,8 @@ def evaluate_folder(
     warnings.filterwarnings("ignore", message=r"n_fft=\d+ is too large for input signal")
     folder = scan(Path(data_dir))
     skipped = list(folder.skipped)
-    scoring = _Scoring(player.sample_rate_hz, _subjects(player, baselines),
-                       SoundMeter(player, baselines))
+    subjects = _subjects(player, baselines, only)
+    scoring = _Scoring(player.sample_rate_hz, subjects, SoundMeter(player, subjects))
     used = 0
     for source in folder.sources:
         if limit is not None and used >= limit:
@@ -117,15 +120,16 @@ def untrained(description: Description) -> Model:
         return build(description.family, dict(description.config)).eval()
 
 
-def _subjects(player: Player, baselines: bool) -> dict[str, Subject]:
+def _subjects(player: Player, baselines: bool, only: Collection[str] | None) -> dict[str, Subject]:
     """Everything that is scored."""
+    makers: dict[str, Callable[[], Subject]] = {
+        "untrained": lambda: Playing(as_player(untrained(player.description))),
+        **{f"noise_{frame}": partial(Each, _noise_subject(frame)) for frame in NOISE_FRAMES},
+        "silence": lambda: Each(np.zeros_like)}
     subjects: dict[str, Subject] = {"model": Playing(player)}
     if baselines:
-        subjects["untrained"] = Playing(as_player(untrained(player.description)))
-        for frame in NOISE_FRAMES:
-            subjects[f"noise_{frame}"] = Each(_noise_subject(frame))
-        subjects["silence"] = Each(np.zeros_like)
-    return subjects | second_draws(player, baselines)
+        subjects |= {name: make() for name, make in makers.items() if only is None or name in only}
+    return subjects | second_draws(player, NOISE in subjects)
 
 
 def _noise_subject(frame: int) -> Callable[[FloatArray], FloatArray]:

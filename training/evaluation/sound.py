@@ -10,7 +10,7 @@ be), noise with the right octave-band envelopes (what levels alone give), silenc
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from training.evaluation.measures import plain, shaped_noise
 from training.evaluation.subjects import Each, Playing, Subject
 from training.evaluation.texture import (
     Texture,
+    comb,
     modulation,
     octave_errors,
     octave_levels,
@@ -59,13 +60,13 @@ class SecondDraw(Playing):
             self.player.set(SEED, own)
 
 
-def second_draws(player: Player, baselines: bool) -> dict[str, Subject]:
+def second_draws(player: Player, noise: bool) -> dict[str, Subject]:
     """The same subjects with other noise, by their names. A player without a seed draws nothing:
     its second draw is the first."""
     found: dict[str, Subject] = {}
     if SEED in player.attributes:
         found[AGAIN + "model"] = SecondDraw(player)
-    if baselines:
+    if noise:
         found[AGAIN + NOISE] = Each(lambda audio: shaped_noise(audio, 128, seed=1))
     return found
 
@@ -80,13 +81,13 @@ class Heard:
 
 
 class SoundMeter:
-    """Measures all subjects piece by piece."""
+    """Measures the model and those of `subjects` that it is read against, piece by piece."""
 
-    def __init__(self, player: Player, baselines: bool) -> None:
+    def __init__(self, player: Player, subjects: Collection[str]) -> None:
         self.player, self.rate_hz = player, player.sample_rate_hz
         coder = player.description.coder
         self.frame = coder[1].in_ratio if coder is not None else None
-        self.names = ["model", *([NOISE, "silence"] if baselines else [])]
+        self.names = ["model", *(name for name in (NOISE, "silence") if name in subjects)]
         self.heard: dict[str, Heard] = {}
         self._first: FloatArray | None = None
 
@@ -154,6 +155,7 @@ class _Piece:
         put("texture_db", windows[1])
         if self.frame is not None:
             put("modulation", modulation(sound, self.rate_hz, self.frame))
+            put("comb", comb(sound, self.rate_hz, self.frame))
         row = _into(into.lists)
         row("texture_windows_db", windows)
         row("octave_db", octave_errors(octave_levels(levels, self.rate_hz), self.octaves))

@@ -14,6 +14,7 @@ COLUMNS = (
     Column("texture_db", "texture dB", ""),
     Column("texture_error_db", "texture error dB"),
     Column("modulation_ratio", "frame-rate modulation", "one"),
+    Column("comb", "comb", ""),
     Column("octave_error_db", "worst octave dB"),
     Column("partials_to_hz", "partials to Hz", "higher"),
     Column("pitch_cents", "pitch error cents"),
@@ -42,6 +43,24 @@ STANDING = (
     Standing("swept_modulation", "swept latents: modulation at the frame rate",
              "as noise, 0.05 to 0.1"),
 )
+
+
+def summary(result: dict[str, Any]) -> list[str]:
+    """The figures in short, for a terminal: model, floor, ceiling and original beside each other,
+    then what the model does by itself."""
+    subjects = result["sound"]["subjects"]
+    shown = {name: label for name, label in SUBJECTS.items()
+             if name in subjects and name != "silence"}
+    used = [c for c in COLUMNS if any(subjects[name].get(c.key) is not None for name in shown)]
+    width, cells = max(len(c.heading) for c in used), [max(9, len(v)) for v in shown.values()]
+    lines = [" " * width + "".join(f"  {v:>{n}s}"
+                                   for v, n in zip(shown.values(), cells, strict=True))]
+    for column in used:
+        lines.append(f"{column.heading:{width}s}" + "".join(
+            f"  {_shown(column.key, subjects[name].get(column.key)):>{n}s}"
+            for name, n in zip(shown, cells, strict=True)))
+    return [*lines, *(f"{row.title}: {number(result['standing'][row.key])} ({row.wanted})"
+                      for row in STANDING if result["standing"].get(row.key) is not None)]
 
 
 def grids(result: dict[str, Any]) -> list[Grid]:

@@ -21,6 +21,9 @@ LOW_HZ, TOP = 1500.0, 0.94  # texture is looked at from here to this share of th
 HEARD_DB = -90.0  # below this the original is taken for silent
 OCTAVE_HEARD_DB = -80.0
 FRAMES = 8  # of the model, under a window of the modulation
+# Of the model, under a window of the comb: as many bins lie from one multiple of the frame rate to
+# the next, and a quarter of them, these on either side and the multiple itself, count as near.
+COMB_FRAMES, COMB_BINS = 36, 4
 EMPTY = 1e-7
 
 
@@ -84,6 +87,26 @@ def modulation(audio: FloatArray, rate_hz: int, frame_samples: int) -> float:
         depth += 2 * float(np.abs(parts @ wave).sum())
         weight += float((parts @ window).sum())
     return depth / weight if weight > EMPTY else float("nan")
+
+
+def comb(audio: FloatArray, rate_hz: int, frame_samples: int) -> float:
+    """How much of the sound above `LOW_HZ` lies within an eighth of the frame rate of its
+    multiples, for frames of `frame_samples`: 1/4 for noise, and for tones on the average; 1 for
+    pulses at the frame rate. Each multiple counts the same wherever it is heard, so that loud lows
+    do not hide the top. NaN for silence."""
+    levels = spectrogram(audio, COMB_FRAMES * frame_samples)
+    frame_hz = rate_hz / frame_samples
+    first, last = int(np.ceil(LOW_HZ / frame_hz)), int(TOP * rate_hz / 2 / frame_hz)
+    if last <= first:
+        return float("nan")
+    half = COMB_FRAMES // 2
+    part = levels[:, first * COMB_FRAMES - half : last * COMB_FRAMES - half]
+    power = np.power(10.0, part / 10).reshape(-1, COMB_FRAMES)  # a row for each multiple
+    power = power[power.mean(axis=1) > 10 ** (HEARD_DB / 10)]
+    if not len(power):
+        return float("nan")
+    near = power[:, half - COMB_BINS : half + COMB_BINS + 1].sum(axis=1)
+    return float((near / power.sum(axis=1)).mean())
 
 
 def _above(signal: NDArray[Any], rate_hz: int) -> NDArray[np.float64]:

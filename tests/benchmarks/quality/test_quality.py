@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,14 @@ def test_trials_are_kept_and_taken_up(tmp_path: Path, monkeypatch: pytest.Monkey
     assert text.count("±") > 10
     assert "| noise 128 |" in text
     assert "untrained |" not in text
-    head, *rest = [line for line in text.splitlines() if line.startswith("|")]
-    assert all(line.count("|") == head.count("|") for line in rest[:5])
+    sound, scores, latents = [part.splitlines() for part in text.split("\n\n")[1:]]
+    for part in (sound, scores, latents):
+        assert {line.count("|") for line in part} == {part[0].count("|")}
+    assert sound[0].startswith("| | energy score | texture dB |")
+    assert [line.split(" | ")[0] for line in sound[3:]] == [
+        "| noise 128 (floor)", "| silence", "| 1 ms late (ceiling)", "| original"]
+    energy = [line.split(" | ")[1] for line in sound[2:]]
+    assert all(re.fullmatch(r"\d\.\d{3}( ± \d\.\d{3})?", cell) for cell in energy)
 
 
 def row(variant: str, distance: float) -> dict[str, Any]:
@@ -72,6 +79,33 @@ def test_means_and_spreads_by_hand() -> None:
     assert "| a | 1.500 ± 0.707 | 1.50 ± 0.71 |" in text
     assert "| b | 4.000 | 4.00 |" in text
     assert "| silence | 9.000 |" in text
+
+
+def test_sound_comes_first_and_old_trials_have_none() -> None:
+    old, new = row("a", 1.0), {**row("b", 2.0), "sound": {"energy_score": 0.4, "comb": 0.25},
+                               "standing": {"held_at_frame_rate": 0.05}}
+    text = tables({"plan": {"preset": "p", "minutes": 2.0, "steps": None, "seeds": 1},
+                   "rows": [old, new], "baselines": {},
+                   "sound_baselines": {"noise_128": {"energy_score": 0.6}}})
+    assert "| a | - | - |" in text
+    assert "| b | 0.400 | - | - | - | 0.25 | - | - | 0.050 | - | - |" in text
+    assert "| noise 128 (floor) | 0.600 |" in text
+    assert text.index("energy score") < text.index("spectral distance")
+
+
+def test_shapes_are_shown_by_how_they_sound() -> None:
+    from benchmarks.trials import table
+
+    shape = {"name": "wide", "parameters": 1e5, "macs_per_second": 2e6, "latency_ms": 8.0,
+             "worst_callback": [0.2, 0.4], "spectral_distance": 0.7, "log_mel_db": 3.0,
+             "onset_f": 0.9}
+    new = {**shape, "standing": {"held_at_frame_rate": 0.07},
+           "sound": {"model": {"energy_score": 0.4, "texture_db": 5.1, "modulation_ratio": 1.1,
+                               "octave_error_db": 0.8}, "original": {"texture_db": 5.4}}}
+    head, line, old, found = table([shape, new]).splitlines()
+    assert {part.count("|") for part in (head, line, old, found)} == {14}
+    assert "| 0.400 | 5.10 of 5.40 | 1.10 | 0.80 | 0.070 | 3.00 | 0.90 | 0.700 |" in found
+    assert "| - | - | - | - | - | 3.00 |" in old
 
 
 def test_sounds_are_made_once_or_given(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from training.evaluation.measures import shaped_noise
 from training.evaluation.standing import standing_figures
 from training.evaluation.texture import (
     Texture,
+    comb,
     modulation,
     octave_errors,
     octave_levels,
@@ -223,6 +224,29 @@ def test_the_page_has_the_figures_with_pictures(tmp_path: Path) -> None:
     assert {"octaves.png", "fine.png", "texture.png"} <= {path.name for path in out.iterdir()}
 
 
+@pytest.mark.parametrize(("rate", "frame"), [(16000, 64), (16000, 128), (48000, 256)])
+def test_a_comb_is_what_lies_at_multiples_of_the_frame_rate(rate: int, frame: int) -> None:
+    drawn = np.random.default_rng(0).standard_normal((1, 2 * rate)).astype(np.float32)
+    pulses = np.zeros_like(drawn)
+    pulses[:, ::frame] = 5.0
+    between = np.zeros_like(drawn)  # a period of 9/8 of a frame: few of its lines are near
+    between[:, :: frame * 9 // 8] = 5.0
+    assert comb(drawn, rate, frame) == pytest.approx(0.25, abs=0.02)
+    assert comb(pulses, rate, frame) > 0.98
+    assert 0.3 < comb(0.5 * drawn + pulses, rate, frame) < 0.98
+    assert comb(between, rate, frame) < 0.5
+    assert np.isnan(comb(0 * drawn, rate, frame))
+    assert np.isnan(comb(drawn, rate, 4))  # no multiple above 1.5 kHz and below the top
+
+
+def test_the_comb_is_of_the_pieces_that_are_heard(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "data", 1)
+    found = evaluate_folder(tiny(tmp_path), folder)["sound"]["subjects"]
+    assert 0 < found["model"]["comb"] <= 1
+    assert found["noise_128"]["comb"] == pytest.approx(0.25, abs=0.05)
+    assert found["silence"]["comb"] is None
+
+
 def test_the_second_draw_is_another_one_of_the_same(tmp_path: Path) -> None:
     """By hand: half the distance of two draws, by two seeds, is what the score is less."""
     from training.evaluation.evaluate import play
@@ -244,6 +268,17 @@ def test_the_second_draw_is_another_one_of_the_same(tmp_path: Path) -> None:
     both = tuple(torch.from_numpy(shaped_noise(audio, 128, seed)) for seed in (0, 1))
     assert found["noise_128"]["energy_score"] == pytest.approx(
         float(compare(both, torch.from_numpy(audio)).score), rel=1e-5)
+
+
+def test_only_what_is_asked_for_is_played(tmp_path: Path) -> None:
+    folder, model = fill(tmp_path / "data", 1), tiny(tmp_path)
+    whole, part = (evaluate_folder(model, folder, only=only) for only in (None, ("noise_128",)))
+    assert set(part["results"]) == {"model", "noise_128"}
+    assert set(part["sound"]["subjects"]) == {"model", "noise_128", "shifted", "original"}
+    assert set(whole["results"]) > {"untrained", "noise_2048", "silence"}
+    for name in part["results"]:
+        assert part["results"][name] == whole["results"][name]
+        assert part["sound"]["subjects"][name] == whole["sound"]["subjects"][name]
 
 
 def test_sounds_of_a_few_samples_have_few_figures(tmp_path: Path) -> None:
