@@ -1,4 +1,4 @@
-"""Renders what docs/sound.md shows and plays, into docs/sound/: sounds as MP3 and their pictures."""
+"""Renders what docs/sound.md shows and plays, into docs/sound/: MP3 files and their pictures."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Measures the shipped presets, and renders what docs/sound.md shows and plays.
 
 Into docs/sound/: NAME.json (figures of `tudor evaluate`, by what was heard), and what
-`preset_clips` makes: NAME-WHAT.mp3 and .webp, original-WHAT-RATE.* beside them. Material that has to be made lies in build/figures/.
+`preset_clips` makes: NAME-WHAT.mp3 and .webp, original-WHAT-RATE.* beside them. Material that has
+to be made lies in build/figures/.
 """
 
 from __future__ import annotations
