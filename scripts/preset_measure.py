@@ -1,7 +1,8 @@
 """Measures the shipped presets, and renders what docs/sound.md shows and plays.
 
-Into docs/sound/: NAME.json (figures of `tudor evaluate`, by what was heard), NAME-WHAT.mp3 and
-.webp, and original-WHAT-RATE.* beside them. Material that has to be made lies in build/figures/.
+Into docs/sound/: NAME.json (figures of `tudor evaluate`, by what was heard), and what
+`preset_clips` makes: NAME-WHAT.mp3 and .webp, original-WHAT-RATE.* beside them. Material that has
+to be made lies in build/figures/.
 """
 
 from __future__ import annotations
@@ -17,26 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from engine.audio import match_channels
 from engine.files import atomic_write
 from engine.presets import preset_settings, shipped_native
+from scripts.preset_clips import SAMPLES, SOUND, render
 
-FloatArray = NDArray[np.float32]
 ROOT = Path(__file__).resolve().parents[1]
-SOUND = ROOT / "docs" / "sound"
 WORK = ROOT / "build" / "figures"
 PARTS = WORK / "parts"
-SAMPLES = Path("/usr/share/sonic-pi/samples")
 CARD_KEYS = {"purpose", "board", "dtype", "held_out", "training", "sources"}
 SEED = 1000  # of all that is held out; presets learn from other seeds
 HELD = ("loop_amen", "loop_industrial", "loop_mika")
 KEPT = ("model", "noise_128", "shifted", "original")  # subjects that cards show
 MINUTES = {"techno": 2.0, "textures": 2.0}  # of material that is made; else one
-CLIP = {"loop_amen": 1.75, "loop_industrial": 0.9, "loop_mika": 2.2}  # seconds that are played
-OWN_SECONDS, OWN_EACH, GAP_SECONDS = 4.5, 2.0, 0.12
 
 
 @dataclass(frozen=True)
@@ -156,11 +149,19 @@ def measure(name: str) -> None:
         found["exported"] = part(name, Material(
             "exported", f"real loops nobody trained on, in {dtype}", WORK / "held",
             lambda to: _recordings(to, HELD)), lambda: _exported(name, dtype))
-    clips = render(name)
+    own = materials(name)[0]
+    clips = render(name, own.key, own.title, own.ready())
     with atomic_write(SOUND / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps({"preset": name, "weights": digest(name), "clips": clips,
-                                         "measured": found}, indent=1) + "\n", "utf-8")
+        temporary.write_text(told({"preset": name, "weights": digest(name), "clips": clips,
+                                   "measured": found}), "utf-8")
     forget(name)
+
+
+def told(found: dict[str, Any]) -> str:
+    """JSON with a line for each material, so that a change is seen where it is."""
+    head = [f'"{key}": {json.dumps(value)},' for key, value in found.items() if key != "measured"]
+    rows = [f' "{key}": {json.dumps(row)}' for key, row in found["measured"].items()]
+    return "\n".join(["{", *head, '"measured": {', ",\n".join(rows), "}}"]) + "\n"
 
 
 def part(name: str, material: Material, model: Callable[[], Path] | None = None) -> dict[str, Any]:
@@ -209,85 +210,3 @@ def _short(value: Any) -> Any:
     if isinstance(value, float) and math.isfinite(value):
         return float(f"{value:.4g}")
     return value
-
-
-# --- what is heard and seen -----------------------------------------------------------------------
-
-
-def render(name: str) -> dict[str, str]:
-    """Clips of a preset and of their originals; what each shows: {"real": title, KIND: title}."""
-    from training.evaluation.evaluate import as_player
-    from training.evaluation.subjects import play
-
-    player = as_player(name)
-    spec, rate = player.description.main, player.sample_rate_hz
-    kind = card_of(name)["held_out"][0]
-    own = next(m for m in materials(name) if m.key == kind)
-    shown = {"real": "`loop_amen`, `loop_industrial`, `loop_mika`", kind: own.title}
-    for what, audio in (("real", real_clip(rate)), (kind, own_clip(own.ready(), rate))):
-        audio = match_channels(audio, spec.in_channels)
-        _keep(f"original-{what}-{rate // 1000}k", audio, rate)
-        _keep(f"{name}-{what}", play(player, audio), rate)
-    return shown
-
-
-def real_clip(rate_hz: int) -> FloatArray:
-    """The beginnings of the recordings that nobody trains on, one after the other, mono."""
-    return _joined([(SAMPLES / f"{name}.flac", seconds) for name, seconds in CLIP.items()], rate_hz)
-
-
-def own_clip(folder: Path, rate_hz: int) -> FloatArray:
-    """The first files of a folder, a few seconds of them."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in (".wav", ".flac")]
-    return _joined([(path, OWN_EACH) for path in paths], rate_hz)[
-        :, : round(OWN_SECONDS * rate_hz)]
-
-
-def _joined(parts: list[tuple[Path, float]], rate_hz: int) -> FloatArray:
-    from training.data.audio_folder import scan
-    from training.data.decode import read_range
-
-    gap, found, have = np.zeros((1, round(GAP_SECONDS * rate_hz)), np.float32), [], 0.0
-    for path, seconds in parts:
-        if have >= 2 * OWN_SECONDS:
-            break
-        source = next(s for s in scan(path.parent).sources if s.path.name == path.name)
-        count = round(min(seconds, source.seconds) * rate_hz)
-        found += [match_channels(read_range(source, 0, count, rate_hz, 1), 1), gap]
-        have += count / rate_hz + GAP_SECONDS
-    return np.ascontiguousarray(np.concatenate(found, axis=1))
-
-
-def _keep(stem: str, audio: FloatArray, rate_hz: int) -> None:
-    """A sound as MP3 and as a picture."""
-    import soundfile
-
-    SOUND.mkdir(parents=True, exist_ok=True)
-    mono = match_channels(audio, 1)[0]
-    with atomic_write(SOUND / f"{stem}.mp3") as temporary:
-        soundfile.write(temporary, np.clip(mono, -1, 1), rate_hz, format="MP3",
-                        bitrate_mode="CONSTANT", compression_level=0.55)
-    _picture(SOUND / f"{stem}.webp", mono, rate_hz)
-
-
-def _picture(out: Path, mono: FloatArray, rate_hz: int) -> None:
-    """A spectrogram, 90 dB deep, frequency by octaves above 200 Hz."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(4.6, 2.9), layout="constrained")
-    size = 1024 if rate_hz < 32000 else 2048
-    heard = mono + 1e-7 * np.random.default_rng(0).standard_normal(len(mono))  # no log of zero
-    axis.specgram(heard, NFFT=size, Fs=rate_hz, noverlap=3 * size // 4, vmin=-130, vmax=-40,
-                  cmap="magma")
-    axis.set_yscale("symlog", linthresh=200)
-    axis.set_ylim(30, rate_hz / 2)
-    ticks = [hz for hz in (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000) if hz < rate_hz / 2]
-    axis.set_yticks(ticks, [f"{hz // 1000}k" if hz >= 1000 else str(hz) for hz in ticks])
-    axis.minorticks_off()
-    axis.tick_params(labelsize=8)
-    with atomic_write(out) as temporary:
-        figure.savefig(temporary, dpi=100, format="webp", pil_kwargs={"quality": 75, "method": 6})
-    plt.close(figure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -174,7 +175,8 @@ def test_each_card_has_floors_and_ceilings_and_says_what_is_missed(figures: Modu
 
 
 def test_what_is_held_out_is_for_measuring_only(figures: ModuleType) -> None:
-    from scripts.preset_measure import CLIP, HELD
+    from scripts.preset_clips import CLIP
+    from scripts.preset_measure import HELD
 
     assert set(HELD) == set(CLIP)
     assert all(only_measured(Path(f"{name}.flac")) for name in HELD)
@@ -242,3 +244,14 @@ def figures_weights(name: str) -> str:
     from scripts.preset_measure import digest
 
     return digest(name)
+
+
+def test_what_was_measured_is_json_of_a_line_for_each_material(figures: ModuleType) -> None:
+    from scripts.preset_measure import told
+
+    found = {"preset": "p", "clips": {"real": "`a`"}, "measured": {"x": {"v": [1.5]}, "y": {}}}
+    assert json.loads(told(found)) == found
+    for path in (SOUND / f"{name}.json" for name in shipped_names()):
+        text = path.read_text("utf-8")
+        assert text == told(json.loads(text))
+        assert text.count("\n") == len(json.loads(text)["measured"]) + 6

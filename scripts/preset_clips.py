@@ -1,0 +1,94 @@
+"""Renders what docs/sound.md shows and plays, into docs/sound/: MP3 files and their pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.audio import match_channels
+from engine.files import atomic_write
+
+FloatArray = NDArray[np.float32]
+SOUND = Path(__file__).resolve().parents[1] / "docs" / "sound"
+SAMPLES = Path("/usr/share/sonic-pi/samples")
+CLIP = {"loop_amen": 1.75, "loop_industrial": 0.9, "loop_mika": 2.2}  # seconds that are played
+OWN_SECONDS, OWN_EACH, GAP_SECONDS = 4.5, 2.0, 0.12
+
+
+def render(name: str, kind: str, title: str, folder: Path) -> dict[str, str]:
+    """Clips of a preset and of their originals: recordings, and held-out sound of a kind, which
+    lies in `folder`. What each shows: {"real": title, KIND: title}."""
+    from training.evaluation.evaluate import as_player
+    from training.evaluation.subjects import play
+
+    player = as_player(name)
+    spec, rate = player.description.main, player.sample_rate_hz
+    for what, audio in (("real", real_clip(rate)), (kind, own_clip(folder, rate))):
+        audio = match_channels(audio, spec.in_channels)
+        _keep(f"original-{what}-{rate // 1000}k", audio, rate)
+        _keep(f"{name}-{what}", play(player, audio), rate)
+    return {"real": ", ".join(f"`{each}`" for each in CLIP), kind: title}
+
+
+def real_clip(rate_hz: int) -> FloatArray:
+    """The beginnings of the recordings that nobody trains on, one after the other, mono."""
+    return _joined([(SAMPLES / f"{name}.flac", seconds) for name, seconds in CLIP.items()], rate_hz)
+
+
+def own_clip(folder: Path, rate_hz: int) -> FloatArray:
+    """The first files of a folder, a few seconds of them."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in (".wav", ".flac")]
+    return _joined([(path, OWN_EACH) for path in paths], rate_hz)[
+        :, : round(OWN_SECONDS * rate_hz)]
+
+
+def _joined(parts: list[tuple[Path, float]], rate_hz: int) -> FloatArray:
+    from training.data.audio_folder import scan
+    from training.data.decode import read_range
+
+    gap, found, have = np.zeros((1, round(GAP_SECONDS * rate_hz)), np.float32), [], 0.0
+    for path, seconds in parts:
+        if have >= 2 * OWN_SECONDS:
+            break
+        source = next(s for s in scan(path.parent).sources if s.path.name == path.name)
+        count = round(min(seconds, source.seconds) * rate_hz)
+        found += [match_channels(read_range(source, 0, count, rate_hz, 1), 1), gap]
+        have += count / rate_hz + GAP_SECONDS
+    return np.ascontiguousarray(np.concatenate(found, axis=1))
+
+
+def _keep(stem: str, audio: FloatArray, rate_hz: int) -> None:
+    """A sound as MP3 and as a picture."""
+    import soundfile
+
+    SOUND.mkdir(parents=True, exist_ok=True)
+    mono = match_channels(audio, 1)[0]
+    with atomic_write(SOUND / f"{stem}.mp3") as temporary:
+        soundfile.write(temporary, np.clip(mono, -1, 1), rate_hz, format="MP3",
+                        bitrate_mode="CONSTANT", compression_level=0.55)
+    _picture(SOUND / f"{stem}.webp", mono, rate_hz)
+
+
+def _picture(out: Path, mono: FloatArray, rate_hz: int) -> None:
+    """A spectrogram, 90 dB deep, frequency by octaves above 200 Hz."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(4.6, 2.9), layout="constrained")
+    size = 1024 if rate_hz < 32000 else 2048
+    heard = mono + 1e-7 * np.random.default_rng(0).standard_normal(len(mono))  # no log of zero
+    axis.specgram(heard, NFFT=size, Fs=rate_hz, noverlap=3 * size // 4, vmin=-130, vmax=-40,
+                  cmap="magma")
+    axis.set_yscale("symlog", linthresh=200)
+    axis.set_ylim(30, rate_hz / 2)
+    ticks = [hz for hz in (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000) if hz < rate_hz / 2]
+    axis.set_yticks(ticks, [f"{hz // 1000}k" if hz >= 1000 else str(hz) for hz in ticks])
+    axis.minorticks_off()
+    axis.tick_params(labelsize=8)
+    with atomic_write(out) as temporary:
+        figure.savefig(temporary, dpi=100, format="webp", pil_kwargs={"quality": 75, "method": 6})
+    plt.close(figure)
