@@ -6,9 +6,14 @@ from abc import abstractmethod
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from engine.description import Description, Latent
+from engine.errors import ConfigError
+from engine.layers import Streaming
+from engine.layers.base import Attributes, run_chain
+from engine.layers.noise import SEED
 from engine.models.base import Model
 
 
@@ -92,3 +97,31 @@ class Coded(Model):
     @abstractmethod
     def silence_latents(self, start: int, mean: Tensor) -> None:
         """Hold every latent from `start` on at its `mean` [latents]."""
+
+
+def as_coded(model: Model) -> Coded:
+    """`model` as one with latents, or a clear error."""
+    if not isinstance(model, Coded):
+        raise ConfigError(f"family {model.family!r} has no latents; this objective needs them")
+    return model
+
+
+def played(layers: tuple[Streaming, ...], x: Tensor, attributes: Attributes) -> Tensor:
+    """A whole signal through a part of a chain."""
+    state = tuple(part for layer in layers
+                  for part in layer.init_state(x.shape[0], x.dtype, x.device))
+    return run_chain(layers, x, state, attributes)[0]
+
+
+def drawn(layers: tuple[Streaming, ...], x: Tensor, count: int) -> tuple[Tensor, ...]:
+    """Of a part of a chain, `count` sounds with other noise."""
+    first = next((i for i, layer in enumerate(layers) if SEED in layer.may_use), None)
+    if first is None:
+        return (played(layers, x, {}),)
+    shared, drawing = played(layers[:first], x, {}), layers[first:]
+    made = []
+    for seed in range(count):
+        attributes = {SEED: torch.full((1,), float(seed), device=x.device)}
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not seed):
+            made.append(played(drawing, shared, attributes))
+    return tuple(made)

@@ -41,11 +41,10 @@ from engine.layers import (
     Streaming,
     Tanh,
 )
-from engine.layers.base import Attributes, run_chain
 from engine.layers.noise import SEED, SEED_LIMIT
 from engine.models.base import Model
 from engine.models.chain import Chain, Link
-from engine.models.coded import Coded
+from engine.models.coded import Coded, drawn, played
 from engine.models.raw_vae_config import (
     CONTROL_LABELS,
     CONTROL_STARTS,
@@ -262,12 +261,12 @@ class RawVAE(Coded):
         """What comes before the first layer that draws is played once. Gradients reach the first
         sound alone."""
         if self.tones is None:
-            return _drawn(tuple(self.decoder), z, count)
+            return drawn(tuple(self.decoder), z, count)
         features, heads, last = self._decoding()
         body, tone = heads
-        x = _played((features,), z, {})
-        tones = _played((tone,), x, {})
-        return tuple(_played((last,), part + tones, {}) for part in _drawn(tuple(body), x, count))
+        x = played((features,), z, {})
+        tones = played((tone,), x, {})
+        return tuple(played((last,), part + tones, {}) for part in drawn(tuple(body), x, count))
 
     def begin_with(self, other: Model) -> None:
         """Weights of a model that has no harmonics yet do for one that has them."""
@@ -286,24 +285,3 @@ class RawVAE(Coded):
         fresh: Any = _heads(self.config)
         if self.config.noise:
             own.branches[-1].load_state_dict(fresh.branches[-1].state_dict())
-
-
-def _played(layers: tuple[Streaming, ...], x: Tensor, attributes: Attributes) -> Tensor:
-    """A whole signal through a part of a chain."""
-    state = tuple(part for layer in layers
-                  for part in layer.init_state(x.shape[0], x.dtype, x.device))
-    return run_chain(layers, x, state, attributes)[0]
-
-
-def _drawn(layers: tuple[Streaming, ...], x: Tensor, count: int) -> tuple[Tensor, ...]:
-    """Of a part of a chain, `count` sounds with other noise."""
-    first = next((i for i, layer in enumerate(layers) if SEED in layer.may_use), None)
-    if first is None:
-        return (_played(layers, x, {}),)
-    shared, drawing = _played(layers[:first], x, {}), layers[first:]
-    made = []
-    for seed in range(count):
-        attributes = {SEED: torch.full((1,), float(seed), device=x.device)}
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not seed):
-            made.append(_played(drawing, shared, attributes))
-    return tuple(made)

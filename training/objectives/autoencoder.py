@@ -15,9 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.errors import ConfigError
 from engine.models.base import Model
-from engine.models.coded import Coded
+from engine.models.coded import Coded, as_coded
 from training.data.base import Batch, Shard
 from training.objectives.adversarial import Adversary
 from training.objectives.aligned import aligned, compared, noises
@@ -42,7 +41,7 @@ from training.objectives.tones import TONE_WEIGHT, tone_loss, tones_of
 from training.run.schedule import check_schedule
 
 SOUNDS = 3  # validation crops that TensorBoard can play
-SETTLED = 0.1  # share of the run before which a collapse is not called one
+SETTLED = 0.1  # share of the run before which a collapse is none
 HEARD = ("output", "target")  # of the terms: sounds for the discriminators, not to be logged
 
 
@@ -148,10 +147,8 @@ class AutoencoderObjective(Objective):
             return 0.0
         return FLOOR_WEIGHT * levels.floor()
 
-    def _without_tracked(
-        self, mean: Tensor, log_std: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The posterior of what the encoder learns, and the controls that are tracked."""
+    def _without_tracked(self, mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The posterior of what is learnt, and the controls that are tracked."""
         count = mean.shape[1] - len(as_coded(self.model).tracked)
         return mean[:, :count], log_std[:, :count], mean[:, count:].detach()
 
@@ -170,9 +167,7 @@ class AutoencoderObjective(Objective):
         return mean[:, :latents], log_std[:, :latents], taught
 
     def watch(self, terms: Terms) -> float:
-        """Both distances, so that a second phase with further losses is no divergence. Of the
-        linear one the logarithm: it has no upper end, where the spectral distance, a logarithm
-        itself, hardly tells silence from a roar."""
+        """Both distances, so that a second phase with further losses is no divergence."""
         return watched(terms)
 
     # --- validation and saving --------------------------------------------------------------
@@ -298,13 +293,7 @@ class AutoencoderObjective(Objective):
 
 
 def watched(terms: Terms) -> float:
-    """The sum of both distances, the linear one by its logarithm."""
+    """The sum of both distances; of the linear one the logarithm, since it has no upper end, where
+    the spectral distance, a logarithm itself, hardly tells silence from a roar."""
     linear = float(terms["linear_distance"].detach())
     return float(terms["spectral_distance"].detach()) + math.log1p(linear)
-
-
-def as_coded(model: Model) -> Coded:
-    """`model` as one with latents, or a clear error."""
-    if not isinstance(model, Coded):
-        raise ConfigError(f"family {model.family!r} has no latents; this objective needs them")
-    return model

@@ -14,18 +14,9 @@ from engine.errors import ConfigError, TudorError
 from engine.models.registry import build
 from engine.ops import DTYPES
 from engine.players.native_model import NativeFile
-from export.native.export import compile_model, lower
 from tests.golden.golden import read
 
 SMALL = {"latents": 2, "bands": 4, "compression": 16, "widths": (8, 6)}
-
-
-def sizes(start: str) -> tuple[Task, int]:
-    """A model from its layers, and the bytes of its float32 file."""
-    model = build("raw_vae", {**SMALL, "start": start}).eval()
-    description = model.describe("x")
-    programs = lower({m: model.graph(m) for m in description.methods}, description)
-    return task_of_model(model, "x"), len(compile_model(model, programs, description))
 
 
 def task(*works: Work, rate: int = 48000, frame: int = 48, numbers: int = 1000) -> Task:
@@ -288,17 +279,3 @@ def test_the_largest_that_fits() -> None:
     assert largest(tasks[2:], "daisy", "float32") is None
     assert largest(tasks, "daisy") == ("270000000.0", "q16x8"), "each number format is tried"
     assert largest(tasks[:2], "daisy") == ("100000000.0", "float32"), "the most exact that fits"
-
-
-def test_the_state_that_a_file_starts_with_is_counted() -> None:
-    """In the file, which on a Daisy lies in a memory as a whole."""
-    (zero, zero_bytes), (rest, rest_bytes) = sizes("zero"), sizes("rest")
-    assert zero.start_numbers == 0
-    more = rest_bytes - zero_bytes
-    assert more > 2000
-    assert 4 * rest.start_numbers == pytest.approx(more, rel=0.1)
-    for dtype, width in (("float32", 4), ("q16x8", 2)):
-        plans = [place(t, DAISY, dtype, 48) for t in (zero, rest)]
-        held = [next(i.bytes for i in p.items if i.what == "model file") for p in plans]
-        assert held == [p.file_bytes for p in plans]
-        assert held[1] - held[0] == width * rest.start_numbers
