@@ -16,7 +16,7 @@ from tests.core.native_quantised_cases import QUANTISED
 
 AARCH64 = "aarch64-linux-gnu-gcc"
 CORTEX_M7 = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard")
-TEXT_AIM_BYTES = 24 * 1024
+TEXT_AIM_BYTES = 25 * 1024  # 0.8 of it: starting at rest, and checking a file that says how
 NAMES = (*FLOAT_NAMES, *QUANTISED)
 SANITISED = (*FLOAT_NAMES, "wide:bf16w", "grouped:bf16w", *(
     f"{name}:{form}" for name in ("odd", "gated", "grouped", "strided", "tapped", "unfused")
