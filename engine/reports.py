@@ -178,6 +178,7 @@ def _describe(description: Description) -> dict[str, Any]:
         "main": description.main.name,
         "attributes": {k: asdict(a) for k, a in description.attributes.items()},
         "latents": [asdict(latent) for latent in description.latents],
+        "controls": list(description.controls),
     }
 
 
@@ -223,7 +224,7 @@ def _print_facts(console: Console, facts: dict[str, Any]) -> None:
     for name, a in facts["attributes"].items():
         console.print(f"  {name} ({a['size']} x {a['minimum']:g} ... {a['maximum']:g}, "
                       f"default {a['default']:g}): {a['help']}", highlight=False, soft_wrap=True)
-    controls = facts["config"].get("controls", ())
+    controls = facts["controls"]
     for number, latent in enumerate(facts["latents"], 1):
         span = f"{latent['low']:g} ... {latent['high']:g} on the corpus"
         at = number - 1 - (len(facts["latents"]) - len(controls))

@@ -117,8 +117,9 @@ static int attribute_named(const tudor_model *model, const char *name, uint32_t 
 }
 
 /* Inputs with a meaning of their own. Pitches come first, by unit. */
-static const char *const control_names[] = {"pitch", "pitch_hz", "pitch_oct", "loudness"};
+static const char *const control_names[] = {"pitch", "pitch_hz", "pitch_oct", "loudness", "clarity"};
 #define PITCHES (PITCH_OCTAVES + 1)
+#define CLARITY (PITCHES + 1)
 #define CONTROLS ((int)(sizeof control_names / sizeof *control_names))
 
 /* Which of the first `count` controls the next of the labels is, or -1; moves on. */
@@ -148,6 +149,15 @@ uint32_t free_latents(const tudor_method_info *info, uint8_t at[MODULE_LATENTS])
     for (uint32_t i = 0; i < info->in_channels && i < MODULE_LATENTS; i++)
         if (next_label(&labels, CONTROLS) < 0) at[count++] = (uint8_t)i;
     return count;
+}
+
+/* A source rests at the middle of its ranges; tones that nothing was encoded for are clear there. */
+static void make_clear(const tudor_model *model, struct subject *s) {
+    const struct signature d = method_for(model, TUDOR_ROLE_DECODE);
+    if (!d.found) return;
+    const char *labels = d.info.in_labels;
+    for (uint32_t i = 0; i < d.info.in_channels && i < MODULE_LATENTS; i++)
+        if (next_label(&labels, CONTROLS) == CLARITY) s->ranges[i] = (struct range){0.0f, 2.0f};
 }
 
 static void find_pitch(const tudor_model *model, struct subject *s) {
@@ -186,6 +196,7 @@ int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_chan
     find_pitch(model, s);
     for (uint32_t i = 0; i < MODULE_LATENTS; i++) s->ranges[i] = (struct range){-RANGE_DEFAULT, RANGE_DEFAULT};
     find_ranges(tudor_metadata(model), s->ranges, MODULE_LATENTS);
+    make_clear(model, s);
     return 0;
 }
 

@@ -62,7 +62,7 @@ def test_only_octaves_can_be_bent() -> None:
     assert latent(run, 3, 0.9) * 6 - 3 == pytest.approx(1, abs=0.01)
 
 
-@pytest.mark.parametrize("label", ["loudness", "pitch_oct"])
+@pytest.mark.parametrize("label", ["loudness", "pitch_oct", "clarity"])
 def test_walks_jumps_and_swaps_leave_controls_alone(label: str) -> None:
     """Three latents move, the control beside them does not."""
     rows = [(0.1, "knob", 0, 1.0), (0.1, "knob", 1, 0.6), (0.3, "gate", 0, 1.0)]
@@ -73,3 +73,12 @@ def test_walks_jumps_and_swaps_leave_controls_alone(label: str) -> None:
     assert latent(run, 3, 0.9) == pytest.approx(latent(still, 3, 0.9), abs=1e-5)
     for index in range(3):
         assert abs(latent(run, index, 0.9) - latent(still, index, 0.9)) > 0.01
+
+
+def test_a_source_of_tones_is_clear() -> None:
+    """Nothing was encoded that could say so: it is 1, where other latents rest at 0 and are still."""
+    levels = [np.abs(native([coder(last=label)], "way source\nknob1 walk\n",
+                            [(0.0, "knob", 0, 0.0)], seconds=2).audio[..., RATE:]).max()
+              for label in ("clarity", "d")]
+    assert levels[1] < 1e-6
+    assert levels[0] > 0.1
