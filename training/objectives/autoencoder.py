@@ -26,6 +26,7 @@ from training.objectives.base import Moment, Objective, Terms, Validation
 from training.objectives.controls import ControlLoss, Grid, control_loss
 from training.objectives.described import arrange, disorder, grid_of, wanted
 from training.objectives.energy import compare
+from training.objectives.held import held_score
 from training.objectives.latents import playable
 from training.objectives.monitor import LatentMonitor, LatentState
 from training.objectives.noise_head import (
@@ -82,6 +83,9 @@ class AutoencoderObjective(Objective):
         """The latents of other weights in the places where this run teaches them."""
         if self.config.start_from is None or not isinstance(self.model, Coded):
             return
+        if self.model.latents:  # training knows the posterior's own noise
+            by = [latent.widened for latent in self.model.latents[: self.model.latent_count]]
+            self.model.widen_latents(-torch.tensor(by, device=next(self.model.parameters()).device))
         if self.config.descriptor_weight:
             arrange(self.model)
         self.model.set_latents(())  # no longer true after the first step
@@ -121,6 +125,10 @@ class AutoencoderObjective(Objective):
         self.monitor.update(mean, log_std)
         loss = found.score + self.config.linear_weight * found.linear_score
         loss = loss + self.regulariser.weight(at.step) * penalty + self._floor(levels)
+        if self.config.held_weight and self.config.energy_score:
+            held = held_score(coder, coded, target, self.config.linear_weight, at.shard)
+            loss = loss + self.config.held_weight * held
+            figures = {**figures, "held_score": held.detach()}
         if self.config.descriptor_weight:
             apart, orders = disorder(wanted(coder), grid_of(coder), mean, audio)
             loss, figures = loss + self.config.descriptor_weight * apart, {**figures, **orders}
@@ -179,7 +187,7 @@ class AutoencoderObjective(Objective):
 
     def finished(self, model: Model, corpus: Tensor | None) -> Model:
         return playable(plain(model), corpus, self.config.active_latents,
-                        described=bool(self.config.descriptor_weight))
+                        bool(self.config.descriptor_weight), self.config.temperature_spread)
 
     # --- what is told -----------------------------------------------------------------------
 
