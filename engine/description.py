@@ -137,7 +137,8 @@ class Latent:
     `low` and `high` are the 1st and 99th percentile of what `encode` gives, so a knob or CV that
     spans them covers what the model knows; `nats` is what it carries per frame, `active` whether
     that is worth a knob. In training it was number `index` and `scale` times as large, which is
-    where the prior lives. `follows` is the descriptor of the sound that it was taught to follow."""
+    where the prior lives. `follows` is the descriptor of the sound that it was taught to follow,
+    `widened` what was added to its log_std so that `temperature` is heard."""
 
     low: float
     high: float
@@ -148,12 +149,14 @@ class Latent:
     scale: float = 1.0
     index: int = 0
     follows: str = ""
+    widened: float = 0.0
 
     def plain(self) -> dict[str, Any]:
         """As files hold it."""
         found = asdict(self)
-        if not self.follows:
-            del found["follows"]
+        for key in ("follows", "widened"):
+            if not found[key]:
+                del found[key]
         return found
 
 

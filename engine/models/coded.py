@@ -90,6 +90,9 @@ class Coded(Model):
         """Divide each latent by `factor` [latents], which may be negative, without changing any
         sound."""
 
+    def widen_latents(self, by: Tensor) -> None:
+        """Add `by` [latents] to their log_stds; means, and sound without noise, stay."""
+
     @abstractmethod
     def permute_latents(self, order: Tensor) -> None:
         """Let latent i be what latent `order[i]` was, without changing any sound."""

@@ -189,7 +189,10 @@ class RawVAE(Coded):
         names = self._labels
         return (
             Attribute("temperature", 1, 0.0, 0.0, 4.0,
-                      "latent noise in forward: 0 none, 1 as much as the encoder is unsure",
+                      "latent noise in forward: 0 none, 1 " + (
+                          "clearly heard, more where the encoder is unsure"
+                          if any(latent.widened for latent in self.latents)
+                          else "as much as the encoder is unsure"),
                       ("temperature",)),
             Attribute("scale", self.coded, 1.0, -4.0, 4.0,
                       "factor on each latent before decoding", names),
@@ -224,6 +227,12 @@ class RawVAE(Coded):
         last.bias[:count].div_(factor)
         last.bias[coded : coded + count].sub_(factor.abs().log())
         first.weight[:, :count].mul_(factor[None, :, None])
+
+    @torch.no_grad()
+    def widen_latents(self, by: Tensor) -> None:
+        count, taught = self.config.latents, self.config.taught
+        last: Any = self.encoder.layers[-1]
+        last.bias[taught : taught + count].add_(by)
 
     @torch.no_grad()
     def permute_latents(self, order: Tensor) -> None:

@@ -76,7 +76,7 @@ def test_walks_jumps_and_swaps_leave_controls_alone(label: str) -> None:
 
 
 def test_a_source_of_tones_is_clear() -> None:
-    """Nothing was encoded that could say so: it is 1, where other latents rest at 0 and are still."""
+    """Nothing was encoded that could say so: clarity is 1 where other latents rest at 0."""
     levels = [np.abs(native([coder(last=label)], "way source\nknob1 walk\n",
                             [(0.0, "knob", 0, 0.0)], seconds=2).audio[..., RATE:]).max()
               for label in ("clarity", "d")]

@@ -25,8 +25,9 @@ from training.objectives.base import Moment, Objective, Terms, Validation
 from training.objectives.controls import ControlLoss, Grid, control_loss
 from training.objectives.described import arrange, disorder, grid_of, wanted
 from training.objectives.energy import compare
+from training.objectives.held import held_score
 from training.objectives.latents import playable
-from training.objectives.monitor import LatentMonitor, LatentState
+from training.objectives.monitor import LatentMonitor, LatentState, advice
 from training.objectives.noise_head import (
     FLOOR_WEIGHT,
     SILENT_DB,
@@ -82,6 +83,9 @@ class AutoencoderObjective(Objective):
         """The latents of other weights in the places where this run teaches them."""
         if self.config.start_from is None or not isinstance(self.model, Coded):
             return
+        if self.model.latents:  # training knows the posterior's own noise
+            by = [latent.widened for latent in self.model.latents[: self.model.latent_count]]
+            self.model.widen_latents(-torch.tensor(by, device=next(self.model.parameters()).device))
         if self.config.descriptor_weight:
             arrange(self.model)
         self.model.set_latents(())  # no longer true after the first step
@@ -126,6 +130,10 @@ class AutoencoderObjective(Objective):
         if tone is not None:
             loss = loss + TONE_WEIGHT * tone
             figures = {**figures, "tone_nepers": tone.detach()}
+        if self.config.held_weight and self.config.energy_score:
+            held = held_score(coder, coded, target, self.config.linear_weight, at.shard)
+            loss = loss + self.config.held_weight * held
+            figures = {**figures, "held_score": held.detach()}
         if self.config.descriptor_weight:
             apart, orders = disorder(wanted(coder), grid_of(coder), mean, audio)
             loss, figures = loss + self.config.descriptor_weight * apart, {**figures, **orders}
@@ -188,7 +196,7 @@ class AutoencoderObjective(Objective):
 
     def finished(self, model: Model, corpus: Tensor | None) -> Model:
         return playable(plain(model), corpus, self.config.active_latents,
-                        described=bool(self.config.descriptor_weight))
+                        bool(self.config.descriptor_weight), self.config.temperature_spread)
 
     # --- what is told -----------------------------------------------------------------------
 
@@ -241,7 +249,7 @@ class AutoencoderObjective(Objective):
         if progress < SETTLED or step < self.config.regulariser.warmup_steps or state is None:
             return None
         if state.collapsed:
-            return f"[yellow]posterior collapse:[/] {self._advice(state)}"
+            return f"[yellow]posterior collapse:[/] {advice(state, self.config.regulariser)}"
         return None if silent is None else f"[yellow]{silent}[/]"
 
     def closing(self, step: int, stopped: bool) -> list[str]:
@@ -254,7 +262,8 @@ class AutoencoderObjective(Objective):
         if state is not None:
             said.append(state.sentence())
             if state.collapsed:
-                said.append(f"[yellow]the posterior has collapsed:[/] {self._advice(state)}")
+                told = advice(state, self.config.regulariser)
+                said.append(f"[yellow]the posterior has collapsed:[/] {told}")
         silent = self._silence()
         return said if silent is None else [*said, f"[yellow]{silent}[/]"]
 
@@ -264,14 +273,6 @@ class AutoencoderObjective(Objective):
         if said is None or self.config.energy_score:
             return said
         return f"{said}; training.energy_score=1 keeps it alive"
-
-    def _advice(self, state: LatentState) -> str:
-        regulariser = self.config.regulariser
-        said = f"only {state.active} of {len(state.nats)} latents say anything"
-        if regulariser.kind == "none":
-            return f"{said}; a lower training.learning_rate may help"
-        return (f"{said}; lower training.regulariser.weight (now {regulariser.weight:g}) "
-                "or raise its warmup_steps")
 
     # --- checkpoints ------------------------------------------------------------------------
 

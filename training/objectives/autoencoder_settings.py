@@ -20,7 +20,8 @@ EARLIER = {"kl_weight": "weight", "kl_warmup_steps": "warmup_steps", "free_bits"
 class AutoencoderSettings(Settings):
     """How sound is to be coded."""
 
-    absent: ClassVar[dict[str, Any]] = {"energy_score": 0.0, "descriptor_weight": 0.0}
+    absent: ClassVar[dict[str, Any]] = {"energy_score": 0.0, "descriptor_weight": 0.0,
+                                       "temperature_spread": 0.0}
 
     # Of the distance between two draws of the noise heads: 1 is the energy score, which keeps noise
     # noise; 0 is the distance alone, which prefers smooth sound. See `objectives/energy.py`.
@@ -31,6 +32,12 @@ class AutoencoderSettings(Settings):
     # Of the order that the first latents should have, so that they follow loudness, brightness and
     # noisiness: see `objectives/described.py`. 0 leaves them alone.
     descriptor_weight: NotNegative = 0.1
+    # Of what latents sound like that stand still or glide: see `objectives/held.py`. Only with the
+    # energy score; 0 leaves them to chance.
+    held_weight: NotNegative = 0.0
+    # What the attribute `temperature` adds at 1, in shares of a latent's spread on the corpus: a
+    # posterior's own noise is too little to be heard. 0 leaves it at that.
+    temperature_spread: NotNegative = 0.25
     # What holds the latents near a prior: a table of its own, see `objectives/regularisers.py`.
     regulariser: SerializeAsAny[RegulariserConfig] = KLConfig()
     # The second phase, a table too: see `training/objectives/adversarial.py`.

@@ -24,13 +24,15 @@ PART = 8  # crops that are encoded at a time
 
 @torch.no_grad()
 def playable(
-    model: Model, crops: Tensor | None, active: int | None = None, described: bool = False
+    model: Model, crops: Tensor | None, active: int | None = None, described: bool = False,
+    spread: float = 0.0,
 ) -> Model:
     """A copy of `model` whose latents are in range, ordered by what they carry on `crops` [count,
     channels, samples] and measured there. Only the first `active` are kept, if that is given: the
     others stand still at their mean. `model` itself when there is nothing to measure. What
     controls carry is not counted. Where the first latents were taught to follow descriptors
-    (`described`), those that do stay the first ones."""
+    (`described`), those that do stay the first ones. Temperature 1 is heard as noise of `spread` of
+    what each latent varies by, 0: as the posterior's own."""
     if crops is None or not isinstance(model, Coded):
         return model
     copy = deepcopy(model).eval()
@@ -41,13 +43,15 @@ def playable(
     led = [i for i, name in enumerate(follows) if name and nats[i] > ACTIVE_NATS]
     order = torch.cat((order.new_tensor(led), order[[i not in led for i in order.tolist()]]))
     copy.permute_latents(order)
-    mean, nats, scale = mean[order], nats[order], scale[order]
+    mean, log_std, nats, scale = mean[order], log_std[order], nats[order], scale[order]
+    widened = _widths(mean, log_std, nats, spread)
+    copy.widen_latents(widened)
     kept = len(nats) if active is None else min(active, len(nats))
     if kept < len(nats):
         copy.silence_latents(kept, mean.mean(dim=1))
         mean[kept:] = nats[kept:] = 0
     measured = [_latent(mean[i], nats[i], bool(nats[i] > ACTIVE_NATS), scale[i], int(order[i]),
-                        follows[order[i]] if i < len(led) else "")
+                        follows[order[i]] if i < len(led) else "", _rounded(widened[i]))
                 for i in range(len(nats))]
     measured += [_latent(row, nats.new_zeros(()), True, scale.new_ones(()), i)
                  for i, row in enumerate(controls, len(nats))]
@@ -55,13 +59,24 @@ def playable(
     return copy
 
 
+def _widths(mean: Tensor, log_std: Tensor, nats: Tensor, spread: float) -> Tensor:
+    """What to add to log_stds [latents, frames] so that their noise is `spread` of what the means
+    vary by; 0 for latents that carry nothing. Rounded as files have it, to be taken back."""
+    if not spread:
+        return torch.zeros_like(nats)
+    wanted = spread * mean.std(dim=1).clamp_min(1e-6)
+    found = (wanted / log_std.exp().square().mean(dim=1).sqrt()).log()
+    return torch.where(nats > ACTIVE_NATS, (1e4 * found).round() / 1e4, 0)
+
+
 def _latent(
-    values: Tensor, nats: Tensor, active: bool, scale: Tensor, index: int, follows: str = ""
+    values: Tensor, nats: Tensor, active: bool, scale: Tensor, index: int, follows: str = "",
+    widened: float = 0.0,
 ) -> Latent:
     """What is known of a latent or control from its `values` [frames]."""
     low, high = torch.quantile(values, torch.tensor(PERCENTILES, device=values.device))
     return Latent(_rounded(low), _rounded(high), _rounded(values.mean()), _rounded(values.std()),
-                  _rounded(nats), active, float(scale), index, follows)
+                  _rounded(nats), active, float(scale), index, follows, widened)
 
 
 def posteriors(model: Any, crops: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,8 @@ from math import log
 import torch
 from torch import Tensor
 
+from training.objectives.regularisers import RegulariserConfig
+
 ACTIVE_NATS = 0.1  # a latent that carries less than this per frame counts as unused
 COLLAPSED = 0.25  # a smaller share of active latents is called a collapse
 MEMORY = 0.98  # of the running moments per step
@@ -68,3 +70,12 @@ def latent_state(variance: Tensor, log_std: Tensor, frame_rate_hz: float) -> Lat
     nats = (0.5 * variance.clamp_min(1e-20).log() - log_std).clamp_min(0)
     return LatentState(tuple(nats.tolist()), int((nats > ACTIVE_NATS).sum()),
                        float(nats.sum()) / log(2) * frame_rate_hz)
+
+
+def advice(state: LatentState, regulariser: RegulariserConfig) -> str:
+    """What may help against latents that say nothing."""
+    said = f"only {state.active} of {len(state.nats)} latents say anything"
+    if regulariser.kind == "none":
+        return f"{said}; a lower training.learning_rate may help"
+    return (f"{said}; lower training.regulariser.weight (now {regulariser.weight:g}) "
+            "or raise its warmup_steps")
