@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from engine.layers.harmonics import CROSSOVER_HZ
 from engine.models.base import ModelConfig
 
 Positive = Annotated[int, Field(ge=1)]
@@ -37,8 +38,10 @@ class RawVAEConfig(ModelConfig):
     controls: tuple[Control, ...] = ()  # what encode says and decode obeys beside the latents
     # Sines at multiples of a pitch that is tracked, 0 for none: see `raw_vae_tones.py`.
     harmonics: Annotated[int, Field(ge=0, le=256)] = 0
-    unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "controls", "harmonics")
-    grown: ClassVar[tuple[str, ...]] = ("harmonics",)
+    crossover_hz: tuple[float, float] = CROSSOVER_HZ  # between which they fade in
+    unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "controls", "harmonics",
+                                         "crossover_hz")
+    grown: ClassVar[tuple[str, ...]] = ("harmonics", "crossover_hz")
 
     @property
     def taught(self) -> int:
@@ -102,6 +105,9 @@ class RawVAEConfig(ModelConfig):
             raise ValueError("harmonics need channels = 1: one pitch is tracked")
         if self.harmonics and "pitch" in self.controls:
             raise ValueError("with harmonics pitch is tracked: leave it out of controls")
+        if not 0 <= self.crossover_hz[0] < self.crossover_hz[1]:
+            raise ValueError(f"crossover_hz must rise from 0 or more, got "
+                             f"{list(self.crossover_hz)}")
         if self.harmonics and self.sample_rate_hz <= LEAST_TONAL_HZ:
             raise ValueError(f"harmonics need a sample_rate_hz above {LEAST_TONAL_HZ}, got "
                              f"{self.sample_rate_hz}")

@@ -6,7 +6,7 @@
 
 Heads of waveform and noise never make a partial above 2 kHz, harmonics of a tracked pitch do at
 once (after Engel et al. 2020, "DDSP", whose pitch came from a network beside the model). They enter
-above `CROSSOVER_HZ` and with clarity, so they leave the bottom to the waveform and noise alone.
+above `crossover_hz` and with clarity, so they leave the bottom to the waveform and noise alone.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Tones(nn.Module):
         with torch.no_grad():
             last.bias.copy_(START - TILT * falling)
         self.envelope = Sequence(LeakyReLU(width), Conv1d(width, width, 1), LeakyReLU(width), last)
-        self.harmonics = Harmonics(BANDS, config.compression, rate, config.harmonics)
+        self.harmonics = Harmonics(BANDS, config.compression, rate, config.harmonics,
+                                   config.crossover_hz)
 
     @property
     def coded(self) -> int:

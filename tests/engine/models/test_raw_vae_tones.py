@@ -85,13 +85,14 @@ def test_an_asked_transposition_is_exact(moved: float) -> None:
 def test_below_the_crossover_and_without_clarity_nothing_sounds() -> None:
     made = make(harmonics=8)
     assert min(heard(made, 0.0)) > 700
+    assert min(heard(make(harmonics=8, crossover_hz=(100.0, 200.0)), 0.0)) < 300
     z = torch.zeros(1, made.coded, 100)
     assert made.offline("decode", z).abs().max() < 1e-6
 
 
 def test_a_model_without_harmonics_is_as_it_was() -> None:
     made = make()
-    assert "harmonics" not in made.config.model_dump(mode="json")
+    assert not {"harmonics", "crossover_hz"} & set(made.config.model_dump(mode="json"))
     assert not made.tracked
     assert not [name for name in made.state_dict() if name.startswith("tones")]
     kinds = {op.kind for method in made.methods for op in made.graph(method).ops}
@@ -149,6 +150,7 @@ def test_latents_may_be_sorted_rescaled_and_silenced_beside_what_is_tracked() ->
     ({"controls": ("pitch",)}, "pitch is tracked"),
     ({"sample_rate_hz": 4000}, "above 4000"),
     ({"harmonics": -1}, "harmonics"),
+    ({"crossover_hz": (900.0, 700.0)}, "must rise"),
 ])
 def test_what_harmonics_cannot_go_with_is_said(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
