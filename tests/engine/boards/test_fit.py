@@ -10,6 +10,7 @@ from engine.boards.board import KIB, board_named
 from engine.boards.fit import FITS, SLICED, TOO_MUCH, UNCERTAIN, fit, largest, percent, require_fit
 from engine.boards.placement import RECORDS_BYTES, place
 from engine.boards.work import Task, Work, task_of_file, task_of_model
+from engine.description import Description
 from engine.errors import ConfigError, TudorError
 from engine.models.registry import build
 from engine.ops import DTYPES
@@ -190,11 +191,9 @@ def test_split_weights_lie_where_there_is_room_fastest_layers_first() -> None:
 @pytest.fixture(scope="module")
 def both() -> tuple[Task, Task]:
     """The same model from its layers and from its file."""
-    from engine.models.store import load_model
-
-    model = load_model("techno-tiny").model
-    return (task_of_model(model, "techno-tiny"),
-            task_of_file(NativeFile.from_bytes(read("techno-tiny").model)))
+    file = NativeFile.from_bytes(read("techno-tiny").model)
+    model = build("raw_vae", Description.from_json(file.metadata, "techno-tiny").config)
+    return task_of_model(model, "techno-tiny"), task_of_file(file)
 
 
 def test_layers_and_file_agree(both: tuple[Task, Task]) -> None:

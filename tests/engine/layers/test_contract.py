@@ -95,9 +95,13 @@ def preset(name: str) -> Model:
 
 @pytest.mark.parametrize("name", preset_names())
 def test_fields_of_the_presets_are_exact(name):
-    """Measured through the methods, as players are told it."""
+    """Measured through the methods, as players are told it. Harmonics and a pitch that is held
+    have heard everything."""
     model = preset(name).double()
     for method, spec in model.methods.items():
+        if isinstance(model, RawVAE) and model.tracked:
+            assert spec.receptive_field_samples == inf
+            continue
         frames = spec.ratio // spec.in_ratio
         field = int(spec.receptive_field_samples)
         units = field // spec.ratio + 3
