@@ -27,6 +27,7 @@ from engine.layers import (
     Streaming,
 )
 from engine.models.base import Model
+from engine.models.raw_vae import RawVAE
 from engine.models.store import build_from, read_settings
 from engine.presets import preset_names, preset_path
 from engine.reports import model_facts, print_info
