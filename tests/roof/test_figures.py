@@ -47,7 +47,8 @@ def test_every_preset_has_its_marks(figures: ModuleType) -> None:
 def test_a_changed_figure_is_stale(figures: ModuleType) -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     assert figures.written(text) == text
-    changed = text.replace("856,656", "857,096")
+    number = figures.short(figures.facts("techno-tiny"))[1]
+    changed = text.replace(number, "1,234")
     assert changed != text
     assert figures.written(changed) == text
 
@@ -162,7 +163,7 @@ def test_each_card_has_floors_and_ceilings_and_says_what_is_missed(figures: Modu
     for name in filter(figures_of, shipped_names()):
         found = figures_of(name)
         assert found is not None
-        assert {"other", "held", "loops", "notes"} < set(found)
+        assert {"other", "held", "loops", "notes"} <= set(found)
         card = (ROOT / "engine" / "presets" / f"{name}.md").read_text("utf-8")
         heard = [part for key, part in found.items() if key != EXPORTED]
         assert card.count("| noise 128 (floor) |") == len(heard)
@@ -233,7 +234,7 @@ def test_new_weights_stand_beside_those_of_before(
     for other in (False, True):
         old = {**before, "weights": "other" if other else figures_weights(name)}
         monkeypatch.setattr(preset_cards, "measured", lambda each, folder=SOUND, old=old: (
-            old if folder != SOUND and each == name else rows(each, folder)))
+            rows(each) if folder == SOUND else old if each == name else None))
         page = "\n".join(preset_cards.sound_page())
         assert ("|  | original | in 0.1 | now |" in page) is other
         assert (f'src="sound/before/{name}-real.mp3"' in page) is other
