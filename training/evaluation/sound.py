@@ -32,6 +32,7 @@ from training.evaluation.texture import (
     spectrogram,
 )
 from training.evaluation.tonality import (
+    PARTIAL_DB,
     Notes,
     bands,
     fine_structure,
@@ -128,7 +129,7 @@ class SoundMeter:
                      for name, rows in heard.lists.items()}
         octaves = lists["octave_db"][np.isfinite(lists["octave_db"])]
         found["octave_error_db"] = float(np.abs(octaves).max()) if len(octaves) else None
-        found["partials_to_hz"] = kept_hz(list(lists["fine"]), self.rate_hz)
+        found["partials_to_hz"] = kept_hz(list(lists["partials"]), self.rate_hz)
         found |= pitch_figures(np.concatenate(heard.cents))
         told = {name: plain(value) for name, value in found.items()}
         return {**told, **{name: [plain(v) for v in row] for name, row in lists.items()}}
@@ -160,6 +161,7 @@ class _Piece:
         row("texture_windows_db", windows)
         row("octave_db", octave_errors(octave_levels(levels, self.rate_hz), self.octaves))
         row("fine", fine_structure(levels, self.levels, self.rate_hz))
+        row("partials", fine_structure(levels, self.levels, self.rate_hz, PARTIAL_DB))
         into.cents.append(self.notes.errors(sound))
 
 

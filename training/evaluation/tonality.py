@@ -16,6 +16,7 @@ EDGES_HZ = (60.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 7500.0, 15000.0)
 WINDOW_SECONDS = 0.128
 REACH_HZ = 150.0  # on either side: what of a spectrum is envelope
 LOUD_DB, LEAST_DB = 30.0, -74.0  # frames that count: so far below the loudest, and not below this
+PARTIAL_DB = 15.0  # by which a partial stands above what is around it; peaks of noise have 8 to 11
 KEPT = 0.5  # correlation from which partials count as kept
 PITCH_HZ = (60.0, 1000.0)
 PITCH_WINDOW_SECONDS, PITCH_HOP_SECONDS = 0.064, 0.032
@@ -34,10 +35,12 @@ def bands(rate_hz: int) -> list[tuple[float, float]]:
     return [(low, high) for low, high in pairs if high <= 0.95 * rate_hz / 2]
 
 
-def fine_structure(found: Levels, wanted: Levels, rate_hz: int) -> list[float]:
+def fine_structure(
+    found: Levels, wanted: Levels, rate_hz: int, least_db: float = 0.0
+) -> list[float]:
     """Correlation of two spectrograms less their envelopes, one figure per band: 1 for the same
     partials, 0 for what has nothing to do with them, as other noise. NaN in a band that is not
-    heard."""
+    heard. `least_db`: of frames where something stands so far above what is around it."""
     width = rate_hz / 2 / (wanted.shape[1] - 1)
     reach = max(1, int(REACH_HZ / width))
     a, b = (levels - neighbourhood(levels, reach) for levels in (found, wanted))
@@ -46,6 +49,7 @@ def fine_structure(found: Levels, wanted: Levels, rate_hz: int) -> list[float]:
         place = (bins >= low) & (bins < high)
         loudest = wanted[:, place].max(axis=1)
         counts = loudest > max(loudest.max() - LOUD_DB, LEAST_DB)
+        counts &= b[:, place].max(axis=1) >= least_db
         if not counts.any():
             result.append(float("nan"))
             continue

@@ -47,7 +47,8 @@ def test_a_trained_model_keeps_its_quality(keep, techno, tmp_path):
     played, exact = player.process("forward", x), net.offline("forward", torch.tensor(x)[None])[0]
     noise = float(np.square(played - exact.numpy()).mean())
     snr = 10 * np.log10(float(exact.square().mean()) / noise)
-    assert snr == pytest.approx(done.methods["forward"].snr_db, abs=0.02)
+    # A little apart: the file starts at the rest of its own integers, the figure at the float ones.
+    assert snr == pytest.approx(done.methods["forward"].snr_db, abs=0.1)
     late = net.methods["forward"].lookahead_samples
     distance = spectral_distance(torch.from_numpy(played[:, late:]),
                                  torch.from_numpy(x[:, : x.shape[1] - late]))

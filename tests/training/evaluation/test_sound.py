@@ -30,6 +30,7 @@ from training.evaluation.texture import (
     spectrogram,
 )
 from training.evaluation.tonality import (
+    PARTIAL_DB,
     Notes,
     bands,
     fine_structure,
@@ -135,6 +136,16 @@ def test_partials_are_kept_as_far_as_they_are() -> None:
     assert 707 < kept_hz(half, HZ) < 2000
     assert kept_hz([1, 0.75, 0.25, 0, 0, 0], HZ) == pytest.approx(500, abs=1)
     assert np.isnan(kept_hz([float("nan")] * 6, HZ))
+
+
+def test_bands_without_partials_do_not_count() -> None:
+    """Below the lowest note there is noise alone, which nobody can keep."""
+    wanted, found = (spectrogram(tone(440, 15) + noise(gain=0.003, seed=seed), WINDOW)
+                     for seed in (1, 2))
+    assert fine_structure(found, wanted, HZ)[0] < 0.5
+    assert np.isnan(fine_structure(found, wanted, HZ, PARTIAL_DB)[0])
+    assert min(fine_structure(found, wanted, HZ, PARTIAL_DB)[1:]) > 0.6
+    assert kept_hz(fine_structure(found, wanted, HZ, PARTIAL_DB), HZ) > 5000
 
 
 def test_pitch_is_judged_where_the_original_has_one() -> None:
