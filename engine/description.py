@@ -137,7 +137,7 @@ class Latent:
     `low` and `high` are the 1st and 99th percentile of what `encode` gives, so a knob or CV that
     spans them covers what the model knows; `nats` is what it carries per frame, `active` whether
     that is worth a knob. In training it was number `index` and `scale` times as large, which is
-    where the prior lives."""
+    where the prior lives. `follows` is the descriptor of the sound that it was taught to follow."""
 
     low: float
     high: float
@@ -147,6 +147,14 @@ class Latent:
     active: bool
     scale: float = 1.0
     index: int = 0
+    follows: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """As files hold it."""
+        found = asdict(self)
+        if not self.follows:
+            del found["follows"]
+        return found
 
 
 @dataclass(frozen=True)
@@ -187,6 +195,7 @@ class Description(HasMethods):
         for method in data["methods"].values():
             if method["receptive_field_samples"] == inf:
                 method["receptive_field_samples"] = None
+        data["latents"] = [latent.plain() for latent in self.latents]
         if not self.controls:
             del data["controls"]
         if self.latents:  # once more as plain pairs: firmware/common reads these, without a parser

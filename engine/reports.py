@@ -227,7 +227,9 @@ def _print_facts(console: Console, facts: dict[str, Any]) -> None:
     for number, latent in enumerate(facts["latents"], 1):
         span = f"{latent['low']:g} ... {latent['high']:g} on the corpus"
         at = number - 1 - (len(facts["latents"]) - len(controls))
-        use = f"{span}, {latent['nats']:.2f} nats per frame" if latent["active"] else "unused"
+        follows = f"follows {latent['follows']}, " if latent["follows"] else ""
+        use = (f"{follows}{span}, {latent['nats']:.2f} nats per frame" if latent["active"]
+               else "unused")
         console.print(f"{controls[at]}: {span}" if at >= 0 else f"latent {number}: {use}",
                       highlight=False)
     if facts["config"]:

@@ -36,6 +36,9 @@ class ModelConfig(BaseModel):
     # without are those of the versions before them, to the byte.
     unsaid: ClassVar[tuple[str, ...]] = ("start",)
 
+    # Keys that may be set when weights are taken from a model that has their defaults.
+    grown: ClassVar[tuple[str, ...]] = ()
+
     @model_serializer(mode="wrap")
     def _what_is_said(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = plain(self)
@@ -63,6 +66,10 @@ class Model(HasMethods, nn.Module):
     def declared_attributes(self) -> tuple[Attribute, ...]:
         """What a player may set while the model runs."""
         return ()
+
+    def begin_with(self, other: Model) -> None:
+        """Take the weights of a model that differs by nothing but `config.grown`."""
+        self.load_state_dict(other.state_dict())
 
     # --- what follows -----------------------------------------------------------------------
 

@@ -32,6 +32,11 @@ class Coded(Model):
         return ()
 
     @property
+    def tracked(self) -> tuple[str, ...]:
+        """Those of the controls, the last ones, that nothing teaches: they are measured."""
+        return ()
+
+    @property
     def coded(self) -> int:
         """Channels between encoder and decoder: latents, then controls."""
         return self.latent_count + len(self.controls)
@@ -45,9 +50,11 @@ class Coded(Model):
 
     @property
     def latent_labels(self) -> tuple[str, ...]:
-        """A label for each latent; those that were found to carry nothing are called unused."""
-        unused = {i for i, latent in enumerate(self.latents) if not latent.active}
-        return tuple(f"latent {i + 1}{' (unused)' if i in unused else ''}"
+        """A label for each latent, with what it follows; those that were found to carry nothing are
+        called unused."""
+        said = {i: latent.follows if latent.active else "unused"
+                for i, latent in enumerate(self.latents)}
+        return tuple(f"latent {i + 1} ({said[i]})" if said.get(i) else f"latent {i + 1}"
                      for i in range(self.latent_count))
 
     def describe(self, name: str, provenance: dict[str, Any] | None = None) -> Description:
@@ -75,7 +82,8 @@ class Coded(Model):
 
     @abstractmethod
     def rescale_latents(self, factor: Tensor) -> None:
-        """Divide each latent by `factor` [latents] without changing any sound."""
+        """Divide each latent by `factor` [latents], which may be negative, without changing any
+        sound."""
 
     @abstractmethod
     def permute_latents(self, order: Tensor) -> None:

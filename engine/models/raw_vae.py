@@ -9,8 +9,8 @@ backend they are latents.
 
 Everything runs at band rate or below: with 16 bands at 16 kHz no convolution but the filter bank
 itself runs faster than 1 kHz. Two heads share the decoder: a gated waveform per band, and noise
-per band under a learned envelope, because techno is half noise and the spectral distance rewards
-its envelope, not its samples.
+per band under a learned envelope, because techno is half noise, of which no one needs the samples.
+With `harmonics` a third plays sines at a pitch that is tracked (`raw_vae_tones.py`).
 """
 
 from __future__ import annotations
@@ -43,9 +43,16 @@ from engine.layers import (
 )
 from engine.layers.base import Attributes, run_chain
 from engine.layers.noise import SEED, SEED_LIMIT
+from engine.models.base import Model
 from engine.models.chain import Chain, Link
 from engine.models.coded import Coded
-from engine.models.raw_vae_config import CONTROL_LABELS, CONTROL_STARTS, RawVAEConfig
+from engine.models.raw_vae_config import (
+    CONTROL_LABELS,
+    CONTROL_STARTS,
+    TRACKED,
+    RawVAEConfig,
+)
+from engine.models.raw_vae_tones import Tones, widened
 
 
 def _block(width: int, config: RawVAEConfig) -> list[Streaming]:
@@ -61,7 +68,7 @@ def _block(width: int, config: RawVAEConfig) -> list[Streaming]:
 
 
 def _encoder(config: RawVAEConfig) -> Sequence:
-    """Audio [channels, time] -> [2 * coded, time / compression]: means, then log_stds."""
+    """Audio [channels, time] -> [2 * taught, time / compression]: means, then log_stds."""
     bands = config.channels * config.bands
     # Beside each band a saturated copy of it: the loss is logarithmic, so the encoder must hear
     # what happens at -60 dB, where the linear signal is too small to move a convolution.
@@ -78,7 +85,7 @@ def _encoder(config: RawVAEConfig) -> Sequence:
         layers += [LeakyReLU(width), Conv1d(width, below, 2 * stride, stride=stride)]
     last = config.widths[-1]
     layers += _block(last, config)
-    means = Conv1d(last, 2 * config.coded, 1)
+    means = Conv1d(last, 2 * config.taught, 1)
     _settle_controls(means, config)
     return Sequence(*layers, LeakyReLU(last), means)
 
@@ -90,8 +97,8 @@ def _settle_controls(last: Conv1d, config: RawVAEConfig) -> None:
     assert last.bias is not None
     for i, name in enumerate(config.controls, config.latents):
         last.bias[i] = CONTROL_STARTS[name]
-        last.weight[config.coded + i] = 0
-        last.bias[config.coded + i] = LatentSample.LOG_STD_RANGE[0]
+        last.weight[config.taught + i] = 0
+        last.bias[config.taught + i] = LatentSample.LOG_STD_RANGE[0]
 
 
 def _decoder(config: RawVAEConfig) -> Sequence:
@@ -135,7 +142,8 @@ class RawVAE(Coded):
         self.guard_latents = Guard(config.coded)
         self.encoder = _encoder(config)
         self.decoder = _decoder(config)
-        self.sample = LatentSample(config.coded)
+        self.sample = LatentSample(config.taught)
+        self.tones = Tones(config, int(self.encoder.lookahead)) if config.harmonics else None
 
     @property
     def latent_count(self) -> int:
@@ -143,7 +151,11 @@ class RawVAE(Coded):
 
     @property
     def controls(self) -> tuple[str, ...]:
-        return self.config.controls
+        return self.config.controls + self.tracked
+
+    @property
+    def tracked(self) -> tuple[str, ...]:
+        return TRACKED if self.config.harmonics else ()
 
     @property
     def _labels(self) -> tuple[str, ...]:
@@ -151,17 +163,28 @@ class RawVAE(Coded):
 
     def chains(self) -> dict[str, Chain]:
         audio = ("audio",) if self.config.channels == 1 else ("left", "right")
-        coded, names = self.coded, self._labels
-        encode: tuple[Link, ...] = (self.guard_audio, ("encoder", self.encoder))
-        decode: tuple[Link, ...] = (Affine(coded), ("decoder", self.decoder))
+        coded, names, tones = self.coded, self._labels, self.tones
+        encoder: Streaming = self.encoder if tones is None else tones.beside(self.encoder)
+        means = Channels(2 * coded, 0, coded) if tones is None else tones.means()
+        sampled = self.sample if tones is None else tones.sampled(self.sample)
+        encode: tuple[Link, ...] = (self.guard_audio, ("encoder", encoder))
+        decode: tuple[Link, ...] = (Affine(coded), ("decoder", self._decoding()))
         return {
-            "encode": Chain.of(*encode, Channels(2 * coded, 0, coded), inputs=audio, outputs=names,
-                               role="encode"),
+            "encode": Chain.of(*encode, means, inputs=audio, outputs=names, role="encode"),
             "decode": Chain.of(self.guard_latents, *decode, inputs=names, outputs=audio,
                                in_ratio=self.config.compression, role="decode"),
-            "forward": Chain.of(*encode, self.sample, *decode, inputs=audio, outputs=audio,
+            "forward": Chain.of(*encode, sampled, *decode, inputs=audio, outputs=audio,
                                 role="effect"),
         }
+
+    def _decoding(self) -> Sequence:
+        """The decoder, with tones if there are any: features, heads, what keeps them below 1."""
+        if self.tones is None:
+            return self.decoder
+        layers = tuple(self.decoder)
+        first = 1 + len(self.config.dilations)  # the latents' own level
+        return Sequence(self.tones.features(layers[:first]), self.tones.heads(layers[first:-1]),
+                        layers[-1])
 
     def declared_attributes(self) -> tuple[Attribute, ...]:
         names = self._labels
@@ -181,8 +204,13 @@ class RawVAE(Coded):
     def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior of a batch from fresh state: mean and log_std, each [batch, coded, frames]:
         latents first, then controls, which have the least log_std there is."""
-        y = self.encoder.offline(self.guard_audio(x, ())[0])
-        mean, log_std = y.chunk(2, dim=1)
+        x = self.guard_audio(x, ())[0]
+        mean, log_std = self.encoder.offline(x).chunk(2, dim=1)
+        if self.tones is not None:
+            pitch = self.tones.tracker.offline(x)
+            mean = torch.cat((mean, pitch), dim=1)
+            log_std = torch.cat((log_std, torch.full_like(pitch, LatentSample.LOG_STD_RANGE[0])),
+                                dim=1)
         return mean, log_std.clamp(*LatentSample.LOG_STD_RANGE)
 
     @torch.no_grad()
@@ -190,31 +218,31 @@ class RawVAE(Coded):
         """Divide each latent by `factor` [latents] without changing any sound: the encoder's last
         convolution shrinks what the decoder's first one then grows. Powers of two are exact.
         Controls keep their units."""
-        count, coded = self.config.latents, self.config.coded
+        count, coded = self.config.latents, self.config.taught
         last: Any = self.encoder.layers[-1]
         first: Any = self.decoder.layers[0]
         last.weight[:count].div_(factor[:, None, None])
         last.bias[:count].div_(factor)
-        last.bias[coded : coded + count].sub_(factor.log())
+        last.bias[coded : coded + count].sub_(factor.abs().log())
         first.weight[:, :count].mul_(factor[None, :, None])
 
     @torch.no_grad()
     def permute_latents(self, order: Tensor) -> None:
         """Let latent i be what latent `order[i]` was; no sound changes but for rounding."""
-        count, coded = self.config.latents, self.config.coded
+        count, coded = self.config.latents, self.config.taught
         last: Any = self.encoder.layers[-1]
         first: Any = self.decoder.layers[0]
         all_of_them = torch.cat((order, torch.arange(count, coded, device=order.device)))
         both = torch.cat((all_of_them, all_of_them + coded))
         last.weight.copy_(last.weight[both])
         last.bias.copy_(last.bias[both])
-        first.weight.copy_(first.weight[:, all_of_them])
+        first.weight[:, :coded].copy_(first.weight[:, all_of_them])
 
     @torch.no_grad()
     def silence_latents(self, start: int, mean: Tensor) -> None:
         """Hold every latent from `start` on at its `mean` [latents]: encode gives 0 there, and
         decode ignores it. Controls go on."""
-        count, coded = self.config.latents, self.config.coded
+        count, coded = self.config.latents, self.config.taught
         last: Any = self.encoder.layers[-1]
         first: Any = self.decoder.layers[0]
         still = slice(start, count)
@@ -228,22 +256,30 @@ class RawVAE(Coded):
     def reconstruct(self, z: Tensor) -> Tensor:
         """Audio [batch, channels, time] from latents and controls [batch, coded, frames], with
         gradients."""
-        return self.decoder.offline(z)
+        return self._decoding().offline(z)
 
     def draws(self, z: Tensor, count: int) -> tuple[Tensor, ...]:
         """What comes before the first layer that draws is played once. Gradients reach the first
         sound alone."""
-        layers = tuple(self.decoder)
-        first = next((i for i, layer in enumerate(layers) if SEED in layer.may_use), None)
-        if first is None:
-            return (self.reconstruct(z),)
-        shared, drawing = _played(layers[:first], z, {}), layers[first:]
-        made = []
-        for seed in range(count):
-            attributes = {SEED: torch.full((1,), float(seed), device=z.device)}
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not seed):
-                made.append(_played(drawing, shared, attributes))
-        return tuple(made)
+        if self.tones is None:
+            return _drawn(tuple(self.decoder), z, count)
+        features, heads, last = self._decoding()
+        body, tone = heads
+        x = _played((features,), z, {})
+        tones = _played((tone,), x, {})
+        return tuple(_played((last,), part + tones, {}) for part in _drawn(tuple(body), x, count))
+
+    def begin_with(self, other: Model) -> None:
+        """Weights of a model that has no harmonics yet do for one that has them."""
+        state = other.state_dict()
+        first = "decoder.layers.0.weight"
+        if state[first].shape[1] == self.coded:
+            super().begin_with(other)
+            return
+        state[first] = widened(state[first], self.coded)
+        own = {name: value for name, value in self.state_dict().items()
+               if name.startswith("tones.")}
+        self.load_state_dict({**own, **state})
 
     def restart_noise(self) -> None:
         own: Any = self.decoder.layers[-3]
@@ -257,3 +293,17 @@ def _played(layers: tuple[Streaming, ...], x: Tensor, attributes: Attributes) ->
     state = tuple(part for layer in layers
                   for part in layer.init_state(x.shape[0], x.dtype, x.device))
     return run_chain(layers, x, state, attributes)[0]
+
+
+def _drawn(layers: tuple[Streaming, ...], x: Tensor, count: int) -> tuple[Tensor, ...]:
+    """Of a part of a chain, `count` sounds with other noise."""
+    first = next((i for i, layer in enumerate(layers) if SEED in layer.may_use), None)
+    if first is None:
+        return (_played(layers, x, {}),)
+    shared, drawing = _played(layers[:first], x, {}), layers[first:]
+    made = []
+    for seed in range(count):
+        attributes = {SEED: torch.full((1,), float(seed), device=x.device)}
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not seed):
+            made.append(_played(drawing, shared, attributes))
+    return tuple(made)

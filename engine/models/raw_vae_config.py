@@ -10,10 +10,13 @@ from pydantic import Field, field_validator, model_validator
 from engine.models.base import ModelConfig
 
 Positive = Annotated[int, Field(ge=1)]
+LEAST_TONAL_HZ = 4000  # harmonics are heard above 1 kHz
 Control = Literal["loudness", "pitch"]
 # Channels of encode and decode behind the latents. Loudness: A-weighted level in bels, so that -60
 # dB is -6 and the guard's 8 is far. Pitch: octaves from middle C (261.63 Hz), 1 V/oct as it were.
-CONTROL_LABELS: dict[str, str] = {"loudness": "loudness", "pitch": "pitch_oct"}
+CONTROL_LABELS: dict[str, str] = {"loudness": "loudness", "pitch": "pitch_oct",
+                                  "clarity": "clarity"}
+TRACKED = ("pitch", "clarity")  # controls that no encoder learns, of a model with harmonics
 CONTROL_STARTS: dict[str, float] = {"loudness": -3.0, "pitch": -1.0}  # what an untrained one says
 
 
@@ -32,12 +35,20 @@ class RawVAEConfig(ModelConfig):
     separable: bool = False  # residual units of a depthwise convolution and two dense 1x1
     noise: bool = True
     controls: tuple[Control, ...] = ()  # what encode says and decode obeys beside the latents
-    unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "controls")
+    # Sines at multiples of a pitch that is tracked, 0 for none: see `raw_vae_tones.py`.
+    harmonics: Annotated[int, Field(ge=0, le=256)] = 0
+    unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "controls", "harmonics")
+    grown: ClassVar[tuple[str, ...]] = ("harmonics",)
+
+    @property
+    def taught(self) -> int:
+        """What the encoder learns to say: latents, then controls."""
+        return self.latents + len(self.controls)
 
     @property
     def coded(self) -> int:
-        """Channels between encoder and decoder: latents, then controls."""
-        return self.latents + len(self.controls)
+        """Channels between encoder and decoder: latents, controls, and what is tracked."""
+        return self.taught + (len(TRACKED) if self.harmonics else 0)
 
     @field_validator("controls")
     @classmethod
@@ -84,4 +95,14 @@ class RawVAEConfig(ModelConfig):
                 f"widths needs {len(self.strides) + 1} numbers (one per level, strides are "
                 f"{list(self.strides)}), got {list(self.widths)}"
             )
+        return self._tonal()
+
+    def _tonal(self) -> RawVAEConfig:
+        if self.harmonics and self.channels > 1:
+            raise ValueError("harmonics need channels = 1: one pitch is tracked")
+        if self.harmonics and "pitch" in self.controls:
+            raise ValueError("with harmonics pitch is tracked: leave it out of controls")
+        if self.harmonics and self.sample_rate_hz <= LEAST_TONAL_HZ:
+            raise ValueError(f"harmonics need a sample_rate_hz above {LEAST_TONAL_HZ}, got "
+                             f"{self.sample_rate_hz}")
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def save_weights(model: Model, path: Path) -> None:
     # Copies: a layer that has two names is written under both, and safetensors takes no views.
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
     measured = model.latents if isinstance(model, Coded) else ()
-    latents = json.dumps([asdict(latent) for latent in measured])
+    latents = json.dumps([latent.plain() for latent in measured])
     with atomic_write(path) as temporary:
         try:
             save_file(tensors, temporary, {LATENTS_KEY: latents} if measured else None)

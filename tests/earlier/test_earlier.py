@@ -60,12 +60,13 @@ def test_a_run_goes_on(name: str, tmp_path: Path) -> None:
     config = run / "config.toml"
     config.write_text(config.read_text().replace('folder = "data"', f'folder = "{data}"'))
     again = resolve(str(run), data, [], steps=10)
-    assert again.training.energy_score == 1
+    assert (again.training.energy_score, again.training.descriptor_weight) == (1, 0.1)
     said = Console(file=StringIO(), width=400)
     outcome = train(again, run, Machine("cpu"), said)
     assert outcome.step == 10
     assert "goes on as it was: training.energy_score=0" in said.file.getvalue()
-    assert read_settings(config)["training"]["energy_score"] == 0
+    assert all(read_settings(config)["training"][key] == 0
+               for key in ("energy_score", "descriptor_weight"))
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert all(("energy_score" in row) == (row["kind"] == "validation") for row in rows[-2:])
     assert outcome.validation is not None

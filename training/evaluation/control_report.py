@@ -33,6 +33,8 @@ def control_figures(
     grid = Grid.of(player.sample_rate_hz, encode)
     rows = []
     for index, name in enumerate(names, count - len(names)):
+        if name not in MEASURES:
+            continue
         said, heard = [], []
         for audio, z in zip(sounds, encoded, strict=True):
             values, known = _measured(name, audio, grid)

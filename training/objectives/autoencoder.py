@@ -24,6 +24,7 @@ from training.objectives.aligned import aligned, compared, noises
 from training.objectives.autoencoder_settings import AutoencoderSettings
 from training.objectives.base import Moment, Objective, Terms, Validation
 from training.objectives.controls import ControlLoss, Grid, control_loss
+from training.objectives.described import arrange, disorder, grid_of, wanted
 from training.objectives.energy import compare
 from training.objectives.latents import playable
 from training.objectives.monitor import LatentMonitor, LatentState
@@ -37,6 +38,7 @@ from training.objectives.noise_head import (
 )
 from training.objectives.quantised import plain, quantise_weights
 from training.objectives.regularisers import build_regulariser
+from training.objectives.tones import TONE_WEIGHT, tone_loss, tones_of
 from training.run.schedule import check_schedule
 
 SOUNDS = 3  # validation crops that TensorBoard can play
@@ -55,6 +57,7 @@ class AutoencoderObjective(Objective):
         self.watched = "energy_score" if config.energy_score else "spectral_distance"
         self.monitor, self.noise = LatentMonitor(), NoiseMonitor()
         self.restarted = self._restart_noise()
+        self._arrange()
         self.adversary: Adversary | None = None
         # Phase 2 may leave the encoder out, which several processes would wait for.
         self.partial = config.adversarial is not None
@@ -75,6 +78,14 @@ class AutoencoderObjective(Objective):
             return None
         coder.restart_noise()
         return f"noise head was silent ({-level:.0f} dB below its bands) and begins anew"
+
+    def _arrange(self) -> None:
+        """The latents of other weights in the places where this run teaches them."""
+        if self.config.start_from is None or not isinstance(self.model, Coded):
+            return
+        if self.config.descriptor_weight:
+            arrange(self.model)
+        self.model.set_latents(())  # no longer true after the first step
 
     # --- the step ---------------------------------------------------------------------------
 
@@ -99,18 +110,26 @@ class AutoencoderObjective(Objective):
         frozen = playing and adversary is not None and adversary.config.freeze_encoder
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             mean, log_std = coder.distribution(audio)  # each [batch, latents, frames]
+            mean, log_std, tracked = self._without_tracked(mean, log_std)
             mean, log_std, taught = self._taught(mean, log_std, audio, at.shard)
             noise = at.shard.draw(torch.randn, mean.shape, device=mean.device, dtype=mean.dtype)
             z = mean + torch.exp(log_std) * noise
         target = audio if taught is None else taught.target
-        coded = z if taught is None else torch.cat((z, taught.values), dim=1)
-        with listening(model) as levels:
+        coded = torch.cat((z, *([] if taught is None else [taught.values]), tracked), dim=1)
+        with listening(model) as levels, tones_of(model) as tones:
             outputs = coder.draws(coded, 2 if self.config.energy_score else 1)
         found = compared(model, outputs, target, self.config.energy_score)
         penalty, figures = self.regulariser.penalty(mean, log_std, z)
         self.monitor.update(mean, log_std)
         loss = found.score + self.config.linear_weight * found.linear_score
         loss = loss + self.regulariser.weight(at.step) * penalty + self._floor(levels)
+        tone = tone_loss(tones, model, target)
+        if tone is not None:
+            loss = loss + TONE_WEIGHT * tone
+            figures = {**figures, "tone_nepers": tone.detach()}
+        if self.config.descriptor_weight:
+            apart, orders = disorder(wanted(coder), grid_of(coder), mean, audio)
+            loss, figures = loss + self.config.descriptor_weight * apart, {**figures, **orders}
         if taught is not None:
             loss = loss + self.config.control_weight * taught.loss
             figures = {**figures, **taught.figures}
@@ -129,11 +148,19 @@ class AutoencoderObjective(Objective):
             return 0.0
         return FLOOR_WEIGHT * levels.floor()
 
+    def _without_tracked(
+        self, mean: Tensor, log_std: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The posterior of what the encoder learns, and the controls that are tracked."""
+        count = mean.shape[1] - len(as_coded(self.model).tracked)
+        return mean[:, :count], log_std[:, :count], mean[:, count:].detach()
+
     def _taught(
         self, mean: Tensor, log_std: Tensor, audio: Tensor, shard: Shard
     ) -> tuple[Tensor, Tensor, ControlLoss | None]:
         """The posterior without its controls, and what these are taught, if there are any."""
-        names = as_coded(self.model).controls
+        coder = as_coded(self.model)
+        names = coder.controls[: len(coder.controls) - len(coder.tracked)]
         if not names:
             return mean, log_std, None
         latents = mean.shape[1] - len(names)
@@ -165,7 +192,8 @@ class AutoencoderObjective(Objective):
                           {f"input/{i + 1}": target[i] for i in shown})
 
     def finished(self, model: Model, corpus: Tensor | None) -> Model:
-        return playable(plain(model), corpus, self.config.active_latents)
+        return playable(plain(model), corpus, self.config.active_latents,
+                        described=bool(self.config.descriptor_weight))
 
     # --- what is told -----------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ EARLIER = {"kl_weight": "weight", "kl_warmup_steps": "warmup_steps", "free_bits"
 class AutoencoderSettings(Settings):
     """How sound is to be coded."""
 
-    absent: ClassVar[dict[str, Any]] = {"energy_score": 0.0}
+    absent: ClassVar[dict[str, Any]] = {"energy_score": 0.0, "descriptor_weight": 0.0}
 
     # Of the distance between two draws of the noise heads: 1 is the energy score, which keeps noise
     # noise; 0 is the distance alone, which prefers smooth sound. See `objectives/energy.py`.
@@ -28,6 +28,9 @@ class AutoencoderSettings(Settings):
     linear_weight: NotNegative = 1.0  # of the linear distance, against the spectral distance
     # Of what a model with `controls` says of them (in bels, octaves), against the same.
     control_weight: NotNegative = 1.0
+    # Of the order that the first latents should have, so that they follow loudness, brightness and
+    # noisiness: see `objectives/described.py`. 0 leaves them alone.
+    descriptor_weight: NotNegative = 0.1
     # What holds the latents near a prior: a table of its own, see `objectives/regularisers.py`.
     regulariser: SerializeAsAny[RegulariserConfig] = KLConfig()
     # The second phase, a table too: see `training/objectives/adversarial.py`.

@@ -13,6 +13,7 @@ from torch import Tensor
 from engine.description import Latent
 from engine.models.base import Model
 from engine.models.coded import Coded
+from training.objectives.described import following
 from training.objectives.monitor import ACTIVE_NATS, latent_state
 
 LARGEST = 4.0  # what is measured stays below this: half of what the guard lets through
@@ -22,24 +23,31 @@ PART = 8  # crops that are encoded at a time
 
 
 @torch.no_grad()
-def playable(model: Model, crops: Tensor | None, active: int | None = None) -> Model:
+def playable(
+    model: Model, crops: Tensor | None, active: int | None = None, described: bool = False
+) -> Model:
     """A copy of `model` whose latents are in range, ordered by what they carry on `crops` [count,
     channels, samples] and measured there. Only the first `active` are kept, if that is given: the
     others stand still at their mean. `model` itself when there is nothing to measure. What
-    controls carry is not counted."""
+    controls carry is not counted. Where the first latents were taught to follow descriptors
+    (`described`), those that do stay the first ones."""
     if crops is None or not isinstance(model, Coded):
         return model
     copy = deepcopy(model).eval()
+    follows = following(copy, crops) if described else ("",) * copy.latent_count
     mean, log_std, scale, controls = into_range(copy, crops)
     nats = torch.tensor(carried(mean, log_std), device=mean.device)
     order = torch.argsort(nats, descending=True, stable=True)
+    led = [i for i, name in enumerate(follows) if name and nats[i] > ACTIVE_NATS]
+    order = torch.cat((order.new_tensor(led), order[[i not in led for i in order.tolist()]]))
     copy.permute_latents(order)
     mean, nats, scale = mean[order], nats[order], scale[order]
     kept = len(nats) if active is None else min(active, len(nats))
     if kept < len(nats):
         copy.silence_latents(kept, mean.mean(dim=1))
         mean[kept:] = nats[kept:] = 0
-    measured = [_latent(mean[i], nats[i], bool(nats[i] > ACTIVE_NATS), scale[i], int(order[i]))
+    measured = [_latent(mean[i], nats[i], bool(nats[i] > ACTIVE_NATS), scale[i], int(order[i]),
+                        follows[order[i]] if i < len(led) else "")
                 for i in range(len(nats))]
     measured += [_latent(row, nats.new_zeros(()), True, scale.new_ones(()), i)
                  for i, row in enumerate(controls, len(nats))]
@@ -47,11 +55,13 @@ def playable(model: Model, crops: Tensor | None, active: int | None = None) -> M
     return copy
 
 
-def _latent(values: Tensor, nats: Tensor, active: bool, scale: Tensor, index: int) -> Latent:
+def _latent(
+    values: Tensor, nats: Tensor, active: bool, scale: Tensor, index: int, follows: str = ""
+) -> Latent:
     """What is known of a latent or control from its `values` [frames]."""
     low, high = torch.quantile(values, torch.tensor(PERCENTILES, device=values.device))
     return Latent(_rounded(low), _rounded(high), _rounded(values.mean()), _rounded(values.std()),
-                  _rounded(nats), active, float(scale), index)
+                  _rounded(nats), active, float(scale), index, follows)
 
 
 def posteriors(model: Any, crops: Tensor) -> tuple[Tensor, Tensor]:

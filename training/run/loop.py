@@ -13,6 +13,7 @@ from rich.console import Console
 
 from engine.errors import ConfigError, Stopped, TudorError
 from engine.models.base import Model
+from engine.models.coded import Coded
 from engine.models.registry import build
 from engine.models.store import load_model
 from training.data.base import Data
@@ -152,14 +153,27 @@ def _seeded_model(run: RunConfig) -> Model:
         stored = load_model(run.training.start_from)
         if not stored.trained:
             raise ConfigError(f"{run.training.start_from} has no trained weights to start from")
-        # The same weights start from zeros or at rest, as one likes.
-        own, other = ({"family": m.family, **m.config.model_dump(mode="json", exclude={"start"})}
-                      for m in (model, stored.model))
-        changed = differences({"model": other}, {"model": own})
-        if changed:
-            raise ConfigError(f"{run.training.start_from} is another model: {'; '.join(changed)}")
-        model.load_state_dict(stored.model.state_dict())
+        _check_same_shape(run, model, stored.model)
+        model.begin_with(stored.model)
+        if (isinstance(model, Coded) and isinstance(stored.model, Coded)
+                and model.coded == stored.model.coded):
+            model.set_latents(stored.model.latents)  # the objective may want to know
     return model
+
+
+def _check_same_shape(run: RunConfig, model: Model, other: Model) -> None:
+    """Refuse weights of another shape. They may start from zeros or at rest, as one likes, and
+    lack what a family adds to weights that it has."""
+    apart = {"start"}
+    if model.family == other.family:
+        fields = type(other.config).model_fields
+        apart |= {key for key in other.config.grown
+                  if getattr(other.config, key) == fields[key].default}
+    theirs, own = ({"family": m.family, **m.config.model_dump(mode="json", exclude=apart)}
+                   for m in (other, model))
+    changed = differences({"model": theirs}, {"model": own})
+    if changed:
+        raise ConfigError(f"{run.training.start_from} is another model: {'; '.join(changed)}")
 
 
 def _prepare(
