@@ -11,7 +11,7 @@ from tests.core.test_native_loader import NONE, changed, conv_of, refusal
 @pytest.mark.parametrize(("field", "value", "message"), [
     ("kernel", 0, "impossible shape"),
     ("kernel", 1 << 19, "impossible shape"),
-    ("kernel", 146 + 12 * 12, "looks back further"),
+    ("kernel", 150 + 12 * 12, "looks back further"),
     ("stride", 0, "impossible shape"),
     ("stride", 24, "rates or ratios"),
     ("groups", 0, "impossible shape"),
