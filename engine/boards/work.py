@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from engine.boards.board import STATE_BYTES
 from engine.boards.cost import OpCost, op_cost
-from engine.models.rest import starts_at_rest
 from engine.ops import ACTS, BF16W, CORE, DTYPES, FLOAT32, KINDS, Q16X8, core_op
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ def task_of_model(model: Model, name: str, method: str | None = None) -> Task:
 
     operations = sum(len([op for op in g.ops if not KINDS[op.kind].is_view]) - len(_fused(g))
                      for g in graphs.values())
-    start = sum(op.state_count for key, g in graphs.items() if starts_at_rest(model, key)
+    start = sum(op.state_count for key, g in graphs.items() if model.starts_at_rest(key)
                 for op in g.ops)
     return Task(name, method, rate, spec.ratio, spec.lookahead_samples, tuple(works), instance,
                 model.parameter_count, operations, start_numbers=start)

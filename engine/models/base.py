@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 from torch import Tensor, nn
 
 from engine.description import (
+    GENERATE,
+    SCORE,
     Attribute,
     Description,
     HasMethods,
@@ -99,6 +101,11 @@ class Model(HasMethods, nn.Module):
         """Of each method, which states count the noise that was drawn; None: it reads its own
         output."""
         return {name: drawn_states(self.graph(name)) for name in self._chains}
+
+    def starts_at_rest(self, method: str) -> bool:
+        """Whether a method starts with what silence leaves behind, and an export holds that."""
+        return (self.config.start != "zero" and self.methods[method].role not in (GENERATE, SCORE)
+                and self.drawn_states[method] is not None)
 
     def changed(self) -> None:
         """To be called when `chains` or `declared_attributes` would now answer otherwise."""

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from engine.description import GENERATE, SCORE
 from engine.graph import Graph
 from engine.layers import State
 from engine.ops import core_op
@@ -44,16 +43,10 @@ def rest(model: Model, method: str) -> State | None:
                  for s, counts in zip(state, drawn, strict=True))
 
 
-def starts_at_rest(model: Model, method: str) -> bool:
-    """Whether `method` starts with what silence leaves behind, and an export holds that."""
-    return (model.config.start != "zero" and model.methods[method].role not in (GENERATE, SCORE)
-            and model.drawn_states[method] is not None)
-
-
 def silence(model: Model, method: str) -> Tensor | None:
     """What `method` hears [1, in_channels, frames] until its state is that of silence: zeros, or to
     decode, what its own encoder makes of them. None where it starts from zeros."""
-    if not starts_at_rest(model, method):
+    if not model.starts_at_rest(method):
         return None
     spec = model.methods[method]
     frames = _blocks(model, method) * spec.in_frames

@@ -128,7 +128,9 @@ def test_latents_to_a_file_and_back(tone, tmp_path):
         tudor("run", "techno-tiny", tone, straight, check=True)
         a, b = soundfile.read(back)[0], soundfile.read(straight)[0]
         assert len(b) == 16000
-        assert np.abs(a[: len(b)] - b).max() <= 1e-5
+        # At first the rest of the silence before, of which each method has its own, at -80 dBFS.
+        assert np.abs(a[:2000] - b[:2000]).max() <= 3e-4
+        assert np.abs(a[2000 : len(b)] - b[2000:]).max() <= 1e-5
 
 
 def test_another_rate_and_stereo_are_converted_and_said(tmp_path):

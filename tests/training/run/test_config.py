@@ -129,11 +129,11 @@ def test_new_runs_start_at_rest_and_old_ones_as_they_were_begun(tmp_path: Path) 
 
 
 def test_weights_of_a_model_that_starts_otherwise_may_be_gone_on_from(tmp_path: Path) -> None:
-    run = resolve("techno-tiny", tmp_path, [], start_from="techno-tiny")
-    assert run.model.start == "rest"
+    run = resolve("techno-tiny", tmp_path, ["model.start=zero"], start_from="techno-tiny")
+    assert run.model.start == "zero"
     model = seeded_model(run)
-    assert model.config.start == "rest"
+    assert model.config.start == "zero"
     shipped = load_model("techno-tiny").model
-    assert shipped.config.start == "zero"
+    assert shipped.config.start == "rest"
     state = shipped.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
