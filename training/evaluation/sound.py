@@ -35,7 +35,7 @@ from training.evaluation.tonality import (
     PARTIAL_DB,
     Notes,
     bands,
-    fine_structure,
+    fine_structures,
     kept_hz,
     pitch_figures,
     window_samples,
@@ -160,8 +160,9 @@ class _Piece:
         row = _into(into.lists)
         row("texture_windows_db", windows)
         row("octave_db", octave_errors(octave_levels(levels, self.rate_hz), self.octaves))
-        row("fine", fine_structure(levels, self.levels, self.rate_hz))
-        row("partials", fine_structure(levels, self.levels, self.rate_hz, PARTIAL_DB))
+        fine, partials = fine_structures(levels, self.levels, self.rate_hz, 0.0, PARTIAL_DB)
+        row("fine", fine)
+        row("partials", partials)
         into.cents.append(self.notes.errors(sound))
 
 

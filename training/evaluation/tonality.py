@@ -41,10 +41,25 @@ def fine_structure(
     """Correlation of two spectrograms less their envelopes, one figure per band: 1 for the same
     partials, 0 for what has nothing to do with them, as other noise. NaN in a band that is not
     heard. `least_db`: of frames where something stands so far above what is around it."""
+    return fine_structures(found, wanted, rate_hz, least_db)[0]
+
+
+def fine_structures(
+    found: Levels, wanted: Levels, rate_hz: int, *least_db: float
+) -> list[list[float]]:
+    """`fine_structure` for each of several `least_db`; envelopes are taken off once."""
     width = rate_hz / 2 / (wanted.shape[1] - 1)
     reach = max(1, int(REACH_HZ / width))
     a, b = (levels - neighbourhood(levels, reach) for levels in (found, wanted))
-    bins, result = np.arange(wanted.shape[1]) * width, []
+    return [_correlations(a, b, wanted, rate_hz, least) for least in least_db]
+
+
+def _correlations(
+    a: Levels, b: Levels, wanted: Levels, rate_hz: int, least_db: float
+) -> list[float]:
+    """Of two fine structures, one figure per band."""
+    bins = np.arange(wanted.shape[1]) * (rate_hz / 2 / (wanted.shape[1] - 1))
+    result = []
     for low, high in bands(rate_hz):
         place = (bins >= low) & (bins < high)
         loudest = wanted[:, place].max(axis=1)
