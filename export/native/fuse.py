@@ -30,6 +30,7 @@ class Fusing:
         self.views: dict[int, View] = {}
         self.made_by: dict[Root, Node] = {}
         self.collected: set[Root] = set()  # inputs side by side of a sum of many convolutions
+        self.joined: set[Root] = set()  # concats, which may be part of a wider one
         self.loop = False  # whether operations that are looked at run row by row
 
     def _root(self, value: Value) -> Root:
@@ -62,7 +63,7 @@ class Fusing:
         """Whether what makes these rows may write them side by side with others."""
         root = view.root
         return (view.is_whole() and root.home is None and not root.dense
-                and root in self.made_by)
+                and (root in self.made_by or root in self.joined))
 
     def _concat(self, op: Op, *inputs: View) -> View:
         out = self._root(op.output)
@@ -74,6 +75,7 @@ class Fusing:
                 root = self._emit(copy).root
             root.home, root.offset = out, at
             at += view.channels
+        self.joined.add(out)
         return self._whole(out)
 
     def _act(self, op: Op, view: View) -> View:
@@ -160,7 +162,8 @@ class Fusing:
         parts = [last] if known else [*main.inputs, last]
         if len({view.root for view in parts}) < len(parts):
             return False
-        if not all(self._is_movable(view) and self.made_by[view.root].loop == main.loop
+        if not all(self._is_movable(view) and view.root in self.made_by
+                   and self.made_by[view.root].loop == main.loop
                    for view in parts):
             return False
         out = main.inputs[0].root if known else Root(0, last.root.rows)

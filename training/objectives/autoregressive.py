@@ -12,8 +12,9 @@ model from `latents`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -25,9 +26,10 @@ from engine.errors import ConfigError, TudorError
 from engine.layers import LogisticMixture
 from engine.models.base import Model
 from engine.models.looped import Looped
-from training.data.base import Batch
-from training.objectives.base import Moment, Objective, Terms
-from training.settings import Settings
+from training.data.base import Batch, Shard
+from training.objectives.base import Moment, Objective, Terms, Validation
+from training.objectives.disturbed import dropped, mu_law_steps, noisy, unconditional
+from training.settings import NotNegative, Settings, Unit
 
 TARGETS = ("audio", "latents")  # of a batch: what is to be drawn, the first that is there
 CONDITIONS = "conditions"  # of a batch: the method's input; 0 where there is none
@@ -39,6 +41,9 @@ class AutoregressiveSettings(Settings):
     # A mixture draws numbers without steps; the likelihood is that of so many equal ones over its
     # range: 256 are 8 bits. Classes are steps already.
     levels: Annotated[int, Field(ge=2, le=1 << 24)] = 256
+    companding: Literal["uniform", "mu-law"] = "uniform"  # of these steps
+    condition_dropout: Unit = 0.1  # share of examples that are to be drawn without conditions
+    input_noise: NotNegative = 0.3  # on the sound that is read back, in steps of 8-bit mu-law
 
 
 class AutoregressiveObjective(Objective):
@@ -51,28 +56,47 @@ class AutoregressiveObjective(Objective):
     def __init__(self, model: Model, config: Any) -> None:
         super().__init__(model, config)
         self.method = drawing_method(model)
+        self.disturbed = True  # not where it is judged
 
     def losses(self, batch: Batch, at: Moment) -> Terms:
-        nats = -self.log_likelihood(batch).mean()
+        nats = -self.log_likelihood(batch, at.shard if self.disturbed else None).mean()
         return {"loss": nats, self.watched: nats.detach() / log(2)}
 
     def watch(self, terms: Terms) -> float:
         return float(terms[self.watched])
 
-    def log_likelihood(self, batch: Batch) -> Tensor:
-        """Nats of each number that is to be drawn [batch, channels, frames], given those before."""
+    def validate(self, model: Model, batches: Sequence[Batch]) -> Validation:
+        self.disturbed = False
+        try:
+            return super().validate(model, batches)
+        finally:
+            self.disturbed = True
+
+    def log_likelihood(self, batch: Batch, shard: Shard | None = None) -> Tensor:
+        """Nats of each number that is to be drawn [batch, channels, frames], given those before.
+        `shard`: with conditions dropped and noise on the past, by its chance."""
         parts = Looped.of(self.model, self.method)
         assert parts is not None
         spec, wanted = parts.method, target(batch)
-        x = batch[CONDITIONS] if CONDITIONS in batch else wanted.new_zeros(
-            (len(wanted), spec.in_channels, wanted.shape[2] * spec.out_ratio // spec.in_ratio))
+        x = wanted.new_zeros((len(wanted), spec.in_channels,
+                              wanted.shape[2] * spec.out_ratio // spec.in_ratio))
+        if CONDITIONS not in batch:
+            x = unconditional(x, spec)
+        elif shard is None:
+            x = batch[CONDITIONS]
+        else:
+            x = dropped(batch[CONDITIONS], spec, self.config.condition_dropout, shard)
         # Conditions reach the loop late; what is drawn then is what belongs to them.
         late = spec.lookahead_samples // spec.out_ratio
         drawn = parts.drawn(F.pad(wanted, (late, 0))[:, :, : wanted.shape[2]])
-        given = parts.given(x, drawn, self.model.default_attributes())
+        read, draw = drawn, parts.draw
+        if shard is not None and "audio" in batch:
+            read = noisy(drawn, draw, self.config.input_noise, shard)
+        given = parts.given(x, read, self.model.default_attributes())
         given = given if given.dtype == torch.float64 else given.float()
-        draw = parts.draw
-        if isinstance(draw, LogisticMixture):
+        if isinstance(draw, LogisticMixture) and self.config.companding == "mu-law":
+            found = draw.log_prob_between(given, *mu_law_steps(drawn, self.config.levels))
+        elif isinstance(draw, LogisticMixture):
             found = draw.log_prob(given, drawn, 2 * draw.limit / (self.config.levels - 1))
         else:
             found = draw.log_prob(given, drawn)
