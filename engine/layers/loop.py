@@ -186,6 +186,6 @@ class Loop(Streaming):
                 for kind, at in zip(("mul", "add")[: self.gate], (0, 1), strict=False):
                     start = self._factor + at
                     y = build.op(kind, y, build.op("slice", x, channels=1, attributes={
-                        "start": start, "stop": start + 1}))
+                        "start": start, "stop": start + 1}), attributes={"exact": True})
             build.close_feed(fed, y)
         return y

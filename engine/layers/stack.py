@@ -41,8 +41,8 @@ class GatedStack(Composite):
         if conditions is not None and (
                 conditions.out_channels != 2 * width * count
                 or (conditions.in_channels, conditions.ratio) != (front.in_channels, front.ratio)):
-            raise ValueError(f"GatedStack: conditions must give {2 * width * count} channels at the "
-                             "rate of the front, from the same input")
+            raise ValueError(f"GatedStack: conditions must give {2 * width * count} channels at "
+                             "the rate of the front, from the same input")
         self.front, self.conditions, self.skips, self.width = front, conditions, skips, width
         self.dilated = nn.ModuleList(
             Conv1d(width, 2 * width, kernel_size, dilation=d) for d in dilations)
@@ -121,5 +121,7 @@ class GatedStack(Composite):
                 z = self.gate.lower(build, sums)
                 said.append(z)
                 if index < len(self.onward):
-                    h = build.op("add", h, self.onward[index].lower(build, z))  # type: ignore[operator]
+                    with build.scope("onward"):
+                        on = self.onward[index].lower(build, z)  # type: ignore[operator]
+                    h = build.op("add", h, on)
         return build.op("concat", *said, channels=self.out_channels) if self.skips else h

@@ -86,7 +86,8 @@ def rows(config: AutoregressiveConfig) -> Sequence:
 
 def _number(channels: int, channel: int, table: Tensor) -> Sequence:
     """The row of `table` that one of the channels says."""
-    return Sequence(Channels(channels, channel, channel + 1), Embed(len(table), table.shape[1], table))
+    count, out = table.shape
+    return Sequence(Channels(channels, channel, channel + 1), Embed(count, out, table))
 
 
 def features(config: AutoregressiveConfig, stride: int = 1) -> Streaming:

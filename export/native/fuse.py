@@ -30,7 +30,7 @@ class Fusing:
         self.views: dict[int, View] = {}
         self.made_by: dict[Root, Node] = {}
         self.collected: set[Root] = set()  # inputs side by side of a sum of many convolutions
-        self.joined: set[Root] = set()  # concats, which may be part of a wider one
+        self.joined: dict[Root, list[View]] = {}  # concats, and what lies side by side in them
         self.loop = False  # whether operations that are looked at run row by row
 
     def _root(self, value: Value) -> Root:
@@ -75,7 +75,7 @@ class Fusing:
                 root = self._emit(copy).root
             root.home, root.offset = out, at
             at += view.channels
-        self.joined.add(out)
+        self.joined[out] = list(inputs)
         return self._whole(out)
 
     def _act(self, op: Op, view: View) -> View:
@@ -119,10 +119,12 @@ class Fusing:
                 else:
                     conv.post = other
                 return inputs[index]
-        return self._emit(Node("add", op.name, [*inputs], self._root(op.output)))
+        return self._emit(Node("add", op.name, [*inputs], self._root(op.output),
+                               exact=is_exact(op)))
 
     def _mul(self, op: Op, *inputs: View) -> View:
-        return self._emit(Node("mul", op.name, [*inputs], self._root(op.output)))
+        return self._emit(Node("mul", op.name, [*inputs], self._root(op.output),
+                               exact=is_exact(op)))
 
     def _merge(self, op: Op, inputs: Sequence[View]) -> View | None:
         """Two convolutions of which one looks at the newest row only: one sum over both."""
@@ -131,6 +133,8 @@ class Fusing:
             if main is None or side is None or main is side:
                 continue
             if not (_is_plain(main) and _is_plain(side) and len(side.inputs) == 1):
+                continue
+            if main.exact != side.exact:
                 continue
             if side.params["kernel"] != 1 or side.params["stride"] != 1:
                 continue
@@ -198,6 +202,11 @@ class Fusing:
             return False
         core = KINDS[readers[0].kind].core
         return core is not None and core.fuses and core.takes_act
+
+
+def is_exact(op: Op) -> bool:
+    """Whether no export may round what it works with."""
+    return bool(op.attributes.get("exact", False))
 
 
 def _is_plain(conv: Node) -> bool:

@@ -11,8 +11,8 @@ import numpy as np
 from engine.graph import Op
 from engine.ops import KINDS
 from export.native.file import FloatArray
-from export.native.fuse import Fusing
-from export.native.nodes import Node, Program, Root, View
+from export.native.fuse import Fusing, is_exact
+from export.native.nodes import Node, Program, Root, View, drop_unread_copies
 
 
 class Lowering(Fusing):
@@ -32,6 +32,7 @@ class Lowering(Fusing):
             out = self._emit(Node("copy", "output", [out], Root(out.channels, out.root.rows)))
         program = Program(self._whole(source), out, self.nodes)
         self._close_feeds(program)
+        drop_unread_copies(program)
         return program
 
     def _close_feeds(self, program: Program) -> None:
@@ -60,7 +61,18 @@ class Lowering(Fusing):
 
     def _slice(self, op: Op, view: View) -> View:
         start, stop = op.attributes["start"], op.attributes["stop"]
-        return View(view.root, view.first + start, stop - start, view.delay)
+        return self._uncopied(View(view.root, view.first + start, stop - start, view.delay))
+
+    def _uncopied(self, view: View) -> View:
+        """The same channels where they were, if a concat had to copy them: most often nobody reads
+        the whole of a concat that a part is taken out of again."""
+        at = view.first
+        for part in self.joined.get(view.root, ()):
+            if 0 <= at and at + view.channels <= part.channels and part.root.home is not view.root:
+                return self._uncopied(View(part.root, part.first + at, view.channels,
+                                           part.delay + view.delay))
+            at -= part.channels
+        return view
 
     def _delay(self, op: Op, view: View) -> View:
         return View(view.root, view.first, view.channels, view.delay + op.attributes["frames"])
@@ -156,7 +168,8 @@ class Lowering(Fusing):
                      None if bias is None else bias[g * size : (g + 1) * size])
                     for g in range(groups)]
         return self._emit(Node("depthwise" if depthwise else "conv", op.name, [view],
-                               self._root(op.output), params=params, runs=runs))
+                               self._root(op.output), params=params, runs=runs,
+                               exact=is_exact(op)))
 
     def _conv_transpose1d(self, op: Op, view: View) -> View:
         weight, bias = op.weights["weight"], op.weights.get("bias")  # [in, out / groups, kernel]
@@ -183,7 +196,8 @@ class Lowering(Fusing):
         out = self._root(op.output)
         out.dense = stride > 1
         params = {"kernel": taps, "stride": 1, "dilation": 1, "groups": groups, "phases": stride}
-        return self._emit(Node("conv", op.name, [view], out, params=params, runs=runs))
+        return self._emit(Node("conv", op.name, [view], out, params=params, runs=runs,
+                               exact=is_exact(op)))
 
     def _recurrent(self, op: Op, view: View, gates: int) -> tuple[View, Root]:
         """The input part of all gates as a conv, with every bias that can be added up front."""

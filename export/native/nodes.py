@@ -80,6 +80,7 @@ class Node:
     dtype: str = "float32"  # of its weights: float32, bfloat16, int8, int16 (two planes)
     integers: list[Integers] = field(default_factory=list)  # one per run, where weights are whole
     loop: bool = False  # runs row by row, with the others of the loop
+    exact: bool = False  # its weights are constants, which no file rounds
 
     @property
     def core(self) -> CoreOp:
@@ -177,3 +178,18 @@ def outermost(root: Root) -> tuple[Root, int]:
         first += root.offset
         root = root.home
     return root, first
+
+
+def overlaps(view: View, root: Root) -> bool:
+    """Whether a view holds channels that `root` is the place of."""
+    top, first = outermost(root)
+    seen, start = outermost(view.root)
+    start += view.first
+    return top is seen and first < start + view.channels and start < first + root.channels
+
+
+def drop_unread_copies(program: Program) -> None:
+    """Copies go that nobody reads, in place."""
+    seen = [program.output, *program.fed, *(v for node in program.nodes for v in node.reads())]
+    program.nodes[:] = [node for node in program.nodes if node.kind != "copy"
+                        or any(overlaps(view, node.out) for view in seen)]
