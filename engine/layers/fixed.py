@@ -1,6 +1,6 @@
 """Convolutions with constant weights, and one table for all voices: what is known is not learnt.
 
-Their numbers are exact in every file: an export in fewer bits leaves them in float32 (`exact`).
+An export in fewer bits leaves them in float32.
 """
 
 from __future__ import annotations
@@ -27,9 +27,6 @@ class Fixed(Conv1d):
         super().__init__(in_channels, out_channels, kernel, stride=stride, bias=bias is not None)
         _hold(self, weight, bias)
 
-    def lower(self, build: Builder, x: Value) -> Value:
-        return _exact(build, super().lower(build, x))
-
 
 class FixedEach(Conv1d):
     """scale * x + bias for each channel by itself, both constants [channels]."""
@@ -37,9 +34,6 @@ class FixedEach(Conv1d):
     def __init__(self, scale: Tensor, bias: Tensor) -> None:
         super().__init__(len(scale), len(scale), 1, groups=len(scale))
         _hold(self, scale[:, None, None], bias)
-
-    def lower(self, build: Builder, x: Value) -> Value:
-        return _exact(build, super().lower(build, x))
 
 
 class Repeat(ConvTranspose1d):
@@ -49,9 +43,6 @@ class Repeat(ConvTranspose1d):
         super().__init__(channels, channels, times, times, bias=False)
         _hold(self, torch.eye(channels)[:, :, None].expand(-1, -1, times), None)
 
-    def lower(self, build: Builder, x: Value) -> Value:
-        return _exact(build, super().lower(build, x))
-
 
 def _hold(conv: Conv1d | ConvTranspose1d, weight: Tensor, bias: Tensor | None) -> None:
     """Constants in place of parameters."""
@@ -59,12 +50,7 @@ def _hold(conv: Conv1d | ConvTranspose1d, weight: Tensor, bias: Tensor | None) -
         if value is not None:
             delattr(conv, name)
             conv.register_buffer(name, value.float().contiguous().clone(), persistent=False)
-
-
-def _exact(build: Builder, y: Value) -> Value:
-    """Mark the operation just made."""
-    build.ops[-1].attributes["exact"] = True
-    return y
+    conv.exact = True
 
 
 class SharedProjection(Streaming):

@@ -164,6 +164,7 @@ def reading(config: AutoregressiveConfig, width: int) -> list[Streaming]:
     `width` channels or one of its own."""
     if config.head == "mixture":
         heard = Conv1d(1, 2, 1)
+        heard.exact = True  # sound as it was drawn, which 16 bits are too coarse for where quiet
         with torch.no_grad():
             heard.weight[:, 0, 0] = torch.tensor([2.0, 20.0])
         return [heard, Tanh(2)]
@@ -194,6 +195,7 @@ class Predicted(Composite):
         self.hidden, self.parts = hidden, parts
         self.out = Conv1d(hidden.out_channels, 3 * parts, 1)
         self.taps = Conv1d(1, parts, taps, bias=False)
+        self.taps.exact = True
         self.unit = GatedUnit(2 * parts, "linear")
         with torch.no_grad():
             self.out.weight.mul_(0.1)

@@ -81,25 +81,27 @@ class TwoTier(Model):
     def _net(self, given: int) -> Streaming:
         """Rows of conditions [given] and what was drawn [1] -> what is drawn from."""
         config, count = self.config, len(self.config.dilations)
-        fed: list[Streaming] = [Channels(given + 1, given, given + 1)] if given else []
+        heard = parts.reading(config, config.embedding)
+        read = heard[-1].out_channels
+        # Both tiers read: conditions, what was drawn in `read` channels.
+        whole = given + read
+        both: Streaming = Sequence(Channels(given + 1, given, given + 1), *heard)
+        if given:
+            both = Parallel(Channels(given + 1, 0, given), both, combine="concat")
         conditions = Sequence(
-            Channels(given + 1, 0, given), parts.features(config, config.frame),
+            Channels(whole, 0, given), parts.features(config, config.frame),
             Conv1d(config.features, 2 * config.width * count, 1, bias=False)) if given else None
-        front = Sequence(*fed, *self._read(config.width, config.frame, config.frame))
+        front = Sequence(Channels(whole, given, whole),
+                         Conv1d(read, config.width, config.frame, stride=config.frame))
         slow = Sequence(
             GatedStack(front, conditions, config.dilations, config.kernel_size),
             ConvTranspose1d(config.width, config.inner, config.frame, config.frame),
             Past(config.inner, config.frame - 1))
-        near = Sequence(*fed, *self._read(config.inner, config.near, 1))
+        near = Sequence(Channels(whole, given, whole), Conv1d(read, config.inner, config.near))
         hidden = Sequence(
-            Parallel(slow, near), Tanh(config.inner), Conv1d(config.inner, 2 * config.inner, 1),
-            GatedUnit(2 * config.inner))
+            both, Parallel(slow, near), Tanh(config.inner),
+            Conv1d(config.inner, 2 * config.inner, 1), GatedUnit(2 * config.inner))
         return parts.head(config, hidden)
-
-    def _read(self, width: int, kernel: int, stride: int) -> list[Streaming]:
-        """A window of what was drawn, one of `stride`."""
-        heard = parts.reading(self.config, self.config.embedding)
-        return [*heard, Conv1d(heard[-1].out_channels, width, kernel, stride=stride)]
 
     def chains(self) -> dict[str, Chain]:
         config = self.config

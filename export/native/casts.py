@@ -12,15 +12,8 @@ from collections.abc import Collection
 
 from engine.errors import ConfigError
 from engine.ops import Q16X8
-from export.native.nodes import (
-    CONVS,
-    Node,
-    Program,
-    Root,
-    View,
-    drop_unread_copies,
-    outermost,
-)
+from export.native.forced import overlaps
+from export.native.nodes import CONVS, Node, Program, Root, View, outermost
 
 PENDING = 1.0  # scale of a root that will hold int16, until its range is known
 Key = tuple[tuple[str, ...], ...]
@@ -51,7 +44,9 @@ def _number_classes_exactly(program: Program) -> None:
     for node in program.nodes:
         if node.table is not None:
             node.inputs = [_uncopied(program, view) for view in node.inputs]
-    drop_unread_copies(program)
+    seen = [program.output, *program.fed, *(v for node in program.nodes for v in node.reads())]
+    program.nodes[:] = [node for node in program.nodes if node.kind != "copy"
+                        or any(overlaps(view, node.out) for view in seen)]
 
 
 def _uncopied(program: Program, view: View) -> View:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from export.native.nodes import Node, Program, View, overlaps
+from export.native.nodes import Node, Program, Root, View, outermost
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,14 @@ def judged(program: Program) -> View:
     the output is drawn, the numbers that it is drawn from."""
     draw = draw_of(program)
     return program.output if draw is None else draw.inputs[0]
+
+
+def overlaps(view: View, root: Root) -> bool:
+    """Whether a view holds channels that `root` is the place of."""
+    top, first = outermost(root)
+    seen, start = outermost(view.root)
+    start += view.first
+    return top is seen and first < start + view.channels and start < first + root.channels
 
 
 def gate_of(program: Program) -> list[Node]:

@@ -5,12 +5,14 @@
     add(conv1d, y) [-> tanh]             y added inside, before the activation if one follows
     add(conv1d, 1x1 conv1d)              the second becomes one more tap of the first
     add(add(1x1, 1x1), 1x1), ...         one convolution of all inputs side by side (skip sums)
-    concat                               its parts are written side by side where they are made
+    concat                               its parts are written side by side where they are made;
+                                         nothing is made that is only taken apart again
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -30,7 +32,8 @@ class Fusing:
         self.views: dict[int, View] = {}
         self.made_by: dict[Root, Node] = {}
         self.collected: set[Root] = set()  # inputs side by side of a sum of many convolutions
-        self.joined: dict[Root, list[View]] = {}  # concats, and what lies side by side in them
+        self.joined: set[Root] = set()  # concats, which may be part of a wider one
+        self.apart: dict[Root, list[View]] = {}  # those that need not be made, and their parts
         self.loop = False  # whether operations that are looked at run row by row
 
     def _root(self, value: Value) -> Root:
@@ -67,6 +70,9 @@ class Fusing:
 
     def _concat(self, op: Op, *inputs: View) -> View:
         out = self._root(op.output)
+        if self._taken_apart(op):
+            self.apart[out] = list(inputs)
+            return self._whole(out)
         at = 0
         for view in inputs:
             root = view.root
@@ -75,8 +81,17 @@ class Fusing:
                 root = self._emit(copy).root
             root.home, root.offset = out, at
             at += view.channels
-        self.joined[out] = list(inputs)
+        self.joined.add(out)
         return self._whole(out)
+
+    def _taken_apart(self, op: Op) -> bool:
+        """Whether all that reads a concat takes channels of one part of it."""
+        edges = list(accumulate((value.channels for value in op.inputs), initial=0))
+        readers = self.graph.readers(op.output)
+        return op.output != self.graph.output and bool(readers) and all(
+            reader.kind == "slice" and any(
+                first <= reader.attributes["start"] and reader.attributes["stop"] <= end
+                for first, end in pairwise(edges)) for reader in readers)
 
     def _act(self, op: Op, view: View) -> View:
         conv = self._single(op, 0, view)

@@ -12,7 +12,7 @@ from engine.graph import Op
 from engine.ops import KINDS
 from export.native.file import FloatArray
 from export.native.fuse import Fusing, is_exact
-from export.native.nodes import Node, Program, Root, View, drop_unread_copies
+from export.native.nodes import Node, Program, Root, View
 
 
 class Lowering(Fusing):
@@ -32,7 +32,6 @@ class Lowering(Fusing):
             out = self._emit(Node("copy", "output", [out], Root(out.channels, out.root.rows)))
         program = Program(self._whole(source), out, self.nodes)
         self._close_feeds(program)
-        drop_unread_copies(program)
         return program
 
     def _close_feeds(self, program: Program) -> None:
@@ -61,16 +60,15 @@ class Lowering(Fusing):
 
     def _slice(self, op: Op, view: View) -> View:
         start, stop = op.attributes["start"], op.attributes["stop"]
-        return self._uncopied(View(view.root, view.first + start, stop - start, view.delay))
+        return self._taken(View(view.root, view.first + start, stop - start, view.delay))
 
-    def _uncopied(self, view: View) -> View:
-        """The same channels where they were, if a concat had to copy them: most often nobody reads
-        the whole of a concat that a part is taken out of again."""
+    def _taken(self, view: View) -> View:
+        """Channels of a concat that was never made are where they were before it."""
         at = view.first
-        for part in self.joined.get(view.root, ()):
-            if 0 <= at and at + view.channels <= part.channels and part.root.home is not view.root:
-                return self._uncopied(View(part.root, part.first + at, view.channels,
-                                           part.delay + view.delay))
+        for part in self.apart.get(view.root, ()):
+            if 0 <= at < part.channels:
+                return self._taken(View(part.root, part.first + at, view.channels,
+                                        part.delay + view.delay))
             at -= part.channels
         return view
 

@@ -178,18 +178,3 @@ def outermost(root: Root) -> tuple[Root, int]:
         first += root.offset
         root = root.home
     return root, first
-
-
-def overlaps(view: View, root: Root) -> bool:
-    """Whether a view holds channels that `root` is the place of."""
-    top, first = outermost(root)
-    seen, start = outermost(view.root)
-    start += view.first
-    return top is seen and first < start + view.channels and start < first + root.channels
-
-
-def drop_unread_copies(program: Program) -> None:
-    """Copies go that nobody reads, in place."""
-    seen = [program.output, *program.fed, *(v for node in program.nodes for v in node.reads())]
-    program.nodes[:] = [node for node in program.nodes if node.kind != "copy"
-                        or any(overlaps(view, node.out) for view in seen)]
