@@ -27,7 +27,7 @@ class AutoencoderSettings(Settings):
     # noise; 0 is the distance alone, which prefers smooth sound. See `objectives/energy.py`.
     energy_score: Annotated[float, Field(ge=0, le=1)] = 1.0
     # Of mel bands and octave levels, against the spectral distance: see `objectives/balance.py`.
-    balance_weight: NotNegative = 0.5
+    balance_weight: NotNegative = 1.0
     linear_weight: NotNegative = 1.0  # of the linear distance, against the spectral distance
     # Of what a model with `controls` says of them (in bels, octaves), against the same.
     control_weight: NotNegative = 1.0
