@@ -51,6 +51,7 @@ def loads_of(task: Task, board: Board, dtype: str, call: int, plan: Placement) -
 
 def arithmetic_of(work: Work, board: Board, dtype: str, calls: float) -> Range:
     """Seconds per second: dense MACs at their own rate, all else in counted instructions."""
+    dtype = work.format(dtype)
     kernels, macs, dense = board.kernels[dtype], work.macs_per_second, 0.0
     calls = work.calls(calls)
     rows = work.rows_per_second / calls

@@ -41,6 +41,11 @@ class Work:
     depthwise: bool = False
     packed: tuple[str, int] | None = None  # number format in a file, and bytes there
     loop_calls_per_second: float = 0.0  # of a loop, which calls it once for each of its steps
+    exact: bool = False  # float32, whatever the others are
+
+    def format(self, dtype: str) -> str:
+        """The number format in which it runs where the others run in `dtype`."""
+        return FLOAT32 if self.exact else dtype
 
     def calls(self, blocks_per_second: float) -> float:
         """How often per second it is called."""
@@ -62,7 +67,7 @@ class Work:
         """As the native file holds them in that number format; from a file's own, exact."""
         if self.packed and self.packed[0] == dtype:
             return self.packed[1]
-        if dtype == FLOAT32 or (dtype == BF16W and self.row_by_row):
+        if self.format(dtype) == FLOAT32 or (dtype == BF16W and self.row_by_row):
             return _FLOAT_BYTES * self.weights
         if self.heads == 0:  # parameters of activations are floats everywhere
             return _FLOAT_BYTES * self.weights
@@ -180,7 +185,8 @@ def _work(op: Op, cost: OpCost, fused: bool) -> Work:
                 numbers if kind.is_convolution else 0.0, each * numbers,
                 0.0 if fused or kind.is_convolution or kind.is_view else numbers,
                 _heads(op, cost) if kind.is_convolution or kind.is_recurrent else 0, depthwise,
-                loop_calls_per_second=rows if op.loop and not kind.is_view else 0.0)
+                loop_calls_per_second=rows if op.loop and not kind.is_view else 0.0,
+                exact=op.attributes.get("exact", False))
 
 
 def _heads(op: Op, cost: OpCost) -> int:
@@ -236,7 +242,7 @@ def _work_of_file(op: OpInfo, frames: float, dtype: str) -> Work:
                 numbers * frames if convolution else 0.0, act * frames,
                 0.0 if convolution or op.kind == "copy" else numbers * frames,
                 heads if convolution else 0, op.kind == "depthwise", (dtype, op.weights_bytes),
-                op.steps * frames)
+                op.steps * frames, exact=convolution and op.dtype == 0)
 
 
 def _numbers(op: OpInfo, heads: int) -> int:

@@ -22,9 +22,28 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
         "wide": {"latents": 33, "compression": 1024, "bands": 16, "strides": [4, 4, 4],
                  "widths": [8, 8, 12, 12], "dilations": [1, 2, 4]},
     },
+    "wavenet": {
+        "mixture": {"stacks": 1, "layers": 3, "residual": 8, "skip": 8, "features": 4,
+                    "condition_samples": 4, "release_ms": 5},
+        "classes": {"stacks": 2, "layers": 2, "residual": 6, "skip": 8, "features": 4,
+                    "head": "categorical", "levels": 64, "voices": 2, "classes": 3,
+                    "condition_samples": 8, "release_ms": 5},
+        "free": {"stacks": 1, "layers": 3, "residual": 8, "skip": 8, "voices": 0,
+                 "head": "categorical", "levels": 65, "input": "one-hot", "companding": "uniform"},
+    },
+    "two_tier": {
+        "mixture": {"layers": 3, "width": 8, "inner": 8, "features": 4, "voices": 2, "classes": 3,
+                    "frame": 4, "release_ms": 5},
+        "classes": {"layers": 2, "width": 8, "inner": 8, "features": 4, "frame": 2,
+                    "head": "categorical", "levels": 64, "release_ms": 5},
+        "free": {"layers": 3, "width": 8, "inner": 8, "voices": 0, "parts": 2, "frame": 4},
+    },
 }
 
-CASES = [(family, name) for family, shapes in SMALL.items() for name in shapes]
+DRAWING = [(family, name) for family in ("wavenet", "two_tier") for name in SMALL[family]]
+# What does not draw can be compared with offline PyTorch; what draws is replayed.
+CASES = [(family, name) for family, shapes in SMALL.items() for name in shapes
+         if (family, name) not in DRAWING]
 
 
 def small_model(family: str = "raw_vae", name: str = "mono", seed: int = 0) -> Model:
