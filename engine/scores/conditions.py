@@ -27,7 +27,7 @@ FLOOR_BELS = -8.0
 MOST_VOICES = 4
 LEGATO_S = 0.06  # notes overlap by less where one takes over from another
 # Level of a note of a velocity, in bels, as our own bowed strings have it.
-LOUDNESS_AT_0, LOUDNESS_RISE = -3.4, 2.0
+LOUDNESS_AT_0, LOUDNESS_RISE = -3.3, 2.03
 SMOOTH_S = 0.05
 
 
