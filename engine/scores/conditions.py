@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
-from engine.scores.timed import Note, length_s
+from engine.scores.timed import Note, in_order, length_s
 
 FloatArray = NDArray[np.float32]
 MIDDLE_C = 60.0  # MIDI; 261.63 Hz is 0 octaves
@@ -128,7 +128,7 @@ def assigned(notes: Sequence[Note], voices: int) -> list[tuple[int, Note]]:
     """Each note, by onset, with the number of its pair."""
     held: list[Note | None] = [None] * voices
     done = []
-    for note in sorted(notes):
+    for note in in_order(notes):
         pair = _pair(note, held)
         held[pair] = note
         done.append((pair, note))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.audio import shown_name
 from engine.errors import ConfigError
-from engine.scores.timed import Note
+from engine.scores.timed import Note, in_order
 
 MICROSECONDS = 500_000  # of a quarter, until a file says otherwise
 DRUMS = 9  # the channel whose keys are no pitches
@@ -74,7 +74,7 @@ def _notes(data: bytes, tempo: float | None) -> list[Note]:
     if tempo is not None:
         tempi = {0: round(60e6 / tempo)}
     second = _seconds(tempi, division)
-    return sorted(Note(second(start), max(LEAST_S, second(end) - second(start)), float(key),
+    return in_order(Note(second(start), max(LEAST_S, second(end) - second(start)), float(key),
                        velocity / 127) for start, end, key, velocity in spans)
 
 

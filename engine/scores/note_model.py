@@ -33,6 +33,7 @@ LEAST_ONSETS = 350  # of sources of one metre and mode
 SHORTEST_S = 0.085  # step that is played: faster is not for fingers
 PIECE_S, PAUSE_S = (45.0, 100.0), 1.2
 SLOWER = 1.07  # a performance than its score, with rubato and an end
+LEAST_BARS, GOOD_BARS = 2, 4
 SEEDS = 2**24
 
 
@@ -127,21 +128,37 @@ def _sources() -> tuple[tuple[Event, ...], ...]:
 def compose(rng: Rng, seconds: float, tempo: float | None = None) -> Piece:
     """A piece of about so many seconds, whole bars, which ends on its tonic; `tempo`: quarters a
     minute, that of one of the sources unless it is given."""
-    weights = np.array([len(style.known) ** 0.5 for style in styles()])
-    style = styles()[int(rng.choice(len(weights), p=weights / weights.sum()))]
-    source = style.sources[int(rng.integers(len(style.sources)))]
+    style, source = _source(rng, seconds, tempo)
     bar = bar_ticks(style.metre)
     speed = float(source.tempo) if tempo is None else tempo
-    bars = max(1, int(seconds * speed / 60 / SLOWER * TICKS / bar))
+    exact = _bars(seconds, speed, bar)
+    bars = max(LEAST_BARS, int(exact) if tempo is not None else round(exact))
+    if tempo is None and bars > LEAST_BARS:
+        speed *= bars / exact
     made = _drawn(style, tonic(source), bars, rng)
     if tempo is None:
         shortest = float(np.quantile([event.step for event in made[:-1]] or [bar], 0.05)) / TICKS
         slower = min(speed, 60 * shortest / SHORTEST_S)
         if slower < speed:  # then fewer bars take as long
-            bars, speed = max(1, int(bars * slower / speed)), slower
+            bars, speed = max(LEAST_BARS, int(bars * slower / speed)), slower
             made = _drawn(style, tonic(source), bars, rng)
     return Piece(_notes(made), Fraction(sum(event.step for event in made), TICKS), speed,
                  style.metre, source.key)
+
+
+def _bars(seconds: float, tempo: float, bar: int) -> float:
+    """That so many seconds hold."""
+    return seconds * tempo / 60 / SLOWER * TICKS / bar
+
+
+def _source(rng: Rng, seconds: float, tempo: float | None) -> tuple[Style, Movement]:
+    """Whose metre, key and tempo a piece has: one of those of which a few bars fit, if one does."""
+    every = [(style, source) for style in styles() for source in style.sources]
+    fitting = [(style, source) for style, source in every if _bars(
+        seconds, source.tempo if tempo is None else tempo, bar_ticks(style.metre)) >= GOOD_BARS]
+    chosen = fitting or every
+    weights = np.array([len(style.known) ** 0.5 / len(style.sources) for style, _ in chosen])
+    return chosen[int(rng.choice(len(chosen), p=weights / weights.sum()))]
 
 
 def _drawn(style: Style, root: int, bars: int, rng: Rng) -> list[Event]:
@@ -234,7 +251,8 @@ def _notes(made: Sequence[Event]) -> tuple[tuple[Fraction, Fraction, ScoreNote],
 
 
 def play(seed: int, seconds: float, tempo: float | None = None) -> list[Note]:
-    """Pieces one after another for `seconds`, as they are performed; the last ends in time."""
+    """Pieces one after another for `seconds`, as they are performed. The last ends in time, unless
+    there is hardly time for two bars."""
     if not 0 <= seed < SEEDS:
         raise ConfigError(f"seed must lie between 0 and {SEEDS - 1}, not {seed}")
     rng = np.random.Generator(np.random.PCG64(seed))

@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from engine.scores.score import ScoreNote
-from engine.scores.timed import Note
+from engine.scores.timed import Note, in_order
 
 Rng = np.random.Generator
 Scored = Sequence[tuple[Fraction, Fraction, ScoreNote]]
@@ -59,7 +59,7 @@ def perform(scored: Scored, quarters: float, manner: Manner, rng: Rng, closes: b
         start = max(0.0, _at(clock, onset) + float(rng.normal(0, LOOSE_S)))
         level = _level(float(onset), manner) + float(rng.normal(0, 0.03))
         played += _chord(sorted(chords[onset]), onset, start, level, clock, manner, rng)
-    return _apart(sorted(played))
+    return _apart(in_order(played))
 
 
 def _clock(quarters: float, manner: Manner, closes: bool) -> np.ndarray:
@@ -112,8 +112,9 @@ def _apart(notes: list[Note]) -> list[Note]:
         for index in range(len(done) - 1, max(-1, len(done) - 9), -1):
             last = done[index]
             left = note.onset_s - last.onset_s
-            if last.pitch == note.pitch and last.end_s > note.onset_s - GAP_S[0]:
-                length = max(min(LEAST_S, 0.6 * left), left - GAP_S[0])
+            if last.pitch == note.pitch:
+                room = max(min(LEAST_S, 0.6 * left), left - GAP_S[0])
+                length = min(last.duration_s, room)
             elif note.slurred and left > 0 and abs(last.end_s - note.onset_s) < 2 * GAP_S[1]:
                 length = left + OVERLAP_S
             else:

@@ -33,10 +33,15 @@ class Note(NamedTuple):
         return self.onset_s + self.duration_s
 
 
+def in_order(notes: Iterable[Note]) -> list[Note]:
+    """By onset; of those that begin together the lowest first."""
+    return sorted(notes, key=lambda note: (note.onset_s, note.pitch))
+
+
 def written(notes: Iterable[Note]) -> str:
     """As a file holds them: a tenth of a millisecond, a thousandth of a semitone."""
     lines = [f"{n.onset_s:.4f},{n.duration_s:.4f},{round(n.pitch, 3):g},{n.velocity:.2f}"
-             for n in sorted(notes)]
+             for n in in_order(notes)]
     return "\n".join([HEADER, *lines]) + "\n"
 
 
@@ -55,7 +60,7 @@ def read_notes(path: Path) -> list[Note]:
              for number, line in enumerate(lines[1:], 2) if line.strip()]
     if not notes:
         raise ConfigError(f"{shown} holds no notes")
-    return sorted(notes)
+    return in_order(notes)
 
 
 def _note(line: str, place: str) -> Note:

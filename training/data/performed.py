@@ -243,7 +243,7 @@ def _taken_over(notes: Sequence[timed.Note], voices: int) -> int:
     """Notes that begin while `voices` others go on for longer than legato."""
     ends: list[float] = []
     count = 0
-    for note in sorted(notes):
+    for note in timed.in_order(notes):
         ends = [end for end in ends if end > note.onset_s + 0.06]
         if len(ends) >= voices:
             count += 1
