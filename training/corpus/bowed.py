@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.scores.timed import Note
-from training.corpus.circle import Audio, frequencies_hz
+from training.corpus.circle import Audio, fast_size, frequencies_hz
 from training.corpus.draw import between, log_between
 from training.corpus.filters import bandpass, highpass, lowpass, s_plane
 from training.corpus.oscillators import HIGHEST, note_hz
@@ -152,13 +152,7 @@ def _through_body(string: Audio, noise: Audio, violin: Violin, rate: int) -> Aud
     body *= highpass(s_plane(bins, 160.0, rate), 0.8)
     hiss = body * highpass(s_plane(bins, violin.hiss_hz, rate), 0.6)
     hiss *= lowpass(s_plane(bins, 9000.0, rate), 0.7)
-    size = _fast_size(len(string) + 2 * len(bins))
+    size = fast_size(len(string) + 2 * len(bins))
     wet = sum(np.fft.rfft(sound, size) * np.fft.rfft(np.fft.irfft(response), size)
               for sound, response in ((string, body), (noise, hiss)))
     return np.fft.irfft(wet, size)[: len(string)]
-
-
-def _fast_size(least: int) -> int:
-    """The shortest even length with small factors, which an FFT likes, of 2^n times 8 to 15."""
-    step = 1 << max(1, least.bit_length() - 4)
-    return -(-least // step) * step

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.scores.conditions import smoothed_bels
-from training.corpus.circle import frequencies_hz
+from training.corpus.circle import fast_size, frequencies_hz
 from training.evaluation.spectra import a_weighting
 from training.evaluation.yin import fundamental_hz
 
@@ -16,7 +18,7 @@ HOP_S = 0.005  # between two looks for a pitch
 PERIODS = 2.5  # of the lowest pitch, in one look
 QUIET_BELS = -5.0  # what is quieter has no pitch
 LEAST_NOTE_S = 0.03  # shorter notes and gaps are slips of the estimate
-PART_S = 60.0  # that is looked at, at a time
+PART_S = 4.0  # of sound that is weighted at a time: what a core's cache holds
 
 
 def loudness_bels(mono: FloatArray, rate: int, ratio: int) -> FloatArray:
@@ -28,13 +30,18 @@ def loudness_bels(mono: FloatArray, rate: int, ratio: int) -> FloatArray:
     for start in range(0, rows * ratio, part):
         first = max(0, start - edge)
         piece = mono[first : start + part + edge].astype(np.float64)
-        size = len(piece) + rate // 16  # room for the weighting to ring into
-        size += -size % 512
-        bins = np.fft.rfft(piece, size) * a_weighting(frequencies_hz(size, rate))
+        size = fast_size(len(piece) + rate // 16)  # room for the weighting to ring into
+        bins = np.fft.rfft(piece, size) * _gains(size, rate)
         squares = np.square(np.fft.irfft(bins, size)[start - first :][:part])
         squares = squares[: (min(start + part, rows * ratio) - start)].reshape(-1, ratio)
         power[start // ratio : start // ratio + len(squares)] = 2 * squares.mean(axis=1)
     return smoothed_bels(power, rate / ratio)
+
+
+@lru_cache(maxsize=8)
+def _gains(size: int, rate: int) -> NDArray[np.float64]:
+    """Of every bin of a transform of `size` samples."""
+    return a_weighting(frequencies_hz(size, rate))
 
 
 def pitch_rows(mono: FloatArray, rate: int, ratio: int, loudness: FloatArray,
