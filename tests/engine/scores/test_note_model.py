@@ -81,6 +81,34 @@ def test_it_is_no_copy(pieces: list[Piece]) -> None:
     assert min(longest) >= 4  # else nothing of the sources is in it
 
 
+def test_copies_are_counted_in_onsets() -> None:
+    """Against every way to lay one line upon the other."""
+    sources = [events(score.movement(name))[:80] for name in ("1001_4", "1004_4")]
+    copies = note_model.Copies(sources)
+    line = [*note_model.steps(sources[1])[20:34], (40, 1), *note_model.steps(sources[0])[3:9]]
+    for count, step in enumerate(line, 1):
+        wanted = max(ending_copy(line[:count], note_model.steps(source)) for source in sources)
+        assert copies.run(step) == wanted
+        copies.add(step)
+        assert wanted == count + 1 or count > 14
+    assert copies.run((41, 1)) == 1
+    # Nothing goes on from the end of one source into the next.
+    first, second = (note_model.steps(source) for source in sources)
+    joined = note_model.Copies(sources)
+    for step in first[-3:]:
+        joined.add(step)
+    assert joined.run(second[0]) < 4
+
+
+def ending_copy(ours: list[tuple[int, int]], theirs: list[tuple[int, int]]) -> int:
+    """Onsets at the end of `ours` that are somewhere in `theirs`."""
+    for length in range(len(ours), 0, -1):
+        tail = ours[-length:]
+        if any(theirs[at : at + length] == tail for at in range(len(theirs) - length + 1)):
+            return length + 1
+    return 1
+
+
 def test_as_long_as_asked_and_the_same_every_time() -> None:
     for seconds in (5.0, 60.0, 300.0):
         notes = play(3, seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,19 @@ def test_no_two_notes_are_the_same() -> None:
     held = bowed.bowed([timed.Note(0, 1.0, 69, 0.6)], violin, RATE, RATE, np.random.default_rng(3))
     middle = held[RATE // 4 : 3 * RATE // 4]
     assert prediction_gain_db(middle) < 30
+
+
+def test_the_bow_is_heard() -> None:
+    """Its noise lies 15 to 30 dB below the tone, and mostly above it in pitch."""
+    for seed in range(3):
+        violin = bowed.draw_violin(np.random.default_rng(seed))
+        note, seconds = timed.Note(0, 1.0, 69, 0.6), RATE
+        noisy, quiet = (bowed.bowed([note], replace(violin, hiss=hiss), seconds, RATE,
+                                    np.random.default_rng(3)) for hiss in (violin.hiss, 0.0))
+        noise, tone = (np.abs(np.fft.rfft(x)) ** 2 for x in (noisy - quiet, quiet))
+        assert -30 < 10 * np.log10(noise.sum() / tone.sum()) < -12
+        hertz = np.fft.rfftfreq(seconds, 1 / RATE)
+        assert (noise @ hertz) / noise.sum() > 1.5 * (tone @ hertz) / tone.sum()
 
 
 def test_a_round_plays_every_passage_once() -> None:
