@@ -112,12 +112,10 @@ def render_passage(
 
 def _levelled(audio: Audio, notes: list[timed.Note]) -> Audio:
     """As loud as the velocities ask for, whatever the instrument: power goes by the notes' own."""
-    length = audio.shape[-1]
     asked = sum(note.duration_s * 10 ** ((note.velocity - 0.6) * bowed.LEVELS_DB / 10)
                 for note in notes) / max(timed.length_s(notes) - LEAD_S, 0.1)
     wanted = 10 ** (RMS_DB / 20) * np.sqrt(asked)
     rms = np.sqrt(np.sum(audio**2) / audio.size) + 1e-12
-    assert length
     return audio * min(wanted / rms, PEAK / float(np.abs(audio).max()))
 
 

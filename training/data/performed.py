@@ -25,7 +25,7 @@ from engine.description import GENERATE
 from engine.errors import AudioError, ConfigError
 from engine.models.base import Model
 from engine.scores import timed
-from engine.scores.conditions import CLASS, FLOOR_BELS, Roll, kind_of, voices_of
+from engine.scores.conditions import CLASS, FLOOR_BELS, LEGATO_S, Roll, kind_of, voices_of
 from training.data.audio_folder import Skipped, Source
 from training.data.base import Batch, Shard
 from training.data.crop_data import VALIDATION_CROPS, CachedCrops, check_crops, filled_cache
@@ -244,7 +244,7 @@ def _taken_over(notes: Sequence[timed.Note], voices: int) -> int:
     ends: list[float] = []
     count = 0
     for note in timed.in_order(notes):
-        ends = [end for end in ends if end > note.onset_s + 0.06]
+        ends = [end for end in ends if end > note.onset_s + LEGATO_S]
         if len(ends) >= voices:
             count += 1
             ends.remove(min(ends))
