@@ -39,6 +39,7 @@ from training.objectives.noise_head import (
 from training.objectives.quantised import plain, quantise_weights
 from training.objectives.regularisers import build_regulariser
 from training.objectives.tones import TONE_WEIGHT, tone_loss, tones_of
+from training.objectives.width import WIDTH_WEIGHT, width_score
 from training.run.schedule import check_schedule
 
 SOUNDS = 3  # validation crops that TensorBoard can play
@@ -126,6 +127,10 @@ class AutoencoderObjective(Objective):
         self.monitor.update(mean, log_std)
         loss = found.score + self.config.linear_weight * found.linear_score
         loss = loss + self.regulariser.weight(at.step) * penalty + self._floor(levels)
+        width = width_score(model, outputs, target, self.config.energy_score)
+        if width is not None:
+            loss = loss + WIDTH_WEIGHT * width
+            figures = {**figures, "width_score": width.detach()}
         tone = tone_loss(tones, model, target)
         if tone is not None:
             loss = loss + TONE_WEIGHT * tone
