@@ -11,8 +11,8 @@ from torch import Tensor
 
 from engine.errors import ConfigError
 from engine.layers import NoiseMultiply, Parallel
-from engine.models.registry import build
 from engine.models.raw_vae import RawVAE
+from engine.models.registry import build
 
 SHAPE = {"sample_rate_hz": 8000, "latents": 3, "compression": 32, "bands": 8, "widths": [6, 8],
          "dilations": [1]}

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.models.registry import build
 from engine.models.raw_vae import RawVAE
+from engine.models.registry import build
 from training.data.base import Shard
-from training.objectives.held import stretches
 from training.objectives.described import grid_of
+from training.objectives.held import stretches
 from training.objectives.noise_head import listening
 from training.objectives.width import middle_and_side, width_score
 
