@@ -2,9 +2,10 @@
 
 Beside the distance of `losses.py`, which prefers smooth sound to noise, each subject is measured by
 the energy score, texture, modulation at the model's frame rate, level of each octave, fine
-structure, pitch and, of two channels, how wide they are; a player also by its clicks and by latents that are held or swept. Beside the
-model stand what its figures are to be read against: the original a millisecond late (as good as can
-be), noise with the right octave-band envelopes (what levels alone give), silence.
+structure, pitch and, of two channels, how wide they are; a player also by its clicks and by latents
+that are held or swept. Beside the model stand what its figures are to be read against: the original
+a millisecond late (as good as can be), noise with the right octave-band envelopes (what levels
+alone give), silence.
 """
 
 from __future__ import annotations
