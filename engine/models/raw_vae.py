@@ -290,9 +290,8 @@ class RawVAE(Coded):
     def begin_with(self, other: Model) -> None:
         """Weights of a model that lacks harmonics or the second channel do for one that has it."""
         assert isinstance(other, RawVAE)
-        heads = f"decoder.layers.{len(self.decoder.layers) - 3}."
         self.load_state_dict(grown(other.state_dict(), other.config, self.state_dict(),
-                                   self.config, heads))
+                                   self.config, len(self.decoder.layers) - 3))
 
     def restart_noise(self) -> None:
         own: Any = self.decoder.layers[-3]

@@ -24,9 +24,9 @@ SATURATED = "encoder.layers.1.branches.1.layers.0.weight"
 
 
 def grown(theirs: Weights, before: RawVAEConfig, own: Weights, after: RawVAEConfig,
-          heads: str) -> Weights:
+          heads: int) -> Weights:
     """`theirs`, of a model of shape `before`, as weights for one of shape `after`, which has `own`
-    now; `heads`: prefix of the names of its last layers with weights."""
+    now; `heads`: number of the decoder's layer that plays bands."""
     state = dict(theirs)
     if after.coded != before.coded:
         state[FIRST_OF_DECODER] = widened(state[FIRST_OF_DECODER], after.coded)
@@ -34,11 +34,11 @@ def grown(theirs: Weights, before: RawVAEConfig, own: Weights, after: RawVAEConf
                  **state}
     if after.channels != before.channels:
         _hear_both(state)
-        wave = f"{heads}branches.0.layers.0."
+        wave = f"decoder.layers.{heads}.branches.0.layers.0."
         for part in ("weight", "bias"):  # the first half is gated by the second
             state[wave + part] = torch.cat(
                 [half for halves in state[wave + part].chunk(2) for half in (halves, halves)])
-    noise = f"{heads}branches.1.layers.0."
+    noise = f"decoder.layers.{heads}.branches.1.layers.0."
     if after.noise and (after.channels, after.shared_noise) != (before.channels,
                                                                 before.shared_noise):
         _share_noise(state, noise, before, after)

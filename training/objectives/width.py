@@ -36,3 +36,11 @@ def width_score(
         return None
     heard = tuple(middle_and_side(draw, LEAK) for draw in draws)
     return compared(model, heard, middle_and_side(audio, LEAK), weight).score
+
+
+def width_terms(
+    model: Model, draws: tuple[Tensor, ...], audio: Tensor, weight: float
+) -> tuple[Tensor | float, dict[str, Tensor]]:
+    """What the loss takes of it, and the figure to be logged; 0 and none for one channel."""
+    score = width_score(model, draws, audio, weight)
+    return (0.0, {}) if score is None else (WIDTH_WEIGHT * score, {"width_score": score.detach()})
