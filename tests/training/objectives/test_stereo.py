@@ -45,7 +45,7 @@ def scored(sound: float, target: float) -> float:
     found = width_score(model, draws, wide(target, 3), 1.0)
     assert found is not None
     found.backward()
-    return float(found)
+    return float(found.detach())
 
 
 def test_noise_of_the_right_width_scores_best() -> None:
@@ -92,4 +92,4 @@ def test_shared_noise_counts_in_both_channels() -> None:
         model.reconstruct(torch.randn(1, 3, 64))
     shares = levels.shares()
     assert shares.shape == (16,)
-    assert float(levels.floor()) >= 0
+    assert float(levels.floor().detach()) >= 0
