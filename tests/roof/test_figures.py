@@ -246,8 +246,8 @@ def test_every_shipped_preset_can_be_seen_and_heard() -> None:
 def test_pictures_and_players_are_of_the_same_sound() -> None:
     for path in SOUND.rglob("*.mp3"):
         info = soundfile.info(path)
-        assert info.channels == 1
-        assert 3 < info.duration < 6, path.name
+        assert info.channels in (1, 2)
+        assert 1.5 < info.duration < 6, path.name
         original = SOUND / f"original-{path.stem.rpartition('-')[2]}-{info.samplerate // 1000}k.mp3"
         if path.stem.startswith("original-"):
             continue
