@@ -64,7 +64,7 @@ class FreeRunConfig(GanConfig):
         return self.window_samples
 
     def told(self) -> str:
-        return f"every {self.every}th step" if self.every > 1 else "every step"
+        return f"in one step of {self.every}"
 
     @model_validator(mode="after")
     def _whole_pieces(self) -> FreeRunConfig:
