@@ -10,8 +10,11 @@ last sample that the first pass had at its start, with the same noise: the same 
 functions of the weights (`relaxed.py` says how a draw has a gradient). Within a piece a gradient
 goes through everything that was drawn before, as far back as the piece reaches; at its start it
 ends. That is backpropagation through time, truncated: a piece of 1 knows only what each draw is
-given its past, a piece as long as the window is exact, long to work out, and steep where the past
-rings on.
+given its past, a piece as long as the window is exact and long to work out.
+
+A net that reads its own draws may make a small change large within a few samples, and so its
+gradient. What comes back to a sample from those drawn after it is therefore held to the greatest
+gradient that any sample has from being heard, as Graves 2013 held it to a constant.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ from engine.models.looped import Looped
 from training.data.base import Shard
 from training.objectives.adversarial import GanConfig
 from training.objectives.relaxed import Drawn, Noise, Relaxed, noise_for
-from training.objectives.ticks import Ticks, stepping, through
+from training.objectives.stepped import through
+from training.objectives.ticks import Ticks, stepping
 from training.settings import Count, NotNegative, Positive
 
 
@@ -96,10 +100,13 @@ class Asked:
 
 
 class FreeRun:
-    """Draws windows of `frames`, pieces of `piece` frames having gradients."""
+    """Draws windows of `frames`, pieces of `piece` frames having gradients. `limit`: how many times
+    the greatest gradient of what is heard may come back from later samples."""
 
-    def __init__(self, parts: Looped, frames: int, piece: int, tau: float = 1.0) -> None:
+    def __init__(self, parts: Looped, frames: int, piece: int, tau: float = 1.0,
+                 limit: float = 1.0) -> None:
         self.parts, self.frames, self.piece = parts, frames, piece
+        self.limit, self.heard = limit, torch.zeros(())
         self.relaxed = Relaxed(parts.draw, tau)
 
     def windows(self, asked: Asked, with_gradients: int, shard: Shard) -> tuple[Tensor, Tensor]:
@@ -184,7 +191,20 @@ class FreeRun:
                 Noise(side_by_side(noise.which), far), attributes,
                 Drawn(side_by_side(known.value), side_by_side(known.part), None))
         made = self._heard(found.value, found.weights, attributes)
+        if made.requires_grad:
+            made.register_hook(self._remember)
         return torch.cat(made.chunk(count), dim=2)
+
+    def _remember(self, gradient: Tensor) -> None:
+        self.heard = gradient.abs().amax()
+
+    def _fed_back(self, x: Tensor) -> Tensor:
+        """`x` as later draws see it: what comes back from there is held to the limit."""
+        if not x.requires_grad:
+            return x
+        x = x.view_as(x)
+        x.register_hook(lambda g: g.clamp(-self.limit * self.heard, self.limit * self.heard))
+        return x
 
     def _piece(
         self, net: Ticks, conditions: Tensor, last: Tensor, noise: Noise, attributes: Attributes,
@@ -202,8 +222,9 @@ class FreeRun:
                 exact = known.value[:, :, frame] + (drawn.value - drawn.value.detach())
                 drawn = drawn._replace(value=exact)
                 if drawn.weights is not None and exact.shape[1] == 1:
-                    net.fed.numbers, net.fed.weights = exact.detach(), drawn.weights
-            last = drawn.value
+                    net.fed.numbers = exact.detach()
+                    net.fed.weights = self._fed_back(drawn.weights)
+            last = self._fed_back(drawn.value)
             found.append(drawn)
         weights = [d.weights for d in found if d.weights is not None and known is not None]
         return Drawn(torch.cat([d.value for d in found], dim=2),

@@ -5,8 +5,8 @@ they are made of; three kinds of them are stepped in another way while `stepping
 
     dilated convolutions, delays   keep what has come as a list of frames, so that no long cache is
                                    copied, or held for its gradient, at every frame
-    a sequence with a slow part    runs it when the last frame of its block has arrived; until then
-                                   the `Past` behind it holds all that is read
+    slow parts of a sequence       are run when the last frame of their block has arrived; until
+                                   then the `Past` behind them holds all that is read
     tables of classes              hand on the gradient of which class was drawn
 
     fast frames     | 0  1  2  3 | 4  5  6  7 |      a part of stride 4, a Past of 3 frames
@@ -19,168 +19,28 @@ A net in which what is slow cannot be told apart is run whole for every frame of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from engine.layers import Conv1d, Embed, Sequence, Streaming
-from engine.layers.base import (
-    Attributes,
-    State,
-    call,
-    chain_granularity,
-    chain_ratio,
-    chain_state_shapes,
-    run_chain,
-)
+from engine.layers import Conv1d, Embed, Parallel, Sequence, Streaming
+from engine.layers.base import Attributes, State, chain_granularity, chain_ratio
 from engine.layers.combine import Composite
 from engine.layers.conv import Delay
 from engine.models.looped import flat
-
-
-@dataclass
-class Fed:
-    """What was drawn last from classes, by a draw of one channel: their numbers [batch, 1, 1], and
-    weights with gradients [batch, 1, classes, 1]; nothing at first."""
-
-    numbers: Tensor | None = None
-    weights: Tensor | None = None
-
-
-def through(weights: Tensor, table: Tensor) -> Tensor:
-    """Zeros [batch, columns, time] whose gradient is that of `weights` [batch, 1, classes, time]
-    times rows of `table` [classes, columns]."""
-    change = (weights - weights.detach()).squeeze(1)
-    return torch.einsum("bkt,kc->bct", change, table.detach())
-
-
-# --- what is remembered in place of a tensor -----------------------------------------------------
-
-
-@dataclass
-class _History:
-    """Input of a layer: its cache, and frames since."""
-
-    before: Tensor
-    since: list[Tensor] = field(default_factory=list)
-
-    def ago(self, frames: int) -> Tensor:
-        """That of so many frames before the one to come, at least 1."""
-        if frames <= len(self.since):
-            return self.since[-frames]
-        at = self.before.shape[2] + len(self.since) - frames
-        return self.before[:, :, at : at + 1]
-
-    def tensor(self) -> Tensor:
-        return torch.cat((self.before, *self.since), dim=2)[:, :, -self.before.shape[2] :]
-
-
-@dataclass
-class _Waiting:
-    """What a `Past` holds, and the frames of a block that is not complete."""
-
-    past: Tensor
-    frames: list[Tensor] = field(default_factory=list)
-
-    def tensor(self) -> Tensor:
-        assert not self.frames, "a state is asked for within a block"
-        return self.past
-
-
-# Between frames `State` holds these where a stepped layer has put them: layers made of layers hand
-# on what they do not look into.
-def _history(state: State) -> _History:
-    first: Any = state[0]
-    return _History(first) if isinstance(first, Tensor) else first
-
-
-# --- how layers are stepped ----------------------------------------------------------------------
-
-Forward = Callable[..., tuple[Tensor, State]]
-
-
-def _convolved(layer: Conv1d) -> Forward:
-    lags = range((layer.kernel_size - 1) * layer.dilation, 0, -layer.dilation)
-
-    def forward(x: Tensor, state: State) -> tuple[Tensor, State]:
-        history = _history(state)
-        taps = torch.cat((*(history.ago(lag) for lag in lags), x), dim=2)
-        history.since.append(x)
-        return F.conv1d(taps, layer.weight, layer.bias, groups=layer.groups), (history,)  # type: ignore[return-value]
-
-    return forward
-
-
-def _delayed(layer: Delay) -> Forward:
-    def forward(x: Tensor, state: State) -> tuple[Tensor, State]:
-        history = _history(state)
-        y = history.ago(layer.frames)
-        history.since.append(x)
-        return y, (history,)  # type: ignore[return-value]
-
-    return forward
-
-
-def _row(layer: Embed, fed: Fed) -> Forward:
-    plain = layer.forward
-
-    def forward(x: Tensor, state: State) -> tuple[Tensor, State]:
-        y, state = plain(x, state)
-        numbers, weights = fed.numbers, fed.weights
-        if (numbers is None or weights is None or weights.shape[2] != layer.rows
-                or not torch.equal(x, numbers)):
-            return y, state
-        return y + through(weights, layer.table), state
-
-    return forward
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Neighbours in a sequence: one layer, or a slow part whose last layer is its `Past`."""
-
-    layers: tuple[Streaming, ...]
-    slow: bool
-
-    @property
-    def count(self) -> int:
-        return len(chain_state_shapes(self.layers))
-
-    def frame(
-        self, x: Tensor, state: State, attributes: Attributes | None
-    ) -> tuple[Tensor, State]:
-        if not self.slow:
-            return call(self.layers[0], x, state, attributes)
-        last: Any = state[-1]
-        waiting = _Waiting(last) if isinstance(last, Tensor) else last
-        at, inner = len(waiting.frames), state[:-1]
-        waiting.frames.append(x)
-        if at + 1 < chain_granularity(self.layers[:-1]):
-            return waiting.past[:, :, at : at + 1], (*inner, waiting)  # type: ignore[arg-type]
-        y, inner = run_chain(self.layers[:-1], torch.cat(waiting.frames, dim=2), inner, attributes)
-        known = torch.cat((waiting.past, y), dim=2)
-        return known[:, :, at : at + 1], (*inner, known[:, :, -waiting.past.shape[2] :])
-
-
-def _in_parts(parts: list[_Part]) -> Forward:
-    counts = [part.count for part in parts]
-
-    def forward(
-        x: Tensor, state: State, attributes: Attributes | None = None
-    ) -> tuple[Tensor, State]:
-        new: State = ()
-        for part, count in zip(parts, counts, strict=True):
-            x, own = part.frame(x, state[:count], attributes)
-            new, state = new + own, state[count:]
-        return x, new
-
-    return forward
-
+from training.objectives.stepped import (
+    Fed,
+    Forward,
+    Part,
+    beside,
+    convolved,
+    delayed,
+    in_parts,
+    row,
+)
 
 # --- which layers are ----------------------------------------------------------------------------
 
@@ -196,29 +56,34 @@ def _steps(layer: Streaming, fed: Fed) -> Steps:
     """What takes the place of whose `forward`, within `layer`."""
     if isinstance(layer, Sequence):
         parts = _parts(flat(layer), fed)
-        found = [step for part in parts if not part.slow
-                 for step in _steps(part.layers[0], fed).items()]
-        own: Steps = {layer: _in_parts(parts)} if any(part.slow for part in parts) else {}
-        return {**dict(found), **own}
+        return {**_within((part.layers[0] for part in parts if not part.slow), fed),
+                layer: in_parts(parts)}
     if layer.ratio != 1 or (layer.granularity > 1 and not isinstance(layer, Composite)):
         raise _UnclearError
     if isinstance(layer, Composite):
-        return {at: step for inner in layer for at, step in _steps(inner, fed).items()}
-    if isinstance(layer, Conv1d) and layer.dilation > 1 and layer.cache_frames:
-        return {layer: _convolved(layer)}
+        found = _within(layer, fed)
+        if isinstance(layer, Parallel):
+            found[layer] = beside([Part((branch,)) for branch in layer], layer.combine)
+        return found
+    if isinstance(layer, Conv1d):
+        return {layer: convolved(layer)}
     if isinstance(layer, Delay) and layer.frames:
-        return {layer: _delayed(layer)}
-    return {layer: _row(layer, fed)} if isinstance(layer, Embed) else {}
+        return {layer: delayed(layer)}
+    return {layer: row(layer, fed)} if isinstance(layer, Embed) else {}
 
 
-def _parts(layers: list[Streaming], fed: Fed) -> list[_Part]:
-    found: list[_Part] = []
+def _within(layers: Iterable[Streaming], fed: Fed) -> Steps:
+    return {at: step for layer in layers for at, step in _steps(layer, fed).items()}
+
+
+def _parts(layers: list[Streaming], fed: Fed) -> list[Part]:
+    found: list[Part] = []
     while layers:
         try:
             _steps(layers[0], fed)
-            found.append(_Part((layers[0],), slow=False))
+            found.append(Part((layers[0],)))
         except _UnclearError:
-            found.append(_Part(_until_past(layers), slow=True))
+            found.append(Part(_until_past(layers), slow=True))
         layers = layers[len(found[-1].layers) :]
     return found
 
@@ -241,7 +106,7 @@ class Ticks:
     `end` at a block's end."""
 
     def __init__(self, net: Streaming, fed: Fed, whole: bool) -> None:
-        self.net, self.fed = net, fed
+        self.net, self.fed = Part((net,)), fed
         self.block = net.granularity if whole else 1
         self.state: State = ()
         self.known: list[Tensor] = []  # of a block that is run whole
@@ -253,12 +118,13 @@ class Ticks:
     def frame(self, x: Tensor, attributes: Attributes) -> Tensor:
         """`x`: [batch, channels, 1]."""
         if self.block == 1:
-            y, self.state = call(self.net, x, self.state, attributes)
+            y, self.state = self.net.frame(x, self.state, attributes)
             return y
         at = len(self.known)
         self.known.append(x)
         unknown = [torch.zeros_like(x)] * (self.block - at - 1)
-        y, after = call(self.net, torch.cat((*self.known, *unknown), dim=2), self.state, attributes)
+        block = torch.cat((*self.known, *unknown), dim=2)
+        y, after = self.net.frame(block, self.state, attributes)
         if not unknown:
             self.state, self.known = after, []
         return y[:, :, at : at + 1]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from math import inf
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.description import Method
 from engine.errors import ConfigError
 from engine.layers import (
     Categorical,
@@ -20,6 +22,7 @@ from engine.layers import (
     Embed,
     GatedUnit,
     LogisticMixture,
+    Loop,
     Parallel,
     Past,
     Residual,
@@ -34,7 +37,8 @@ from tests.families.autoregressive import Autoregressive, AutoregressiveConfig
 from training.data.base import Shard
 from training.objectives.free_running import Asked, FreeRun
 from training.objectives.relaxed import Noise, Relaxed, noise_for
-from training.objectives.ticks import Fed, stepping, through
+from training.objectives.stepped import Fed, through
+from training.objectives.ticks import stepping
 
 KINDS = {"wavenet": AutoregressiveConfig(kind="wavenet", layers=3, channels=6, classes=16),
          "tiers": AutoregressiveConfig(kind="tiers", channels=6)}
@@ -253,7 +257,7 @@ def test_windows_are_those_of_plain_drawing_gradients_included(kind: str, piece:
     """With a piece as long as the window those of the whole window, exactly."""
     model = made(kind)
     other, asked = copy.deepcopy(model), asked_of(model)
-    run = FreeRun(asked.parts, 16, piece, tau=0.7)
+    run = FreeRun(asked.parts, 16, piece, tau=0.7, limit=inf)
     torch.manual_seed(9)
     found, real = run.windows(asked, 2, Shard())
     assert found.shape == real.shape == (2, 1, 16)
@@ -284,6 +288,30 @@ def test_a_piece_of_one_does_not_see_that_draws_are_read() -> None:
         made_.square().sum().backward()
         found.append(torch.cat([p.grad.flatten() for p in model.parameters()]))  # type: ignore[union-attr]
     assert (found[0] - found[1]).abs().max() > 0.01 * found[0].abs().max()
+
+
+def test_gradients_do_not_grow_from_sample_to_sample() -> None:
+    """A net that makes three times of every change, and hears the last of eight samples alone."""
+    found = {}
+    for limit in (1.0, 4.0, inf):
+        net = Conv1d(1, 3, 1, bias=True)
+        with torch.no_grad():
+            net.weight.copy_(torch.tensor([0.0, 3.0, 0.0]).reshape(3, 1, 1))
+            assert net.bias is not None
+            net.bias.copy_(torch.tensor([0.0, 0.0, -9.0]))
+        asked = looped(Loop(net, LogisticMixture(1)), torch.full((1, 1, 16), 1e-5))
+        made_, _ = FreeRun(asked.parts, 8, 8, limit=limit).windows(asked, 1, Shard())
+        made_[0, 0, -1].backward()
+        found[limit] = float(net.bias.grad[1])  # type: ignore[index]
+    assert found[inf] == sum(3**n for n in range(8))
+    assert found[1.0] == 8
+    assert found[4.0] == 1 + 3 + 6 * 4
+
+
+def looped(loop: Loop, y: Tensor) -> Asked:
+    """A method that is nothing but a loop, and what it should draw."""
+    method = Method("generate", 1, 1, 1, 1, ("time",), ("audio",), 0, inf, 1, "generate")
+    return Asked(Looped(method, (), loop, ()), torch.zeros_like(y), y, {})
 
 
 def test_the_real_window_is_what_the_loop_could_have_drawn() -> None:
