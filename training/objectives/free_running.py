@@ -54,7 +54,7 @@ class FreeRunConfig(GanConfig):
     every: Count = 10  # of so many steps one has a turn: drawing frame by frame takes its time
     windows: Count = 4  # for each step of the discriminators
     window_samples: Count = 2048
-    gradient_samples: Count = 64  # so far back a gradient goes through what was drawn
+    gradient_samples: Count = 16  # so far back a gradient goes through what was drawn
     tau: Positive = 1.0  # of the relaxation of which class or part is drawn
     match_weight: NotNegative = 0.0  # of the distance from what really came
     match_norm: Annotated[float, Field(ge=1)] = 2.0
