@@ -44,7 +44,10 @@ def replay(model: Model, method: str, x: Tensor, y: Tensor, attributes: Mapping[
     parts = Looped.of(model, method)
     assert parts is not None
     drawn = parts.drawn(y[None].double())
-    given = parts.given(x[None].double(), drawn, attributes)
+    conditions = parts.conditions(x[None].double(), attributes)
+    given = parts.loop.teacher(conditions, drawn, attributes)
     margins = parts.draw.margins(given, drawn, attributes, ROUNDING[dtype])
+    shut, rest = parts.loop.silence(conditions)
+    margins = torch.where(shut, (drawn != rest).to(margins.dtype), margins)
     return Replay(margins.numel(), int((margins == 0).sum()), float(margins.max()),
                   float(margins.mean()))

@@ -39,9 +39,13 @@ class Conv1d(Streaming):
     The cache holds the `(kernel - 1) * dilation + 1 - stride` frames before the block. When that
     is negative (kernel shorter than stride) the oldest frames of each group are not looked at.
 
+    `exact`: no export may round its weights, nor the rows it reads and writes.
+
     `lookahead` (0 ... (kernel - 1) * dilation, in input frames) does not change the arithmetic: it
     declares which tap counts as "now", so that the delay is known and parallel branches align.
     """
+
+    exact = False
 
     def __init__(
         self,
@@ -103,7 +107,8 @@ class Conv1d(Streaming):
         return build.op(
             "conv1d", x, channels=self.out_channels, ratio=self.ratio,
             attributes={"kernel_size": self.kernel_size, "stride": self.stride,
-                        "dilation": self.dilation, "groups": self.groups},
+                        "dilation": self.dilation, "groups": self.groups,
+                        **({"exact": True} if self.exact else {})},
             weights={"weight": self.weight, "bias": self.bias},
             state_shapes=self.state_shapes(), macs_per_frame=self.macs_per_frame(),
             lookahead=self.lookahead,
@@ -118,8 +123,10 @@ class ConvTranspose1d(Streaming):
 
     The state is the `ceil(kernel / stride) - 1` past input frames whose tails still ring, so
     a frame's output is one dot product (polyphase form), never a sum carried across calls.
-    `lookahead` is declared in *output* frames, as the delay it means there.
+    `lookahead` is declared in *output* frames, as the delay it means there; `exact` as above.
     """
+
+    exact = False
 
     def __init__(
         self,
@@ -187,7 +194,7 @@ class ConvTranspose1d(Streaming):
         return build.op(
             "conv_transpose1d", x, channels=self.out_channels, ratio=self.ratio,
             attributes={"kernel_size": self.kernel_size, "stride": self.stride,
-                        "groups": self.groups},
+                        "groups": self.groups, **({"exact": True} if self.exact else {})},
             weights={"weight": self.weight, "bias": self.bias},
             state_shapes=self.state_shapes(), macs_per_frame=self.macs_per_frame(),
             lookahead=self.lookahead,

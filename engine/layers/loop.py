@@ -55,9 +55,13 @@ class Loop(Streaming):
 
     Parts of the net may run at lower rates, whose frames end with the last of the fast ones: what
     comes back from there goes through a `Past` of (stride - 1) frames, for a fast frame cannot know
-    what a slow one makes of its successors."""
+    what a slow one makes of its successors.
 
-    def __init__(self, net: Streaming, draw: Streaming) -> None:
+    With `gate` the last condition is 1 where what is drawn counts and 0 where nothing is to come:
+    y[n] = gate[n] * draw(...), which is also what the net reads. A `gate` of 2 is two conditions,
+    of which the second is added to that: a class for nothing need not be number 0."""
+
+    def __init__(self, net: Streaming, draw: Streaming, gate: int = 0) -> None:
         if net.out_channels != draw.in_channels:
             raise ValueError(f"Loop: the net gives {net.out_channels} channels, the draw takes "
                              f"{draw.in_channels}")
@@ -67,8 +71,10 @@ class Loop(Streaming):
         if conditions < 0:
             raise ValueError(f"Loop: {draw.out_channels} channels are fed back, the net takes "
                              f"{net.in_channels}")
+        if gate and (draw.out_channels != 1 or not 0 < gate <= min(2, conditions)):
+            raise ValueError("Loop: a gate is one or two of the conditions, for one channel")
         super().__init__(max(1, conditions), draw.out_channels)
-        self.conditions = conditions
+        self.conditions, self.gate = conditions, gate
         # What an exporter puts in place of the plain loop below.
         self.scripted: Callable[..., tuple[Tensor, State]] | None = None
         self.net, self.draw = net, draw
@@ -130,7 +136,28 @@ class Loop(Streaming):
     def _run(
         self, x: Tensor, fed: Tensor, state: State, attributes: Attributes | None
     ) -> tuple[Tensor, State]:
-        return run_chain((self.net, self.draw), self._joined(x, fed), state, attributes)
+        y, state = run_chain((self.net, self.draw), self._joined(x, fed), state, attributes)
+        return self.gated(x, y), state
+
+    def gated(self, x: Tensor, y: Tensor) -> Tensor:
+        """What was drawn, where the conditions `x` let it be."""
+        if self.gate:
+            y = y * x[:, self._factor : self._factor + 1]
+        if self.gate == 2:
+            y = y + x[:, self._factor + 1 :]
+        return y
+
+    @property
+    def _factor(self) -> int:
+        """Which condition multiplies what is drawn."""
+        return self.conditions - self.gate
+
+    def silence(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Where nothing is to come [batch, 1, time], and what comes instead."""
+        if not self.gate:
+            return torch.zeros_like(x[:, :1], dtype=torch.bool), torch.zeros_like(x[:, :1])
+        factor = x[:, self._factor : self._factor + 1]
+        return factor == 0, x[:, self._factor + 1 :] if self.gate == 2 else torch.zeros_like(factor)
 
     def _joined(self, x: Tensor | None, fed: Tensor) -> Tensor:
         if not self.conditions:
@@ -160,5 +187,9 @@ class Loop(Streaming):
                 y = self.net.lower(build, joined)
             with build.scope("draw"):
                 y = self.draw.lower(build, y)
+                for kind, at in zip(("mul", "add")[: self.gate], (0, 1), strict=False):
+                    start = self._factor + at
+                    y = build.op(kind, y, build.op("slice", x, channels=1, attributes={
+                        "start": start, "stop": start + 1}), attributes={"exact": True})
             build.close_feed(fed, y)
         return y

@@ -60,10 +60,14 @@ class Looped:
     def given(self, x: Tensor, drawn: Tensor, attributes: Attributes) -> Tensor:
         """What the loop's net says to every frame of `drawn` [batch, channels, time], the method's
         input being `x` [batch, in_channels, frames]: from fresh state, with gradients."""
+        return self.loop.teacher(self.conditions(x, attributes), drawn, attributes)
+
+    def conditions(self, x: Tensor, attributes: Attributes) -> Tensor:
+        """What the loop hears besides its own output: `x` [batch, in_channels, frames] as the
+        layers before it hand it on, from fresh state."""
         state = tuple(x.new_zeros((x.shape[0], *shape))
                       for shape in chain_state_shapes(self.before))
-        conditions, _ = run_chain(self.before, x, state, attributes)
-        return self.loop.teacher(conditions, drawn, attributes)
+        return run_chain(self.before, x, state, attributes)[0]
 
 
 def nearest_row(table: Tensor, y: Tensor) -> Tensor:

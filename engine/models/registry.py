@@ -12,6 +12,8 @@ from engine.errors import ConfigError, nearest
 from engine.models.base import Model, ModelConfig
 from engine.models.raw_vae import RawVAE
 from engine.models.raw_vae_config import RawVAEConfig
+from engine.models.two_tier import TwoTier, TwoTierConfig
+from engine.models.wavenet import WaveNet, WaveNetConfig
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "raw_vae": Family(RawVAEConfig, RawVAE, "variational autoencoder of the waveform"),
+    "wavenet": Family(WaveNetConfig, WaveNet, "sound drawn sample by sample, dilated convolutions",
+                      "autoregressive", "performed"),
+    "two_tier": Family(TwoTierConfig, TwoTier, "sound drawn sample by sample, in two rates",
+                       "autoregressive", "performed"),
 }
 
 

@@ -77,14 +77,16 @@ def _conv_inputs(program: Program, plain: Collection[str]) -> set[Root]:
 
 
 def _integer_roots(program: Program, plain: Collection[str]) -> list[Root]:
-    """All roots but: the input; what only float operations write; and, where no convolution reads
-    it, the output and what a float operation reads."""
+    """All roots but: the input; what only float operations write; what an exact one writes or
+    reads; and, where no convolution reads it, the output and what a float operation reads."""
     writers: dict[Root, list[Node]] = {}
     float_readers: set[Root] = {outermost(program.output.root)[0]}
     for node in program.nodes:
         writers.setdefault(outermost(node.out)[0], []).append(node)
         if node.core.float_rows_only or node.name in plain:
             float_readers |= {outermost(view.root)[0] for view in node.reads()}
+    exact = {outermost(root)[0] for node in program.nodes if node.exact
+             for root in (node.out, *(view.root for view in node.reads()))}
     read_by_convs = _conv_inputs(program, plain)
     if plain:
         for node in reversed(program.nodes):  # sums and maps on the way there, too
@@ -92,7 +94,8 @@ def _integer_roots(program: Program, plain: Collection[str]) -> list[Root]:
             if node.kind not in CONVS and top in float_readers - read_by_convs:
                 float_readers |= {outermost(view.root)[0] for view in node.reads()}
     return [root for root in _tops(program)
-            if not all(node.core.float_rows_only for node in writers.get(root, ()))
+            if root not in exact
+            and not all(node.core.float_rows_only for node in writers.get(root, ()))
             and (root in read_by_convs or root not in float_readers)]
 
 

@@ -20,7 +20,8 @@ from export.native.nodes import Node, Program, Root, View, outermost
 
 @dataclass(frozen=True)
 class Forced:
-    """What a method hears, [in_channels, time], and what its loop drew meanwhile."""
+    """What a method hears, [in_channels, time], and what its loop drew meanwhile: what it read
+    back, which a gate may have silenced."""
 
     x: Tensor
     drawn: Tensor  # [channels, rows of the loop]
@@ -58,6 +59,17 @@ def overlaps(view: View, root: Root) -> bool:
     seen, start = outermost(view.root)
     start += view.first
     return top is seen and first < start + view.channels and start < first + root.channels
+
+
+def gate_of(program: Program) -> list[Node]:
+    """What stands between a draw and what the loop reads back: a product, perhaps a sum."""
+    draw = draw_of(program)
+    found: list[Node] = []
+    while draw is not None and not writes([draw, *found][-1], program.fed):
+        last = [draw, *found][-1].out
+        found.append(next(node for node in program.nodes if node.exact
+                          and any(overlaps(view, last) for view in node.reads())))
+    return found
 
 
 def ahead(program: Program) -> list[int]:

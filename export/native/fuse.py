@@ -5,12 +5,14 @@
     add(conv1d, y) [-> tanh]             y added inside, before the activation if one follows
     add(conv1d, 1x1 conv1d)              the second becomes one more tap of the first
     add(add(1x1, 1x1), 1x1), ...         one convolution of all inputs side by side (skip sums)
-    concat                               its parts are written side by side where they are made
+    concat                               its parts are written side by side where they are made;
+                                         nothing is made that is only taken apart again
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -30,6 +32,8 @@ class Fusing:
         self.views: dict[int, View] = {}
         self.made_by: dict[Root, Node] = {}
         self.collected: set[Root] = set()  # inputs side by side of a sum of many convolutions
+        self.joined: set[Root] = set()  # concats, which may be part of a wider one
+        self.apart: dict[Root, list[View]] = {}  # those that need not be made, and their parts
         self.loop = False  # whether operations that are looked at run row by row
 
     def _root(self, value: Value) -> Root:
@@ -62,10 +66,13 @@ class Fusing:
         """Whether what makes these rows may write them side by side with others."""
         root = view.root
         return (view.is_whole() and root.home is None and not root.dense
-                and root in self.made_by)
+                and (root in self.made_by or root in self.joined))
 
     def _concat(self, op: Op, *inputs: View) -> View:
         out = self._root(op.output)
+        if self._taken_apart(op):
+            self.apart[out] = list(inputs)
+            return self._whole(out)
         at = 0
         for view in inputs:
             root = view.root
@@ -74,7 +81,17 @@ class Fusing:
                 root = self._emit(copy).root
             root.home, root.offset = out, at
             at += view.channels
+        self.joined.add(out)
         return self._whole(out)
+
+    def _taken_apart(self, op: Op) -> bool:
+        """Whether all that reads a concat takes channels of one part of it."""
+        edges = list(accumulate((value.channels for value in op.inputs), initial=0))
+        readers = self.graph.readers(op.output)
+        return op.output != self.graph.output and bool(readers) and all(
+            reader.kind == "slice" and any(
+                first <= reader.attributes["start"] and reader.attributes["stop"] <= end
+                for first, end in pairwise(edges)) for reader in readers)
 
     def _act(self, op: Op, view: View) -> View:
         conv = self._single(op, 0, view)
@@ -117,10 +134,12 @@ class Fusing:
                 else:
                     conv.post = other
                 return inputs[index]
-        return self._emit(Node("add", op.name, [*inputs], self._root(op.output)))
+        return self._emit(Node("add", op.name, [*inputs], self._root(op.output),
+                               exact=is_exact(op)))
 
     def _mul(self, op: Op, *inputs: View) -> View:
-        return self._emit(Node("mul", op.name, [*inputs], self._root(op.output)))
+        return self._emit(Node("mul", op.name, [*inputs], self._root(op.output),
+                               exact=is_exact(op)))
 
     def _merge(self, op: Op, inputs: Sequence[View]) -> View | None:
         """Two convolutions of which one looks at the newest row only: one sum over both."""
@@ -129,6 +148,8 @@ class Fusing:
             if main is None or side is None or main is side:
                 continue
             if not (_is_plain(main) and _is_plain(side) and len(side.inputs) == 1):
+                continue
+            if main.exact != side.exact:
                 continue
             if side.params["kernel"] != 1 or side.params["stride"] != 1:
                 continue
@@ -160,7 +181,8 @@ class Fusing:
         parts = [last] if known else [*main.inputs, last]
         if len({view.root for view in parts}) < len(parts):
             return False
-        if not all(self._is_movable(view) and self.made_by[view.root].loop == main.loop
+        if not all(self._is_movable(view) and view.root in self.made_by
+                   and self.made_by[view.root].loop == main.loop
                    for view in parts):
             return False
         out = main.inputs[0].root if known else Root(0, last.root.rows)
@@ -195,6 +217,11 @@ class Fusing:
             return False
         core = KINDS[readers[0].kind].core
         return core is not None and core.fuses and core.takes_act
+
+
+def is_exact(op: Op) -> bool:
+    """Whether no export may round what it works with."""
+    return bool(op.attributes.get("exact", False))
 
 
 def _is_plain(conv: Node) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from engine.graph import Op
 from engine.ops import KINDS
 from export.native.file import FloatArray
-from export.native.fuse import Fusing
+from export.native.fuse import Fusing, is_exact
 from export.native.nodes import Node, Program, Root, View
 
 
@@ -60,7 +60,17 @@ class Lowering(Fusing):
 
     def _slice(self, op: Op, view: View) -> View:
         start, stop = op.attributes["start"], op.attributes["stop"]
-        return View(view.root, view.first + start, stop - start, view.delay)
+        return self._taken(View(view.root, view.first + start, stop - start, view.delay))
+
+    def _taken(self, view: View) -> View:
+        """Channels of a concat that was never made are where they were before it."""
+        at = view.first
+        for part in self.apart.get(view.root, ()):
+            if 0 <= at < part.channels:
+                return self._taken(View(part.root, part.first + at, view.channels,
+                                        part.delay + view.delay))
+            at -= part.channels
+        return view
 
     def _delay(self, op: Op, view: View) -> View:
         return View(view.root, view.first, view.channels, view.delay + op.attributes["frames"])
@@ -156,7 +166,8 @@ class Lowering(Fusing):
                      None if bias is None else bias[g * size : (g + 1) * size])
                     for g in range(groups)]
         return self._emit(Node("depthwise" if depthwise else "conv", op.name, [view],
-                               self._root(op.output), params=params, runs=runs))
+                               self._root(op.output), params=params, runs=runs,
+                               exact=is_exact(op)))
 
     def _conv_transpose1d(self, op: Op, view: View) -> View:
         weight, bias = op.weights["weight"], op.weights.get("bias")  # [in, out / groups, kernel]
@@ -183,7 +194,8 @@ class Lowering(Fusing):
         out = self._root(op.output)
         out.dense = stride > 1
         params = {"kernel": taps, "stride": 1, "dilation": 1, "groups": groups, "phases": stride}
-        return self._emit(Node("conv", op.name, [view], out, params=params, runs=runs))
+        return self._emit(Node("conv", op.name, [view], out, params=params, runs=runs,
+                               exact=is_exact(op)))
 
     def _recurrent(self, op: Op, view: View, gates: int) -> tuple[View, Root]:
         """The input part of all gates as a conv, with every bias that can be added up front."""

@@ -80,6 +80,7 @@ class Node:
     dtype: str = "float32"  # of its weights: float32, bfloat16, int8, int16 (two planes)
     integers: list[Integers] = field(default_factory=list)  # one per run, where weights are whole
     loop: bool = False  # runs row by row, with the others of the loop
+    exact: bool = False  # its weights are constants, which no file rounds
 
     @property
     def core(self) -> CoreOp:

@@ -29,7 +29,7 @@ from engine.models.base import Model
 from engine.players.base import load
 from engine.players.native_model import NativeFile, NativeModel
 from export.native.export import compile_programs, lower
-from export.native.forced import Forced, draw_of
+from export.native.forced import Forced, draw_of, gate_of
 from export.native.nodes import Node, Program, View, outermost
 from export.native.simulate import Simulator
 from export.native.simulate_ops import draw_layer
@@ -155,10 +155,10 @@ def record(program: Program, description: Description, method: str, x: FloatArra
     if draw is None:
         raise ConfigError(f"{method} reads its own output without drawing it: fewer bits than "
                           "float32 cannot be calibrated for it")
-    place = View(draw.out, 0, draw.out.channels)
+    place = program.fed[0]
     with _other_noise(draw, held_out):
         model = probe(program, description, method, place)
-    block = max(1, BLOCK_DRAWS // outermost(draw.out)[0].rows) * program.input.root.rows
+    block = max(1, BLOCK_DRAWS // outermost(place.root)[0].rows) * program.input.root.rows
     parts = [model.process(method, np.ascontiguousarray(x[None, :, at : at + block]))[0]
              for at in range(0, x.shape[1], block)]
     return Forced(torch.from_numpy(x), torch.from_numpy(np.concatenate(parts, axis=1)))
@@ -196,12 +196,34 @@ def loss(program: Program, attributes: Mapping[str, Tensor], heard: Forced
     assert draw is not None
     exact = Simulator(program, attributes, dtype=torch.float32).run(heard)
     played = Simulator(program, attributes, annotated=True).run(heard)
-    layer = draw_layer(draw)
-    p, q = (layer.distribution(given[None].double()) for given in (exact, played))
+    layer, counts = draw_layer(draw), ~silence(program, attributes, heard)[0]
+    if not counts.any():
+        raise ConfigError("nothing sounds under the conditions to compare with: give others with "
+                          "--calibrate DIR")
+    p, q = (layer.distribution(given[None, :, counts[0]].double()) for given in (exact, played))
     share = p.exp()
     bits = -(share * p).sum(dim=2).mean() / log(2)
     lost = (share * (p - q)).sum(dim=2).mean() / log(2)
     return Drawn(round(float(bits), 5), round(max(0.0, float(lost)), 7)), exact, played
+
+
+@torch.no_grad()
+def silence(program: Program, attributes: Mapping[str, Tensor], heard: Forced
+            ) -> tuple[Tensor, Tensor]:
+    """Rows of the loop in which its gate lets nothing through [1, rows], and what comes instead."""
+    rows = heard.drawn[:1]
+    shut, rest = torch.zeros_like(rows, dtype=torch.bool), torch.zeros_like(rows)
+    gate = gate_of(program)
+    if gate:
+        simulator = Simulator(program, attributes, dtype=torch.float32)
+        simulator.start(heard)
+        given = []
+        for at, node in enumerate(program.nodes):
+            if node in gate:
+                given.append(simulator.real(node.inputs[1]))
+            simulator.step(at)
+        shut, rest = given[0] == 0, given[1] if len(given) > 1 else rest
+    return shut, rest
 
 
 @torch.no_grad()
@@ -219,6 +241,8 @@ def check_draws(program: Program, description: Description, method: str,
                                        {k: v.double() for k, v in attributes.items()}, ACT_ROUNDING)
     output = torch.from_numpy(load(path).process(method, x))
     same = decibels(1.0, error_ratio(played.real(program.output), output))
+    shut, rest = silence(program, attributes, heard)
+    margins = torch.where(shut, (heard.drawn != rest).to(margins.dtype), margins)
     missed = float(margins.mean())
     if missed > MOST_MISSED or same < SAME_DB:
         raise TudorError(f"{method}: the file plays something else than its own arithmetic says "

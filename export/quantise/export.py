@@ -120,7 +120,7 @@ def _bfloat16(programs: Mapping[str, Program], model: Model, request: Request) -
     stay as they are."""
     if request.keep:
         raise ConfigError("--keep is for q16x8 and int8; bf16w keeps the layers next to audio")
-    kept = audio_layers(programs, model, reading=True)
+    kept = audio_layers(programs, model, reading=True) | _exact(programs)
     for program in programs.values():
         for node in program.nodes:
             if node.kind in CONVS and node.name not in kept:
@@ -136,7 +136,7 @@ def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[st
     wide = _named(programs, request.names)
     if not plain and request.keep != ("none",):
         wide |= audio
-    cast(programs, plain)
+    cast(programs, plain | _exact(programs))
     request.tell(f"finding the ranges of all rows with {request.material.source}")
     choices = find_scales(programs, attributes, inputs)
     request.tell("rounding weights")
@@ -156,6 +156,11 @@ def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[st
     if kept:
         notes.append(_share(programs, kept))
     return tuple(sorted(kept | plain))
+
+
+def _exact(programs: Mapping[str, Program]) -> set[str]:
+    """Convolutions whose weights are constants, such as a piano roll: they stay float32."""
+    return {node.name for program in programs.values() for node in program.nodes if node.exact}
 
 
 def audio_layers(programs: Mapping[str, Program], model: Model, reading: bool = False) -> set[str]:

@@ -17,7 +17,7 @@ partly drawn (`scheduled_sampling.py`), and discriminators that hear what it dra
 from __future__ import annotations
 
 from math import log
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -29,9 +29,10 @@ from engine.errors import ConfigError, TudorError
 from engine.layers import LogisticMixture
 from engine.models.base import Model
 from engine.models.looped import Looped
-from training.data.base import Batch
+from training.data.base import Batch, Shard
 from training.objectives.adversarial import GanConfig
 from training.objectives.base import Moment, Terms
+from training.objectives.disturbed import dropped, mu_law_steps, noisy, unconditional
 from training.objectives.free_running import Asked, FreeRun, FreeRunConfig
 from training.objectives.gan import HEARD, AdversarialObjective, GanSettings
 from training.objectives.match import MATCHES
@@ -41,6 +42,7 @@ from training.objectives.scheduled_sampling import (
     checked_sampling,
     own_past,
 )
+from training.settings import NotNegative, Unit
 
 TARGETS = ("audio", "latents")  # of a batch: what is to be drawn, the first that is there
 CONDITIONS = "conditions"  # of a batch: the method's input; 0 where there is none
@@ -54,6 +56,9 @@ class AutoregressiveSettings(GanSettings):
     # A mixture draws numbers without steps; the likelihood is that of so many equal ones over its
     # range: 256 are 8 bits. Classes are steps already.
     levels: Annotated[int, Field(ge=2, le=1 << 24)] = 256
+    companding: Literal["uniform", "mu-law"] = "uniform"  # of these steps
+    condition_dropout: Unit = 0.1  # share of examples that are to be drawn without conditions
+    input_noise: NotNegative = 0.3  # on the sound that is read back, in steps of 8-bit mu-law
     # A past that is partly drawn, and the second phase: tables of their own.
     scheduled_sampling: ScheduledSamplingConfig = ScheduledSamplingConfig()
     adversarial: FreeRunConfig | None = None
@@ -101,12 +106,11 @@ class AutoregressiveObjective(AdversarialObjective):
 
     def forward(self, batch: Batch, at: Moment) -> Terms:
         """The losses of a step of training."""
-        asked, config = self.asked(batch), self.config
-        past = own_past(config.scheduled_sampling, asked, at.progress, at.shard)
-        terms = self._terms(self._log_likelihood(asked, past))
+        asked = self.asked(batch, at.shard)
+        terms = self._terms(self._log_likelihood(asked, self._read(asked, batch, at)))
         if self.adversary is None or not self.adversary.plays(at.step):
             return terms
-        game: FreeRunConfig = config.adversarial
+        game: FreeRunConfig = self.config.adversarial
         made, real = self._windows(asked, game, at)
         if game.match_weight:
             apart = MATCHES[game.match_on](made[-game.windows :], real[-game.windows :],
@@ -130,14 +134,20 @@ class AutoregressiveObjective(AdversarialObjective):
         asked = self.asked(batch)
         return self._log_likelihood(asked, asked.drawn)
 
-    def asked(self, batch: Batch) -> Asked:
-        """What a batch wants to be drawn. Conditions reach the loop late; what is drawn then is
-        what belongs to them."""
+    def asked(self, batch: Batch, shard: Shard | None = None) -> Asked:
+        """What a batch wants to be drawn; `shard`: with conditions dropped by its chance.
+        Conditions reach the loop late; what is drawn then is what belongs to them."""
         parts = Looped.of(self.model, self.method)
         assert parts is not None
         spec, wanted = parts.method, target(batch)
-        x = batch[CONDITIONS] if CONDITIONS in batch else wanted.new_zeros(
-            (len(wanted), spec.in_channels, wanted.shape[2] * spec.out_ratio // spec.in_ratio))
+        x = wanted.new_zeros((len(wanted), spec.in_channels,
+                              wanted.shape[2] * spec.out_ratio // spec.in_ratio))
+        if CONDITIONS not in batch:
+            x = unconditional(x, spec)
+        elif shard is None:
+            x = batch[CONDITIONS]
+        else:
+            x = dropped(batch[CONDITIONS], spec, self.config.condition_dropout, shard)
         drawn = parts.drawn(F.pad(wanted, (self._late, 0))[:, :, : wanted.shape[2]])
         return Asked(parts, x, drawn, self.model.default_attributes())
 
@@ -146,15 +156,24 @@ class AutoregressiveObjective(AdversarialObjective):
         spec = self.model.methods[self.method]
         return spec.lookahead_samples // spec.out_ratio
 
+    def _read(self, asked: Asked, batch: Batch, at: Moment) -> Tensor:
+        """What the net is told was drawn: in part its own, with noise on sound."""
+        past = own_past(self.config.scheduled_sampling, asked, at.progress, at.shard)
+        if "audio" not in batch:
+            return past
+        return noisy(past, asked.parts.draw, self.config.input_noise, at.shard)
+
     def _log_likelihood(self, asked: Asked, past: Tensor) -> Tensor:
         """After a past that need not be what is to be drawn."""
         given = asked.parts.given(asked.x, past, asked.attributes)
         given = given if given.dtype == torch.float64 else given.float()
-        draw = asked.parts.draw
-        if isinstance(draw, LogisticMixture):
-            found = draw.log_prob(given, asked.drawn, 2 * draw.limit / (self.config.levels - 1))
+        draw, drawn, levels = asked.parts.draw, asked.drawn, self.config.levels
+        if isinstance(draw, LogisticMixture) and self.config.companding == "mu-law":
+            found = draw.log_prob_between(given, *mu_law_steps(drawn, levels))
+        elif isinstance(draw, LogisticMixture):
+            found = draw.log_prob(given, drawn, 2 * draw.limit / (levels - 1))
         else:
-            found = draw.log_prob(given, asked.drawn)
+            found = draw.log_prob(given, drawn)
         return found[:, :, self._late :]
 
     def _windows(self, asked: Asked, game: FreeRunConfig, at: Moment) -> tuple[Tensor, Tensor]:

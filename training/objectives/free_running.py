@@ -28,7 +28,7 @@ from torch import Tensor
 
 from engine.errors import ConfigError
 from engine.layers import Embed
-from engine.layers.base import Attributes, State, call, chain_state_shapes, run_chain
+from engine.layers.base import Attributes, State, call
 from engine.models.looped import Looped
 from training.data.base import Shard
 from training.objectives.adversarial import GanConfig
@@ -90,9 +90,7 @@ class Asked:
 
     def conditions(self) -> Tensor:
         """What reaches the loop [batch, channels, time]."""
-        state = tuple(self.x.new_zeros((len(self.x), *shape))
-                      for shape in chain_state_shapes(self.parts.before))
-        return run_chain(self.parts.before, self.x, state, self.attributes)[0]
+        return self.parts.conditions(self.x, self.attributes)
 
     def of(self, rows: Tensor) -> Asked:
         """Of some of the examples."""
@@ -214,11 +212,12 @@ class FreeRun:
         found: list[Drawn] = []
         for at in range(conditions.shape[2]):
             frame = slice(at, at + 1)
-            given = net.frame(self._joined(conditions[:, :, frame], last), attributes)
-            if known is None:
-                drawn = self.relaxed(given, noise.at(frame))
-            else:
-                drawn = self.relaxed(given, noise.at(frame), known.part[:, :, frame])
+            here = conditions[:, :, frame]
+            given = net.frame(self._joined(here, last), attributes)
+            part = None if known is None else known.part[:, :, frame]
+            drawn = self.relaxed(given, noise.at(frame), part)
+            drawn = drawn._replace(value=self.parts.loop.gated(here, drawn.value))
+            if known is not None:
                 exact = known.value[:, :, frame] + (drawn.value - drawn.value.detach())
                 drawn = drawn._replace(value=exact)
                 if drawn.weights is not None and exact.shape[1] == 1:

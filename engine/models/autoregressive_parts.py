@@ -1,0 +1,251 @@
+"""Parts of the models that draw sound sample by sample: conditions in, distributions out.
+
+    pitch, gate, ..., loudness, free, class      conditions as a player gives them, a row in a while
+      -> `rows`       gates of exactly 0 or 1, and whether anything is to sound at all
+      -> `Repeat`     a row for every sample
+      -> `features`   a soft piano roll, gates, loudness -> a few channels
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from engine.description import Attribute
+from engine.layers import (
+    Categorical,
+    Channels,
+    Conv1d,
+    Embed,
+    GatedUnit,
+    Identity,
+    LeakyReLU,
+    LogisticMixture,
+    Parallel,
+    Sequence,
+    State,
+    Streaming,
+    Tanh,
+    mu_law_table,
+)
+from engine.layers.base import Attributes, call, split_state
+from engine.layers.combine import Composite
+from engine.layers.draw import Draw
+from engine.layers.fixed import Fixed, FixedEach, SharedProjection
+from engine.models.autoregressive_config import AutoregressiveConfig
+
+if TYPE_CHECKING:
+    from engine.graph import Builder, Value
+
+FAR = 512.0  # semitones: a pitch so far off is on no piano
+QUIETEST_BEL, LOUDEST_BEL = -8.0, 1.0  # between which loudness is told apart
+
+ATTRIBUTES = (
+    Attribute("temperature", 1, 1.0, 0.0, 4.0, "spread of what is drawn", ("",)),
+    Attribute("top_p", 1, 1.0, 0.0, 1.0, "share of the likeliest classes", ("",)),
+    Attribute("seed", 1, 0.0, 0.0, 16777215.0, "another number, another sound", ("",)),
+)
+
+
+# --- conditions -------------------------------------------------------------------------------
+
+
+class Places:
+    """Where each condition stands in a row of them."""
+
+    def __init__(self, config: AutoregressiveConfig) -> None:
+        voices = config.voices
+        self.pitches = range(0, 2 * voices, 2)
+        self.gates = range(1, 2 * voices, 2)
+        self.loudness, self.free = 2 * voices, 2 * voices + 1
+        self.kind = 2 * voices + 2 if config.classes else None
+        self.given = 2 * voices + (3 if config.classes else 2)  # by the player
+        self.shut = 1 if config.head == "mixture" else 2  # further channels: see `Loop.gate`
+        self.count = self.given + self.shut
+
+
+def rows(config: AutoregressiveConfig) -> Sequence:
+    """Conditions of the player [given] -> [count]: gates and `free` become 0 or 1, exactly, by a
+    table of two rows; behind them comes whether anything sounds, a release after the last gate
+    included."""
+    at = Places(config)
+    exact = [_number(at.given, c, torch.tensor([[0.0], [1.0]]))
+             if c in (*at.gates, at.free) else Channels(at.given, c, c + 1)
+             for c in range(at.given)]
+    weight = torch.zeros(1, at.given, config.release_rows)
+    weight[:, [*at.gates, at.free]] = 1
+    rest = silent_class(config)
+    table = torch.tensor([[0.0, rest], [1.0, 0.0]])[:, : at.shut]
+    sounding = Sequence(Fixed(weight), Embed(2, at.shut, table))
+    return Sequence(Parallel(*exact, combine="concat"),
+                    Parallel(Identity(at.given), sounding, combine="concat"))
+
+
+def _number(channels: int, channel: int, table: Tensor) -> Sequence:
+    """The row of `table` that one of the channels says."""
+    count, out = table.shape
+    return Sequence(Channels(channels, channel, channel + 1), Embed(count, out, table))
+
+
+def features(config: AutoregressiveConfig, stride: int = 1) -> Streaming:
+    """Rows [count] -> [features], one for `stride` of them (the last). All that goes in is
+
+        max(0, 1 - |z|),   z linear in the conditions:
+
+        12 pitch + 60 - k      note k of the piano roll, so that two of them share a pitch between;
+                               far away where the gate is 0, or `free` 1
+        1 - gate + free        1 where a voice plays
+        (1 - loudness) / 9     falls with loudness, from 1 bel to -8
+        1 - free
+
+    With `free` at 1 everything but the last is 0, whatever else is said."""
+    at, notes = Places(config), range(config.lowest_note, config.highest_note + 1)
+    size = len(notes) + 1
+    weight, bias = torch.zeros(config.voices * size + 2, at.count), torch.zeros(
+        config.voices * size + 2)
+    for voice, (pitch, gate) in enumerate(zip(at.pitches, at.gates, strict=True)):
+        here = slice(voice * size, voice * size + len(notes))
+        weight[here, pitch], weight[here, gate], weight[here, at.free] = 12.0, -FAR, FAR
+        bias[here] = 60.0 + FAR - torch.tensor(notes, dtype=torch.float32)
+        last = here.stop
+        weight[last, gate], weight[last, at.free], bias[last] = -1.0, 1.0, 1.0
+    span = LOUDEST_BEL - QUIETEST_BEL
+    weight[-2, at.loudness], bias[-2], weight[-2, at.free] = -1 / span, LOUDEST_BEL / span, 2.0
+    weight[-1, at.free], bias[-1] = -1.0, 1.0
+    ones = torch.ones(len(bias))
+    heard: Streaming = Sequence(
+        Fixed(weight[:, :, None], bias, stride), LeakyReLU(len(bias), -1.0),  # |z|
+        FixedEach(-ones, ones), LeakyReLU(len(bias), 0.0),
+        SharedProjection(config.voices, size, 2, config.features))
+    if at.kind is not None:
+        pick = torch.zeros(1, at.count, 1)
+        pick[0, at.kind] = 1
+        heard = Parallel(heard, Sequence(Fixed(pick, None, stride),
+                                         Embed(config.classes, config.features)))
+    return Sequence(heard, Tanh(config.features))
+
+
+# --- what is drawn ----------------------------------------------------------------------------
+
+
+def level_table(config: AutoregressiveConfig) -> Tensor:
+    """The audio sample of each step [levels, 1]; that nearest to silence is silence."""
+    table = mu_law_table(config.levels)
+    if config.companding == "uniform":
+        table = torch.linspace(-1, 1, config.levels)[:, None]
+    table[config.levels // 2] = 0
+    return table
+
+
+def silent_class(config: AutoregressiveConfig) -> int:
+    """The number of the step that is silence; 0 where numbers themselves are drawn."""
+    return config.levels // 2 if config.head == "categorical" else 0
+
+
+def draw(config: AutoregressiveConfig) -> Draw:
+    """What a loop ends with."""
+    if config.head == "mixture":
+        return LogisticMixture(config.parts)
+    return Categorical(config.levels)
+
+
+def sound(config: AutoregressiveConfig) -> list[Streaming]:
+    """From what is drawn to audio."""
+    if config.head == "mixture":
+        return []
+    return [Embed(config.levels, 1, level_table(config))]
+
+
+def reading(config: AutoregressiveConfig, width: int) -> list[Streaming]:
+    """What was drawn [1] as channels: a number as it is, nearly, and compressed; or a step, in
+    `width` channels or one of its own."""
+    if config.head == "mixture":
+        heard = Conv1d(1, 2, 1)
+        heard.exact = True  # sound as it was drawn, which 16 bits are too coarse for where quiet
+        with torch.no_grad():
+            heard.weight[:, 0, 0] = torch.tensor([2.0, 20.0])
+        return [heard, Tanh(2)]
+    if config.input == "one-hot":
+        return [Embed(config.levels, config.levels, torch.eye(config.levels))]
+    return [Embed(config.levels, width)]
+
+
+def head(config: AutoregressiveConfig, hidden: Streaming) -> Streaming:
+    """`hidden`, which reads conditions and what was drawn, and the distribution made of it."""
+    width = hidden.out_channels
+    if config.head == "categorical":
+        return Sequence(hidden, Conv1d(width, config.levels, 1))
+    return Predicted(hidden, config.parts, config.taps)
+
+
+class Predicted(Composite):
+    """A mixture of logistics around a linear prediction from the last channel of the input:
+
+        mean = sum of taps * past + m sigmoid(s)        s: log scale
+
+    Where scales are small sigmoid(s) is the scale itself: means move in units of it, so that what
+    the network has to say keeps its size however well the prediction does. Each part of the mixture
+    has taps of its own."""
+
+    def __init__(self, hidden: Streaming, parts: int, taps: int) -> None:
+        super().__init__(hidden.in_channels, 3 * parts)
+        self.hidden, self.parts = hidden, parts
+        self.out = Conv1d(hidden.out_channels, 3 * parts, 1)
+        self.taps = Conv1d(1, parts, taps, bias=False)
+        self.taps.exact = True
+        self.unit = GatedUnit(2 * parts, "linear")
+        with torch.no_grad():
+            self.out.weight.mul_(0.1)
+            assert self.out.bias is not None
+            self.out.bias[2 * parts :] = torch.linspace(-6.0, -3.5, parts)
+            self.taps.weight.zero_()
+            self.taps.weight[:, :, -1] = 1  # the sample before
+
+    def __iter__(self) -> Iterator[Streaming]:
+        yield from (self.hidden, self.out, self.taps)
+
+    @property
+    def granularity(self) -> int:
+        return self.hidden.granularity
+
+    @property
+    def receptive_field(self) -> float:
+        return self.granularity - self.oldest(0)
+
+    def oldest(self, frame: int) -> float:
+        return min(self.hidden.oldest(frame), self.taps.oldest(frame))
+
+    def macs_per_frame(self) -> float:
+        return sum(layer.macs_per_frame() for layer in self)
+
+    def forward(
+        self, x: Tensor, state: State, attributes: Attributes | None = None
+    ) -> tuple[Tensor, State]:
+        states = split_state(state, self)
+        h, new = call(self.hidden, x, states[0], attributes)
+        said, after = self.out(h, states[1])
+        predicted, last = self.taps(x[:, -1:], states[2])
+        logits, scales = said[:, : self.parts], said[:, 2 * self.parts :]
+        means = predicted + self.unit(said[:, self.parts :], ())[0]
+        return torch.cat((logits, means, scales), dim=1), (*new, *after, *last)
+
+    def lower(self, build: Builder, x: Value) -> Value:
+        count = self.parts
+
+        def part(of: Value, start: int, stop: int) -> Value:
+            return build.op("slice", of, channels=stop - start,
+                            attributes={"start": start, "stop": stop})
+
+        with build.scope("hidden"):
+            h = self.hidden.lower(build, x)
+        with build.scope("out"):
+            said = self.out.lower(build, h)
+            moved = self.unit.lower(build, part(said, count, 3 * count))
+        with build.scope("taps"):
+            predicted = self.taps.lower(build, part(x, x.channels - 1, x.channels))
+            means = build.op("add", predicted, moved)
+        return build.op("concat", part(said, 0, count), means, part(said, 2 * count, 3 * count),
+                        channels=3 * count)

@@ -1,0 +1,117 @@
+"""A network of two rates (after SampleRNN, Mehri et al. 2017, made of convolutions): frames of N
+samples through dilated gated layers, and for every sample a small perceptron.
+
+    the last N samples -> frame -> gated layers, dilations 1, 2, 4, ... -> N rows    once a frame
+                  conditions ------^                                         |
+    the last samples -----------------------------------------> perceptron <-+       every sample
+                                                                    -> the next sample
+
+Conditions have the rate of the frames. A frame is made when its last sample is there and speaks for
+the next N.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from engine.description import Attribute
+from engine.layers import (
+    Channels,
+    Conv1d,
+    ConvTranspose1d,
+    GatedUnit,
+    Guard,
+    Loop,
+    Parallel,
+    Past,
+    Sequence,
+    Streaming,
+    Tanh,
+)
+from engine.layers.fixed import Repeat
+from engine.layers.stack import GatedStack
+from engine.models import autoregressive_parts as parts
+from engine.models.autoregressive_config import AutoregressiveConfig, Kernel, Layers, Width
+from engine.models.base import Model
+from engine.models.chain import Chain, Link
+
+
+class TwoTierConfig(AutoregressiveConfig):
+    """Shape of a network of two rates."""
+
+    frame: Annotated[int, Field(ge=2, le=256)] = 16  # samples
+    stacks: Layers = 1
+    layers: Annotated[int, Field(ge=1, le=14)] = 8  # dilations 1, 2, 4, ... of each stack
+    width: Width = 48  # of the frames
+    inner: Width = 48  # of the perceptron
+    near: Kernel = 16  # samples that it reads
+    kernel_size: Kernel = 2  # of the gated layers, in frames
+    embedding: Width = 8  # channels in which a step is read; a number is read in two
+
+    @property
+    def row_samples(self) -> int:
+        return self.frame
+
+    @property
+    def dilations(self) -> list[int]:
+        """One per layer, in order."""
+        return [2**i for i in range(self.layers)] * self.stacks
+
+
+class TwoTier(Model):
+    """Methods: `generate`."""
+
+    family: ClassVar[str] = "two_tier"
+    config: TwoTierConfig
+
+    def __init__(self, config: TwoTierConfig) -> None:
+        super().__init__()
+        self.config = config
+        at = parts.Places(config)
+        if config.voices:
+            self.rows = parts.rows(config)
+            self.repeat = Repeat(at.count, config.frame)
+        self.net = self._net(at.count if config.voices else 0)
+        self.loop = Loop(self.net, parts.draw(config), at.shut if config.voices else 0)
+        self.sound = nn.ModuleList(parts.sound(config))
+
+    def _net(self, given: int) -> Streaming:
+        """Rows of conditions [given] and what was drawn [1] -> what is drawn from."""
+        config, count = self.config, len(self.config.dilations)
+        heard = parts.reading(config, config.embedding)
+        read = heard[-1].out_channels
+        # Both tiers read: conditions, what was drawn in `read` channels.
+        whole = given + read
+        both: Streaming = Sequence(Channels(given + 1, given, given + 1), *heard)
+        if given:
+            both = Parallel(Channels(given + 1, 0, given), both, combine="concat")
+        conditions = Sequence(
+            Channels(whole, 0, given), parts.features(config, config.frame),
+            Conv1d(config.features, 2 * config.width * count, 1, bias=False)) if given else None
+        front = Sequence(Channels(whole, given, whole),
+                         Conv1d(read, config.width, config.frame, stride=config.frame))
+        slow = Sequence(
+            GatedStack(front, conditions, config.dilations, config.kernel_size),
+            ConvTranspose1d(config.width, config.inner, config.frame, config.frame),
+            Past(config.inner, config.frame - 1))
+        near = Sequence(Channels(whole, given, whole), Conv1d(read, config.inner, config.near))
+        hidden = Sequence(
+            both, Parallel(slow, near), Tanh(config.inner),
+            Conv1d(config.inner, 2 * config.inner, 1), GatedUnit(2 * config.inner))
+        return parts.head(config, hidden)
+
+    def chains(self) -> dict[str, Chain]:
+        config = self.config
+        links: tuple[Link, ...] = (Guard(len(config.labels)),)
+        if config.voices:
+            links += (("rows", self.rows), ("repeat", self.repeat))
+        links += (("loop", self.loop), *self.sound)  # type: ignore[arg-type]
+        return {"generate": Chain.of(
+            *links, inputs=config.labels, outputs=("audio",),
+            in_ratio=config.row_samples if config.voices else 1, role="generate")}
+
+    def declared_attributes(self) -> tuple[Attribute, ...]:
+        return tuple(a for a in parts.ATTRIBUTES if a.name in self.loop.uses)

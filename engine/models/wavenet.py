@@ -1,0 +1,116 @@
+"""WaveNet (van den Oord et al. 2016): sound, sample by sample, from dilated causal convolutions.
+
+    conditions -> rows -> features -> a row for every sample -> projections, all layers at once
+                                                                      |
+    what was drawn before -> stacks of gated layers, dilations 1, 2, 4, ... -> all z side by side
+                              -> 1x1 -> relu -> 1x1 -> relu -> distribution -> the next sample
+
+The gates of every layer get the conditions (equation 3 of the paper). The distribution is a
+softmax over steps, as in the paper, or a mixture of logistics around a linear prediction.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from engine.description import Attribute
+from engine.layers import (
+    Channels,
+    Conv1d,
+    Guard,
+    LeakyReLU,
+    Loop,
+    Parallel,
+    Sequence,
+    Streaming,
+)
+from engine.layers.fixed import Repeat
+from engine.layers.stack import GatedStack
+from engine.models import autoregressive_parts as parts
+from engine.models.autoregressive_config import AutoregressiveConfig, Kernel, Layers, Width
+from engine.models.base import Model
+from engine.models.chain import Chain, Link
+
+
+class WaveNetConfig(AutoregressiveConfig):
+    """Shape of a WaveNet: `stacks` times the dilations 1, 2, 4, ... of `layers`."""
+
+    stacks: Layers = 2
+    layers: Annotated[int, Field(ge=1, le=14)] = 9
+    residual: Width = 32
+    skip: Width = 64
+    kernel_size: Kernel = 2
+    condition_samples: Annotated[int, Field(ge=1, le=4096)] = 16  # for a row of conditions
+
+    @property
+    def row_samples(self) -> int:
+        return self.condition_samples
+
+    @property
+    def dilations(self) -> list[int]:
+        """One per layer, in order."""
+        return [2**i for i in range(self.layers)] * self.stacks
+
+
+class WaveNet(Model):
+    """Methods: `generate`."""
+
+    family: ClassVar[str] = "wavenet"
+    config: WaveNetConfig
+
+    def __init__(self, config: WaveNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        given = 0
+        if config.voices:
+            self.rows, self.conditions, given = self._conditions()
+        self.net = self._net(given)
+        gate = parts.Places(config).shut if config.voices else 0
+        self.loop = Loop(self.net, parts.draw(config), gate)
+        self.sound = nn.ModuleList(parts.sound(config))
+
+    def _conditions(self) -> tuple[Sequence, Sequence, int]:
+        """Conditions -> rows -> for every sample: projections, and what gates the loop."""
+        config, at = self.config, parts.Places(self.config)
+        wide = 2 * config.residual * len(config.dilations)
+        slow = Parallel(parts.features(config), Channels(at.count, at.given, at.count),
+                        combine="concat")
+        count = config.features
+        fast = Parallel(
+            Sequence(Channels(count + at.shut, 0, count), Conv1d(count, wide, 1, bias=False)),
+            Channels(count + at.shut, count, count + at.shut), combine="concat")
+        return (parts.rows(config),
+                Sequence(slow, Repeat(count + at.shut, config.condition_samples), fast),
+                wide + at.shut)
+
+    def _net(self, given: int) -> Streaming:
+        """Conditions [given] and what was drawn [1] -> what is drawn from."""
+        config = self.config
+        wide, count = config.residual, len(config.dilations)
+        front: list[Streaming] = [Channels(given + 1, given, given + 1)] if given else []
+        conditions = Channels(given + 1, 0, 2 * wide * count) if given else None
+        front += parts.reading(config, wide)
+        if front[-1].out_channels != wide or config.head == "mixture":
+            front.append(Conv1d(front[-1].out_channels, wide, config.kernel_size))
+        stack = GatedStack(Sequence(*front), conditions, config.dilations, config.kernel_size,
+                           skips=True)
+        hidden = Sequence(
+            stack, Conv1d(count * wide, config.skip, 1), LeakyReLU(config.skip, 0.0),
+            Conv1d(config.skip, config.skip, 1), LeakyReLU(config.skip, 0.0))
+        return parts.head(config, hidden)
+
+    def chains(self) -> dict[str, Chain]:
+        config = self.config
+        links: tuple[Link, ...] = (Guard(len(config.labels)),)
+        if config.voices:
+            links += (("rows", self.rows), ("conditions", self.conditions))
+        links += (("loop", self.loop), *self.sound)  # type: ignore[arg-type]
+        return {"generate": Chain.of(
+            *links, inputs=config.labels, outputs=("audio",),
+            in_ratio=config.row_samples if config.voices else 1, role="generate")}
+
+    def declared_attributes(self) -> tuple[Attribute, ...]:
+        return tuple(a for a in parts.ATTRIBUTES if a.name in self.loop.uses)
