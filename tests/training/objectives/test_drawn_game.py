@@ -1,56 +1,24 @@
-"""The adversarial phase of what draws frame by frame, and scheduled sampling: by hand, in a step,
-in a run."""
+"""The adversarial phase of what draws frame by frame: its losses by hand, its steps."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import replace
 from math import log
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.errors import ConfigError
-from engine.models.store import load_model
-from nn_tudor.cli import main
-from tests.families.autoregressive import TOY, Autoregressive, AutoregressiveConfig
-from tests.families.driver import Trainee, registered, rows
-from training.data.base import Batch, Shard
-from training.objectives.adversarial import Adversary
+from tests.training.objectives.drawing import SMALL, batch, objective
+from training.objectives.adversarial import AdversarialConfig, Adversary
 from training.objectives.autoregressive import AutoregressiveObjective
-from training.objectives.base import Moment, Terms
+from training.objectives.base import Moment
 from training.objectives.discriminators import Opinion
-from training.objectives.free_running import FreeRunConfig
 from training.objectives.losses import EPSILON
 from training.objectives.match import on_log_spectra, on_waveform
-from training.objectives.relaxed import Relaxed, noise_for
-from training.objectives.scheduled_sampling import ScheduledSamplingConfig, own_past
+from training.objectives.scheduled_sampling import ScheduledSamplingConfig
 from training.run.config import training_config
-from training.run.run_folder import RunFolder
 from training.run.schedule import check_schedule
-
-SMALL = {"start": 0.0, "warmup_steps": 0, "ramp_steps": 0, "every": 1, "windows": 2,
-         "window_samples": 32, "gradient_samples": 8, "width": 2}
-
-
-def objective(kind: str = "tiers", **table: Any) -> AutoregressiveObjective:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
-        model = Autoregressive(AutoregressiveConfig(kind=kind, layers=3, channels=6, classes=16))
-    table = {"objective": "autoregressive", **table}
-    found = AutoregressiveObjective(model, training_config(table))
-    found.start()
-    return found
-
-
-def batch(count: int = 2, seed: int = 1) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    return Batch(audio=0.3 * torch.randn(count, 1, 64, generator=generator),
-                 conditions=torch.randn(count, 2, 4, generator=generator))
 
 
 class Judge(nn.Module):
@@ -171,8 +139,6 @@ def test_the_discriminators_take_k_steps_on_windows_of_their_own() -> None:
 
 
 def test_k_steps_of_the_autoencoders_game_hear_other_places() -> None:
-    from training.objectives.adversarial import AdversarialConfig
-
     config = AdversarialConfig(discriminator_steps=2, seconds=0.01, discriminators=("patch",))
     adversary = Adversary(config, 1, 8000, seed=0)
     judge = adversary.networks = Judge()  # type: ignore[assignment]
@@ -227,170 +193,3 @@ def test_the_mean_step_counts_turns_as_often_as_they_come() -> None:
     said = check_schedule(config, (1.0, 2.0), AutoregressiveObjective.first_phase)
     assert said.startswith("phase 1 likelihood until 50% of the run; then phase 2 adversarial "
                            "(least-squares, in one step of 10)")
-
-
-# --- scheduled sampling --------------------------------------------------------------------------
-
-
-def test_the_past_is_real_or_drawn_and_the_target_stays() -> None:
-    made = objective("wavenet")
-    asked = made.asked(batch(8))
-    config = ScheduledSamplingConfig(share=0.3, examples=0.5, start=0.0, ramp=0.0)
-    torch.manual_seed(3)
-    past = own_past(config, asked, 0.5, Shard())
-    torch.manual_seed(3)
-    own = torch.rand(8, 1, 64) < 0.3
-    some = torch.rand(8, 1, 1) < 0.5
-    assert 0 < some.sum() < 8
-    given = asked.parts.given(asked.x, asked.drawn, asked.attributes)
-    draw = asked.parts.draw
-    drawn = Relaxed(draw)(given, noise_for(draw, (8, 64), Shard(), given)).value
-    assert torch.equal(past, torch.where(own & some, drawn, asked.drawn))
-    assert not past.requires_grad
-    scored = made._log_likelihood(asked, past)
-    given = asked.parts.given(asked.x, past, asked.attributes)
-    assert torch.equal(scored, draw.log_prob(given, asked.drawn))
-
-
-def test_with_more_passes_draws_follow_draws() -> None:
-    """With all of them drawn, the second pass is what the net draws from the first's."""
-    asked = objective("wavenet").asked(batch())
-    config = ScheduledSamplingConfig(share=1.0, passes=2, start=0.0, ramp=0.0)
-    torch.manual_seed(3)
-    twice = own_past(config, asked, 0.5, Shard())
-    torch.manual_seed(3)
-    once = own_past(config.model_copy(update={"passes": 1}), asked, 0.5, Shard())
-    given = asked.parts.given(asked.x, once, asked.attributes)
-    draw = asked.parts.draw
-    assert torch.equal(twice, Relaxed(draw)(
-        given, noise_for(draw, (2, 64), Shard(), given)).value)
-    assert not torch.equal(once, twice)
-
-
-def test_the_share_rises_and_without_one_nothing_is_drawn() -> None:
-    config = ScheduledSamplingConfig(share=0.4, start=0.2, ramp=0.5)
-    assert [round(config.probability(at), 6) for at in (0.0, 0.2, 0.45, 0.7, 1.0)] == [
-        0, 0, 0.2, 0.4, 0.4]
-    assert ScheduledSamplingConfig(share=0.4, start=0.2, ramp=0.0).probability(0.2) == 0.4
-    asked = objective().asked(batch())
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    assert own_past(config, asked, 0.2, Shard()) is asked.drawn
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-# --- runs ----------------------------------------------------------------------------------------
-
-GAME = """
-[training.scheduled_sampling]
-share = 0.3
-start = 0.0
-ramp = 0.5
-[training.adversarial]
-start = "4 steps"
-every = 2
-warmup_steps = 2
-ramp_steps = 4
-windows = 2
-window_samples = 64
-gradient_samples = 16
-match_weight = 0.1
-width = 2
-"""
-
-
-@pytest.fixture
-def trainee(tmp_path: Path) -> Iterator[Trainee]:
-    torch.set_num_threads(1)
-    with registered(TOY):
-        text = TOY.preset.replace('"autoregressive"', '"autoregressive"\nkind = "tiers"', 1)
-        text = text.replace("[training]", "[training]\ncheckpoint_seconds = 1e-9")
-        yield Trainee.of(replace(TOY, preset=text + GAME), tmp_path)
-
-
-class Killed(BaseException):
-    """Nobody gets to save anything."""
-
-
-def test_a_killed_run_goes_on_as_if_it_had_not_been(
-    trainee: Trainee, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = trainee.train("whole", 14)
-
-    def killed(own: AutoregressiveObjective, batch: Batch, at: Moment) -> Terms:
-        if at.step == 9:
-            raise Killed
-        return forward(own, batch, at)
-
-    forward = AutoregressiveObjective.forward
-    monkeypatch.setattr(AutoregressiveObjective, "forward", killed)
-    with pytest.raises(Killed):
-        trainee.train("parts", 14)
-    monkeypatch.undo()
-    before = RunFolder(trainee.folder / "parts").load()
-    assert before is not None
-    assert before.step == 9
-    parts = trainee.train("parts", 14)
-    one, other = (RunFolder(run).load() for run in (whole, parts))
-    assert one is not None
-    assert other is not None
-    assert one.adversary is not None
-    assert other.adversary is not None
-    assert other.adversary["began_step"] == 4
-    for a, b in ((one.model, other.model),
-                 (one.adversary["networks"], other.adversary["networks"]),
-                 (load_model(whole).model.state_dict(), load_model(parts).model.state_dict())):
-        assert len(a) > 5
-        assert all(torch.equal(a[name], b[name]) for name in a)
-    found = rows(whole, "train")
-    assert [row["phase"] for row in found] == [1] * 4 + [2] * 10
-    heard = [row.get("adversarial_loss") for row in found]
-    assert [value is not None for value in heard] == [False] * 6 + [True] * 8
-    assert heard[6] != heard[8]
-    assert {"match", "discriminator_loss"} <= found[-2].keys()
-
-
-def test_a_run_without_these_tables_is_not_changed_by_them(trainee: Trainee) -> None:
-    """A share of 0, and a phase that is off, draw no random number."""
-    plain = replace(trainee.toy, preset=trainee.toy.preset.split("[training.scheduled")[0])
-    off = plain.preset + "[training.adversarial]\non = false\n"
-    found = []
-    for name, text in (("plain", plain.preset), ("off", off)):
-        (trainee.folder / f"{TOY.name}.toml").write_text(text)
-        found.append(load_model(trainee.train(name, 5)).model.state_dict())
-    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
-
-
-@pytest.mark.parametrize(("assignment", "said"), [
-    ("adversarial.weigth=1", "did you mean 'training.adversarial.weight'"),
-    ("adversarial.match_norm=0.5", "training.adversarial.match_norm: Input should be greater"),
-    ("adversarial.match_on=spectrum", "'log-spectra' or 'waveform'"),
-    ("adversarial.gradient_samples=60", "training.adversarial.*: window_samples (64) must be a "
-     "multiple of gradient_samples (60)"),
-    ("adversarial.gradient_samples=2", "must be a multiple of 4, the samples of this model's"),
-    ("adversarial.window_samples=4096", "do not fit into an example of 800"),
-    ("adversarial.freeze_encoder=true", "unknown key"),
-    ("adversarial.discriminators=['pach']", "did you mean 'patch'"),
-    ("scheduled_sampling.share=2", "training.scheduled_sampling.share: Input should be less"),
-    ("scheduled_sampling.shares=1", "did you mean"),
-    ("scheduled_sampling=yes", "must be a table, for example --set scheduled_sampling.share=0.2"),
-])
-def test_a_mistake_is_one_line(
-    trainee: Trainee, assignment: str, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["train", str(trainee.folder / f"{TOY.name}.toml"), "--data", str(trainee.data),
-              "--out", str(trainee.folder / "run"), "--steps", "8", "--device", "cpu",
-              "--set", assignment])
-    assert ended.value.code == 1
-    error = capsys.readouterr().err.strip()
-    assert said in error
-    assert len(error.splitlines()) == 1
-
-
-def test_the_table_of_one_objective_is_not_that_of_the_other() -> None:
-    with pytest.raises(ConfigError, match=r"unknown key training\.adversarial\.every"):
-        training_config({"adversarial": {"every": 3}})
-    config = training_config({"objective": "autoregressive", "adversarial": {}})
-    assert isinstance(config.adversarial, FreeRunConfig)  # type: ignore[attr-defined]
-    assert json.loads(config.model_dump_json())["adversarial"]["every"] == 10
