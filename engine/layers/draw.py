@@ -203,7 +203,8 @@ class LogisticMixture(Draw):
         super().__init__(3 * parts, out_channels, seed, temperature, seed_attribute)
         self.parts, self.limit = parts, limit
 
-    def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, means and logs of the scales, each [batch, out_channels, parts, time]."""
         logits, means, log_scales = x.unflatten(1, (self.out_channels, self.each)).chunk(3, dim=2)
         return logits, means, log_scales.clamp(*self.LOG_SCALE_RANGE)
 
@@ -212,7 +213,7 @@ class LogisticMixture(Draw):
     ) -> tuple[Tensor, State]:
         temperature = attributes[self.temperature]
         bits, counter = self._uniforms(x, state[0], attributes)
-        logits, means, log_scales = self._split(x)
+        logits, means, log_scales = self.split(x)
         part = _pick(_weights(logits, temperature), _half_uniform(bits.select(2, 0), x.dtype))
         numbers = torch.arange(self.parts, device=x.device).reshape(1, 1, -1, 1)
         chosen = numbers == part.unsqueeze(2)  # [batch, channels, parts, time]
@@ -227,7 +228,7 @@ class LogisticMixture(Draw):
         counter = torch.zeros((x.shape[0], 1), dtype=x.dtype, device=x.device)
         temperature = attributes[self.temperature]
         bits, _ = self._uniforms(x, counter, attributes)
-        logits, means, log_scales = self._split(x)
+        logits, means, log_scales = self.split(x)
         away = _outside(_weights(logits, temperature), _half_uniform(bits.select(2, 0), x.dtype))
         scales = _column(temperature, 4) * torch.exp(log_scales)
         far = _logistic(bits.select(2, 1), x.dtype).unsqueeze(2)
@@ -244,7 +245,7 @@ class LogisticMixture(Draw):
     def log_prob_between(self, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """Log probability that a draw falls between `low` and `high` [batch, out_channels, time];
         edges at the limit or beyond are no edges."""
-        logits, means, log_scales = self._split(x)
+        logits, means, log_scales = self.split(x)
         inverse = torch.exp(-log_scales)
         low, high = low.unsqueeze(2), high.unsqueeze(2)
         first, last = (low - means) * inverse, (high - means) * inverse

@@ -137,11 +137,15 @@ class Loop(Streaming):
         self, x: Tensor, fed: Tensor, state: State, attributes: Attributes | None
     ) -> tuple[Tensor, State]:
         y, state = run_chain((self.net, self.draw), self._joined(x, fed), state, attributes)
+        return self.gated(x, y), state
+
+    def gated(self, x: Tensor, y: Tensor) -> Tensor:
+        """What was drawn, where the conditions `x` let it be."""
         if self.gate:
             y = y * x[:, self._factor : self._factor + 1]
         if self.gate == 2:
             y = y + x[:, self._factor + 1 :]
-        return y, state
+        return y
 
     @property
     def _factor(self) -> int:

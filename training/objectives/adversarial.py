@@ -1,25 +1,34 @@
-"""The adversarial phase: the decoder learns to fool discriminators, the encoder stays as it is
-(document 003, section 5.1; phases as in Caillon and Esling 2021).
+"""The adversarial phase: what makes sound learns to fool discriminators (document 003, section 5.1;
+document 000, part II; phases as in Caillon and Esling 2021). One game for every objective that has
+such a phase; what is played with differs:
 
-    |-- phase 1: reconstruction --|-- phase 2: discriminators listen --|-- and are heard -- ... end
-                                start                         start + warmup_steps
+    autoencoder      a stretch of what was decoded, the encoder staying as it is
+    autoregressive   windows that the model has drawn by itself (`free_running.py`)
+
+    |-- phase 1: no discriminators --|-- phase 2: they listen --|-- and are heard -- ... end
+                                   start               start + warmup_steps
 
 When it begins and whether a run reaches it: `training/run/schedule.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from torch import Tensor
-from torch.nn import functional as F
 
 from engine.errors import ConfigError, nearest
 from engine.models.registry import explain
-from training.objectives.discriminators import DISCRIMINATORS, Discriminators, Opinion
+from training.objectives.discriminators import DISCRIMINATORS, Discriminators
+from training.objectives.gan_losses import (
+    GAN_OBJECTIVES,
+    discriminator_loss,
+    feature_matching,
+    generator_loss,
+)
 from training.run.schedule import begins, start_of
 
 TABLE = "training.adversarial."
@@ -27,28 +36,46 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
-class AdversarialConfig(BaseModel):
-    """`[training.adversarial]`; the table being there, or `on`, turns the phase on."""
+class GanConfig(BaseModel):
+    """`[training.adversarial]`, what every kind of it has; the table being there, or `on`, turns
+    the phase on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     on: bool = True
     start: float | str = 0.6  # share of the run, "N steps" or "N minutes"
     warmup_steps: Annotated[int, Field(ge=0)] = 200  # of the discriminators, unheard
+    ramp_steps: Annotated[int, Field(ge=0)] = 0  # then `weight` rises from 0 over so many
     objective: Literal["hinge", "least-squares", "non-saturating", "classical"] = "hinge"
     discriminators: Annotated[
         tuple[str, ...], Field(strict=False, min_length=1)
     ] = ("scales", "periods", "spectrograms")
+    discriminator_steps: Annotated[int, Field(ge=1)] = 1  # for each of the model's
     width: Annotated[int, Field(ge=1, le=512)] = 8  # channels of their first layers
-    seconds: Positive = 0.3  # of each crop, from a random place, is what they hear
-    weight: NotNegative = 0.1  # of the generator's loss, against the spectral distance
+    weight: NotNegative = 0.1  # of the generator's loss, against the model's own
     feature_weight: NotNegative = 1.0  # of feature matching
     learning_rate: Positive = 1e-3  # of the discriminators
-    model_rate: Positive = 5e-4  # the model's own is not above it in this phase
+    model_rate: Positive | None = 5e-4  # the model's own is not above it in this phase
     betas: Annotated[
         tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
         Field(strict=False),
     ] = (0.5, 0.9)
-    freeze_encoder: bool = True
+
+    # Whether what is heard are whole examples, other ones for each step of the discriminators, or
+    # places in the same ones.
+    others: ClassVar[bool] = False
+
+    @property
+    def turn_steps(self) -> int:
+        """Of so many steps of the phase one has a turn of the game."""
+        return 1
+
+    def stretch_samples(self, rate_hz: int) -> int:
+        """Samples of each stretch that is heard."""
+        raise NotImplementedError
+
+    def told(self) -> str:
+        """What is particular to the phase, for its schedule."""
+        raise NotImplementedError
 
     @field_validator("start")
     @classmethod
@@ -65,71 +92,29 @@ class AdversarialConfig(BaseModel):
         return value
 
 
-def checked(settings: Any) -> AdversarialConfig | None:
+class AdversarialConfig(GanConfig):
+    """That of the autoencoder."""
+
+    seconds: Positive = 0.3  # of each crop, from a random place, is what they hear
+    freeze_encoder: bool = True
+
+    def stretch_samples(self, rate_hz: int) -> int:
+        return round(self.seconds * rate_hz)
+
+    def told(self) -> str:
+        return "encoder frozen" if self.freeze_encoder else "encoder trained on"
+
+
+def checked(settings: Any, kind: type[GanConfig]) -> GanConfig | None:
     """A `[training.adversarial]` table as its configuration; an error names what is wrong."""
-    if settings is None or isinstance(settings, AdversarialConfig):
+    if settings is None or isinstance(settings, kind):
         return settings
     if not isinstance(settings, dict):
         raise ValueError("must be a table, for example --set adversarial.on=true")
     try:
-        return AdversarialConfig.model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as error:
-        raise ConfigError(explain(error, AdversarialConfig, TABLE)) from None
-
-
-# --- objectives --------------------------------------------------------------------------------
-
-Loss = Callable[[Tensor], Tensor]
-
-
-class GanObjective:
-    """Losses of scores: of real and of decoded sound for the discriminator, for the generator."""
-
-    def __init__(self, real: Loss, fake: Loss, generator: Loss) -> None:
-        self.real, self.fake, self.generator = real, fake, generator
-
-
-GAN_OBJECTIVES: dict[str, GanObjective] = {
-    # Goodfellow et al. 2014, eq. 1, with D = sigmoid(score): the generator minimises ln(1 - D).
-    "classical": GanObjective(
-        lambda s: F.softplus(-s).mean(), lambda s: F.softplus(s).mean(),
-        lambda s: -F.softplus(s).mean()),
-    # The same paper, section 3: the generator maximises ln D, which does not fade when it loses.
-    "non-saturating": GanObjective(
-        lambda s: F.softplus(-s).mean(), lambda s: F.softplus(s).mean(),
-        lambda s: F.softplus(-s).mean()),
-    # Mao et al. 2017, eq. 9 (targets 0, 1, 1), without the factor 1/2.
-    "least-squares": GanObjective(
-        lambda s: (s - 1).square().mean(), lambda s: s.square().mean(),
-        lambda s: (s - 1).square().mean()),
-    # Lim and Ye 2017.
-    "hinge": GanObjective(
-        lambda s: F.relu(1 - s).mean(), lambda s: F.relu(1 + s).mean(), lambda s: -s.mean()),
-}
-
-
-def discriminator_loss(
-    objective: GanObjective, real: list[Opinion], fake: list[Opinion]
-) -> Tensor:
-    """Mean over discriminators."""
-    losses = [objective.real(r.scores) + objective.fake(f.scores)
-              for r, f in zip(real, fake, strict=True)]
-    return torch.stack(losses).mean()
-
-
-def generator_loss(objective: GanObjective, fake: list[Opinion]) -> Tensor:
-    """Mean over discriminators."""
-    return torch.stack([objective.generator(f.scores) for f in fake]).mean()
-
-
-def feature_matching(real: list[Opinion], fake: list[Opinion]) -> Tensor:
-    """Mean over layers of |difference| / |real| (Kumar et al. 2019, eq. 3, made free of scale)."""
-    losses = [
-        (a.detach() - b).abs().mean() / a.detach().abs().mean().clamp_min(1e-6)
-        for r, f in zip(real, fake, strict=True)
-        for a, b in zip(r.features, f.features, strict=True)
-    ]
-    return torch.stack(losses).mean()
+        raise ConfigError(explain(error, kind, TABLE)) from None
 
 
 # --- the phase ---------------------------------------------------------------------------------
@@ -139,9 +124,9 @@ class Adversary:
     """The discriminators with their optimiser. Not a module of the training loop: it takes its own
     steps, and sums gradients over processes by itself."""
 
-    def __init__(self, config: AdversarialConfig, channels: int, rate_hz: int, seed: int) -> None:
+    def __init__(self, config: GanConfig, channels: int, rate_hz: int, seed: int) -> None:
         self.config = config
-        self.window_samples = round(config.seconds * rate_hz)
+        self.window_samples = config.stretch_samples(rate_hz)
         self.objective = GAN_OBJECTIVES[config.objective]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
@@ -149,6 +134,7 @@ class Adversary:
         self.optimizer = torch.optim.Adam(
             self.networks.parameters(), config.learning_rate, betas=config.betas)
         self.began_step = -1  # -1: not yet
+        self.turn_steps = config.turn_steps
 
     def began(self, step: int, seconds: float, progress: float) -> bool:
         """Whether the phase has begun; once it has, a longer budget does not end it."""
@@ -156,9 +142,20 @@ class Adversary:
             self.began_step = step
         return self.began_step >= 0
 
+    def plays(self, step: int) -> bool:
+        """Whether this step has a turn of the game."""
+        return self.began_step >= 0 and (step - self.began_step) % self.turn_steps == 0
+
     def warm(self, step: int) -> bool:
         """Whether the model hears the discriminators by now."""
         return self.began_step >= 0 and step >= self.began_step + self.config.warmup_steps
+
+    def weight(self, step: int) -> float:
+        """Of the generator's loss once it is heard."""
+        if not self.config.ramp_steps:
+            return self.config.weight
+        heard = step - self.began_step - self.config.warmup_steps
+        return self.config.weight * min(1.0, heard / self.config.ramp_steps)
 
     def to(self, device: torch.device) -> None:
         """Networks and the optimiser's moments."""
@@ -171,15 +168,17 @@ class Adversary:
     def play(
         self, output: Tensor, audio: Tensor, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """One turn on a batch (aligned, [batch, channels, time]): a step of the discriminators, and
-        the model's adversarial loss, 0 during warm-up; figures for the log."""
+        """One turn on a batch (aligned, [batch, channels, time]): the steps of the discriminators,
+        and the model's adversarial loss on what the last of them heard, 0 during warm-up; figures
+        for the log."""
         with torch.autocast(output.device.type, enabled=False):
-            fake, real = self._window(output.float(), audio.float())
-            loss = self._discriminate(fake.detach(), real)
-            figures = {"discriminator_loss": loss}
+            losses = []
+            for fake, real in self._turns(output.float(), audio.float()):
+                losses.append(self._discriminate(fake.detach(), real))
+            figures = {"discriminator_loss": torch.stack(losses).mean()}
             if not self.warm(step):
                 return output.new_zeros(()), figures
-            return self._generate(fake, real, figures)
+            return self._generate(fake, real, self.weight(step), figures)
 
     def state(self) -> dict[str, Any]:
         """All that resuming needs."""
@@ -193,6 +192,15 @@ class Adversary:
         self.began_step = int(state["began_step"])
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _turns(self, output: Tensor, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """What each step of the discriminators hears, made and real."""
+        count = self.config.discriminator_steps
+        if self.config.others:
+            yield from zip(output.chunk(count), audio.chunk(count), strict=True)
+            return
+        for _ in range(count):
+            yield self._window(output, audio)
 
     def _window(self, output: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
         """The same stretch of both."""
@@ -211,7 +219,7 @@ class Adversary:
         return loss.detach()
 
     def _generate(
-        self, fake: Tensor, real: Tensor, figures: dict[str, Tensor]
+        self, fake: Tensor, real: Tensor, weight: float, figures: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         self.networks.requires_grad_(False)  # gradients reach the sound only
         config = self.config
@@ -222,7 +230,7 @@ class Adversary:
         matching = feature_matching(wanted, opinions)
         figures = {**figures, "adversarial_loss": adversarial.detach(),
                    "feature_matching": matching.detach()}
-        return config.weight * adversarial + config.feature_weight * matching, figures
+        return weight * adversarial + config.feature_weight * matching, figures
 
 
 def _average_gradients(networks: torch.nn.Module) -> None:

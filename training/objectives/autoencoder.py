@@ -17,14 +17,14 @@ from torch import Tensor
 from engine.models.base import Model
 from engine.models.coded import Coded, as_coded
 from training.data.base import Batch, Shard
-from training.objectives.adversarial import Adversary
 from training.objectives.aligned import aligned, aligned_draws, compared, noises
 from training.objectives.autoencoder_settings import AutoencoderSettings
 from training.objectives.balance import balance
-from training.objectives.base import Moment, Objective, Terms, Validation
+from training.objectives.base import Moment, Terms, Validation
 from training.objectives.controls import ControlLoss, Grid, control_loss
 from training.objectives.described import arrange, disorder, grid_of, wanted
 from training.objectives.energy import compare
+from training.objectives.gan import HEARD, AdversarialObjective
 from training.objectives.held import held_score
 from training.objectives.latents import playable
 from training.objectives.losses import watched
@@ -41,31 +41,26 @@ from training.objectives.quantised import plain, quantise_weights
 from training.objectives.regularisers import build_regulariser
 from training.objectives.tones import TONE_WEIGHT, tone_loss, tones_of
 from training.objectives.width import width_terms
-from training.run.schedule import check_schedule
 
 SOUNDS = 3  # validation crops that TensorBoard can play
 SETTLED = 0.1  # share of the run before which a collapse is none
-HEARD = ("output", "target")  # of the terms: sounds for the discriminators, not to be logged
 
 
-class AutoencoderObjective(Objective):
+class AutoencoderObjective(AdversarialObjective):
     """Takes batches with "audio" [batch, channels, samples]."""
 
     settings = AutoencoderSettings
+    first_phase = "reconstruction"
 
     def __init__(self, model: Model, config: Any) -> None:
-        super().__init__(model, config)
+        super().__init__(model, config, model.main.out_channels)
         self.regulariser = build_regulariser(config.regulariser)
         self.watched = "energy_score" if config.energy_score else "spectral_distance"
         self.monitor, self.noise = LatentMonitor(), NoiseMonitor()
         self.restarted = self._restart_noise()
         self._arrange()
-        self.adversary: Adversary | None = None
         # Phase 2 may leave the encoder out, which several processes would wait for.
         self.partial = config.adversarial is not None
-        if config.adversarial is not None and config.adversarial.on:
-            self.adversary = Adversary(config.adversarial, model.main.out_channels,
-                                       model.sample_rate_hz, config.seed)
         if config.quantise is not None:
             quantise_weights(model)
 
@@ -94,25 +89,11 @@ class AutoencoderObjective(Objective):
 
     # --- the step ---------------------------------------------------------------------------
 
-    def step(self, batch: Batch, at: Moment) -> Terms:
-        """In phase 2 the discriminators take theirs first, on what the model made."""
-        adversary, rate = self.adversary, at.learning_rate
-        if adversary is not None and adversary.began(at.step, at.seconds, at.progress):
-            rate = min(rate, adversary.config.model_rate)
-        terms = self.engine.losses(batch, at)
-        output, target = (terms.pop(name, None) for name in HEARD)
-        if adversary is not None and output is not None and target is not None:
-            heard, figures = adversary.play(output, target, at.step)
-            terms = {**terms, "loss": terms["loss"] + heard, **figures}
-        self.descend(terms, rate)
-        return terms
-
     def losses(self, batch: Batch, at: Moment) -> Terms:
         """In phase 2 with the sounds that the discriminators hear."""
         model, audio = self.model, batch["audio"]
-        coder, adversary = as_coded(model), self.adversary
-        playing = adversary is not None and adversary.began_step >= 0
-        frozen = playing and adversary is not None and adversary.config.freeze_encoder
+        coder, playing = as_coded(model), self.phase == 2
+        frozen = playing and self.config.adversarial.freeze_encoder
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             mean, log_std = coder.distribution(audio)  # each [batch, latents, frames]
             mean, log_std, tracked = self._without_tracked(mean, log_std)
@@ -214,39 +195,18 @@ class AutoencoderObjective(Objective):
 
     def figures(self) -> dict[str, float | list[float]]:
         latents, level = self.latents(), self.noise.figure()
-        own: dict[str, float | list[float]] = {} if level is None else {
-            "noise_head_db": round(level, 1)}
+        own = super().figures()
+        if level is not None:
+            own["noise_head_db"] = round(level, 1)
         if latents is None:
             return own
         return {**own, "active_latents": latents.active,
                 "latent_bits_per_second": round(latents.bits_per_second, 1),
                 "latent_nats": [round(value, 4) for value in latents.nats]}
 
-    @property
-    def phases(self) -> int:
-        return 1 if self.adversary is None else 2
-
-    @property
-    def phase(self) -> int:
-        """1 reconstruction, 2 adversarial."""
-        return 2 if self.adversary is not None and self.adversary.began_step >= 0 else 1
-
-    def enter(self, phase: int) -> None:
-        if phase == 1:
-            self.adversary = None
-        elif self.adversary is not None:
-            self.adversary.began_step = 0
-
     def schedule(self, times: tuple[float, float]) -> str:
-        said = ("phase 2 adversarial, begun earlier" if self.phase == 2
-                else check_schedule(self.config, times))
+        said = super().schedule(times)
         return said if self.restarted is None else f"{said}; {self.restarted}"
-
-    def events(self, step: int) -> list[str]:
-        begun = ["phase 2 begins: discriminators listen"] if self.phase == 2 else []
-        if self.adversary is not None and self.adversary.warm(step):
-            begun.append("discriminators are heard from here")
-        return begun
 
     def state_of_training(self) -> str | None:
         state = self.latents()
@@ -261,17 +221,10 @@ class AutoencoderObjective(Objective):
         return None if silent is None else f"[yellow]{silent}[/]"
 
     def closing(self, step: int, stopped: bool) -> list[str]:
-        said = []
-        if self.adversary is not None and not self.adversary.warm(step - 1) and not stopped:
-            said.append("[yellow]the discriminators were never heard:[/] the run ended before; "
-                        "give a smaller training.adversarial.start or warmup_steps, or a longer "
-                        "run")
-        state = self.latents()
-        if state is not None:
-            said.append(state.sentence())
-            if state.collapsed:
-                told = advice(state, self.config.regulariser)
-                said.append(f"[yellow]the posterior has collapsed:[/] {told}")
+        said, state = super().closing(step, stopped), self.latents()
+        if state is not None and state.collapsed:
+            told = advice(state, self.config.regulariser)
+            said.append(f"[yellow]the posterior has collapsed:[/] {told}")
         silent = self._silence()
         return said if silent is None else [*said, f"[yellow]{silent}[/]"]
 
@@ -283,18 +236,6 @@ class AutoencoderObjective(Objective):
 
     # --- checkpoints ------------------------------------------------------------------------
 
-    def to(self, *args: Any, **kwargs: Any) -> AutoencoderObjective:
-        super().to(*args, **kwargs)
-        if self.adversary is not None:
-            self.adversary.to(next(self.parameters()).device)
-        return self
-
-    def state(self) -> dict[str, Any]:
-        own = None if self.adversary is None else self.adversary.state()
-        return {**super().state(), "adversary": own}
-
     def load(self, state: dict[str, Any]) -> None:
         super().load(state)
         self.restarted = None  # long ago
-        if self.adversary is not None and state["adversary"] is not None:
-            self.adversary.load(state["adversary"])

@@ -8,17 +8,20 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from engine.errors import ConfigError, nearest
 from engine.models.base import ModelConfig
-from training.objectives import adversarial, quantised, regularisers
-from training.objectives.adversarial import AdversarialConfig
+from training.objectives import quantised, regularisers
+from training.objectives.adversarial import AdversarialConfig, GanConfig
+from training.objectives.gan import GanSettings
 from training.objectives.regularisers import REGULARISERS, KLConfig, RegulariserConfig
-from training.settings import Count, NotNegative, Settings
+from training.settings import Count, NotNegative
 
 # Keys that version 0.1 had beside the others, and what they are in the regulariser's table today.
 EARLIER = {"kl_weight": "weight", "kl_warmup_steps": "warmup_steps", "free_bits": "free_bits"}
 
 
-class AutoencoderSettings(Settings):
+class AutoencoderSettings(GanSettings):
     """How sound is to be coded."""
+
+    game = AdversarialConfig
 
     absent: ClassVar[dict[str, Any]] = {"energy_score": 0.0, "balance_weight": 0.0,
                                        "descriptor_weight": 0.0, "temperature_spread": 0.0}
@@ -52,8 +55,7 @@ class AutoencoderSettings(Settings):
     def names(cls) -> list[str]:
         inside = {f"regulariser.{key}" for row in REGULARISERS.values()
                   for key in row.config.model_fields}
-        inside |= {f"adversarial.{key}" for key in AdversarialConfig.model_fields}
-        return [*cls.model_fields, *EARLIER, *sorted(inside)]
+        return [*super().names(), *EARLIER, *sorted(inside)]
 
     @classmethod
     def upgraded(cls, table: dict[str, Any]) -> dict[str, Any]:
@@ -85,12 +87,6 @@ class AutoencoderSettings(Settings):
             raise ConfigError(f"training.active_latents is {self.active_latents}, but the model "
                               f"has only {have} (model.latents)")
 
-    @property
-    def second_phase(self) -> float | str | None:
-        if self.adversarial is None or not self.adversarial.on:
-            return None
-        return self.adversarial.start
-
     @model_validator(mode="before")
     @classmethod
     def _from_earlier(cls, data: Any) -> Any:
@@ -103,8 +99,8 @@ class AutoencoderSettings(Settings):
 
     @field_validator("adversarial", mode="before")
     @classmethod
-    def _known_adversarial(cls, value: Any) -> AdversarialConfig | None:
-        return adversarial.checked(value)
+    def _known_adversarial(cls, value: Any) -> GanConfig | None:
+        return cls.game_of(value)
 
     @field_validator("quantise")
     @classmethod

@@ -143,6 +143,10 @@ class Objective(nn.Module):
     def enter(self, phase: int) -> None:
         """Take steps of `phase` from here on: so that they can be timed, on a copy."""
 
+    def usual_seconds(self, times: tuple[float, float]) -> tuple[float, float]:
+        """Of a step of each phase in the mean, where `times` are those of the longest ones."""
+        return times
+
     def schedule(self, times: tuple[float, float]) -> str:
         """What will happen when, for the preflight; an error if the run ends too early for it.
         `times`: measured seconds of a step of each phase."""

@@ -4,6 +4,7 @@ and returns what it thinks at many places, and the features on the way there.
     scales        the waveform, and its averages at 1/2 and 1/4 of the rate (Kumar et al. 2019)
     periods       the waveform folded at prime periods, one column per phase (Kong et al. 2020)
     spectrograms  log-magnitude spectrograms at several resolutions (Jang et al. 2021)
+    patch         the waveform, a score for each patch of it (PatchGAN, Isola et al. 2017)
 
 Architectures follow the papers' ideas at a size that a CPU can train; the layers are our own.
 """
@@ -70,6 +71,25 @@ class ScaleDiscriminator(nn.Module):
         return self.stack(audio)
 
 
+class PatchDiscriminator(nn.Module):
+    """The PatchGAN of document 000 in one dimension: a few strided convolutions on the waveform,
+    and a score every 64 samples, each of a patch of 700 (44 ms at 16 kHz). What is farther apart
+    is judged by no score, so that a small network hears many examples in each window."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.stack = Stack([
+            nn.Conv1d(channels, width, 16, stride=4, padding=8),
+            nn.Conv1d(width, 2 * width, 16, stride=4, padding=8),
+            nn.Conv1d(2 * width, 4 * width, 16, stride=4, padding=8),
+            nn.Conv1d(4 * width, 8 * width, 4, padding=2),
+            nn.Conv1d(8 * width, 1, 4, padding=1),
+        ])
+
+    def forward(self, audio: Tensor) -> Opinion:
+        return self.stack(audio)
+
+
 class PeriodDiscriminator(nn.Module):
     """Convolutions down the columns of [time / period, period]."""
 
@@ -123,6 +143,7 @@ DISCRIMINATORS: dict[str, Build] = {
         PeriodDiscriminator(channels, width, period) for period in PERIODS],
     "spectrograms": lambda channels, width: [
         SpectrogramDiscriminator(channels, width, window) for window in WINDOWS],
+    "patch": lambda channels, width: [PatchDiscriminator(channels, width)],
 }
 
 

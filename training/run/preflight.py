@@ -64,13 +64,14 @@ def check_ops(model: Model) -> tuple[float, str]:
 
 
 def step_seconds(objective: Objective, data: Data, device: str) -> tuple[float, float]:
-    """Time of a step of the first and of the last phase here, on noise and on a copy: nothing of
-    the run changes. An error if the batch does not fit into memory, with one that does."""
+    """Mean time of a step of the first and of the last phase here, on noise and on a copy: nothing
+    of the run changes. An error if the batch does not fit into memory, with one that does."""
     if device == "cpu":
         check_memory(objective.config.batch_size, data.unit(),
                      lambda size: _trial_seconds(objective, data, device, size, 1))
     try:
-        return _trial_seconds(objective, data, device, objective.config.batch_size)
+        return objective.usual_seconds(
+            _trial_seconds(objective, data, device, objective.config.batch_size))
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
-    from training.objectives.adversarial import AdversarialConfig
+    from training.objectives.adversarial import GanConfig
 
 _START = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(step|steps|min|minute|minutes)\s*")
 
@@ -37,14 +37,14 @@ def begins(start: float | str, step: int, seconds: float, progress: float) -> bo
     return {"share": progress, "steps": step, "minutes": seconds / 60}[unit] >= value
 
 
-def check_schedule(training: Any, times: tuple[float, float]) -> str:
+def check_schedule(training: Any, times: tuple[float, float], first: str) -> str:
     """The schedule as a sentence, which says so if the discriminators would never be heard; an
     error if the run would end before the phase has begun.
 
-    `times`: measured seconds of a step of each phase."""
+    `times`: measured seconds of a step of each phase; `first`: what phase 1 is about."""
     config = training.adversarial
     if config is None or not config.on:
-        return "one phase: reconstruction"
+        return f"one phase: {first}"
     unit, value = start_of(config.start)
     ends: list[tuple[str, float]] = []  # of the run, in the unit of `start`
     if unit == "share" and training.steps is not None and training.minutes is None:
@@ -66,7 +66,7 @@ def check_schedule(training: Any, times: tuple[float, float]) -> str:
                 f"{config.start!r}, but the run ends after {text}{estimate}. Give a share of the "
                 "run, such as --set adversarial.start=0.6, or a longer run"
             )
-    return _sentence(config, _phase_two_steps(training, times))
+    return _sentence(config, _phase_two_steps(training, times), first)
 
 
 def _phase_two_steps(training: Any, times: tuple[float, float]) -> float:
@@ -85,16 +85,15 @@ def _phase_two_steps(training: Any, times: tuple[float, float]) -> float:
     return min(left, default=float("inf"))
 
 
-def _sentence(config: AdversarialConfig, left: float) -> str:
+def _sentence(config: GanConfig, left: float, first: str) -> str:
     """The schedule, when phase 2 has about `left` steps."""
     unit, value = start_of(config.start)
     when = f"{value:.0%} of the run" if unit == "share" else f"{value:g} {unit}"
-    frozen = "encoder frozen" if config.freeze_encoder else "encoder trained on"
-    begin = f"phase 1 reconstruction until {when}; then " if value else ""
+    begin = f"phase 1 {first} until {when}; then " if value else ""
     never = (f", which this run does not reach (about {left:.0f} steps in phase 2): give a smaller "
              "training.adversarial.start or warmup_steps") if left <= config.warmup_steps else ""
-    return (f"{begin}phase 2 adversarial ({config.objective}, {frozen}), its discriminators heard "
-            f"after {config.warmup_steps} steps{never}")
+    return (f"{begin}phase 2 adversarial ({config.objective}, {config.told()}), its discriminators "
+            f"heard after {config.warmup_steps} steps{never}")
 
 
 def remaining_seconds(

@@ -14,15 +14,14 @@ from rich.console import Console
 
 from engine.errors import ConfigError
 from tests.training.training_helpers import fill, preset
-from training.objectives.adversarial import (
+from training.objectives.adversarial import AdversarialConfig, Adversary
+from training.objectives.discriminators import DISCRIMINATORS, Discriminators, Opinion
+from training.objectives.gan_losses import (
     GAN_OBJECTIVES,
-    AdversarialConfig,
-    Adversary,
     discriminator_loss,
     feature_matching,
     generator_loss,
 )
-from training.objectives.discriminators import DISCRIMINATORS, Discriminators, Opinion
 from training.run.config import resolve, training_config
 from training.run.loop import Machine, train
 from training.run.run_folder import RunFolder
@@ -93,7 +92,7 @@ def test_discriminators_learn_to_tell_a_tone_from_noise(kind: str) -> None:
 def test_short_sounds_and_stereo_pass_through_all() -> None:
     networks = Discriminators(tuple(DISCRIMINATORS), 2, 2)
     opinions = networks(torch.randn(1, 2, 101))
-    assert len(opinions) == 11
+    assert len(opinions) == 12
     assert all(bool(torch.isfinite(opinion.scores).all()) for opinion in opinions)
 
 
@@ -119,16 +118,16 @@ def test_a_phase_that_would_never_begin_is_refused(
 ) -> None:
     config = training_config({**budget, "adversarial": {"start": start}})
     with pytest.raises(ConfigError, match=f"would never begin.*{message}"):
-        check_schedule(config, (1.0, 2.0))
+        check_schedule(config, (1.0, 2.0), "reconstruction")
 
 
 def test_reachable_schedules_are_told() -> None:
-    assert "reconstruction" in check_schedule(training_config({}), (1.0, 1.0))
+    assert "reconstruction" in check_schedule(training_config({}), (1.0, 1.0), "reconstruction")
     for budget, start, text in (({"minutes": 1.0, "steps": None}, 0.6, "until 60% of the run"),
                                 ({"steps": 100}, "99 steps", "until 99 steps"),
                                 ({"steps": 100}, "1 minutes", "until 1 minutes")):
         config = training_config({**budget, "adversarial": {"start": start}})
-        assert text in check_schedule(config, (1.0, 1.0))
+        assert text in check_schedule(config, (1.0, 1.0), "reconstruction")
 
 
 @pytest.mark.parametrize(("budget", "start", "left"), [
@@ -142,7 +141,8 @@ def test_a_warm_up_that_lasts_to_the_end_is_told_before_the_run(
     """With steps of 1 second in phase 1 and of 3 in phase 2."""
     for warmup, told in ((left, True), (left - 1, False)):
         table = {"start": start, "warmup_steps": warmup}
-        said = check_schedule(training_config({**budget, "adversarial": table}), (1.0, 3.0))
+        said = check_schedule(training_config({**budget, "adversarial": table}), (1.0, 3.0),
+                              "reconstruction")
         assert f"heard after {warmup} steps" in said
         assert (f"does not reach (about {left} steps in phase 2)" in said) == told
 
