@@ -39,9 +39,10 @@ class RawVAEConfig(ModelConfig):
     # Sines at multiples of a pitch that is tracked, 0 for none: see `raw_vae_tones.py`.
     harmonics: Annotated[int, Field(ge=0, le=256)] = 0
     crossover_hz: tuple[float, float] = CROSSOVER_HZ  # between which they fade in
+    octave_check: bool = False  # of that pitch: of notes with a weak fundamental, see `PitchTrack`
     unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "controls", "harmonics",
-                                         "crossover_hz")
-    grown: ClassVar[tuple[str, ...]] = ("harmonics", "crossover_hz")
+                                         "crossover_hz", "octave_check")
+    grown: ClassVar[tuple[str, ...]] = ("harmonics", "crossover_hz", "octave_check")
 
     @property
     def taught(self) -> int:
