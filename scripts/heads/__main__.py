@@ -5,9 +5,9 @@
     tudor corpus breaks breaks --seed 5 --minutes 10
     python -m scripts.heads --notes notes --notes font --drums breaks --out heads --minutes 3
 
-Instruments of the soundfont whose programs are in `sounds.HELD_PROGRAMS` are for judging. Heads take turns, so that a busy
-machine is as slow for each; the same command goes on where it was stopped, with fewer minutes it judges
-what there is.
+Instruments of the soundfont whose programs are in `sounds.HELD_PROGRAMS` are for judging. Heads
+take turns, so that a busy machine is as slow for each. The same command goes on where it was
+stopped; with fewer minutes it judges what there is. `--ceilings` trains nothing: a minute or two.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.files import atomic_write
+from scripts.heads.ceilings import ceilings
 from scripts.heads.rows import ROWS
 from scripts.heads.sounds import RATE, Material, material
 from training.evaluation.texture import spectrogram
@@ -149,7 +150,8 @@ def table(results: list[dict[str, Any]]) -> str:
     edges = ", ".join(f"{low:.0f}-{high:.0f}" for low, high in bands(RATE))
     lines = [f"Energy score · fine structure in {edges} Hz; {results[0]['minutes']:g} minutes of "
              f"processor time each, seed {results[0]['seed']}", "",
-             f"| head | steps | weights | {' | '.join(kinds)} |", "|---|" + "---|" * (2 + len(kinds))]
+             f"| head | steps | weights | {' | '.join(kinds)} |",
+             "|---|" + "---|" * (2 + len(kinds))]
     for row in results:
         cells = [f"{row['found'][kind]['energy_score']:.3f} · "
                  + " ".join(f"{v:.2f}".replace("0.", ".", 1) for v in row["found"][kind]["fine"])
@@ -166,24 +168,33 @@ def main() -> None:
     parser.add_argument("--drums", type=Path, action="append", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=3.0, help="of processor time for each")
-    parser.add_argument("--slice", type=float, default=12.0, help="seconds, which heads take in turn")
+    parser.add_argument("--slice", type=float, default=12.0, help="seconds that a head's turn lasts")
     parser.add_argument("--pieces", type=int, default=300, help="of 2 s, to learn from")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ceilings", action="store_true", help="train nothing: what could be")
     parser.add_argument("--only", nargs="*", default=list(ROWS), choices=list(ROWS))
     given = parser.parse_args()
     torch.set_num_threads(1)
     sounds = material(given.notes, given.drums, given.pieces, given.seed)
     given.out.mkdir(parents=True, exist_ok=True)
+    if given.ceilings:
+        rows = [{"title": title, "steps": 0, "weights": 0, "seed": given.seed, "minutes": 0.0,
+                 "found": judged(make(), sounds)} for title, make in ceilings(sounds).items()]
+        _told(rows, given.out, "ceilings")
+        return
     heads = [Training(name, sounds, given.out, given.seed) for name in given.only]
     while min(head.seconds for head in heads) < 60 * given.minutes:
         head = min(heads, key=lambda head: head.seconds)
         head.turn(given.slice)
         print(f"{head.name}: {head.seconds:.0f} s, {head.steps} steps", flush=True)
-    results = [head.result(sounds, given.seed) for head in heads]
-    with atomic_write(given.out / "results.json") as temporary:
-        temporary.write_text(json.dumps(results, indent=1), "utf-8")
-    with atomic_write(given.out / "table.md") as temporary:
-        temporary.write_text(table(results) + "\n", "utf-8")
+    _told([head.result(sounds, given.seed) for head in heads], given.out, "results")
+
+
+def _told(results: list[dict[str, Any]], out: Path, name: str) -> None:
+    for path, text in ((out / f"{name}.json", json.dumps(results, indent=1)),
+                       (out / f"{name}.md", table(results) + "\n")):
+        with atomic_write(path) as temporary:
+            temporary.write_text(text, "utf-8")
     print(table(results))
 
 

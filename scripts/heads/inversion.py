@@ -72,9 +72,9 @@ class Inverted(Waveform):
         median, spread = self._levels(self.body.distribution(audio)[0])
         level, noisy = median[0].T.double().numpy(), (spread[0].T > NOISY).numpy()
         count = audio.shape[2]
-        sounds = [torch.from_numpy(inverted(level, noisy, self.hop, seed)[:count].astype(np.float32))
-                  for seed in range(2)]
-        return sounds[0][None], sounds[1][None], audio[:, 0, : len(sounds[0])]
+        a, b = (torch.from_numpy(inverted(level, noisy, self.hop, seed)[:count].astype(np.float32))
+                for seed in range(2))
+        return a[None], b[None], audio[:, 0, : len(a)]
 
 
 def inverted(level: Floats, noisy: NDArray[np.bool_], hop: int, seed: int) -> Floats:

@@ -60,7 +60,7 @@ class Waveform(nn.Module):
         penalty = kl_penalty(kl_per_dimension(mean, log_std), 0.0)
         loss = found.score + found.linear_score + KL_WEIGHT * penalty
         loss = loss + FLOOR_WEIGHT * levels.floor()
-        tone = tone_loss(tones, self.body, audio.repeat(self.voices, 1, 1)) if tones.layers else None
+        tone = tone_loss(tones, self.body, audio.repeat(self.voices, 1, 1))
         return loss if tone is None else loss + TONE_WEIGHT * tone
 
     voices = 1

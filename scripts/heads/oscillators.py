@@ -46,7 +46,8 @@ def peaks(audio: Tensor, hop: int) -> Tensor:
     away = away * RATE / (4 * pi * APART)
     height = b - 0.25 * (a - c) * shift
     tonal = torch.exp(-((away / 6) ** 2)) * (b >= a) * (b >= c) * (height > QUIET)
-    tonal = tonal * (height > height.amax(-1, keepdim=True) - 7) * (b - grouped.median(-1).values > 1)
+    tonal = tonal * (height > height.amax(-1, keepdim=True) - 7)
+    tonal = tonal * (b - grouped.median(-1).values > 1)
     tonal[..., :2] = 0
     place = ((hertz / WIDTH_HZ - torch.arange(BANDS) - 0.5) * 2).clamp(-1.1, 1.1)
     return torch.cat((height, place, tonal), dim=-1).transpose(1, 2)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from engine.layers import PitchTrack
 from engine.layers.pitch import MIDDLE_C_HZ
-from scripts.heads.sounds import HOP, RATE, VOICES
+from scripts.heads.sounds import HOP, RATE
 
 WINDOW, SIZE = 1536, 4096  # samples, zero-padded to
 LOWEST_HZ, HIGHEST_HZ, STEPS = 55.0, 1320.0, 120  # a grid of so many steps an octave

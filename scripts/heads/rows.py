@@ -9,7 +9,7 @@ from scripts.heads.pitches import one, several, told
 
 ROWS: dict[str, Row] = {
     "plain": Row("waveform and noise (as `techno-tiny`)", Waveform),
-    "frames64": Row("frames of 64: 16 × 250 latents a second", lambda: Waveform(**SHORT)),
+    "frames64": Row("frames of 64: 16 by 250 latents a second", lambda: Waveform(**SHORT)),
     "latents32": Row("32 latents", lambda: Waveform(latents=32)),
     "kernel7": Row("kernels of 7 for 3", lambda: Waveform(kernel_size=7)),
     "bank12": Row("filter bank of 12 taps a band for 6", LongBankWaveform),

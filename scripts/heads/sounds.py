@@ -1,4 +1,4 @@
-"""What heads are trained and judged on: mixtures of labelled notes, drums, recordings, at 16 kHz."""
+"""What heads are trained and judged on, at 16 kHz: mixtures of labelled notes, drums, recordings."""
 
 from __future__ import annotations
 
