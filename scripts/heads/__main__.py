@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--drums", type=Path, action="append", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=3.0, help="of processor time for each")
-    parser.add_argument("--slice", type=float, default=12.0, help="seconds that a head's turn lasts")
+    parser.add_argument("--slice", type=float, default=12.0, help="seconds of a turn")
     parser.add_argument("--pieces", type=int, default=300, help="of 2 s, to learn from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ceilings", action="store_true", help="train nothing: what could be")

@@ -1,4 +1,4 @@
-"""What heads are trained and judged on, at 16 kHz: mixtures of labelled notes, drums, recordings."""
+"""What heads are trained and judged on: mixtures of labelled notes, drums, recordings; 16 kHz."""
 
 from __future__ import annotations
 
