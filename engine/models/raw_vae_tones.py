@@ -55,7 +55,7 @@ class Tones(nn.Module):
             last.bias.copy_(START - TILT * falling)
         self.envelope = Sequence(LeakyReLU(width), Conv1d(width, width, 1), LeakyReLU(width), last)
         self.harmonics = Harmonics(BANDS, config.compression, rate, config.harmonics,
-                                   config.crossover_hz)
+                                   config.crossover_hz, config.clear)
 
     @property
     def coded(self) -> int:
