@@ -8,7 +8,7 @@ int tudor_check_pitch(const struct look *l) {
     const struct format_value *in = value(l, op->in_a), *out = value(l, op->out);
     if (in->channels != 1 || out->channels != 2) return TUDOR_ERROR_CHANNELS;
     if (op->kernel > FORMAT_MAX_ROWS || op->stride == 0 || op->stride > op->kernel || op->dilation != 1 ||
-        op->groups == 0 || op->stride % op->groups || op->phases < 4 || op->phases > op->kernel ||
+        op->groups == 0 || op->gate > 1 || op->stride % op->groups || op->phases < 4 || op->phases > op->kernel ||
         op->seed == 0 || op->seed > PITCH_MOST_WIDTH)
         return TUDOR_ERROR_SHAPE;
     const uint64_t reach = (uint64_t)op->phases * op->groups + 2 * (op->seed - 1);

@@ -90,6 +90,7 @@ struct pitch_args {
     struct rows x, y; /* x: window - hop rows before; y: pitch, clarity */
     uint32_t rows;    /* of y */
     uint32_t window, hop, hops, parts, lags, step, width; /* hops: frames that are compared, of `parts` that are kept */
+    uint32_t octave_check;
     const float *params;
     float *state;
 };

@@ -130,6 +130,7 @@ static void plan_pitch(const struct planned *m, struct op_plan *o) {
     a->step = op->groups;
     a->width = op->seed;
     a->parts = tudor_pitch_parts(op);
+    a->octave_check = op->gate;
     a->hops = (a->window - a->lags * a->step - 2 * a->width + 2) / a->hop;
     a->params = weights_at(&m->t->model, op->params);
 }

@@ -23,6 +23,9 @@ FLOOR = 1e-7  # mean square below which nothing has a pitch: -70 dB
 SMOOTH_HZ = 8000.0  # what lies above is taken away: there a parabola is no likeness of a dip
 LEAST_LAG = 2  # of the decimated sound
 TINY = 1e-20
+# With `octave_check`: twice the lag counts if its dip is that much less deep in difference, and the
+# first one is no mere lag between samples, whose difference is a share of how sharply it bends.
+DOUBLE_SHARE, BEND_SHARE, DOUBLE_REACH = 0.5, 0.2, 2
 PIECE_FRAMES = 64  # at once: differences at all lags of a long sound would fill the memory
 PIECE_DIFFERENCES = 2**16  # at once: they stay in a processor's cache
 
@@ -38,16 +41,21 @@ class PitchTrack(Streaming):
     says how far the frame was from being clear. Differences are summed frame by frame, so the
     compared part is whole frames long.
 
+    A note whose fundamental is weak nearly repeats after half its period. With `octave_check` twice
+    the lag is looked at too, and is the period if the sound is much more like itself then.
+
     A pitch is that of the mean of the compared part and what it is compared with, so about
     (window - lags + lag) / 2 samples old."""
 
     smooth: Tensor
     lag: Tensor
     sample: Tensor
+    near: Tensor
 
     def __init__(self, ratio: int, rate_hz: float, window: int | None = None,
                  lags: int | None = None, threshold: float = THRESHOLD,
-                 step: int | None = None, taps: int | None = None, late: int = 0) -> None:
+                 step: int | None = None, taps: int | None = None, late: int = 0,
+                 octave_check: bool = False) -> None:
         """`window` and `lags` in samples; `step` from one lag to the next; `taps` of the filter
         before: None, what the rate asks for. `late`: samples of its lateness that count as
         lookahead, so that beside a layer that looks as far ahead it is not delayed further."""
@@ -58,7 +66,7 @@ class PitchTrack(Streaming):
             raise ValueError(f"PitchTrack: ratio={ratio}, rate_hz={rate_hz:g} and window={window} "
                              f"leave nothing to compare over lags={lags}")
         step = _decimation(rate_hz, ratio) if step is None else step
-        self.late = late
+        self.late, self.octave_check = late, octave_check
         self.hop, self.rate_hz, self.threshold, self.step = ratio, rate_hz, threshold, step
         self.lags = lags // step  # of the decimated sound
         self.hops = max(1, round((window - lags) / ratio))  # compared, in frames
@@ -71,6 +79,8 @@ class PitchTrack(Streaming):
         self.register_buffer("smooth", smooth.reshape(1, 1, -1), persistent=False)
         self.register_buffer("lag", torch.arange(1.0, self.lags + 1), persistent=False)
         self.register_buffer("sample", torch.arange(self.compared), persistent=False)
+        near = torch.arange(-DOUBLE_REACH, DOUBLE_REACH + 1)
+        self.register_buffer("near", near, persistent=False)
 
     @property
     def ratio(self) -> Fraction:
@@ -160,7 +170,24 @@ class PitchTrack(Streaming):
         at = ((-first + (count + LEAST_LAG)) * clear + 2 * LEAST_LAG * (-clear + 1.0))
         index = (at - LEAST_LAG).clamp(0, count - 1).to(torch.int64)
         found = torch.where(clear.gt(0), depth.gather(2, index), least)
+        if self.octave_check:
+            at, found = self._doubled(depth, bend, at, found, clear)
         return at.squeeze(2), found.squeeze(2), clear.squeeze(2)
+
+    def _doubled(self, depth: Tensor, bend: Tensor, at: Tensor, found: Tensor, clear: Tensor
+                 ) -> tuple[Tensor, Tensor]:
+        """Lag and depth of twice the first dip, where that is the period."""
+        count = depth.shape[2]
+        first = (at - LEAST_LAG).to(torch.int64)
+        places = first * 2 + LEAST_LAG + self.near  # [batch, frames, 5]
+        inside = places.lt(count)
+        tried = depth.gather(2, places.clamp(max=count - 1))
+        least, which = torch.where(inside, tried, torch.ones_like(tried)).min(dim=2, keepdim=True)
+        sharp = bend.gather(2, first)
+        better = torch.where(found.gt(sharp * BEND_SHARE), least.lt(found * DOUBLE_SHARE).to(
+            clear.dtype) * clear, torch.zeros_like(clear)).gt(0)
+        twice = (places.gather(2, which) + LEAST_LAG).to(at.dtype)
+        return torch.where(better, twice, at), torch.where(better, least, found)
 
     def _refined(self, sound: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Octaves of a lag of the decimated sound; whether there is any sound, and whether they
@@ -191,7 +218,8 @@ class PitchTrack(Streaming):
             "pitch_track", x, channels=2, ratio=self.hop,
             attributes={"lags": self.lags, "hops": self.hops, "ratio": self.hop, "step": self.step,
                         "taps": self.taps, "window": self.window, "threshold": self.threshold,
-                        "octaves": log2(self.rate_hz / MIDDLE_C_HZ)},
+                        "octaves": log2(self.rate_hz / MIDDLE_C_HZ),
+                        "octave_check": int(self.octave_check)},
             state_shapes=self.state_shapes(), macs_per_frame=self.macs_per_frame(),
             lookahead=self.late)
 

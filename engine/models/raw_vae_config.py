@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from engine.layers.harmonics import CROSSOVER_HZ
+from engine.layers.harmonics import CLARITY, CROSSOVER_HZ
 from engine.models.base import ModelConfig
 
 Positive = Annotated[int, Field(ge=1)]
@@ -42,9 +42,12 @@ class RawVAEConfig(ModelConfig):
     # Sines at multiples of a pitch that is tracked, 0 for none: see `raw_vae_tones.py`.
     harmonics: Annotated[int, Field(ge=0, le=256)] = 0
     crossover_hz: tuple[float, float] = CROSSOVER_HZ  # between which they fade in
+    clear: tuple[float, float] = CLARITY  # as they do between these of clarity
+    octave_check: bool = False  # of that pitch: of notes with a weak fundamental, see `PitchTrack`
     unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "shared_noise", "controls",
-                                         "harmonics", "crossover_hz")
-    grown: ClassVar[tuple[str, ...]] = ("channels", "shared_noise", "harmonics", "crossover_hz")
+                                         "harmonics", "crossover_hz", "clear", "octave_check")
+    grown: ClassVar[tuple[str, ...]] = ("channels", "shared_noise", "harmonics", "crossover_hz",
+                                        "clear", "octave_check")
 
     @property
     def taught(self) -> int:
@@ -113,6 +116,8 @@ class RawVAEConfig(ModelConfig):
         if not 0 <= self.crossover_hz[0] < self.crossover_hz[1]:
             raise ValueError(f"crossover_hz must rise from 0 or more, got "
                              f"{list(self.crossover_hz)}")
+        if not 0 <= self.clear[0] < self.clear[1] <= 1:
+            raise ValueError(f"clear must rise between 0 and 1, got {list(self.clear)}")
         if self.harmonics and self.sample_rate_hz <= LEAST_TONAL_HZ:
             raise ValueError(f"harmonics need a sample_rate_hz above {LEAST_TONAL_HZ}, got "
                              f"{self.sample_rate_hz}")

@@ -45,7 +45,8 @@ class Tones(nn.Module):
         super().__init__()
         width, rate = config.widths[-1], float(config.sample_rate_hz)
         self.latents, self.width = config.taught, width
-        self.tracker = PitchTrack(config.compression, rate, late=encoder_lookahead)
+        self.tracker = PitchTrack(config.compression, rate, late=encoder_lookahead,
+                                  octave_check=config.octave_check)
         last = Conv1d(width, BANDS, 1)
         nn.init.zeros_(last.weight)  # features of trained weights may be large
         assert last.bias is not None
@@ -54,7 +55,7 @@ class Tones(nn.Module):
             last.bias.copy_(START - TILT * falling)
         self.envelope = Sequence(LeakyReLU(width), Conv1d(width, width, 1), LeakyReLU(width), last)
         self.harmonics = Harmonics(BANDS, config.compression, rate, config.harmonics,
-                                   config.crossover_hz)
+                                   config.crossover_hz, config.clear)
 
     @property
     def coded(self) -> int:

@@ -123,7 +123,7 @@ class Lowering(Fusing):
     def _pitch_track(self, op: Op, view: View) -> View:
         a = op.attributes
         return self._emit(Node(
-            "pitch_track", op.name, [view], self._root(op.output),
+            "pitch_track", op.name, [view], self._root(op.output), gate=bool(a["octave_check"]),
             params={"kernel": a["window"], "stride": a["ratio"], "groups": a["step"],
                     "phases": a["lags"], "seed": a["taps"] // 2 + 1},
             extra=np.array([a["threshold"], a["octaves"]], np.float32)))

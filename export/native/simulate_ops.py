@@ -177,7 +177,7 @@ def tone_layer(node: Node) -> Streaming:
         threshold, octaves = numbers
         taps, reach = 2 * p["seed"] - 1, p["phases"] * p["groups"]
         return PitchTrack(p["stride"], MIDDLE_C_HZ * 2.0**octaves, p["kernel"] - taps + 1, reach,
-                          threshold, p["groups"], taps)
+                          threshold, p["groups"], taps, octave_check=bool(node.gate))
     rate_hz = TURN * MIDDLE_C_HZ / p["seed"]
     low, slope, start, rise = numbers
     return Harmonics(node.inputs[0].channels - 2, p["phases"], rate_hz, p["kernel"],

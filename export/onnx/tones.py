@@ -13,6 +13,7 @@ from export.onnx.writer import ALL, Writer
 
 # As in engine/layers/pitch.py and harmonics.py.
 LEAST_LAG, FLOOR, TINY = 2, 1e-7, 1e-20
+DOUBLE_SHARE, BEND_SHARE, DOUBLE_REACH = 0.5, 0.2, 2
 PITCH_RANGE, PITCH_STEPS = (-10.0, 8.0), 2**18
 EXP2 = (1073741824, 744266013, 257869054, 59934846, 9654009, 2017902)
 TURN, FINE = 2**32, 2**16
@@ -91,7 +92,8 @@ def _dip(w: Writer, a: Sizes, normal: str) -> tuple[str, str, str]:
     zero, one, axis = w.const(0.0), w.const(1.0), w.ints(2)
     bend = w.node("Add", w.node("Sub", before, w.node("Mul", w.const(2.0), here)), after)
     slant = w.node("Sub", before, after)
-    lower = w.node("Div", w.node("Mul", slant, slant), w.node("Where", dips, bend, one))
+    bend = w.node("Where", dips, bend, one)
+    lower = w.node("Div", w.node("Mul", slant, slant), bend)
     depth = w.node("Max", w.node("Sub", here, w.node("Mul", lower, w.const(0.125))), zero)
     depth = w.node("Where", dips, depth, one)
     least = w.node("ReduceMin", depth, axis, keepdims=1)
@@ -102,7 +104,27 @@ def _dip(w: Writer, a: Sizes, normal: str) -> tuple[str, str, str]:
     index = w.node("Where", clear, w.node("Sub", _int(w, count), first), _int(w, LEAST_LAG))
     found = w.node("Where", clear, w.node("GatherElements", depth, index, axis=2), least)
     at = w.node("Add", index, _int(w, LEAST_LAG))
+    if a["octave_check"]:
+        at, found = _doubled(w, count, depth, bend, at, found, clear)
     return at, *(w.node("Squeeze", value, axis) for value in (found, clear))
+
+
+def _doubled(w: Writer, count: int, depth: str, bend: str, at: str, found: str, clear: str
+             ) -> tuple[str, str]:
+    first = w.node("Sub", at, _int(w, LEAST_LAG))
+    near = np.arange(LEAST_LAG - DOUBLE_REACH, LEAST_LAG + DOUBLE_REACH + 1)
+    places = w.node("Add", w.node("Mul", first, _int(w, 2)), _int(w, near))
+    inside = w.node("Less", places, _int(w, count))
+    tried = w.node("GatherElements", depth, w.node("Min", places, _int(w, count - 1)), axis=2)
+    tried = w.node("Where", inside, tried, w.const(1.0))
+    least = w.node("ReduceMin", tried, w.ints(2), keepdims=1)
+    which = w.node("ArgMin", tried, axis=2, keepdims=1)
+    sharp = w.node("Mul", w.node("GatherElements", bend, first, axis=2), w.const(BEND_SHARE))
+    better = w.node("And", w.node("Greater", found, sharp),
+                    w.node("Less", least, w.node("Mul", found, w.const(DOUBLE_SHARE))))
+    better = w.node("And", better, clear)
+    twice = w.node("Add", w.node("GatherElements", places, which, axis=2), _int(w, LEAST_LAG))
+    return str(w.node("Where", better, twice, at)), str(w.node("Where", better, least, found))
 
 
 def _refined(w: Writer, a: Sizes, sound: str, at: str, frames: str

@@ -22,6 +22,7 @@ from tests.core.test_native_loader import NONE, changed, conv_of, refusal
     ("seed", 0, "impossible shape"),
     ("seed", 65, "impossible shape"),
     ("dilation", 2, "impossible shape"),
+    ("gate", 2, "impossible shape"),
     ("params", NONE, "weights lie outside"),
     ("state", 99, "state lies outside"),
 ])

@@ -90,9 +90,21 @@ def test_below_the_crossover_and_without_clarity_nothing_sounds() -> None:
     assert made.offline("decode", z).abs().max() < 1e-6
 
 
+def test_harmonics_may_ask_for_more_clarity() -> None:
+    """A chord is half clear: what sounds there is a pitch that nobody plays."""
+    half = torch.tensor([[0.0], [0.8]])
+    levels = []
+    for made in (make(harmonics=8), make(harmonics=8, clear=(0.9, 0.98))):
+        assert made.tones is not None
+        z = torch.cat((half, torch.zeros(made.tones.harmonics.bands, 1))).expand(-1, 20)
+        levels.append(float(made.tones.harmonics.offline(z[None]).abs().max()))
+    assert levels[0] > 0.1
+    assert levels[1] == 0
+
+
 def test_a_model_without_harmonics_is_as_it_was() -> None:
     made = make()
-    assert not {"harmonics", "crossover_hz"} & set(made.config.model_dump(mode="json"))
+    assert not {"harmonics", "crossover_hz", "clear", "octave_check"} & set(made.config.model_dump(mode="json"))
     assert not made.tracked
     assert not [name for name in made.state_dict() if name.startswith("tones")]
     kinds = {op.kind for method in made.methods for op in made.graph(method).ops}
@@ -151,6 +163,7 @@ def test_latents_may_be_sorted_rescaled_and_silenced_beside_what_is_tracked() ->
     ({"sample_rate_hz": 4000}, "above 4000"),
     ({"harmonics": -1}, "harmonics"),
     ({"crossover_hz": (900.0, 700.0)}, "must rise"),
+    ({"clear": (0.9, 1.2)}, "clear must rise between 0 and 1"),
 ])
 def test_what_harmonics_cannot_go_with_is_said(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):

@@ -1,0 +1,1 @@
+"""A trial of heads for notes and chords: `python -m scripts.heads --help`."""
