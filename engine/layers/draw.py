@@ -236,9 +236,12 @@ class LogisticMixture(Draw):
         missed = (drawn - y.unsqueeze(2)).abs() > room
         return (away + missed).amin(dim=2)
 
-    def log_prob(self, x: Tensor, y: Tensor, width: float = 2 / 255) -> Tensor:
-        """Log probability that a draw falls within `width` around `y` [batch, out_channels, time];
-        beyond the limit everything counts, for there draws are clamped."""
+    def log_prob(self, x: Tensor, y: Tensor, width: float | Tensor = 2 / 255) -> Tensor:
+        """Log probability that a draw falls within `width`, one for all or of the shape of `y`,
+        around `y` [batch, out_channels, time]; beyond the limit everything counts, for there draws
+        are clamped."""
+        if isinstance(width, Tensor):
+            width = width.unsqueeze(2)
         logits, means, log_scales = self._split(x)
         inverse = torch.exp(-log_scales)
         y = y.unsqueeze(2)

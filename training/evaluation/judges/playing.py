@@ -1,0 +1,275 @@
+"""Judge "playing": how a model that draws sound sample by sample plays, once it hears only itself.
+
+    bits        of held-out sound that is known, beside predictors without a network
+    free        sounds that are drawn to held-out scores: pitch, clarity, level, jumps, silence
+    fragments   whether they follow each other as in real sound; descriptors
+    long        whether ten minutes end in silence, in noise, in one tone or in a scream
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import TudorError
+from engine.players.base import Player
+from engine.players.compiled import compiled
+from engine.players.pytorch import PyTorchPlayer
+from training.data.audio_folder import scan
+from training.evaluation.asked_notes import Asked, Layout
+from training.evaluation.descriptors import descriptor_mmd, points
+from training.evaluation.fragments import Jumps, frame_edges
+from training.evaluation.free_play import Heard, collapses
+from training.evaluation.judges import playing_table
+from training.evaluation.judges.case import Case
+from training.evaluation.judges.findings import Findings, keep_sound
+from training.evaluation.judges.generating import generated
+from training.evaluation.judges.sounds import LONGEST_SECONDS, learnt, spread_over
+from training.evaluation.judges.tape import Tape, record
+from training.evaluation.likelihood import model_bits
+from training.evaluation.measures import plain, shaped_noise
+from training.evaluation.predictors import predictors
+from training.evaluation.steps import mu_law_steps
+
+FloatArray = NDArray[np.float32]
+BITS_STRETCHES, BITS_SECONDS, BITS_SKIPPED = 4, 11.0, 1.0  # the first second does not count
+FITTED_SECONDS = 240.0  # of what predictors are fitted to
+ENVELOPE_FRAME = 512
+
+
+def judge(case: Case) -> Findings:
+    """All of it; what cannot be had is said in a note."""
+    spec = case.description.main
+    parts = case.held_out(scan(case.folder), spec.out_channels)
+    most = max(LONGEST_SECONDS, 2 * case.seeds * case.seconds)
+    tape = record(case, parts, spec, most)
+    notes = case.notes()
+    if tape.conditions is None and spec.input_labels and _layout(case) is not None:
+        notes.append("no scores lie beside the sounds: the model plays freely, pitches are not "
+                     "judged")
+    results, said = _bits(case, tape)
+    notes += said
+    stretches = [_assigned(case, each) for each in tape.spread(case.seeds, case.seconds)]
+    with _quick(case, notes) as player:
+        case.progress("what the model plays")
+        made = _played(case, player, stretches)
+        case.progress("what it plays for long")
+        long = _long(case, player, tape, notes)
+    collections, scores = _collections(case, stretches, made)
+    for name, sounds in collections.items():
+        results.setdefault(name, {}).update(scores[name] | _likeness(case, sounds, stretches, tape,
+                                                                     name))
+    result = {**case.facts("playing", len(parts), tape.seconds),
+              "generated": {"sounds": case.seeds, "seconds": case.seconds,
+                            "by_seed": _by_seed(case, made, stretches)},
+              "results": {name: {key: plain(value) for key, value in row.items()}
+                          for name, row in results.items()}, "long": long}
+    grids = playing_table.grids(case.player.name, result)
+    result["notes"] = [*notes, *playing_table.NOTES]
+    return Findings(result, grids, result["notes"], playing_table.plots(
+        result, made[0], stretches[0], tape.rate_hz), _kept(case, made, stretches))
+
+
+def _layout(case: Case) -> Layout | None:
+    return Layout.of(case.description.main.input_labels)
+
+
+# --- likelihood -----------------------------------------------------------------------------------
+
+
+def _bits(case: Case, tape: Tape) -> tuple[dict[str, dict[str, float | None]], list[str]]:
+    """Bits per sample of held-out sound by subject, and what is to be known of them."""
+    steps, rate = mu_law_steps(), tape.rate_hz
+    length = min(BITS_SECONDS, max(2 * BITS_SKIPPED, tape.seconds / BITS_STRETCHES))
+    stretches = tape.spread(BITS_STRETCHES, length)
+    skipped = round(BITS_SKIPPED * rate)
+
+    def mean(cost: Callable[[Tape], NDArray[np.float64]]) -> float:
+        return float(np.concatenate([cost(each)[skipped:] for each in stretches]).mean())
+
+    found: dict[str, dict[str, float | None]] = {}
+    notes: list[str] = []
+    if case.model is None:
+        notes.append(f"bits of the model: {case.player.name} is an exported file, only a run says "
+                     "them")
+    else:
+        model, name = case.model.eval(), case.description.main.name
+        case.progress("bits of held-out sound")
+        try:
+            found["model"] = {"bits": mean(lambda each: model_bits(
+                model, name, each.audio, steps, _asked_of(case, each)))}
+        except TudorError as error:
+            notes.append(f"bits of the model: {error}")
+    if not case.baselines:
+        return found, notes
+    known, why = learnt(case)
+    sounds = [audio[0] for _, audio in spread_over(known, rate, 1, FITTED_SECONDS, case.progress)]
+    if not sounds:
+        sounds = [tape.audio]
+        notes.append(f"{why or 'what it learnt from is silent'}: predictors are fitted to the very "
+                     "sounds that they are judged on, which flatters the first four")
+    for predictor, cost in predictors(sounds, rate, steps).items():
+        found[predictor] = {"bits": mean(lambda each, cost=cost: cost(each.audio))}
+    if "model" in found:
+        best = found["adaptive"]["bits"]
+        found["model"]["bits_saved"] = best - found["model"]["bits"]
+    return found, notes
+
+
+def _asked_of(case: Case, tape: Tape) -> FloatArray | None:
+    """The method's input beside a tape: what is known of it, else nothing is asked for."""
+    spec = case.description.main
+    if tape.conditions is not None:
+        return tape.conditions
+    free = [i for i, label in enumerate(spec.input_labels) if label.startswith("free")]
+    x = np.zeros((spec.in_channels, max(1, len(tape.audio) // spec.in_ratio)), np.float32)
+    x[free] = 1
+    return x
+
+
+# --- free running ---------------------------------------------------------------------------------
+
+
+def _assigned(case: Case, tape: Tape) -> Tape:
+    """With conditions as `--set` has them."""
+    held = case.set_up(case.player)
+    if tape.conditions is None or not held:
+        return tape
+    conditions = tape.conditions.copy()
+    for channel, value in held.items():
+        conditions[channel] = value
+    return Tape(tape.audio, conditions, tape.row_samples, tape.rate_hz)
+
+
+@contextmanager
+def _quick(case: Case, notes: list[str]) -> Iterator[Player]:
+    """What plays: a native file of the model where there can be one, else what was given."""
+    if not isinstance(case.player, PyTorchPlayer):
+        yield case.streams(1)
+        return
+    try:
+        held = compiled(case.player.model.eval(), case.player.name)
+        player = held.__enter__()
+    except TudorError as error:
+        notes.append(f"played in PyTorch, which is slow: {error}")
+        yield case.streams(1)
+        return
+    try:
+        yield player
+    finally:
+        held.__exit__(None, None, None)
+
+
+def _played(case: Case, player: Player, stretches: list[Tape]) -> list[FloatArray]:
+    """A sound [samples] for each stretch, with its conditions, by the next seed."""
+    late = player.description.main.lookahead_samples
+    held = case.set_up(player)
+
+    def ask(player: Player, x: FloatArray, number: int) -> None:
+        known = _asked_of(case, stretches[number])
+        assert known is not None
+        known = known[:, : x.shape[1]]
+        x[:, : known.shape[1]] = known
+        x[:, known.shape[1] :] = known[:, -1:]
+        for channel, value in held.items():
+            x[channel] = value
+
+    seconds = (len(stretches[0].audio) + late) / case.player.sample_rate_hz
+    found = generated(player, seconds, len(stretches), ask)
+    return [sound[0, late : late + len(stretches[0].audio)] for sound in found]
+
+
+def _long(case: Case, player: Player, tape: Tape, notes: list[str]) -> dict[str, Any] | None:
+    """What a long sound falls into, and how it goes second by second; None if none is wanted."""
+    if not case.long_seconds:
+        return None
+    if isinstance(player, PyTorchPlayer):
+        notes.append("nothing long was played: PyTorch is too slow for it")
+        return None
+    stretch = _assigned(case, tape.cut(0.0, case.long_seconds))
+    sound = _heard(case, _played(case, player, [stretch])[0], stretch)
+    real = _heard(case, stretch.audio, stretch)
+    windows, others = sound.windows(), real.windows()
+    return {"seconds": case.long_seconds, "model": collapses(sound, real),
+            "held_out": collapses(real, real),
+            "level_db": [round(float(v), 1) for v in windows.level],
+            "clarity": [round(float(v), 3) for v in windows.clear],
+            "held_out_level_db": [round(float(v), 1) for v in others.level],
+            "held_out_clarity": [round(float(v), 3) for v in others.clear]}
+
+
+def _heard(case: Case, audio: NDArray[Any], stretch: Tape) -> Heard:
+    """A sound, with what the stretch asks for."""
+    layout, asked = _layout(case), None
+    if layout is not None and stretch.conditions is not None:
+        asked = Asked.of(stretch.conditions, layout, stretch.row_samples, stretch.rate_hz,
+                         len(audio))
+    return Heard.of(audio, stretch.rate_hz, asked)
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """Figures of several sounds as one: means, but sums of what is counted."""
+
+    rows: list[dict[str, float | None]]
+
+    def all(self) -> dict[str, float | None]:
+        found: dict[str, float | None] = {}
+        for key in self.rows[0]:
+            values = [row[key] for row in self.rows if row[key] is not None]
+            together = np.sum if key == "quiet_windows" else np.mean
+            found[key] = float(together(values)) if values else None
+        return found
+
+
+def _collections(case: Case, stretches: list[Tape], made: list[FloatArray]
+                 ) -> tuple[dict[str, list[FloatArray]], dict[str, dict[str, float | None]]]:
+    """Sounds by subject, and how each plays the scores."""
+    real = [each.audio for each in stretches]
+    sounds = {"model": made, "held_out": real}
+    if case.baselines:
+        sounds["shuffled"] = [*real[1:], real[0]]
+        sounds["noise"] = [shaped_noise(audio[None], ENVELOPE_FRAME, seed)[0]
+                           for seed, audio in enumerate(real)]
+    wanted = [_heard(case, each.audio, each) for each in stretches]
+    return sounds, {name: _Mean([
+        _heard(case, audio, stretch).figures(other)
+        for audio, stretch, other in zip(collection, stretches, wanted, strict=True)]).all()
+        for name, collection in sounds.items()}
+
+
+def _by_seed(case: Case, made: list[FloatArray], stretches: list[Tape]
+             ) -> list[dict[str, float | None]]:
+    """The figures of each of the model's sounds."""
+    rows = [_heard(case, audio, each).figures(_heard(case, each.audio, each))
+            for audio, each in zip(made, stretches, strict=True)]
+    return [{key: plain(value) for key, value in row.items()} for row in rows]
+
+
+def _likeness(case: Case, sounds: list[FloatArray], stretches: list[Tape], tape: Tape, name: str
+              ) -> dict[str, float | None]:
+    """Descriptors and fragments against the real stretches; of real sound, against other ones."""
+    rate = tape.rate_hz
+    real = [each.audio for each in stretches]
+    if name == "held_out":
+        sounds = [tape.cut((number + 0.5) * tape.seconds / len(real), case.seconds).audio
+                  for number in range(len(real))]
+    own, other = ([points(audio[None], rate) for audio in part] for part in (sounds, real))
+    return {"descriptor_mmd": descriptor_mmd(np.concatenate(other), np.concatenate(own)),
+            **Jumps.of(sounds, rate).against(Jumps.of(real, rate)),
+            "frame_edges": frame_edges(sounds, tape.row_samples)}
+
+
+def _kept(case: Case, made: list[FloatArray], stretches: list[Tape]) -> list[tuple[str, str]]:
+    """Sounds for the page: what was played, and the real sound of the same score."""
+    rate = case.player.sample_rate_hz
+    sounds = [(f"played_{i + 1}.wav", f"played, seed {i}", audio) for i, audio in enumerate(made)]
+    sounds += [(f"held_out_{i + 1}.wav", f"held out, the same score as seed {i}", each.audio)
+               for i, each in enumerate(stretches)]
+    return [(file, said) for file, said, audio in sounds
+            if keep_sound(case.out, file, audio[None], rate)]
