@@ -56,11 +56,10 @@ class Layout:
 @dataclass(frozen=True)
 class Asked:
     """What is asked of each frame: the one pitch in octaves from middle C, NaN where there are none
-    or several; whether any note is on at all; and whether nothing is on throughout."""
+    or several; and whether any note is on at all."""
 
     octaves: Array
     any: Flags
-    rest: Flags
 
     @classmethod
     def of(cls, conditions: FloatArray, layout: Layout, row_samples: int, rate_hz: int,
@@ -78,8 +77,8 @@ class Asked:
         voice = on.all(axis=2).argmax(axis=0)
         own = np.take_along_axis(pitch, voice[None, :, None], axis=0)[0]
         alone &= np.ptp(own, axis=1) <= STEADY_OCTAVES
-        return cls(np.where(alone, own.mean(axis=1), np.nan), on.any(axis=(0, 2)),
-                   ~on.any(axis=(0, 2)))
+        heard = np.asarray(on.any(axis=(0, 2)))
+        return cls(np.where(alone, own.mean(axis=1), np.nan), heard)
 
 
 def frame_samples(rate_hz: int) -> tuple[int, int]:
@@ -123,11 +122,12 @@ def _comb(rate_hz: int, size: int) -> tuple[Array, Places, Places, Array]:
     partial below each [pitches, partials], and how much each partial counts [partials]."""
     count = int(np.log2(HIGHEST_HZ / LOWEST_HZ) * STEPS_PER_OCTAVE) + 1
     hertz = LOWEST_HZ * 2 ** (np.arange(count) / STEPS_PER_OCTAVE)
-    partial = np.arange(1, PARTIALS + 1)
+    partial = np.arange(1.0, PARTIALS + 1)
     # Beyond the Nyquist frequency there is nothing.
     places, between = (np.minimum(np.rint(hertz[:, None] * each * size / rate_hz), size // 2)
                        .astype(np.int64) for each in (partial, partial - 0.5))
-    return np.log2(hertz / MIDDLE_C_HZ), places, between, DECAY ** (partial - 1.0)
+    counts: Array = DECAY ** (partial - 1)
+    return np.log2(hertz / MIDDLE_C_HZ), places, between, counts
 
 
 def in_tune(audio: NDArray[np.floating], asked: Asked, rate_hz: int) -> Flags:

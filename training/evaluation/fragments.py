@@ -16,39 +16,58 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.evaluation.asked_notes import HOP_SECONDS, Asked
 from training.evaluation.spectra import hann, mel_bands
 
 Array = NDArray[np.float64]
-FRAGMENT_SECONDS = 0.032
+FRAGMENT_SECONDS = HOP_SECONDS
 BANDS = 24
-FLOOR_DB = -70.0  # below nothing is heard, so nothing jumps
+FLOOR_DB = -60.0  # below nothing is heard, so nothing jumps
 RARE = 99.0  # percentile of real jumps that is a gap
+LEAST = 100  # borders, below which nothing is said
 
 
 @dataclass(frozen=True)
 class Jumps:
-    """At each border: the change of level in dB, and the mean change of mel bands in dB."""
+    """At each border: the change of level in dB, and the mean change of mel bands in dB; and
+    whether it lies inside a note, as far as that is known, where nothing asks for a change."""
 
     loudness: Array
     flux: Array
+    inside: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, sounds: Sequence[NDArray[Any]], rate_hz: int) -> Jumps:
-        """Of sounds [samples] together; no border lies between two of them."""
-        found = [_jumps(sound, rate_hz) for sound in sounds]
-        return cls(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    def of(cls, sounds: Sequence[NDArray[Any]], rate_hz: int,
+           asked: Sequence[Asked | None] = ()) -> Jumps:
+        """Of sounds [samples] together, and what they were asked for; no border lies between two of
+        them."""
+        loudness, flux, inside = [], [], []
+        for number, sound in enumerate(sounds):
+            level, bands = _jumps(sound, rate_hz)
+            score = asked[number] if number < len(asked) else None
+            # Two fragments are a frame of the score.
+            held = (np.ones(len(level), bool) if score is None else
+                    np.isfinite(score.octaves)[: len(level)])
+            loudness.append(level)
+            flux.append(bands)
+            inside.append(np.pad(held, (0, len(level) - len(held))))
+        return cls(np.concatenate(loudness), np.concatenate(flux), np.concatenate(inside))
 
     def against(self, real: Jumps) -> dict[str, float | None]:
-        """For both: how many times as often as in real sound there is a gap, which 1 % of real
-        borders are, and how far the distributions are apart (Kolmogorov and Smirnov), from 0 to
-        1. None where there are too few borders to tell."""
+        """For both: how many times as often as in real sound there is a gap inside a note, which
+        1 % of real borders there are, and how far the distributions of all are apart (Kolmogorov
+        and Smirnov), from 0 to 1. None where there are too few borders to tell."""
         found: dict[str, float | None] = {}
         for name, own, other in (("loudness", self.loudness, real.loudness),
                                  ("flux", self.flux, real.flux)):
-            enough = len(own) >= 100 and len(other) >= 100
-            found[f"{name}_gaps"] = _gaps(own, other) if enough else None
-            found[f"{name}_apart"] = _apart(own, other) if enough else None
+            held, others = own[self.inside], other[real.inside]
+            found[f"{name}_gaps"] = _gaps(held, others) if _enough(held, others) else None
+            found[f"{name}_apart"] = _apart(own, other) if _enough(own, other) else None
         return found
+
+
+def _enough(*parts: Array) -> bool:
+    return all(len(part) >= LEAST for part in parts)
 
 
 def _jumps(sound: NDArray[Any], rate_hz: int) -> tuple[Array, Array]:

@@ -61,8 +61,7 @@ class Heard:
         if self.asked is not None:
             found = in_tune(self.audio, self.asked, self.rate_hz)
             tuned = float(found.mean()) if len(found) else None
-        windows = self.windows()
-        played = windows.asked
+        level, asked = self.seconds()
         some = bool(counts.any())
         return {
             "pitch": tuned,
@@ -70,12 +69,20 @@ class Heard:
             "level_db": (float(np.median(self.level[counts]) - np.median(real.level[real.counts]))
                          if some else None),
             "jumps": self.jumps() / max(real.jumps(), 1e-9),
-            "quiet_windows": float((windows.level[played] < QUIET_DB).sum()),
+            "quiet_windows": float((level[asked] < QUIET_DB).sum()),
         }
 
-    def windows(self) -> Windows:
-        """Second by second."""
-        return Windows.of(self)
+    def seconds(self) -> tuple[Array, Flags]:
+        """Level of each whole second in dB, and whether something is asked for in most of it."""
+        size = round(WINDOW_SECONDS * self.rate_hz)
+        whole = np.asarray(self.audio[: len(self.audio) // size * size], np.float64)
+        places = self.places(len(whole) // size)
+        return levels_db(whole.reshape(-1, size)), np.array(
+            [len(part) > 0 and self.counts[part].mean() > 0.5 for part in places], bool)
+
+    def places(self, seconds: int) -> list[NDArray[np.int64]]:
+        """Which frames belong to each second."""
+        return np.array_split(np.arange(len(self.level)), max(1, seconds))[:seconds]
 
 
 @dataclass(frozen=True)
@@ -91,21 +98,16 @@ class Windows:
 
     @classmethod
     def of(cls, heard: Heard) -> Windows:
-        size = round(WINDOW_SECONDS * heard.rate_hz)
-        count = len(heard.audio) // size
-        whole = np.asarray(heard.audio[: count * size], np.float64).reshape(count, size)
-        places = np.array_split(np.arange(len(heard.level)), max(1, count))[:count]
+        level, on = heard.seconds()
         pitches = peak_octaves(framed(heard.audio, heard.rate_hz), heard.rate_hz) * 1200
-        clear, spread, on, moves = [], [], [], []
-        for part in places:
+        clear, spread, moves = [], [], []
+        for part in heard.places(len(level)):
             known = pitches[part][np.isfinite(pitches[part])]
             clear.append(float(np.median(heard.clear[part])) if len(part) else 0.0)
             spread.append(float(np.subtract(*np.percentile(known, (90, 10)))) if len(known)
                           else np.inf)
-            on.append(bool(heard.counts[part].mean() > 0.5) if len(part) else False)
             moves.append(_moves(heard.asked, part))
-        return cls(levels_db(whole), np.array(clear), np.array(spread), np.array(on, bool),
-                   np.array(moves, bool))
+        return cls(level, np.array(clear), np.array(spread), on, np.array(moves, bool))
 
 
 def _moves(asked: Asked | None, frames: NDArray[np.int64]) -> bool:
@@ -142,7 +144,7 @@ def runs(flags: Flags) -> list[tuple[int, int]]:
 def collapses(sound: Heard, real: Heard) -> dict[str, Any]:
     """What the sound falls into: for each state the longest stretch in seconds and, if that is a
     collapse, when the first begins; "first_seconds", of any, and the share of seconds in one."""
-    own, other = sound.windows(), real.windows()
+    own, other = Windows.of(sound), Windows.of(real)
     loudest = float(other.level.max(initial=-100.0))
     usual = {name: max((count for _, count in runs(flags)), default=0)
              for name, flags in states(other, loudest).items()}

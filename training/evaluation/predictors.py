@@ -45,8 +45,9 @@ def predictors(sounds: Sequence[NDArray[Any]], rate_hz: int, steps: Steps) -> di
     heard = [steps.values[each] for each in numbers]
     some = _stretches(heard, round(TUNED_SECONDS / TUNED_PIECES * rate_hz))
     taps = fixed_taps(heard)
-    scale = min(SCALES, key=lambda s: _mean(
-        logistic_bits(predicted(x, taps), s, steps, steps.numbers(x)) for x in some))
+    known = [(predicted(x, taps), steps.numbers(x)) for x in some]
+    scale = min(SCALES, key=lambda scale: _mean(
+        logistic_bits(centre, scale, steps, each) for centre, each in known))
     following = _best_following(some, lambda x: predicted(x, taps), steps)
     adaptive = _best_following(some, lambda x: adaptive_prediction(x, rate_hz), steps)
     chances, after = frequencies(numbers, len(steps))
@@ -138,10 +139,8 @@ def fixed_taps(sounds: Sequence[Array]) -> Array:
 
 def predicted(x: Array, taps: Array) -> Array:
     """What the taps make of the past of each sample."""
-    from scipy.signal import lfilter
-
     past = np.concatenate([[0.0], x[:-1]])
-    found: Array = lfilter(taps, 1.0, past)
+    found: Array = np.convolve(past, taps)[: len(x)]
     return found
 
 

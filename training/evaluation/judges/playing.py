@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from training.data.audio_folder import scan
 from training.evaluation.asked_notes import Asked, Layout
 from training.evaluation.descriptors import descriptor_mmd, points
 from training.evaluation.fragments import Jumps, frame_edges
-from training.evaluation.free_play import Heard, collapses
+from training.evaluation.free_play import Heard, Windows, collapses
 from training.evaluation.judges import playing_table
 from training.evaluation.judges.case import Case
 from training.evaluation.judges.findings import Findings, keep_sound
@@ -33,7 +32,7 @@ from training.evaluation.judges.sounds import LONGEST_SECONDS, learnt, spread_ov
 from training.evaluation.judges.tape import Tape, record
 from training.evaluation.likelihood import model_bits
 from training.evaluation.measures import plain, shaped_noise
-from training.evaluation.predictors import predictors
+from training.evaluation.predictors import Cost, predictors
 from training.evaluation.steps import mu_law_steps
 
 FloatArray = NDArray[np.float32]
@@ -49,7 +48,7 @@ def judge(case: Case) -> Findings:
     most = max(LONGEST_SECONDS, 2 * case.seeds * case.seconds)
     tape = record(case, parts, spec, most)
     notes = case.notes()
-    if tape.conditions is None and spec.input_labels and _layout(case) is not None:
+    if tape.conditions is None and Layout.of(spec.input_labels) is not None:
         notes.append("no scores lie beside the sounds: the model plays freely, pitches are not "
                      "judged")
     results, said = _bits(case, tape)
@@ -73,10 +72,6 @@ def judge(case: Case) -> Findings:
     result["notes"] = [*notes, *playing_table.NOTES]
     return Findings(result, grids, result["notes"], playing_table.plots(
         result, made[0], stretches[0], tape.rate_hz), _kept(case, made, stretches))
-
-
-def _layout(case: Case) -> Layout | None:
-    return Layout.of(case.description.main.input_labels)
 
 
 # --- likelihood -----------------------------------------------------------------------------------
@@ -113,12 +108,17 @@ def _bits(case: Case, tape: Tape) -> tuple[dict[str, dict[str, float | None]], l
         sounds = [tape.audio]
         notes.append(f"{why or 'what it learnt from is silent'}: predictors are fitted to the very "
                      "sounds that they are judged on, which flatters the first four")
-    for predictor, cost in predictors(sounds, rate, steps).items():
-        found[predictor] = {"bits": mean(lambda each, cost=cost: cost(each.audio))}
-    if "model" in found:
-        best = found["adaptive"]["bits"]
-        found["model"]["bits_saved"] = best - found["model"]["bits"]
+    found |= {name: {"bits": mean(_cost(price))}
+              for name, price in predictors(sounds, rate, steps).items()}
+    best, own = (found.get(name, {}).get("bits") for name in ("adaptive", "model"))
+    if best is not None and own is not None:
+        found["model"]["bits_saved"] = best - own
     return found, notes
+
+
+def _cost(price: Cost) -> Callable[[Tape], NDArray[np.float64]]:
+    """Of a predictor, which asks for nothing but the sound."""
+    return lambda tape: price(tape.audio)
 
 
 def _asked_of(case: Case, tape: Tape) -> FloatArray | None:
@@ -194,7 +194,7 @@ def _long(case: Case, player: Player, tape: Tape, notes: list[str]) -> dict[str,
     stretch = _assigned(case, tape.cut(0.0, case.long_seconds))
     sound = _heard(case, _played(case, player, [stretch])[0], stretch)
     real = _heard(case, stretch.audio, stretch)
-    windows, others = sound.windows(), real.windows()
+    windows, others = Windows.of(sound), Windows.of(real)
     return {"seconds": case.long_seconds, "model": collapses(sound, real),
             "held_out": collapses(real, real),
             "level_db": [round(float(v), 1) for v in windows.level],
@@ -205,26 +205,32 @@ def _long(case: Case, player: Player, tape: Tape, notes: list[str]) -> dict[str,
 
 def _heard(case: Case, audio: NDArray[Any], stretch: Tape) -> Heard:
     """A sound, with what the stretch asks for."""
-    layout, asked = _layout(case), None
-    if layout is not None and stretch.conditions is not None:
-        asked = Asked.of(stretch.conditions, layout, stretch.row_samples, stretch.rate_hz,
-                         len(audio))
-    return Heard.of(audio, stretch.rate_hz, asked)
+    return Heard.of(audio, stretch.rate_hz, _asked(case, stretch))
 
 
-@dataclass(frozen=True)
-class _Mean:
-    """Figures of several sounds as one: means, but sums of what is counted."""
+def _asked(case: Case, stretch: Tape) -> Asked | None:
+    """What a stretch asks for, frame by frame; None without a score."""
+    layout = Layout.of(case.description.main.input_labels)
+    if layout is None or stretch.conditions is None:
+        return None
+    return Asked.of(stretch.conditions, layout, stretch.row_samples, stretch.rate_hz,
+                    len(stretch.audio))
 
-    rows: list[dict[str, float | None]]
 
-    def all(self) -> dict[str, float | None]:
-        found: dict[str, float | None] = {}
-        for key in self.rows[0]:
-            values = [row[key] for row in self.rows if row[key] is not None]
-            together = np.sum if key == "quiet_windows" else np.mean
-            found[key] = float(together(values)) if values else None
-        return found
+# Of several sounds the worst counts, where good and bad ones would make up for each other.
+TOGETHER: dict[str, Callable[[list[float]], float]] = {
+    "quiet_windows": sum, "level_db": lambda values: max(values, key=abs),
+    "jumps": lambda values: max(values, key=lambda value: abs(np.log(max(value, 1e-9))))}
+
+
+def _together(rows: list[dict[str, float | None]]) -> dict[str, float | None]:
+    """Figures of several sounds as one."""
+    found: dict[str, float | None] = {}
+    for key in rows[0]:
+        values = [value for row in rows if (value := row[key]) is not None]
+        mean = TOGETHER.get(key, lambda values: float(np.mean(values)))
+        found[key] = float(mean(values)) if values else None
+    return found
 
 
 def _collections(case: Case, stretches: list[Tape], made: list[FloatArray]
@@ -237,9 +243,9 @@ def _collections(case: Case, stretches: list[Tape], made: list[FloatArray]
         sounds["noise"] = [shaped_noise(audio[None], ENVELOPE_FRAME, seed)[0]
                            for seed, audio in enumerate(real)]
     wanted = [_heard(case, each.audio, each) for each in stretches]
-    return sounds, {name: _Mean([
+    return sounds, {name: _together([
         _heard(case, audio, stretch).figures(other)
-        for audio, stretch, other in zip(collection, stretches, wanted, strict=True)]).all()
+        for audio, stretch, other in zip(collection, stretches, wanted, strict=True)])
         for name, collection in sounds.items()}
 
 
@@ -254,15 +260,17 @@ def _by_seed(case: Case, made: list[FloatArray], stretches: list[Tape]
 def _likeness(case: Case, sounds: list[FloatArray], stretches: list[Tape], tape: Tape, name: str
               ) -> dict[str, float | None]:
     """Descriptors and fragments against the real stretches; of real sound, against other ones."""
-    rate = tape.rate_hz
+    rate, scores = tape.rate_hz, stretches
     real = [each.audio for each in stretches]
     if name == "held_out":
-        sounds = [tape.cut((number + 0.5) * tape.seconds / len(real), case.seconds).audio
+        scores = [tape.cut((number + 0.5) * tape.seconds / len(real), case.seconds)
                   for number in range(len(real))]
+        sounds = [each.audio for each in scores]
     own, other = ([points(audio[None], rate) for audio in part] for part in (sounds, real))
+    jumps = [Jumps.of(part, rate, [_asked(case, score) for score in about])
+             for part, about in ((sounds, scores), (real, stretches))]
     return {"descriptor_mmd": descriptor_mmd(np.concatenate(other), np.concatenate(own)),
-            **Jumps.of(sounds, rate).against(Jumps.of(real, rate)),
-            "frame_edges": frame_edges(sounds, tape.row_samples)}
+            **jumps[0].against(jumps[1]), "frame_edges": frame_edges(sounds, tape.row_samples)}
 
 
 def _kept(case: Case, made: list[FloatArray], stretches: list[Tape]) -> list[tuple[str, str]]:

@@ -38,10 +38,12 @@ LIKE = (Column("descriptor_mmd", "descriptor MMD"),
         Column("flux_apart", "spectral jumps apart"),
         Column("frame_edges", "frame edges", "one"))
 NOTES = [
-    "bits: of 256 steps of mu-law, the past being known; asked pitch: share of frames with one note "
-    "in which its pitch is there; level and jumps: against the real sound of the same scores",
-    "gaps: how often level or spectrum jump from one 32 ms to the next by more than real sound does "
-    "once in a hundred, 1 being as often; apart: of the distributions of all jumps, 0 to 1",
+    "bits: of 256 steps of mu-law, the past being known; asked pitch: share of frames with one "
+    "note in which its pitch is there; level and jumps: against the real sound of the same scores, "
+    "of the worst sound",
+    "gaps: how often level or spectrum jump inside a note, from one 32 ms to the next, by more "
+    "than real sound does once in a hundred, 1 being as often; apart: of the distributions of all "
+    "jumps, 0 to 1; frame edges: bends of the wave where frames of conditions meet, over others",
 ]
 
 
@@ -84,8 +86,8 @@ def grids(name: str, result: dict[str, Any]) -> list[Grid]:
     about = result["generated"]
     for title, columns, names in (
         (f"{name}: bits of held-out sound", BITS, PREDICTORS),
-        (f"{name}: {about['sounds']} sounds of {about['seconds']:g} s that it draws by itself", FREE,
-         SUBJECTS),
+        (f"{name}: {about['sounds']} sounds of {about['seconds']:g} s that it draws by itself",
+         FREE, SUBJECTS),
         ("how like real sound, and how fragments of 32 ms follow each other", LIKE, SUBJECTS),
     ):
         some = {key: row for key in names if (row := result["results"].get(key)) is not None
