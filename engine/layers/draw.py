@@ -236,22 +236,24 @@ class LogisticMixture(Draw):
         missed = (drawn - y.unsqueeze(2)).abs() > room
         return (away + missed).amin(dim=2)
 
-    def log_prob(self, x: Tensor, y: Tensor, width: float | Tensor = 2 / 255) -> Tensor:
-        """Log probability that a draw falls within `width`, one for all or of the shape of `y`,
-        around `y` [batch, out_channels, time]; beyond the limit everything counts, for there draws
-        are clamped."""
-        if isinstance(width, Tensor):
-            width = width.unsqueeze(2)
+    def log_prob(self, x: Tensor, y: Tensor, width: float = 2 / 255) -> Tensor:
+        """Log probability that a draw falls within `width` around `y` [batch, out_channels, time];
+        beyond the limit everything counts, for there draws are clamped."""
+        return self.log_prob_between(x, y - width / 2, y + width / 2)
+
+    def log_prob_between(self, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """Log probability that a draw falls between `low` and `high` [batch, out_channels, time];
+        edges at the limit or beyond are no edges."""
         logits, means, log_scales = self._split(x)
         inverse = torch.exp(-log_scales)
-        y = y.unsqueeze(2)
-        low, high = (y - width / 2 - means) * inverse, (y + width / 2 - means) * inverse
-        below = F.logsigmoid(high)  # everything up to the upper edge
-        above = F.logsigmoid(-low)
-        # log(cdf(high) - cdf(low)), as a product so that small differences are not lost
-        inside = below + above + torch.log(-torch.expm1((low - high).clamp_max(-1e-7)))
-        each = torch.where(y <= width / 2 - self.limit, below,
-                           torch.where(y >= self.limit - width / 2, above, inside))
+        low, high = low.unsqueeze(2), high.unsqueeze(2)
+        first, last = (low - means) * inverse, (high - means) * inverse
+        below = F.logsigmoid(last)  # everything up to the upper edge
+        above = F.logsigmoid(-first)
+        # log(cdf(last) - cdf(first)), as a product so that small differences are not lost
+        inside = below + above + torch.log(-torch.expm1((first - last).clamp_max(-1e-7)))
+        each = torch.where(low <= -self.limit, below,
+                           torch.where(high >= self.limit, above, inside))
         return torch.logsumexp(logits.log_softmax(dim=2) + each, dim=2)
 
     def distribution(self, x: Tensor) -> Tensor:

@@ -105,7 +105,7 @@ def _bits(parts: Looped, given: Tensor, steps: Steps, numbers: Tensor) -> Array:
         edges = np.clip(steps.edges, -BEYOND, BEYOND)
         low, high = (torch.from_numpy(edges[side:])[numbers][None, None].to(given) for side in
                      (0, 1))
-        nats = draw.log_prob(given, (low + high) / 2, high - low)[0, 0]
+        nats = draw.log_prob_between(given, low, high)[0, 0]
         return np.asarray(-nats.double() / log(2))
     logs = draw.distribution(given)[0, 0]  # [classes, samples]
     share = torch.from_numpy(shares(_values(parts), steps)).to(logs)

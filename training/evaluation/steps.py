@@ -53,8 +53,10 @@ class Steps:
 
 @lru_cache(maxsize=4)
 def mu_law_steps(count: int = 256) -> Steps:
-    """As in `mu_law_table`, which models of so many classes draw from."""
-    return Steps.of(mu_law_table(count)[:, 0].double().numpy())
+    """As in `mu_law_table`, of which models draw; the one nearest to silence is silence."""
+    values = mu_law_table(count)[:, 0].double().numpy()
+    values[count // 2] = 0
+    return Steps.of(values)
 
 
 def even_steps(count: int) -> Steps:

@@ -39,6 +39,7 @@ FloatArray = NDArray[np.float32]
 BITS_STRETCHES, BITS_SECONDS, BITS_SKIPPED = 4, 11.0, 1.0  # the first second does not count
 FITTED_SECONDS = 240.0  # of what predictors are fitted to
 ENVELOPE_FRAME = 512
+FREE = "free"  # the condition at which no attention is paid to the others
 
 
 def judge(case: Case) -> Findings:
@@ -98,6 +99,9 @@ def _bits(case: Case, tape: Tape) -> tuple[dict[str, dict[str, float | None]], l
         try:
             found["model"] = {"bits": mean(lambda each: model_bits(
                 model, name, each.audio, steps, _asked_of(case, each)))}
+            if tape.conditions is not None and _free(case):
+                found["free"] = {"bits": mean(lambda each: model_bits(
+                    model, name, each.audio, steps, _asked_of(case, each, free=True)))}
         except TudorError as error:
             notes.append(f"bits of the model: {error}")
     if not case.baselines:
@@ -121,15 +125,21 @@ def _cost(price: Cost) -> Callable[[Tape], NDArray[np.float64]]:
     return lambda tape: price(tape.audio)
 
 
-def _asked_of(case: Case, tape: Tape) -> FloatArray | None:
-    """The method's input beside a tape: what is known of it, else nothing is asked for."""
+def _asked_of(case: Case, tape: Tape, free: bool = False) -> FloatArray:
+    """The method's input beside a tape; where nothing is known of it, or it is to be `free`, no
+    attention is to be paid to it."""
     spec = case.description.main
-    if tape.conditions is not None:
+    if tape.conditions is not None and not free:
         return tape.conditions
-    free = [i for i, label in enumerate(spec.input_labels) if label.startswith("free")]
     x = np.zeros((spec.in_channels, max(1, len(tape.audio) // spec.in_ratio)), np.float32)
-    x[free] = 1
+    x[_free(case)] = 1
     return x
+
+
+def _free(case: Case) -> list[int]:
+    """The channel that says so, if there is one."""
+    labels = case.description.main.input_labels
+    return [i for i, label in enumerate(labels) if label == FREE]
 
 
 # --- free running ---------------------------------------------------------------------------------
@@ -171,9 +181,7 @@ def _played(case: Case, player: Player, stretches: list[Tape]) -> list[FloatArra
     held = case.set_up(player)
 
     def ask(player: Player, x: FloatArray, number: int) -> None:
-        known = _asked_of(case, stretches[number])
-        assert known is not None
-        known = known[:, : x.shape[1]]
+        known = _asked_of(case, stretches[number])[:, : x.shape[1]]
         x[:, : known.shape[1]] = known
         x[:, known.shape[1] :] = known[:, -1:]
         for channel, value in held.items():

@@ -25,8 +25,9 @@ FloatArray = NDArray[np.float32]
 SUBJECTS = {"model": "model", "held_out": "real sound of the scores (ceiling)",
             "shuffled": "real sound of other scores (floor)",
             "noise": "noise with its envelopes (floor)"}
-PREDICTORS = {"model": "model", "adaptive": "32 taps, adaptive", "following": "32 taps, scale "
-              "follows", "fixed": "32 taps, fixed", "bigram": "bigram", "unigram": "unigram"}
+PREDICTORS = {"model": "model", "free": "model without conditions", "adaptive": "32 taps, adaptive",
+              "following": "32 taps, scale follows", "fixed": "32 taps, fixed", "bigram": "bigram",
+              "unigram": "unigram"}
 BITS = (Column("bits", "bits per sample"),)
 FREE = (Column("pitch", "asked pitch", "higher"), Column("clarity", "clarity", "higher"),
         Column("level_db", "level dB", ""), Column("jumps", "jumps", "one"),
