@@ -27,9 +27,16 @@ def compared(
     model: Model, draws: tuple[Tensor, ...], audio: Tensor, weight: float
 ) -> Compared:
     """Energy scores of one or two draws after taking the model's delay out of them."""
-    target = aligned(model, draws[0], audio)[1]
     windows = windows_of(model.ratio) if weight else WINDOWS
-    return compare(tuple(aligned(model, draw, audio)[0] for draw in draws), target, weight, windows)
+    return compare(*aligned_draws(model, draws, audio), weight, windows)
+
+
+def aligned_draws(
+    model: Model, draws: tuple[Tensor, ...], audio: Tensor
+) -> tuple[tuple[Tensor, ...], Tensor]:
+    """All draws of an output and the target without the model's delay, of one length."""
+    target = aligned(model, draws[0], audio)[1]
+    return tuple(aligned(model, draw, audio)[0] for draw in draws), target
 
 
 def windows_of(frame_samples: int) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ latents are taught is `controls.py`. A second phase, if asked for, adds discrimi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,14 +18,16 @@ from engine.models.base import Model
 from engine.models.coded import Coded, as_coded
 from training.data.base import Batch, Shard
 from training.objectives.adversarial import Adversary
-from training.objectives.aligned import aligned, compared, noises
+from training.objectives.aligned import aligned, aligned_draws, compared, noises
 from training.objectives.autoencoder_settings import AutoencoderSettings
+from training.objectives.balance import balance
 from training.objectives.base import Moment, Objective, Terms, Validation
 from training.objectives.controls import ControlLoss, Grid, control_loss
 from training.objectives.described import arrange, disorder, grid_of, wanted
 from training.objectives.energy import compare
 from training.objectives.held import held_score
 from training.objectives.latents import playable
+from training.objectives.losses import watched
 from training.objectives.monitor import LatentMonitor, LatentState, advice
 from training.objectives.noise_head import (
     FLOOR_WEIGHT,
@@ -126,6 +127,11 @@ class AutoencoderObjective(Objective):
         self.monitor.update(mean, log_std)
         loss = found.score + self.config.linear_weight * found.linear_score
         loss = loss + self.regulariser.weight(at.step) * penalty + self._floor(levels)
+        if self.config.balance_weight:
+            heard = balance(*aligned_draws(model, outputs, target), model.sample_rate_hz)
+            loss = loss + self.config.balance_weight * (heard.mel_score + heard.octaves)
+            figures = {**figures, "mel_score": heard.mel_score.detach(),
+                       "octave_nepers": heard.octaves.detach()}
         tone = tone_loss(tones, model, target)
         if tone is not None:
             loss = loss + TONE_WEIGHT * tone
@@ -291,10 +297,3 @@ class AutoencoderObjective(Objective):
         self.restarted = None  # long ago
         if self.adversary is not None and state["adversary"] is not None:
             self.adversary.load(state["adversary"])
-
-
-def watched(terms: Terms) -> float:
-    """The sum of both distances; of the linear one the logarithm, since it has no upper end, where
-    the spectral distance, a logarithm itself, hardly tells silence from a roar."""
-    linear = float(terms["linear_distance"].detach())
-    return float(terms["spectral_distance"].detach()) + math.log1p(linear)

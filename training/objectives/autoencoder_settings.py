@@ -20,12 +20,14 @@ EARLIER = {"kl_weight": "weight", "kl_warmup_steps": "warmup_steps", "free_bits"
 class AutoencoderSettings(Settings):
     """How sound is to be coded."""
 
-    absent: ClassVar[dict[str, Any]] = {"energy_score": 0.0, "descriptor_weight": 0.0,
-                                       "temperature_spread": 0.0}
+    absent: ClassVar[dict[str, Any]] = {"energy_score": 0.0, "balance_weight": 0.0,
+                                       "descriptor_weight": 0.0, "temperature_spread": 0.0}
 
     # Of the distance between two draws of the noise heads: 1 is the energy score, which keeps noise
     # noise; 0 is the distance alone, which prefers smooth sound. See `objectives/energy.py`.
     energy_score: Annotated[float, Field(ge=0, le=1)] = 1.0
+    # Of mel bands and octave levels, against the spectral distance: see `objectives/balance.py`.
+    balance_weight: NotNegative = 1.0
     linear_weight: NotNegative = 1.0  # of the linear distance, against the spectral distance
     # Of what a model with `controls` says of them (in bels, octaves), against the same.
     control_weight: NotNegative = 1.0

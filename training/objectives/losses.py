@@ -8,6 +8,8 @@ sine is 1/2 at every scale. Training, evaluation and every table use this one de
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -129,3 +131,10 @@ def kl_per_dimension(mean: Tensor, log_std: Tensor) -> Tensor:
 def kl_penalty(per_dimension: Tensor, free_bits: float) -> Tensor:
     """Mean over latents of what each spends beyond `free_bits` nats (Kingma et al. 2016, C.8)."""
     return (per_dimension - free_bits).clamp_min(0).mean()
+
+
+def watched(terms: Mapping[str, Tensor]) -> float:
+    """The sum of both distances; of the linear one the logarithm, since it has no upper end, where
+    the spectral distance, a logarithm itself, hardly tells silence from a roar."""
+    linear = float(terms["linear_distance"].detach())
+    return float(terms["spectral_distance"].detach()) + math.log1p(linear)

@@ -13,7 +13,7 @@ from engine.errors import TudorError
 from engine.models.registry import build
 from tests.training.training_helpers import fill, preset
 from training.data.base import Batch
-from training.objectives.autoencoder import watched
+from training.objectives.losses import watched
 from training.run.config import resolve
 from training.run.health import (
     DIVERGED,
