@@ -32,7 +32,7 @@ BETWEEN = 0.5  # of what lies half way between partials counts against a pitch: 
 CLEAR_HZ = (50.0, 2000.0)
 SILENT = 1e-5  # RMS below which a frame has neither pitch nor clarity
 ON = 0.5  # of a gate
-PITCH, GATE, LOUDNESS = "pitch", "gate", "loudness"  # what labels of conditions begin with
+PITCH, GATE = "pitch", "gate"  # what labels of conditions begin with
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,18 @@ class Layout:
 
     pitches: tuple[int, ...]
     gates: tuple[int, ...]
-    loudness: int | None
 
     @classmethod
     def of(cls, labels: Sequence[str]) -> Layout | None:
         """By the labels of a method's input; None where no notes can be asked for."""
-        pitches, gates, loud = (tuple(i for i, label in enumerate(labels) if label.startswith(word))
-                                for word in (PITCH, GATE, LOUDNESS))
-        if not gates or len(pitches) != len(gates):
-            return None
-        return cls(pitches, gates, loud[0] if loud else None)
+        pitches, gates = (tuple(i for i, label in enumerate(labels) if label.startswith(word))
+                          for word in (PITCH, GATE))
+        return cls(pitches, gates) if gates and len(pitches) == len(gates) else None
+
+    def score(self, conditions: FloatArray) -> FloatArray:
+        """Pitch and gate of each voice in turn [2 voices, rows]."""
+        rows = [row for pair in zip(self.pitches, self.gates, strict=True) for row in pair]
+        return conditions[rows]
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,16 @@ class Asked:
     any: Flags
 
     @classmethod
-    def of(cls, conditions: FloatArray, layout: Layout, row_samples: int, rate_hz: int,
-           samples: int) -> Asked:
-        """From conditions [channels, rows], for the frames of a sound of so many samples."""
+    def of(cls, score: FloatArray, row_samples: int, rate_hz: int, samples: int) -> Asked:
+        """From pitch and gate of each voice in turn [2 voices, rows], for the frames of a sound of
+        so many samples."""
         size, hop = frame_samples(rate_hz)
         starts = np.arange(frame_count(samples, rate_hz)) * hop
         first = starts // row_samples
         count = max(1, -(-size // row_samples))
-        rows = np.minimum(first[:, None] + np.arange(count), conditions.shape[1] - 1)
-        on = conditions[list(layout.gates)][:, rows] > ON  # [voices, frames, rows]
-        pitch = conditions[list(layout.pitches)][:, rows].astype(np.float64)
+        rows = np.minimum(first[:, None] + np.arange(count), score.shape[1] - 1)
+        on = score[1::2][:, rows] > ON  # [voices, frames, rows]
+        pitch = score[0::2][:, rows].astype(np.float64)
         alone = on.all(axis=2).sum(axis=0) == 1
         alone &= on.any(axis=2).sum(axis=0) == 1
         voice = on.all(axis=2).argmax(axis=0)

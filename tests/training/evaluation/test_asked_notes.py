@@ -66,7 +66,7 @@ def test_noise_has_an_asked_pitch_by_chance_alone() -> None:
 def asked(rows: np.ndarray, samples: int) -> Asked:
     layout = Layout.of(LABELS)
     assert layout is not None
-    return Asked.of(rows.astype(np.float32), layout, 16, RATE, samples)
+    return Asked.of(layout.score(rows.astype(np.float32)), 16, RATE, samples)
 
 
 def test_only_frames_with_one_steady_note_count() -> None:
@@ -109,7 +109,7 @@ def test_clarity_tells_tones_from_noise() -> None:
 
 
 def test_a_layout_is_read_from_labels() -> None:
-    assert Layout.of(LABELS) == Layout((0, 2), (1, 3), 4)
+    assert Layout.of(LABELS) == Layout((0, 2), (1, 3))
     assert Layout.of(("time",)) is None
     assert Layout.of(("pitch", "level")) is None
 

@@ -16,7 +16,8 @@ SECONDS = 24
 def heard(audio: np.ndarray, x: np.ndarray | None) -> Heard:
     layout = Layout.of(LABELS)
     assert layout is not None
-    return Heard.of(audio, RATE, None if x is None else Asked.of(x, layout, ROW, RATE, len(audio)))
+    return Heard.of(audio, RATE, None if x is None else Asked.of(
+        layout.score(x), ROW, RATE, len(audio)))
 
 
 @pytest.fixture(scope="module")

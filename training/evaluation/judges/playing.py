@@ -45,16 +45,21 @@ FREE = "free"  # the condition at which no attention is paid to the others
 def judge(case: Case) -> Findings:
     """All of it; what cannot be had is said in a note."""
     spec = case.description.main
+    layout = Layout.of(spec.input_labels)
     parts = case.held_out(scan(case.folder), spec.out_channels)
     most = max(LONGEST_SECONDS, 2 * case.seeds * case.seconds)
     tape = record(case, parts, spec, most)
     notes = case.notes()
-    if tape.conditions is None and Layout.of(spec.input_labels) is not None:
+    if tape.conditions is None and layout is not None:
         notes.append("no scores lie beside the sounds: the model plays freely, pitches are not "
                      "judged")
+    if tape.heard:
+        notes.append(f"{tape.heard} sounds have no notes beside them: what is asked for is the "
+                     "one pitch that is heard in them")
     results, said = _bits(case, tape)
     notes += said
-    stretches = [_assigned(case, each) for each in tape.spread(case.seeds, case.seconds)]
+    tape = tape.assigned(case.set_up(case.player), layout)
+    stretches = tape.spread(case.seeds, case.seconds)
     with _quick(case, notes) as player:
         case.progress("what the model plays")
         made = _played(case, player, stretches)
@@ -62,11 +67,12 @@ def judge(case: Case) -> Findings:
         long = _long(case, player, tape, notes)
     collections, scores = _collections(case, stretches, made)
     for name, sounds in collections.items():
-        results.setdefault(name, {}).update(scores[name] | _likeness(case, sounds, stretches, tape,
-                                                                     name))
+        results.setdefault(name, {}).update(scores[name])
+        if name != "shuffled":  # the very sounds that all are held against
+            results[name].update(_likeness(sounds, stretches, tape, name == "held_out"))
     result = {**case.facts("playing", len(parts), tape.seconds),
               "generated": {"sounds": case.seeds, "seconds": case.seconds,
-                            "by_seed": _by_seed(case, made, stretches)},
+                            "by_seed": _by_seed(made, stretches)},
               "results": {name: {key: plain(value) for key, value in row.items()}
                           for name, row in results.items()}, "long": long}
     grids = playing_table.grids(case.player.name, result)
@@ -145,17 +151,6 @@ def _free(case: Case) -> list[int]:
 # --- free running ---------------------------------------------------------------------------------
 
 
-def _assigned(case: Case, tape: Tape) -> Tape:
-    """With conditions as `--set` has them."""
-    held = case.set_up(case.player)
-    if tape.conditions is None or not held:
-        return tape
-    conditions = tape.conditions.copy()
-    for channel, value in held.items():
-        conditions[channel] = value
-    return Tape(tape.audio, conditions, tape.row_samples, tape.rate_hz)
-
-
 @contextmanager
 def _quick(case: Case, notes: list[str]) -> Iterator[Player]:
     """What plays: a native file of the model where there can be one, else what was given."""
@@ -199,9 +194,9 @@ def _long(case: Case, player: Player, tape: Tape, notes: list[str]) -> dict[str,
     if isinstance(player, PyTorchPlayer):
         notes.append("nothing long was played: PyTorch is too slow for it")
         return None
-    stretch = _assigned(case, tape.cut(0.0, case.long_seconds))
-    sound = _heard(case, _played(case, player, [stretch])[0], stretch)
-    real = _heard(case, stretch.audio, stretch)
+    stretch = tape.cut(0.0, case.long_seconds)
+    sound = _heard(_played(case, player, [stretch])[0], stretch)
+    real = _heard(stretch.audio, stretch)
     windows, others = Windows.of(sound), Windows.of(real)
     return {"seconds": case.long_seconds, "model": collapses(sound, real),
             "held_out": collapses(real, real),
@@ -211,18 +206,15 @@ def _long(case: Case, player: Player, tape: Tape, notes: list[str]) -> dict[str,
             "held_out_clarity": [round(float(v), 3) for v in others.clear]}
 
 
-def _heard(case: Case, audio: NDArray[Any], stretch: Tape) -> Heard:
+def _heard(audio: NDArray[Any], stretch: Tape) -> Heard:
     """A sound, with what the stretch asks for."""
-    return Heard.of(audio, stretch.rate_hz, _asked(case, stretch))
+    return Heard.of(audio, stretch.rate_hz, _asked(stretch))
 
 
-def _asked(case: Case, stretch: Tape) -> Asked | None:
+def _asked(stretch: Tape) -> Asked | None:
     """What a stretch asks for, frame by frame; None without a score."""
-    layout = Layout.of(case.description.main.input_labels)
-    if layout is None or stretch.conditions is None:
-        return None
-    return Asked.of(stretch.conditions, layout, stretch.row_samples, stretch.rate_hz,
-                    len(stretch.audio))
+    return None if stretch.score is None else Asked.of(
+        stretch.score, stretch.row_samples, stretch.rate_hz, len(stretch.audio))
 
 
 # Of several sounds the worst counts, where good and bad ones would make up for each other.
@@ -250,32 +242,31 @@ def _collections(case: Case, stretches: list[Tape], made: list[FloatArray]
         sounds["shuffled"] = [*real[1:], real[0]]
         sounds["noise"] = [shaped_noise(audio[None], ENVELOPE_FRAME, seed)[0]
                            for seed, audio in enumerate(real)]
-    wanted = [_heard(case, each.audio, each) for each in stretches]
+    wanted = [_heard(each.audio, each) for each in stretches]
     return sounds, {name: _together([
-        _heard(case, audio, stretch).figures(other)
+        _heard(audio, stretch).figures(other)
         for audio, stretch, other in zip(collection, stretches, wanted, strict=True)])
         for name, collection in sounds.items()}
 
 
-def _by_seed(case: Case, made: list[FloatArray], stretches: list[Tape]
-             ) -> list[dict[str, float | None]]:
+def _by_seed(made: list[FloatArray], stretches: list[Tape]) -> list[dict[str, float | None]]:
     """The figures of each of the model's sounds."""
-    rows = [_heard(case, audio, each).figures(_heard(case, each.audio, each))
+    rows = [_heard(audio, each).figures(_heard(each.audio, each))
             for audio, each in zip(made, stretches, strict=True)]
     return [{key: plain(value) for key, value in row.items()} for row in rows]
 
 
-def _likeness(case: Case, sounds: list[FloatArray], stretches: list[Tape], tape: Tape, name: str
+def _likeness(sounds: list[FloatArray], stretches: list[Tape], tape: Tape, real_too: bool
               ) -> dict[str, float | None]:
     """Descriptors and fragments against the real stretches; of real sound, against other ones."""
     rate, scores = tape.rate_hz, stretches
     real = [each.audio for each in stretches]
-    if name == "held_out":
-        scores = [tape.cut((number + 0.5) * tape.seconds / len(real), case.seconds)
+    if real_too:
+        scores = [tape.cut((number + 0.5) * tape.seconds / len(real), stretches[0].seconds)
                   for number in range(len(real))]
         sounds = [each.audio for each in scores]
     own, other = ([points(audio[None], rate) for audio in part] for part in (sounds, real))
-    jumps = [Jumps.of(part, rate, [_asked(case, score) for score in about])
+    jumps = [Jumps.of(part, rate, [_asked(score) for score in about])
              for part, about in ((sounds, scores), (real, stretches))]
     return {"descriptor_mmd": descriptor_mmd(np.concatenate(other), np.concatenate(own)),
             **jumps[0].against(jumps[1]), "frame_edges": frame_edges(sounds, tape.row_samples)}

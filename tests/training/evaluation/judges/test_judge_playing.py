@@ -235,7 +235,7 @@ def test_without_an_exporter_it_plays_in_pytorch_and_says_so(
     case, notes = open_case(*toy, long_seconds=2.0), []
     with judge_module._quick(case, notes) as player:
         assert isinstance(player, PyTorchPlayer)
-        tape = Tape(np.zeros(RATE, np.float32), None, ROW, RATE)
+        tape = Tape(np.zeros(RATE, np.float32), ROW, RATE)
         assert judge_module._long(case, player, tape, notes) is None
     assert notes == ["played in PyTorch, which is slow: nothing here writes native files",
                      "nothing long was played: PyTorch is too slow for it"]
