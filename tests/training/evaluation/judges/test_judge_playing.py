@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tests.families import autoregressive as draws
 from tests.families.driver import registered
 from tests.training.evaluation.judges.judge_helpers import tape as generator_tape
 from tests.training.evaluation.judges.playing_helpers import (
+    GENERATE,
     LABELS,
     RATE,
     ROW,
@@ -30,11 +32,13 @@ from tests.training.evaluation.judges.playing_helpers import (
     playing,
     rendered,
 )
+from training.evaluation.asked_notes import Asked
 from training.evaluation.judges import playing as judge_module
 from training.evaluation.judges.case import Case, open_case
 from training.evaluation.judges.findings import Findings
 from training.evaluation.judges.playing_table import TARGETS
 from training.evaluation.judges.registry import JUDGES, pick
+from training.evaluation.judges.scores_beside import beside
 from training.evaluation.judges.tape import Tape
 
 SECONDS, SEEDS = 4.0, 2
@@ -125,20 +129,58 @@ def test_long_sounds_that_fall_silent_are_found(data: Path) -> None:
     assert len(long["level_db"]) == 14
 
 
-def test_without_scores_it_plays_freely(tmp_path: Path) -> None:
-    folder = corpus(tmp_path / "plain")
-    for path in folder.glob("*.npy"):
-        path.unlink()
+def test_without_notes_the_pitch_that_is_heard_is_asked_for(tmp_path: Path) -> None:
+    folder = corpus(tmp_path / "plain", count=1)
+    wanted = np.load(folder / "0.npy")
+    (folder / "0.npy").unlink()
     seen = []
 
     def answer(x: np.ndarray, start: int, seed: int) -> np.ndarray:
-        seen.append(x[:, 0].copy())
-        return noisy(x, start, seed)
+        seen.append(x.copy())
+        return rendered(x)
 
-    found = judged(playing(answer), folder)
-    assert all(np.array_equal(row, [0, 0, 0, 0, 0, 1]) for row in seen)  # `free`
+    found = judged(playing(answer), folder, baselines=False)
+    asked = np.concatenate(seen, axis=1)[:, :4000]
+    both = (asked[1] > 0.5) & (wanted[1, :4000] > 0.5)
+    assert both.sum() > 2000
+    assert np.median(np.abs(asked[0] - wanted[0, :4000])[both]) < 0.02
+    assert found.result["results"]["model"]["pitch"] > 0.8
+    assert any("1 sounds have no notes beside them" in note for note in found.notes)
+
+
+def test_what_takes_no_notes_is_not_asked_for_any(tmp_path: Path) -> None:
+    folder = corpus(tmp_path / "plain", count=1)
+    player = playing(noisy)
+    spec = replace(player.description.main, input_labels=("free", *"abcde"))
+    player.description.methods[spec.name] = spec
+    seen = []
+    real = player.answer
+    player.answer = lambda x, start, values: (seen.append(x[:, 0]), real(x, start, values))[1]
+    case = Case(player, folder, "crops", None, seconds=SECONDS, seeds=SEEDS, baselines=False)
+    found = pick(case, "playing")(case)
+    assert seen
+    assert all(np.array_equal(row, [1, 0, 0, 0, 0, 0]) for row in seen)
     assert found.result["results"]["model"]["pitch"] is None
-    assert any("no scores lie beside" in note for note in found.notes)
+
+
+def test_notes_beside_a_sound_know_more_voices_than_the_model(tmp_path: Path) -> None:
+    (tmp_path / "a.notes").write_text("onset_s,duration_s,pitch,velocity\n"
+                                      "0.5,1.0,60,0.6\n1.0,1.5,72,0.6\n")
+    audio = 0.1 * np.sin(0.4 * np.arange(3 * RATE)).astype(np.float32)
+    one = replace(GENERATE, in_channels=4, input_labels=("pitch_oct", "gate", "loudness", "free"))
+    found = beside(tmp_path / "a.wav", audio, 0, one, RATE)
+    assert found is not None
+    assert found.conditions.shape == (4, 3000)
+    assert np.abs(found.conditions[2, 500:2500] - found.conditions[2, 1000]).max() < 0.01
+    assert not found.conditions[3].any()
+    single = np.isfinite(Asked.of(found.score, ROW, RATE, len(audio)).octaves)
+    at = np.arange(len(single)) * 0.032
+    assert single[(at > 0.5) & (at < 0.93)].all()
+    assert not single[(at > 0.95) & (at < 1.49)].any()  # two notes, of which the model knows one
+    assert single[(at > 1.51) & (at < 2.43)].all()
+    later = beside(tmp_path / "a.wav", audio[RATE:], 1000, one, RATE)  # a part of the file
+    assert later is not None
+    assert np.array_equal(later.score, found.score[:, 1000:])
 
 
 def test_assigned_conditions_win(data: Path) -> None:
@@ -162,8 +204,6 @@ def test_conditions_of_another_shape_are_named(tmp_path: Path) -> None:
 
 def test_late_sound_is_moved_to_its_score(data: Path) -> None:
     """By the method's lookahead."""
-    from dataclasses import replace
-
     late = 800
     state = {}
 
