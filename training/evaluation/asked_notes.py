@@ -27,8 +27,7 @@ CENTS = 60.0  # a note is there if the peak is no further off
 STEADY_OCTAVES = 1 / 12  # by which the pitch of a frame's note may move
 # What a pitch is looked for among, in steps of 15 cents, and its partials: later ones count less.
 LOWEST_HZ, HIGHEST_HZ, STEPS_PER_OCTAVE = 60.0, 2200.0, 80
-PARTIALS, DECAY = 24, 0.84
-BETWEEN = 0.5  # of what lies half way between partials counts against a pitch: it has an octave's
+PARTIALS, DECAY = 24, 0.84  # with ten a flat spectrum has the pitch of its third partial
 CLEAR_HZ = (50.0, 2000.0)
 SILENT = 1e-5  # RMS below which a frame has neither pitch nor clarity
 ON = 0.5  # of a gate
@@ -105,31 +104,29 @@ def peak_octaves(frames: Array, rate_hz: int) -> Array:
     """Where the harmonic sum of each frame [frames, samples] has its peak, in octaves from middle
     C; NaN in silence."""
     size = 4 * 2 ** int(np.ceil(np.log2(frames.shape[1])))
-    octaves, places, between, weights = _comb(rate_hz, size)
+    octaves, places, weights = _comb(rate_hz, size)
     found = np.full(len(frames), np.nan)
     for first in range(0, len(frames), 64):
         part = frames[first : first + 64]
         spectrum = np.abs(np.fft.rfft(part * hann(part.shape[1]), size))
         # A square root, so that one strong partial is not a pitch by itself.
-        root = np.sqrt(spectrum)
-        sums = root[:, places] @ weights - BETWEEN * (root[:, between] @ weights)
+        sums = np.sqrt(spectrum)[:, places] @ weights
         found[first : first + 64] = np.where(
             np.sqrt(np.square(part).mean(axis=1)) > SILENT, octaves[sums.argmax(axis=1)], np.nan)
     return found
 
 
 @lru_cache(maxsize=4)
-def _comb(rate_hz: int, size: int) -> tuple[Array, Places, Places, Array]:
-    """Pitches that are looked for [pitches], the bins of their partials and of what lies half a
-    partial below each [pitches, partials], and how much each partial counts [partials]."""
+def _comb(rate_hz: int, size: int) -> tuple[Array, Places, Array]:
+    """Pitches that are looked for [pitches], the bins of their partials [pitches, partials], and
+    how much each partial counts [partials]."""
     count = int(np.log2(HIGHEST_HZ / LOWEST_HZ) * STEPS_PER_OCTAVE) + 1
     hertz = LOWEST_HZ * 2 ** (np.arange(count) / STEPS_PER_OCTAVE)
     partial = np.arange(1.0, PARTIALS + 1)
-    # Beyond the Nyquist frequency there is nothing.
-    places, between = (np.minimum(np.rint(hertz[:, None] * each * size / rate_hz), size // 2)
-                       .astype(np.int64) for each in (partial, partial - 0.5))
+    places = np.rint(hertz[:, None] * partial * size / rate_hz).astype(np.int64)
+    places = np.minimum(places, size // 2)  # beyond the Nyquist frequency there is nothing
     counts: Array = DECAY ** (partial - 1)
-    return np.log2(hertz / MIDDLE_C_HZ), places, between, counts
+    return np.log2(hertz / MIDDLE_C_HZ), places, counts
 
 
 def in_tune(audio: NDArray[np.floating], asked: Asked, rate_hz: int) -> Flags:
