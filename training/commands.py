@@ -169,18 +169,23 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="folder of data that was not trained on")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     judge: Annotated[
-        str | None, typer.Option(help="reconstruction, paired, generation, conditional or "
-                                      "objective; the model's role decides otherwise")
+        str | None, typer.Option(help="reconstruction, paired, generation, playing, conditional "
+                                      "or objective; the model's role decides otherwise")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="use so many files at most")
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.25, help="of each sound that is generated, or listened to")
-    ] = 5.0,
+        float | None, typer.Option(min=0.25, help="of each sound that is generated, or listened "
+                                                  "to; 5, for the judge playing 20")
+    ] = None,
     seeds: Annotated[
-        int, typer.Option(min=2, help="sounds to generate, of each class if there are classes")
-    ] = 8,
+        int | None, typer.Option(min=2, help="sounds to generate, of each class if there are "
+                                             "classes; 8, for the judge playing 3")
+    ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="judge playing: also ten minutes without a stop")
+    ] = False,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE",
@@ -204,7 +209,8 @@ def evaluate(
     Example: tudor evaluate runs/first --data held-out --listen page --against runs/second
 
     An effect or autoencoder is judged by how near its output comes to the input; one that learnt
-    from pairs, to the target; a generator by how like real sound it is and whether it copies; what
+    from pairs, to the target; a generator by how like real sound it is and whether it copies, one
+    that draws sample after sample also by whether it plays what scores ask for; what
     can be asked for a class by whether it obeys; anything else by what its training minimises. For
     models with latents --report also tells what each latent does.
     """
@@ -224,17 +230,21 @@ def evaluate(
 
         if report is not None:
             raise ConfigError("--listen measures nothing: leave out --report")
-        make_page(listen, model, data, against or (), judge, as_json, limit=limit, seconds=seconds,
-                  assignments=assignments or ())
+        make_page(listen, model, data, against or (), judge, as_json, limit=limit,
+                  seconds=seconds or 5.0, assignments=assignments or ())
         return
     if against:
         raise ConfigError("--against is for --listen: name a folder for the page")
     console = Console(stderr=True)
     with console.status("listening") as status:
-        case = open_case(model, data, limit=limit, seconds=seconds, seeds=seeds, out=report,
-                         assignments=assignments or (),
+        case = open_case(model, data, limit=limit, out=report, assignments=assignments or (),
+                         long_seconds=600.0 if long else 0.0,
                          progress=lambda name: status.update(f"judging {escape(name)}"))
         chosen = pick(case, judge)
+        if long and chosen.name != "playing":
+            raise ConfigError(f"--long is for the judge playing, not for {chosen.name}")
+        case.seconds = chosen.seconds if seconds is None else seconds
+        case.seeds = chosen.seeds if seeds is None else seeds
         found = chosen(case)
         page = None if report is None else found.write_page(report)
     if as_json:

@@ -34,11 +34,11 @@ SLOW = {("prior", "native", "q16x8"): pytest.mark.slow}
 EXPORTS = [pytest.param(*each, marks=SLOW.get(each, ())) for each in (
     (name, to, dtype) for name in TOYS if name != "painter" for to, dtype in TARGETS)]
 SECONDS = 0.4
-# By the role of each, and one that is asked for: drawing sample by sample is slow in PyTorch.
+# By the role of each, and one that is asked for.
 JUDGES = [("shaper", "paired", ()), ("wash", "generation", ()), ("prior", "objective", ()),
           ("bells", "conditional", ()), ("painter", "objective", ()),
           ("autoregressive", "objective", ("--judge", "objective")),
-          pytest.param("autoregressive", "generation", (), marks=pytest.mark.slow)]
+          ("autoregressive", "playing", ())]
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ class Case:
     limit: int | None = None  # files of the folder
     seconds: float = 5.0  # of each sound that is generated
     seeds: int = 8  # sounds that are generated, of each class where there are classes
+    long_seconds: float = 0.0  # of one more sound, to see whether it goes on
     assignments: Sequence[str] = ()  # NAME=VALUE: attributes, or conditions of what generates
     baselines: bool = True
     out: Path | None = None  # where a report will stand: sounds are written there

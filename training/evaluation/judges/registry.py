@@ -21,13 +21,15 @@ from training.evaluation.judges.findings import Findings
 @dataclass(frozen=True)
 class Judge:
     """A row. `refuses`: why a case cannot be judged, "" if it can; `picks`: whether it is the one
-    that is meant for such a case."""
+    that is meant for such a case. How many sounds of how many seconds it asks for by itself."""
 
     name: str
     summary: str
     refuses: Callable[[Case], str]
     picks: Callable[[Case], bool]
     module: str
+    seconds: float = 5.0
+    seeds: int = 8
 
     def __call__(self, case: Case) -> Findings:
         found: Findings = import_module(self.module).judge(case)
@@ -69,6 +71,27 @@ def _no_generator(case: Case) -> str:
     return ""
 
 
+def _not_drawn(case: Case) -> str:
+    why = _no_generator(case)
+    if not why and case.description.main.out_channels != 1:
+        why = f"{case.player.name}.{case.description.main.name} plays more than one channel"
+    return why
+
+
+def _draws(case: Case) -> bool:
+    """Whether samples are drawn one after another: a model says it, of a file that plays notes it
+    may be taken for granted."""
+    if _not_drawn(case):
+        return False
+    spec = case.description.main
+    from engine.models.looped import Looped
+    from training.evaluation.asked_notes import Layout
+
+    if case.model is not None:
+        return Looped.of(case.model, spec.name) is not None
+    return Layout.of(spec.input_labels) is not None
+
+
 def _no_conditions(case: Case) -> str:
     if _no_generator(case) and _no_effect(case):
         return f"{case.player.name} has no method that makes audio"
@@ -94,6 +117,8 @@ JUDGES: dict[str, Judge] = {row.name: row for row in (
     Judge("paired", "how near an effect comes to the target of its input",
           _no_pairs, lambda case: case.kind == "pairs" and case.role == EFFECT,
           f"{HERE}.paired"),
+    Judge("playing", "how a model that draws sample after sample plays when it hears only itself",
+          _not_drawn, _draws, f"{HERE}.playing", seconds=20.0, seeds=3),
     Judge("generation", "how like real sound is what a model makes by itself",
           _no_generator, lambda case: not _no_generator(case), f"{HERE}.generation"),
     Judge("reconstruction", "how near the output comes to the input",

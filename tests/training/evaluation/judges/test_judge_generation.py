@@ -213,9 +213,8 @@ def test_what_draws_samples_is_told_how_likely_sound_is(tmp_path: Path) -> None:
         data = Trainee.of(draws.TOY, tmp_path).data
         save_weights(build_from(read_settings(run / "config.toml"), 1), run / "model.safetensors")
         case = open_case(run, data, seconds=0.25, seeds=2, baselines=False)
-        judge = pick(case)
+        judge = pick(case, "generation")
         found = judge(case)
-    assert judge.name == "generation"
     assert found.grids[0].head[-1] == "bits per sample ↓"
     assert found.result["results"]["model"]["bits_per_sample"] > 0
     assert found.result["results"]["model"]["variety"] > 0
