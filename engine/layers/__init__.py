@@ -7,6 +7,7 @@ from engine.layers.combine import Identity, Parallel, Residual, Sequence
 from engine.layers.control import Control, Film
 from engine.layers.conv import Conv1d, ConvTranspose1d, Delay
 from engine.layers.draw import Categorical, Embed, LogisticMixture, mu_law_table
+from engine.layers.fixed import Fixed, FixedEach, Repeat, SharedProjection
 from engine.layers.harmonics import Harmonics
 from engine.layers.loop import Loop, Past
 from engine.layers.noise import LatentSample, NoiseMultiply
@@ -28,13 +29,14 @@ from engine.layers.pointwise import (
 )
 from engine.layers.pqmf import PQMFAnalysis, PQMFSynthesis
 from engine.layers.recurrent import GRU, LSTM
+from engine.layers.stack import GatedStack
 
 __all__ = [
     "ELU", "GRU", "LSTM", "Affine", "Attention", "Categorical", "CausalAttention", "Channels",
-    "Control", "Conv1d", "ConvTranspose1d", "Delay", "Embed", "Exp", "Film", "GatedUnit", "Guard",
-    "Harmonics", "Identity", "LatentSample", "LayerNorm", "LeakyReLU", "Log", "LogisticMixture",
-    "Loop", "NoiseMultiply", "PQMFAnalysis", "PQMFSynthesis", "Parallel", "Past", "PitchTrack",
-    "Pointwise", "RMSNorm", "Residual", "Sequence", "Sigmoid", "Snake", "Softplus", "Sqrt", "State",
-    "Streaming", "Tanh", "mu_law_table",
-    "split_state",
+    "Control", "Conv1d", "ConvTranspose1d", "Delay", "Embed", "Exp", "Film", "Fixed", "FixedEach",
+    "GatedStack", "GatedUnit", "Guard", "Harmonics", "Identity", "LatentSample", "LayerNorm",
+    "LeakyReLU", "Log", "LogisticMixture", "Loop", "NoiseMultiply", "PQMFAnalysis",
+    "PQMFSynthesis", "Parallel", "Past", "PitchTrack", "Pointwise", "RMSNorm", "Repeat",
+    "Residual", "Sequence", "SharedProjection", "Sigmoid", "Snake", "Softplus", "Sqrt", "State",
+    "Streaming", "Tanh", "mu_law_table", "split_state",
 ]

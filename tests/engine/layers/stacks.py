@@ -15,6 +15,9 @@ from engine.layers import (
     ConvTranspose1d,
     Delay,
     Exp,
+    Fixed,
+    FixedEach,
+    GatedStack,
     GatedUnit,
     LayerNorm,
     LeakyReLU,
@@ -24,9 +27,11 @@ from engine.layers import (
     Past,
     PQMFAnalysis,
     PQMFSynthesis,
+    Repeat,
     Residual,
     RMSNorm,
     Sequence,
+    SharedProjection,
     Sigmoid,
     Snake,
     Softplus,
@@ -41,7 +46,7 @@ KINDS = (
     "conv", "strided", "depthwise", "transposed", "delay", "gru", "lstm", "leaky_relu", "elu",
     "tanh", "sigmoid", "exp", "log", "sqrt", "softplus", "rms_norm", "layer_norm", "attention",
     "snake", "gated", "noise", "guard", "residual", "parallel_sum", "parallel_product",
-    "parallel_concat", "analysis", "synthesis", "past",
+    "parallel_concat", "analysis", "synthesis", "past", "fixed", "repeat", "shared", "gated_stack",
 )
 
 
@@ -74,6 +79,19 @@ def layer(draw: st.DrawFn, kind: str, channels: int, depth: int = 0) -> Streamin
             "gated": lambda: Sequence(Conv1d(channels, 2 * channels, 2),
                                       GatedUnit(2 * channels, pick("tanh", "linear"))),
         }[kind]()
+    if kind == "fixed":
+        weight = torch.randn(2, channels, pick(1, 3))
+        return Sequence(Fixed(weight, torch.randn(2), pick(1, 2)),
+                        FixedEach(torch.tensor([-1.0, 2.0]), torch.ones(2)))
+    if kind == "repeat":
+        return Repeat(channels, pick(1, 2, 3))
+    if kind == "shared":
+        return Sequence(Conv1d(channels, 5, 1), SharedProjection(2, 2, 1, 3))
+    if kind == "gated_stack":
+        stride = pick(1, 2)
+        conditions = Conv1d(channels, 12, 3, stride=stride) if draw(st.booleans()) else None
+        return GatedStack(Conv1d(channels, 3, 2, stride=stride), conditions, [1, 2], pick(2, 3),
+                          draw(st.booleans()))
     if kind in ("analysis", "synthesis"):
         bands = pick(2, 3, 4)
         if kind == "analysis":

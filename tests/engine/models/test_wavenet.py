@@ -22,8 +22,8 @@ def test_conditions_are_labelled_in_order():
         "pitch_oct", "gate", "pitch_oct 2", "gate 2", "pitch_oct 3", "gate 3", "loudness", "free",
         "class")
     assert (spec.in_ratio, spec.out_ratio, spec.ratio) == (16, 1, 16)
-    alone = build("wavenet", {"layers": 1, "voices": 0})
-    assert alone.methods["generate"].input_labels == ("time",)
+    alone = build("wavenet", {"layers": 1, "voices": 0}).methods["generate"]
+    assert (alone.input_labels, alone.in_ratio) == (("time",), 1)
 
 
 @pytest.mark.parametrize(("settings", "said"), [
