@@ -27,7 +27,7 @@ def add_generation(
     samples = row["block_samples"] * 1000 / took_ms
     row.update(samples_per_second=samples, times_real_time=samples / row["sample_rate_hz"])
     once = cost.macs_per_block(1 / row["sample_rate_hz"]) * WEIGHT_BYTES[row["dtype"]]
-    if once and row["block_samples"] == 1:  # in longer blocks slow parts read less than once a sample
+    if once and row["block_samples"] == 1:  # in longer ones slow parts are read less often
         speed = measured_bandwidth(round(once))
         row.update(weights_bytes_per_sample=round(once), reading_share=once * samples / speed,
                    reading_gb_s=speed / 1e9, reading_memory=memory_of(round(once), caches))

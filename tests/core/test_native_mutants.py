@@ -43,7 +43,6 @@ MUTANTS = [
      "loop", ("chunks=7",)),
     ("loop.c", "if (to.unit) run_row(p, to.row, first, to.unit);", "", "loop", ("slices=5",)),
     ("loop.c", "row++, first = 0)", "row++)", "loop", ("slices=64", "chunks=20")),
-    ("loop.c", "from > at ? from - at : 0;", "0;", "loop_tiers", ("slices=64", "chunks=20")),
     ("run.c", "p.stream = stream;", "p.stream = 0;", "loop", ("batch=2",)),
     ("run_op.c", "(size_t)p->step * place.step", "0", "loop_tiers", ()),
     ("draw.c", "weights[c] >= least ? weights[c] : 0.0f", "weights[c]", "loop", ()),

@@ -1,5 +1,5 @@
-"""Blocks of one frame have kernels of their own where panels are whole strips: every instruction set
-gives the reference's bits there, in every number format."""
+"""Blocks of one frame have kernels of their own where panels are whole strips: every instruction
+set gives the reference's bits there, in every number format."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FRAMES = 40
 
 
 def _plain() -> Streaming:
-    """Panels of 64, 48, 32 and 16 outputs, with each activation, and with something added after it."""
+    """Panels of 64, 48, 32 and 16 outputs, with each activation, and with something added."""
     return Sequence(
         Conv1d(2, 64, 3), LeakyReLU(64), Residual(Conv1d(64, 64, 2, dilation=3), Tanh(64)),
         Conv1d(64, 48, 2), Tanh(48), Residual(Conv1d(48, 48, 1)), Conv1d(48, 160, 1),

@@ -1,5 +1,5 @@
-"""Slices of a loop with a slow tier: the rows in which it is due cost more, and slices cut them. Counted
-instructions of an emulated Cortex-M7."""
+"""Slices of a loop with a slow tier: the rows in which it is due cost more, and slices cut them.
+Counted instructions of an emulated Cortex-M7."""
 
 from __future__ import annotations
 
