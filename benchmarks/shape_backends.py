@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.case_runner import CaseRunner, FloatArray
 from benchmarks.peak import held_to_avx2
-from benchmarks.shapes import ShapeModel, is_loop
+from benchmarks.shapes import WAVENETS, ShapeModel, is_loop
 from engine.errors import TudorError
 
 
@@ -195,6 +195,14 @@ class NativeRunner(CaseRunner):
         return [out[0] for out in self._results]
 
 
+def _loops_in_pytorch(model: ShapeModel, threads: int) -> list[CaseRunner]:
+    """As the layers stand, each with its cache, and rewritten for speed."""
+    from benchmarks.shape_loop import PyTorchLoop
+    from engine.players.pytorch import PyTorchPlayer
+
+    return [PlayerRunner(PyTorchPlayer(model), model), PyTorchLoop(model, threads)]
+
+
 def runners_for(
     model: ShapeModel, threads: int = 1, dtypes: Sequence[str] = ("float32",)
 ) -> list[CaseRunner]:
@@ -202,9 +210,7 @@ def runners_for(
     that all layers of the case have a form in."""
     runners: list[CaseRunner]
     if is_loop(model):
-        from benchmarks.shape_loop import PyTorchLoop
-
-        runners = [PyTorchLoop(model, threads)]
+        runners = _loops_in_pytorch(model, threads) if model.name in WAVENETS else []
     else:
         runners = [TorchScriptRunner(model, threads), OnnxRunner(model, threads)]
     if native_available():

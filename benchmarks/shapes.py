@@ -23,13 +23,16 @@ from numpy.typing import NDArray
 
 from benchmarks import wavenet
 from benchmarks.nam import NamWaveNet
+from benchmarks.two_tier import two_tier
 from engine.boards.cost import MethodCost, OpCost, method_cost
 from engine.description import Attribute
 from engine.errors import ConfigError, nearest
 from engine.layers import (
     GRU,
     LSTM,
+    Categorical,
     Conv1d,
+    Embed,
     LeakyReLU,
     Loop,
     Residual,
@@ -44,8 +47,12 @@ SLOPE = 0.2
 # Cases beside the networks of shapes.json: (blocks, what runs), at 48 kHz.
 SMALL_RATE_HZ = 48000
 SMALL_BLOCKS = {"nam-a1": (16, 64), "lstm-16": (256,), "gru-8": (256,)}
-# Draws from its own output, sample by sample: it has no peers that play files (shape_loop.py).
-AUTOREGRESSIVE = "ar-wavenet/1"
+# These draw from their own output, sample by sample, and have no peers that play files
+# (shape_loop.py): the published network; one of 149 kMAC a sample; two rates; a draw of 256 classes
+# and an embedding alone.
+WAVENETS = {"ar-wavenet/1": wavenet.Sizes(),
+            "ar-wavenet-149k/1": wavenet.Sizes(stacks=2, layers=9, skip=64, end=64)}
+LOOPS = (*WAVENETS, "ar-two-tier/64", "ar-draw/64")
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,7 @@ def _networks() -> dict[str, Any]:
 def case_names() -> list[str]:
     """Every case, as `network/block`."""
     small = [f"{name}/{block}" for name, sizes in SMALL_BLOCKS.items() for block in sizes]
-    return [*_networks(), *small, AUTOREGRESSIVE]
+    return [*_networks(), *small, *LOOPS]
 
 
 def published_mmacs(name: str) -> float | None:
@@ -162,8 +169,10 @@ def build_case(name: str, seed: int = 0) -> ShapeModel:
             network = _networks()[name]
             return ShapeModel(name, network["sample_rate_hz"], network["block_samples"],
                               segments_of(layers_of(name)))
-        if name == AUTOREGRESSIVE:
-            return wavenet_case(wavenet.Sizes())
+        if name in WAVENETS:
+            return wavenet_case(WAVENETS[name], name)
+        if name in LOOPS:
+            return _loop_case(name)
         kind, _, block = name.partition("/")
         return ShapeModel(name, SMALL_RATE_HZ, int(block), [Segment(_small(kind), int(block))])
 
@@ -173,10 +182,21 @@ def is_loop(model: ShapeModel) -> bool:
     return any(isinstance(segment.chain, Loop) for segment in model.segments)
 
 
-def wavenet_case(sizes: wavenet.Sizes) -> ShapeModel:
-    """The autoregressive network, one sample a block."""
-    return ShapeModel(AUTOREGRESSIVE, wavenet.RATE_HZ, 1, [Segment(wavenet.wavenet(sizes), 1)],
+def wavenet_case(sizes: wavenet.Sizes, name: str = "ar-wavenet/1") -> ShapeModel:
+    """An autoregressive network, one sample a block."""
+    return ShapeModel(name, wavenet.RATE_HZ, 1, [Segment(wavenet.wavenet(sizes), 1)],
                       wavenet.ATTRIBUTES)
+
+
+def _loop_case(name: str) -> ShapeModel:
+    """Two rates, or no network at all: what was drawn chooses a row of logits."""
+    kind, _, block = name.partition("/")
+    if kind == "ar-two-tier":
+        loop = two_tier()
+    else:
+        loop = Loop(Embed(256, 256, 2 * torch.randn(256, 256)), Categorical(256))
+    attributes = tuple(a for a in wavenet.ATTRIBUTES if a.name in loop.uses)
+    return ShapeModel(name, wavenet.RATE_HZ, int(block), [Segment(loop, int(block))], attributes)
 
 
 def _small(kind: str) -> Streaming:

@@ -9,20 +9,24 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bounds import Bound, block_bound, measured_bandwidth, memory_of
+from benchmarks.bounds import Bound, block_bound
 from benchmarks.case_runner import CaseRunner
+from benchmarks.generation import (
+    add_generation,
+    add_generation_ratios,
+    callbacks,
+    generation_notes,
+)
 from benchmarks.machine import describe_machine, remeasure_peak
 from benchmarks.measure import Times, alternate, block_count, burst_blocks, warm_up
 from benchmarks.results import busy_note, time_figures, work_figures
 from benchmarks.run import Report
-from benchmarks.shape_backends import native_available, runners_for
-from benchmarks.shapes import ShapeModel, build_case, case_names
+from benchmarks.shape_backends import NativeRunner, native_available, runners_for
+from benchmarks.shapes import ShapeModel, build_case, case_names, is_loop
 from benchmarks.tables import print_machine
 from engine.boards.cost import MethodCost
 from engine.errors import ConfigError, nearest
 from engine.ops import KINDS
-
-WEIGHT_BYTES = {"float32": 4, "bf16w": 2, "q16x8": 1}
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,16 @@ def run_shapes(
             for runner, times in zip(runners, _measure(runners, model, effort), strict=True):
                 report.times.append(times)
                 report.results.append(_row(name, runner, times, *costs[name]))
+                if isinstance(runner, NativeRunner) and is_loop(model):
+                    report.results[-1]["callbacks"] = callbacks(
+                        runner.native, next(iter(model.methods)), model.block_samples)
     remeasure_peak(report.machine)
     for row in report.results:
         add_shares(row, costs[row["case"]][1], report.machine)
     add_ratios(report.results)
-    report.notes += filter(None, [busy_note(report.results), dtype_note(report.results),
-                                  generation_note(report.results)])
+    add_generation_ratios(report.results)
+    report.notes += filter(None, [busy_note(report.results), dtype_note(report.results)])
+    report.notes += generation_notes(report.results)
     if report.machine["held_to_avx2"]:
         report.notes.append("held to AVX2: TorchScript, the native runtime and the peak; ONNX "
                             "Runtime has no such switch and uses what the processor has")
@@ -127,29 +135,6 @@ def add_shares(row: dict[str, Any], cost: MethodCost, machine: dict[str, Any]) -
                bound_reached=bound.combined_ms / took_ms)
     if any(KINDS[op.kind].is_draw for op in cost.ops):
         add_generation(row, cost, machine["caches"], took_ms)
-
-
-def add_generation(
-    row: dict[str, Any], cost: MethodCost, caches: dict[str, str], took_ms: float
-) -> None:
-    """Samples per second of a case that draws sample by sample, and the share of the measured
-    reading speed at which it reads its weights: all of them, in their number format, each time."""
-    samples = row["block_samples"] * 1000 / took_ms
-    row["samples_per_second"] = samples
-    once = cost.macs_per_block(1 / row["sample_rate_hz"]) * WEIGHT_BYTES[row["dtype"]]
-    speed = measured_bandwidth(round(once))
-    row.update(weights_bytes_per_sample=round(once), reading_share=once * samples / speed,
-               reading_gb_s=speed / 1e9, reading_memory=memory_of(round(once), caches))
-
-
-def generation_note(rows: list[dict[str, Any]]) -> str:
-    """What `add_generation` found, in words."""
-    found = [f"{row['backend']} {row['samples_per_second']:,.0f} samples/s "
-             f"({100 * row['reading_share']:.0f} % of reading "
-             f"{row['weights_bytes_per_sample'] / 1e6:.2f} MB a sample from "
-             f"{row['reading_memory']} at {row['reading_gb_s']:.0f} GB/s)"
-             for row in rows if "samples_per_second" in row]
-    return f"sample by sample: {'; '.join(found)}" if found else ""
 
 
 def _limit(cost: MethodCost, bound: Bound) -> str:

@@ -9,22 +9,16 @@
 #define GROUP 16u /* numbers of a partial sum: sums are made of those, in order */
 #define LEAST_TEMPERATURE 1e-3f
 
-/* Unnormalised probabilities, the greatest 1. */
-static void exponentials(const struct tudor_kernels *k, const float *logits, uint32_t count, float temperature,
-                         float *weights) {
-    const float inverse = 1.0f / V_MAX(temperature, LEAST_TEMPERATURE);
-    float most = logits[0];
-    for (uint32_t c = 1; c < count; c++) most = V_MAX(logits[c], most);
-    for (uint32_t c = 0; c < count; c++) weights[c] = (logits[c] - most) * inverse;
-    struct map_args a = {.x = rows_at(weights, count), .y = rows_at(weights, count), .rows = 1, .channels = count};
-    a.finish.act = ACT_EXP;
-    k->map(&a);
-}
+static float inverse_of(float temperature) { return 1.0f / V_MAX(temperature, LEAST_TEMPERATURE); }
 
 /* Of those from `first` on that are at least `least`. */
 static float group_sum(const float *weights, uint32_t first, uint32_t count, float least) {
     const uint32_t end = count - first < GROUP ? count : first + GROUP;
     float sum = 0.0f;
+    if (least == 0.0f) { /* all of them: none is negative */
+        for (uint32_t c = first; c < end; c++) sum += weights[c];
+        return sum;
+    }
     for (uint32_t c = first; c < end; c++) sum += weights[c] >= least ? weights[c] : 0.0f;
     return sum;
 }
@@ -76,13 +70,14 @@ static float half_uniform(uint32_t n, uint32_t key) { return 0.5f * noise_unifor
 
 void tudor_categorical(const struct map_args *a, const struct draw_args *d) {
     const uint32_t start = counter_read(d->words), classes = d->each;
+    const float inverse = inverse_of(d->temperature);
     float *weights = d->words + 1;
     for (uint32_t r = 0; r < a->rows; r++) {
         const uint32_t first = (start + r) % COUNTER_PERIOD * a->channels + d->seed;
         const float *x = (const float *)a->x.data + r * a->x.row;
         float *y = (float *)a->y.data + r * a->y.row;
         for (uint32_t c = 0; c < a->channels; c++, x += classes) {
-            exponentials(d->kernels, x, classes, d->temperature, weights);
+            d->kernels->exponentials(x, weights, classes, inverse);
             const float least = d->top_p < 1.0f ? least_kept(weights, classes, V_MAX(d->top_p, 0.0f)) : 0.0f;
             y[c] = (float)pick(weights, classes, least, half_uniform(first + c, d->key));
         }
@@ -98,13 +93,14 @@ static float logistic(uint32_t n, uint32_t key) {
 
 void tudor_logistic_mixture(const struct map_args *a, const struct draw_args *d) {
     const uint32_t start = counter_read(d->words), parts = d->each / 3;
+    const float inverse = inverse_of(d->temperature);
     float *weights = d->words + 1;
     for (uint32_t r = 0; r < a->rows; r++) {
         const uint32_t first = (start + r) % COUNTER_PERIOD * 2 * a->channels + d->seed;
         const float *x = (const float *)a->x.data + r * a->x.row; /* logits, means, log scales of each channel */
         float *y = (float *)a->y.data + r * a->y.row;
         for (uint32_t c = 0; c < a->channels; c++, x += 3 * parts) {
-            exponentials(d->kernels, x, parts, d->temperature, weights);
+            d->kernels->exponentials(x, weights, parts, inverse);
             const uint32_t k = pick(weights, parts, 0.0f, half_uniform(first + 2 * c, d->key));
             const float scale = d->temperature * v_exp(V_MIN(V_MAX(x[2 * parts + k], -16.0f), 4.0f));
             const float drawn = scalar_fma(scale, logistic(first + 2 * c + 1, d->key), x[parts + k]);

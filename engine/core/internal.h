@@ -171,7 +171,8 @@ struct method_plan {
 
 /* Where a block stands that is played in slices. */
 struct cursor {
-    uint32_t stream, step, unit; /* the next to be run */
+    uint32_t stream, step, unit; /* the next to be run; of a loop its row */
+    uint32_t row_unit;           /* of a loop: units of that row that were run */
     uint64_t at, spent;          /* cost of all steps before; of all units that were run */
 };
 
@@ -211,6 +212,27 @@ struct play {
     uint32_t step; /* of the op that is run, in a loop */
 #endif
 };
+
+/* A Cortex-M7 divides 32 bits in a few cycles, 64 in hundreds of instructions. */
+static inline uint64_t tudor_quotient(uint64_t a, uint64_t b) {
+    return (a | b) >> 32 ? a / b : (uint32_t)a / (uint32_t)b;
+}
+
+/* Where a loop stands (loop.c): its next row, and how many units of it were run. */
+struct loop_place {
+    uint32_t row, unit;
+};
+#ifdef TUDOR_NO_LOOP
+static inline void tudor_run_loop(const struct play *p, struct loop_place from, struct loop_place to) {
+    (void)p, (void)from, (void)to;
+}
+#else
+void tudor_run_loop(const struct play *p, struct loop_place from, struct loop_place to);
+uint32_t tudor_loop_rows(const struct play *p);
+uint64_t tudor_loop_cost(const struct play *p);
+/* How far a loop comes with a cost of `ahead`, and what that costs. */
+struct loop_place tudor_loop_before(const struct play *p, uint64_t ahead, uint64_t *cost);
+#endif
 
 void tudor_rings_begin(const struct play *p); /* makes room, then tudor_rings_place */
 void tudor_rings_place(const struct play *p); /* the buffers' bases */

@@ -124,6 +124,7 @@ struct tudor_kernels {
     void (*attention)(const struct attention_args *);
     void (*pitch_track)(const struct pitch_args *);
     void (*harmonics)(const struct tone_args *);
+    void (*exponentials)(const float *x, float *y, uint32_t count, float factor);
 };
 
 extern const struct tudor_kernels tudor_kernels_ref;

@@ -23,12 +23,14 @@ static const unsigned char tile_frames[9] = {0, 12, 6, 0, 3, 0, 0, 0, 1};
 #include "kernels_norm.inc"
 #include "kernels_attention.inc"
 #include "kernels_tones.inc"
+#include "kernels_draw.inc"
 
 #ifndef TUDOR_NO_INT
 #include "kernels_mixed.inc"
 #include "kernels_int_rows.inc"
 #define INT(name) int_##name
 #define INT_UNROLL 1
+#define INT_FRAME_VECTORS 4
 #define INT_TILES TILE(4, 1) TILE(2, 1) TILE(2, 2) TILE(1, 1) TILE(1, 2) TILE(1, 3) TILE(1, 4) TILE(1, 5)
 static const unsigned char int_tile_frames[5] = {0, 5, 2, 0, 1};
 #define INT_TILE_FRAMES(vectors) int_tile_frames[vectors]
@@ -40,7 +42,7 @@ static const unsigned char int_tile_frames[5] = {0, 5, 2, 0, 1};
 #endif
 
 const struct tudor_kernels tudor_kernels_avx2 = {"avx2", conv, depthwise, map, gated, add, mul, affine, lstm, gru,
-    INT_KERNELS, norm, attention, pitch_track, harmonics};
+    INT_KERNELS, norm, attention, pitch_track, harmonics, exponentials};
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

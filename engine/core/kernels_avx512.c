@@ -25,11 +25,13 @@ static const unsigned char tile_frames[5] = {0, 8, 12, 8, 6};
 #include "kernels_norm.inc"
 #include "kernels_attention.inc"
 #include "kernels_tones.inc"
+#include "kernels_draw.inc"
 
 #ifndef TUDOR_NO_INT
 #include "kernels_mixed.inc"
 #include "kernels_int_rows.inc"
 #define INT_UNROLL 1
+#define INT_FRAME_VECTORS 2
 #define INT_TILES                                                                  \
     TILE(2, 1) TILE(2, 2) TILE(2, 3) TILE(2, 4) TILE(2, 5) TILE(2, 6)               \
     TILE(1, 1) TILE(1, 2) TILE(1, 3) TILE(1, 4) TILE(1, 5) TILE(1, 6) TILE(1, 8) TILE(1, 10) TILE(1, 12)
@@ -59,9 +61,9 @@ static const unsigned char int_tile_frames[3] = {0, 12, 6};
 #endif
 
 const struct tudor_kernels tudor_kernels_avx512 = {"avx512", conv, depthwise, map, gated, add, mul, affine, lstm, gru,
-                                                   INT_KERNELS, norm, attention, pitch_track, harmonics};
+                                                   INT_KERNELS, norm, attention, pitch_track, harmonics, exponentials};
 const struct tudor_kernels tudor_kernels_avx512vnni = {"avx512vnni", conv, depthwise, map, gated, add, mul, affine,
-                                                       lstm, gru, VNNI_KERNELS, norm, attention, pitch_track, harmonics};
+                                                       lstm, gru, VNNI_KERNELS, norm, attention, pitch_track, harmonics, exponentials};
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

@@ -99,8 +99,9 @@ static void hidden_part(const float *packed, uint32_t outputs, uint32_t hidden, 
 #include "kernels_norm.inc"
 #include "kernels_attention.inc"
 #include "kernels_tones.inc"
+#include "kernels_draw.inc"
 #include "kernels_ref_int.inc"
 
 const struct tudor_kernels tudor_kernels_ref = {"ref", ref_conv, ref_depthwise, map, gated, add, mul, affine, lstm, gru,
                                                 ref_int_conv, ref_int_depthwise, mixed, norm, attention, pitch_track,
-                                                harmonics};
+                                                harmonics, exponentials};

@@ -35,6 +35,11 @@ static const unsigned char tile_frames[17] = {0, 4, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0
 #define pitch_track 0
 #define harmonics 0
 #endif
+#ifndef TUDOR_NO_NOISE
+#include "kernels_draw.inc"
+#else
+#define exponentials 0
+#endif
 #ifdef TUDOR_NO_FLOAT /* no convolutions of float32 or bfloat16, and so nothing recurrent */
 #define conv 0
 #define depthwise 0
@@ -73,4 +78,4 @@ static const unsigned char int_tile_frames[5] = {0, 3, 0, 0, 1};
 #endif
 
 const struct tudor_kernels tudor_kernels_scalar = {"scalar", conv, depthwise, map, gated, add, mul, affine, lstm, gru,
-    INT_KERNELS, norm, attention, pitch_track, harmonics};
+    INT_KERNELS, norm, attention, pitch_track, harmonics, exponentials};

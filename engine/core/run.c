@@ -49,25 +49,6 @@ static int check_call(const tudor *t, int method, const float *in, const float *
     return 0;
 }
 
-#ifdef TUDOR_NO_LOOP
-static void run_loop(const struct play *p, uint32_t first, uint32_t end) { (void)p, (void)first, (void)end; }
-#else
-/* Rows of the loop, each through all ops that are due. */
-static void run_loop(const struct play *p, uint32_t first, uint32_t end) {
-    const struct format_op *ops = p->first_op + p->method->loop_first;
-    const struct op_plan *plans = p->ops + p->method->loop_first;
-    struct play one = *p;
-    one.frames = 1;
-    for (uint32_t row = first; row < end; row++)
-        for (uint32_t i = 0; i < loop_ops(p->method); i++) {
-            const uint32_t period = plans[i].period;
-            if (period > 1 && (row + 1) % period) continue;
-            one.step = period > 1 ? row / period : row;
-            tudor_run_op(&one, &ops[i], 0, TUDOR_ALL_UNITS);
-        }
-}
-#endif
-
 /* A method's steps: 0 is loading, then its ops, the whole loop as one, then storing. */
 static uint32_t last_step(const struct format_method *m) {
     return m->ops_count + 1 - (loop_ops(m) ? loop_ops(m) - 1 : 0);
@@ -89,7 +70,7 @@ int tudor_process(tudor *t, int method, const float *in, float *out, uint32_t sa
         load(&p, in + stream * stream_floats(samples, m->in_channels, m->in_ratio));
         for (uint32_t step = 1; step < last_step(m); step++)
             if (is_loop(m, step))
-                run_loop(&p, 0, p.frames * m->loop_rows);
+                tudor_run_loop(&p, (struct loop_place){0, 0}, (struct loop_place){p.frames * m->loop_rows, 0});
             else
                 tudor_run_op(&p, &p.first_op[op_of(m, step)], 0, TUDOR_ALL_UNITS);
         store(&p, out + stream * stream_floats(samples, m->out_channels, m->out_ratio));
@@ -104,18 +85,10 @@ int tudor_process(tudor *t, int method, const float *in, float *out, uint32_t sa
  * no more ops than it runs. */
 #define LAST UINT64_MAX
 
-#define TIERS 4u /* rates of a loop that are told apart */
 struct share {
     uint64_t each, tail; /* cost of a unit; of one in the last panel, which may be narrower */
     uint32_t units, wide; /* all; those before the last panel */
-#ifndef TUDOR_NO_LOOP
-    uint32_t tiers; /* of a loop, else 0: what every `period`th row costs besides */
-    struct { uint64_t cost; uint32_t period; } tier[TIERS];
-#endif
 };
-
-/* A Cortex-M7 divides 32 bits in a few cycles, 64 in hundreds of instructions. */
-static uint64_t quotient(uint64_t a, uint64_t b) { return (a | b) >> 32 ? a / b : (uint32_t)a / (uint32_t)b; }
 
 static uint64_t end_cost(const struct play *p, uint32_t channels, uint32_t ratio) {
     return (uint64_t)channels * (p->method->frame_samples / ratio) * p->frames + 1;
@@ -123,51 +96,11 @@ static uint64_t end_cost(const struct play *p, uint32_t channels, uint32_t ratio
 
 static struct share whole(uint64_t cost) { return (struct share){.each = cost, .tail = 1, .units = 1, .wide = 1}; }
 
-#ifndef TUDOR_NO_LOOP
-/* Cut between rows, each as dear as the ops that are due in it. Of more rates than fit the rest counts as even. */
-static struct share share_of_loop(const struct play *p) {
-    const struct format_method *m = p->method;
-    struct share s = {.units = p->frames * m->loop_rows, .tiers = 1};
-    s.tier[0].cost = s.tier[0].period = 1; /* no cost is 0 */
-    for (uint32_t i = 0; i < loop_ops(m); i++) {
-        const struct op_plan *o = &p->ops[m->loop_first + i];
-        uint32_t k = 0;
-        while (k < s.tiers && s.tier[k].period != o->period) k++;
-        if (k == s.tiers && s.tiers < TIERS) s.tier[s.tiers++].period = o->period;
-        const uint32_t period = k < TIERS ? o->period : 1;
-        s.tier[k < TIERS ? k : 0].cost += quotient((uint64_t)o->cost * period, m->loop_rows);
-    }
-    return s;
-}
-
-static uint64_t rows_cost(const struct share *s, uint32_t rows) {
-    uint64_t cost = 0;
-    for (uint32_t k = 0; k < s->tiers; k++) cost += s->tier[k].cost * (rows / s->tier[k].period);
-    return cost;
-}
-
-/* Of a loop, a row belongs to the slice in which its middle lies: one may cost more than a slice. */
-static uint32_t rows_before(uint64_t ahead, const struct share *s) {
-    uint32_t low = 0, high = s->units;
-    while (low < high) {
-        const uint32_t row = low + (high - low) / 2;
-        if (rows_cost(s, row) + rows_cost(s, row + 1) < 2 * ahead)
-            low = row + 1;
-        else
-            high = row;
-    }
-    return low;
-}
-#endif
-
 /* A convolution is cut into panels of outputs and groups of frames, others not at all. */
 static struct share share_of(const struct play *p, uint32_t step) {
     const struct format_method *m = p->method;
     if (step == 0) return whole(end_cost(p, m->in_channels, m->in_ratio));
     if (step == last_step(m)) return whole(end_cost(p, m->out_channels, m->out_ratio));
-#ifndef TUDOR_NO_LOOP
-    if (is_loop(m, step)) return share_of_loop(p);
-#endif
     const struct format_op *op = &p->first_op[op_of(m, step)];
     const struct op_plan *o = &p->ops[op_of(m, step)];
     const uint64_t cost = (uint64_t)o->cost * p->frames;
@@ -178,15 +111,12 @@ static struct share share_of(const struct play *p, uint32_t step) {
     if (units - 1 >= (1u << 30) - 1) return whole(cost);
     const uint32_t rest = o->runs == 1 ? (a->outputs - 1) % TUDOR_PANEL_OUTPUTS + 1 : TUDOR_PANEL_OUTPUTS;
     const uint64_t outputs = (panels - 1) * TUDOR_PANEL_OUTPUTS + rest;
-    const uint64_t line = quotient(cost, outputs * parts); /* one output of one group of frames */
+    const uint64_t line = tudor_quotient(cost, outputs * parts); /* one output of one group of frames */
     return (struct share){.each = line * TUDOR_PANEL_OUTPUTS + 1, .tail = line * rest + 1, .units = (uint32_t)units,
                           .wide = (uint32_t)units - parts};
 }
 
 static uint64_t cost_before(const struct share *s, uint32_t unit) {
-#ifndef TUDOR_NO_LOOP
-    if (s->tiers) return rows_cost(s, unit);
-#endif
     return unit <= s->wide ? s->each * unit : s->each * s->wide + s->tail * (unit - s->wide);
 }
 
@@ -194,13 +124,10 @@ static uint64_t cost_before(const struct share *s, uint32_t unit) {
 static uint32_t units_before(uint64_t high, const struct share *s, uint64_t at) {
     if (high == LAST) return s->units;
     if (high <= at) return 0;
-#ifndef TUDOR_NO_LOOP
-    if (s->tiers) return rows_before(high - at, s);
-#endif
     const uint64_t wide = s->each * s->wide, ahead = high - at;
     const int in_tail = ahead > wide;
     const uint64_t first = in_tail ? s->wide : 0, each = in_tail ? s->tail : s->each;
-    const uint64_t end = first + quotient((in_tail ? ahead - wide : ahead) + each - 1, each);
+    const uint64_t end = first + tudor_quotient((in_tail ? ahead - wide : ahead) + each - 1, each);
     return end < s->units ? (uint32_t)end : s->units;
 }
 
@@ -212,11 +139,33 @@ static void run_step(const struct play *p, uint32_t step, uint32_t first, uint32
     } else if (step == last_step(p->method)) {
         store(p, out);
         tudor_rings_end(p);
-    } else if (is_loop(p->method, step)) {
-        run_loop(p, first, end);
     } else {
         tudor_run_op(p, &p->first_op[op_of(p->method, step)], first, first == 0 && end == units ? TUDOR_ALL_UNITS : end);
     }
+}
+
+/* The same of a loop. Whether it is over. */
+static int run_loop_until(const struct play *p, struct cursor *c, uint64_t high, int audio) {
+#ifdef TUDOR_NO_LOOP
+    return (void)p, (void)c, (void)high, (void)audio, 1;
+#else
+    const uint32_t rows = tudor_loop_rows(p);
+    const struct loop_place from = {c->unit, c->row_unit};
+    struct loop_place to = {rows, 0};
+    uint64_t cost = 0;
+    if (high == LAST)
+        cost = tudor_loop_cost(p);
+    else
+        to = tudor_loop_before(p, high > c->at ? high - c->at : 0, &cost);
+    if (to.row < from.row || (to.row == from.row && to.unit <= from.unit)) return 0;
+    if (audio) tudor_run_loop(p, from, to);
+    c->unit = to.row;
+    c->row_unit = to.unit;
+    c->spent = c->at + cost;
+    if (to.row < rows) return 0;
+    c->at += cost;
+    return 1;
+#endif
 }
 
 /* Goes on from where `c` stands to the cost `high`; runs what lies there if there is audio to run on. */
@@ -228,7 +177,11 @@ static void run_until(tudor *t, int method, const float *in, float *out, uint32_
         const float *const x = in ? in + c->stream * stream_floats(samples, m->in_channels, m->in_ratio) : 0;
         float *const y = out ? out + c->stream * stream_floats(samples, m->out_channels, m->out_ratio) : 0;
         if (in && c->step && t->batch > 1) tudor_rings_place(&p); /* another stream may have been there since */
-        for (; c->step <= last_step(m); c->step++, c->unit = 0) {
+        for (; c->step <= last_step(m); c->step++, c->unit = c->row_unit = 0) {
+            if (is_loop(m, c->step)) {
+                if (!run_loop_until(&p, c, high, in != 0)) return;
+                continue;
+            }
             const struct share s = share_of(&p, c->step);
             const uint32_t first = c->unit, end = units_before(high, &s, c->at);
             if (first < end) {
@@ -244,11 +197,11 @@ static void run_until(tudor *t, int method, const float *in, float *out, uint32_
 
 /* Where a slice ends. */
 static uint64_t end_of(uint64_t total, uint32_t slice, uint32_t slices) {
-    return slice + 1 == slices ? LAST : (quotient(total, slices) + 1) * (slice + 1);
+    return slice + 1 == slices ? LAST : (tudor_quotient(total, slices) + 1) * (slice + 1);
 }
 
 static uint64_t cost_of(tudor *t, int method, uint32_t samples) {
-    struct cursor whole = {0, 0, 0, 0, 0};
+    struct cursor whole = {0, 0, 0, 0, 0, 0};
     run_until(t, method, 0, 0, samples, &whole, LAST);
     return whole.spent;
 }
@@ -267,7 +220,7 @@ int tudor_process_slice(tudor *t, int method, const float *in, float *out, uint3
         plan->sliced_cost = cost_of(t, method, samples);
         plan->sliced_samples = samples;
     }
-    if (slice == 0) t->at = (struct cursor){0, 0, 0, 0, 0};
+    if (slice == 0) t->at = (struct cursor){0, 0, 0, 0, 0, 0};
     const uint32_t mode = fpenv_enter();
     run_until(t, method, in, out, samples, &t->at, end_of(plan->sliced_cost, slice, slices));
     fpenv_leave(mode);
@@ -285,7 +238,7 @@ int tudor_slice_costs(const tudor *t, int method, uint32_t samples, uint32_t sli
     if (error) return error;
     if (slices == 0 || !worst || !total) return TUDOR_ERROR_ARGUMENT;
     tudor *reader = (tudor *)(uintptr_t)t; /* nothing is run without audio */
-    struct cursor c = {0, 0, 0, 0, 0};
+    struct cursor c = {0, 0, 0, 0, 0, 0};
     *total = cost_of(reader, method, samples);
     *worst = 0;
     for (uint32_t slice = 0; slice < slices; slice++) {

@@ -71,6 +71,12 @@ typedef __m512i IW;
 #define IW_LOAD(p) _mm512_loadu_si512(p)
 #define IW_EVEN(w) _mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8)
 #define IW_ODD(w) _mm512_srai_epi16(w, 8)
+#define IW_RAISED(w) _mm512_xor_si512(w, _mm512_set1_epi16(0x80))
+#define IW_ONES _mm512_set1_epi16(1)
+#define IV_ZERO _mm512_setzero_si512()
+#define IV_UNRAISED(raised, odd, more) \
+    _mm512_sub_epi32(_mm512_sub_epi32(raised, _mm512_slli_epi32(odd, 8)), _mm512_set1_epi32((int32_t)(more)))
+#define IV_REAL(sum, bias) _mm512_cvtepi32_ps(_mm512_add_epi32(sum, IV_LOAD(bias)))
 #define IW_PAIR(p) _mm512_set1_epi32(load_pair(p))
 #define IW_X16(p) _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
 #define IW_W8(p) _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p)))

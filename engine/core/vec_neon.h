@@ -88,6 +88,8 @@ static inline void v_store16_n(int16_t *p, V a, int n) {
 #define IW_LOAD(p) vreinterpretq_s16_s8(vld1q_s8(p))
 #define IW_EVEN(w) vshrq_n_s16(vshlq_n_s16(w, 8), 8)
 #define IW_ODD(w) vshrq_n_s16(w, 8)
+#define IV_ZERO ((IV){vdupq_n_s32(0), vdupq_n_s32(0)})
+#define IV_REAL(sum, bias) vcvtq_f32_s32(vaddq_s32(vpaddq_s32((sum).low, (sum).high), vld1q_s32(bias)))
 #define IW_PAIR(p) iw_pair(p)
 #define IW_X16(p) vreinterpretq_s16_u32(vmovl_u16(vreinterpret_u16_s16(vld1_s16(p))))
 #define IW_W8(p) iw_w8(p)

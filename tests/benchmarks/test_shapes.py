@@ -18,6 +18,7 @@ from benchmarks.shape_backends import (
 from benchmarks.shape_loop import PyTorchLoop
 from benchmarks.shape_numbers import compiled, parse_dtypes
 from benchmarks.shapes import (
+    WAVENETS,
     Layer,
     build_case,
     case_names,
@@ -40,7 +41,8 @@ SMALL = [name for name in case_names() if published_mmacs(name) is None]
 
 def test_there_are_six_networks_and_the_small_cases():
     assert len(NETWORKS) == 6
-    assert SMALL == ["nam-a1/16", "nam-a1/64", "lstm-16/256", "gru-8/256", "ar-wavenet/1"]
+    assert SMALL == ["nam-a1/16", "nam-a1/64", "lstm-16/256", "gru-8/256", "ar-wavenet/1",
+                     "ar-wavenet-149k/1", "ar-two-tier/64", "ar-draw/64"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -197,16 +199,30 @@ def test_the_sum_of_skip_connections_is_one_operation():
 
 
 def test_generation_is_reported_in_samples_per_second(monkeypatch):
-    monkeypatch.setattr("benchmarks.shapes.wavenet.Sizes", lambda: SMALL_WAVENET)
+    monkeypatch.setitem(WAVENETS, "ar-wavenet/1", SMALL_WAVENET)
     effort = Effort(0.001, 5, 0.01, 1.0)
     report = run_shapes(True, ["ar-wavenet/1"], Console(quiet=True), effort,
                         ("float32", "bf16w"))
-    assert [row["backend"] for row in report.results] == ["pytorch-loop", "native", "native-bf16w"]
-    _, whole, half = report.results
+    assert [row["backend"] for row in report.results] == [
+        "pytorch", "pytorch-loop", "native", "native-bf16w"]
+    layers, loop, whole, half = report.results
     assert half["weights_bytes_per_sample"] * 2 == whole["weights_bytes_per_sample"]
     for row in report.results:
         took = min(row["block_ms_p50"], row["block_cpu_ms_p50"])
         assert row["samples_per_second"] == pytest.approx(1000 / took)
         read = row["weights_bytes_per_sample"] * row["samples_per_second"] / 1e9
         assert row["reading_share"] == pytest.approx(read / row["reading_gb_s"])
-    assert any("sample by sample: pytorch-loop" in note for note in report.notes)
+        assert row["times_real_time"] == pytest.approx(row["samples_per_second"] / 16000)
+    for peer, key in ((layers, "speedup_over_pytorch"), (loop, "speedup_over_pytorch_loop")):
+        assert half[key] == pytest.approx(peer["block_cpu_ms_p50"] / half["block_cpu_ms_p50"])
+    assert any(note.startswith("ar-wavenet/1 native-bf16w: ") for note in report.notes)
+
+
+def test_callbacks_of_two_rates_share_a_block():
+    """The frames' layers are due once for 16 samples; no callback pays for them alone."""
+    report = run_shapes(True, ["ar-two-tier/64"], Console(quiet=True), Effort(0.001, 5, 0.01, 1.0))
+    (row,) = report.results
+    assert list(row["callbacks"]) == [32, 16, 8, 4, 1]
+    for samples, ratios in row["callbacks"].items():
+        assert 1.0 <= ratios["by_cost"] < (1.3 if samples == 1 else 1.1)
+    assert any("dearest over mean callback" in note for note in report.notes)
