@@ -53,7 +53,11 @@ def run(
 def generate(
     model: Annotated[str, typer.Argument(help="Model file, run directory or preset.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.wav", help="Where the sound goes.")],
-    seconds: Annotated[float, typer.Option(help="How long.", min=0.001, max=86400)] = 10.0,
+    seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="How long; default: as long as the score, else 10.", min=0.001,
+                     max=86400)
+    ] = None,
     seed: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(help="Another number, another sound; the same one, the same sound.",
@@ -70,6 +74,17 @@ def generate(
                      "at the method's frame rate: .npy or a float WAV. The last frame is held. "
                      "Without, they are 0.")
     ] = None,
+    score: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--score", metavar="SCORE", help="Of a model that reads pitch and gate: what "
+                     "it plays. bach: music made up after the scores that come with tudor, which "
+                     "is the default; one of their movements, such as 1006_7; or FILE.mid or "
+                     "FILE.notes.")
+    ] = None,
+    tempo: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Quarters a minute of the score, in place of its own.", min=5, max=1000)
+    ] = None,
     method: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="Method to generate with; default: the first that generates.")
@@ -82,11 +97,14 @@ def generate(
     """Let a model make sound by itself.
 
     Example: tudor generate model.tudor out.wav --seconds 20 --seed 7 --set temperature=0.9
+
+    Example: tudor generate violin.tudor gigue.wav --score 1006_7 --tempo 100
     """
     from engine.players.generate_file import generate_file
     from nn_tudor.native import as_native
 
-    generate_file(as_native(model, backend), out, seconds, seed, settings or [], conditions, method)
+    generate_file(as_native(model, backend), out, seconds, seed, settings or [], conditions, method,
+                  score, tempo)
 
 
 def verify(

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.presets import preset_settings, shipped_names
-from scripts.preset_measure import SOUND, card_of, current, measured
+from scripts.preset_measure import RECORDINGS, SOUND, card_of, current, measured, recordings
 from training.evaluation.sound_table import STANDING
-from training.evaluation.targets import HELD, TARGETS, Target, Verdict, verdicts
+from training.evaluation.targets import HELD, NOTES, TARGETS, Target, Verdict, verdicts
 
 Measured = dict[str, Any]
 EXPORTED = "exported"
@@ -95,17 +95,29 @@ COLUMNS: dict[str, Callable[[Measured, str], str]] = {
     "distance": _score("spectral_distance", 3),
 }
 
+WIDTH: dict[str, Callable[[Measured, str], str]] = {
+    "width dB": _beside("width_db", 1),
+    "width error dB ↓": _plain("width_error_db", 1),
+}
+
+
+def columns_of(*parts: Measured) -> dict[str, Callable[[Measured, str], str]]:
+    """Columns of a table of these; width, where there is any."""
+    wide = any("width_db" in part["sound"]["subjects"]["model"] for part in parts)
+    return {**COLUMNS, **WIDTH} if wide else COLUMNS
+
 
 def sound_table(found: Measured) -> list[str]:
     """Everything that a preset was measured on, each with its floor and its ceiling."""
-    lines = [["", *COLUMNS]]
+    columns = columns_of(*found.values())
+    lines = [["", *columns]]
     for part in found.values():
         for subject, label in SUBJECTS.items():
             if subject not in part["sound"]["subjects"] or (subject != "model" and
                                                             part is found.get(EXPORTED)):
                 continue
             title = label or f"**{part['title']}**, {part['files']} files, {part['seconds']:.0f} s"
-            lines.append([title, *(cell(part, subject) for cell in COLUMNS.values())])
+            lines.append([title, *(cell(part, subject) for cell in columns.values())])
     return rows(*lines)
 
 
@@ -159,7 +171,8 @@ def sound_part(name: str, rate_hz: int) -> list[str]:
         "", "## How it sounds", "",
         f"Hear it beside the original: [docs/sound.md](../../docs/sound.md#{name}). What each "
         "figure means: [docs/evaluation.md](../../docs/evaluation.md#reconstruction). Targets are "
-        "read on real loops nobody trained on, those of notes on held-out notes.", "",
+        f"read on {found[HELD]['title']}"
+        f"{', those of notes on held-out notes' if NOTES in found else ''}.", "",
         *targets(found, rate_hz), "", *sound_table(found), "",
         "The model stands in bold beside what it was played; \"of\" is the original's. `noise 128` "
         "has the original's octave-band levels in frames of 128 samples and needs no model. The "
@@ -191,7 +204,9 @@ def shipped_table(key: str = HELD) -> list[str]:
             lines.append([name, *["-"] * (len(lines[0]) - 1)])
             continue
         part = found[key]
-        lines.append([name, *(cell(part, "model") for cell in COLUMNS.values()),
+        real = recordings(name)
+        label = name if real is RECORDINGS["loops"] else f"{name}, {real.title}"
+        lines.append([label, *(cell(part, "model") for cell in COLUMNS.values()),
                       _number(3)(part["standing"].get("held_at_frame_rate"))])
         lines.append(["noise 128 on the same (floor)",
                       *(cell(part, "noise_128") for cell in COLUMNS.values()), ""])
@@ -265,10 +280,11 @@ def _before_and_now(found: Measured, before: Measured | None) -> list[str]:
     if before is not None:
         subjects.insert(0, ("in 0.1", before[HELD], "model"))
     subjects += [(label, part, key) for key, label in SUBJECTS.items() if label]
-    lines = [["real loops nobody trained on", *COLUMNS, "held latents ↓", "start dBFS ↓"]]
+    columns = columns_of(*(each for _, each, _ in subjects))
+    lines = [[part["title"], *columns, "held latents ↓", "start dBFS ↓"]]
     for label, each, subject in subjects:
         own = each["standing"] if subject == "model" else {}
-        lines.append([label, *(cell(each, subject) for cell in COLUMNS.values()),
+        lines.append([label, *(cell(each, subject) for cell in columns.values()),
                       _number(3)(own.get("held_at_frame_rate")) if own else "",
                       _number(0)(own.get("start_dbfs")) if own else ""])
     return rows(*lines)

@@ -13,62 +13,63 @@ from engine.files import atomic_write
 FloatArray = NDArray[np.float32]
 SOUND = Path(__file__).resolve().parents[1] / "docs" / "sound"
 SAMPLES = Path("/usr/share/sonic-pi/samples")
-CLIP = {"loop_amen": 1.75, "loop_industrial": 0.9, "loop_mika": 2.2}  # seconds that are played
+# What is played of recordings that nobody trains on, by what a preset is for: what it is called,
+# and seconds of each.
+CLIPS = {"loops": ("real", {"loop_amen": 1.75, "loop_industrial": 0.9, "loop_mika": 2.2}),
+         "ambient": ("ambient", {"ambi_choir": 1.57})}
 OWN_SECONDS, OWN_EACH, GAP_SECONDS = 4.5, 2.0, 0.12
 
 
-def render(name: str, kind: str, title: str, folder: Path) -> dict[str, str]:
+def render(name: str, kind: str, title: str, folder: Path, recordings: str) -> dict[str, str]:
     """Clips of a preset and of their originals: recordings, and held-out sound of a kind, which
     lies in `folder`. What each shows: {"real": title, KIND: title}."""
     from training.evaluation.evaluate import as_player
     from training.evaluation.subjects import play
 
     player = as_player(name)
-    spec, rate = player.description.main, player.sample_rate_hz
-    for what, audio in (("real", real_clip(rate)), (kind, own_clip(folder, rate))):
-        audio = match_channels(audio, spec.in_channels)
+    channels, rate = player.description.main.in_channels, player.sample_rate_hz
+    real, clip = CLIPS[recordings]
+    paths = [(SAMPLES / f"{each}.flac", seconds) for each, seconds in clip.items()]
+    for what, audio in ((real, _joined(paths, rate, channels)),
+                        (kind, own_clip(folder, rate, channels))):
         _keep(f"original-{what}-{rate // 1000}k", audio, rate)
         _keep(f"{name}-{what}", play(player, audio), rate)
-    return {"real": ", ".join(f"`{each}`" for each in CLIP), kind: title}
+    return {real: ", ".join(f"`{each}`" for each in clip), kind: title}
 
 
-def real_clip(rate_hz: int) -> FloatArray:
-    """The beginnings of the recordings that nobody trains on, one after the other, mono."""
-    return _joined([(SAMPLES / f"{name}.flac", seconds) for name, seconds in CLIP.items()], rate_hz)
-
-
-def own_clip(folder: Path, rate_hz: int) -> FloatArray:
+def own_clip(folder: Path, rate_hz: int, channels: int = 1) -> FloatArray:
     """The first files of a folder, a few seconds of them."""
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix in (".wav", ".flac")]
-    return _joined([(path, OWN_EACH) for path in paths], rate_hz)[
+    return _joined([(path, OWN_EACH) for path in paths], rate_hz, channels)[
         :, : round(OWN_SECONDS * rate_hz)]
 
 
-def _joined(parts: list[tuple[Path, float]], rate_hz: int) -> FloatArray:
+def _joined(parts: list[tuple[Path, float]], rate_hz: int, channels: int) -> FloatArray:
+    """The beginnings of recordings, so many seconds of each, one after the other."""
     from training.data.audio_folder import scan
     from training.data.decode import read_range
 
-    gap, found, have = np.zeros((1, round(GAP_SECONDS * rate_hz)), np.float32), [], 0.0
+    gap, have = np.zeros((channels, round(GAP_SECONDS * rate_hz)), np.float32), 0.0
+    found: list[FloatArray] = []
     for path, seconds in parts:
         if have >= 2 * OWN_SECONDS:
             break
         source = next(s for s in scan(path.parent).sources if s.path.name == path.name)
         count = round(min(seconds, source.seconds) * rate_hz)
-        found += [match_channels(read_range(source, 0, count, rate_hz, 1), 1), gap]
+        found += [read_range(source, 0, count, rate_hz, channels), gap]
         have += count / rate_hz + GAP_SECONDS
     return np.ascontiguousarray(np.concatenate(found, axis=1))
 
 
 def _keep(stem: str, audio: FloatArray, rate_hz: int) -> None:
-    """A sound as MP3 and as a picture."""
+    """A sound [channels, samples] as MP3 and as a picture."""
     import soundfile
 
     SOUND.mkdir(parents=True, exist_ok=True)
-    mono = match_channels(audio, 1)[0]
     with atomic_write(SOUND / f"{stem}.mp3") as temporary:
-        soundfile.write(temporary, np.clip(mono, -1, 1), rate_hz, format="MP3",
+        soundfile.write(temporary, np.clip(audio.T, -1, 1), rate_hz, format="MP3",
                         bitrate_mode="CONSTANT", compression_level=0.55)
-    _picture(SOUND / f"{stem}.webp", mono, rate_hz)
+    _picture(SOUND / f"{stem}.webp", match_channels(audio, 1)[0], rate_hz)
 
 
 def _picture(out: Path, mono: FloatArray, rate_hz: int) -> None:

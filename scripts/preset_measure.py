@@ -14,9 +14,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.files import atomic_write
 from engine.presets import preset_settings, shipped_native
@@ -27,7 +27,23 @@ WORK = ROOT / "build" / "figures"
 PARTS = WORK / "parts"
 CARD_KEYS = {"purpose", "board", "dtype", "held_out", "training", "sources"}
 SEED = 1000  # of all that is held out; presets learn from other seeds
-HELD = ("loop_amen", "loop_industrial", "loop_mika")
+NOTES = "notes"
+
+
+class Recordings(NamedTuple):
+    """Real sound that a preset is measured on, by what it is for: names of recordings that nobody
+    learns from, and of all of that kind."""
+
+    title: str
+    them: str
+    held: tuple[str, ...]
+    every: tuple[str, ...]
+
+
+RECORDINGS = {
+    "loops": Recordings("real loops", "them", ("loop_amen", "loop_industrial", "loop_mika"),
+                        ("loop_*",)),
+    "ambient": Recordings("real ambient sound", "it", ("ambi_choir",), ("ambi_*",))}
 KEPT = ("model", "noise_128", "shifted", "original")  # subjects that cards show
 MINUTES = {"techno": 2.0, "textures": 2.0}  # of material that is made; else one
 
@@ -64,9 +80,12 @@ def checked_card(card: dict[str, Any], file: str) -> dict[str, Any]:
     if missing := CARD_KEYS - set(card):
         raise SystemExit(f"{file}: [card] lacks {', '.join(sorted(missing))}; docs/presets.md says "
                          "what belongs there")
-    if unknown := set(card) - CARD_KEYS - {"notes"}:
+    if unknown := set(card) - CARD_KEYS - {"notes", "recordings"}:
         raise SystemExit(f"{file}: [card] has {', '.join(sorted(unknown))}, which is no key; there "
-                         f"are {', '.join(sorted(CARD_KEYS))} and notes")
+                         f"are {', '.join(sorted(CARD_KEYS))}, notes and recordings")
+    if card.get("recordings", "loops") not in RECORDINGS:
+        raise SystemExit(f"{file}: card.recordings is {card['recordings']!r}; wanted one of "
+                         f"{', '.join(RECORDINGS)}")
     if not card["held_out"] or set(card["held_out"]) - set(KINDS):
         raise SystemExit(f"{file}: card.held_out is {card['held_out']}; wanted kinds of "
                          f"`tudor corpus`: {', '.join(KINDS)}")
@@ -82,19 +101,28 @@ def materials(name: str) -> list[Material]:
     settings = preset_settings(name)
     rate = settings["model"]["sample_rate_hz"]
     channels = settings["model"].get("channels", 1)
-    kinds = list(dict.fromkeys(card_of(name)["held_out"]))
-    learnt = any("sonic-pi" in row["what"] for row in card_of(name)["sources"])
+    card, real = card_of(name), recordings(name)
+    kinds = list(dict.fromkeys(card["held_out"]))
+    learnt = any("sonic-pi" in row["what"] for row in card["sources"])
     found = [_made(kind, rate, channels) for kind in kinds]
-    found.append(Material("other", "held out, another generator (`other_loops.py`)",
-                          WORK / f"other-{rate}", lambda to: _other(to, rate)))
-    found.append(Material("held", "real loops nobody trained on", WORK / "held",
-                          lambda to: _recordings(to, HELD)))
-    found.append(Material("loops", "all real loops" + (", most of them learnt from" if learnt
-                                                       else ", none learnt from"),
-                          WORK / "loops", lambda to: _recordings(to, ("loop_*",))))
-    if "notes" not in kinds:
-        found.append(_made("notes", rate, channels))
+    if real is RECORDINGS["loops"]:
+        found.append(Material("other", "held out, another generator (`other_loops.py`)",
+                              WORK / f"other-{rate}", lambda to: _other(to, rate)))
+    folders = [WORK / part if real is RECORDINGS["loops"] else WORK / f"ambient-{part}"
+               for part in ("held", "loops")]
+    found.append(Material("held", f"{real.title} nobody trained on", folders[0],
+                          lambda to: _recordings(to, real.held)))
+    share = f"most of {real.them}" if learnt else "none"
+    found.append(Material("loops", f"all {real.title}, {share} learnt from", folders[1],
+                          lambda to: _recordings(to, real.every)))
+    if NOTES not in kinds and real is RECORDINGS["loops"]:
+        found.append(_made(NOTES, rate, channels))
     return found
+
+
+def recordings(name: str) -> Recordings:
+    """The real sound that a preset is measured on."""
+    return RECORDINGS[card_of(name).get("recordings", "loops")]
 
 
 def _made(kind: str, rate_hz: int, channels: int) -> Material:
@@ -146,11 +174,12 @@ def measure(name: str) -> None:
     the same weights is not measured again."""
     found = {material.key: part(name, material) for material in materials(name)}
     if (dtype := card_of(name)["dtype"]) != "float32":
-        found["exported"] = part(name, Material(
-            "exported", f"real loops nobody trained on, in {dtype}", WORK / "held",
-            lambda to: _recordings(to, HELD)), lambda: _exported(name, dtype))
+        held = next(material for material in materials(name) if material.key == "held")
+        found["exported"] = part(name, replace(
+            held, key="exported", title=f"{held.title}, in {dtype}"),
+            lambda: _exported(name, dtype))
     own = materials(name)[0]
-    clips = render(name, own.key, own.title, own.ready())
+    clips = render(name, own.key, own.title, own.ready(), card_of(name).get("recordings", "loops"))
     with atomic_write(SOUND / f"{name}.json") as temporary:
         temporary.write_text(told({"preset": name, "weights": digest(name), "clips": clips,
                                    "measured": found}), "utf-8")

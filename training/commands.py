@@ -18,16 +18,23 @@ def _share_cores() -> None:
 
 def corpus_command(
     kind: Annotated[
-        str, typer.Argument(help="techno, drums, breaks, textures or notes by synthesis, or real")],
+        str, typer.Argument(help="techno, drums, breaks, textures, notes or bach by synthesis, "
+                            "or real")],
     out_dir: Annotated[Path, typer.Argument(help="folder for the sounds")],
     minutes: Annotated[float | None, typer.Option(help="how much audio to make (30)")] = None,
     seed: Annotated[int | None, typer.Option(help="same seed, same sounds (0)")] = None,
     sample_rate_hz: Annotated[
-        int | None, typer.Option(help="sample rate (techno 16000, the others 48000)")] = None,
+        int | None, typer.Option("--sample-rate-hz", "--rate",
+                                   help="sample rate (techno and bach 16000, the others 48000)")
+    ] = None,
     channels: Annotated[
         int | None, typer.Option(help="1 mono, 2 stereo (textures 2, the others 1)")] = None,
     soundfont: Annotated[
-        Path | None, typer.Option(help="notes only: played from this .sf2 by fluidsynth")] = None,
+        Path | None, typer.Option(help="notes and bach: played from this .sf2 by fluidsynth")
+    ] = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="bach only: the movements kept for measuring")
+    ] = False,
     source: Annotated[
         Path | None, typer.Option("--from", help="real only: folder of recordings")] = None,
     licence: Annotated[
@@ -55,7 +62,7 @@ def corpus_command(
     from training.corpus import kinds, real
 
     made = {"--minutes": minutes, "--seed": seed, "--sample-rate-hz": sample_rate_hz,
-            "--channels": channels, "--soundfont": soundfont}
+            "--channels": channels, "--soundfont": soundfont, "--held-out": held_out or None}
     copied = {"--from": source, "--licence": licence}
     if kind not in (*kinds.KINDS, "real"):
         raise ConfigError(f"unknown corpus {kind!r}{nearest(kind, [*kinds.KINDS, 'real'])}")
@@ -71,7 +78,7 @@ def corpus_command(
             return {"files": len(manifest["files"]), "left_out": manifest["left_out"],
                     "licence": manifest["licence"]}
         paths = kinds.write_corpus(kind, out_dir, 30.0 if minutes is None else minutes, seed or 0,
-                                   sample_rate_hz, channels, progress, soundfont)
+                                   sample_rate_hz, channels, progress, soundfont, held_out)
         return {"files": len(paths), **kinds.summary(out_dir)}
 
     console = Console(stderr=True)

@@ -51,7 +51,8 @@ from engine.models.raw_vae_config import (
     TRACKED,
     RawVAEConfig,
 )
-from engine.models.raw_vae_tones import Tones, widened
+from engine.models.raw_vae_growth import grown
+from engine.models.raw_vae_tones import Tones
 
 
 def _block(width: int, config: RawVAEConfig) -> list[Streaming]:
@@ -121,11 +122,20 @@ def _heads(config: RawVAEConfig) -> Streaming:
     wave = Conv1d(width, 2 * bands, config.kernel_size)
     branches: list[Streaming] = [Sequence(wave, GatedUnit(2 * bands, "linear"))]
     if config.noise:
-        envelope = Conv1d(width, bands, config.kernel_size)
+        count = bands + (config.bands if config.shared_noise else 0)
+        envelope = Conv1d(width, count, config.kernel_size)
         assert envelope.bias is not None
         nn.init.constant_(envelope.bias, -4.0)  # start near -36 dB: music is mostly quieter than 1
-        branches.append(Sequence(envelope, Sigmoid(bands), NoiseMultiply(bands)))
+        noise: list[Streaming] = [envelope, Sigmoid(count), NoiseMultiply(count)]
+        branches.append(Sequence(*noise, *([_spread(config.bands)] if config.shared_noise else [])))
     return Parallel(*branches, combine="sum")
+
+
+def _spread(bands: int) -> Streaming:
+    """[left, right, shared] -> [left + shared, right + shared], each of `bands` channels."""
+    both = Parallel(Identity(bands), Identity(bands), combine="concat")
+    return Parallel(Channels(3 * bands, 0, 2 * bands),
+                    Sequence(Channels(3 * bands, 2 * bands, 3 * bands), both), combine="sum")
 
 
 class RawVAE(Coded):
@@ -278,16 +288,10 @@ class RawVAE(Coded):
         return tuple(played((last,), part + tones, {}) for part in drawn(tuple(body), x, count))
 
     def begin_with(self, other: Model) -> None:
-        """Weights of a model that has no harmonics yet do for one that has them."""
-        state = other.state_dict()
-        first = "decoder.layers.0.weight"
-        if state[first].shape[1] == self.coded:
-            super().begin_with(other)
-            return
-        state[first] = widened(state[first], self.coded)
-        own = {name: value for name, value in self.state_dict().items()
-               if name.startswith("tones.")}
-        self.load_state_dict({**own, **state})
+        """Weights of a model that lacks harmonics or the second channel do for one that has it."""
+        assert isinstance(other, RawVAE)
+        self.load_state_dict(grown(other.state_dict(), other.config, self.state_dict(),
+                                   self.config, len(self.decoder.layers) - 3))
 
     def restart_noise(self) -> None:
         own: Any = self.decoder.layers[-3]

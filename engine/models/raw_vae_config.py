@@ -35,15 +35,19 @@ class RawVAEConfig(ModelConfig):
     dilations: tuple[Positive, ...] = (1, 3)
     separable: bool = False  # residual units of a depthwise convolution and two dense 1x1
     noise: bool = True
+    # Of two channels: beside each one's own noise there is some that both play, so that noise can
+    # be as wide as it is, and not only as wide as can be.
+    shared_noise: bool = False
     controls: tuple[Control, ...] = ()  # what encode says and decode obeys beside the latents
     # Sines at multiples of a pitch that is tracked, 0 for none: see `raw_vae_tones.py`.
     harmonics: Annotated[int, Field(ge=0, le=256)] = 0
     crossover_hz: tuple[float, float] = CROSSOVER_HZ  # between which they fade in
     clear: tuple[float, float] = CLARITY  # as they do between these of clarity
     octave_check: bool = False  # of that pitch: of notes with a weak fundamental, see `PitchTrack`
-    unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "controls", "harmonics",
-                                         "crossover_hz", "clear", "octave_check")
-    grown: ClassVar[tuple[str, ...]] = ("harmonics", "crossover_hz", "clear", "octave_check")
+    unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "shared_noise", "controls",
+                                         "harmonics", "crossover_hz", "clear", "octave_check")
+    grown: ClassVar[tuple[str, ...]] = ("channels", "shared_noise", "harmonics", "crossover_hz",
+                                        "clear", "octave_check")
 
     @property
     def taught(self) -> int:
@@ -100,6 +104,8 @@ class RawVAEConfig(ModelConfig):
                 f"widths needs {len(self.strides) + 1} numbers (one per level, strides are "
                 f"{list(self.strides)}), got {list(self.widths)}"
             )
+        if self.shared_noise and not (self.noise and self.channels == 2):
+            raise ValueError("shared_noise needs channels = 2 and noise = true")
         return self._tonal()
 
     def _tonal(self) -> RawVAEConfig:

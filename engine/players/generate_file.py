@@ -23,14 +23,19 @@ from engine.players.play_file import (
     read_input,
     write_output,
 )
+from engine.scores.choose import DEFAULT_SCORE, played_seconds, score_notes
+from engine.scores.conditions import FREE, GATE, PITCH, kind_of, voices_of
+from engine.scores.conditions import conditions as notes_as_conditions
 
 SEED = "seed"
+DEFAULT_SECONDS = 10.0
 BLOCK_SECONDS = 0.25
 
 
 def generate_file(
-    model: str, out: Path, seconds: float, seed: int | None, settings: list[str],
-    conditions: Path | None, method: str | None,
+    model: str, out: Path, seconds: float | None, seed: int | None, settings: list[str],
+    conditions: Path | None, method: str | None, score: str | None = None,
+    tempo: float | None = None,
 ) -> None:
     """Generate `seconds` of sound into `out`; see `tudor generate --help`."""
     console = Console(stderr=True)
@@ -44,10 +49,23 @@ def generate_file(
                               "the same")
         player.set(SEED, seed)
     held = held_settings(player, spec, settings)
+    played = None
+    if _plays_notes(player, spec, held, conditions, score, tempo):
+        score = DEFAULT_SCORE if score is None else score
+        played = score_notes(score, seed or 0, seconds, tempo)
+        seconds = played_seconds(score, played) if seconds is None else seconds
+        console.print(f"score {escape(score)}: {len(played)} notes", highlight=False,
+                      soft_wrap=True)
+    seconds = DEFAULT_SECONDS if seconds is None else seconds
     frames = max(1, ceil(seconds * player.sample_rate_hz / spec.ratio)) * spec.in_frames
     x = np.zeros((spec.in_channels, frames), np.float32)
     if conditions is not None:
         x = _fill(read_input(player, spec, conditions, console), frames)
+    elif played is not None:
+        said = notes_as_conditions(played, spec.in_ratio, player.sample_rate_hz,
+                                   voices_of(spec.input_labels),
+                                   frames * spec.in_ratio / player.sample_rate_hz)
+        x[: len(said)] = _fill(said, frames)
     for channel, value in held.items():
         x[channel] = value
     started = time.perf_counter()
@@ -61,6 +79,24 @@ def generate_file(
         f"{escape(shown_name(out))}: {y.shape[0]} channels, {y.shape[1]} samples by "
         f"{player.backend}; real-time factor {took / seconds:.3f} (lower is better)",
         highlight=False, soft_wrap=True)
+
+
+def _plays_notes(player: Player, spec: Method, held: dict[int, float], conditions: Path | None,
+                 score: str | None, tempo: float | None) -> bool:
+    """Whether conditions are made of notes: if asked for, or where nobody says any."""
+    labels = spec.input_labels
+    voices = voices_of(labels)
+    if score is not None or tempo is not None:
+        option = "--score" if score is not None else "--tempo"
+        if not voices:
+            raise ConfigError(f"{option}: {player.name} does not play notes, {spec.name} reads "
+                              f"{', '.join(labels)}")
+        if conditions is not None:
+            raise ConfigError(f"{option} and --conditions say two different things; give one")
+    said = {labels[channel] for channel in held if kind_of(labels[channel]) in (PITCH, GATE, FREE)}
+    if score is not None and said:
+        raise ConfigError(f"--score and --set {min(said)} say two different things; give one")
+    return bool(voices) and conditions is None and not said
 
 
 def generator(player: Player, method: str | None = None) -> Method:

@@ -16,7 +16,7 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
         "mono": {"latents": 4, "compression": 64, "bands": 8, "strides": [4, 2],
                  "widths": [6, 8, 10]},
         "stereo": {"channels": 2, "latents": 3, "compression": 32, "bands": 4, "strides": [8],
-                   "widths": [8, 6], "sample_rate_hz": 48000},
+                   "widths": [8, 6], "sample_rate_hz": 48000, "shared_noise": True},
         "one latent": {"latents": 1, "compression": 8, "bands": 2, "strides": [4],
                        "widths": [4, 5], "kernel_size": 5, "dilations": [1], "noise": False},
         "wide": {"latents": 33, "compression": 1024, "bands": 16, "strides": [4, 4, 4],

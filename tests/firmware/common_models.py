@@ -97,11 +97,12 @@ def generator(labels: tuple[str, ...] = ("a", "b", "c"), ratio: int = 32,
 
 
 @cache
-def vae(rate_hz: int = 16000, compression: int = 64, seed: int = 0) -> bytes:
+def vae(rate_hz: int = 16000, compression: int = 64, seed: int = 0, channels: int = 1) -> bytes:
     """A small autoencoder of the family that is trained, untrained, with all three methods."""
     torch.manual_seed(seed)
     model = RawVAE(RawVAEConfig(sample_rate_hz=rate_hz, latents=6, compression=compression,
-                                bands=8, widths=(12, 16, 20)[: 2 if compression <= 32 else 3]))
+                                bands=8, widths=(12, 16, 20)[: 2 if compression <= 32 else 3],
+                                channels=channels, shared_noise=channels == 2))
     model = model.eval().requires_grad_(False)
     for parameter in model.parameters():
         parameter.mul_(1.4)  # untrained nets are quiet

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engine.players.native_model import NativeFile, NativeModel
 from firmware.simulate_rack import STATES, Racked, events, play_rack
 from tests.firmware.common_build import driver
 from tests.firmware.common_models import coder, vae, wire
@@ -234,6 +235,24 @@ def test_two_channels() -> None:
     assert np.abs(mono.audio[0, half] - mono.audio[1, half]).max() < 1e-5
     one = native([wire(16, channels=2)], maps=[EFFECT], audio=audio[:1], channels=(1, 1))
     assert one.audio[0, half].std() > 0.1
+
+
+def test_a_stereo_autoencoder_plays_both_sides() -> None:
+    """Each side what the same file gives elsewhere, late by the latency that is said."""
+    data, audio = vae(RATE, 32, channels=2), noise(1.0, channels=2)
+    run = native([data], maps=[EFFECT], audio=audio, channels=(2, 2))
+    model = NativeModel(NativeFile.from_bytes(data))
+    want = model.process("forward", audio[None])[0]
+    assert np.abs(want[0] - want[1]).max() > 1e-3
+    late = int(run.facts["latency_samples"])
+    half = slice(RATE // 2, RATE - 2048)
+    place = {lag: np.corrcoef(want[0, half], np.roll(run.audio, -lag, axis=1)[0, half])[0, 1]
+             for lag in range(late + 64)}
+    lag = max(place, key=lambda each: place[each])
+    for side in range(2):
+        own = run.audio[:, half.start + lag : half.stop + lag]
+        assert np.corrcoef(want[side, half], own[side])[0, 1] > 0.999
+        assert np.corrcoef(want[side, half], own[1 - side])[0, 1] < 0.99
 
 
 def test_input_that_is_no_number() -> None:

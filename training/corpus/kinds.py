@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from training.corpus import breaks, hits, notes, techno, textures, writing
+from training.corpus import bach, breaks, hits, notes, techno, textures, writing
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Kind:
     names: writing.Names
     sample_rate_hz: int = 48000
     channels: int = 1
+    held_out: Kind | None = None  # the part that is for measuring only
+    soundfont: bool = False  # whether one can play it
 
 
 KINDS: dict[str, Kind] = {
@@ -32,7 +34,9 @@ KINDS: dict[str, Kind] = {
     "drums": Kind(hits.render_hit, hits.NAMES),
     "breaks": Kind(breaks.render_break, breaks.NAMES),
     "textures": Kind(textures.render_texture, textures.NAMES, channels=2),
-    "notes": Kind(notes.render_note, notes.NAMES),
+    "notes": Kind(notes.render_note, notes.NAMES, soundfont=True),
+    "bach": Kind(bach.render_passage, bach.NAMES[False], 16000, soundfont=True, held_out=Kind(
+        bach.render_held_out, bach.NAMES[True], 16000, soundfont=True)),
 }
 
 
@@ -45,26 +49,42 @@ def write_corpus(
     channels: int | None = None,
     progress: Callable[[float], None] | None = None,
     soundfont: Path | None = None,
+    held_out: bool = False,
 ) -> list[Path]:
     """Fills `out_dir` with at least `minutes` of whole files, see `writing.write_corpus`.
 
-    `soundfont` plays notes through fluidsynth in place of our own synthesis.
+    `soundfont` plays notes through fluidsynth in place of our own synthesis. `held_out`: the part
+    of a kind that nothing should be trained on.
     """
-    row = KINDS[kind]
+    row = _part(kind, held_out)
     rate = row.sample_rate_hz if sample_rate_hz is None else sample_rate_hz
     count = row.channels if channels is None else channels
     render = partial(row.render, seed, sample_rate_hz=rate, channels=count)
     more: tuple[object, ...] = ()
     if soundfont is not None:
-        if kind != "notes":
-            raise ValueError(f"a soundfont plays notes, not {kind}")
+        if not row.soundfont:
+            raise ValueError(f"a soundfont plays notes or bach, not {kind}")
         from training.corpus.soundfont import check
 
         check(soundfont)
         render = partial(render, soundfont=soundfont)
         more = (str(soundfont.resolve()), soundfont.stat().st_mtime_ns)
+    if held_out:
+        more = (*more, "held out")
     request: writing.Request = (kind, seed, rate, count, *more)
     return writing.write_corpus(Path(out_dir), minutes, render, row.names, request, progress)
+
+
+def _part(kind: str, held_out: bool) -> Kind:
+    """The row that is rendered."""
+    row = KINDS[kind]
+    if not held_out:
+        return row
+    if row.held_out is None:
+        having = ", ".join(name for name, each in KINDS.items() if each.held_out is not None)
+        raise ValueError(f"--held-out is for {having}; of {kind} another --seed makes sounds that "
+                         "were not trained on")
+    return row.held_out
 
 
 def summary(out_dir: Path) -> dict[str, Any]:

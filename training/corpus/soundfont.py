@@ -6,17 +6,21 @@ import shutil
 import struct
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from engine.scores.timed import Note
 from training.corpus.circle import Audio
 from training.corpus.draw import pick
 from training.corpus.melody import Melody
 
 PROGRAM = "fluidsynth"
 TICK_S = 0.005  # how often the bender moves
+NOTE_TICK_S = 0.0005  # of notes that are not bent
+VIOLIN = 40  # of General MIDI, from 0
 BEND = 24  # semitones that the bender reaches either way
 # General MIDI programs that sustain or ring with one clear pitch, from 0.
 PROGRAMS = {
@@ -73,12 +77,29 @@ def midi(tune: Melody, curve: Audio, rate: int, program: int) -> bytes:
         if on:
             events.append((tick, on))
     events.append((len(pitch), bytes([0x80, key, 0])))
+    return _file(events, TICK_S)
+
+
+def midi_of_notes(notes: Sequence[Note], program: int) -> bytes:
+    """`notes` in seconds, without reverb and chorus, as a MIDI file."""
+    events = [(0, bytes([0xC0, program])), (0, bytes([0xB0, 91, 0])), (0, bytes([0xB0, 93, 0]))]
+    for note in notes:
+        key, start = round(note.pitch), round(note.onset_s / NOTE_TICK_S)
+        end = max(start + 1, round(note.end_s / NOTE_TICK_S))
+        events += [(start, bytes([0x90, key, max(1, round(127 * note.velocity))])),
+                   (end, bytes([0x80, key, 0]))]
+    # At one time notes end before others begin, and the program comes first of all.
+    return _file(sorted(events, key=lambda e: (e[0], e[1][0] == 0x90)), NOTE_TICK_S)
+
+
+def _file(events: list[tuple[int, bytes]], tick_s: float) -> bytes:
+    """(tick, event) in order, as a file of one track."""
     track, before = b"", 0
     for tick, event in events:
         track += _length(tick - before) + event
         before = tick
     track = b"\x00\xff\x51\x03" + (500000).to_bytes(3, "big") + track + b"\x00\xff\x2f\x00"
-    header = struct.pack(">4sIHHH", b"MThd", 6, 0, 1, round(0.5 / TICK_S))
+    header = struct.pack(">4sIHHH", b"MThd", 6, 0, 1, round(0.5 / tick_s))
     return header + struct.pack(">4sI", b"MTrk", len(track)) + track
 
 
@@ -86,19 +107,31 @@ def played(file: Path, family: str, tune: Melody, curve: Audio, rate: int,
            rng: np.random.Generator) -> tuple[int, Audio]:
     """The tune by an instrument of the font and family: (its program, audio [len(curve)])."""
     program = pick(rng, PROGRAMS[family])
+    mono = _rendered(file, midi(tune, curve, rate, program), len(curve), rate)
+    return program, mono
+
+
+def played_notes(file: Path, program: int, notes: Sequence[Note], samples: int, rate: int
+                 ) -> Audio:
+    """Notes by one instrument of the font [samples]; pitches are rounded to semitones."""
+    return _rendered(file, midi_of_notes(notes, program), samples, rate)
+
+
+def _rendered(file: Path, score: bytes, samples: int, rate: int) -> Audio:
+    """What the program makes of a MIDI file [samples], faded at its end."""
     with tempfile.TemporaryDirectory() as folder:
-        score, sound = Path(folder) / "note.mid", Path(folder) / "note.wav"
-        score.write_bytes(midi(tune, curve, rate, program))
+        written, sound = Path(folder) / "note.mid", Path(folder) / "note.wav"
+        written.write_bytes(score)
         done = subprocess.run(
             [PROGRAM, "-ni", "-q", "-g", "0.6", "-r", str(rate), "-F", str(sound), "-T", "wav",
-             "-O", "float", str(file), str(score)], capture_output=True, text=True, check=False)
+             "-O", "float", str(file), str(written)], capture_output=True, text=True, check=False)
         if done.returncode or not sound.exists():
             why = (done.stderr or done.stdout).strip().splitlines()
             raise ValueError(f"{PROGRAM} could not play {file}: {why[-1] if why else 'no sound'}")
         stereo, _ = soundfile.read(sound, always_2d=True)
-    mono = np.zeros(len(curve))
-    heard = stereo.mean(axis=1)[: len(curve)]
+    mono = np.zeros(samples)
+    heard = stereo.mean(axis=1)[:samples]
     mono[: len(heard)] = heard
-    fade = min(len(mono) // 4, round(0.05 * rate))
+    fade = min(samples // 4, round(0.05 * rate))
     mono[-fade:] *= 0.5 + 0.5 * np.cos(np.pi * np.arange(fade) / fade)
-    return program, mono
+    return mono

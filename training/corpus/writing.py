@@ -2,6 +2,7 @@
 
     OUT_DIR/loop_00000.wav, loop_00001.wav, …   metadata.csv   (.partial-* while being made)
     OUT_DIR/kick/kick_00000.wav, snare/snare_00001.wav, …      (where a corpus has classes)
+    OUT_DIR/1001_1/1001_1_00000.wav, 1001_1/1001_1_00000.notes  (and text beside each sound)
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy.typing as npt
 import soundfile
 
 METADATA = "metadata.csv"
+BESIDE = "beside"  # of what is rendered: no column, but the text of the file beside the sound
 MOST_MINUTES = 6000  # a hundred hours; more is a slip of the finger, and names have five digits
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8000, 96000
 _OWN_COLUMNS = {"file", "seed", "index", "voices"}
@@ -38,6 +40,7 @@ class Names:
 
     word: str = "loop"
     classes: tuple[str, ...] = ()
+    beside: str = ""  # suffix of the text file that each sound has beside it
 
     @property
     def words(self) -> str:
@@ -51,9 +54,15 @@ class Names:
 
     def owns(self, name: str) -> bool:
         """Whether a file of that name may have been written by an earlier run."""
+        suffix = rf"\.wav|{re.escape(self.beside)}" if self.beside else r"\.wav"
         if not self.classes:
-            return re.fullmatch(rf"{self.word}_\d{{5,}}\.wav", name) is not None
-        return re.fullmatch(rf"({'|'.join(self.classes)})/\1_\d{{5,}}\.wav", name) is not None
+            return re.fullmatch(rf"{self.word}_\d{{5,}}({suffix})", name) is not None
+        return re.fullmatch(rf"({'|'.join(self.classes)})/\1_\d{{5,}}({suffix})", name) is not None
+
+    def with_text(self, sounds: list[str]) -> list[str]:
+        """All files of these sounds: themselves, and what lies beside them."""
+        texts = [str(Path(name).with_suffix(self.beside).as_posix()) for name in sounds]
+        return [*sounds, *texts] if self.beside else sounds
 
 
 LOOPS = Names()
@@ -157,8 +166,8 @@ def write_corpus(
             shutil.rmtree(leftover)
     staging.mkdir(exist_ok=True)
     try:
-        made = _render_into(staging, minutes * 60.0, render, progress)
-        _replace(out_dir, staging, made, names)
+        made = _render_into(staging, minutes * 60.0, render, progress, names.beside)
+        _replace(out_dir, staging, names.with_text(made), names)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         if not existed and not any(out_dir.iterdir()):
@@ -194,9 +203,10 @@ def _sound(audio: Sound, row: dict[str, Any]) -> Sound:
 
 
 def _render_into(
-    staging: Path, least_s: float, render: Render, progress: Callable[[float], None] | None
+    staging: Path, least_s: float, render: Render, progress: Callable[[float], None] | None,
+    beside: str = "",
 ) -> list[str]:
-    """All files and the table, in `staging`: the names of the files."""
+    """All files and the table, in `staging`: the names of the sounds."""
     earlier = _already_made(staging)
     names: list[str] = []
     made_s = 0.0
@@ -210,6 +220,8 @@ def _render_into(
                 audio, row = render(len(names))
                 path = staging / row["file"]
                 path.parent.mkdir(exist_ok=True)
+                if beside:
+                    path.with_suffix(beside).write_text(row.pop(BESIDE), "utf-8")
                 soundfile.write(path, _sound(audio, row).T, row["sample_rate_hz"],
                                 subtype="PCM_16")
             if writer is None:

@@ -162,13 +162,17 @@ def channel_notes(
     cache: Cache, wanted: str = "the model's one", remedy: str = " (--set model.channels=2 trains "
     "on both)",
 ) -> tuple[str, ...]:
-    """That channels are mixed to one, summed over files; then each file that is odd but used."""
+    """That channels are mixed to one, or one is heard on both sides, summed over files; then each
+    file that is odd but used."""
     used = [entry for entry in cache.entries.values() if not entry.reason]
     mixed = [entry for entry in used if entry.channels > cache.audio_channels]
     notes = []
     if mixed:
         notes.append(f"{len(mixed)} of {len(used)} files have more channels than {wanted}: "
                      f"mixed to one{remedy}")
+    single = sum(entry.channels == 1 for entry in used)
+    if single and cache.audio_channels > 1:
+        notes.append(f"{single} of {len(used)} files have one channel: it is heard on both sides")
     notes += [f"{shown_name(entry.name)}: {text}" for entry in used for text in entry.notes]
     return tuple(notes)
 

@@ -8,6 +8,7 @@ from training.data.images import Images
 from training.data.labelled import Labelled
 from training.data.latents import Latents
 from training.data.pairs import Pairs
+from training.data.performed import Performed
 from training.run.common_config import check_owner
 
 DATA: dict[str, type[Data]] = {
@@ -16,6 +17,7 @@ DATA: dict[str, type[Data]] = {
     "labelled": Labelled,
     "latents": Latents,
     "images": Images,
+    "performed": Performed,
 }
 
 

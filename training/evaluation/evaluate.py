@@ -60,7 +60,7 @@ def evaluate_folder(
 ) -> dict[str, Any]:
     """Scores of `model`, of its untrained self and of the baselines on a folder of audio.
 
-    Returned: {"model", "data", "files", "seconds", "skipped": [{name, reason}],
+    Returned: {"model", "data", "files", "seconds", "skipped": [{name, reason}], "notes",
     "results": {"model": scores, "untrained": scores, "noise_2048": ..., "silence": ...},
     "sound": figures as in `SoundMeter`, "standing": as in `standing_figures`} with scores as in
     `Scores`, means over pieces of up to 20 s, and "descriptor_mmd", of all pieces together against
@@ -76,7 +76,7 @@ def evaluate_folder(
     skipped = list(folder.skipped)
     subjects = _subjects(player, baselines, only)
     scoring = _Scoring(player.sample_rate_hz, subjects, SoundMeter(player, subjects))
-    used = 0
+    used = others = 0
     for source in folder.sources:
         if limit is not None and used >= limit:
             break
@@ -87,6 +87,7 @@ def evaluate_folder(
         if progress:
             progress(source.name)
         used += 1
+        others += source.channels != spec.in_channels
         scoring.hear(decoded(source, player.sample_rate_hz, spec.in_channels))
     if not used:
         raise AudioError(nothing_usable(folder.root, skipped))
@@ -96,10 +97,21 @@ def evaluate_folder(
         "files": used,
         "seconds": round(scoring.seconds, 3),
         "skipped": [{"name": item.shown, "reason": item.reason} for item in skipped],
+        "notes": channel_notes(others, used, spec.in_channels),
         "results": scoring.results(),
         "sound": scoring.sound.results(),
         "standing": standing_figures(player, scoring.sound.sample()),
     }
+
+
+def channel_notes(others: int, used: int, channels: int) -> list[str]:
+    """How files were heard that have not the model's channels."""
+    if not others:
+        return []
+    how = ("mixed to one, as is what the model's output is compared with" if channels == 1
+           else "heard alike on both sides")
+    return [f"{others} of {used} files have {'more channels' if channels == 1 else 'one channel'} "
+            f"and the model {'one' if channels == 1 else channels}: {how}"]
 
 
 def as_player(model: Player | Stored | Model | str | Path) -> Player:

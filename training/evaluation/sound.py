@@ -2,9 +2,10 @@
 
 Beside the distance of `losses.py`, which prefers smooth sound to noise, each subject is measured by
 the energy score, texture, modulation at the model's frame rate, level of each octave, fine
-structure and pitch; a player also by its clicks and by latents that are held or swept. Beside the
-model stand what its figures are to be read against: the original a millisecond late (as good as can
-be), noise with the right octave-band envelopes (what levels alone give), silence.
+structure, pitch and, of two channels, how wide they are; a player also by its clicks and by latents
+that are held or swept. Beside the model stand what its figures are to be read against: the original
+a millisecond late (as good as can be), noise with the right octave-band envelopes (what levels
+alone give), silence.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from training.evaluation.tonality import (
     pitch_figures,
     window_samples,
 )
+from training.evaluation.width import Width
 from training.objectives.energy import compare
 
 FloatArray = NDArray[np.float32]
@@ -145,6 +147,7 @@ class _Piece:
         self.levels = spectrogram(audio, self.window)
         self.octaves = octave_levels(self.levels, rate_hz)
         self.notes = Notes(audio, rate_hz)
+        self.width = Width(audio, rate_hz, self.window) if len(audio) == 2 else None
 
     def measure(self, into: Heard, sound: FloatArray, again: FloatArray | None) -> None:
         """All figures of a sound of the same shape; `again`: a second draw of it."""
@@ -163,6 +166,8 @@ class _Piece:
         fine, partials = fine_structures(levels, self.levels, self.rate_hz, 0.0, PARTIAL_DB)
         row("fine", fine)
         row("partials", partials)
+        if self.width is not None:
+            self.width.measure(sound, put, row)
         into.cents.append(self.notes.errors(sound))
 
 

@@ -16,6 +16,8 @@ COLUMNS = (
     Column("modulation_ratio", "frame-rate modulation", "one"),
     Column("comb", "comb", ""),
     Column("octave_error_db", "worst octave dB"),
+    Column("width_db", "width dB", ""),
+    Column("width_error_db", "width error dB"),
     Column("partials_to_hz", "partials to Hz", "higher"),
     Column("pitch_cents", "pitch error cents"),
     Column("pitch_kept", "pitch within 20 cents", "higher"),
@@ -74,6 +76,10 @@ def grids(result: dict[str, Any]) -> list[Grid]:
                   ["", *(column.heading for column in used)], rows)]
     found += [_bands("level error of each octave, dB (right at 0)", "octave from Hz", subjects,
                      "octave_db", [f"{low:g}" for low in result["sound"]["octaves_hz"]]),
+              *([_bands("width of each octave less the original's, dB (right at 0)",
+                        "octave from Hz", subjects, "width_octave_db",
+                        [f"{low:g}" for low in result["sound"]["octaves_hz"]])]
+                if "width_octave_db" in subjects["model"] else []),
               _bands("fine structure: correlation with the original ↑", "band, Hz", subjects,
                      "fine", [f"{low:g}-{high:g}" for low, high in result["sound"]["bands_hz"]])]
     standing = [[row.title, number(result["standing"][row.key]), row.wanted] for row in STANDING

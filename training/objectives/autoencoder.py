@@ -40,6 +40,7 @@ from training.objectives.noise_head import (
 from training.objectives.quantised import plain, quantise_weights
 from training.objectives.regularisers import build_regulariser
 from training.objectives.tones import TONE_WEIGHT, tone_loss, tones_of
+from training.objectives.width import width_terms
 from training.run.schedule import check_schedule
 
 SOUNDS = 3  # validation crops that TensorBoard can play
@@ -127,6 +128,8 @@ class AutoencoderObjective(Objective):
         self.monitor.update(mean, log_std)
         loss = found.score + self.config.linear_weight * found.linear_score
         loss = loss + self.regulariser.weight(at.step) * penalty + self._floor(levels)
+        width, told = width_terms(model, outputs, target, self.config.energy_score)
+        loss, figures = loss + width, {**figures, **told}
         if self.config.balance_weight:
             heard = balance(*aligned_draws(model, outputs, target), model.sample_rate_hz)
             loss = loss + self.config.balance_weight * (heard.mel_score + heard.octaves)
@@ -147,8 +150,7 @@ class AutoencoderObjective(Objective):
             loss = loss + self.config.control_weight * taught.loss
             figures = {**figures, **taught.figures}
         if playing:
-            figures = {**figures,
-                       **dict(zip(HEARD, aligned(model, outputs[0], target), strict=True))}
+            figures = figures | dict(zip(HEARD, aligned(model, outputs[0], target), strict=True))
         if self.config.energy_score:
             figures = {**figures, "energy_score": found.score.detach()}
         return {"loss": loss, "spectral_distance": found.distance,
@@ -276,9 +278,8 @@ class AutoencoderObjective(Objective):
     def _silence(self) -> str | None:
         """What there is to say of noise heads that do not sound."""
         said = self.noise.sentence()
-        if said is None or self.config.energy_score:
-            return said
-        return f"{said}; training.energy_score=1 keeps it alive"
+        more = "" if self.config.energy_score else "; training.energy_score=1 keeps it alive"
+        return None if said is None else said + more
 
     # --- checkpoints ------------------------------------------------------------------------
 

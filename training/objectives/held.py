@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from engine.models.coded import Coded
 from training.data.base import Shard
@@ -55,6 +56,8 @@ def stretches(
     own = mean[:count].detach()
     ends = [own.gather(2, at[:, i, None, None].expand(-1, own.shape[1], 1)) for i in range(2)]
     gains = _gains(audio[:count].float(), grid, at, length * ratio)
+    if audio.shape[1] == 2:  # one noise for both channels: how wide it is, is in the gains
+        noise = noise[:, :, :1]
     frozen = torch.fft.irfft(torch.fft.rfft(noise) * gains, length * ratio)
     over = torch.linspace(0, 1, length * ratio, device=audio.device)
     target = (1 - over).sqrt() * frozen[:, 0] + over.sqrt() * frozen[:, 1]
@@ -63,15 +66,21 @@ def stretches(
 
 def _gains(audio: Tensor, grid: Grid, at: Tensor, samples: int) -> Tensor:
     """What makes white noise of `samples` samples sound like frames `at` [batch, 2] of `audio`
-    [batch, channels, time]: [batch, 2, channels, bins]."""
+    [batch, channels, time]: [batch, 2, channels, bins], complex for two channels."""
     size = max(2 * round(WINDOW_SECONDS * grid.rate_hz / 2), 2 * grid.ratio)
     window = torch.hann_window(size, device=audio.device)
     frames = grid.windows(audio.flatten(0, 1), size)  # [batch * channels, frames, size]
     frames = frames.unflatten(0, audio.shape[:2])
     places = at[:, :, None, None].expand(-1, -1, audio.shape[1], size)
     found = frames.transpose(1, 2).gather(1, places) * window
-    magnitude = torch.fft.rfft(found).abs() / window.square().sum().sqrt()
+    spectra = torch.fft.rfft(found)
+    magnitude = spectra.abs() / window.square().sum().sqrt()
     shape = magnitude.shape
-    wide = torch.nn.functional.interpolate(magnitude.flatten(0, 1), samples // 2 + 1, mode="linear",
-                                           align_corners=True)
-    return wide.unflatten(0, shape[:2])
+    wide = F.interpolate(magnitude.flatten(0, 1), samples // 2 + 1, mode="linear",
+                         align_corners=True).unflatten(0, shape[:2])
+    if shape[2] != 2:
+        return wide
+    # What lies between the channels, bin by bin, stays as it was in that frame.
+    turns = torch.polar(torch.ones_like(magnitude), spectra.angle() - spectra[:, :, :1].angle())
+    places = torch.linspace(0, shape[3] - 1, samples // 2 + 1, device=wide.device).round().long()
+    return wide * turns[..., places]

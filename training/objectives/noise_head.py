@@ -63,7 +63,7 @@ def listening(model: torch.nn.Module) -> Iterator[Levels]:
         for branch in heads.branches:
             found = [layer for layer in branch.modules() if isinstance(layer, NoiseMultiply)]
             if len(found) == 1 and not isinstance(branch, Parallel):
-                hooks += [found[0].register_forward_hook(partial(_heard, levels.noise)),
+                hooks += [branch.register_forward_hook(partial(_heard, levels.noise)),
                           heads.register_forward_hook(partial(_heard_still, levels.whole))]
     try:
         yield levels

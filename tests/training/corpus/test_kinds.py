@@ -19,8 +19,8 @@ from training.corpus import hits, kinds
 from training.data.labelled import class_of
 
 RATE = 16000
-NEW = ("drums", "breaks", "textures", "notes")
-COUNT = {"drums": 48, "breaks": 6, "textures": 9, "notes": 16}
+NEW = ("drums", "breaks", "textures", "notes", "bach")
+COUNT = {"drums": 48, "breaks": 6, "textures": 9, "notes": 16, "bach": 3}
 Made = dict[str, list[tuple[np.ndarray, dict[str, Any]]]]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.scores.timed import Note
 from tests.core.core_build import need
 from training.corpus import melody, notes, soundfont
 from training.evaluation.yin import fundamental_hz
@@ -78,3 +79,19 @@ def test_fluidsynth_plays_the_label() -> None:
         off = 1200 * np.log2(heard / wanted[: len(heard)])
         cents.append(np.median(np.abs(off[loud > 0.1 * loud.max()])))
     assert np.median(cents) < 20
+
+
+@pytest.mark.slow  # the set-up installs neither
+def test_fluidsynth_plays_chosen_notes() -> None:
+    need(soundfont.PROGRAM)
+    assert FONTS, "install a soundfont, such as timgm6mb-soundfont"
+    # Two notes an octave apart, with silence between: onsets and pitches are those asked for.
+    score = [Note(0.25, 0.5, 69, 0.8), Note(1.25, 0.5, 81, 0.8)]
+    sound = soundfont.played_notes(min(FONTS, key=lambda font: font.stat().st_size),
+                                   soundfont.VIOLIN, score, 2 * RATE, RATE).astype(np.float32)
+    assert sound.shape == (2 * RATE,)
+    assert np.abs(sound[: round(0.24 * RATE)]).max() < 1e-3 * np.abs(sound).max()
+    hertz = fundamental_hz(sound, RATE, 200, 1500, 512, 80)
+    for note, asked in zip(score, (440, 880), strict=True):
+        frames = slice(round((note.onset_s + 0.2) * 200), round(note.end_s * 200))
+        assert np.median(hertz[frames]) == pytest.approx(asked, rel=0.012)

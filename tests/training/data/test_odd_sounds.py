@@ -238,7 +238,10 @@ def test_mixing_to_one_channel_is_said_and_losses_are_named(tmp_path: Path) -> N
     assert "note: nearly.wav: mixing its 2 channels to one loses" in text
     assert "wide.wav:" not in text
     assert "skipped opposite.wav: its 2 channels cancel out" in text
-    assert "mixed to one" not in trained_in(tmp_path, folder, "stereo", "model.channels=2")
+    assert "heard on both sides" not in text
+    both = trained_in(tmp_path, folder, "stereo", "model.channels=2")
+    assert "mixed to one" not in both
+    assert "4 of 7 files have one channel: it is heard on both sides" in both
 
 
 def trained_in(folder: Path, data: Path, name: str, *settings: str) -> str:

@@ -33,7 +33,7 @@ def findings(result: dict[str, Any]) -> Findings:
                 [score_cells(*item) for item in result["results"].items()])
     distance = COLUMNS[0]
     return Findings({"judge": "reconstruction", **result}, [grid, *sound_table.grids(result)],
-                    [sound_table.NOTE], plots=[
+                    [sound_table.NOTE, *result.get("notes", ())], plots=[
         Plot("scores.png", distance.title, bars(result["results"], distance, {})),
         *sound_table.plots(result)])
 

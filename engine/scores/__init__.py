@@ -1,0 +1,1 @@
+"""Notes: scores that come with the project, files of notes, and what a model is told of them."""

@@ -1,0 +1,132 @@
+"""A toy that reads pitch, gate and loudness: trained on performances, then playing scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from engine.audio import read_audio
+from engine.layers import ConvTranspose1d, Guard
+from engine.models.chain import Chain
+from engine.models.registry import FAMILIES, Family
+from engine.scores import timed
+from engine.scores.conditions import conditions
+from engine.scores.timed import Note
+from nn_tudor.cli import main
+from tests.families.autoregressive import Autoregressive, AutoregressiveConfig
+from tests.families.driver import rows
+from tests.training.data.test_performed import RATE, fill
+
+LABELS = ("pitch_oct", "gate", "pitch_oct 2", "gate 2", "loudness", "free")
+PRESET = """
+[model]
+family = "played"
+sample_rate_hz = 8000
+channels = 4
+layers = 2
+[training]
+batch_size = 4
+crop_seconds = 0.2
+log_steps = 1
+learning_rate = 1e-2
+warmup_steps = 2
+schedule = "constant"
+validation_fraction = 0.3
+"""
+
+
+class Played(Autoregressive):
+    """The toy that draws samples, with the layout of conditions that notes have."""
+
+    family: ClassVar[str] = "played"
+
+    def __init__(self, config: AutoregressiveConfig) -> None:
+        super().__init__(config)
+        self.guard = Guard(len(LABELS))
+        self.conditions = ConvTranspose1d(len(LABELS), config.channels, config.hop, config.hop)
+
+    def chains(self) -> dict[str, Chain]:
+        return {"generate": Chain.of(
+            self.guard, ("conditions", self.conditions), ("loop", self.loop), *self.sound,
+            inputs=LABELS, outputs=("audio",), in_ratio=self.config.hop, role="generate")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def family():
+    FAMILIES["played"] = Family(AutoregressiveConfig, Played, "a toy that plays notes",
+                                "autoregressive", "performed")
+    yield
+    del FAMILIES["played"]
+
+
+def tudor(*words: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few steps, as a native file."""
+    folder = tmp_path_factory.mktemp("played")
+    fill(folder / "data")
+    (folder / "played.toml").write_text(PRESET)
+    assert tudor("train", folder / "played.toml", "--data", folder / "data", "--out",
+                 folder / "run", "--steps", 12, "--device", "cpu") == 0
+    bits = [row["bits_per_sample"] for row in rows(folder / "run", "validation")]
+    assert bits[-1] < 0.9 * bits[0]
+    assert tudor("export", folder / "run", "--to", "native", "--out", folder / "x.tudor") == 0
+    return folder / "x.tudor"
+
+
+def heard(model: Path, out: Path, *options: object) -> np.ndarray:
+    assert tudor("generate", model, out, *options) == 0
+    sound, rate = read_audio(out)
+    assert rate == RATE
+    return sound
+
+
+def test_it_plays_by_itself(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.wav"
+    one = heard(model, out, "--seconds", 3, "--seed", 1)
+    assert one.shape == (1, 3 * RATE)
+    assert "score bach: " in capsys.readouterr().err
+    assert np.array_equal(one, heard(model, out, "--seconds", 3, "--seed", 1))
+    assert not np.array_equal(one, heard(model, out, "--seconds", 3, "--seed", 2))
+    # Not what conditions of 0 sound like.
+    still = heard(model, out, "--seconds", 3, "--seed", 1, "--set", "gate=0")
+    assert not np.array_equal(one, still)
+    assert "score" not in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_file_of_notes_is_what_the_method_reads(model: Path, tmp_path: Path) -> None:
+    notes = [Note(0.1, 0.3, 60, 0.5), Note(0.5, 0.4, 67, 0.8), Note(0.5, 0.4, 71, 0.8)]
+    (tmp_path / "a.notes").write_text(timed.written(notes))
+    out = tmp_path / "out.wav"
+    by_notes = heard(model, out, "--score", tmp_path / "a.notes", "--seed", 4)
+    assert by_notes.shape[1] == round(1.4 * RATE)  # as long as the score, and half a second
+    np.save(tmp_path / "c.npy", conditions(notes, 16, RATE, 2, 1.4))
+    by_rows = heard(model, out, "--conditions", tmp_path / "c.npy", "--seconds", 1.4, "--seed", 4)
+    assert np.array_equal(by_notes, by_rows)
+    louder = heard(model, out, "--score", tmp_path / "a.notes", "--seed", 4, "--set", "loudness=0")
+    assert not np.array_equal(by_notes, louder)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (("--score", "1006_8"), "--score 1006_8; did you mean"),
+    (("--score", "bach", "--conditions", "c.npy"), "--score and --conditions say two different"),
+    (("--tempo", 90, "--conditions", "c.npy"), "--tempo and --conditions say two different"),
+    (("--score", "bach", "--set", "gate=1"), "--score and --set gate say two different"),
+])
+def test_mistakes_are_one_line(model: Path, tmp_path: Path, options: tuple[object, ...],
+                               message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tudor("generate", model, tmp_path / "o.wav", *options) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "o.wav").exists()
