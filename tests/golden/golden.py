@@ -221,9 +221,13 @@ def noise(key: str, shape: tuple[int, int]) -> FloatArray:
     return x
 
 
-def conditions(spec: Method, rows: int) -> FloatArray:
-    """A note, exact silence, the beginning of another; and what a guard has to catch."""
+def _input(spec: Method) -> FloatArray:
+    """Noise; for what generates a note, silence, the beginning of another. And what a guard has to
+    catch."""
+    rows = FRAMES * spec.ratio // spec.in_ratio
     x = noise(spec.name, (spec.in_channels, rows))
+    if spec.role != GENERATE:
+        return x
     at = {label: index for index, label in enumerate(spec.input_labels)}
     pitch, loudness = x[at["pitch_oct"]], x[at["loudness"]]
     pitch[np.isfinite(pitch)] *= 0.25  # three semitones about middle C
@@ -250,13 +254,12 @@ def _with_weights(model: Model) -> Model:
     import torch
 
     heads = [module for module in model.modules() if isinstance(module, Predicted)]
-    scales = [head.out.bias.detach().clone() for head in heads if head.out.bias is not None]
+    biases = [torch.as_tensor(head.out.bias).detach().clone() for head in heads]
     for key, parameter in model.named_parameters():
         parameter.data = torch.from_numpy(_weights(key, tuple(parameter.shape)))
         parameter.data *= ODD if heads else 1.0
-    for head, bias in zip(heads, scales, strict=True):
-        assert head.out.bias is not None
-        head.out.bias.data = bias + SPREAD * (bias < 0)
+    for head, bias in zip(heads, biases, strict=True):
+        head.out.bias = torch.nn.Parameter(bias + SPREAD * (bias < 0))
         head.taps.weight.data *= 0.25
         head.taps.weight.data[:, :, -1] += 0.5
     return model
@@ -270,11 +273,7 @@ def make(name: str) -> None:
     source = SHAPES / f"{name}.toml" if name in shapes() else preset_path(name)
     model = _with_weights(build_from(read_settings(source)).eval())
     description = model.describe(name)
-    inputs = {}
-    for m, spec in description.methods.items():
-        rows = FRAMES * spec.ratio // spec.in_ratio
-        inputs[m] = (conditions(spec, rows) if spec.role == GENERATE
-                     else noise(m, (spec.in_channels, rows)))
+    inputs = {m: _input(spec) for m, spec in description.methods.items()}
     for dtype in DTYPES:
         graphs = _graphs(model, description)
         programs, parts = lower(graphs, description), {}
