@@ -1,4 +1,5 @@
-"""One golden file per preset judges every runtime: the same bits on x86, aarch64 and Cortex-M7."""
+"""One golden file per preset, and per family without one, judges every runtime: the same bits on
+x86, aarch64 and Cortex-M7."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from engine.players.native_model import NativeFile, NativeModel
 from firmware.host.build import TARGETS
 from firmware.host.play import play
 from tests.firmware.machines import assert_same_bits, instruction_sets, machine
-from tests.golden.golden import FRAMES, Golden, names, presets, read
+from tests.golden.golden import FRAMES, Golden, names, presets, read, shapes
 
 CHUNKS = (1, 3, 2, 7)  # frames, taken in turn
 
@@ -23,21 +24,26 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 
 
 def test_every_preset_with_weights_has_a_golden_file_per_number_format() -> None:
-    assert names() == sorted((name, dtype) for name in presets() for dtype in DTYPES), \
+    wanted = [*presets(), *shapes()]
+    assert names() == sorted((name, dtype) for name in wanted for dtype in DTYPES), \
         "make them: python -m tests.golden.golden"
 
 
 def test_every_family_has_a_golden_file() -> None:
     assert {read(*name).family for name in names()} == set(FAMILIES), \
-        "a preset of each family should ship weights"
+        "a preset of each family should ship weights, or tests/golden/shapes/ hold a shape of it"
 
 
 def test_number_formats_are_told_apart(golden: Golden) -> None:
     """A golden file of a number format that plays float32 would judge nothing."""
     file, exact = NativeFile.from_bytes(golden.model), read(golden.name)
     for method in golden.inputs:
-        dtypes = {FORMATS[op.dtype] for op in file.ops(method) if op.weights_bytes}
+        # Tables have no other form; constants must not be rounded.
+        ops = [op for op in file.ops(method) if op.weights_bytes and op.kind != "embed"]
+        dtypes = {FORMATS[op.dtype] for op in ops if op.name not in golden.exact}
         assert dtypes == {golden.dtype}
+        constant = {FORMATS[op.dtype] for op in ops if op.name in golden.exact}
+        assert constant == ({"float32"} if file.methods[method].role == "generate" else set())
         same = np.array_equal(golden.outputs[method], exact.outputs[method])
         assert same == (golden.dtype == "float32")
 
@@ -50,6 +56,17 @@ def test_a_golden_file_holds_what_it_says(golden: Golden) -> None:
         assert golden.outputs[name].shape == (spec.out_channels, rows)
         assert golden.outputs[name].std() > 1e-2
         assert not np.isfinite(golden.inputs[name]).all(), "nothing for the guard to catch"
+
+
+def test_what_draws_plays_a_note_silence_and_another(golden: Golden) -> None:
+    drawn = [name for name, spec in NativeFile.from_bytes(golden.model).methods.items()
+             if spec.role == "generate"]
+    assert bool(drawn) == (golden.name in shapes())
+    for name in drawn:
+        sounds = np.flatnonzero(golden.outputs[name].any(axis=0).reshape(FRAMES, -1).any(axis=1))
+        # A note of 15 rows with its release of 4 - 1, silence to the bit, two rows of the next.
+        assert list(sounds) == [*range(18), 22, 23]
+        assert np.abs(golden.outputs[name]).max() < 1, "at its limits all arithmetic is alike"
 
 
 @pytest.mark.parametrize("isa", instruction_sets())

@@ -1,4 +1,5 @@
-"""Golden files: what each runtime must give, to the bit. Per preset that ships weights:
+"""Golden files: what each runtime must give, to the bit. Per preset that ships weights, and per
+shape in `shapes/` for families of which no preset does:
 
     PRESET.npz         float32
         description        JSON: family, configuration, methods
@@ -10,7 +11,7 @@
     PRESET.q16x8.npz   out_METHOD; nodes, array_N: scales and whole numbers, so that no calibration
                        is done anew
 
-Made by `python -m tests.golden.golden [PRESET ...]`. A golden file changes only when the arithmetic
+Made by `python -m tests.golden.golden [NAME ...]`. A golden file changes only when the arithmetic
 is meant to change. So it holds weights as layers have them, not as some version of the file format
 packs them; and it holds all of them, for neither torch's random numbers nor the cosines of the
 machine that plays it may go in.
@@ -30,18 +31,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.description import Description
+from engine.description import GENERATE, Description, Method
 from engine.graph import Graph
+from engine.models.autoregressive_parts import Predicted
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.ops import DTYPES
 from engine.players.native_model import NativeFile, NativeModel
 from export.native.export import compile_programs, lower
+from export.native.forced import Signal
+from export.native.fuse import is_exact
 from export.native.nodes import CONVS, Integers, Program, outermost
+from export.quantise.drawn import record
 from export.quantise.scales import cast, find_scales, find_weights
 
 HERE = Path(__file__).parent
+SHAPES = HERE / "shapes"
 FRAMES = 24
+SPREAD = 1.25  # added to log scales of what is drawn, so that it is loud enough to tell
+ODD = 1.7  # no power of two: bfloat16 would hold the 15 levels as they are, and nothing be rounded
 FloatArray = NDArray[np.float32]
 Programs = dict[str, Program]
 
@@ -53,13 +61,14 @@ class Golden:
     name: str
     dtype: str
     family: str
+    exact: frozenset[str]  # operations whose weights no number format rounds
     model: bytes
     inputs: dict[str, FloatArray]
     outputs: dict[str, FloatArray]
 
 
 def names() -> list[tuple[str, str]]:
-    """All golden files: preset and number format."""
+    """All golden files: preset or shape, and number format."""
     return sorted((path.stem.partition(".")[0], path.stem.partition(".")[2] or "float32")
                   for path in HERE.glob("*.npz"))
 
@@ -72,9 +81,14 @@ def presets() -> list[str]:
             if preset_path(name).with_suffix(".safetensors").exists()]
 
 
+def shapes() -> list[str]:
+    """Shapes that ship no weights and have golden files all the same."""
+    return sorted(path.stem for path in SHAPES.glob("*.toml"))
+
+
 @cache
 def read(name: str, dtype: str = "float32") -> Golden:
-    """A golden file by preset and number format."""
+    """A golden file by preset or shape, and number format."""
     parts = _arrays(name, "float32")
     description = Description.from_json(str(parts["description"]), f"{name}.npz")
     arrays = {key: parts[f"array_{index}"]
@@ -90,7 +104,8 @@ def read(name: str, dtype: str = "float32") -> Golden:
     if dtype != "float32":
         parts = _arrays(name, dtype)
         _apply(programs, dtype, parts)
-    return Golden(name, dtype, description.family, compile_programs(programs, description),
+    exact = frozenset(op.name for graph in graphs.values() for op in graph.ops if is_exact(op))
+    return Golden(name, dtype, description.family, exact, compile_programs(programs, description),
                   {m: inputs[f"in_{m}"] for m in methods}, {m: parts[f"out_{m}"] for m in methods})
 
 
@@ -119,13 +134,15 @@ def _slots(graphs: dict[str, Graph]) -> Iterator[tuple[str, dict[str, FloatArray
 
 
 def _apply(programs: Programs, dtype: str, parts: dict[str, NDArray[Any]]) -> None:
-    """Put a number format into lowered methods: bf16w by rule, q16x8 as it was kept."""
+    """Put a number format into lowered methods: bf16w by rule, q16x8 as it was kept. Constants
+    stay float32 in either, as in an export."""
     if dtype == "bf16w":
         for program in programs.values():
             for node in program.nodes:
-                node.dtype = "bfloat16" if node.kind in CONVS else node.dtype
+                if node.kind in CONVS and not node.exact:
+                    node.dtype = "bfloat16"
         return
-    cast(programs)
+    cast(programs, _constants(programs))
     for method, kept in json.loads(str(parts["nodes"])).items():
         nodes = programs[method].nodes
         assert [node.name for node in nodes] == [k["name"] for k in kept], \
@@ -140,12 +157,22 @@ def _apply(programs: Programs, dtype: str, parts: dict[str, NDArray[Any]]) -> No
                 node.dtype = "int8" if len(node.integers[0].planes) == 1 else "int16"
 
 
-def _quantise(programs: Programs, model: Model, inputs: dict[str, FloatArray]) -> dict[str, Any]:
-    """Calibrate with the golden inputs themselves; what `_apply` wants back."""
+def _constants(programs: Programs) -> set[str]:
+    return {node.name for program in programs.values() for node in program.nodes if node.exact}
+
+
+def _quantise(programs: Programs, model: Model, description: Description,
+              inputs: dict[str, FloatArray]) -> dict[str, Any]:
+    """Calibrate with the golden inputs themselves, and what a loop draws from them; what `_apply`
+    wants back."""
     import torch
 
-    signals = {m: torch.from_numpy(np.clip(np.nan_to_num(x), -1, 1)) for m, x in inputs.items()}
-    cast(programs)
+    signals: dict[str, Signal] = {}
+    for m, x in inputs.items():
+        heard = np.clip(np.nan_to_num(x), -1, 1)
+        signals[m] = (record(programs[m], description, m, heard) if programs[m].fed
+                      else torch.from_numpy(heard))
+    cast(programs, _constants(programs))
     attributes = model.default_attributes()
     find_weights(programs, attributes, signals, find_scales(programs, attributes, signals))
     kept, held = {}, _Arrays()
@@ -194,6 +221,24 @@ def noise(key: str, shape: tuple[int, int]) -> FloatArray:
     return x
 
 
+def _input(spec: Method) -> FloatArray:
+    """Noise; for what generates a note, silence, the beginning of another. And what a guard has to
+    catch."""
+    rows = FRAMES * spec.ratio // spec.in_ratio
+    x = noise(spec.name, (spec.in_channels, rows))
+    if spec.role != GENERATE:
+        return x
+    at = {label: index for index, label in enumerate(spec.input_labels)}
+    pitch, loudness = x[at["pitch_oct"]], x[at["loudness"]]
+    pitch[np.isfinite(pitch)] *= 0.25  # three semitones about middle C
+    loudness[3], loudness[5] = -0.5, -np.inf
+    gate, free = x[at["gate"]], x[at["free"]]
+    gate[:], free[:] = 1, 0
+    gate[rows * 5 // 8 : rows - 2] = 0
+    free[10] = 1
+    return x
+
+
 def _weights(key: str, shape: tuple[int, ...]) -> FloatArray:
     """Weights of 15 levels, so that the file stays small; audio brings the odd mantissas."""
     count = int(np.prod(shape))
@@ -203,26 +248,39 @@ def _weights(key: str, shape: tuple[int, ...]) -> FloatArray:
     return (levels * scale).astype(np.float32).reshape(shape)
 
 
-def make(name: str) -> None:
-    """Write the golden files of a preset, one per number format."""
+def _with_weights(model: Model) -> Model:
+    """Weights of our own. What a mixture is drawn from keeps its scales, and gets a prediction that
+    decays: loops of other weights run into their limits, where all arithmetic is alike."""
     import torch
 
+    heads = [module for module in model.modules() if isinstance(module, Predicted)]
+    biases = [torch.as_tensor(head.out.bias).detach().clone() for head in heads]
+    for key, parameter in model.named_parameters():
+        parameter.data = torch.from_numpy(_weights(key, tuple(parameter.shape)))
+        parameter.data *= ODD if heads else 1.0
+    for head, bias in zip(heads, biases, strict=True):
+        head.out.bias = torch.nn.Parameter(bias + SPREAD * (bias < 0))
+        head.taps.weight.data *= 0.25
+        head.taps.weight.data[:, :, -1] += 0.5
+    return model
+
+
+def make(name: str) -> None:
+    """Write the golden files of a preset or a shape, one per number format."""
     from engine.models.store import build_from, read_settings
     from engine.presets import preset_path
 
-    model = build_from(read_settings(preset_path(name))).eval()
-    for key, parameter in model.named_parameters():
-        parameter.data = torch.from_numpy(_weights(key, tuple(parameter.shape)))
+    source = SHAPES / f"{name}.toml" if name in shapes() else preset_path(name)
+    model = _with_weights(build_from(read_settings(source)).eval())
     description = model.describe(name)
-    inputs = {m: noise(m, (spec.in_channels, FRAMES * spec.ratio // spec.in_ratio))
-              for m, spec in description.methods.items()}
+    inputs = {m: _input(spec) for m, spec in description.methods.items()}
     for dtype in DTYPES:
         graphs = _graphs(model, description)
         programs, parts = lower(graphs, description), {}
         if dtype == "float32":
             parts = _float_parts(description, graphs, inputs)
         elif dtype == "q16x8":
-            parts = _quantise(programs, model, inputs)
+            parts = _quantise(programs, model, description, inputs)
         else:
             _apply(programs, dtype, parts)
         file = NativeFile.from_bytes(compile_programs(programs, description), name)
@@ -241,5 +299,5 @@ def _float_parts(description: Description, graphs: dict[str, Graph],
 
 
 if __name__ == "__main__":
-    for preset in sys.argv[1:] or presets():
-        make(preset)
+    for each in sys.argv[1:] or [*presets(), *shapes()]:
+        make(each)
