@@ -134,8 +134,7 @@ def _slots(graphs: dict[str, Graph]) -> Iterator[tuple[str, dict[str, FloatArray
 
 
 def _apply(programs: Programs, dtype: str, parts: dict[str, NDArray[Any]]) -> None:
-    """Put a number format into lowered methods: bf16w by rule, q16x8 as it was kept. Constants
-    stay float32 in either, as in an export."""
+    """Put a number format into lowered methods: bf16w by rule, q16x8 as kept; no constants."""
     if dtype == "bf16w":
         for program in programs.values():
             for node in program.nodes:
@@ -163,8 +162,7 @@ def _constants(programs: Programs) -> set[str]:
 
 def _quantise(programs: Programs, model: Model, description: Description,
               inputs: dict[str, FloatArray]) -> dict[str, Any]:
-    """Calibrate with the golden inputs themselves, and what a loop draws from them; what `_apply`
-    wants back."""
+    """What `_apply` wants back. Calibrated with the inputs and what a loop draws from them."""
     import torch
 
     signals: dict[str, Signal] = {}
@@ -222,8 +220,7 @@ def noise(key: str, shape: tuple[int, int]) -> FloatArray:
 
 
 def _input(spec: Method) -> FloatArray:
-    """Noise; for what generates a note, silence, the beginning of another. And what a guard has to
-    catch."""
+    """Noise with what a guard has to catch; for what generates a note, silence, another."""
     rows = FRAMES * spec.ratio // spec.in_ratio
     x = noise(spec.name, (spec.in_channels, rows))
     if spec.role != GENERATE:
