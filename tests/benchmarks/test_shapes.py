@@ -82,7 +82,8 @@ def test_pairs_and_feeding():
     assert isinstance(next(iter(second.chain)), Residual)
 
 
-@pytest.mark.parametrize("name", ["brave/128", "rave-raspberry/2048", *SMALL[:-1]])
+@pytest.mark.parametrize("name", ["brave/128", "rave-raspberry/2048",
+                                  *[name for name in SMALL if not name.startswith("ar-")]])
 def test_every_backend_computes_the_same(name):
     model = build_case(name)
     runners = [PlayerRunner(PyTorchPlayer(model), model), TorchScriptRunner(model),

@@ -22,6 +22,7 @@ OTHERS = {
     ("benchmarks/op_cases.py", "forward"): "the name that the cases give their own method",
     ("nn_tudor/cli.py", "generate"): "a command",
     ("training/objectives/losses.py", "forward"): "the norm of a Fourier transform",
+    ("training/objectives/ticks.py", "forward"): "the name that PyTorch gives a layer's own",
 }
 MEND = ("go by the role: `description.main`, `.coder`, ENCODE, DECODE, GENERATE of "
         "engine/description.py; tudor_find_role in C; or name the exception in tests/roof/"
