@@ -242,7 +242,9 @@ def _work_of_file(op: OpInfo, frames: float, dtype: str) -> Work:
                 numbers * frames if convolution else 0.0, act * frames,
                 0.0 if convolution or op.kind == "copy" else numbers * frames,
                 heads if convolution else 0, op.kind == "depthwise", (dtype, op.weights_bytes),
-                op.steps * frames, exact=convolution and op.dtype == 0)
+                op.steps * frames,
+                # In a float32 file nothing tells which would stay so in another format.
+                exact=convolution and op.dtype == 0 and dtype != FLOAT32)
 
 
 def _numbers(op: OpInfo, heads: int) -> int:

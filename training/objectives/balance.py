@@ -72,7 +72,8 @@ def _octaves(own: Tensor, wanted: Tensor, rate_hz: int) -> Tensor:
     heard = levels[1] > torch.maximum(HEARD * levels[1].amax(dim=1, keepdim=True),
                                       torch.full_like(levels[1][:, :1], 10 * FLOOR))
     errors = 0.5 * (levels[0].log() - levels[1].log()).abs() * heard
-    return errors.sum() / heard.sum().clamp_min(1)
+    # Crop by crop: what several processes learn must not depend on how crops are shared out.
+    return (errors.sum(dim=1) / heard.sum(dim=1).clamp_min(1)).mean()
 
 
 @lru_cache(maxsize=16)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -17,7 +15,7 @@ from training.data.base import Batch
 from training.evaluation.likelihood import model_bits, shares
 from training.evaluation.predictors import logistic_bits
 from training.evaluation.steps import Steps, even_steps, mu_law_steps
-from training.objectives.autoregressive import AutoregressiveObjective
+from training.objectives.autoregressive import AutoregressiveObjective, AutoregressiveSettings
 
 RATE = 16000
 METHOD = "generate"
@@ -66,7 +64,7 @@ def test_256_classes_of_mu_law_have_the_bits_that_training_says() -> None:
     size = len(sound) // 16 * 16
     rng = np.random.default_rng(1)
     conditions = rng.standard_normal((2, size // 16)).astype(np.float32)
-    objective = AutoregressiveObjective(model, SimpleNamespace(levels=256))
+    objective = AutoregressiveObjective(model, AutoregressiveSettings(levels=256))
     with torch.no_grad():
         nats = objective.log_likelihood(Batch(
             audio=heard[..., :size], conditions=torch.from_numpy(conditions)[None]))[0, 0]

@@ -82,7 +82,7 @@ def test_what_draws_says_how_likely_it_finds_what_it_has_not_heard(
     with registered(toy):
         case = open_case(untrained_run(toy, tmp_path / "run"), Trainee.of(toy, tmp_path).data)
         made = pick(case).name
-        assert made == ("objective" if toy is prior.TOY else "generation")
+        assert made == ("objective" if toy is prior.TOY else "playing")
         found = pick(case, "objective")(case)
     rows = found.result["results"]
     assert found.result["better"]["bits_per_sample"] == "lower"
