@@ -47,7 +47,7 @@ def test_latents_are_learnt_drawn_and_decoded(tmp_path: Path) -> None:
         assert z.shape == (16, 400)
         assert np.abs(z).max() <= 4
         far.append(float(np.abs(z.std(axis=1) - spread).mean()))
-    assert far[1] < 0.5 * far[0]
+    assert far[1] < 0.6 * far[0]
     y = coder.process("decode", z)
     assert y.shape == (1, 400 * 128)
     assert np.isfinite(y).all()
