@@ -12,7 +12,7 @@ from engine.players.native_model import NativeFile, NativeModel
 from export.native.export import export_native
 from export.targets import check, export_model
 from tests.engine.models.drawing import config_of, note
-from tests.engine.models.test_autoregressive import sounds
+from tests.engine.models.test_drawing_families import sounds
 from tests.export.small_models import DRAWING, SMALL, small_model
 from tests.firmware.machines import assert_same_bits, instruction_sets
 
