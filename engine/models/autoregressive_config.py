@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from engine.models.base import ModelConfig
+from engine.scores.conditions import CLASS, FREE, GATE, LOUDNESS, PITCH
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 Layers = Annotated[int, Field(ge=1, le=64)]
@@ -57,8 +58,8 @@ class AutoregressiveConfig(ModelConfig):
         if not self.voices:
             return ("time",)
         numbers = ["", *(f" {voice}" for voice in range(2, self.voices + 1))]
-        pairs = [f"{name}{number}" for number in numbers for name in ("pitch_oct", "gate")]
-        return (*pairs, "loudness", "free", *(["class"] if self.classes else []))
+        pairs = [f"{name}{number}" for number in numbers for name in (PITCH, GATE)]
+        return (*pairs, LOUDNESS, FREE, *([CLASS] if self.classes else []))
 
     @property
     def release_rows(self) -> int:

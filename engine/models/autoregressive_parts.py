@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.description import Attribute
 from engine.layers import (
@@ -21,9 +21,11 @@ from engine.layers import (
     Conv1d,
     Embed,
     GatedUnit,
+    Guard,
     Identity,
     LeakyReLU,
     LogisticMixture,
+    Loop,
     Parallel,
     Sequence,
     State,
@@ -36,6 +38,8 @@ from engine.layers.combine import Composite
 from engine.layers.draw import Draw
 from engine.layers.fixed import Fixed, FixedEach, SharedProjection
 from engine.models.autoregressive_config import AutoregressiveConfig
+from engine.models.base import Model
+from engine.models.chain import Chain, Link
 
 if TYPE_CHECKING:
     from engine.graph import Builder, Value
@@ -48,6 +52,32 @@ ATTRIBUTES = (
     Attribute("top_p", 1, 1.0, 0.0, 1.0, "share of the likeliest classes", ("",)),
     Attribute("seed", 1, 0.0, 0.0, 16777215.0, "another number, another sound", ("",)),
 )
+
+
+class DrawingModel(Model):
+    """A model whose one method, `generate`, is a loop that draws sound, with conditions if it has
+    voices. A subclass makes `loop`, `sound` (from draws to audio) and what `conditioned` names."""
+
+    config: AutoregressiveConfig
+    loop: Loop
+    sound: nn.ModuleList
+
+    def conditioned(self) -> tuple[Link, ...]:
+        """What conditions go through before the loop, for a model with voices."""
+        raise NotImplementedError
+
+    def chains(self) -> dict[str, Chain]:
+        config = self.config
+        links: tuple[Link, ...] = (Guard(len(config.labels)),)
+        if config.voices:
+            links += self.conditioned()
+        links += (("loop", self.loop), *self.sound)  # type: ignore[arg-type]
+        return {"generate": Chain.of(
+            *links, inputs=config.labels, outputs=("audio",),
+            in_ratio=config.row_samples if config.voices else 1, role="generate")}
+
+    def declared_attributes(self) -> tuple[Attribute, ...]:
+        return tuple(a for a in ATTRIBUTES if a.name in self.loop.uses)
 
 
 # --- conditions -------------------------------------------------------------------------------

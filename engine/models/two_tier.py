@@ -17,13 +17,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import nn
 
-from engine.description import Attribute
 from engine.layers import (
     Channels,
     Conv1d,
     ConvTranspose1d,
     GatedUnit,
-    Guard,
     Loop,
     Parallel,
     Past,
@@ -35,8 +33,8 @@ from engine.layers.fixed import Repeat
 from engine.layers.stack import GatedStack
 from engine.models import autoregressive_parts as parts
 from engine.models.autoregressive_config import AutoregressiveConfig, Kernel, Layers, Width
-from engine.models.base import Model
-from engine.models.chain import Chain, Link
+from engine.models.autoregressive_parts import DrawingModel
+from engine.models.chain import Link
 
 
 class TwoTierConfig(AutoregressiveConfig):
@@ -61,7 +59,7 @@ class TwoTierConfig(AutoregressiveConfig):
         return [2**i for i in range(self.layers)] * self.stacks
 
 
-class TwoTier(Model):
+class TwoTier(DrawingModel):
     """Methods: `generate`."""
 
     family: ClassVar[str] = "two_tier"
@@ -103,15 +101,5 @@ class TwoTier(Model):
             Conv1d(config.inner, 2 * config.inner, 1), GatedUnit(2 * config.inner))
         return parts.head(config, hidden)
 
-    def chains(self) -> dict[str, Chain]:
-        config = self.config
-        links: tuple[Link, ...] = (Guard(len(config.labels)),)
-        if config.voices:
-            links += (("rows", self.rows), ("repeat", self.repeat))
-        links += (("loop", self.loop), *self.sound)  # type: ignore[arg-type]
-        return {"generate": Chain.of(
-            *links, inputs=config.labels, outputs=("audio",),
-            in_ratio=config.row_samples if config.voices else 1, role="generate")}
-
-    def declared_attributes(self) -> tuple[Attribute, ...]:
-        return tuple(a for a in parts.ATTRIBUTES if a.name in self.loop.uses)
+    def conditioned(self) -> tuple[Link, ...]:
+        return ("rows", self.rows), ("repeat", self.repeat)

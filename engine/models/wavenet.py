@@ -16,11 +16,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import nn
 
-from engine.description import Attribute
 from engine.layers import (
     Channels,
     Conv1d,
-    Guard,
     LeakyReLU,
     Loop,
     Parallel,
@@ -31,8 +29,8 @@ from engine.layers.fixed import Repeat
 from engine.layers.stack import GatedStack
 from engine.models import autoregressive_parts as parts
 from engine.models.autoregressive_config import AutoregressiveConfig, Kernel, Layers, Width
-from engine.models.base import Model
-from engine.models.chain import Chain, Link
+from engine.models.autoregressive_parts import DrawingModel
+from engine.models.chain import Link
 
 
 class WaveNetConfig(AutoregressiveConfig):
@@ -55,7 +53,7 @@ class WaveNetConfig(AutoregressiveConfig):
         return [2**i for i in range(self.layers)] * self.stacks
 
 
-class WaveNet(Model):
+class WaveNet(DrawingModel):
     """Methods: `generate`."""
 
     family: ClassVar[str] = "wavenet"
@@ -102,15 +100,5 @@ class WaveNet(Model):
             Conv1d(config.skip, config.skip, 1), LeakyReLU(config.skip, 0.0))
         return parts.head(config, hidden)
 
-    def chains(self) -> dict[str, Chain]:
-        config = self.config
-        links: tuple[Link, ...] = (Guard(len(config.labels)),)
-        if config.voices:
-            links += (("rows", self.rows), ("conditions", self.conditions))
-        links += (("loop", self.loop), *self.sound)  # type: ignore[arg-type]
-        return {"generate": Chain.of(
-            *links, inputs=config.labels, outputs=("audio",),
-            in_ratio=config.row_samples if config.voices else 1, role="generate")}
-
-    def declared_attributes(self) -> tuple[Attribute, ...]:
-        return tuple(a for a in parts.ATTRIBUTES if a.name in self.loop.uses)
+    def conditioned(self) -> tuple[Link, ...]:
+        return ("rows", self.rows), ("conditions", self.conditions)

@@ -7,13 +7,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.layers.pitch import MIDDLE_C_HZ
 from engine.scores.conditions import smoothed_bels
 from training.corpus.circle import fast_size, frequencies_hz
 from training.evaluation.spectra import a_weighting
 from training.evaluation.yin import fundamental_hz
 
 FloatArray = NDArray[np.float32]
-MIDDLE_C_HZ = 440 * 2 ** (-9 / 12)
 HOP_S = 0.005  # between two looks for a pitch
 PERIODS = 2.5  # of the lowest pitch, in one look
 QUIET_BELS = -5.0  # what is quieter has no pitch

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from training.evaluation.spectra import mel_bands
-from training.objectives.losses import padded, spectra_of
+from training.objectives.losses import padded, power_of, spectra_of
 
 SCALES = ((2048, 64), (512, 32))  # window in samples, mel bands
 FLOOR = 1e-10  # of power, -100 dB
@@ -40,18 +40,13 @@ def balance(draws: tuple[Tensor, ...], target: Tensor, rate_hz: int) -> Balance:
     a, *others = draws if draws[0].requires_grad else reversed(draws)
     with torch.autocast(a.device.type, enabled=False):
         signals = [x.float().reshape(-1, x.shape[-1]) for x in (a, *others[:1], target.detach())]
-        scores = []
-        for at, (window, bands) in enumerate(SCALES):
-            powers = [_power(spectra_of(padded(x, window), window)) for x in signals]
-            if not at:
-                octaves = _octaves(powers[0], powers[-1], rate_hz)
-            scores.append(_mel_score(powers, _matrix(window, rate_hz, bands, a.device)))
+        powers = {window: [power_of(spectra_of(padded(x, window), window)) for x in signals]
+                  for window, _ in SCALES}
+        scores = [_mel_score(powers[window], _mel_matrix(window, rate_hz, bands, a.device))
+                  for window, bands in SCALES]
+        finest = powers[SCALES[0][0]]
+        octaves = _octaves(finest[0], finest[-1], _octave_matrix(SCALES[0][0], rate_hz, a.device))
     return Balance(torch.stack(scores).mean(), octaves)
-
-
-def _power(spectra: Tensor) -> Tensor:
-    """|X|^2, whose gradient at 0 is 0, as that of a root is not."""
-    return spectra.real.square() + spectra.imag.square()
 
 
 def _mel_score(powers: list[Tensor], matrix: Tensor) -> Tensor:
@@ -59,16 +54,14 @@ def _mel_score(powers: list[Tensor], matrix: Tensor) -> Tensor:
     own, *others, wanted = [0.5 * (power @ matrix + FLOOR).log() for power in powers]
     score = (own - wanted).abs().mean()
     for other in others:  # alike on average, so that the draw with gradients gets those of both
-        score = score - (own - other).abs().mean() + 0.5 * (own - other).abs().mean().detach()
+        apart = (own - other).abs().mean()
+        score = score - apart + 0.5 * apart.detach()
     return score
 
 
-def _octaves(own: Tensor, wanted: Tensor, rate_hz: int) -> Tensor:
+def _octaves(own: Tensor, wanted: Tensor, matrix: Tensor) -> Tensor:
     """Mean error of the octaves that are heard in `wanted`, each [signals, frames, bins]."""
-    hertz = torch.linspace(0, rate_hz / 2, own.shape[-1], device=own.device)
-    octave = (hertz / LOWEST_HZ).clamp_min(1e-9).log2().floor()
-    inside = torch.stack([octave == k for k in range(int(octave.max()) + 1)]).to(own.dtype)
-    levels = [power.mean(dim=1) @ inside.T + FLOOR for power in (own, wanted)]
+    levels = [power.mean(dim=1) @ matrix + FLOOR for power in (own, wanted)]
     heard = levels[1] > torch.maximum(HEARD * levels[1].amax(dim=1, keepdim=True),
                                       torch.full_like(levels[1][:, :1], 10 * FLOOR))
     errors = 0.5 * (levels[0].log() - levels[1].log()).abs() * heard
@@ -77,7 +70,16 @@ def _octaves(own: Tensor, wanted: Tensor, rate_hz: int) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def _matrix(window: int, rate_hz: int, bands: int, device: torch.device) -> Tensor:
+def _octave_matrix(window: int, rate_hz: int, device: torch.device) -> Tensor:
+    """Which bins lie in each octave from `LOWEST_HZ` up: [bins, octaves]."""
+    hertz = torch.linspace(0, rate_hz / 2, window // 2 + 1, device=device)
+    octave = (hertz / LOWEST_HZ).clamp_min(1e-9).log2().floor()
+    inside = [octave == k for k in range(int(octave.max()) + 1)]
+    return torch.stack(inside, dim=1).to(hertz.dtype)
+
+
+@lru_cache(maxsize=16)
+def _mel_matrix(window: int, rate_hz: int, bands: int, device: torch.device) -> Tensor:
     """Triangles of mel bands, each summing to 1, those that hold a bin: [bins, bands]."""
     rows = torch.from_numpy(mel_bands(window, rate_hz, bands)).to(device)
     rows = rows[rows.sum(dim=1) > 0]

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
+from training.objectives.losses import power_of
+
 SCALES = (1, 2, 4)
 PERIODS = (2, 3, 5, 7, 11)
 WINDOWS = (1024, 512, 256)
@@ -130,8 +132,7 @@ class SpectrogramDiscriminator(nn.Module):
         if audio.shape[-1] < self.window:
             audio = F.pad(audio, (0, self.window - audio.shape[-1]))
         frames = audio.unfold(-1, self.window, self.window // 2) * self.shape
-        spectra = torch.fft.rfft(frames)  # [batch, channels, frames, bins]
-        power = spectra.real.square() + spectra.imag.square()
+        power = power_of(torch.fft.rfft(frames))  # [batch, channels, frames, bins]
         return self.stack(0.5 * torch.log(power + FLOOR**2) / 4)  # about -3 ... 0
 
 

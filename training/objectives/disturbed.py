@@ -13,9 +13,10 @@ from torch import Tensor
 
 from engine.description import Method
 from engine.layers.draw import Categorical, Draw
+from engine.scores.conditions import CLASS, FREE
 from training.data.base import Shard
 
-FREE, KEPT = "free", ("class",)  # labels of conditions: what says that they are dropped; what stays
+KEPT = (CLASS,)  # of the conditions, where the others are dropped and FREE says so
 MU, STEPS = 255.0, 256  # mu-law of 8 bits (ITU-T G.711), by whose steps noise is measured
 
 

@@ -42,6 +42,11 @@ def magnitude_of(spectra: Tensor) -> Tensor:
     return torch.addcmul(real.square(), imaginary, imaginary).sqrt_()
 
 
+def power_of(spectra: Tensor) -> Tensor:
+    """|X|^2, whose gradient at 0 is 0, as that of a root is not."""
+    return spectra.real.square() + spectra.imag.square()
+
+
 def padded(x: Tensor, size: int) -> Tensor:
     """`x` with zeros at its end if it is shorter than one window."""
     return F.pad(x, (0, size - x.shape[1])) if x.shape[1] < size else x

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from training.objectives.losses import EPSILON, padded, spectra_of
+from training.objectives.losses import EPSILON, padded, power_of, spectra_of
 
 WINDOWS = (1024, 512, 256)
 LEAST = 1e-12  # a root has no slope at 0
@@ -37,8 +37,7 @@ def on_log_spectra(made: Tensor, real: Tensor, p: float) -> Tensor:
     for size in WINDOWS:
         logs = []
         for x in (made, real):
-            spectra = spectra_of(padded(x, size), size)
-            power = spectra.real.square() + spectra.imag.square()
+            power = power_of(spectra_of(padded(x, size), size))
             logs.append(0.5 * torch.log(power + EPSILON**2))
         found.append(norm(logs[0] - logs[1], p))
     return torch.stack(found).mean()
