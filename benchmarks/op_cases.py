@@ -32,6 +32,7 @@ from engine.layers import (
     Embed,
     Exp,
     Film,
+    FractionalDelay,
     GatedUnit,
     Guard,
     Harmonics,
@@ -106,6 +107,8 @@ CASES: dict[str, tuple[Make, ...]] = {
     "harmonics": (
         lambda c: Harmonics(c, 9 * c, 16000.0, 3 * c, (100.0, 900.0), (-1.0, 1.0)),
         lambda c: Harmonics(c, 5, 8000.0, 7, (50.0, 200.0), (-0.5, 0.2))),
+    "fractional_delay": (lambda c: Sequence(Conv1d(c, 2, 1), Exp(2), FractionalDelay(1, 9)),
+                         lambda c: Sequence(Conv1d(c, 2, 1), Exp(2), FractionalDelay(5, 12, 3))),
     "feed": (_loop,),
 }
 # What they read, and the numbers that are given where an attribute has several.

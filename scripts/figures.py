@@ -6,8 +6,9 @@
     python scripts/figures.py --check    exits with 1 and names what is stale
 
 A mark is a line `<!-- figures: WHAT -->`; what lies between it and `<!-- end -->` is written here:
-`presets` (README's table), a preset's name (its card), `heard` (docs/sound.md), `shipped` and
-`targets` (tables of all shipped presets). A shipped preset without a card gets one.
+`presets` and `drawn` (README's tables), a preset's name (its card), `heard` (docs/sound.md),
+`played` (docs/violin.md), `shipped` and `targets` (tables of all presets that code sound). A
+shipped preset without a card gets one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def figures(what: str) -> str:
     from scripts.preset_cards import shipped_table, sound_page
 
     parts = {"presets": _presets, "heard": sound_page, "shipped": shipped_table,
-             "targets": _targets}
+             "targets": _targets, "drawn": _drawn, "played": _played}
     lines = parts[what]() if what in parts else _card(what)
     return "\n".join(lines) + "\n"
 
@@ -60,38 +61,66 @@ def short(row: dict[str, Any]) -> tuple[str, str, str, str]:
 def _presets() -> list[str]:
     from engine.presets import preset_names
     from scripts.preset_cards import readme_cells, rows
+    from scripts.preset_measure import draws
 
     lines = [["preset", "rate", "parameters", "MMAC/s", "latency", "energy score (noise)",
               "texture dB", "held latents", "targets", "distance"]]
-    for row in sorted(map(facts, preset_names()), key=lambda row: row["parameters"]):
+    coded = [name for name in preset_names() if not draws(name)]
+    for row in sorted(map(facts, coded), key=lambda row: row["parameters"]):
         name = row["name"]
         lines.append([f"[`{name}`](engine/presets/{name}.md)", *short(row),
                       *readme_cells(name, row["sample_rate_hz"])])
     return rows(*lines)
 
 
-def _targets() -> list[str]:
-    from engine.presets import shipped_names
-    from scripts.preset_cards import target_matrix
+def _drawn() -> list[str]:
+    from scripts.preset_drawn import readme_rows
+    from scripts.preset_measure import drawn_names
 
-    return target_matrix({name: facts(name)["sample_rate_hz"] for name in shipped_names()})
+    return readme_rows({name: short(facts(name)) for name in drawn_names()})
+
+
+def _played() -> list[str]:
+    from scripts.preset_drawn import page
+
+    return page()
+
+
+def _targets() -> list[str]:
+    from scripts.preset_cards import target_matrix
+    from scripts.preset_measure import coded_names
+
+    return target_matrix({name: facts(name)["sample_rate_hz"] for name in coded_names()})
+
+
+def _fits(name: str) -> str:
+    """A card's row of what `tudor fit` says of the board that it is for."""
+    from engine.boards.fit import fit, percent
+    from engine.boards.fit_command import read_task
+    from scripts.preset_measure import card_of
+
+    board, numbers = card_of(name)["board"], card_of(name)["dtype"]
+    found = fit(read_task(name), board, numbers)
+    return (f"| `tudor fit {name} --target {board} --dtype {numbers}` | {found.verdict}: "
+            f"{percent(found.loads.whole)} of a core, the busiest callback "
+            f"{percent(found.worst_callback)}, weights {found.placement.weights_bytes // 1024} "
+            f"KiB, latency on the board {found.latency_ms:.1f} ms (modelled) |")
 
 
 def _card(name: str) -> list[str]:
-    from engine.boards.fit import fit, percent
-    from engine.boards.fit_command import read_task
     from engine.description import ENCODE
+    from scripts import preset_drawn
     from scripts.preset_cards import data_rows, sound_part
-    from scripts.preset_measure import card_of
+    from scripts.preset_measure import card_of, draws
 
     row, card = facts(name), card_of(name)
     rate, parameters, macs, latency = short(row)
     methods = row["methods"]
+    if draws(name):
+        return preset_drawn.card(name, _fits(name), short(row), methods)
     main = methods[row["main"]]
     encode = next(each for each in methods.values() if each["role"] == ENCODE)
     frame, hertz = encode["out_ratio"], row["sample_rate_hz"]
-    board, numbers = card["board"], card["dtype"]
-    found = fit(read_task(name), board, numbers)
     return [
         card["purpose"], "How its shape was chosen: [docs/presets.md](../../docs/presets.md).", "",
         "| | |", "|---|---|",
@@ -102,10 +131,7 @@ def _card(name: str) -> list[str]:
         f"frames of {frame} samples |",
         f"| latency | {latency}: {main['lookahead_samples']} samples of lookahead, "
         f"{frame - 1} of waiting for a frame's last sample |",
-        f"| `tudor fit {name} --target {board} --dtype {numbers}` | {found.verdict}: "
-        f"{percent(found.loads.whole)} of a core, the busiest callback "
-        f"{percent(found.worst_callback)}, weights {found.placement.weights_bytes // 1024} KiB, "
-        f"latency on the board {found.latency_ms:.1f} ms (modelled) |",
+        _fits(name),
         *data_rows(name), "", card.get("notes", ""), *sound_part(name, hertz),
     ]
 
@@ -117,7 +143,8 @@ def stale() -> list[Path]:
 def measure(names: list[str]) -> None:
     """Measure `names`, or all whose weights are not those that were measured; cards for all."""
     from engine.presets import shipped_names
-    from scripts.preset_measure import current, forget
+    from scripts import preset_drawn
+    from scripts.preset_measure import current, draws, forget
     from scripts.preset_measure import measure as measure_one
 
     if unknown := set(names) - set(shipped_names()):
@@ -126,7 +153,7 @@ def measure(names: list[str]) -> None:
     for name in names:
         forget(name)
     for name in names or [name for name in shipped_names() if not current(name)]:
-        measure_one(name)
+        (preset_drawn.measure if draws(name) else measure_one)(name)
 
 
 def begin_cards() -> None:

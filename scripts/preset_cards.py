@@ -10,7 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.presets import preset_settings, shipped_names
-from scripts.preset_measure import RECORDINGS, SOUND, card_of, current, measured, recordings
+from scripts.preset_measure import (
+    RECORDINGS,
+    SOUND,
+    card_of,
+    coded_names,
+    current,
+    measured,
+    recordings,
+)
 from training.evaluation.sound_table import STANDING
 from training.evaluation.targets import HELD, NOTES, TARGETS, Target, Verdict, verdicts
 
@@ -198,7 +206,7 @@ def readme_cells(name: str, rate_hz: int) -> list[str]:
 def shipped_table(key: str = HELD) -> list[str]:
     """All shipped presets on one material, and noise at each rate."""
     lines = [["", *COLUMNS, "held latents ↓"]]
-    for name in shipped_names():
+    for name in coded_names():
         found = figures_of(name)
         if found is None:
             lines.append([name, *["-"] * (len(lines[0]) - 1)])
@@ -215,7 +223,7 @@ def shipped_table(key: str = HELD) -> list[str]:
 
 def target_matrix(rates: dict[str, int]) -> list[str]:
     """Targets down, presets across: the figure, in bold where it is met."""
-    names = shipped_names()
+    names = coded_names()
     by_name = {name: {v.target.key: v for v in judged(found, rates[name])}
                for name in names if (found := figures_of(name)) is not None}
     lines = [["target", "wanted", *names]]
@@ -235,7 +243,7 @@ def target_matrix(rates: dict[str, int]) -> list[str]:
 def sound_page() -> list[str]:
     """Families, and in each all shipped presets: pictures, players, figures before and now."""
     lines: list[str] = []
-    names = shipped_names()
+    names = coded_names()
     for family in dict.fromkeys(name.rpartition("-")[0] or name for name in names):
         lines += [f"## {family.capitalize()}", ""]
         for name in names:
@@ -256,14 +264,14 @@ def _preset(name: str) -> list[str]:
                                                         if before else {}), "now": f"{name}-{{}}"}
     heard = [["", *columns]]
     for what, title in found["clips"].items():
-        heard.append([title, *(_heard(stem.format(what), f"{name}, {label}: {title}")
+        heard.append([title, *(to_hear(stem.format(what), f"{name}, {label}: {title}")
                                for label, stem in columns.items())])
     return [f"### {name}", "", f"{card['purpose']} Its card: "
             f"[{name}.md](../engine/presets/{name}.md).", "", *rows(*heard), "",
             *_before_and_now(found["measured"], before and before["measured"])]
 
 
-def _heard(stem: str, text: str) -> str:
+def to_hear(stem: str, text: str) -> str:
     """A picture with its player; where no page plays sound, the file is a link. "-" for what was
     not rendered before."""
     if not (SOUND / f"{stem}.mp3").exists():

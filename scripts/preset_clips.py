@@ -32,8 +32,8 @@ def render(name: str, kind: str, title: str, folder: Path, recordings: str) -> d
     paths = [(SAMPLES / f"{each}.flac", seconds) for each, seconds in clip.items()]
     for what, audio in ((real, _joined(paths, rate, channels)),
                         (kind, own_clip(folder, rate, channels))):
-        _keep(f"original-{what}-{rate // 1000}k", audio, rate)
-        _keep(f"{name}-{what}", play(player, audio), rate)
+        keep(f"original-{what}-{rate // 1000}k", audio, rate)
+        keep(f"{name}-{what}", play(player, audio), rate)
     return {real: ", ".join(f"`{each}`" for each in clip), kind: title}
 
 
@@ -61,7 +61,7 @@ def _joined(parts: list[tuple[Path, float]], rate_hz: int, channels: int) -> Flo
     return np.ascontiguousarray(np.concatenate(found, axis=1))
 
 
-def _keep(stem: str, audio: FloatArray, rate_hz: int) -> None:
+def keep(stem: str, audio: FloatArray, rate_hz: int) -> None:
     """A sound [channels, samples] as MP3 and as a picture."""
     import soundfile
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.files import atomic_write
-from engine.presets import preset_settings, shipped_native
+from engine.presets import preset_settings, shipped_names, shipped_native
 from scripts.preset_clips import SAMPLES, SOUND, render
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +66,21 @@ class Material:
             self.fill(self.folder)
             done.touch()
         return self.folder
+
+
+def draws(name: str) -> bool:
+    """Whether a preset draws sound from notes; else it codes sound that it is given."""
+    return bool(preset_settings(name)["training"].get("objective") == "autoregressive")
+
+
+def drawn_names() -> list[str]:
+    """Shipped presets that draw."""
+    return [name for name in shipped_names() if draws(name)]
+
+
+def coded_names() -> list[str]:
+    """Shipped presets that code what they are given."""
+    return [name for name in shipped_names() if not draws(name)]
 
 
 def card_of(name: str) -> dict[str, Any]:
@@ -225,17 +240,18 @@ def _exported(name: str, dtype: str) -> Path:
 def trimmed(result: dict[str, Any]) -> dict[str, Any]:
     """What cards and pages show of a result of `evaluate_folder`, in four digits."""
     subjects = {name: row for name, row in result["sound"]["subjects"].items() if name in KEPT}
-    return _short({"files": result["files"], "seconds": result["seconds"],
+    return short({"files": result["files"], "seconds": result["seconds"],
                    "results": {k: v for k, v in result["results"].items() if k in KEPT},
                    "sound": {**result["sound"], "subjects": subjects},
                    "standing": result["standing"]})
 
 
-def _short(value: Any) -> Any:
+def short(value: Any) -> Any:
+    """Numbers in four digits."""
     if isinstance(value, dict):
-        return {key: _short(each) for key, each in value.items()}
+        return {key: short(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_short(each) for each in value]
+        return [short(each) for each in value]
     if isinstance(value, float) and math.isfinite(value):
         return float(f"{value:.4g}")
     return value

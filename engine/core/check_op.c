@@ -204,6 +204,18 @@ static int check_norm(const struct look *l) {
 }
 #endif
 
+/* phases: the least lag; seed: rows that are taken off; kernel: those that are looked at. */
+static int check_fractional_delay(const struct look *l) {
+    const struct format_op *op = l->op;
+    const struct format_value *in = value(l, op->in_a), *out = value(l, op->out);
+    if (op->kernel < 2 || op->kernel > FORMAT_MAX_ROWS || op->stride != 1 || op->dilation != 1 || op->phases == 0 ||
+        op->seed > op->phases || op->phases > FORMAT_MAX_ROWS || (uint64_t)op->kernel + op->seed < op->phases + 2ull)
+        return TUDOR_ERROR_SHAPE;
+    if (out->channels != 1) return TUDOR_ERROR_CHANNELS;
+    const int code = check_window(l, in);
+    return code ? code : fits(l, op->in_a, 1, rows_of(l, out));
+}
+
 static int check_kind(const struct look *l) {
     const struct format_op *op = l->op;
     const uint32_t channels = value(l, op->out)->channels, rows = rows_of(l, value(l, op->out));
@@ -231,6 +243,7 @@ static int check_kind(const struct look *l) {
 #ifndef TUDOR_NO_NORM
     case OP_NORM: code = check_norm(l); break;
 #endif
+    case OP_FRACTIONAL_DELAY: return check_fractional_delay(l);
     case OP_GATED:
         code = check_gate(l);
         return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);

@@ -258,6 +258,7 @@ struct draw_args {
 };
 void tudor_categorical(const struct map_args *a, const struct draw_args *d);
 void tudor_logistic_mixture(const struct map_args *a, const struct draw_args *d);
+void tudor_fractional_delay(const struct map_args *a, uint32_t least, uint32_t most, uint32_t ahead);
 void tudor_embed(const struct map_args *a, const float *table, uint32_t count);
 void tudor_noise_multiply(const struct map_args *a, uint32_t seed, uint32_t key, float *counter);
 void tudor_latent_sample(const struct map_args *a, uint32_t seed, uint32_t key, float temperature, float *counter);

@@ -1,4 +1,4 @@
-/* The input guard and counter-based noise: rare and small, so plain C for every machine. */
+/* The input guard, counter-based noise and the fractional delay: rare and small, so plain C for every machine. */
 #include "internal.h"
 #include "random.h"
 #include "vec_scalar.h"
@@ -19,6 +19,20 @@ void tudor_guard(const struct map_args *a, uint64_t *nonfinite) {
         }
     }
     *nonfinite += bad;
+}
+
+/* x: the sound, with `most` - `ahead` + 1 rows before; b: the lag. */
+void tudor_fractional_delay(const struct map_args *a, uint32_t least, uint32_t most, uint32_t ahead) {
+    const float low = (float)least, high = (float)most;
+    for (uint32_t r = 0; r < a->rows; r++) {
+        const float *x = (const float *)a->x.data + r * a->x.row, asked = *((const float *)a->b.data + r * a->b.row);
+        float lag = asked >= 1.0f ? asked : 1.0f; /* NaN: 1 */
+        if (lag < low) lag *= (float)((uint32_t)(low / lag) + 1);
+        lag = V_MAX(V_MIN(lag, high) - (float)ahead, 0.0f);
+        const uint32_t whole = (uint32_t)lag;
+        const float late = *(x - whole * a->x.row), early = *(x - (whole + 1) * a->x.row);
+        ((float *)a->y.data)[r * a->y.row] = v_flush(scalar_fma(lag - (float)whole, early - late, late));
+    }
 }
 
 void tudor_noise_multiply(const struct map_args *a, uint32_t seed, uint32_t key, float *counter) {

@@ -221,6 +221,9 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_ADD: run_rows(p, o, k->add, 0); break;
     case OP_MUL: run_rows(p, o, k->mul, 0); break;
     case OP_AFFINE: run_affine(p, op, o); break;
+    case OP_FRACTIONAL_DELAY:
+        tudor_fractional_delay(place_map(p, o), op->phases, op->kernel + op->seed - 2, op->seed);
+        break;
 #ifndef TUDOR_NO_CONTROL
     case OP_CONTROL: run_control(p, op, o); break;
 #endif

@@ -8,6 +8,7 @@ from engine.layers.control import Control, Film
 from engine.layers.conv import Conv1d, ConvTranspose1d, Delay
 from engine.layers.draw import Categorical, Embed, LogisticMixture, mu_law_table
 from engine.layers.fixed import Fixed, FixedEach, Repeat, SharedProjection
+from engine.layers.fractional_delay import FractionalDelay
 from engine.layers.harmonics import Harmonics
 from engine.layers.loop import Loop, Past
 from engine.layers.noise import LatentSample, NoiseMultiply
@@ -34,6 +35,7 @@ from engine.layers.stack import GatedStack
 __all__ = [
     "ELU", "GRU", "LSTM", "Affine", "Attention", "Categorical", "CausalAttention", "Channels",
     "Control", "Conv1d", "ConvTranspose1d", "Delay", "Embed", "Exp", "Film", "Fixed", "FixedEach",
+    "FractionalDelay",
     "GatedStack", "GatedUnit", "Guard", "Harmonics", "Identity", "LatentSample", "LayerNorm",
     "LeakyReLU", "Log", "LogisticMixture", "Loop", "NoiseMultiply", "PQMFAnalysis",
     "PQMFSynthesis", "Parallel", "Past", "PitchTrack", "Pointwise", "RMSNorm", "Repeat",

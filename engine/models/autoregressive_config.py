@@ -24,6 +24,9 @@ class AutoregressiveConfig(ModelConfig):
     lowest_note: Annotated[int, Field(ge=0, le=127)] = 48  # of the piano roll, as in MIDI
     highest_note: Annotated[int, Field(ge=0, le=127)] = 96
     features: Width = 16  # channels that conditions become
+    # The sound about one period of the pitch that is asked for ago: so many samples of it are read,
+    # in the middle the one that stands where the next will. 0: none.
+    period_taps: Annotated[int, Field(ge=0, le=256)] = 0
     release_ms: Annotated[float, Field(ge=0, le=2000)] = 60.0  # from the last gate to silence
 
     # What is drawn: a number from a mixture of logistics around a linear prediction, or one of
@@ -34,14 +37,19 @@ class AutoregressiveConfig(ModelConfig):
     levels: Annotated[int, Field(ge=2, le=65536)] = 256
     companding: Literal["mu-law", "uniform"] = "mu-law"  # of the steps
     input: Literal["embedded", "one-hot"] = "embedded"  # how the network reads a step
+    temperature: Annotated[float, Field(ge=0, le=4)] = 1.0  # of draws, until a player says another
 
-    unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "classes")
+    unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "classes", "period_taps",
+                                         "temperature")
 
     @model_validator(mode="after")
     def _heard(self) -> AutoregressiveConfig:
         if self.classes and not self.voices:
             raise ValueError("classes are a condition: they need voices = 1 or more (with the "
                              "condition 'free' at 1 none of them has to play)")
+        if self.period_taps and (not self.voices or self.head != "mixture"):
+            raise ValueError("period_taps read numbers that are drawn, at a pitch that is asked "
+                             "for: they need head = 'mixture' and voices = 1 or more")
         if self.highest_note < self.lowest_note:
             raise ValueError(f"highest_note must be lowest_note = {self.lowest_note} or more, got "
                              f"{self.highest_note}")

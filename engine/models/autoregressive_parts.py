@@ -1,7 +1,8 @@
 """Parts of the models that draw sound sample by sample: conditions in, distributions out.
 
     pitch, gate, ..., loudness, free, class      conditions as a player gives them, a row in a while
-      -> `rows`       gates of exactly 0 or 1, and whether anything is to sound at all
+      -> `rows`       gates of exactly 0 or 1, and whether anything is to sound at all; with
+                      `period_taps` also periods of the pitches
       -> `Repeat`     a row for every sample
       -> `features`   a soft piano roll, gates, loudness -> a few channels
 """
@@ -9,6 +10,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil, log
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +23,8 @@ from engine.layers import (
     Channels,
     Conv1d,
     Embed,
+    Exp,
+    FractionalDelay,
     GatedUnit,
     Guard,
     Identity,
@@ -37,6 +42,7 @@ from engine.layers.base import Attributes, call, split_state
 from engine.layers.combine import Composite
 from engine.layers.draw import Draw
 from engine.layers.fixed import Fixed, FixedEach, SharedProjection
+from engine.layers.pitch import MIDDLE_C_HZ
 from engine.models.autoregressive_config import AutoregressiveConfig
 from engine.models.base import Model
 from engine.models.chain import Chain, Link
@@ -45,6 +51,7 @@ if TYPE_CHECKING:
     from engine.graph import Builder, Value
 
 FAR = 512.0  # semitones: a pitch so far off is on no piano
+ENDLESS = 12.0  # logarithm of so many times the period of the highest pitch is more than any
 QUIETEST_BEL, LOUDEST_BEL = -8.0, 1.0  # between which loudness is told apart
 
 ATTRIBUTES = (
@@ -77,7 +84,8 @@ class DrawingModel(Model):
             in_ratio=config.row_samples if config.voices else 1, role="generate")}
 
     def declared_attributes(self) -> tuple[Attribute, ...]:
-        return tuple(a for a in ATTRIBUTES if a.name in self.loop.uses)
+        given = replace(ATTRIBUTES[0], default=self.config.temperature)
+        return tuple(a for a in (given, *ATTRIBUTES[1:]) if a.name in self.loop.uses)
 
 
 # --- conditions -------------------------------------------------------------------------------
@@ -93,14 +101,16 @@ class Places:
         self.loudness, self.free = 2 * voices, 2 * voices + 1
         self.kind = 2 * voices + 2 if config.classes else None
         self.given = 2 * voices + (3 if config.classes else 2)  # by the player
+        self.periods = range(self.given, self.given + (voices if config.period_taps else 0))
         self.shut = 1 if config.head == "mixture" else 2  # further channels: see `Loop.gate`
-        self.count = self.given + self.shut
+        self.inner = self.given + len(self.periods)  # channels before these
+        self.count = self.inner + self.shut
 
 
 def rows(config: AutoregressiveConfig) -> Sequence:
     """Conditions of the player [given] -> [count]: gates and `free` become 0 or 1, exactly, by a
-    table of two rows; behind them comes whether anything sounds, a release after the last gate
-    included."""
+    table of two rows; behind them come periods in samples, if they are heard, and whether anything
+    sounds, a release after the last gate included."""
     at = Places(config)
     exact = [_number(at.given, c, torch.tensor([[0.0], [1.0]]))
              if c in (*at.gates, at.free) else Channels(at.given, c, c + 1)
@@ -110,8 +120,18 @@ def rows(config: AutoregressiveConfig) -> Sequence:
     rest = silent_class(config)
     table = torch.tensor([[0.0, rest], [1.0, 0.0]])[:, : at.shut]
     sounding = Sequence(Fixed(weight), Embed(2, at.shut, table))
+    periods = [Sequence(Fixed(*_log_period(at, pitch, config.sample_rate_hz)), Exp(1))
+               for pitch, _ in zip(at.pitches, at.periods, strict=False)]
     return Sequence(Parallel(*exact, combine="concat"),
-                    Parallel(Identity(at.given), sounding, combine="concat"))
+                    Parallel(Identity(at.given), *periods, sounding, combine="concat"))
+
+
+def _log_period(at: Places, pitch: int, rate_hz: float) -> tuple[Tensor, Tensor]:
+    """Weight and bias: octaves from middle C -> the logarithm of the period in samples; with `free`
+    at 1 longer than any, whatever the pitch."""
+    weight = torch.zeros(1, at.given, 1)
+    weight[0, pitch], weight[0, at.free] = -log(2.0), ENDLESS
+    return weight, torch.tensor([log(rate_hz / MIDDLE_C_HZ)])
 
 
 def _number(channels: int, channel: int, table: Tensor) -> Sequence:
@@ -203,12 +223,41 @@ def reading(config: AutoregressiveConfig, width: int) -> list[Streaming]:
     return [Embed(config.levels, width)]
 
 
+def periods_ago(config: AutoregressiveConfig, given: int, first: int) -> list[Streaming]:
+    """Conditions [given] and what was drawn [1] -> the same with what was drawn a period ago
+    [voices] between them. Periods in samples are channels from `first`. No layers without
+    `period_taps`."""
+    if not config.period_taps:
+        return []
+    half = config.period_taps // 2
+    most = ceil(config.sample_rate_hz / MIDDLE_C_HZ * 2 ** ((60 - config.lowest_note) / 12)) + 1
+    drawn = Channels(given + 1, given, given + 1)
+    ago = [Sequence(Parallel(drawn, Channels(given + 1, channel, channel + 1), combine="concat"),
+                    FractionalDelay(half, max(most, 2 * half), half))
+           for channel in range(first, first + config.voices)]
+    return [Parallel(Channels(given + 1, 0, given), *ago, drawn, combine="concat")]
+
+
+def heard_ago(config: AutoregressiveConfig, whole: int, first: int, width: int) -> Streaming:
+    """What was drawn a period ago, channels from `first` of [whole] -> [width]."""
+    count = config.voices
+    heard = Conv1d(count, 2 * count, 1)
+    heard.exact = True
+    with torch.no_grad():
+        heard.weight.zero_()
+        for voice in range(count):
+            heard.weight[2 * voice : 2 * voice + 2, voice, 0] = torch.tensor([2.0, 20.0])
+    return Sequence(Channels(whole, first, first + count), heard, Tanh(2 * count),
+                    Conv1d(2 * count, width, config.period_taps))
+
+
 def head(config: AutoregressiveConfig, hidden: Streaming) -> Streaming:
     """`hidden`, which reads conditions and what was drawn, and the distribution made of it."""
     width = hidden.out_channels
     if config.head == "categorical":
         return Sequence(hidden, Conv1d(width, config.levels, 1))
-    return Predicted(hidden, config.parts, config.taps)
+    ago = (config.voices, config.period_taps) if config.period_taps else None
+    return Predicted(hidden, config.parts, config.taps, ago)
 
 
 class Predicted(Composite):
@@ -218,9 +267,11 @@ class Predicted(Composite):
 
     Where scales are small sigmoid(s) is the scale itself: means move in units of it, so that what
     the network has to say keeps its size however well the prediction does. Each part of the mixture
-    has taps of its own."""
+    has taps of its own. `ago`: so many channels before the last, with so many taps of each, predict
+    too."""
 
-    def __init__(self, hidden: Streaming, parts: int, taps: int) -> None:
+    def __init__(self, hidden: Streaming, parts: int, taps: int,
+                 ago: tuple[int, int] | None = None) -> None:
         super().__init__(hidden.in_channels, 3 * parts)
         self.hidden, self.parts = hidden, parts
         self.out = Conv1d(hidden.out_channels, 3 * parts, 1)
@@ -233,9 +284,16 @@ class Predicted(Composite):
             self.out.bias[2 * parts :] = torch.linspace(-6.0, -3.5, parts)
             self.taps.weight.zero_()
             self.taps.weight[:, :, -1] = 1  # the sample before
+        self.ago = None
+        if ago is not None:
+            self.ago = Conv1d(ago[0], parts, ago[1], bias=False)
+            self.ago.exact = True
+            nn.init.zeros_(self.ago.weight)
 
     def __iter__(self) -> Iterator[Streaming]:
         yield from (self.hidden, self.out, self.taps)
+        if self.ago is not None:
+            yield self.ago
 
     @property
     def granularity(self) -> int:
@@ -246,7 +304,7 @@ class Predicted(Composite):
         return self.granularity - self.oldest(0)
 
     def oldest(self, frame: int) -> float:
-        return min(self.hidden.oldest(frame), self.taps.oldest(frame))
+        return min(layer.oldest(frame) for layer in self if layer is not self.out)
 
     def macs_per_frame(self) -> float:
         return sum(layer.macs_per_frame() for layer in self)
@@ -258,6 +316,9 @@ class Predicted(Composite):
         h, new = call(self.hidden, x, states[0], attributes)
         said, after = self.out(h, states[1])
         predicted, last = self.taps(x[:, -1:], states[2])
+        if self.ago is not None:
+            more, late = self.ago(x[:, -1 - self.ago.in_channels : -1], states[3])
+            predicted, last = predicted + more, (*last, *late)
         logits, scales = said[:, : self.parts], said[:, 2 * self.parts :]
         means = predicted + self.unit(said[:, self.parts :], ())[0]
         return torch.cat((logits, means, scales), dim=1), (*new, *after, *last)
@@ -276,6 +337,12 @@ class Predicted(Composite):
             moved = self.unit.lower(build, part(said, count, 3 * count))
         with build.scope("taps"):
             predicted = self.taps.lower(build, part(x, x.channels - 1, x.channels))
+        if self.ago is not None:
+            with build.scope("ago"):
+                first = x.channels - 1 - self.ago.in_channels
+                more = self.ago.lower(build, part(x, first, x.channels - 1))
+                predicted = build.op("add", predicted, more)
+        with build.scope("taps"):
             means = build.op("add", predicted, moved)
         return build.op("concat", part(said, 0, count), means, part(said, 2 * count, 3 * count),
                         channels=3 * count)

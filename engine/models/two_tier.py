@@ -72,8 +72,8 @@ class TwoTier(DrawingModel):
         if config.voices:
             self.rows = parts.rows(config)
             self.repeat = Repeat(at.count, config.frame)
-        self.net = self._net(at.count if config.voices else 0)
-        self.loop = Loop(self.net, parts.draw(config), at.shut if config.voices else 0)
+        net = self._net(at.count if config.voices else 0)
+        self.loop = Loop(net, parts.draw(config), at.shut if config.voices else 0)
         self.sound = nn.ModuleList(parts.sound(config))
 
     def _net(self, given: int) -> Streaming:
@@ -81,25 +81,30 @@ class TwoTier(DrawingModel):
         config, count = self.config, len(self.config.dilations)
         heard = parts.reading(config, config.embedding)
         read = heard[-1].out_channels
+        ago = parts.periods_ago(config, given, parts.Places(config).given)
+        told, known = given, given + len(ago) * config.voices  # conditions; and periods ago
         # Both tiers read: conditions, what was drawn in `read` channels.
-        whole = given + read
-        both: Streaming = Sequence(Channels(given + 1, given, given + 1), *heard)
+        whole = known + read
+        both: Streaming = Sequence(Channels(known + 1, known, known + 1), *heard)
         if given:
-            both = Parallel(Channels(given + 1, 0, given), both, combine="concat")
+            both = Parallel(Channels(known + 1, 0, known), both, combine="concat")
         conditions = Sequence(
-            Channels(whole, 0, given), parts.features(config, config.frame),
+            Channels(whole, 0, told), parts.features(config, config.frame),
             Conv1d(config.features, 2 * config.width * count, 1, bias=False)) if given else None
-        front = Sequence(Channels(whole, given, whole),
+        front = Sequence(Channels(whole, known, whole),
                          Conv1d(read, config.width, config.frame, stride=config.frame))
         slow = Sequence(
             GatedStack(front, conditions, config.dilations, config.kernel_size),
             ConvTranspose1d(config.width, config.inner, config.frame, config.frame),
             Past(config.inner, config.frame - 1))
-        near = Sequence(Channels(whole, given, whole), Conv1d(read, config.inner, config.near))
+        near: list[Streaming] = [
+            Sequence(Channels(whole, known, whole), Conv1d(read, config.inner, config.near))]
+        if ago:
+            near.append(parts.heard_ago(config, whole, told, config.inner))
         hidden = Sequence(
-            both, Parallel(slow, near), Tanh(config.inner),
+            both, Parallel(slow, *near), Tanh(config.inner),
             Conv1d(config.inner, 2 * config.inner, 1), GatedUnit(2 * config.inner))
-        return parts.head(config, hidden)
+        return Sequence(*ago, parts.head(config, hidden)) if ago else parts.head(config, hidden)
 
     def conditioned(self) -> tuple[Link, ...]:
         return ("rows", self.rows), ("repeat", self.repeat)

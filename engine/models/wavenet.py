@@ -65,9 +65,8 @@ class WaveNet(DrawingModel):
         given = 0
         if config.voices:
             self.rows, self.conditions, given = self._conditions()
-        self.net = self._net(given)
         gate = parts.Places(config).shut if config.voices else 0
-        self.loop = Loop(self.net, parts.draw(config), gate)
+        self.loop = Loop(self._net(given), parts.draw(config), gate)
         self.sound = nn.ModuleList(parts.sound(config))
 
     def _conditions(self) -> tuple[Sequence, Sequence, int]:
@@ -76,29 +75,33 @@ class WaveNet(DrawingModel):
         wide = 2 * config.residual * len(config.dilations)
         slow = Parallel(parts.features(config), Channels(at.count, at.given, at.count),
                         combine="concat")
-        count = config.features
+        count, whole = config.features, config.features + len(at.periods) + at.shut
         fast = Parallel(
-            Sequence(Channels(count + at.shut, 0, count), Conv1d(count, wide, 1, bias=False)),
-            Channels(count + at.shut, count, count + at.shut), combine="concat")
+            Sequence(Channels(whole, 0, count), Conv1d(count, wide, 1, bias=False)),
+            Channels(whole, count, whole), combine="concat")
         return (parts.rows(config),
-                Sequence(slow, Repeat(count + at.shut, config.condition_samples), fast),
-                wide + at.shut)
+                Sequence(slow, Repeat(whole, config.condition_samples), fast),
+                wide + whole - count)
 
     def _net(self, given: int) -> Streaming:
         """Conditions [given] and what was drawn [1] -> what is drawn from."""
         config = self.config
         wide, count = config.residual, len(config.dilations)
-        front: list[Streaming] = [Channels(given + 1, given, given + 1)] if given else []
-        conditions = Channels(given + 1, 0, 2 * wide * count) if given else None
+        ago = parts.periods_ago(config, given, 2 * wide * count)
+        known = given + len(ago) * config.voices  # conditions, and periods ago
+        front: list[Streaming] = [Channels(known + 1, known, known + 1)] if given else []
+        conditions = Channels(known + 1, 0, 2 * wide * count) if given else None
         front += parts.reading(config, wide)
         if front[-1].out_channels != wide or config.head == "mixture":
             front.append(Conv1d(front[-1].out_channels, wide, config.kernel_size))
-        stack = GatedStack(Sequence(*front), conditions, config.dilations, config.kernel_size,
-                           skips=True)
+        first: Streaming = Sequence(*front)
+        if ago:
+            first = Parallel(first, parts.heard_ago(config, known + 1, given, wide))
+        stack = GatedStack(first, conditions, config.dilations, config.kernel_size, skips=True)
         hidden = Sequence(
             stack, Conv1d(count * wide, config.skip, 1), LeakyReLU(config.skip, 0.0),
             Conv1d(config.skip, config.skip, 1), LeakyReLU(config.skip, 0.0))
-        return parts.head(config, hidden)
+        return Sequence(*ago, parts.head(config, hidden)) if ago else parts.head(config, hidden)
 
     def conditioned(self) -> tuple[Link, ...]:
         return ("rows", self.rows), ("conditions", self.conditions)

@@ -137,6 +137,13 @@ class Lowering(Fusing):
             params={"kernel": a["count"], "phases": a["ratio"], "seed": a["middle_c"]},
             extra=np.array(ramps, np.float32)))
 
+    def _fractional_delay(self, op: Op, sound: View, lag: View) -> View:
+        a = op.attributes
+        return self._emit(Node(
+            "fractional_delay", op.name, [sound, lag], self._root(op.output),
+            params={"kernel": a["most"] - a["ahead"] + 2, "phases": a["least"],
+                    "seed": a["ahead"]}))
+
     def _noise_multiply(self, op: Op, view: View) -> View:
         return self._emit(Node("noise", op.name, [view], self._root(op.output),
                                params={"seed": op.attributes["seed"]},

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from engine.layers.base import Streaming, call
 from engine.layers.draw import Categorical, Draw, LogisticMixture
+from engine.layers.fractional_delay import FractionalDelay
 from engine.layers.harmonics import TURN, Harmonics
 from engine.layers.noise import LatentSample, frame_numbers, stream_keys, uniform
 from engine.layers.pitch import MIDDLE_C_HZ, PitchTrack
@@ -79,6 +80,12 @@ class Operations:
         return call(layer, x[None], state, values)[0][0]
 
     _categorical = _logistic_mixture = _draw
+
+    def _fractional_delay(self, node: Node, x: Tensor) -> Tensor:
+        p = node.params
+        layer = FractionalDelay(p["phases"], p["kernel"] + p["seed"] - 2, p["seed"])
+        both = torch.cat((x, self.real(node.inputs[1])))[None]
+        return layer(both, layer.init_state(1, x.dtype))[0][0]  # type: ignore[no-any-return]
 
     def _norm(self, node: Node, x: Tensor) -> Tensor:
         """Sums in the order of the channels, as the runtime adds; rounded once where it fuses."""

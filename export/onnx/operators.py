@@ -172,6 +172,28 @@ def channel_slice(w: Writer, op: Op, x: str) -> str:
     return w.slice(x, op.attributes["start"], op.attributes["stop"], 1)
 
 
+def fractional_delay(w: Writer, op: Op, x: str, lag: str) -> str:
+    """As `engine/layers/fractional_delay.py` says."""
+    least, most, ahead = (op.attributes[key] for key in ("least", "most", "ahead"))
+    before = most - ahead + 1
+    past = w.remember(x, 1, before)
+    one, low = w.const(1.0), w.const(float(least))
+    lag = w.node("Where", w.node("GreaterOrEqual", lag, one), lag, one)  # not a number: 1
+    times = w.node("Add", w.node("Floor", w.node("Div", low, lag)), one)
+    lag = w.node("Mul", lag, w.node("Where", w.node("Less", lag, low), times, one))
+    back = w.node("Max", w.node("Sub", w.node("Min", lag, w.const(float(most))),
+                                w.const(float(ahead))), w.const(0.0))
+    whole = w.node("Floor", back)
+    time = w.node("Squeeze", w.node("Shape", x, start=2, end=3), w.ints(0))
+    newest = w.node("Range", w.const(0, np.int64), time, w.const(1, np.int64))
+    place = w.node("Sub", w.node("Add", newest, w.ints(before)),
+                   w.node("Cast", whole, to=TensorProto.INT64))
+    late = w.node("GatherElements", past, place, axis=2)
+    early = w.node("GatherElements", past, w.node("Sub", place, w.ints(1)), axis=2)
+    slope = w.node("Mul", w.node("Sub", back, whole), w.node("Sub", early, late))
+    return str(w.node("Add", late, slope))
+
+
 def delay(w: Writer, op: Op, x: str) -> str:
     frames = op.attributes["frames"]
     return w.slice(w.remember(x, op.inputs[0].channels, frames), 0, -frames, 2)
@@ -224,7 +246,8 @@ EMIT: dict[str, Callable[..., str]] = {
     "exp": exp, "log": _floored("Log"), "sqrt": _floored("Sqrt"), "softplus": _plain("Softplus"),
     "norm": norm, "attention": attention,
     "mul": _plain("Mul"), "concat": _plain("Concat", axis=1), "slice": channel_slice,
-    "delay": delay, "affine": affine, "noise_multiply": noise_multiply,
+    "fractional_delay": fractional_delay, "delay": delay, "affine": affine,
+    "noise_multiply": noise_multiply,
     "latent_sample": latent_sample, "categorical": draws.categorical,
     "logistic_mixture": draws.logistic_mixture, "embed": draws.embed, "control": control,
     "pitch_track": tones.pitch_track, "harmonics": tones.harmonics,

@@ -28,6 +28,8 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
         "classes": {"stacks": 2, "layers": 2, "residual": 6, "skip": 8, "features": 4,
                     "head": "categorical", "levels": 64, "voices": 2, "classes": 3,
                     "condition_samples": 8, "release_ms": 5},
+        "periods": {"stacks": 1, "layers": 3, "residual": 8, "skip": 8, "features": 4, "voices": 2,
+                    "period_taps": 6, "condition_samples": 4, "release_ms": 5},
         "free": {"stacks": 1, "layers": 3, "residual": 8, "skip": 8, "voices": 0,
                  "head": "categorical", "levels": 65, "input": "one-hot", "companding": "uniform"},
     },
@@ -36,6 +38,8 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
                     "frame": 4, "release_ms": 5},
         "classes": {"layers": 2, "width": 8, "inner": 8, "features": 4, "frame": 2,
                     "head": "categorical", "levels": 64, "release_ms": 5},
+        "periods": {"layers": 3, "width": 8, "inner": 8, "features": 4, "frame": 4, "classes": 2,
+                    "period_taps": 7, "release_ms": 5},
         "free": {"layers": 3, "width": 8, "inner": 8, "voices": 0, "parts": 2, "frame": 4},
     },
 }

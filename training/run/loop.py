@@ -25,6 +25,7 @@ from training.run.config import RunConfig, differences
 from training.run.fabric import fabric, lost_process
 from training.run.health import out_of_memory
 from training.run.lock import locked, taking_turns
+from training.run.memory import freed_memory_held
 from training.run.preflight import (
     Preflight,
     batch_too_large,
@@ -76,7 +77,7 @@ def train(
     moved = folder.open(run, data.sources)
     for said in filter(None, (earlier, moved)):
         console.print(said, highlight=False, markup=False, soft_wrap=True)
-    with locked(out) if first_process() else nullcontext():
+    with locked(out) if first_process() else nullcontext(), freed_memory_held():
         return _train(run, folder, machine, device, data, console)
 
 

@@ -40,15 +40,15 @@ def test_nothing_hears_what_is_to_come():
     model = small_model("two_tier", "free").double()
     x = 0.3 * torch.randn(1, 1, 64, dtype=torch.float64)
     x.requires_grad_()
-    y = model.net.offline(x)
+    y = model.loop.net.offline(x)
     for at in (20, 21, 22, 23):
         (grad,) = torch.autograd.grad(y[0, :, at].sum(), x, retain_graph=True)
         assert grad[0, 0, at] != 0  # the sample drawn before `at`
         assert not grad[0, 0, at + 1 :].any()
     other = x.detach().clone()
     other[0, 0, 20] += 1.0
-    slow = model.net.hidden.layers[1].branches[0]
-    heard = model.net.hidden.layers[0]
+    slow = model.loop.net.hidden.layers[1].branches[0]
+    heard = model.loop.net.hidden.layers[0]
     moved = (slow.offline(heard.offline(other)) - slow.offline(heard.offline(x.detach())))[0]
     # Sample 20 is the first of the frame 20 ... 23, which speaks from 23 on.
     assert moved.abs().amax(dim=0).nonzero().flatten()[0] == 23
@@ -73,4 +73,4 @@ def test_sizes_of_the_published_kind():
     model = build("two_tier", {"voices": 0})
     frames = 32 * 48 + 8 * 5 * 48**2 + 48 * 48 * 16
     each = 2 + 2 * 16 * 48 + 48 * 96 + 48 * 12 + 4 * 32
-    assert model.net.macs_per_frame() == frames / 16 + each
+    assert model.loop.net.macs_per_frame() == frames / 16 + each

@@ -44,7 +44,7 @@ def test_mistakes_are_one_line(settings, said):
 def test_the_network_is_that_of_the_paper():
     """Equations 2 and 3, and the sum of all skip convolutions, written out."""
     model = small_model("wavenet", "classes").double()
-    config, net = model.config, model.net
+    config, net = model.config, model.loop.net
     stack, skip, _, end, _ = net.layers[0].layers
     wide, given = config.residual, model.conditions.out_channels
     x = torch.randn(2, given + 1, 40, dtype=torch.float64)
@@ -67,7 +67,7 @@ def test_the_network_is_that_of_the_paper():
 def test_what_a_sample_costs_and_sees():
     model = build("wavenet", {"voices": 0})
     layers, wide = 18, 32
-    assert model.net.macs_per_frame() == (
+    assert model.loop.net.macs_per_frame() == (
         2 + 2 * 2 * wide + layers * 4 * wide**2 + (layers - 1) * wide**2 + layers * wide * 64
         + 64 * 64 + 64 * 12 + 4 * 32)
-    assert model.net.receptive_field == 2 * 511 + 1 + 1  # dilations, and the front's own kernel
+    assert model.loop.net.receptive_field == 2 * 511 + 1 + 1  # dilations, and the front's own kernel

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +68,37 @@ def test_a_run_asks_before_its_first_step(tmp_path: Path) -> None:
     run = resolve(preset(tmp_path), fill(tmp_path / "data"), ["batch_size=100000000"])
     with pytest.raises(TudorError, match=r"a crop takes about .* --set batch_size="):
         train(run, tmp_path / "run", Machine("cpu"), Console(quiet=True))
+
+
+# Page faults of 20 steps that each take and free 128 MB, and what is held afterwards, in a process
+# of its own.
+STEPS = """
+import resource
+import torch
+from training.run.memory import _status_bytes, freed_memory_held
+torch.set_num_threads(1)
+
+def step():
+    held = [torch.ones(16_000_000) for _ in range(2)]
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+first = _status_bytes("VmRSS")
+with freed_memory_held():
+    for _ in range(5):
+        step()
+    before = faults()
+    for _ in range(20):
+        step()
+    found = faults() - before
+print(found, _status_bytes("VmRSS") - first)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
+def test_what_a_step_frees_is_used_by_the_next_one_and_given_back_at_the_end() -> None:
+    done = subprocess.run([sys.executable, "-c", STEPS], capture_output=True, text=True, check=True)
+    faults, held = map(int, done.stdout.split())
+    assert faults < 1000
+    assert held < 60 * MB
