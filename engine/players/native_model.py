@@ -82,10 +82,12 @@ class NativeModel:
         """Play with another instruction set; the result is the same bits."""
         _raise(lib.tudor_use_isa(self._t, name.encode()), name, ConfigError)
 
-    def process(self, method: str, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    def process(self, method: str, x: FloatArray, out: FloatArray | None = None,
+                forced: FloatArray | None = None) -> FloatArray:
         """Play a block [batch, channels, rows]; contiguous float32 is neither copied nor changed.
 
-        `out` may be given to avoid an allocation."""
+        `out` may be given to avoid an allocation. A method that draws puts out `forced` [batch,
+        out_channels, rows] instead, and goes on from there as if it had drawn that."""
         spec = self._specs.get(method) or self._method(method)
         x = np.asarray(x, np.float32, order="C")
         given = x.shape
@@ -101,22 +103,35 @@ class NativeModel:
             out = np.empty(shape, np.float32)
         elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise AudioError(f"out must be contiguous float32 {list(shape)}")
+        if forced is not None and forced.shape != shape:
+            raise AudioError(f"{method} is to put out {list(shape)}, got {list(forced.shape)}")
         if samples <= self.max_samples:
-            self._process(spec, x, out, samples)
+            self._process(spec, x, out, samples, forced)
             return out
         most = self.max_samples // spec.frame_samples * spec.frame_samples
         for at in range(0, samples, most):
             end = min(at + most, samples)
             part = np.ascontiguousarray(x[:, :, at // spec.in_ratio : end // spec.in_ratio])
             y = np.empty((*shape[:2], (end - at) // spec.out_ratio), np.float32)
-            self._process(spec, part, y, end - at)
-            out[:, :, at // spec.out_ratio : end // spec.out_ratio] = y
+            rows = slice(at // spec.out_ratio, end // spec.out_ratio)
+            self._process(spec, part, y, end - at, None if forced is None else forced[:, :, rows])
+            out[:, :, rows] = y
         return out
 
-    def _process(self, spec: MethodInfo, x: FloatArray, out: FloatArray, samples: int) -> None:
+    def _process(self, spec: MethodInfo, x: FloatArray, out: FloatArray, samples: int,
+                 forced: FloatArray | None = None) -> None:
+        if forced is not None:
+            self.force(spec.name, forced, samples)
         code = _process(self._t, spec.index, _buffer(_FLOATS, x), _buffer(_FLOATS, out), samples)
         if code:
             _raise(code, spec.name)
+
+    def force(self, method: str, forced: FloatArray, samples: int) -> None:
+        """What the next block, of so many samples, puts out instead of what it would draw: [batch,
+        out_channels, rows]."""
+        self._forced = np.ascontiguousarray(forced, np.float32)  # until that block is over
+        _raise(lib.tudor_force(self._t, self._method(method).index,
+                               ffi.from_buffer("float[]", self._forced), samples), method)
 
     def process_slice(self, method: str, x: FloatArray, out: FloatArray, slice_: int,
                       slices: int) -> None:
