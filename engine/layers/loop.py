@@ -175,6 +175,15 @@ class Loop(Streaming):
         state = self.net.init_state(y.shape[0], y.dtype, y.device)
         return call(self.net, self._joined(x, fed), state, attributes)[0]
 
+    def forced(
+        self, x: Tensor, y: Tensor, state: State, attributes: Attributes | None
+    ) -> State:
+        """The state after a block in which `y` [batch, out_channels, time] was read back, whatever
+        would have been drawn. Noise goes on as if it had been."""
+        fed = torch.cat((state[0], y[:, :, :-1]), dim=2)
+        _, inner = self._run(x, fed, state[1:], attributes)
+        return (y[:, :, -1:], *inner)
+
     # --- what it becomes --------------------------------------------------------------------
 
     def lower(self, build: Builder, x: Value) -> Value:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.description import Method
 from engine.errors import TudorError
-from engine.layers import Embed, Loop, Sequence, Streaming
+from engine.layers import Embed, Loop, Sequence, State, Streaming
 from engine.layers.base import Attributes, chain_state_shapes, run_chain
 from engine.layers.draw import Draw
 from engine.models.base import Model
@@ -56,6 +56,20 @@ class Looped:
                                  "be taken back")
             y = nearest_row(layer.table, y)
         return y
+
+    def forced(
+        self, x: Tensor, y: Tensor, state: State, attributes: Attributes
+    ) -> tuple[Tensor, State]:
+        """A block of the method with conditions `x` that puts out `y` [batch, out_channels, time],
+        or what is nearest to it, instead of what it would draw; gates let it through. What came
+        out, and the state of a stream that drew it."""
+        start = len(chain_state_shapes(self.before))
+        end = start + len(self.loop.state_shapes())
+        x, first = run_chain(self.before, x, state[:start], attributes)
+        drawn = self.draw.drawable(self.drawn(y))
+        inner = self.loop.forced(x, drawn, state[start:end], attributes)
+        y, last = run_chain(self.behind, drawn, state[end:], attributes)
+        return y, (*first, *inner, *last)
 
     def given(self, x: Tensor, drawn: Tensor, attributes: Attributes) -> Tensor:
         """What the loop's net says to every frame of `drawn` [batch, channels, time], the method's

@@ -103,6 +103,27 @@ class Player(ABC):
         y = self._run(spec, np.ascontiguousarray(stacked), self._or_own(state))
         return y[0] if x.ndim == 2 else y
 
+    def force(self, method: str, block: ArrayLike, output: ArrayLike, state: State = None
+              ) -> FloatArray:
+        """As `process`, of a method that draws what it puts out: `output` [out_channels, frames']
+        comes out instead, or what is nearest to it. Later blocks go on from there as if the model
+        had drawn that, with the noise that they would have had anyway."""
+        spec = self.description.method(method)
+        x, y = self.checked(spec, block), np.asarray(output, np.float32)
+        stacked, told = (x[None], y[None]) if x.ndim == 2 else (x, y)
+        frames = stacked.shape[2]
+        wanted = (self.batch, spec.out_channels, frames * spec.in_ratio // spec.out_ratio)
+        if frames == 0 or frames % spec.in_frames:
+            raise AudioError(f"{self.name}.{method} takes blocks of a multiple of "
+                             f"{spec.in_frames} frames, got {frames}")
+        if told.shape != wanted:
+            raise AudioError(f"{self.name}.{method} puts out {list(wanted)} for that block, it "
+                             f"cannot be {list(told.shape)}")
+        if not np.isfinite(told).all():
+            raise AudioError(f"{self.name}.{method} cannot put out numbers that are not finite")
+        y = self._force(spec, np.ascontiguousarray(stacked), told, self._or_own(state))
+        return y[0] if x.ndim == 2 else y
+
     def checked(self, spec: Method, block: ArrayLike) -> FloatArray:
         """`block` as float32, if it is one for the method `spec`; its frames are not counted."""
         takes = f"{self.name}.{spec.name} takes [{spec.in_channels}, frames]" + (
@@ -202,6 +223,11 @@ class Player(ABC):
     @abstractmethod
     def _run(self, method: Method, x: FloatArray, state: State) -> FloatArray:
         """[batch, in_channels, frames] -> [batch, out_channels, frames'], advancing the state."""
+
+    def _force(self, method: Method, x: FloatArray, y: FloatArray, state: State) -> FloatArray:
+        """The same while `y` [batch, out_channels, frames'] comes out; not every backend can."""
+        raise ConfigError(f"{self.name}: a model in {self.backend} cannot go on from a given sound; "
+                          "a run, a preset or a .tudor file can")
 
     @abstractmethod
     def _new_state(self) -> State:

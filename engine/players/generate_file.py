@@ -23,21 +23,23 @@ from engine.players.play_file import (
     read_input,
     write_output,
 )
+from engine.players.prime import block_frames, primed, read_prime
 from engine.scores.choose import DEFAULT_SCORE, played_seconds, score_notes
 from engine.scores.conditions import FREE, GATE, PITCH, kind_of, voices_of
 from engine.scores.conditions import conditions as notes_as_conditions
 
 SEED = "seed"
 DEFAULT_SECONDS = 10.0
-BLOCK_SECONDS = 0.25
 
 
 def generate_file(
     model: str, out: Path, seconds: float | None, seed: int | None, settings: list[str],
     conditions: Path | None, method: str | None, score: str | None = None,
-    tempo: float | None = None,
+    tempo: float | None = None, prime: Path | None = None, keep_prime: bool = False,
 ) -> None:
     """Generate `seconds` of sound into `out`; see `tudor generate --help`."""
+    if keep_prime and prime is None:
+        raise ConfigError("--keep-prime: there is no --prime to keep")
     console = Console(stderr=True)
     check_output(out)
     player = load(model)
@@ -68,10 +70,17 @@ def generate_file(
         x[: len(said)] = _fill(said, frames)
     for channel, value in held.items():
         x[channel] = value
+    before = None if prime is None else read_prime(player, spec, prime, console)
+    if before is not None:
+        before = primed(player, spec, before, held)
+        console.print(f"after {before.shape[1] / player.sample_rate_hz:.2f} s of "
+                      f"{escape(shown_name(prime))}", highlight=False, soft_wrap=True)
     started = time.perf_counter()
     y = generate(player, spec, x, console)
     took = time.perf_counter() - started
     y = y[:, : max(1, round(seconds * player.sample_rate_hz / spec.out_ratio))]
+    if keep_prime and before is not None:
+        y = np.concatenate((before, y), axis=1)
     if not np.isfinite(y).all():
         raise AudioError(f"{model} produced non-finite numbers; nothing was written")
     write_output(player, spec, out, y)
@@ -114,8 +123,7 @@ def generate(
     player: Player, spec: Method, x: FloatArray, console: Console | None = None
 ) -> FloatArray:
     """`x` [in_channels, frames], whole smallest blocks, through the method in short blocks."""
-    unit = spec.in_frames
-    block = max(1, int(BLOCK_SECONDS * player.sample_rate_hz / spec.ratio)) * unit
+    block = block_frames(player, spec)
     starts = range(0, x.shape[1], block)
     if console is not None:
         starts = track(starts, "generating", console=console, transient=True,  # type: ignore[assignment]

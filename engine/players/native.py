@@ -24,6 +24,10 @@ class NativePlayer(Player):
     def _run(self, method: Method, x: FloatArray, state: NativeModel) -> FloatArray:
         return state.process(method.name, x)
 
+    def _force(self, method: Method, x: FloatArray, y: FloatArray, state: NativeModel
+               ) -> FloatArray:
+        return state.process(method.name, x, forced=y)
+
     def _new_state(self) -> NativeModel:
         return NativeModel(self._file, self.batch)
 
