@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from engine.audio import read_audio
+from engine.audio import read_audio, write_audio
 from engine.layers import ConvTranspose1d, Guard
 from engine.models.chain import Chain
 from engine.models.registry import FAMILIES, Family
@@ -130,3 +130,69 @@ def test_mistakes_are_one_line(model: Path, tmp_path: Path, options: tuple[objec
     assert message in error
     assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "o.wav").exists()
+
+
+HELD = ("--set", "gate=1", "--set", "pitch_oct=0.25", "--set", "loudness=-2", "--set", "free=0")
+
+
+@pytest.mark.parametrize("backend", ["native", "pytorch"])
+def test_it_goes_on_from_its_own_sound_as_if_it_had_never_stopped(
+    model: Path, tmp_path: Path, backend: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With conditions that are held all the time: the file of the first half is the prime."""
+    source = model if backend == "native" else model.parent / "run"
+    seconds = 0.5 if backend == "native" else 0.05
+    whole = heard(source, tmp_path / "whole.wav", "--seconds", 2 * seconds, "--seed", 3, *HELD,
+                  "--backend", backend)
+    half = round(seconds * RATE)
+    write_audio(tmp_path / "half.wav", whole[:, :half], RATE)
+    options = ("--prime", tmp_path / "half.wav", "--seconds", seconds, "--seed", 3, *HELD,
+               "--backend", backend)
+    rest = heard(source, tmp_path / "rest.wav", *options)
+    assert f"after {seconds:.2f} s of " in capsys.readouterr().err
+    assert len(np.unique(rest)) > 5
+    assert np.array_equal(rest, whole[:, half:])
+    kept = heard(source, tmp_path / "kept.wav", *options, "--keep-prime")
+    assert np.array_equal(kept, whole)
+
+
+def test_any_sound_will_do(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of another rate, in stereo, of a length that is no whole block; the score plays after it."""
+    time = np.arange(round(0.3017 * 44100)) / 44100
+    tone = 0.4 * np.sin(2 * np.pi * 392 * time).astype(np.float32)
+    write_audio(tmp_path / "tone.wav", np.stack([tone, tone]), 44100)
+    write_audio(tmp_path / "none.wav", np.zeros((1, 2000), np.float32), RATE)
+    options = ("--seconds", 1, "--seed", 3)
+    after = {name: heard(model, tmp_path / "o.wav", *options, "--prime", tmp_path / f"{name}.wav")
+             for name in ("tone", "none")}
+    said = capsys.readouterr().err
+    assert "resampled" in said
+    assert "score bach: " in said
+    assert all(sound.shape == (1, RATE) for sound in after.values())
+    assert not np.array_equal(after["tone"], after["none"])
+    kept = heard(model, tmp_path / "k.wav", *options, "--prime", tmp_path / "tone.wav",
+                 "--keep-prime")
+    begun = kept[0, :-RATE]
+    assert len(begun) == round(0.3017 * RATE) // 16 * 16
+    assert np.array_equal(kept[:, -RATE:], after["tone"])
+    power = np.abs(np.fft.rfft(begun * np.hanning(len(begun))))
+    assert power.argmax() * RATE / len(begun) == pytest.approx(392, abs=4)
+
+
+def test_what_cannot_be_primed_says_so(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_audio(tmp_path / "a.wav", np.zeros((1, 800), np.float32), RATE)
+    onnx = tmp_path / "x.onnx"
+    assert tudor("export", model.parent / "run", "--to", "onnx", "--out", onnx) == 0
+    capsys.readouterr()
+    for source, options, message in (
+        (onnx, ("--prime", tmp_path / "a.wav"), "a run, a preset or a .tudor file can"),
+        (model, ("--prime", tmp_path / "b.wav"), "b.wav"),
+        (model, ("--keep-prime",), "there is no --prime to keep"),
+    ):
+        assert tudor("generate", source, tmp_path / "o.wav", "--seconds", 0.2, *options) == 1
+        assert message in capsys.readouterr().err.strip().splitlines()[-1]
+        assert not (tmp_path / "o.wav").exists()
