@@ -95,6 +95,12 @@ def generate(
         bool, typer.Option("--keep-prime", help="Write the sound of --prime too, before what the "
                            "model goes on with; without, OUT begins where it ends.")
     ] = False,
+    follow: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--follow", metavar="FILE", help="A sound to go along with: each sample is "
+                     "what the model would draw if all before it had been this sound. OUT is as "
+                     "long as FILE. A run, a preset or a .tudor file can.")
+    ] = None,
     method: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="Method to generate with; default: the first that generates.")
@@ -116,7 +122,7 @@ def generate(
     from nn_tudor.native import as_native
 
     generate_file(as_native(model, backend), out, seconds, seed, settings or [], conditions, method,
-                  score, tempo, prime, keep_prime)
+                  score, tempo, prime, keep_prime, follow)
 
 
 def verify(

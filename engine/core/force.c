@@ -7,7 +7,8 @@
 
 #ifdef TUDOR_NO_FORCE
 
-int tudor_force(tudor *t, int method, const float *out, uint32_t samples) {
+int tudor_force(tudor *t, int method, const float *out, float *drawn, uint32_t samples) {
+    (void)drawn;
     const int error = tudor_check_call(t, method, out, out, samples);
     return error ? error : TUDOR_ERROR_UNSUPPORTED;
 }
@@ -44,12 +45,12 @@ static int find(const tudor_model *model, const struct format_method *m, struct 
     return !same(&values[last->out], f->table ? &values[f->table->in_a] : output);
 }
 
-int tudor_force(tudor *t, int method, const float *out, uint32_t samples) {
+int tudor_force(tudor *t, int method, const float *out, float *drawn, uint32_t samples) {
     const int error = tudor_check_call(t, method, out, out, samples);
     if (error) return error;
     if (t->busy_method >= 0) return TUDOR_ERROR_BUSY;
     const struct format_method *m = method_of(&t->model, (uint32_t)method);
-    struct forced f = {.out = out, .method = method, .samples = samples, .rows = samples / m->out_ratio};
+    struct forced f = {.out = out, .drawn = drawn, .method = method, .samples = samples, .rows = samples / m->out_ratio};
     if (find(&t->model, m, &f)) return TUDOR_ERROR_DRAWS;
     t->forced = f;
     return 0;
@@ -83,24 +84,48 @@ static float drawable(const struct format_op *op, float x, uint32_t classes) {
     return x < 0x1p-60f && x > -0x1p-60f && x != 0.0f ? 0.0f : x; /* 0 keeps its sign, as gates give it one */
 }
 
+/* The rows that draws number: `width` numbers each. */
+struct table {
+    const float *rows;
+    uint32_t count, width;
+};
+
+static struct table table_of(const struct play *p) {
+    const struct format_op *op = p->t->forced.table;
+    struct table table = {0, 0, 0};
+    if (!op) return table;
+    table.rows = weights_at(&p->t->model, op->weights);
+    table.width = p->values[op->out].channels;
+    table.count = op->weights_bytes / ((uint32_t)sizeof(float) * table.width);
+    return table;
+}
+
+/* Draws [channels] as output, whose channels lie `apart`. */
+static void put(const struct table *table, const float *y, uint32_t channels, float *out, size_t apart) {
+    if (!table->rows) {
+        for (uint32_t c = 0; c < channels; c++) out[c * apart] = y[c];
+        return;
+    }
+    const uint32_t number = y[0] < (float)table->count ? (uint32_t)y[0] : table->count - 1;
+    for (uint32_t c = 0; c < table->width; c++) out[c * apart] = table->rows[(size_t)number * table->width + c];
+}
+
 void tudor_forced_draw(const struct play *p, const struct format_op *op, const struct map_args *a) {
     const struct forced *f = &p->t->forced;
+    const struct table table = table_of(p);
     const uint32_t classes = p->values[op->in_a].channels / a->channels;
     float *const counter = p->words + op->state;
     for (uint32_t r = 0; r < a->rows; r++) {
         const float *out = p->forced + p->step + r;
         float *y = (float *)a->y.data + r * a->y.row;
+        if (f->drawn) put(&table, y, a->channels, f->drawn + (out - f->out), f->rows);
         for (uint32_t c = 0; c < a->channels; c++) {
-            float x = finite(out[(size_t)c * f->rows]);
-            if (f->table) {
-                const uint32_t channels = p->values[f->table->out].channels;
-                const uint32_t count = f->table->weights_bytes / ((uint32_t)sizeof(float) * channels);
-                x = (float)nearest(weights_at(&p->t->model, f->table->weights), count, channels, out, f->rows);
-            }
+            const float x = table.rows ? (float)nearest(table.rows, table.count, table.width, out, f->rows)
+                                       : finite(out[(size_t)c * f->rows]);
             y[c] = drawable(op, x, classes);
         }
     }
-    counter_write(counter, counter_read(counter) + a->rows);
+    if (!f->drawn) counter_write(counter, counter_read(counter) + a->rows); /* as if it had drawn */
 }
 
 int tudor_opens_gate(const struct play *p, const struct format_op *op) {

@@ -13,6 +13,7 @@
 
 struct forced {
     const float *out;       /* [batch][channels][rows]; NULL: it draws */
+    float *drawn;           /* the same of what it would have drawn; NULL: nobody asks, and it does not */
     int method;
     uint32_t samples, rows; /* of the block; of each channel */
     uint32_t draw;          /* the op that draws: behind it in the loop stands nothing but its gate */
@@ -30,7 +31,7 @@ static inline void tudor_force_over(struct forced *f, int method) {
 
 struct play;
 struct map_args;
-/* The rows of a draw that is forced. */
+/* The rows of a draw that is forced: if anybody asks for them, what was drawn stands there already. */
 void tudor_forced_draw(const struct play *p, const struct format_op *op, const struct map_args *a);
 /* Whether an op is part of the gate behind it, which then lets all through. */
 int tudor_opens_gate(const struct play *p, const struct format_op *op);

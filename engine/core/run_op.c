@@ -201,14 +201,15 @@ static struct draw_args draw_of(const struct play *p, const struct format_op *op
 }
 
 static void run_draw(const struct play *p, const struct format_op *op, struct op_plan *o) {
-#ifndef TUDOR_NO_FORCE
-    if (p->forced && op == p->first_op + p->t->forced.draw) {
-        tudor_forced_draw(p, op, place_map(p, o));
-        return;
+    const struct forced *f = &p->t->forced;
+    const int forced = p->forced && op == p->first_op + f->draw;
+    if (!forced || f->drawn) {
+        const struct draw_args d = draw_of(p, op);
+        (op->kind == OP_CATEGORICAL ? tudor_categorical : tudor_logistic_mixture)(place_map(p, o), &d);
     }
+#ifndef TUDOR_NO_FORCE
+    if (forced) tudor_forced_draw(p, op, place_map(p, o));
 #endif
-    const struct draw_args d = draw_of(p, op);
-    (op->kind == OP_CATEGORICAL ? tudor_categorical : tudor_logistic_mixture)(place_map(p, o), &d);
 }
 #endif
 

@@ -177,12 +177,12 @@ class Loop(Streaming):
 
     def forced(
         self, x: Tensor, y: Tensor, state: State, attributes: Attributes | None
-    ) -> State:
-        """The state after a block in which `y` [batch, out_channels, time] was read back, whatever
-        would have been drawn. Noise goes on as if it had been."""
+    ) -> tuple[Tensor, State]:
+        """A block in which `y` [batch, out_channels, time] is read back, whatever is drawn: what
+        is, before any gate, and the state after. Noise goes on as if it had been `y`."""
         fed = torch.cat((state[0], y[:, :, :-1]), dim=2)
-        _, inner = self._run(x, fed, state[1:], attributes)
-        return (y[:, :, -1:], *inner)
+        drawn, inner = run_chain((self.net, self.draw), self._joined(x, fed), state[1:], attributes)
+        return drawn, (y[:, :, -1:], *inner)
 
     # --- what it becomes --------------------------------------------------------------------
 

@@ -59,17 +59,17 @@ class Looped:
 
     def forced(
         self, x: Tensor, y: Tensor, state: State, attributes: Attributes
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, Tensor, State]:
         """A block of the method with conditions `x` that puts out `y` [batch, out_channels, time],
         or what is nearest to it, instead of what it would draw; gates let it through. What came
-        out, and the state of a stream that drew it."""
+        out, what would have been drawn for each frame, as output and before any gate, and the state
+        of a stream that drew `y`. Nothing behind the loop has a state: see `drawn`."""
         start = len(chain_state_shapes(self.before))
-        end = start + len(self.loop.state_shapes())
         x, first = run_chain(self.before, x, state[:start], attributes)
-        drawn = self.draw.drawable(self.drawn(y))
-        inner = self.loop.forced(x, drawn, state[start:end], attributes)
-        y, last = run_chain(self.behind, drawn, state[end:], attributes)
-        return y, (*first, *inner, *last)
+        told = self.draw.drawable(self.drawn(y))
+        drawn, inner = self.loop.forced(x, told, state[start:], attributes)
+        came, said = (run_chain(self.behind, z, (), attributes)[0] for z in (told, drawn))
+        return came, said, (*first, *inner)
 
     def given(self, x: Tensor, drawn: Tensor, attributes: Attributes) -> Tensor:
         """What the loop's net says to every frame of `drawn` [batch, channels, time], the method's

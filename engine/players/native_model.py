@@ -83,11 +83,12 @@ class NativeModel:
         _raise(lib.tudor_use_isa(self._t, name.encode()), name, ConfigError)
 
     def process(self, method: str, x: FloatArray, out: FloatArray | None = None,
-                forced: FloatArray | None = None) -> FloatArray:
+                forced: FloatArray | None = None, drawn: FloatArray | None = None) -> FloatArray:
         """Play a block [batch, channels, rows]; contiguous float32 is neither copied nor changed.
 
         `out` may be given to avoid an allocation. A method that draws puts out `forced` [batch,
-        out_channels, rows] instead, and goes on from there as if it had drawn that."""
+        out_channels, rows] instead, and goes on from there as if it had drawn that; `drawn`, of the
+        same shape, gets what it would have drawn for each row."""
         spec = self._specs.get(method) or self._method(method)
         x = np.asarray(x, np.float32, order="C")
         given = x.shape
@@ -103,10 +104,11 @@ class NativeModel:
             out = np.empty(shape, np.float32)
         elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise AudioError(f"out must be contiguous float32 {list(shape)}")
-        if forced is not None and forced.shape != shape:
-            raise AudioError(f"{method} is to put out {list(shape)}, got {list(forced.shape)}")
+        for told in (forced, drawn):
+            if told is not None and told.shape != shape:
+                raise AudioError(f"{method} is to put out {list(shape)}, got {list(told.shape)}")
         if samples <= self.max_samples:
-            self._process(spec, x, out, samples, forced)
+            self._process(spec, x, out, samples, forced, drawn)
             return out
         most = self.max_samples // spec.frame_samples * spec.frame_samples
         for at in range(0, samples, most):
@@ -114,24 +116,38 @@ class NativeModel:
             part = np.ascontiguousarray(x[:, :, at // spec.in_ratio : end // spec.in_ratio])
             y = np.empty((*shape[:2], (end - at) // spec.out_ratio), np.float32)
             rows = slice(at // spec.out_ratio, end // spec.out_ratio)
-            self._process(spec, part, y, end - at, None if forced is None else forced[:, :, rows])
+            told = None if forced is None else forced[:, :, rows]
+            said = None if drawn is None else np.empty_like(y)
+            self._process(spec, part, y, end - at, told, said)
             out[:, :, rows] = y
+            if drawn is not None:
+                drawn[:, :, rows] = said
         return out
 
     def _process(self, spec: MethodInfo, x: FloatArray, out: FloatArray, samples: int,
-                 forced: FloatArray | None = None) -> None:
+                 forced: FloatArray | None = None, drawn: FloatArray | None = None) -> None:
         if forced is not None:
-            self.force(spec.name, forced, samples)
+            self.force(spec.name, forced, samples, drawn)
         code = _process(self._t, spec.index, _buffer(_FLOATS, x), _buffer(_FLOATS, out), samples)
         if code:
             _raise(code, spec.name)
 
-    def force(self, method: str, forced: FloatArray, samples: int) -> None:
+    def force(self, method: str, forced: FloatArray, samples: int,
+              drawn: FloatArray | None = None) -> None:
         """What the next block, of so many samples, puts out instead of what it would draw: [batch,
-        out_channels, rows]."""
-        self._forced = np.ascontiguousarray(forced, np.float32)  # until that block is over
-        _raise(lib.tudor_force(self._t, self._method(method).index,
-                               ffi.from_buffer("float[]", self._forced), samples), method)
+        out_channels, rows]; `drawn`, contiguous float32 of that shape, gets what that would have
+        been."""
+        spec = self._method(method)
+        shape = (self.batch, spec.out_channels, samples // spec.out_ratio)
+        # Both stay until that block is over.
+        self._forced, self._drawn = np.ascontiguousarray(forced, np.float32), drawn
+        if self._forced.shape != shape or (drawn is not None and (
+                drawn.shape != shape or drawn.dtype != np.float32
+                or not drawn.flags.c_contiguous)):
+            raise AudioError(f"{method} is to put out contiguous float32 {list(shape)}")
+        said = ffi.NULL if drawn is None else ffi.from_buffer("float[]", drawn)
+        _raise(lib.tudor_force(self._t, spec.index, ffi.from_buffer("float[]", self._forced), said,
+                               samples), method)
 
     def process_slice(self, method: str, x: FloatArray, out: FloatArray, slice_: int,
                       slices: int) -> None:

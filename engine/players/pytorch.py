@@ -76,16 +76,17 @@ class PyTorchPlayer(Player):
             )
             return y.cpu().numpy()
 
-    def _force(self, method: Method, x: FloatArray, y: FloatArray, state: _Stream) -> FloatArray:
+    def _force(self, method: Method, x: FloatArray, y: FloatArray, state: _Stream
+               ) -> tuple[FloatArray, FloatArray]:
         parts = Looped.of(self.model, method.name)
         if parts is None:
             raise ConfigError(f"{self.name}.{method.name} has no loop that draws: it cannot go on "
                               "from a given sound")
         with torch.inference_mode():
             given, told = (torch.from_numpy(a).to(self.device) for a in (x, y))
-            out, state.methods[method.name] = parts.forced(
+            out, drawn, state.methods[method.name] = parts.forced(
                 given, told, state.methods[method.name], self._controls)
-            return out.cpu().numpy()
+            return out.cpu().numpy(), drawn.cpu().numpy()
 
     def _new_state(self) -> _Stream:
         state = _Stream()

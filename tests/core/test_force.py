@@ -85,14 +85,30 @@ def test_another_past_is_another_sound(name: str) -> None:
     assert not np.array_equal(other[:, :, rest:], free[:, :, rest:])
 
 
+@pytest.mark.parametrize("name", FORCED)
+def test_what_would_have_been_drawn_is_told(name: str) -> None:
+    """Of its own sound what it drew, and it goes on from there as without asking."""
+    file, x, unit = _signal(name)
+    free, cut = NativeModel(file, batch=2).process("forward", x), FIRST * unit
+    each = free.shape[2] // BLOCKS * FIRST
+    for isa in instruction_sets():
+        model, drawn = NativeModel(file, batch=2, isa=isa), np.zeros_like(free[:, :, :each])
+        model.process("forward", np.ascontiguousarray(x[:, :, :cut]), forced=free[:, :, :each],
+                      drawn=drawn)
+        assert_same_bits(drawn, np.ascontiguousarray(free[:, :, :each]), isa)
+        rest = model.process("forward", np.ascontiguousarray(x[:, :, cut:]))
+        assert_same_bits(rest, np.ascontiguousarray(free[:, :, each:]), isa)
+
+
 def test_what_cannot_be_drawn_becomes_the_nearest() -> None:
     file, x, _ = _signal("loop", batch=1)
     table = np.unique(NativeModel(file).process("forward", np.tile(x, 40)))
     wanted = np.linspace(-1.5, 1.5, x.shape[2], dtype=np.float32)[None, None]
     wanted[0, 0, 3] = np.nan
     got = NativeModel(file).process("forward", x, forced=wanted)
-    away = np.abs(got - np.nan_to_num(wanted))
-    assert (away <= np.abs(table[:, None, None] - np.nan_to_num(wanted)[0]).min(axis=0) + 1e-7).all()
+    wanted = np.nan_to_num(wanted)
+    least = np.abs(table[:, None, None] - wanted[0]).min(axis=0)
+    assert (np.abs(got - wanted) <= least + 1e-7).all()
     file, x, _ = _signal("loop_tiers", batch=1)
     wanted = np.linspace(-3, 3, x.shape[2], dtype=np.float32)[None, None]
     got = NativeModel(file).process("forward", x, forced=wanted)

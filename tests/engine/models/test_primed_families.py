@@ -58,10 +58,13 @@ def test_after_its_own_draws_it_goes_on_as_if_nothing_had_been_said(model, tmp_p
     whole = model.double().offline(METHOD, given)
     parts, values = Looped.of(model, METHOD), model.default_attributes()
     with torch.no_grad():
-        told, state = parts.forced(given[..., :first], whole[..., :past],
-                                   model.init_state(METHOD), values)
+        told, said, state = parts.forced(given[..., :first], whole[..., :past],
+                                         model.init_state(METHOD), values)
         rest, _ = model.step(METHOD, given[..., first:], state, values)
     assert rest.abs().max() > 0.01
+    open_gate = whole[..., :past] != 0  # elsewhere the gate makes silence of what is drawn
+    assert open_gate.any()
+    assert torch.allclose(said[open_gate], whole[..., :past][open_gate], rtol=0, atol=1e-9)
     assert torch.allclose(torch.cat((told, rest), dim=2), whole, rtol=0, atol=1e-9)
 
 
@@ -80,6 +83,37 @@ def test_pytorch_and_the_file_go_on_alike_from_any_sound(model, tmp_path):
     # One draw at an edge may fall to either side, and from there on all is another sound.
     away = np.abs(found[0] - found[1]).max(axis=0) > 1e-3
     assert not away[: samples + 12].any()
+
+
+def test_following_a_sound_is_one_draw_after_its_past(model, tmp_path):
+    """Of its own sound a model expects what it drew; of another, what a stream draws that is told
+    all of it but the last sample. PyTorch and the file agree."""
+    x, first = asked(model)
+    each, player = model.methods[METHOD].in_ratio, native(model, tmp_path)
+    free = player.process(METHOD, x)
+    player.reset()
+    own = player.follow(METHOD, x, free)
+    sounds = free != 0
+    assert np.array_equal(own[sounds], free[sounds])
+    past = 0.3 * np.sin(np.arange(x.shape[1] * each) / 5, dtype=np.float32)[None]
+    found = []
+    for one in (player, PyTorchPlayer(model)):
+        one.reset()
+        found.append(one.follow(METHOD, x, past))
+    same = np.abs(found[0] - found[1]) < 1e-3
+    assert same.mean() > 0.99
+    assert np.abs(found[0] - past).max() > 0.01
+    assert not np.array_equal(found[0][:, 1:], own[:, 1:])
+    player.reset()
+    blocks = [player.follow(METHOD, x[:, at : at + first // 4],
+                            past[:, at * each : (at + first // 4) * each])
+              for at in range(0, x.shape[1], first // 4)]
+    assert np.array_equal(np.concatenate(blocks, axis=1), found[0])
+    player.reset()
+    player.force(METHOD, x[:, :first], past[:, : first * each])
+    after = player.process(METHOD, x[:, first:])
+    if after[0, 0] != 0:
+        assert after[0, 0] == found[0][0, first * each]
 
 
 def test_what_is_forced_must_fit(model):
