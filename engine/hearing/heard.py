@@ -54,7 +54,7 @@ def loudness_bels(mono: FloatArray, rate: int, ratio: int) -> FloatArray:
 @lru_cache(maxsize=8)
 def _gains(size: int, rate: int) -> NDArray[np.float64]:
     """Of every bin of a transform of `size` samples."""
-    return a_weighting(np.fft.rfftfreq(size, 1 / rate))
+    return a_weighting(np.fft.rfftfreq(size, 1 / rate).astype(np.float64))
 
 
 def pitch_rows(mono: FloatArray, rate: int, ratio: int, loudness: FloatArray,

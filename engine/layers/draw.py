@@ -60,10 +60,6 @@ class Draw(Streaming):
         `error` is what float arithmetic may do to a number or a share."""
         raise NotImplementedError
 
-    def drawable(self, y: Tensor) -> Tensor:
-        """What can be drawn that is nearest to `y` [batch, out_channels, time]."""
-        raise NotImplementedError
-
     def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
         """Log probability that `y` [batch, out_channels, time] is drawn from `x` at a temperature
         of 1: the same shape, with gradients."""
@@ -178,9 +174,6 @@ class Categorical(Draw):
         exactly, *nearly = found
         return torch.where(exactly == 0, exactly, torch.stack([*nearly, exactly]).amin(dim=0))
 
-    def drawable(self, y: Tensor) -> Tensor:
-        return y.round().clamp(0, self.each - 1)
-
     def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
         """Log probability of the classes `y` [batch, out_channels, time] under the logits `x`, at a
         temperature of 1: the same shape."""
@@ -243,9 +236,6 @@ class LogisticMixture(Draw):
         room = error * (1 + means.abs() + (scales * far).abs())
         missed = (drawn - y.unsqueeze(2)).abs() > room
         return (away + missed).amin(dim=2)
-
-    def drawable(self, y: Tensor) -> Tensor:
-        return y.clamp(-self.limit, self.limit)
 
     def log_prob(self, x: Tensor, y: Tensor, width: float = 2 / 255) -> Tensor:
         """Log probability that a draw falls within `width` around `y` [batch, out_channels, time];

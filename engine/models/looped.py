@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.description import Method
 from engine.errors import TudorError
-from engine.layers import Embed, Loop, Sequence, State, Streaming
+from engine.layers import Embed, LogisticMixture, Loop, Sequence, State, Streaming
 from engine.layers.base import Attributes, chain_state_shapes, run_chain
 from engine.layers.draw import Draw
 from engine.models.base import Model
@@ -66,7 +66,7 @@ class Looped:
         of a stream that drew `y`. Nothing behind the loop has a state: see `drawn`."""
         start = len(chain_state_shapes(self.before))
         x, first = run_chain(self.before, x, state[:start], attributes)
-        told = self.draw.drawable(self.drawn(y))
+        told = drawable(self.draw, self.drawn(y))
         drawn, inner = self.loop.forced(x, told, state[start:], attributes)
         came, said = (run_chain(self.behind, z, (), attributes)[0] for z in (told, drawn))
         return came, said, (*first, *inner)
@@ -82,6 +82,13 @@ class Looped:
         state = tuple(x.new_zeros((x.shape[0], *shape))
                       for shape in chain_state_shapes(self.before))
         return run_chain(self.before, x, state, attributes)[0]
+
+
+def drawable(draw: Draw, y: Tensor) -> Tensor:
+    """What can be drawn that is nearest to `y`."""
+    if isinstance(draw, LogisticMixture):
+        return y.clamp(-draw.limit, draw.limit)
+    return y.round().clamp(0, draw.each - 1)
 
 
 def nearest_row(table: Tensor, y: Tensor) -> Tensor:

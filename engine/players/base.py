@@ -123,12 +123,9 @@ class Player(ABC):
         stacked, told = (x[None], y[None]) if x.ndim == 2 else (x, y)
         frames = stacked.shape[2]
         wanted = (self.batch, spec.out_channels, frames * spec.in_ratio // spec.out_ratio)
-        if frames == 0 or frames % spec.in_frames:
-            raise AudioError(f"{self.name}.{method} takes blocks of a multiple of "
-                             f"{spec.in_frames} frames, got {frames}")
-        if told.shape != wanted:
-            raise AudioError(f"{self.name}.{method} puts out {list(wanted)} for that block, it "
-                             f"cannot be {list(told.shape)}")
+        if frames == 0 or frames % spec.in_frames or told.shape != wanted:
+            raise AudioError(f"{self.name}.{method}, in multiples of {spec.in_frames} frames: of "
+                             f"{frames} it makes {list(wanted)}, that cannot be {list(told.shape)}")
         if not np.isfinite(told).all():
             raise AudioError(f"{self.name}.{method} cannot put out numbers that are not finite")
         out, drawn = self._force(spec, np.ascontiguousarray(stacked), told, self._or_own(state))
@@ -236,8 +233,7 @@ class Player(ABC):
 
     def _force(self, method: Method, x: FloatArray, y: FloatArray, state: State
                ) -> tuple[FloatArray, FloatArray]:
-        """The same while `y` [batch, out_channels, frames'] comes out: what did, and what would
-        have been drawn. Not every backend can."""
+        """While `y` comes out: what did, and what would have been drawn. Not all backends can."""
         raise ConfigError(f"{self.name}: a model in {self.backend} cannot go on from a given "
                           "sound; a run, a preset or a .tudor file can")
 

@@ -31,8 +31,8 @@ def block_frames(player: Player, spec: Method) -> int:
 
 
 def read_prime(player: Player, spec: Method, source: Path, console: Console) -> FloatArray:
-    """A user's sound as the method puts sound out [out_channels, samples], in whole smallest blocks:
-    what is too much is cut from its beginning, what is short begins with silence."""
+    """A user's sound as the method puts sound out [out_channels, samples], whole smallest blocks of
+    it: what is too much is cut from its beginning, what is short begins with silence."""
     if spec.out_ratio != 1:
         raise ConfigError(f"{source}: {player.name}.{spec.name} generates latents, "
                           "which no sound tells")
