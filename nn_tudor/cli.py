@@ -26,6 +26,8 @@ COMMANDS: dict[str, Entry] = {
     "presets": Entry("engine.commands", "presets", "List the models to start from."),
     "train": Entry("training.commands", "train", "Train a model on a folder of sounds."),
     "evaluate": Entry("training.commands", "evaluate", "Measure how well a model sounds."),
+    "score": Entry("training.score_command", "score",
+                   "Say how likely a sound is to a model that draws."),
     "listening": Entry("training.evaluation.listening.commands", "listening",
                        "Analyse the answers to a blind listening test."),
     "export": Entry("export.commands", "export", "Write a model for nn~, ONNX or the C runtime."),

@@ -85,6 +85,22 @@ def generate(
         Optional[float],  # noqa: UP045
         typer.Option(help="Quarters a minute of the score, in place of its own.", min=5, max=1000)
     ] = None,
+    prime: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--prime", metavar="FILE", help="A sound to go on from: the model begins as "
+                     "if it had just played it, at the pitches and the loudness that are heard in "
+                     "it. A run, a preset or a .tudor file can.")
+    ] = None,
+    keep_prime: Annotated[
+        bool, typer.Option("--keep-prime", help="Write the sound of --prime too, before what the "
+                           "model goes on with; without, OUT begins where it ends.")
+    ] = False,
+    follow: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--follow", metavar="FILE", help="A sound to go along with: each sample is "
+                     "what the model would draw if all before it had been this sound. OUT is as "
+                     "long as FILE. A run, a preset or a .tudor file can.")
+    ] = None,
     method: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="Method to generate with; default: the first that generates.")
@@ -99,12 +115,14 @@ def generate(
     Example: tudor generate model.tudor out.wav --seconds 20 --seed 7 --set temperature=0.9
 
     Example: tudor generate violin.tudor gigue.wav --score 1006_7 --tempo 100
+
+    Example: tudor generate violin.tudor on.wav --prime mine.wav --seconds 20
     """
     from engine.players.generate_file import generate_file
     from nn_tudor.native import as_native
 
     generate_file(as_native(model, backend), out, seconds, seed, settings or [], conditions, method,
-                  score, tempo)
+                  score, tempo, prime, keep_prime, follow)
 
 
 def verify(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 
-def _share_cores() -> None:
+def share_cores() -> None:
     """Must run before torch is imported. By default OpenMP's threads spin while they wait for each
     other; when anything else runs on the machine that makes a training step up to 7 times slower.
     """
@@ -135,7 +135,7 @@ def train(
     Fine-tuning for q16x8: tudor train runs/first --from runs/first --quantise q16x8 --data loops
     --out runs/first-q --steps 1000
     """
-    _share_cores()
+    share_cores()
     from rich.console import Console
 
     from engine.errors import Stopped
@@ -214,7 +214,7 @@ def evaluate(
     can be asked for a class by whether it obeys; anything else by what its training minimises. For
     models with latents --report also tells what each latent does.
     """
-    _share_cores()
+    share_cores()
     import json
 
     from rich.console import Console

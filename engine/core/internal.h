@@ -6,6 +6,7 @@
 #ifndef TUDOR_INTERNAL_H
 #define TUDOR_INTERNAL_H
 
+#include "force.h"
 #include "format.h"
 #include "kernels.h"
 #include "tudor.h"
@@ -192,6 +193,7 @@ struct tudor {
     int busy_method;
     uint32_t busy_samples, busy_slices, next_slice;
     struct cursor at;
+    struct forced forced;
 };
 
 /* One stream's block on its way through a method. */
@@ -211,7 +213,10 @@ struct play {
 #ifndef TUDOR_NO_LOOP
     uint32_t step; /* of the op that is run, in a loop */
 #endif
+    const float *forced; /* what this stream puts out; NULL: it draws */
 };
+
+int tudor_check_call(const tudor *t, int method, const float *in, const float *out, uint32_t samples);
 
 /* A Cortex-M7 divides 32 bits in a few cycles, 64 in hundreds of instructions. */
 static inline uint64_t tudor_quotient(uint64_t a, uint64_t b) {

@@ -171,6 +171,7 @@ int tudor_reset_method(tudor *t, int method) {
     if (plan->bulk_state_bytes) memset(t->bulk + plan->bulk_state, 0, plan->bulk_state_bytes * t->batch);
     tudor_put_start(t, (uint32_t)method);
     if (t->busy_method == method) t->busy_method = -1;
+    tudor_force_over(&t->forced, method);
     return 0;
 }
 
@@ -212,6 +213,7 @@ int tudor_load_state(tudor *t, const void *from, size_t bytes) {
             return TUDOR_ERROR_STATE;
     memcpy(t->fast + t->fast_state, from, t->fast_state_bytes);
     if (t->bulk_state_bytes) memcpy(t->bulk, (const char *)from + t->fast_state_bytes, t->bulk_state_bytes);
+    if (t->busy_method >= 0) tudor_force_over(&t->forced, t->busy_method);
     t->busy_method = -1;
     return 0;
 }

@@ -16,6 +16,8 @@ static struct play begin(tudor *t, int index, uint32_t frames, uint32_t stream) 
     p.bulk_state = t->bulk ? t->bulk + plan->bulk_state + stream * plan->bulk_state_bytes : 0;
     p.slots = (uint32_t *)(void *)p.fast_state;
     p.words = (float *)(void *)(p.fast_state + plan->words);
+    if (tudor_is_forced(&t->forced, index))
+        p.forced = t->forced.out + (size_t)stream * t->forced.rows * p.method->out_channels;
     return p;
 }
 
@@ -41,7 +43,7 @@ static size_t stream_floats(uint32_t samples, uint32_t channels, uint32_t ratio)
     return (size_t)samples / ratio * channels;
 }
 
-static int check_call(const tudor *t, int method, const float *in, const float *out, uint32_t samples) {
+int tudor_check_call(const tudor *t, int method, const float *in, const float *out, uint32_t samples) {
     if (!t || !in || !out) return TUDOR_ERROR_NULL_POINTER;
     if (method < 0 || (uint32_t)method >= t->methods) return TUDOR_ERROR_METHOD;
     const uint32_t frame = method_of(&t->model, (uint32_t)method)->frame_samples;
@@ -59,9 +61,10 @@ static uint32_t op_of(const struct format_method *m, uint32_t step) {
 }
 
 int tudor_process(tudor *t, int method, const float *in, float *out, uint32_t samples) {
-    const int error = check_call(t, method, in, out, samples);
+    const int error = tudor_check_call(t, method, in, out, samples);
     if (error) return error;
     if (t->busy_method >= 0) return TUDOR_ERROR_BUSY;
+    if (tudor_forced_apart(&t->forced, method, samples)) return TUDOR_ERROR_FRAMES;
     const struct format_method *m = method_of(&t->model, (uint32_t)method);
     const uint32_t mode = fpenv_enter();
     for (uint32_t stream = 0; stream < t->batch; stream++) {
@@ -76,6 +79,7 @@ int tudor_process(tudor *t, int method, const float *in, float *out, uint32_t sa
         store(&p, out + stream * stream_floats(samples, m->out_channels, m->out_ratio));
         tudor_rings_end(&p);
     }
+    tudor_force_over(&t->forced, method);
     fpenv_leave(mode);
     return 0;
 }
@@ -208,13 +212,14 @@ static uint64_t cost_of(tudor *t, int method, uint32_t samples) {
 
 int tudor_process_slice(tudor *t, int method, const float *in, float *out, uint32_t samples, uint32_t slice,
                         uint32_t slices) {
-    const int error = check_call(t, method, in, out, samples);
+    const int error = tudor_check_call(t, method, in, out, samples);
     if (error) return error;
     if (slices == 0 || slice >= slices) return TUDOR_ERROR_ARGUMENT;
     const int expected = t->busy_method < 0 ? slice == 0
                                             : t->busy_method == method && t->busy_samples == samples &&
                                                   t->busy_slices == slices && t->next_slice == slice;
     if (!expected) return TUDOR_ERROR_BUSY;
+    if (tudor_forced_apart(&t->forced, method, samples)) return TUDOR_ERROR_FRAMES;
     struct method_plan *const plan = &t->plans[method];
     if (plan->sliced_samples != samples) { /* once: hosts play blocks of one size */
         plan->sliced_cost = cost_of(t, method, samples);
@@ -225,6 +230,7 @@ int tudor_process_slice(tudor *t, int method, const float *in, float *out, uint3
     run_until(t, method, in, out, samples, &t->at, end_of(plan->sliced_cost, slice, slices));
     fpenv_leave(mode);
     t->busy_method = slice + 1 == slices ? -1 : method;
+    if (t->busy_method < 0) tudor_force_over(&t->forced, method);
     t->busy_samples = samples;
     t->busy_slices = slices;
     t->next_slice = slice + 1;
@@ -234,7 +240,7 @@ int tudor_process_slice(tudor *t, int method, const float *in, float *out, uint3
 int tudor_slice_costs(const tudor *t, int method, uint32_t samples, uint32_t slices, uint64_t *worst,
                       uint64_t *total) {
     static const float there = 0.0f;
-    const int error = check_call(t, method, &there, &there, samples);
+    const int error = tudor_check_call(t, method, &there, &there, samples);
     if (error) return error;
     if (slices == 0 || !worst || !total) return TUDOR_ERROR_ARGUMENT;
     tudor *reader = (tudor *)(uintptr_t)t; /* nothing is run without audio */

@@ -201,10 +201,26 @@ static struct draw_args draw_of(const struct play *p, const struct format_op *op
 }
 
 static void run_draw(const struct play *p, const struct format_op *op, struct op_plan *o) {
-    const struct draw_args d = draw_of(p, op);
-    (op->kind == OP_CATEGORICAL ? tudor_categorical : tudor_logistic_mixture)(place_map(p, o), &d);
+    const struct forced *f = &p->t->forced;
+    const int forced = p->forced && op == p->first_op + f->draw;
+    if (!forced || f->drawn) {
+        const struct draw_args d = draw_of(p, op);
+        (op->kind == OP_CATEGORICAL ? tudor_categorical : tudor_logistic_mixture)(place_map(p, o), &d);
+    }
+#ifndef TUDOR_NO_FORCE
+    if (forced) tudor_forced_draw(p, op, place_map(p, o));
+#endif
 }
 #endif
+
+static void run_two(const struct play *p, const struct format_op *op, struct op_plan *o,
+                    void (*kernel)(const struct map_args *)) {
+#ifndef TUDOR_NO_FORCE
+    if (tudor_opens_gate(p, op)) kernel = p->t->kernels->map; /* linear: the first operand as it is */
+#endif
+    (void)op;
+    run_rows(p, o, kernel, 0);
+}
 
 void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit) {
     const struct tudor_kernels *k = p->t->kernels;
@@ -218,8 +234,8 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_QUANTISE:
     case OP_DEQUANTISE: run_rows(p, o, k->map, 0); break;
     case OP_GATED: run_rows(p, o, k->gated, o->args.map.channels); break;
-    case OP_ADD: run_rows(p, o, k->add, 0); break;
-    case OP_MUL: run_rows(p, o, k->mul, 0); break;
+    case OP_ADD: run_two(p, op, o, k->add); break;
+    case OP_MUL: run_two(p, op, o, k->mul); break;
     case OP_AFFINE: run_affine(p, op, o); break;
     case OP_FRACTIONAL_DELAY:
         tudor_fractional_delay(place_map(p, o), op->phases, op->kernel + op->seed - 2, op->seed);

@@ -147,6 +147,15 @@ int tudor_process_slice(tudor *t, int method, const float *in, float *out, uint3
 int tudor_slice_costs(const tudor *t, int method, uint32_t samples, uint32_t slices, uint64_t *worst,
                       uint64_t *total);
 
+/* The next block of a method that draws what it puts out, whole or in slices, puts out `out` [batch][out_channels]
+ * [samples / out_ratio] instead, and goes on from there as if it had drawn that: how a model continues a sound. What a
+ * method cannot put out becomes the nearest that it can; gates let all of it through. The noise of later blocks is what it
+ * would have been anyway. `drawn`, unless NULL, gets what would have been drawn for each row, as output and before any
+ * gate: what the model expects of a sound that it hears, an effect. Both must stay until that block, which must be of as
+ * many samples, is over; resetting the method forgets them. TUDOR_ERROR_DRAWS: the method draws nothing that could be
+ * told from its output. [audio-thread] */
+int tudor_force(tudor *t, int method, const float *out, float *drawn, uint32_t samples);
+
 int tudor_reset(tudor *t); /* [audio-thread] all methods to fresh state; attributes stay */
 int tudor_reset_method(tudor *t, int method); /* [audio-thread] */
 

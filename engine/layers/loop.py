@@ -175,6 +175,15 @@ class Loop(Streaming):
         state = self.net.init_state(y.shape[0], y.dtype, y.device)
         return call(self.net, self._joined(x, fed), state, attributes)[0]
 
+    def forced(
+        self, x: Tensor, y: Tensor, state: State, attributes: Attributes | None
+    ) -> tuple[Tensor, State]:
+        """A block in which `y` [batch, out_channels, time] is read back, whatever is drawn: what
+        is, before any gate, and the state after. Noise goes on as if it had been `y`."""
+        fed = torch.cat((state[0], y[:, :, :-1]), dim=2)
+        drawn, inner = run_chain((self.net, self.draw), self._joined(x, fed), state[1:], attributes)
+        return drawn, (y[:, :, -1:], *inner)
+
     # --- what it becomes --------------------------------------------------------------------
 
     def lower(self, build: Builder, x: Value) -> Value:

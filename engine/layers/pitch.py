@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.layers.base import Shape, State, Streaming
+from engine.scores.conditions import MIDDLE_C_HZ as MIDDLE_C_HZ
 
 if TYPE_CHECKING:
     from engine.graph import Builder, Value
 
-MIDDLE_C_HZ = 261.625565  # pitch is told in octaves from there
 WINDOW_SECONDS, LOWEST_HZ = 0.064, 40.0
 COARSE_RATE_HZ = 8000.0  # at least; lags are looked for at that rate
 THRESHOLD = 0.12  # a frame whose difference function dips below this is clear

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.description import Method
 from engine.errors import TudorError
-from engine.layers import Embed, Loop, Sequence, Streaming
+from engine.layers import Embed, LogisticMixture, Loop, Sequence, State, Streaming
 from engine.layers.base import Attributes, chain_state_shapes, run_chain
 from engine.layers.draw import Draw
 from engine.models.base import Model
@@ -57,6 +57,20 @@ class Looped:
             y = nearest_row(layer.table, y)
         return y
 
+    def forced(
+        self, x: Tensor, y: Tensor, state: State, attributes: Attributes
+    ) -> tuple[Tensor, Tensor, State]:
+        """A block of the method with conditions `x` that puts out `y` [batch, out_channels, time],
+        or what is nearest to it, instead of what it would draw; gates let it through. What came
+        out, what would have been drawn for each frame, as output and before any gate, and the state
+        of a stream that drew `y`. Nothing behind the loop has a state: see `drawn`."""
+        start = len(chain_state_shapes(self.before))
+        x, first = run_chain(self.before, x, state[:start], attributes)
+        told = drawable(self.draw, self.drawn(y))
+        drawn, inner = self.loop.forced(x, told, state[start:], attributes)
+        came, said = (run_chain(self.behind, z, (), attributes)[0] for z in (told, drawn))
+        return came, said, (*first, *inner)
+
     def given(self, x: Tensor, drawn: Tensor, attributes: Attributes) -> Tensor:
         """What the loop's net says to every frame of `drawn` [batch, channels, time], the method's
         input being `x` [batch, in_channels, frames]: from fresh state, with gradients."""
@@ -68,6 +82,13 @@ class Looped:
         state = tuple(x.new_zeros((x.shape[0], *shape))
                       for shape in chain_state_shapes(self.before))
         return run_chain(self.before, x, state, attributes)[0]
+
+
+def drawable(draw: Draw, y: Tensor) -> Tensor:
+    """What can be drawn that is nearest to `y`."""
+    if isinstance(draw, LogisticMixture):
+        return y.clamp(-draw.limit, draw.limit)
+    return y.round().clamp(0, draw.each - 1)
 
 
 def nearest_row(table: Tensor, y: Tensor) -> Tensor:

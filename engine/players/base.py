@@ -103,6 +103,34 @@ class Player(ABC):
         y = self._run(spec, np.ascontiguousarray(stacked), self._or_own(state))
         return y[0] if x.ndim == 2 else y
 
+    def force(self, method: str, block: ArrayLike, output: ArrayLike, state: State = None
+              ) -> FloatArray:
+        """As `process`, of a method that draws what it puts out: `output` [out_channels, frames']
+        comes out instead, or what is nearest to it. Later blocks go on from there as if the model
+        had drawn that, with the noise that they would have had anyway."""
+        return self._told(method, block, output, state)[0]
+
+    def follow(self, method: str, block: ArrayLike, output: ArrayLike, state: State = None
+               ) -> FloatArray:
+        """As `force`, but what is returned is what the model would have drawn for each frame, all
+        before it having been `output`: what it expects of a sound that it hears."""
+        return self._told(method, block, output, state)[1]
+
+    def _told(self, method: str, block: ArrayLike, output: ArrayLike, state: State
+              ) -> tuple[FloatArray, FloatArray]:
+        spec = self.description.method(method)
+        x, y = self.checked(spec, block), np.asarray(output, np.float32)
+        stacked, told = (x[None], y[None]) if x.ndim == 2 else (x, y)
+        frames = stacked.shape[2]
+        wanted = (self.batch, spec.out_channels, frames * spec.in_ratio // spec.out_ratio)
+        if frames == 0 or frames % spec.in_frames or told.shape != wanted:
+            raise AudioError(f"{self.name}.{method}, in multiples of {spec.in_frames} frames: of "
+                             f"{frames} it makes {list(wanted)}, that cannot be {list(told.shape)}")
+        if not np.isfinite(told).all():
+            raise AudioError(f"{self.name}.{method} cannot put out numbers that are not finite")
+        out, drawn = self._force(spec, np.ascontiguousarray(stacked), told, self._or_own(state))
+        return (out[0], drawn[0]) if x.ndim == 2 else (out, drawn)
+
     def checked(self, spec: Method, block: ArrayLike) -> FloatArray:
         """`block` as float32, if it is one for the method `spec`; its frames are not counted."""
         takes = f"{self.name}.{spec.name} takes [{spec.in_channels}, frames]" + (
@@ -202,6 +230,12 @@ class Player(ABC):
     @abstractmethod
     def _run(self, method: Method, x: FloatArray, state: State) -> FloatArray:
         """[batch, in_channels, frames] -> [batch, out_channels, frames'], advancing the state."""
+
+    def _force(self, method: Method, x: FloatArray, y: FloatArray, state: State
+               ) -> tuple[FloatArray, FloatArray]:
+        """While `y` comes out: what did, and what would have been drawn. Not all backends can."""
+        raise ConfigError(f"{self.name}: a model in {self.backend} cannot go on from a given "
+                          "sound; a run, a preset or a .tudor file can")
 
     @abstractmethod
     def _new_state(self) -> State:

@@ -23,21 +23,28 @@ from engine.players.play_file import (
     read_input,
     write_output,
 )
+from engine.players.prime import block_frames, followed, primed, read_prime
 from engine.scores.choose import DEFAULT_SCORE, played_seconds, score_notes
 from engine.scores.conditions import FREE, GATE, PITCH, kind_of, voices_of
 from engine.scores.conditions import conditions as notes_as_conditions
 
 SEED = "seed"
 DEFAULT_SECONDS = 10.0
-BLOCK_SECONDS = 0.25
 
 
 def generate_file(
     model: str, out: Path, seconds: float | None, seed: int | None, settings: list[str],
     conditions: Path | None, method: str | None, score: str | None = None,
-    tempo: float | None = None,
+    tempo: float | None = None, prime: Path | None = None, keep_prime: bool = False,
+    follow: Path | None = None,
 ) -> None:
     """Generate `seconds` of sound into `out`; see `tudor generate --help`."""
+    if keep_prime and prime is None:
+        raise ConfigError("--keep-prime: there is no --prime to keep")
+    for option, value in (("--seconds", seconds), ("--conditions", conditions), ("--score", score),
+                          ("--tempo", tempo), ("--prime", prime)):
+        if follow is not None and value is not None:
+            raise ConfigError(f"--follow takes everything from its sound: leave out {option}")
     console = Console(stderr=True)
     check_output(out)
     player = load(model)
@@ -49,6 +56,12 @@ def generate_file(
                               "the same")
         player.set(SEED, seed)
     held = held_settings(player, spec, settings)
+    if follow is not None:
+        sound = read_prime(player, spec, follow, console)
+        started = time.perf_counter()
+        y = followed(player, spec, sound, held)
+        _written(player, spec, out, y, time.perf_counter() - started, console)
+        return
     played = None
     if _plays_notes(player, spec, held, conditions, score, tempo):
         score = DEFAULT_SCORE if score is None else score
@@ -68,12 +81,25 @@ def generate_file(
         x[: len(said)] = _fill(said, frames)
     for channel, value in held.items():
         x[channel] = value
+    before = np.zeros((spec.out_channels, 0), np.float32)
+    if prime is not None:
+        before = primed(player, spec, read_prime(player, spec, prime, console), held)
+        console.print(f"after {before.shape[1] / player.sample_rate_hz:.2f} s of "
+                      f"{escape(shown_name(prime))}", highlight=False, soft_wrap=True)
     started = time.perf_counter()
     y = generate(player, spec, x, console)
     took = time.perf_counter() - started
     y = y[:, : max(1, round(seconds * player.sample_rate_hz / spec.out_ratio))]
+    _written(player, spec, out, y, took, console, before if keep_prime else None)
+
+
+def _written(player: Player, spec: Method, out: Path, y: FloatArray, took: float, console: Console,
+             before: FloatArray | None = None) -> None:
+    """Write `y`, which took so many seconds, and say so; `before`: sound that comes first."""
+    seconds = y.shape[1] * spec.out_ratio / player.sample_rate_hz
+    y = y if before is None else np.concatenate((before, y), axis=1)
     if not np.isfinite(y).all():
-        raise AudioError(f"{model} produced non-finite numbers; nothing was written")
+        raise AudioError(f"{player.name} produced non-finite numbers; nothing was written")
     write_output(player, spec, out, y)
     console.print(
         f"{escape(shown_name(out))}: {y.shape[0]} channels, {y.shape[1]} samples by "
@@ -114,8 +140,7 @@ def generate(
     player: Player, spec: Method, x: FloatArray, console: Console | None = None
 ) -> FloatArray:
     """`x` [in_channels, frames], whole smallest blocks, through the method in short blocks."""
-    unit = spec.in_frames
-    block = max(1, int(BLOCK_SECONDS * player.sample_rate_hz / spec.ratio)) * unit
+    block = block_frames(player, spec)
     starts = range(0, x.shape[1], block)
     if console is not None:
         starts = track(starts, "generating", console=console, transient=True,  # type: ignore[assignment]

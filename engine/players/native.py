@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from engine.description import Description, Method
 from engine.players.base import FloatArray, Player
 from engine.players.native_model import NativeFile, NativeModel
@@ -23,6 +25,11 @@ class NativePlayer(Player):
 
     def _run(self, method: Method, x: FloatArray, state: NativeModel) -> FloatArray:
         return state.process(method.name, x)
+
+    def _force(self, method: Method, x: FloatArray, y: FloatArray, state: NativeModel
+               ) -> tuple[FloatArray, FloatArray]:
+        drawn = np.empty(y.shape, np.float32)
+        return state.process(method.name, x, forced=y, drawn=drawn), drawn
 
     def _new_state(self) -> NativeModel:
         return NativeModel(self._file, self.batch)

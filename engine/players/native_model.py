@@ -82,10 +82,13 @@ class NativeModel:
         """Play with another instruction set; the result is the same bits."""
         _raise(lib.tudor_use_isa(self._t, name.encode()), name, ConfigError)
 
-    def process(self, method: str, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    def process(self, method: str, x: FloatArray, out: FloatArray | None = None,
+                forced: FloatArray | None = None, drawn: FloatArray | None = None) -> FloatArray:
         """Play a block [batch, channels, rows]; contiguous float32 is neither copied nor changed.
 
-        `out` may be given to avoid an allocation."""
+        `out` may be given to avoid an allocation. A method that draws puts out `forced` [batch,
+        out_channels, rows] instead, and goes on from there as if it had drawn that; `drawn`, of the
+        same shape, gets what it would have drawn for each row."""
         spec = self._specs.get(method) or self._method(method)
         x = np.asarray(x, np.float32, order="C")
         given = x.shape
@@ -101,22 +104,50 @@ class NativeModel:
             out = np.empty(shape, np.float32)
         elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise AudioError(f"out must be contiguous float32 {list(shape)}")
+        for told in (forced, drawn):
+            if told is not None and told.shape != shape:
+                raise AudioError(f"{method} is to put out {list(shape)}, got {list(told.shape)}")
         if samples <= self.max_samples:
-            self._process(spec, x, out, samples)
+            self._process(spec, x, out, samples, forced, drawn)
             return out
         most = self.max_samples // spec.frame_samples * spec.frame_samples
         for at in range(0, samples, most):
             end = min(at + most, samples)
             part = np.ascontiguousarray(x[:, :, at // spec.in_ratio : end // spec.in_ratio])
             y = np.empty((*shape[:2], (end - at) // spec.out_ratio), np.float32)
-            self._process(spec, part, y, end - at)
-            out[:, :, at // spec.out_ratio : end // spec.out_ratio] = y
+            rows = slice(at // spec.out_ratio, end // spec.out_ratio)
+            told = None if forced is None else forced[:, :, rows]
+            said = None if drawn is None else np.empty_like(y)
+            self._process(spec, part, y, end - at, told, said)
+            out[:, :, rows] = y
+            if drawn is not None:
+                drawn[:, :, rows] = said
         return out
 
-    def _process(self, spec: MethodInfo, x: FloatArray, out: FloatArray, samples: int) -> None:
+    def _process(self, spec: MethodInfo, x: FloatArray, out: FloatArray, samples: int,
+                 forced: FloatArray | None = None, drawn: FloatArray | None = None) -> None:
+        if forced is not None:
+            self.force(spec.name, forced, samples, drawn)
         code = _process(self._t, spec.index, _buffer(_FLOATS, x), _buffer(_FLOATS, out), samples)
         if code:
             _raise(code, spec.name)
+
+    def force(self, method: str, forced: FloatArray, samples: int,
+              drawn: FloatArray | None = None) -> None:
+        """What the next block, of so many samples, puts out instead of what it would draw: [batch,
+        out_channels, rows]; `drawn`, contiguous float32 of that shape, gets what that would have
+        been."""
+        spec = self._method(method)
+        shape = (self.batch, spec.out_channels, samples // spec.out_ratio)
+        # Both stay until that block is over.
+        self._forced, self._drawn = np.ascontiguousarray(forced, np.float32), drawn
+        if self._forced.shape != shape or (drawn is not None and (
+                drawn.shape != shape or drawn.dtype != np.float32
+                or not drawn.flags.c_contiguous)):
+            raise AudioError(f"{method} is to put out contiguous float32 {list(shape)}")
+        said = ffi.NULL if drawn is None else ffi.from_buffer("float[]", drawn)
+        _raise(lib.tudor_force(self._t, spec.index, ffi.from_buffer("float[]", self._forced), said,
+                               samples), method)
 
     def process_slice(self, method: str, x: FloatArray, out: FloatArray, slice_: int,
                       slices: int) -> None:

@@ -176,18 +176,19 @@ def read_input(player: Player, spec: Method, source: Path, console: Console, ste
         return _read_array(source, spec)
     if spec.in_ratio > 1:
         return _read_latents(player, spec, source)
-    return _read_sound(player, spec, source, stereo, console)
+    return read_sound(player, None if stereo else spec.in_channels, source, console)
 
 
-def _read_sound(player: Player, spec: Method, source: Path, stereo: bool, console: Console
-                ) -> FloatArray:
-    """Sound at the model's rate and channels; what is odd about it is said."""
+def read_sound(player: Player, channels: int | None, source: Path, console: Console
+               ) -> FloatArray:
+    """Sound at the model's rate in so many channels (None: its own); what is odd about it is said.
+    """
     name = shown_name(source)
     x, rate = read_audio(source)
     unfit = unfit_rate(rate)
     if unfit:
         raise AudioError(f"{source}: {unfit}")
-    have, wanted = x.shape[0], x.shape[0] if stereo else spec.in_channels
+    have, wanted = x.shape[0], x.shape[0] if channels is None else channels
     refused = channels_refused(have, wanted)
     if refused:
         raise AudioError(f"{source} {refused}")

@@ -11,6 +11,7 @@ from engine.description import Method
 from engine.errors import ConfigError
 from engine.layers import State
 from engine.models.base import Model
+from engine.models.looped import Looped
 from engine.models.store import load_model
 from engine.players.base import FloatArray, Player
 
@@ -74,6 +75,18 @@ class PyTorchPlayer(Player):
                 self._controls,
             )
             return y.cpu().numpy()
+
+    def _force(self, method: Method, x: FloatArray, y: FloatArray, state: _Stream
+               ) -> tuple[FloatArray, FloatArray]:
+        parts = Looped.of(self.model, method.name)
+        if parts is None:
+            raise ConfigError(f"{self.name}.{method.name} has no loop that draws: it cannot go on "
+                              "from a given sound")
+        with torch.inference_mode():
+            given, told = (torch.from_numpy(a).to(self.device) for a in (x, y))
+            out, drawn, state.methods[method.name] = parts.forced(
+                given, told, state.methods[method.name], self._controls)
+            return out.cpu().numpy(), drawn.cpu().numpy()
 
     def _new_state(self) -> _Stream:
         state = _Stream()

@@ -20,7 +20,7 @@ from engine.errors import ConfigError
 from engine.scores.timed import Note, in_order, length_s
 
 FloatArray = NDArray[np.float32]
-MIDDLE_C = 60.0  # MIDI; 261.63 Hz is 0 octaves
+MIDDLE_C, MIDDLE_C_HZ = 60.0, 261.625565  # MIDI; where 0 octaves are
 LEAST_GAP_ROWS = 4  # of a gate at 0, before the same note begins again
 PITCH, GATE, LOUDNESS, FREE, CLASS = "pitch_oct", "gate", "loudness", "free", "class"
 FLOOR_BELS = -8.0

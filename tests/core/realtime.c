@@ -20,7 +20,7 @@ void *malloc(size_t n) { mallocs++; return __libc_malloc(n); }
 void free(void *p) { mallocs++; __libc_free(p); }
 
 static _Alignas(64) char file[64 << 20], fast[256 << 20], bulk[64 << 20];
-static float in[1 << 20], out[1 << 20];
+static float in[1 << 20], out[1 << 20], drawn[1 << 20];
 
 int main(int argc, char **argv) {
     tudor_model model;
@@ -48,6 +48,8 @@ int main(int argc, char **argv) {
             const float values[64] = {(float)(i % 3)};
             if (tudor_set_stream_attribute(t, 0, a, values, about.count)) _exit(3);
         }
+        /* what draws reads back what it hears */
+        if (i % 2) (void)tudor_force(t, method, in, i % 4 == 1 ? drawn : 0, frames * info.frame_samples);
         int error = i % 3 ? tudor_process(t, method, in, out, frames * info.frame_samples) : 0;
         for (uint32_t s = 0; i % 3 == 0 && s < 4; s++)
             error |= tudor_process_slice(t, method, in, out, frames * info.frame_samples, s, 4);

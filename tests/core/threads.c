@@ -100,6 +100,8 @@ static void *audio_thread(void *given) {
         must(tudor_process(p->t, 0, p->in, p->out, p->samples));
         for (uint32_t slice = 0; slice < 3; slice++)
             must(tudor_process_slice(p->t, 0, p->in, p->out, p->samples, slice, 3));
+        const int drawn = tudor_force(p->t, 0, p->out, p->out, p->samples); /* not every model draws */
+        if (drawn != TUDOR_ERROR_DRAWS) must(drawn);
         must(tudor_slice_costs(p->t, 0, p->samples, 3, &worst, &total));
         for (int i = 0; i < tudor_attributes(p->model); i++) {
             tudor_attribute_info a;

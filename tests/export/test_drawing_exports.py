@@ -76,6 +76,12 @@ def test_bits_are_those_of_the_reference(form, few, tmp_path):
         parts = [one.process("generate", np.ascontiguousarray(x[None, :, a:b]))[0]
                  for a, b in ((0, 1), (1, 8), (8, 10), (10, 72))]
         assert_same_bits(np.concatenate(parts, axis=1), wanted, isa)
+        for cut in (20, 41):  # in the note, whose past is forced, and when it has long been over
+            told = NativeModel.open(out, isa=isa)
+            parts = [told.process("generate", np.ascontiguousarray(x[None, :, a:b]),
+                                  forced=wanted[None, :, 4 * a : 4 * b] if b <= cut else None)[0]
+                     for a, b in ((0, 3), (3, cut), (cut, cut + 9), (cut + 9, 72))]
+            assert_same_bits(np.concatenate(parts, axis=1), wanted, isa)
     formats = {op.name: op.dtype for op in NativeFile(out).ops("generate") if op.weights_bytes}
     exact = {op.name for op in model.graph("generate").ops if op.attributes.get("exact")}
     # Release, repeat, roll twice, which class, reading, taps.

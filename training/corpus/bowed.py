@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.hearing.frames import fast_size
 from engine.scores.timed import Note
-from training.corpus.circle import Audio, fast_size, frequencies_hz
+from training.corpus.circle import Audio, frequencies_hz
 from training.corpus.draw import between, log_between
 from training.corpus.filters import bandpass, highpass, lowpass, s_plane
 from training.corpus.oscillators import HIGHEST, note_hz

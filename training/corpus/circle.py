@@ -38,13 +38,6 @@ def smooth_length(samples: int) -> int:
     return max(2, samples)
 
 
-def fast_size(least: int) -> int:
-    """The shortest even length of at least `least` that is 8 to 16 times a power of two: transforms
-    of it are fast, whatever the length of a sound."""
-    step = 1 << max(1, least.bit_length() - 4)
-    return -(-least // step) * step
-
-
 def add(loop: Audio, start: int, sound: Audio, gain: float = 1.0) -> None:
     """Adds `sound` [any length] to `loop` [samples], in place, from sample `start`, wrapping."""
     samples = len(loop)

@@ -23,6 +23,7 @@ from rich.console import Console
 from engine.audio import shown_name
 from engine.description import GENERATE
 from engine.errors import AudioError, ConfigError
+from engine.hearing.heard import loudness_bels, pitch_rows
 from engine.models.base import Model
 from engine.scores import timed
 from engine.scores.conditions import CLASS, FLOOR_BELS, LEGATO_S, Roll, kind_of, voices_of
@@ -30,7 +31,6 @@ from training.data.audio_folder import Skipped, Source
 from training.data.base import Batch, Shard
 from training.data.crop_data import VALIDATION_CROPS, CachedCrops, check_crops, filled_cache
 from training.data.crops import crop_samples
-from training.data.heard import loudness_bels, pitch_rows
 from training.data.labelled import class_of
 from training.data.sounds import Sides, Sound, sides
 from training.settings import NotNegative, Positive, Settings

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.hearing.yin import fundamental_hz
 from training.evaluation.spectra import bins_hz, decibels, magnitudes
-from training.evaluation.yin import fundamental_hz
 
 Curves = NDArray[np.float64]  # [descriptors, frames]
 FloatArray = NDArray[np.float32]

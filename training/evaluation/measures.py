@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.hearing.frames import a_weighting
 from training.evaluation.onsets import onsets
-from training.evaluation.spectra import a_weighting, bins_hz, decibels, magnitudes, mel_power
+from training.evaluation.spectra import bins_hz, decibels, magnitudes, mel_power
 from training.objectives.losses import spectral_distance
 
 FloatArray = NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""Spectra that measures share: frames under a Hann window, mel bands, the ear's weighting.
+"""Spectra that measures share: frames under a Hann window, mel bands.
 
 All of it is numpy: nothing is compiled on first use and nothing kept on disk, so any number of
 processes may begin at once.
@@ -10,8 +10,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from engine.hearing.frames import framed
 
 FloatArray = NDArray[np.float32]
 
@@ -20,9 +21,6 @@ FRAMES_AT_ONCE = 64  # what fits a processor's cache
 MEL_BREAK_HZ = 1000.0
 MELS_PER_HZ = 3 / 200
 MELS_PER_NEPER = 27 / np.log(6.4)
-# Poles of the A-weighting (IEC 61672-1, annex E) and its gain at 1 kHz without the factor.
-A_POLES_HZ = (20.598997, 107.65265, 737.86223, 12194.217)
-A_GAIN_DB = 2.0
 
 
 def magnitudes(audio: NDArray[Any], window_samples: int, hop_samples: int) -> FloatArray:
@@ -35,13 +33,6 @@ def magnitudes(audio: NDArray[Any], window_samples: int, hop_samples: int) -> Fl
         part = (..., slice(first, first + FRAMES_AT_ONCE), slice(None))
         found[part] = np.abs(np.fft.rfft(frames[part] * window))
     return found.swapaxes(-1, -2)
-
-
-def framed(audio: FloatArray, size: int, hop_samples: int) -> FloatArray:
-    """Frames of `size` samples, the n-th centred at n * `hop_samples`, one for each whole hop and
-    one more: a view [..., frames, size] of the padded audio."""
-    edges = [(0, 0)] * (audio.ndim - 1) + [(size // 2, size // 2)]
-    return sliding_window_view(np.pad(audio, edges), size, axis=-1)[..., ::hop_samples, :]
 
 
 @lru_cache(maxsize=8)
@@ -85,13 +76,6 @@ def _hertz(mels: NDArray[np.float64]) -> NDArray[np.float64]:
     corner = MEL_BREAK_HZ * MELS_PER_HZ
     above = np.maximum(mels, corner) - corner
     return np.minimum(mels, corner) / MELS_PER_HZ * np.exp(above / MELS_PER_NEPER)
-
-
-def a_weighting(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The ear's factor on amplitudes (IEC 61672-1), 1 at 1 kHz and 0 at 0 Hz."""
-    first, second, third, fourth = (hertz**2 + pole**2 for pole in A_POLES_HZ)
-    shape = A_POLES_HZ[3] ** 2 * hertz**4 / (first * np.sqrt(second * third) * fourth)
-    return shape * 10 ** (A_GAIN_DB / 20)
 
 
 def decibels(power: NDArray[Any], floor: float, range_db: float | None = None) -> NDArray[Any]:

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.hearing.yin import fundamental_hz
 from training.evaluation.texture import Levels, neighbourhood
-from training.evaluation.yin import fundamental_hz
 
 FloatArray = NDArray[np.float32]
 EDGES_HZ = (60.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 7500.0, 15000.0)

@@ -12,11 +12,11 @@ import pytest
 import soundfile
 from scipy.linalg import solve_toeplitz
 
+from engine.hearing.yin import fundamental_hz
 from engine.scores import score, timed
 from nn_tudor.cli import main
 from training.corpus import bach, bowed, kinds, writing
 from training.corpus.oscillators import note_hz
-from training.evaluation.yin import fundamental_hz
 
 RATE = 16000
 COUNT = 8

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.hearing.yin import fundamental_hz
 from training.corpus import melody, notes, voices
 from training.corpus.draw import stream
-from training.evaluation.yin import fundamental_hz
 
 RATE = 24000
 Made = list[tuple[np.ndarray, dict[str, Any]]]

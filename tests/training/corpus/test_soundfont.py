@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.hearing.yin import fundamental_hz
 from engine.scores.timed import Note
 from tests.core.core_build import need
 from training.corpus import melody, notes, soundfont
-from training.evaluation.yin import fundamental_hz
 
 RATE = 16000
 FONTS = [*Path("/usr/share/sounds/sf2").glob("*.sf2"), *Path("/usr/share/sounds/sf3").glob("*.sf3")]

@@ -14,11 +14,11 @@ from rich.console import Console
 
 from engine.description import Method
 from engine.errors import AudioError, ConfigError
+from engine.hearing.heard import loudness_bels, pitch_rows
 from engine.scores import timed
 from engine.scores.conditions import conditions
 from engine.scores.timed import Note
 from training.data.base import Shard
-from training.data.heard import loudness_bels, pitch_rows
 from training.data.performed import Performed, PerformedSettings
 
 RATE, RATIO = 8000, 16

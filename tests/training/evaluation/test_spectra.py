@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.hearing.frames import a_weighting
 from tests.training.evaluation.librosa_reference import FILE, MEL_STEP, RATES_HZ, hops, loops
 from training.evaluation.descriptors import NAMES, QUIET_DB, curves
 from training.evaluation.measures import log_mel, loudness_db
 from training.evaluation.onsets import onset_strength, onsets, peaks
-from training.evaluation.spectra import a_weighting, mel_bands
+from training.evaluation.spectra import mel_bands
 
 ROOT = Path(__file__).parents[3]
 COLD = """

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from engine.description import Method
 from engine.errors import ConfigError
+from engine.hearing.heard import heard_conditions, loudness_bels
 from engine.scores import timed
 from engine.scores.conditions import MOST_VOICES, Roll, voices_of
-from training.data.heard import loudness_bels, pitch_rows
 from training.evaluation.asked_notes import Layout
 
 FloatArray = NDArray[np.float32]
 CONDITIONS = ".npy"
-LOWEST_HZ, HIGHEST_HZ = 70.0, 1700.0  # of pitches that are heard
 
 
 class Beside(NamedTuple):
@@ -51,18 +50,16 @@ def beside(sound: Path, audio: FloatArray, first: int, spec: Method, rate_hz: in
     voices = voices_of(spec.input_labels)
     if not voices:
         return None
-    loudness = loudness_bels(audio, rate_hz, spec.in_ratio)
-    out = np.zeros((spec.in_channels, count), np.float32)
-    out[2 * voices] = loudness
     path = sound.with_suffix(timed.SUFFIX)
     if path.is_file():
         notes = timed.read_notes(path)
         own, whole = (Roll.of(notes, spec.in_ratio, rate_hz, each).rows(first, count)
                       for each in (voices, MOST_VOICES))
+        out = np.zeros((spec.in_channels, count), np.float32)
+        out[2 * voices] = loudness_bels(audio, rate_hz, spec.in_ratio)
         out[: 2 * voices] = own
         return Beside(out, whole, False)
-    out[:2] = pitch_rows(audio, rate_hz, spec.in_ratio, loudness, LOWEST_HZ,
-                         min(HIGHEST_HZ, rate_hz / 4))
+    out = heard_conditions(audio, rate_hz, spec.in_ratio, spec.input_labels)
     return Beside(out, layout.score(out), True)
 
 

@@ -10,7 +10,7 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.spectra import framed
+from engine.hearing.frames import framed
 
 FloatArray = NDArray[np.float32]
 

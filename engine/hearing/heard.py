@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.layers.pitch import MIDDLE_C_HZ
-from engine.scores.conditions import smoothed_bels
-from training.corpus.circle import fast_size, frequencies_hz
-from training.evaluation.spectra import a_weighting
-from training.evaluation.yin import fundamental_hz
+from engine.hearing.frames import a_weighting, fast_size
+from engine.hearing.yin import fundamental_hz
+from engine.scores.conditions import MIDDLE_C_HZ, smoothed_bels, voices_of
 
 FloatArray = NDArray[np.float32]
 HOP_S = 0.005  # between two looks for a pitch
 PERIODS = 2.5  # of the lowest pitch, in one look
+LOWEST_HZ, HIGHEST_HZ = 70.0, 1700.0  # of pitches, unless somebody says otherwise
 QUIET_BELS = -5.0  # what is quieter has no pitch
 LEAST_NOTE_S = 0.03  # shorter notes and gaps are slips of the estimate
 PART_S = 4.0  # of sound that is weighted at a time: what a core's cache holds
+
+
+def heard_conditions(mono: FloatArray, rate: int, ratio: int, labels: Sequence[str]) -> FloatArray:
+    """What a model that plays notes would have been told to play `mono` [samples]: loudness, and
+    pitch and gate of its first voice, [labels, rows], a row for `ratio` samples. All else is 0, as
+    is everything for a model with other inputs."""
+    out = np.zeros((len(labels), len(mono) // ratio), np.float32)
+    voices = voices_of(labels)
+    if voices:
+        out[2 * voices] = loudness_bels(mono, rate, ratio)
+        out[:2] = pitch_rows(mono, rate, ratio, out[2 * voices], LOWEST_HZ,
+                             min(HIGHEST_HZ, rate / 4))
+    return out
 
 
 def loudness_bels(mono: FloatArray, rate: int, ratio: int) -> FloatArray:
@@ -41,7 +54,7 @@ def loudness_bels(mono: FloatArray, rate: int, ratio: int) -> FloatArray:
 @lru_cache(maxsize=8)
 def _gains(size: int, rate: int) -> NDArray[np.float64]:
     """Of every bin of a transform of `size` samples."""
-    return a_weighting(frequencies_hz(size, rate))
+    return a_weighting(np.fft.rfftfreq(size, 1 / rate).astype(np.float64))
 
 
 def pitch_rows(mono: FloatArray, rate: int, ratio: int, loudness: FloatArray,

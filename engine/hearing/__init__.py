@@ -1,0 +1,1 @@
+"""What can be heard in a sound: pitch and loudness. Needs numpy alone."""
