@@ -70,4 +70,4 @@ def test_what_a_sample_costs_and_sees():
     assert model.loop.net.macs_per_frame() == (
         2 + 2 * 2 * wide + layers * 4 * wide**2 + (layers - 1) * wide**2 + layers * wide * 64
         + 64 * 64 + 64 * 12 + 4 * 32)
-    assert model.loop.net.receptive_field == 2 * 511 + 1 + 1  # dilations, and the front's own kernel
+    assert model.loop.net.receptive_field == 2 * 511 + 1 + 1  # dilations, and the front's kernel
