@@ -4,11 +4,16 @@
 #include "basics.h"
 
 #define NEAR ((int64_t)(BEAT / 16))
+#define PULL_SAMPLES 256u          /* in which what is near is reached, unless that took more than half the step */
 #define OLD_SECONDS_PART 10u       /* a stamp further away than a tenth of a second is none: the pulse is taken as here */
 #define REMEMBERED_PULSES 4u       /* what a tempo from before a pause weighs */
 #define QUICK_PULSES 8u            /* what is left of the memory when the tempo has changed a little */
-#define DOUBTS_OFF 2u              /* pulses off the line that make a new tempo */
-#define DOUBTS_ON 6u               /* on it, but every second one: rather missing ones, where they are many */
+#define ALIKE_LONG 2u              /* pulses at a longer distance that make a new tempo; */
+#define ALIKE_SHORT 3u             /* at a shorter one, for a single one between two may be a mistake; */
+#define ALIKE_ON 6u                /* on the line, but not each: some are rather missing, where they are many */
+#define JITTER_LEAST_MS 3.0f       /* what is taken for jitter: a quarter of the distance, but at least and at most this */
+#define JITTER_MOST_MS 5.0f
+#define TREND_SECONDS 1.5e-3f      /* of the mean error, and it is no jitter */
 #define TAP_SECONDS 3u
 
 void transport_start(struct transport *t, uint32_t rate_hz) {
@@ -19,19 +24,17 @@ void transport_start(struct transport *t, uint32_t rate_hz) {
 }
 
 int transport_step(struct transport *t, uint32_t samples) {
-    const int32_t most = (int32_t)(t->step / 2);
-    const int32_t pull = t->owed > most ? most : t->owed < -most ? -most : t->owed;
-    t->position += (uint64_t)(((int64_t)t->step + pull) * (int32_t)samples);
-    t->owed -= (int32_t)((int64_t)pull * (int32_t)samples >> 8);
+    t->position += (uint64_t)t->step * samples;
     t->time += samples;
+    if (t->pulled) {
+        const uint32_t now = t->pulled < samples ? t->pulled : samples;
+        t->position += (uint64_t)((int64_t)t->pull * (int32_t)now);
+        t->pulled -= now;
+    }
     const uint32_t half = (uint32_t)(t->position >> 39);
     if ((int32_t)((half - t->half) << 7) <= 0) return 0; /* positions are modulo 2^25 half beats */
     t->half = half;
     return 1;
-}
-
-uint64_t transport_ahead(const struct transport *t, int32_t samples) {
-    return t->position + (uint64_t)((int64_t)t->step * samples);
 }
 
 /* ---- placing the position ---- */
@@ -44,16 +47,19 @@ static void set_position(struct transport *t, uint64_t target, const uint64_t *l
     else if (moved > (int64_t)BEAT || moved < -(int64_t)BEAT)
         t->half = (uint32_t)(target >> 39);
     t->position = target;
-    t->owed = 0;
+    t->pulled = 0;
     t->moves++;
 }
 
 static void approach(struct transport *t, uint64_t target) {
     const int64_t off = (int64_t)(target - t->position);
-    if (off > NEAR || off < -NEAR)
+    if (off > NEAR || off < -NEAR) {
         set_position(t, target, 0);
-    else
-        t->owed = (int32_t)(off / 256);
+        return;
+    }
+    const int32_t most = (int32_t)(t->step / 2), pull = (int32_t)(off / (int32_t)PULL_SAMPLES);
+    t->pull = pull > most ? most : pull < -most ? -most : pull;
+    t->pulled = PULL_SAMPLES;
 }
 
 static void set_tempo(struct transport *t, float tempo) {
@@ -64,10 +70,9 @@ static void set_tempo(struct transport *t, float tempo) {
 static void place(struct transport *t, int begins) {
     set_tempo(t, 60.0f * (float)t->rate_hz / (t->period * (float)t->per_beat));
     const uint32_t beat = t->pulse / t->per_beat, part = t->pulse - beat * t->per_beat;
-    const uint64_t line = beat * BEAT + part * (BEAT / t->per_beat);
-    const int32_t lead = (int32_t)(clamped(t->lead, -131072.0f, 131072.0f) * 16.0f);
-    const int64_t since = (int64_t)(int32_t)(t->time - t->last) * 16 - lead;
-    const uint64_t target = line + (uint64_t)(since * t->step / 16);
+    const uint64_t line = beat * BEAT + part * t->part;
+    const int32_t since = (int32_t)(t->time - t->last), sixteenths = (int32_t)(clamped(t->lead, -131072.0f, 131072.0f) * 16.0f);
+    const uint64_t target = line + (uint64_t)((int64_t)since * t->step - ((int64_t)sixteenths * t->step >> 4));
     if (begins)
         set_position(t, target, &line);
     else
@@ -106,6 +111,7 @@ static void take_over(struct transport *t, uint32_t source, uint32_t per_beat) {
     const uint64_t pulses = (t->position >> 20) * per_beat + ((uint64_t)1 << 19);
     t->source = source;
     t->per_beat = per_beat;
+    t->part = BEAT / per_beat;
     t->full = 2 * per_beat > QUICK_PULSES ? 2 * per_beat : QUICK_PULSES;
     t->period = (float)t->rate_hz * 60.0f / (transport_tempo(t) * (float)per_beat);
     t->count = t->doubts = 0;
@@ -124,11 +130,19 @@ static void fit(struct transport *t, float error, uint32_t passed) {
     t->period += 6.0f / both * error / (float)passed;
 }
 
+/* Not where it was due. Others at the same distance, one after the other, are another tempo: none was missing. */
 static void doubt(struct transport *t, float interval, float error, float tolerance, uint32_t passed) {
     const int on_line = passed > 0 && magnitude(error) <= tolerance;
-    const uint32_t enough = on_line && t->per_beat > 4 ? DOUBTS_ON : DOUBTS_OFF;
-    if (t->doubts++ == 0) t->sure_pulse = t->pulse;
-    if (t->doubts >= enough && magnitude(interval - t->interval) <= tolerance) { /* another tempo: none was missing */
+    const int other = !on_line || magnitude(interval - t->period) > tolerance;
+    const uint32_t enough = interval < t->period ? ALIKE_SHORT : on_line && t->per_beat > 4 ? ALIKE_ON : ALIKE_LONG;
+    const float eighth = 0.125f * interval, apart = eighth > tolerance ? eighth : tolerance;
+    if (t->doubts++ == 0) {
+        t->sure_pulse = t->pulse;
+        t->alike = 1;
+    } else {
+        t->alike = magnitude(interval - t->interval) <= apart ? t->alike + 1 : 1;
+    }
+    if (other && t->alike >= enough) {
         t->pulse = t->sure_pulse + t->doubts;
         t->period = 0.5f * (interval + t->interval);
         t->lead = t->mean_error = 0.0f;
@@ -146,7 +160,7 @@ static void doubt(struct transport *t, float interval, float error, float tolera
 
 /* A further pulse, so many samples after the last one. */
 static void follow(struct transport *t, float interval) {
-    const float least_ms = 3e-3f * (float)t->rate_hz, longest = 60.0f / TEMPO_LEAST * 1.1f * (float)t->rate_hz;
+    const float longest = 60.0f / TEMPO_LEAST * 1.1f * (float)t->rate_hz, ms = 1e-3f * (float)t->rate_hz;
     if (t->count < 2 ? interval * (float)t->per_beat > longest : interval > (float)t->patience) { /* it had stopped */
         if (t->count > REMEMBERED_PULSES) t->count = REMEMBERED_PULSES;
         t->lead = t->mean_error = 0.0f;
@@ -164,15 +178,16 @@ static void follow(struct transport *t, float interval) {
     const float since = interval - t->lead;
     const uint32_t passed = (uint32_t)clamped(since / t->period + 0.5f, 0.0f, 1024.0f);
     const float error = since - (float)passed * t->period;
-    const float quarter = 0.25f * t->period, tolerance = quarter > least_ms ? quarter : clamped(least_ms, 0.0f, 0.45f * t->period);
-    if (passed != 1 || magnitude(error) > tolerance) {
+    const float quarter = clamped(0.25f * t->period, JITTER_LEAST_MS * ms, JITTER_MOST_MS * ms);
+    const float tolerance = clamped(quarter, 0.0f, 0.45f * t->period);
+    if (passed != 1 || magnitude(error) > tolerance || magnitude(interval - t->period) > tolerance) {
         doubt(t, interval, error, tolerance, passed);
         return;
     }
     t->doubts = 0;
     t->pulse++;
     t->mean_error += 0.125f * (error - t->mean_error);
-    if (magnitude(t->mean_error) > 1e-3f * (float)t->rate_hz && t->count > QUICK_PULSES) {
+    if (magnitude(t->mean_error) > TREND_SECONDS * (float)t->rate_hz && t->count > QUICK_PULSES) {
         t->count = QUICK_PULSES;
         t->mean_error = 0.0f;
     }
@@ -206,6 +221,7 @@ void transport_tap(struct transport *t, uint32_t stamp) {
     if (t->source != TRANSPORT_TAP || interval > TAP_SECONDS * t->rate_hz) {
         t->source = TRANSPORT_TAP;
         t->per_beat = 1;
+        t->part = BEAT;
         t->full = QUICK_PULSES;
         t->count = 1;
     } else {
@@ -263,7 +279,7 @@ void transport_midi(struct transport *t, uint32_t status, uint32_t sixteenths) {
 void transport_own(struct transport *t, float tempo) {
     if (t->source > TRANSPORT_TAP && transport_is_led(t)) return;
     t->source = TRANSPORT_OWN;
-    t->owed = 0;
+    t->pulled = 0;
     set_tempo(t, tempo);
 }
 
@@ -275,7 +291,7 @@ void transport_host(struct transport *t, float tempo, double beat, uint32_t mete
     t->stopped = !playing;
     t->meter = meter;
     t->count = t->armed = 0;
-    t->owed = 0;
+    t->pulled = 0;
     set_tempo(t, tempo);
     if (!playing) return;
     if (beat < 0.0) beat += (double)meter * (double)((uint32_t)(-beat) / meter + 1); /* counted in: the bar's part */
@@ -285,16 +301,4 @@ void transport_host(struct transport *t, float tempo, double beat, uint32_t mete
         set_position(t, target, &target);
     else
         t->position = target; /* a host knows */
-}
-
-/* ---- what is asked of it ---- */
-
-float transport_tempo(const struct transport *t) { return (float)t->step / t->step_of_tempo; }
-
-float transport_beat_phase(uint64_t position) { return (float)((uint32_t)(position >> 8) >> 8) * 0x1p-24f; }
-
-float transport_bar_phase(const struct transport *t, uint64_t position) {
-    const uint32_t beat = (uint32_t)(position >> 40) % t->meter;
-    const float phase = ((float)beat + transport_beat_phase(position)) / (float)t->meter;
-    return phase < 0x1.fffffep-1f ? phase : 0x1.fffffep-1f;
 }

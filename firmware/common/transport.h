@@ -23,12 +23,14 @@ struct transport {
     uint64_t position;  /* beats at `time`, in 1/BEAT */
     uint32_t step;      /* of it, per sample */
     uint32_t time;      /* samples of the board's clock, modulo 2^32 */
-    int32_t owed;       /* what the position still lacks, in 256/BEAT: it is caught up with, not jumped over */
+    int32_t pull;       /* more of it per sample, for so many samples: what it lacks is caught up with */
+    uint32_t pulled;
     uint32_t half;      /* half beats whose lines have been passed */
     uint32_t moves;     /* times that the position was set */
     uint32_t rate_hz, meter; /* beats in a bar */
     float step_of_tempo;     /* step at one beat a minute */
 
+    uint64_t part;      /* of a position: from pulse to pulse */
     uint32_t source, per_beat; /* enum transport_source; its pulses in a beat */
     uint32_t pulse, last; /* number of the last pulse, and its stamp */
     uint32_t patience;    /* samples without a pulse after which the clock has stopped */
@@ -36,7 +38,8 @@ struct transport {
     float mean_error;     /* of the last pulses: a slow change of tempo, before it is large */
     uint32_t count, full; /* pulses that the line was fitted to; most that it may remember */
     uint32_t doubts, sure_pulse; /* pulses in a row that came when none was due; the last one before them */
-    float interval;       /* before the last pulse, if it was doubted */
+    uint32_t alike;       /* of them, the last ones at the same distance, */
+    float interval;       /* which is this one */
     uint32_t armed, resume; /* the next pulse is number `resume` */
     uint32_t stopped;     /* by MIDI or a host: the position runs on */
 };
@@ -60,10 +63,22 @@ void transport_host(struct transport *t, float tempo, double beat, uint32_t mete
 
 /* Whether something outside is followed at present. */
 int transport_is_led(const struct transport *t);
-float transport_tempo(const struct transport *t); /* beats a minute */
-uint64_t transport_ahead(const struct transport *t, int32_t samples); /* the position so much later */
+static inline float transport_tempo(const struct transport *t) { /* beats a minute */
+    return (float)t->step / t->step_of_tempo;
+}
+
+/* The position so much later. */
+static inline uint64_t transport_ahead(const struct transport *t, int32_t samples) {
+    return t->position + (uint64_t)((int64_t)t->step * samples);
+}
+
 /* From 0 to below 1: part of a beat; part of a bar. `position` in 1/BEAT. */
-float transport_beat_phase(uint64_t position);
-float transport_bar_phase(const struct transport *t, uint64_t position);
+static inline float transport_beat_phase(uint64_t position) { return (float)((uint32_t)(position >> 8) >> 8) * 0x1p-24f; }
+
+static inline float transport_bar_phase(const struct transport *t, uint64_t position) {
+    const uint32_t beat = (uint32_t)(position >> 40) % t->meter;
+    const float phase = ((float)beat + transport_beat_phase(position)) / (float)t->meter;
+    return phase < 0x1.fffffep-1f ? phase : 0x1.fffffep-1f;
+}
 
 #endif
