@@ -4,7 +4,7 @@
 #include "basics.h"
 
 #define NEAR ((int64_t)(BEAT / 16))
-#define PULL_SAMPLES 256u          /* in which what is near is reached, unless that took more than half the step */
+#define PULL_SAMPLES 256u          /* in which what is near is reached, or later: it takes at most half the step */
 #define OLD_SECONDS_PART 10u       /* a stamp further away than a tenth of a second is none: the pulse is taken as here */
 #define REMEMBERED_PULSES 4u       /* what a tempo from before a pause weighs */
 #define QUICK_PULSES 8u            /* what is left of the memory when the tempo has changed a little */
@@ -57,9 +57,9 @@ static void approach(struct transport *t, uint64_t target) {
         set_position(t, target, 0);
         return;
     }
-    const int32_t most = (int32_t)(t->step / 2), pull = (int32_t)(off / (int32_t)PULL_SAMPLES);
-    t->pull = pull > most ? most : pull < -most ? -most : pull;
-    t->pulled = PULL_SAMPLES;
+    const uint32_t far = (uint32_t)((off < 0 ? -off : off) >> 8), most = t->step / 2; /* in 256/BEAT, as PULL_SAMPLES */
+    t->pulled = far > most ? far / (most / PULL_SAMPLES) : PULL_SAMPLES;
+    t->pull = off < 0 ? -(int32_t)(far > most ? most : far) : (int32_t)(far > most ? most : far);
 }
 
 static void set_tempo(struct transport *t, float tempo) {
@@ -69,9 +69,10 @@ static void set_tempo(struct transport *t, float tempo) {
 /* The last pulse lies where the fitted line has it: from there to now at its tempo. `begins`: it was renumbered. */
 static void place(struct transport *t, int begins) {
     set_tempo(t, 60.0f * (float)t->rate_hz / (t->period * (float)t->per_beat));
-    const uint32_t beat = t->pulse / t->per_beat, part = t->pulse - beat * t->per_beat;
+    const uint32_t beat = t->pulse / t->per_beat, part = t->pulse % t->per_beat;
     const uint64_t line = beat * BEAT + part * t->part;
-    const int32_t since = (int32_t)(t->time - t->last), sixteenths = (int32_t)(clamped(t->lead, -131072.0f, 131072.0f) * 16.0f);
+    const int32_t since = (int32_t)(t->time - t->last);
+    const int32_t sixteenths = (int32_t)(clamped(t->lead, -131072.0f, 131072.0f) * 16.0f);
     const uint64_t target = line + (uint64_t)((int64_t)since * t->step - ((int64_t)sixteenths * t->step >> 4));
     if (begins)
         set_position(t, target, &line);
@@ -95,8 +96,7 @@ static int may_lead(const struct transport *t, uint32_t source, uint32_t at) {
 }
 
 static uint32_t patience(const struct transport *t) {
-    const uint32_t least = 2 * t->rate_hz;
-    const uint32_t pulses = (uint32_t)(4.0f * t->period);
+    const uint32_t least = 2 * t->rate_hz, pulses = (uint32_t)(4.0f * t->period);
     return pulses > least ? pulses : least;
 }
 
@@ -179,7 +179,7 @@ static void follow(struct transport *t, float interval) {
     const uint32_t passed = (uint32_t)clamped(since / t->period + 0.5f, 0.0f, 1024.0f);
     const float error = since - (float)passed * t->period;
     const float quarter = clamped(0.25f * t->period, JITTER_LEAST_MS * ms, JITTER_MOST_MS * ms);
-    const float tolerance = clamped(quarter, 0.0f, 0.45f * t->period);
+    const float half = 0.45f * t->period, tolerance = t->count < QUICK_PULSES ? half : clamped(quarter, 0.0f, half);
     if (passed != 1 || magnitude(error) > tolerance || magnitude(interval - t->period) > tolerance) {
         doubt(t, interval, error, tolerance, passed);
         return;
@@ -224,6 +224,7 @@ void transport_tap(struct transport *t, uint32_t stamp) {
         t->part = BEAT;
         t->full = QUICK_PULSES;
         t->count = 1;
+        t->lead = 0.0f;
     } else {
         const float error = (float)interval - t->lead - t->period;
         if (t->count < 2 || magnitude(error) > 0.25f * t->period) {
@@ -236,10 +237,7 @@ void transport_tap(struct transport *t, uint32_t stamp) {
     }
     t->last = at;
     t->patience = TAP_SECONDS * t->rate_hz;
-    if (t->count < 2) {
-        t->lead = 0.0f;
-        return;
-    }
+    if (t->count < 2) return;
     t->pulse = (uint32_t)((t->position + BEAT / 2) >> 40);
     place(t, 0);
 }
@@ -247,8 +245,7 @@ void transport_tap(struct transport *t, uint32_t stamp) {
 void transport_downbeat(struct transport *t, uint32_t stamp) {
     const uint32_t at = sensible(t, stamp);
     const int clocked = transport_is_led(t) && t->source >= TRANSPORT_MIDI && t->count;
-    const uint64_t begin = 0;
-    t->resume = 0;
+    const uint64_t begin = t->resume = 0;
     if (!clocked) {
         set_position(t, (uint64_t)((int64_t)(int32_t)(t->time - at) * t->step), &begin);
     } else if ((float)quiet(t, at) < 0.25f * t->period || quiet(t, at) < t->rate_hz / 200) {
@@ -290,8 +287,7 @@ void transport_host(struct transport *t, float tempo, double beat, uint32_t mete
     t->patience = 2 * t->rate_hz;
     t->stopped = !playing;
     t->meter = meter;
-    t->count = t->armed = 0;
-    t->pulled = 0;
+    t->count = t->armed = t->pulled = 0;
     set_tempo(t, tempo);
     if (!playing) return;
     if (beat < 0.0) beat += (double)meter * (double)((uint32_t)(-beat) / meter + 1); /* counted in: the bar's part */

@@ -82,7 +82,7 @@ def run(events: list[Event], seconds: float, machine: str = "native", block: int
         ahead = 0.02 if late is None else -late[i]
         record["handed"] = max(0, round((at - ahead) * RATE))
         record["kind"], record["number"], record["value"] = kind, number & 0xFFFFFFFF, value
-    made_ = made_[np.argsort(made_["handed"], kind="stable")]
+    made_["handed"] = np.maximum.accumulate(made_["handed"])  # a queue keeps the order
     blocks = round(seconds * RATE / block)
     with TemporaryDirectory(prefix="tudor-transport-") as name:
         folder = Path(name)
