@@ -45,6 +45,7 @@ STATUS = np.dtype([
 # How the converters read each knob, then each CV: struct calibration of firmware/common.
 CALIBRATION = np.dtype([("offset", "<f4"), ("gain", "<f4"), ("curve", "<u4")])
 FIRST_CV = 16
+CLOCKED = 16  # of the status' flags: MODULE_CLOCKED
 STATES = ("empty", "playing", "changing", "overload", "recovering")
 
 

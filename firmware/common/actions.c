@@ -96,7 +96,7 @@ static void perform_due(tudor_module *m) {
     }
 }
 
-/* Behind every step of the transport. */
+/* Behind a step of the transport, if something waits, or a line was passed, or the song was moved. */
 void actions_step(tudor_module *m, int half_passed) {
     const struct transport *const t = &m->transport;
     if (m->controls.moves != t->moves) aim_again(m);

@@ -199,7 +199,7 @@ void controls_until(tudor_module *m, uint32_t samples) {
         const uint32_t length = left < TICK_SAMPLES ? left : TICK_SAMPLES;
         const int half_passed = transport_step(&m->transport, length);
         take_events(m, now + from + length);
-        actions_step(m, half_passed);
+        if (half_passed || m->controls.waits || m->controls.moves != m->transport.moves) actions_step(m, half_passed);
         gesture_step(m, now + from + length);
         for (uint32_t v = 0; v < 2; v++)
             if (m->voice[v].player) player_step(m->voice[v].player, length);

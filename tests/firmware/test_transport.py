@@ -251,8 +251,6 @@ def test_what_a_block_costs_on_a_cortex_m7() -> None:
     idle = run([], 2, "m7")
     led = run(BEGIN + pulses(jittered(steady(200, FIRST, 6), 0)), 6, "m7")
     blocks = len(led.seconds)
-    print(int(idle.facts["sum"]) / len(idle.seconds), int(led.facts["sum"]) / blocks,
-          led.facts["worst"])
     assert 40 < int(idle.facts["sum"]) / len(idle.seconds) < 200
     assert int(led.facts["sum"]) / blocks < 200
     assert int(led.facts["worst"]) < 600
