@@ -117,8 +117,8 @@ def _row(cells: list[str], where: str) -> Row:
     if not least <= value <= most:
         raise ConfigError(f"{where}: {cells[1]} goes from {least:g} to {most:g}, not {cells[2]}")
     if kind in ("clock", "host") and 0 < value < TEMPO_LEAST:
-        raise ConfigError(f"{where}: {kind} wants beats a minute from {TEMPO_LEAST}, or 0 to end it,"
-                          f" not {cells[2]}")
+        raise ConfigError(f"{where}: {kind} wants beats a minute from {TEMPO_LEAST}, or 0 to end "
+                          f"it, not {cells[2]}")
     return Row(seconds, kind, number, value)
 
 

@@ -1,5 +1,5 @@
-"""What the instrument does in time: actions at lines of beats and bars, loops of whole bars, walks that
-turn on the beat, models that are told where in the song they are."""
+"""What the instrument does in time: actions at lines of beats and bars, loops of whole bars, walks
+that turn on the beat, models that are told where in the song they are."""
 
 from __future__ import annotations
 
@@ -47,11 +47,13 @@ def changes(run: Racked, flag: int) -> NDArray[np.float64]:
 
 
 def gate(*times: float, number: int = 0, width: float = 0.05) -> list[Row]:
+    """Gates that are high for `width` seconds."""
     return [(at + up * width, "gate", number, 1.0 - up) for at in times for up in (0, 1)]
 
 
 @pytest.mark.parametrize(("line", "says"), [
-    ("gate1 jump at=never", "at= wants beat, bar, or beats from 0.25 to 64 in sixteenths, not 'never'"),
+    ("gate1 jump at=never",
+     "at= wants beat, bar, or beats from 0.25 to 64 in sixteenths, not 'never'"),
     ("gate1 jump at=0.3", "at= wants beat, bar"),
     ("gate1 jump chance=2", "chance= wants a number from 0 to 1, not '2'"),
     ("gate1 freeze chance=0.5", "there is no option 'chance=0.5'; known for gates: mode= at="),
@@ -91,7 +93,8 @@ def test_actions_wait_for_their_line(at: str, grid: float) -> None:
     rows = [*clock(128, 12, seed=2), *gate(1.3, 5.2, width=0.4)]
     run = native([coder()], BEND + f"gate1 record at={at}\nknob1 wet\n", rows, audio=silent(12))
     edges = changes(run, RECORDING)
-    assert edges.size == (2 if grid == 8 else 4)  # pressed again while it waits for its end: it goes on
+    # Pressed again while it waits for its end: it goes on.
+    assert edges.size == (2 if grid == 8 else 4)
     assert edges / grid == pytest.approx(np.round(edges / grid), abs=0.01 / grid)
     assert (edges[1::2] - edges[::2] > 0.9 * grid).all()
     pressed = (1.3 - FIRST) * 128 / 60

@@ -42,13 +42,14 @@ def _compilers() -> None:
 
 
 def off_ms(played: Run, times: FloatArray, per_beat: int = 24) -> FloatArray:
-    """How far the position is from where the pulses, had they not jittered, have it; NaN outside."""
+    """How far the position is from where the pulses, had they not jittered, have it; else NaN."""
     true = np.interp(played.seconds, times, np.arange(times.size) / per_beat, np.nan, np.nan)
     return np.asarray((played.beats - true) / played.tempo * 60_000)
 
 
 @pytest.mark.parametrize("tempo", [60, 83, 120, 151, 200])
-@pytest.mark.parametrize(("kind", "per_beat"), [(MIDI_PULSE, 24), (PULSE, 24), (PULSE, 4), (PULSE, 1)])
+@pytest.mark.parametrize(("kind", "per_beat"), [
+    (MIDI_PULSE, 24), (PULSE, 24), (PULSE, 4), (PULSE, 1)])
 def test_a_jittering_clock_is_followed(tempo: int, kind: int, per_beat: int) -> None:
     """From nothing, the tempo unknown: within 2 ms after two beats, and from then on."""
     times = steady(tempo, FIRST, 15, per_beat)
@@ -85,8 +86,8 @@ def test_another_tempo(before: int, after: int, per_beat: int) -> None:
     count, settle = 24 * per_beat, 2 if per_beat > 1 else 5
     times = np.concatenate([one, one[-1] + np.arange(1, count) * 60 / after / per_beat])
     for seed in range(2):
-        played = run([*BEGIN, *pulses(jittered(times, seed), MIDI_PULSE if per_beat == 24 else PULSE,
-                                      per_beat)], times[-1])
+        kind = MIDI_PULSE if per_beat == 24 else PULSE
+        played = run([*BEGIN, *pulses(jittered(times, seed), kind, per_beat)], times[-1])
         off = off_ms(played, times, per_beat)
         late = (played.seconds > one[-1] + (settle + 0.05) * 60 / after) & ~np.isnan(off)
         assert late.sum() > 1000
@@ -142,7 +143,8 @@ def test_the_line_of_the_first_beat_is_passed_once() -> None:
     for offset in (0.0, 0.11, 0.27, 0.4):
         times = steady(120, 2 + offset, 4)
         played = run([(1.99 + offset, MIDI, START, 0.0), *pulses(times)], 4)
-        first = np.flatnonzero((played.seen["passed"] & 0xFF > 0) & (played.seconds > 1.998 + offset))
+        lines = played.seen["passed"] & 0xFF > 0
+        first = np.flatnonzero(lines & (played.seconds > 1.998 + offset))
         assert played.beats[first[0]] == pytest.approx(0, abs=0.01)
         assert np.diff(first) == pytest.approx(250, abs=1)
 
@@ -195,7 +197,8 @@ def test_taps_and_downbeats() -> None:
 def test_a_host_says_where_it_is() -> None:
     block, grain = 48, 48 / transport_runs.RATE
     rows = [(n * grain, HOST, round(1024 * (16 + n * grain * 1.5)), 90.0) for n in range(2000)]
-    rows += [(2 + n * grain, HOST, round(1024 * (2 + n * grain * 1.5)), 90.0) for n in range(1000)]
+    rows += [(2 + n * grain, HOST, round(1024 * (2 + n * grain * 1.5)), 90.0)
+             for n in range(1000)]
     played = run([*rows, *pulses(steady(133, 0.5, 3))], 4.9, block=block)
     assert played.at(1.0) == pytest.approx(16 + 1.5, abs=0.01)
     assert played.at(2.5) == pytest.approx(2 + 0.75, abs=0.01)
@@ -223,8 +226,10 @@ def everything(seconds: float, seed: int = 0) -> list[Event]:
         event for n in range(4) for event in pulses(jittered(
             steady(97 - 17 * n, seconds * (4 + n) / 8, seconds * (5 + n) / 8, 4), n), PULSE, 4)]
     for _ in range(round(2 * seconds)):
-        kind = int(rng.choice([PULSE, TAP, DOWNBEAT, MIDI, OWN, HOST], p=[.5, .2, .1, .1, .095, .005]))
-        number = {PULSE: int(rng.choice([1, 4, 4, 4, 4, 24])), HOST: int(rng.integers(-9000, 90000)),
+        kind = int(rng.choice([PULSE, TAP, DOWNBEAT, MIDI, OWN, HOST],
+                              p=[.5, .2, .1, .1, .095, .005]))
+        number = {PULSE: int(rng.choice([1, 4, 4, 4, 4, 24])),
+                  HOST: int(rng.integers(-9000, 90000)),
                   MIDI: int(rng.choice([START, CONTINUE, STOP, SONG_POSITION]))}.get(kind, 0)
         value = float(rng.integers(0, 16000)) if kind == MIDI else float(rng.uniform(20, 400))
         made.append((float(rng.uniform(0, seconds)), kind, number, value))
@@ -260,7 +265,8 @@ def test_what_a_block_costs_on_a_cortex_m7() -> None:
     ("t->lead = (2.0f * (2.0f * n - 1.0f) / both - 1.0f) * error;", "t->lead = 0.0f;"),
     ("if (t->armed) t->pulse = t->resume;", ""),
     ("t->pulse = t->sure_pulse + t->doubts;", ""),
-    ("const uint32_t beat = t->pulse / t->per_beat,", "const uint32_t beat = t->pulse * 999u / t->per_beat / 1000u,"),
+    ("const uint32_t beat = t->pulse / t->per_beat,",
+     "const uint32_t beat = t->pulse * 999u / t->per_beat / 1000u,"),
 ])
 def test_a_planted_fault_is_seen(old: str, new: str, tmp_path: Path,
                                  monkeypatch: pytest.MonkeyPatch) -> None:
