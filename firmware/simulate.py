@@ -169,13 +169,14 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool) -> N
               "slices": int(slot["slices"]),
               "memory_bytes": int(slot["fast_bytes"]) + int(slot["bulk_bytes"])}
              for slot in played.slots]
+    beats = _beats(status)
     facts = {
         "out": str(out), "picture": str(picture) if picture else None, **slots[0], "slots": slots,
         "peak": round(float(np.abs(played.audio).max()), 4),
         "limited_blocks": int((status["reduction"] < 0.999).sum()),
         "faults": int(played.facts["faults"]), "ignored": int(played.facts["ignored"]),
         "dropped": int(played.facts["dropped"]), "nonfinite": int(played.facts["nonfinite"]),
-        "beats": _beats(status),
+        "beats": beats,
         "states": {STATES[s]: int((status["state"] == s).sum())
                    for s in np.unique(status["state"])},
     }
@@ -187,9 +188,8 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool) -> N
                      + f"as {slot['way']}, {slot['latency_samples']} samples late"
                      for i, slot in enumerate(slots, 1))
     console.print(f"{out}: played {ways}; peak {facts['peak']}")
-    if facts["beats"]:
-        console.print(f"clock: {facts['beats']['tempo']} beats a minute at last, "
-                      f"{facts['beats']['passed']} beats")
+    if beats:
+        console.print(f"clock: {beats['tempo']} beats a minute at last, {beats['passed']} beats")
     if picture:
         console.print(f"{picture}: controls, latents and levels")
     for name, what in (("nonfinite", "samples of the sound were no numbers: silence instead"),

@@ -87,7 +87,7 @@ def test_a_minute_gives_the_same_bits_everywhere(block: int, overlap: int) -> No
 
 
 @pytest.mark.parametrize(("file", "old", "new"), [
-    ("edit.c", "from + (to - from) * smooth_step(part)", "from + (to - from) * part"),
+    ("walk.c", "from + (to - from) * smooth_step(part)", "from + (to - from) * part"),
     ("resample.c", "flushed((a + b) + (c + d))", "flushed(((a + b) + c) + d)"),
     ("output.c", "(now - before) + m->dc_keep * y", "now - before + 0.99995f * m->dc_keep * y"),
     ("controls.c", "if (ahead < future) break;", "if (ahead < future / 20000) break;"),
