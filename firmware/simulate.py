@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from engine.audio import read_audio, resample, shown_name, unfit_rate, write_audio
@@ -19,7 +20,7 @@ from engine.players.native_model import NativeFile
 from engine.resolve import FILE, PRESET, RUN, resolve
 from firmware.host.build import TARGETS, rack
 from firmware.host.play import command, run_there
-from firmware.simulate_rack import STATES, FloatArray, Racked, calibrated, play_rack
+from firmware.simulate_rack import CLOCKED, STATES, FloatArray, Racked, calibrated, play_rack
 from firmware.simulate_script import Board, Row, board_named, converted, read_script
 
 MAPPING_SUFFIX = ".map"
@@ -153,18 +154,29 @@ def _check(played: Racked, files: list[Path], mapping: Path | None, source: Path
                               "mapping with 'way source'")
 
 
+def _beats(status: NDArray[np.void]) -> dict[str, float] | None:
+    """The tempo that was followed at last, and lines of beats that were passed meanwhile."""
+    led = status[status["flags"] & CLOCKED > 0]
+    if not led.size:
+        return None
+    return {"tempo": round(float(led["tempo"][-1]), 2),
+            "passed": int((np.diff(led["beat"].astype(np.int64)) != 0).sum())}
+
+
 def _report(played: Racked, out: Path, picture: Path | None, as_json: bool) -> None:
     status = played.status
     slots = [{"way": WAYS[int(slot["way"])], "latency_samples": int(slot["latency_samples"]),
               "slices": int(slot["slices"]),
               "memory_bytes": int(slot["fast_bytes"]) + int(slot["bulk_bytes"])}
              for slot in played.slots]
+    beats = _beats(status)
     facts = {
         "out": str(out), "picture": str(picture) if picture else None, **slots[0], "slots": slots,
         "peak": round(float(np.abs(played.audio).max()), 4),
         "limited_blocks": int((status["reduction"] < 0.999).sum()),
         "faults": int(played.facts["faults"]), "ignored": int(played.facts["ignored"]),
         "dropped": int(played.facts["dropped"]), "nonfinite": int(played.facts["nonfinite"]),
+        "beats": beats,
         "states": {STATES[s]: int((status["state"] == s).sum())
                    for s in np.unique(status["state"])},
     }
@@ -176,6 +188,8 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool) -> N
                      + f"as {slot['way']}, {slot['latency_samples']} samples late"
                      for i, slot in enumerate(slots, 1))
     console.print(f"{out}: played {ways}; peak {facts['peak']}")
+    if beats:
+        console.print(f"clock: {beats['tempo']} beats a minute at last, {beats['passed']} beats")
     if picture:
         console.print(f"{picture}: controls, latents and levels")
     for name, what in (("nonfinite", "samples of the sound were no numbers: silence instead"),

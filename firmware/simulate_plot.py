@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.files import atomic_write
-from firmware.simulate_rack import STATES, Racked
-from firmware.simulate_script import Board, Row
+from firmware.simulate_rack import CLOCKED, STATES, Racked
+from firmware.simulate_script import TIMES, Board, Row
+
+LINES = 256  # of a kind: more are a grey area
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,19 +20,21 @@ if TYPE_CHECKING:
 
 def draw(path: Path, played: Racked, rows: list[Row], board: Board) -> None:
     """Panels over one time axis, as PNG: the script's controls and the model's latents, where
-    there are any, and levels."""
+    there are any, and levels; behind them beats and bars, where a clock was followed."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     status = played.status
+    rows = [row for row in rows if row.kind not in TIMES]
     seconds = np.arange(len(status)) * board.block_samples / board.sample_rate_hz
     latents = int(status["latents"].max()) if len(status) else 0
     heights = [2] * bool(rows) + [3] * bool(latents) + [2]
     figure, made = plt.subplots(len(heights), 1, figsize=(10, 1 + sum(heights)), sharex=True,
                                 squeeze=False, height_ratios=heights, constrained_layout=True)
     axes = list(made[:, 0])
+    _beats(axes, seconds, status)
     _levels(axes.pop(), seconds, status)
     if latents:
         _latents(axes.pop(), seconds, status["latent"][:, :latents])
@@ -39,6 +43,24 @@ def draw(path: Path, played: Racked, rows: list[Row], board: Board) -> None:
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110)
     plt.close(figure)
+
+
+def _beats(axes: list[Axes], seconds: np.ndarray, status: np.ndarray) -> None:
+    """Bars, and beats between them where there is room."""
+    led = status["flags"] & CLOCKED > 0
+    if not led.any():
+        return
+    bars = np.flatnonzero((np.diff(status["bar_phase"]) < -0.5 / 16) & led[1:]) + 1
+    beats = np.flatnonzero((np.diff(status["beat"].astype(np.int64)) != 0) & led[1:]) + 1
+    room = (bars if bars.size <= LINES else bars[:0], beats if beats.size <= LINES else beats[:0])
+    for panel in axes:
+        for lines, width in zip(room, (1.2, 0.4), strict=True):
+            for at in lines:
+                panel.axvline(seconds[at], color="0.75", linewidth=width, zorder=0)
+    tempos = status["tempo"][led]
+    low, high = (f"{tempo:.1f}".removesuffix(".0") for tempo in np.quantile(tempos, (0.1, 0.9)))
+    axes[0].set_title(f"clock: {low} beats a minute" if low == high else
+                      f"clock: {low} to {high} beats a minute", fontsize=8, loc="left")
 
 
 def _latents(axes: Axes, seconds: np.ndarray, latents: np.ndarray) -> None:

@@ -27,7 +27,8 @@ FloatArray = NDArray[np.float32]
 
 KINDS = {"knob": 1, "cv": 2, "gate": 3, "midi": 4, "select": 5}
 # Faults that the program plants: a load of every block, an xrun, output that is no audio.
-PLANTS = {"load": 100, "miss": 101, "nan": 102, "huge": 103}
+PLANTS = {"load": 100, "miss": 101, "nan": 102, "huge": 103,
+          "tempo": 104, "at beat": 105}  # and a host's transport: beats a minute, beats
 EVENT = np.dtype([("at_samples", "<u4"), ("kind", "<u2"), ("source", "<u2"), ("value", "<f4"),
                   ("midi", "u1", 4)])
 SHOWN = 8
@@ -37,12 +38,14 @@ STATUS = np.dtype([
     ("load", "<f4"), ("load_worst", "<f4"),
     *((name, "<u4") for name in ("misses", "overloads", "faults", "dropped", "ignored",
                                  "nonfinite")),
-    *((name, "<f4") for name in ("in_peak", "out_peak", "reduction", "envelope", "wet")),
+    *((name, "<f4") for name in ("in_peak", "out_peak", "reduction", "envelope", "wet", "tempo")),
+    ("beat", "<u4"), ("beat_phase", "<f4"), ("bar_phase", "<f4"),
     ("latents", "<u4"), ("latent", "<f4", SHOWN),
 ])
 # How the converters read each knob, then each CV: struct calibration of firmware/common.
 CALIBRATION = np.dtype([("offset", "<f4"), ("gain", "<f4"), ("curve", "<u4")])
 FIRST_CV = 16
+CLOCKED = 16  # of the status' flags: MODULE_CLOCKED
 STATES = ("empty", "playing", "changing", "overload", "recovering")
 
 

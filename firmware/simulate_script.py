@@ -14,13 +14,21 @@ from numpy.typing import NDArray
 from engine.errors import ConfigError, nearest
 from firmware.simulate_rack import CALIBRATION, FIRST_CV, KINDS, events
 
-INPUT = re.compile(r"(knob|cv|gate|cc|slot)(\d+)|note|bender|pressure")
+INPUT = re.compile(r"(knob|cv|gate|cc|slot|pulses)(\d+)|note|bender|pressure|clock|start|stop|"
+                   r"continue|host")
 # kind: first number, numbers, least and most value
 LIMITS = {"knob": (1, 16, 0.0, 1.0), "cv": (1, 16, -12.0, 12.0), "gate": (1, 8, 0.0, 1.0),
           "cc": (0, 128, 0.0, 127.0), "slot": (1, 8, -np.inf, np.inf),
           "note": (0, 1, -127.0, 127.0), "bender": (0, 1, -1.0, 1.0),
-          "pressure": (0, 1, 0.0, 127.0)}
-INPUTS = "knob1.., cv1.., gate1.., cc0.., slot1.., note, bender or pressure"
+          "pressure": (0, 1, 0.0, 127.0), "pulses": (1, 8, 0.0, 38400.0),
+          "clock": (0, 1, 0.0, 400.0), "host": (0, 1, 0.0, 400.0),
+          **dict.fromkeys(("start", "stop", "continue"), (0, 1, -np.inf, np.inf))}
+INPUTS = ("knob1.., cv1.., gate1.., cc0.., slot1.., note, bender, pressure, pulses1.., clock, "
+          "start, stop, continue or host")
+# What makes time and is no control: MIDI's clock and what belongs to it, pulses, a host.
+REAL_TIME = {"start": 0xFA, "continue": 0xFB, "stop": 0xFC}
+TIMES = ("clock", "pulses", "host", *REAL_TIME)
+TEMPO_LEAST, MIDI_PULSES, PULSE_SECONDS = 20, 24, 0.005
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,9 @@ def _row(cells: list[str], where: str) -> Row:
         raise ConfigError(f"{where}: {kind} from {first} to {first + count - 1}, not {number}")
     if not least <= value <= most:
         raise ConfigError(f"{where}: {cells[1]} goes from {least:g} to {most:g}, not {cells[2]}")
+    if kind in ("clock", "host") and 0 < value < TEMPO_LEAST:
+        raise ConfigError(f"{where}: {kind} wants beats a minute from {TEMPO_LEAST}, or 0 to end "
+                          f"it, not {cells[2]}")
     return Row(seconds, kind, number, value)
 
 
@@ -130,8 +141,13 @@ def converted(rows: list[Row], board: Board, seconds: float, seed: int,
             made.append((row.seconds, "gate", row.number - 1, row.value))
         elif row.kind == "slot":
             made.append((row.seconds, "select", row.number - 1, 0.0))
-        elif row.kind not in KINDS:
+        elif row.kind in REAL_TIME:
+            made.append((row.seconds, "midi", 0, REAL_TIME[row.kind] << 16))
+        elif row.kind == "host":
+            made += [(row.seconds, "tempo", 0, row.value)]
+        elif row.kind not in (*KINDS, *TIMES):
             made.append((row.seconds, "midi", 0, _midi(row)))
+    made += _ticks(rows, seconds)
     noise = np.random.default_rng(seed)
     for kind in ("knob", "cv"):
         for number in sorted({row.number for row in rows if row.kind == kind}):
@@ -139,6 +155,26 @@ def converted(rows: list[Row], board: Board, seconds: float, seed: int,
             how = calibration[number - 1 + FIRST_CV * (kind == "cv")]
             made += _readings(line, board, seconds, noise, float(how["offset"]), float(how["gain"]))
     return events(made, board.sample_rate_hz)
+
+
+def _ticks(rows: list[Row], seconds: float) -> list[tuple[float, str, int, float]]:
+    """Clocks and pulses, each from its row to the next one of its kind, or to the end. The first
+    of them is at the row's time: a `start` at the same time belongs to it."""
+    made: list[tuple[float, str, int, float]] = []
+    for kind, number in sorted({(row.kind, row.number) for row in rows
+                                if row.kind in ("clock", "pulses")}):
+        line = [row for row in rows if (row.kind, row.number) == (kind, number)]
+        for row, end in zip(line, [*(r.seconds for r in line[1:]), seconds], strict=True):
+            if row.value <= 0:
+                continue
+            rate = row.value * (MIDI_PULSES if kind == "clock" else 1) / 60
+            for at in np.arange(row.seconds, end, 1 / rate).tolist():
+                if kind == "clock":
+                    made.append((at, "midi", 0, 0xF8 << 16))
+                else:
+                    made += [(at, "gate", number - 1, 1.0),
+                             (at + min(PULSE_SECONDS, 0.5 / rate), "gate", number - 1, 0.0)]
+    return made
 
 
 def _midi(row: Row) -> int:

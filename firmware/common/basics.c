@@ -22,6 +22,8 @@ uint64_t common_divisor(uint64_t a, uint64_t b) {
 
 float exponential2(float octaves) { return v_exp(clamped(octaves, -20.0f, 20.0f) * 0.693147181f); }
 
+float logarithm2(float x) { return v_log(x, 0x1p-60f) * 1.44269504f; }
+
 float shaped(uint32_t curve, float x) {
     switch (curve) {
     case CURVE_SQUARE: return x * x;

@@ -28,6 +28,7 @@ static inline uint32_t hashed(uint32_t n) {
 static inline float uniform(uint32_t n) { return (float)(hashed(n) >> 8) * 0x1p-23f - 1.0f; }
 
 float exponential2(float octaves); /* 2^octaves */
+float logarithm2(float x); /* above 0 */
 uint64_t common_divisor(uint64_t a, uint64_t b); /* the greatest */
 
 /* Memory handed out from one piece; with no base it only counts. */

@@ -21,7 +21,7 @@ int module_push(tudor_module *m, uint32_t lane, const module_event *event) {
 }
 
 /* The model whose mapping holds: the one that comes, else the one that plays. */
-static struct player *leading(tudor_module *m) {
+struct player *leading(tudor_module *m) {
     return m->voice[1].player ? m->voice[1].player : m->voice[0].player;
 }
 
@@ -32,85 +32,14 @@ void set_input(tudor_module *m, uint32_t input, float value) {
         if (m->voice[v].player) player_hear(m->voice[v].player, input, value);
 }
 
-/* ---- actions ---- */
-
-static void jump(tudor_module *m, struct player *p, uint32_t place) {
-    for (uint32_t i = 0; i < p->latents; i++) {
-        const float half = 0.5f * (p->subject.ranges[i].high - p->subject.ranges[i].low);
-        p->jump_goal[i] = 0.75f * half * uniform(hashed(m->config.seed ^ (place * 0x9E3779B9u)) + i);
-    }
-}
-
-static void hold(tudor_module *m, uint32_t action, int on, uint32_t now) {
-    struct controls *const k = &m->controls;
-    k->held[action] = (uint32_t)on;
-    if (action == ACTION_FREEZE) k->frozen = (uint32_t)on;
-    if (action == ACTION_PLAY) k->play_gates = (uint32_t)on;
-    if (action == ACTION_RECORD) gesture_record(m, on, now);
-}
-
-/* A gate did something; `place`: where a jump leads, the same for the same note. */
-static void act(tudor_module *m, const struct connection *c, int high, uint32_t place, uint32_t now) {
-    struct controls *const k = &m->controls;
-    struct player *const p = leading(m);
-    if (c->toggles && !high) return;
-    hold(m, c->index, c->toggles ? !k->held[c->index] : high, now);
-    switch (c->index) {
-    case ACTION_FREEZE:
-    case ACTION_PLAY:
-    case ACTION_RECORD: break;
-    case ACTION_LOOP:
-        if (high) gesture_loop(m, !k->gesture.looping, now);
-        break;
-    case ACTION_RESET:
-        if (high) m->voice[m->voice[1].player ? 1 : 0].reset = 1;
-        break;
-    case ACTION_NEXT:
-        if (high) request_next(m);
-        break;
-    default:
-        if (high && p) jump(m, p, place);
-    }
-}
-
-static void gate(tudor_module *m, uint32_t input, int high, uint32_t place, uint32_t now) {
-    struct player *const p = leading(m);
-    for (uint32_t i = 0; p && i < p->mapping.count; i++) {
-        const struct connection *const c = &p->mapping.connections[i];
-        if (c->target == TARGET_ACTION && c->input == input) act(m, c, high, place, now);
-    }
-}
-
-static int is_high(const struct controls *k, uint32_t input) {
-    return input == IN_NOTE ? k->note_count > 0 : k->input[input] >= 0.5f;
-}
-
-/* A model comes, and with it a mapping: gates mean what that one says. What none of them holds ends, since none could
- * end it; but a recording does not begin with a slot. */
-void controls_hand_over(tudor_module *m, const struct player *p) {
-    static const uint32_t lasting[] = {ACTION_FREEZE, ACTION_RECORD, ACTION_PLAY};
-    struct controls *const k = &m->controls;
-    for (uint32_t a = 0; a < sizeof lasting / sizeof *lasting; a++) {
-        uint32_t on = 0;
-        for (uint32_t i = 0; i < p->mapping.count; i++) {
-            const struct connection *const c = &p->mapping.connections[i];
-            if (c->target == TARGET_ACTION && c->index == lasting[a])
-                on |= c->toggles ? k->held[c->index] : (uint32_t)is_high(k, c->input);
-        }
-        if (on != k->held[lasting[a]] && !(on && lasting[a] == ACTION_RECORD))
-            hold(m, lasting[a], (int)on, atomic_load_explicit(&m->now, memory_order_relaxed));
-    }
-}
-
 /* ---- events ---- */
 
 static void live_input(tudor_module *m, uint32_t input, float value, uint32_t now) {
-    struct gesture *const g = &m->controls.gesture;
-    gesture_hear(g, input, value, now);
-    if (!gesture_keeps(g, input, value)) set_input(m, input, value);
+    gesture_hear(m, input, value, now);
+    if (!gesture_keeps(&m->controls.gesture, input, value)) set_input(m, input, value);
 }
 
-static void note(tudor_module *m, uint32_t number, uint32_t velocity, uint32_t now) {
+static void note(tudor_module *m, uint32_t number, uint32_t velocity, uint32_t now, uint32_t at) {
     struct controls *const k = &m->controls;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < k->note_count; i++)
@@ -126,24 +55,32 @@ static void note(tudor_module *m, uint32_t number, uint32_t velocity, uint32_t n
     k->note_count = (uint8_t)kept;
     if (kept) live_input(m, IN_NOTE, ((float)k->notes[kept - 1] - 60.0f) / 12.0f, now);
     if (velocity)
-        gate(m, IN_NOTE, 1, 0x10000u + number, now);
+        gate(m, IN_NOTE, 1, 0x10000u + number, at);
     else if (kept == 0)
-        gate(m, IN_NOTE, 0, 0, now);
+        gate(m, IN_NOTE, 0, 0, at);
 }
 
-static void midi(tudor_module *m, const uint8_t *bytes, uint32_t now) {
+/* System messages: the clock and what belongs to it. */
+static void midi_clock(tudor_module *m, const uint8_t *bytes, uint32_t at) {
+    if (bytes[0] == 0xF8)
+        transport_pulse(&m->transport, TRANSPORT_MIDI, MIDI_PULSES, at);
+    else
+        transport_midi(&m->transport, bytes[0], (bytes[1] & 0x7Fu) + 128u * (bytes[2] & 0x7Fu));
+}
+
+static void midi(tudor_module *m, const uint8_t *bytes, uint32_t now, uint32_t at) {
     const uint32_t a = bytes[1] & 0x7Fu, b = bytes[2] & 0x7Fu;
     switch (bytes[0] & 0xF0) {
-    case 0x80: note(m, a, 0, now); break;
-    case 0x90: note(m, a, b, now); break;
+    case 0x80: note(m, a, 0, now, at); break;
+    case 0x90: note(m, a, b, now, at); break;
     case 0xB0:
         if (a == 120 || a == 123) { /* all sound off, all notes off */
             m->controls.note_count = 0;
-            gate(m, IN_NOTE, 0, 0, now);
+            gate(m, IN_NOTE, 0, 0, at);
         } else {
             const int was = m->controls.input[IN_CC + a] >= 0.5f;
             live_input(m, IN_CC + a, (float)b / 127.0f, now);
-            if (was != (b >= 64)) gate(m, IN_CC + a, b >= 64, ++m->controls.jumps, now);
+            if (was != (b >= 64)) gate(m, IN_CC + a, b >= 64, ++m->controls.jumps, at);
         }
         break;
     case 0xC0:
@@ -151,6 +88,7 @@ static void midi(tudor_module *m, const uint8_t *bytes, uint32_t now) {
         break;
     case 0xD0: live_input(m, IN_PRESSURE, (float)a / 127.0f, now); break;
     case 0xE0: live_input(m, IN_BENDER, ((float)(a + 128 * b) - 8192.0f) / 8192.0f, now); break;
+    case 0xF0: midi_clock(m, bytes, at); break;
     default: break; /* poly pressure */
     }
 }
@@ -177,14 +115,14 @@ static void apply(tudor_module *m, const module_event *e, uint32_t now) {
     else if (e->kind == MODULE_CV)
         live_input(m, IN_CV + i, calibrated(&k->calibration[IN_CV + i], e->value, -12.0f, 12.0f), now);
     else if (e->kind == MODULE_MIDI)
-        midi(m, e->midi, now);
+        midi(m, e->midi, now, e->at_samples);
     else if (e->kind == MODULE_SELECT)
         m->wanted = i;
     else {
         const int high = e->value > 0.5f, was = k->input[IN_GATE + i] > 0.5f;
         if (high == was && k->known[IN_GATE + i]) return;
         set_input(m, IN_GATE + i, high ? 1.0f : 0.0f);
-        if (high != was) gate(m, IN_GATE + i, high, ++k->jumps, now);
+        if (high != was) gate(m, IN_GATE + i, high, ++k->jumps, e->at_samples);
     }
 }
 
@@ -232,13 +170,36 @@ static void ramp_to(tudor_module *m, uint32_t from, uint32_t samples) {
     }
 }
 
+/* The tempo of the mapping, when that has changed: by a knob, or with the slot. */
+static void ask_tempo(tudor_module *m) {
+    const struct player *const p = leading(m);
+    if (!p || !p->mapping.has_tempo) return;
+    const float tempo = player_scalar(p, TARGET_TEMPO);
+    if (tempo == m->controls.tempo) return;
+    m->controls.tempo = tempo;
+    transport_own(&m->transport, tempo);
+}
+
+void module_host_transport(tudor_module *m, const module_transport *host) {
+    if (!m || !host) return;
+    const int sane = host->tempo >= TEMPO_LEAST && host->tempo <= TEMPO_MOST && host->meter >= 1 && host->meter <= 16 &&
+                     host->beat >= -4e6 && host->beat <= 4e6;
+    if (!sane)
+        m->ignored++;
+    else
+        transport_host(&m->transport, host->tempo, host->beat, host->meter, host->playing != 0);
+}
+
 /* Works the controls out up to `samples` of this block, a tick at a time. */
 void controls_until(tudor_module *m, uint32_t samples) {
     const uint32_t now = atomic_load_explicit(&m->now, memory_order_relaxed);
+    if (m->next_tick == 0) ask_tempo(m);
     while (m->next_tick < samples) {
         const uint32_t from = m->next_tick, left = m->config.block_samples - from;
         const uint32_t length = left < TICK_SAMPLES ? left : TICK_SAMPLES;
+        const int half_passed = transport_step(&m->transport, length);
         take_events(m, now + from + length);
+        if (half_passed || m->controls.waits || m->controls.moves != m->transport.moves) actions_step(m, half_passed);
         gesture_step(m, now + from + length);
         for (uint32_t v = 0; v < 2; v++)
             if (m->voice[v].player) player_step(m->voice[v].player, length);

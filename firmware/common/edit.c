@@ -139,15 +139,6 @@ static void gather(struct player *p) {
     }
 }
 
-/* A walk is a function of time and seed alone: smooth from one hashed number to the next. */
-static float walk_of(uint32_t seed, uint32_t latent, uint64_t walked) {
-    const uint64_t at = walked + (uint64_t)latent * 0x9E3779B9u; /* latents turn at different times */
-    const uint32_t segment = (uint32_t)(at >> 32), key = hashed(seed * 0x85EBCA6Bu + latent);
-    const float part = (float)((uint32_t)at >> 8) * 0x1p-24f;
-    const float from = uniform(key + segment), to = uniform(key + segment + 1);
-    return from + (to - from) * smooth_step(part);
-}
-
 static void freeze_row(const tudor_module *m, struct player *p, float *z) {
     const float step = p->row_seconds / FREEZE_SECONDS;
     if (m->controls.frozen && !p->caught) {
@@ -172,7 +163,7 @@ static void swap_row(const struct player *p, float *z, float amount) {
     }
 }
 
-static void move_row(const tudor_module *m, struct player *p, float *z, float t) {
+static void move_row(const tudor_module *m, struct player *p, float *z, float t, uint64_t position) {
     const float walk = p->walk[0] + t * (p->walk[1] - p->walk[0]);
     const float glide = p->row_seconds / (p->row_seconds + JUMP_SECONDS);
     for (uint32_t at = 0; at < p->free_count; at++) {
@@ -180,9 +171,18 @@ static void move_row(const tudor_module *m, struct player *p, float *z, float t)
         const float half = 0.5f * (p->subject.ranges[i].high - p->subject.ranges[i].low);
         p->jump[i] = flushed(p->jump[i] + glide * (p->jump_goal[i] - p->jump[i]));
         z[i] += p->jump[i];
-        if (walk > 0.0f) z[i] += walk * half * walk_of(m->config.seed, i, p->walked);
+        if (walk > 0.0f) z[i] += walk * half * walk_of(m, p, i);
     }
-    if (!m->controls.frozen) p->walked += (uint64_t)(player_scalar(p, TARGET_RATE) * p->row_seconds * 0x1p32f);
+    if (!m->controls.frozen) walk_step(p, position);
+}
+
+/* What the model is told of time, as it will be when the row is heard. */
+static void tell_time(const tudor_module *m, const struct player *p, float *z, uint64_t position) {
+    const int *const at = p->subject.clock;
+    const struct transport *const t = &m->transport;
+    if (at[CLOCK_PHASE] >= 0) z[at[CLOCK_PHASE]] = transport_bar_phase(t, position);
+    if (at[CLOCK_TEMPO] >= 0) z[at[CLOCK_TEMPO]] = logarithm2(transport_tempo(t) * (1.0f / 128.0f));
+    if (at[CLOCK_BAR] >= 0) z[at[CLOCK_BAR]] = (float)((uint32_t)(position >> 40) / t->meter % 4);
 }
 
 static void finish_row(struct player *p, float *z, float t) {
@@ -203,14 +203,18 @@ static void finish_row(struct player *p, float *z, float t) {
 /* rows: [latents][rows] of the frame, as the encoder gave them, or to be generated. */
 void edit_rows(const tudor_module *m, struct player *p, float *rows, int generated) {
     float z[MODULE_LATENTS];
+    const uint64_t begins = player_heard(m, p), row_step = (uint64_t)(p->row_seconds * (float)m->config.sample_rate_hz *
+                                                                      (float)m->transport.step);
     gather(p);
     for (uint32_t r = 0; r < p->rows; r++) {
         const float t = (float)(r + 1) / (float)p->rows;
         for (uint32_t i = 0; i < p->latents; i++) z[i] = generated ? 0.0f : rows[i * p->rows + r];
-        move_row(m, p, z, t);
+        const uint64_t position = begins + r * row_step + row_step / 2;
+        move_row(m, p, z, t, position);
         freeze_row(m, p, z);
         swap_row(p, z, p->swap[0] + t * (p->swap[1] - p->swap[0]));
         finish_row(p, z, t);
+        if (p->way == MODULE_SOURCE) tell_time(m, p, z, position);
         for (uint32_t i = 0; i < p->latents; i++) rows[i * p->rows + r] = z[i];
     }
     for (uint32_t i = 0; i < p->latents; i++) {

@@ -3,94 +3,21 @@
 #define TUDOR_MODULE_INTERNAL_H
 
 #include "basics.h"
+#include "mapping.h"
 #include "module.h"
 #include "rates.h"
+#include "transport.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 #define TICK_SAMPLES 16u /* controls move in steps of this; levels are interpolated in between */
-#define CONNECTIONS 96u
 #define FRAME_LIMIT 65536u
 #define PERIOD_LIMIT 131072u /* blocks until block, frame and rates meet again */
 #define SLICES_LIMIT 512u
 #define FINE 4u              /* a slice over two methods is run in so many parts, to be even */
 #define EXPLODED 16.0f       /* audio beyond this is no audio */
 #define EXPLODED_LATENT 64.0f /* the runtime's guard clamps at 8 */
-
-/* ---- inputs ---- */
-
-enum { IN_KNOB = 0, IN_CV = IN_KNOB + MODULE_KNOBS, IN_CC = IN_CV + MODULE_CVS, IN_NOTE = IN_CC + 128, IN_VELOCITY,
-       IN_PRESSURE, IN_BENDER, IN_GATE, INPUTS = IN_GATE + MODULE_GATES };
-
-enum curve { CURVE_LINEAR, CURVE_SQUARE, CURVE_CUBE, CURVE_ROOT, CURVE_S, CURVES };
-
-struct calibration {
-    float offset, gain;
-    uint32_t curve;
-};
-
-enum target { TARGET_WET, TARGET_INPUT, TARGET_OUTPUT, TARGET_SWAP, TARGET_WALK, TARGET_RATE, TARGET_PITCH, SCALARS,
-              TARGET_LATENT = SCALARS, TARGET_SPREAD, TARGET_ATTRIBUTE, TARGET_ACTION };
-enum action { ACTION_FREEZE, ACTION_RESET, ACTION_NEXT, ACTION_JUMP, ACTION_RECORD, ACTION_LOOP, ACTION_PLAY, ACTIONS };
-
-/* One line of a mapping. `goal` is what the input asks of the target, `value` what it has reached. */
-struct connection {
-    uint16_t input, target;
-    uint16_t index, attribute; /* latent or element; attribute's number. index: which action */
-    uint16_t curve;
-    uint8_t adds, toggles, live; /* a CV adds to what knobs set; live: its input has been heard of */
-    float low, high;             /* of the target, over the input's whole range */
-    float in_low, in_high;
-    float approach;              /* share of the distance per tick */
-    float goal, value;
-};
-
-struct range {
-    float low, high;
-};
-
-struct mapping {
-    uint32_t way, count;
-    struct connection connections[CONNECTIONS];
-    struct range limits[SCALARS];
-    float base[SCALARS];
-};
-
-/* Of a model's pitch: MIDI notes, hertz, or octaves from middle C, which is 1 V/oct. */
-enum pitch_unit { PITCH_NOTE, PITCH_HZ, PITCH_OCTAVES };
-
-/* What a mapping is made for. */
-struct subject {
-    const tudor_model *model;
-    uint32_t ways, in_channels;
-    uint32_t sample_rate_hz; /* the board's: smoothing is per tick */
-    uint32_t latents;        /* of the decoder's input, or the bias attribute's */
-    int bias, scale, pitch;  /* attributes, -1: none */
-    int pitch_latent;        /* input of the generating method that is a pitch, -1: none */
-    enum pitch_unit pitch_unit; /* of either */
-    int pitch_bent;          /* input of decode that is a pitch in octaves: bending transposes it; -1: none */
-    struct range ranges[MODULE_LATENTS];
-};
-
-/* Inputs that are latents and no controls (loudness, pitch), which lie at[0], at[1]...; how many. */
-uint32_t free_latents(const tudor_method_info *info, uint8_t at[MODULE_LATENTS]);
-/* The first effect of audio that an instrument has the channels for; -1: there is none. */
-int effect_method(const tudor_model *model);
-/* What generates, if an instrument can move its inputs and play or decode what it makes; -1: there is none. */
-int generating_method(const tudor_model *model);
-int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_channels, struct subject *subject,
-             module_complaint *why);
-/* What a way of playing gives: the first one that is possible, its latents, those that trade places, a pitch. */
-uint32_t first_way(const struct subject *s);
-uint32_t way_latents(const struct subject *s, uint32_t way);
-float way_swaps(const struct subject *s, uint32_t way);
-int has_pitch(const struct subject *s, uint32_t way);
-int read_mapping(const struct subject *subject, const char *text, size_t bytes, struct mapping *mapping,
-                 module_complaint *why);
-size_t derive_mapping(const struct subject *subject, char *text, size_t size);
-int read_calibration(const char *text, size_t bytes, struct calibration *calibration, module_complaint *why);
-float shaped(uint32_t curve, float position);
 
 /* ---- one model ---- */
 
@@ -129,6 +56,7 @@ struct player {
     struct stage stage[2];
     uint32_t up, down; /* model's rate : board's, reduced */
     uint32_t latency_samples; /* board's rate, without the limiter */
+    uint32_t after_samples;   /* of it, what lies behind the queue or the model has behind its controls */
     struct schedule schedule;
     struct resampler in[MODULE_CHANNELS], out[MODULE_CHANNELS];
     struct fifo from_board[MODULE_CHANNELS], to_board[MODULE_CHANNELS];
@@ -146,6 +74,8 @@ struct player {
     float freeze; /* 0 free, 1 frozen */
     uint32_t caught, attributes_used; /* frozen holds a row; floats of attributes */
     uint64_t walked; /* segments, 32 bits of fraction */
+    uint64_t walk_at; /* position of the last row, where walks follow beats */
+    int32_t walk_turns; /* 2 to the power of this in a beat; WALK_STILL: none */
     float row_seconds, shown[MODULE_LATENTS];
 };
 
@@ -166,6 +96,7 @@ struct gesture_event {
 
 struct gesture {
     struct gesture_event *events;
+    uint64_t grid;    /* not 0: it lasts whole ones, and its times are beats; else they are samples */
     uint32_t size, count, length, next;
     uint32_t began; /* recording or the present round */
     uint32_t recording, looping;
@@ -175,13 +106,24 @@ struct gesture {
     uint32_t last_at[INPUTS];
 };
 
+/* An action that waits for its line. */
+struct waiting {
+    uint64_t line, grid; /* positions */
+    uint32_t place;
+};
+
 struct controls {
     float input[INPUTS];
     uint8_t known[INPUTS];
     struct calibration calibration[IN_CC];
     uint8_t notes[8], note_count;
-    uint32_t frozen, play_gates, jumps;
-    uint32_t held[ACTIONS];
+    uint32_t frozen, play_gates, jumps, draws;
+    uint32_t held[ACTIONS]; /* or will be, when they have waited */
+    struct waiting waiting[ACTIONS][2]; /* for its end, its beginning */
+    uint32_t waits;           /* bits of those that do: 2 * action + 1 for a beginning */
+    uint64_t begun[ACTIONS];  /* the line of the last beginning */
+    uint32_t moves;           /* of the transport, as last seen */
+    float tempo;              /* that the mapping last asked for */
     struct gesture gesture;
 };
 
@@ -216,6 +158,7 @@ struct tudor_module {
     module_config config;
     struct lane lanes[MODULE_LANES];
     struct controls controls;
+    struct transport transport;
     struct slot slots[MODULE_SLOTS];
     _Atomic uint32_t used; /* bits of slots that the audio thread plays from */
     _Atomic uint32_t now, reported;
@@ -256,15 +199,26 @@ void player_refresh(const struct controls *c, struct player *p);
 void player_hear(struct player *p, uint32_t input, float value);
 float player_scalar(const struct player *p, enum target target);
 void player_step(struct player *p, uint32_t samples);
+uint64_t player_heard(const tudor_module *m, const struct player *p); /* position when the coming frame sounds */
+/* walk.c */
+#define WALK_STILL (-64)
+void walk_step(struct player *p, uint64_t position);
+float walk_of(const tudor_module *m, const struct player *p, uint32_t latent);
 /* controls.c */
 void controls_until(tudor_module *m, uint32_t samples);
+struct player *leading(tudor_module *m);
+/* actions.c */
+void gate(tudor_module *m, uint32_t input, int high, uint32_t place, uint32_t at);
+void actions_step(tudor_module *m, int half_passed);
 void controls_hand_over(tudor_module *m, const struct player *p);
 /* gesture.c */
-void gesture_hear(struct gesture *g, uint32_t input, float value, uint32_t now);
+uint32_t gesture_time(const tudor_module *m, uint32_t now);
+void gesture_hear(tudor_module *m, uint32_t input, float value, uint32_t now);
 int gesture_keeps(struct gesture *g, uint32_t input, float value);
-void gesture_record(tudor_module *m, int begin, uint32_t now);
-void gesture_loop(tudor_module *m, int begin, uint32_t now);
+void gesture_record(tudor_module *m, int begin, uint64_t grid, uint32_t time);
+void gesture_loop(tudor_module *m, int begin, uint32_t time);
 void gesture_step(tudor_module *m, uint32_t now);
+void gesture_moved(tudor_module *m);
 void set_input(tudor_module *m, uint32_t input, float value);
 /* output.c */
 void input_block(tudor_module *m, const float *const *in);

@@ -1,6 +1,8 @@
 /* MIDI bytes into messages. */
 #include "instrument.h"
 
+#define SONG_POSITION 0xF2
+
 /* Data bytes of a channel message, by its status. */
 static uint32_t data_bytes(uint8_t status) {
     const uint8_t kind = status & 0xF0;
@@ -9,10 +11,13 @@ static uint32_t data_bytes(uint8_t status) {
 
 int module_midi_byte(module_midi *p, uint8_t byte, module_event *event) {
     if (!p || !event) return 0;
-    if (byte >= 0xF8) return 0; /* real time: may stand anywhere and changes nothing */
-    if (byte >= 0x80) {         /* a new message; what was begun is lost, and exclusive data ends here */
+    if (byte >= 0xF8) { /* real time: may stand anywhere and changes nothing of what stands around it */
+        *event = (module_event){.kind = MODULE_MIDI, .midi = {byte}};
+        return byte == 0xF8 || (byte >= 0xFA && byte <= 0xFC); /* clock, start, continue, stop */
+    }
+    if (byte >= 0x80) { /* a new message; what was begun is lost, and exclusive data ends here */
         p->exclusive = byte == 0xF0;
-        p->status = byte < 0xF0 ? byte : 0; /* system messages end running status */
+        p->status = byte < 0xF0 || byte == SONG_POSITION ? byte : 0; /* system messages end running status */
         p->have = 0;
         return 0;
     }
@@ -25,5 +30,6 @@ int module_midi_byte(module_midi *p, uint8_t byte, module_event *event) {
     event->midi[1] = p->data[0] & 0x7F;
     event->midi[2] = p->have == 2 ? p->data[1] & 0x7F : 0;
     p->have = 0;
+    if (p->status == SONG_POSITION) p->status = 0;
     return 1;
 }

@@ -84,6 +84,9 @@ typedef struct module_config {
                               * old one fades to dry or silence before the new one runs */
     uint32_t fade_ms;        /* of slot changes, mutes and recoveries, 1 to 1000; default 30 */
     uint32_t seed;           /* of walks and jumps: the same seed, the same music; default 1 */
+    uint32_t heard_samples;  /* from the moment that an event is stamped with to the moment that the block in which it
+                              * falls is heard: what the board's converters and buffers take, and what its stamps
+                              * are ahead. Models that play in time are asked that much earlier; default 0 */
     float ceiling;           /* of the limiter, 0.1 to 1; default 0.98 */
     float overload_load;     /* a block that takes more than this share of its time is a miss; default 0.95 */
 
@@ -170,8 +173,20 @@ int module_push(tudor_module *m, uint32_t lane, const module_event *event);
  * then controls are late by a constant time, without jitter. */
 uint32_t module_now(const tudor_module *m);
 
+/* A host's transport: to be called by the audio thread before a block, for that block's first sample. What is no
+ * number, or outside these ranges, is ignored and counted. Leads as long as it is called at least every two seconds. */
+typedef struct module_transport {
+    double beat;    /* position in quarter notes, -4000000 to 4000000; a bar begins at 0 */
+    float tempo;    /* in beats a minute, 20 to 400 */
+    uint32_t meter; /* beats in a bar, 1 to 16 */
+    uint32_t playing;
+} module_transport;
+
+void module_host_transport(tudor_module *m, const module_transport *transport);
+
 /* MIDI bytes as they come, with running status, real-time bytes in between, system exclusive skipped, damage
- * survived. Zero the struct before the first byte. */
+ * survived. Clock, start, continue, stop and the song position are messages too. Zero the struct before the first
+ * byte. */
 typedef struct module_midi {
     uint8_t status, have, data[2], exclusive;
 } module_midi;
@@ -201,11 +216,13 @@ enum module_state {
     MODULE_RECOVERING /* after a fault or an overload: the model runs unheard until its state is in order */
 };
 
-enum module_flag { /* held controls, for LEDs */
+enum module_flag { /* held controls and the like, for LEDs */
     MODULE_FROZEN = 1,
     MODULE_RECORDING = 2,
     MODULE_LOOPING = 4,
-    MODULE_LIMITING = 8 /* the limiter took more than 1 dB off in the last block */
+    MODULE_LIMITING = 8, /* the limiter took more than 1 dB off in the last block */
+    MODULE_CLOCKED = 16, /* a clock, a host or taps are being followed */
+    MODULE_STOPPED = 32  /* and say that the song stands: beats run on */
 };
 
 typedef struct module_status {
@@ -227,6 +244,10 @@ typedef struct module_status {
     float reduction;  /* the limiter's gain, 1: untouched */
     float envelope;   /* follower of the output, 0 to 1 */
     float wet;        /* what of the mix is the model, after fades */
+    float tempo;      /* beats a minute */
+    uint32_t beat;    /* whole beats since the song's first, at the block's end */
+    float beat_phase; /* 0 to below 1: behind `beat` */
+    float bar_phase;  /* 0 to below 1: of the bar */
     uint32_t latents; /* how many of `latent` are valid */
     float latent[MODULE_SHOWN]; /* as the model got them, each over its range: 0 at its minimum, 1 at its maximum */
 } module_status;

@@ -12,6 +12,8 @@ static void clear_model(struct player *p) {
     p->caught = 0;
     p->freeze = 0.0f;
     p->faulty = p->reset = 0;
+    p->walk_at = 0;
+    p->walk_turns = WALK_STILL;
 }
 
 /* From the beginning: silence in all buffers, as many samples of it as the schedule wants. */
@@ -61,6 +63,14 @@ static void feed(const tudor_module *m, struct player *p) {
             r->phase -= r->up;
         }
     }
+}
+
+/* What stands in the queue is heard before the coming frame; so are the block's samples before this moment's. */
+uint64_t player_heard(const tudor_module *m, const struct player *p) {
+    const uint32_t queued = (uint32_t)((uint64_t)p->to_board[0].count * p->down / p->up);
+    const uint32_t now = atomic_load_explicit(&((tudor_module *)(uintptr_t)m)->now, memory_order_relaxed);
+    const uint32_t later = now + queued + p->after_samples + m->limiter_samples + m->config.heard_samples;
+    return transport_ahead(&m->transport, (int32_t)(later - m->transport.time));
 }
 
 static void begin_frame(const tudor_module *m, struct player *p) {

@@ -30,6 +30,7 @@ static int choose_stages(struct player *p, module_complaint *why) {
         if (tudor_method(model, p->stage[i].method, &info[i])) return MODULE_ERROR_WAY; /* module_ways has looked */
         p->frame = p->frame ? together(p->frame, info[i].frame_samples) : 0;
         latency += info[i].latency_samples;
+        if (i >= p->edited) p->after_samples += info[i].latency_samples; /* at the model's rate yet, too */
     }
     if (!p->frame)
         return complain(why, MODULE_ERROR_MODEL, 0, "the model's frames are longer than 65536 samples", 0, 0, 0);
@@ -76,11 +77,15 @@ static int choose_rates(struct player *p, const module_config *config, module_co
     return complain(why, MODULE_ERROR_RATE, 0, text, 0, 0, reason);
 }
 
-static uint32_t half_taps_at_board(const struct player *p, uint32_t quality) {
-    if (p->up == p->down) return 0;
-    const uint64_t in = p->in_channels ? resampler_taps(p->up, p->down, quality) / 2 : 0;
-    const uint64_t out = resampler_taps(p->down, p->up, quality) / 2;
-    return (uint32_t)(in + (out * p->down + p->up / 2) / p->up);
+static uint32_t half_taps_out(const struct player *p, uint32_t quality) { /* at the board's rate, as the next */
+    const uint64_t out = p->up != p->down ? resampler_taps(p->down, p->up, quality) / 2 : 0;
+    return (uint32_t)((out * p->down + p->up / 2) / p->up);
+}
+static uint32_t half_taps_in(const struct player *p, uint32_t quality) {
+    return p->up != p->down && p->in_channels ? (uint32_t)resampler_taps(p->up, p->down, quality) / 2 : 0;
+}
+static uint32_t at_board(const struct player *p, uint64_t samples) {
+    return (uint32_t)((samples * p->down + p->up / 2) / p->up);
 }
 
 int player_prepare(struct player *p, const tudor_module *m, const void *file, size_t bytes, const char *mapping,
@@ -105,8 +110,9 @@ int player_prepare(struct player *p, const tudor_module *m, const void *file, si
     error = plan_schedule(&p->schedule, p->frame, m->config.block_samples, p->up, p->down, p->way != MODULE_SOURCE);
     if (error)
         return complain(why, error, 0, "block, frame and sample rates have too little in common", 0, 0, 0);
-    const uint64_t model = (uint64_t)p->latency_samples + p->schedule.prime;
-    p->latency_samples = (uint32_t)((model * p->down + p->up / 2) / p->up) + half_taps_at_board(p, m->config.resample_taps);
+    const uint32_t taps = m->config.resample_taps, out = half_taps_out(p, taps);
+    p->latency_samples = at_board(p, (uint64_t)p->latency_samples + p->schedule.prime) + half_taps_in(p, taps) + out;
+    p->after_samples = at_board(p, p->after_samples) + out;
     p->row_seconds = 0.0f;
     return 0;
 }

@@ -71,7 +71,13 @@ static void fill(tudor_module *m, module_status *s) {
     s->blocks = m->blocks;
     s->state = state_of(m);
     s->flags = (m->controls.frozen ? MODULE_FROZEN : 0u) | (g->recording ? MODULE_RECORDING : 0u) |
-               (g->looping ? MODULE_LOOPING : 0u) | (m->limiter.lowest < LIMITING ? MODULE_LIMITING : 0u);
+               (g->looping ? MODULE_LOOPING : 0u) | (m->limiter.lowest < LIMITING ? MODULE_LIMITING : 0u) |
+               (transport_is_led(&m->transport) ? MODULE_CLOCKED : 0u) |
+               (m->transport.stopped ? MODULE_STOPPED : 0u);
+    s->tempo = transport_tempo(&m->transport);
+    s->beat = (uint32_t)(m->transport.position >> 40);
+    s->beat_phase = transport_beat_phase(m->transport.position);
+    s->bar_phase = transport_bar_phase(&m->transport, m->transport.position);
     s->slot = v->player ? v->slot : MODULE_SLOTS;
     for (uint32_t i = 0; i < MODULE_SLOTS; i++)
         if (atomic_load_explicit(&m->slots[i].ready, memory_order_relaxed)) s->loaded |= 1u << i;

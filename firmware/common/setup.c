@@ -27,7 +27,7 @@ static int is_possible(const module_config *c) {
            power_of_two(c->dry_samples, 1u << 22) && c->dry_samples >= 2 * c->block_samples &&
            (c->resample_taps == 0 || (c->resample_taps >= 8 && c->resample_taps <= 128 && c->resample_taps % 2 == 0)) &&
            c->fade_ms >= 1 && c->fade_ms <= 1000 && c->ceiling >= 0.1f && c->ceiling <= 1.0f &&
-           c->overload_load > 0.0f && (!c->clock || c->clock_hz > 0);
+           c->overload_load > 0.0f && c->heard_samples <= c->sample_rate_hz && (!c->clock || c->clock_hz > 0);
 }
 
 /* 0.7 ms, so that the gain's way down stays below what an ear hears as a click. */
@@ -100,6 +100,7 @@ int module_init(const module_config *config, void *memory, size_t bytes, tudor_m
     m->dc_keep = 1.0f - 31.4159265f / (float)config->sample_rate_hz;
     m->ramp_last[RAMP_LEVEL] = m->envelope_gate = m->trim = 1.0f;
     start_limiter(m);
+    transport_start(&m->transport, config->sample_rate_hz);
     *module = m;
     return 0;
 }

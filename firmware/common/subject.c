@@ -117,9 +117,11 @@ static int attribute_named(const tudor_model *model, const char *name, uint32_t 
 }
 
 /* Inputs with a meaning of their own. Pitches come first, by unit. */
-static const char *const control_names[] = {"pitch", "pitch_hz", "pitch_oct", "loudness", "clarity"};
+static const char *const control_names[] = {"pitch", "pitch_hz", "pitch_oct", "loudness", "clarity",
+                                            "phase", "tempo", "bar"}; /* the last as enum clock_input */
 #define PITCHES (PITCH_OCTAVES + 1)
 #define CLARITY (PITCHES + 1)
+#define CLOCK (CLARITY + 1)
 #define CONTROLS ((int)(sizeof control_names / sizeof *control_names))
 
 /* Which of the first `count` controls the next of the labels is, or -1; moves on. */
@@ -178,6 +180,17 @@ static void find_pitch(const tudor_model *model, struct subject *s) {
     if (unit != PITCH_OCTAVES) s->pitch_bent = -1; /* notes and hertz lie beyond what a latent may be */
 }
 
+static void find_clock(const tudor_model *model, struct subject *s) {
+    const struct signature g = method_for(model, TUDOR_ROLE_GENERATE);
+    for (int i = 0; i < CLOCK_INPUTS; i++) s->clock[i] = -1;
+    if (!g.found || generating_method(model) < 0) return;
+    const char *labels = g.info.in_labels;
+    for (uint32_t i = 0; i < g.info.in_channels; i++) {
+        const int control = next_label(&labels, CONTROLS);
+        if (control >= CLOCK) s->clock[control - CLOCK] = (int)i;
+    }
+}
+
 int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_channels, struct subject *s,
              module_complaint *why) {
     uint32_t count = 0;
@@ -194,6 +207,7 @@ int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_chan
     if (s->bias >= 0 && count > MODULE_LATENTS) s->bias = -1;
     s->scale = s->bias >= 0 ? attribute_named(model, "scale", &count) : -1;
     find_pitch(model, s);
+    find_clock(model, s);
     for (uint32_t i = 0; i < MODULE_LATENTS; i++) s->ranges[i] = (struct range){-RANGE_DEFAULT, RANGE_DEFAULT};
     find_ranges(tudor_metadata(model), s->ranges, MODULE_LATENTS);
     make_clear(model, s);

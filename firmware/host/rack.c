@@ -2,7 +2,7 @@
  *
  *   rack models=A,B maps=X,- events=E [in=I] [out=O] [trace=T] [calibration=C] [rate=48000] [block=48] [seconds=N]
  *        [channels=IN,OUT] [taps=32] [overlap=0] [fade=30] [seed=1] [digest=1] [lane=256] [derive=1]
- *        [count=PART] [from=BLOCK] [marks=1] [times=FILE] [tables=131072]
+ *        [count=PART] [from=BLOCK] [marks=1] [times=FILE] [tables=131072] [heard=0] [meter=4]
  *   rack calibration=C calibrated=FILE
  *
  * Models go to slots in turn; a map "-" is derived. A model that is refused is said and skipped. E holds module_event
@@ -23,7 +23,9 @@
 enum { PLANT_LOAD = 100, /* every block from now on takes this share of its time */
        PLANT_MISS,       /* an xrun */
        PLANT_NAN,        /* the model's next output holds what is no number, */
-       PLANT_HUGE };     /* or what is far too large */
+       PLANT_HUGE,       /* or what is far too large */
+       HOST_TEMPO,       /* a host's transport runs at this tempo, 0: it is silent, negative: it stands, */
+       HOST_BEAT };      /* and is here at the event's time */
 
 struct rack {
     module_config config;
@@ -36,8 +38,9 @@ struct rack {
     const char *models, *maps, *events_path, *in_path, *out_path, *trace_path, *calibration, *calibrated, *count,
         *times_path;
     uint32_t samples, seconds, digest, derive, count_from, marks, tables;
-    uint32_t ticks, plant;
-    float load;
+    uint32_t ticks, plant, host_meter;
+    float load, host_tempo;
+    double host_beat; /* at the next block's beginning */
 };
 
 static struct rack rack;
@@ -108,7 +111,7 @@ static void parse(struct rack *r, int count, char **words) {
         {"rate", &c->sample_rate_hz}, {"block", &c->block_samples}, {"seconds", &r->seconds}, {"channels", &c->in_channels},
         {"taps", &c->resample_taps}, {"overlap", &c->overlap}, {"fade", &c->fade_ms}, {"seed", &c->seed},
         {"digest", &r->digest}, {"derive", &r->derive}, {"lane", &c->lane_events}, {"from", &r->count_from},
-        {"marks", &r->marks}, {"tables", &r->tables}};
+        {"marks", &r->marks}, {"tables", &r->tables}, {"heard", &c->heard_samples}, {"meter", &r->host_meter}};
     for (int i = 1; i < count; i++) {
         const char *value;
         int known = 0;
@@ -189,6 +192,19 @@ static void load_all(struct rack *r) {
 
 /* ---- time ---- */
 
+static double host_beats(const struct rack *r, uint32_t samples) { /* in the block or a little before it */
+    return r->host_tempo <= 0.0f ? 0.0 : (double)(int32_t)samples * (double)r->host_tempo / 60.0 /
+                                             (double)r->config.sample_rate_hz;
+}
+
+static void run_host(struct rack *r) {
+    if (r->host_tempo == 0.0f) return;
+    const float tempo = r->host_tempo < 0.0f ? -r->host_tempo : r->host_tempo;
+    module_host_transport(r->m, &(module_transport){r->host_beat, tempo, r->host_meter ? r->host_meter : 4,
+                                                    r->host_tempo > 0.0f});
+    r->host_beat += host_beats(r, r->config.block_samples);
+}
+
 static void push_due(struct rack *r, uint32_t end) {
     for (; r->next < r->event_count && r->events[r->next].at_samples < end; r->next++) {
         const module_event *const e = &r->events[r->next];
@@ -196,8 +212,12 @@ static void push_due(struct rack *r, uint32_t end) {
             r->load = e->value;
         else if (e->kind == PLANT_MISS)
             module_report_miss(r->m);
-        else if (e->kind >= PLANT_NAN)
+        else if (e->kind == PLANT_NAN || e->kind == PLANT_HUGE)
             r->plant = e->kind;
+        else if (e->kind == HOST_TEMPO)
+            r->host_tempo = e->value;
+        else if (e->kind == HOST_BEAT)
+            r->host_beat = (double)e->value + host_beats(r, end - r->config.block_samples - e->at_samples);
         else
             (void)module_push(r->m, 0, e);
     }
@@ -241,6 +261,7 @@ static void play(struct rack *r) {
     for (uint32_t at = 0, n = 0; at < r->samples; at += block, n++) {
         if (n == r->count_from) rack_counts_begin((int)r->marks);
         push_due(r, at + block);
+        run_host(r);
         gather(r, at, in);
         rack_counts_enter(RACK_BLOCK);
         module_process(r->m, (const float *const *)in, out);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 static const char *const names[] = {"off", "block", "player", "model", "ops", "input", "controls",
-                                    "attributes", "latents", "mix", "output"};
+                                    "attributes", "latents", "mix", "output", "transport"};
 static uint32_t chosen, wanted;
 
 int rack_counts_choose(const char *name) {
@@ -58,3 +58,16 @@ int __wrap_player_run(tudor_module *m, struct player *p, float *const *out, int 
     rack_counts_leave(RACK_PLAYER);
     return fault;
 }
+
+/* The transport: its step in every tick, and what pulses make of it. */
+int __real_transport_step(struct transport *t, uint32_t samples);
+int __wrap_transport_step(struct transport *t, uint32_t samples);
+int __wrap_transport_step(struct transport *t, uint32_t samples) {
+    rack_counts_enter(RACK_TRANSPORT);
+    const int passed = __real_transport_step(t, samples);
+    rack_counts_leave(RACK_TRANSPORT);
+    return passed;
+}
+COUNTED(RACK_TRANSPORT, transport_pulse, (struct transport *t, enum transport_source source, uint32_t per_beat, uint32_t at),
+        (t, source, per_beat, at))
+COUNTED(RACK_TRANSPORT, actions_step, (tudor_module *m, int half_passed), (m, half_passed))

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 enum { RACK_OFF, RACK_BLOCK, RACK_PLAYER, RACK_MODEL, RACK_OPS, RACK_INPUT, RACK_CONTROLS, RACK_ATTRIBUTES,
-       RACK_LATENTS, RACK_MIX, RACK_OUTPUT };
+       RACK_LATENTS, RACK_MIX, RACK_OUTPUT, RACK_TRANSPORT };
 
 int rack_counts_choose(const char *name); /* 0: there is no such part */
 void rack_counts_begin(int marks);        /* counts from now on */

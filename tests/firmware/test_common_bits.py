@@ -18,9 +18,9 @@ from tests.firmware.machines import assert_same_bits, machine
 RATE = 48000
 MAPS = [None, "way source\nknob1 walk\nknob2 rate 0 8\nnote jump\ncv1 latent 1 curve=s\n",
         "way effect\nknob1 wet\nknob3 latent 2\ncv2 spread 1 mode=set\n"
-        "knob2 attribute temperature\n",
-        "way bend\nknob4 swap\ngate1 freeze\ngate5 record mode=toggle\ncv1 latent 1\n"
-        "knob1 latent 2\n",
+        "knob2 attribute temperature\ngate1 clock 4\ngate2 tap\nknob4 tempo\n",
+        "way bend\nknob4 swap\ngate1 freeze\ngate5 record mode=toggle at=0.5\ncv1 latent 1\n"
+        "knob1 latent 2\nbeat jump chance=0.5\nknob2 walk\nknob3 rate unit=beat\nmeter 3\n",
         None]
 
 
@@ -40,6 +40,12 @@ def script(seconds: float, seed: int = 0) -> NDArray[np.void]:
             value = float(int(rng.choice([0x90, 0x80, 0xB0, 0xD0, 0xE0])) << 16
                           | int(rng.integers(128)) << 8 | int(rng.integers(128)))
         rows.append((float(rng.uniform(0, seconds)), kind, int(rng.integers(8)), value))
+    clock = np.arange(0.2, seconds, 60 / 172 / 24)
+    clock += rng.uniform(-1e-3, 1e-3, clock.size)
+    rows += [(float(at), "midi", 0, 0xF80000) for at in clock]
+    rows += [(float(at), "midi", 0, 0xFA0000) for at in np.arange(0.19, seconds, 5.7)]
+    rows += [(at + off, "tempo", 0, tempo) for at in np.arange(3.1, seconds, 9.0)
+             for off, tempo in ((0.0, 96.0), (0.5, 0.0))]
     rows += [(0.7 * i, "select", i % 5, 0.0) for i in range(1, round(seconds / 0.7))]
     rows += [(at, "nan", 0, 0.0) for at in np.arange(1.1, seconds, 3.3)]
     rows += [(at, "load", 0, load) for at in np.arange(2.0, seconds, 6.0)
@@ -81,7 +87,7 @@ def test_a_minute_gives_the_same_bits_everywhere(block: int, overlap: int) -> No
 
 
 @pytest.mark.parametrize(("file", "old", "new"), [
-    ("edit.c", "from + (to - from) * smooth_step(part)", "from + (to - from) * part"),
+    ("walk.c", "from + (to - from) * smooth_step(part)", "from + (to - from) * part"),
     ("resample.c", "flushed((a + b) + (c + d))", "flushed(((a + b) + c) + d)"),
     ("output.c", "(now - before) + m->dc_keep * y", "now - before + 0.99995f * m->dc_keep * y"),
     ("controls.c", "if (ahead < future) break;", "if (ahead < future / 20000) break;"),

@@ -24,7 +24,7 @@ from tests.firmware.machines import machine
     ("knob1 latent 1 smooth=-1", "smooth= wants milliseconds from 0 to 10000"),
     ("cv1 latent 1 in=5:5", "in= wants two different numbers"),
     ("knob1 latent 1 blend=2", "there is no option 'blend=2'; known: in="),
-    ("knob1 freeze", "only a gate, a note or a cc can do 'freeze'"),
+    ("knob1 freeze", "only a gate, a note, a cc, beat or bar can do 'freeze'"),
     ("gate1 freeze mode=add", "mode= wants hold or toggle, not 'add'"),
     ("cv1 pitch", "the model has no 'pitch' to play"),
     ("knob1 attribute colour", "the model has no attribute 'colour'"),

@@ -24,6 +24,12 @@ cc1 spread 2
 knob2 swap
 knob3 input 0 2
 velocity walk 0 0.5 mode=set
+meter 3
+tempo 96.5
+gate2 clock 24
+gate3 record mode=toggle at=bar
+bar jump chance=0.25
+knob4 rate 0.25 4 unit=beat
 bender latent 3
 cv2 offset=0.5 gain=-10
 """

@@ -145,6 +145,30 @@ def test_slots_change_and_are_reported(folder: Path, capsys: pytest.CaptureFixtu
     assert "1 samples of the sound were no numbers" in told
 
 
+@pytest.mark.parametrize(("rows", "tempo", "passed"), [
+    ("0.25,start,1\n0.25,clock,150\n", 150, 4.4), ("0.25,pulses1,480\n", 120, 3.5),
+    ("0,host,96\n", 96, 3.2),
+])
+def test_a_clock_is_scripted_and_drawn(rows: str, tempo: float, passed: float, folder: Path,
+                                       capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "t.csv").write_text(rows)
+    (folder / "t.map").write_text("way source\ngate1 clock 4\nbar jump\nknob1 walk\n")
+    words = ["module", "simulate", folder / "gen.tudor", "--map", folder / "t.map", "--script",
+             folder / "t.csv", "--seconds", 2, "--out", folder / "o.wav"]
+    assert tudor(*words, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["beats"]["tempo"] == pytest.approx(tempo, rel=1e-3)
+    assert abs(facts["beats"]["passed"] - passed) < 1
+    assert picture_height(folder / "o.png") == 6, "a clock is no control"
+    with_beats = (folder / "o.png").read_bytes()
+    assert tudor(*words[:-4], "--seconds", 2, "--out", folder / "p.wav") == 0
+    assert f"clock: {tempo}" in capsys.readouterr().out
+    (folder / "t.csv").write_text("0,knob2,0\n")
+    assert tudor(*words, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["beats"] is None
+    assert with_beats != (folder / "o.png").read_bytes()
+
+
 def test_the_same_seed_gives_the_same_patch(folder: Path) -> None:
     def once(name: str, *more: object) -> list[float]:
         assert tudor("module", "simulate", folder / "coder.tudor", "--in", folder / "in.wav",
@@ -249,6 +273,8 @@ def test_mistakes_are_one_line(
     ("0,knob17,0", "knob from 1 to 16"), ("0,knob1,2", "goes from 0 to 1"),
     ("-1,knob1,0", "seconds from 0"), ("0,knob1,x", "must be numbers"),
     ("0,nob1,0", "no input 'nob1'; wants knob1.., cv1..,"),
+    ("0,clock,12", "clock wants beats a minute from 20, or 0 to end it, not 12"),
+    ("0,host,500", "host goes from 0 to 400"), ("0,pulses9,60", "pulses from 1 to 8"),
 ])
 def test_mistakes_of_a_script(line: str, says: str, tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
