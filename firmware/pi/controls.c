@@ -43,9 +43,7 @@ static void open_pins(struct controls *c, const struct settings *s) {
     for (int i = 0; i < MODULE_GATES; i++)
         if (s->gate[i].line >= 0) {
             in[ins++] = s->gate[i].line;
-            c->gates.gate[c->gates.count++] = (struct gate){
-                .line = s->gate[i].line, .source = i, .inverted = s->gate[i].inverted,
-                .lockout_ns = s->gate[i].button ? BUTTON_LOCKOUT_NS : JACK_LOCKOUT_NS};
+            c->gates.gate[c->gates.count++] = gates_of(s, i);
         }
     for (int i = 0; i < LED_COUNT; i++)
         if (s->led[i].line >= 0) out[outs++] = s->led[i].line;
@@ -154,7 +152,7 @@ static void *analog_thread(void *context) {
 
 /* ---- gates ---- */
 
-static void push_gate(void *context, int source, int on, uint64_t at_ns) {
+void controls_push_gate(void *context, int source, int on, uint64_t at_ns) {
     struct controls *const c = context;
     uint32_t at = controls_stamp(c, at_ns);
     if ((int32_t)(at - c->gates_last) < 0 && (int32_t)(c->gates_last - at) < (int32_t)c->block_samples)
@@ -164,7 +162,9 @@ static void push_gate(void *context, int source, int on, uint64_t at_ns) {
     c->edges++;
 }
 
-void controls_read_gates(struct controls *c, uint64_t now_ns) { gates_read(&c->gates, c->inputs, now_ns, push_gate, c); }
+void controls_read_gates(struct controls *c, uint64_t now_ns) {
+    gates_read(&c->gates, c->inputs, now_ns, controls_push_gate, c);
+}
 
 void controls_after_block(struct controls *c) {
     module_status status;
@@ -200,7 +200,7 @@ static void *gate_thread(void *context) {
     prctl(PR_SET_NAME, "tudor-gates");
     if (urgency.sched_priority > 0) sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &urgency);
     if (c->inputs >= 0 && gpio_get(c->inputs, (unsigned)c->gates.count, &levels) == 0)
-        gates_start(&c->gates, levels, moment_now_ns(), push_gate, c);
+        gates_start(&c->gates, levels, moment_now_ns(), controls_push_gate, c);
     while (!c->stop) {
         uint64_t now = moment_now_ns(), due = gates_due_ns(&c->gates);
         uint64_t sleep_ns = due == NEVER_NS ? IDLE_NS : due > now ? due - now : 0;

@@ -57,6 +57,8 @@ uint32_t controls_stamp(const struct controls *c, uint64_t at_ns);
 
 /* For tests: one round of the analog inputs. An ADS1015 gives one of its inputs in each, those of an MCP3208 all. */
 void controls_read_analog(struct controls *c);
+/* A gate's level goes to the instrument (a gate_tell; `context` is the struct controls). */
+void controls_push_gate(void *context, int source, int on, uint64_t at_ns);
 /* What the gate thread does when there may be edges. */
 void controls_read_gates(struct controls *c, uint64_t now_ns);
 /* What it does once a block: the gate output, and whether anything clips. */

@@ -2,6 +2,12 @@
 
 #include "gpio.h"
 
+struct gate gates_of(const struct settings *s, int i) {
+    const struct digital_pin *const pin = &s->gate[i];
+    return (struct gate){.line = pin->line, .source = i, .inverted = pin->inverted,
+                         .lockout_ns = pin->button ? BUTTON_LOCKOUT_NS : JACK_LOCKOUT_NS};
+}
+
 static void told(struct gate *gate, int level, uint64_t at_ns, gate_tell *tell, void *context) {
     gate->told = level;
     gate->until_ns = at_ns + gate->lockout_ns;

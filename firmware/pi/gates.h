@@ -7,7 +7,7 @@
 #ifndef TUDOR_PI_GATES_H
 #define TUDOR_PI_GATES_H
 
-#include "module.h"
+#include "settings.h"
 
 #include <stdint.h>
 
@@ -29,6 +29,9 @@ struct gates {
 
 /* Called with each level that counts: 1 is on. `at_ns` is on the clock of the edges. */
 typedef void gate_tell(void *context, int source, int on, uint64_t at_ns);
+
+/* The i-th gate of the settings, which is wired. */
+struct gate gates_of(const struct settings *s, int i);
 
 /* Levels from which all starts, bit i for the i-th gate; each is told. */
 void gates_start(struct gates *g, uint64_t levels, uint64_t at_ns, gate_tell *tell, void *context);

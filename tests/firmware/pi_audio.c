@@ -4,8 +4,14 @@
  *
  *   pi_audio MODEL BLOCKS [xrun=N] [odd=N] [gone=N] [plant=malloc|lock|syscall]
  *
+ *   pi_audio cards CODEC CARD... [late=N]
+ *
+ * chooses a card instead: each CARD is "ID:TITLE:WAYS", with p for one that plays and c for one that records; late=N:
+ * the last of them comes after N looks. Prints "card=NAME capture=NAME why=TEXT", and notes.
+ *
  * Prints "played=N xruns=N misses=N mallocs=N locks=N peak=X digest=N why=TEXT". */
 #include "audio.h"
+#include "notes.h"
 #include "../core/only_writes.h"
 
 #include <errno.h>
@@ -115,8 +121,84 @@ static snd_pcm_sframes_t fake_commit(snd_pcm_t *pcm, snd_pcm_uframes_t offset, s
     return (snd_pcm_sframes_t)frames;
 }
 
+/* ---- cards to choose from ---- */
+
+struct fake_info {
+    int card, device, way;
+};
+static char *cards[8];
+static int card_count, late, looks;
+static char capture_name[40] = "none";
+
+static const char *part(int card, int which) {
+    static char text[3][64];
+    sscanf(cards[card], "%63[^:]:%63[^:]:%63s", text[0], text[1], text[2]);
+    return text[which];
+}
+
+static int fake_card_next(int *card) {
+    if (*card < 0) looks++;
+    const int there = card_count - (looks <= late);
+    *card = *card + 1 < there ? *card + 1 : -1;
+    return 0;
+}
+
+static int fake_ctl_open(snd_ctl_t **control, const char *name, int mode) {
+    static char places[8];
+    (void)mode;
+    const int card = atoi(name + 3);
+    if (strncmp(name, "hw:", 3) || card >= card_count) return -ENODEV;
+    *control = (snd_ctl_t *)(void *)&places[card];
+    return 0;
+}
+
+static int card_of(const snd_ctl_t *control) {
+    static snd_ctl_t *first;
+    fake_ctl_open(&first, "hw:0", 0);
+    return (int)((const char *)(const void *)control - (const char *)(void *)first);
+}
+
+static int fake_card_info(snd_ctl_t *control, snd_ctl_card_info_t *info) {
+    ((struct fake_info *)(void *)info)->card = card_of(control);
+    return 0;
+}
+
+static const char *fake_id(const snd_ctl_card_info_t *info) {
+    return part(((const struct fake_info *)(const void *)info)->card, 0);
+}
+
+static const char *fake_title(const snd_ctl_card_info_t *info) {
+    return part(((const struct fake_info *)(const void *)info)->card, 1);
+}
+
+/* Capital letters: the second device goes that way. */
+static int fake_next_device(snd_ctl_t *control, int *device) {
+    const char *const ways = part(card_of(control), 2);
+    const int devices = strpbrk(ways, "PC") ? 2 : strpbrk(ways, "pc") ? 1 : 0;
+    *device = *device + 1 < devices ? *device + 1 : -1;
+    return 0;
+}
+
+static void fake_set_device(snd_pcm_info_t *info, unsigned device) {
+    ((struct fake_info *)(void *)info)->device = (int)device;
+}
+
+static void fake_set_way(snd_pcm_info_t *info, snd_pcm_stream_t way) { ((struct fake_info *)(void *)info)->way = (int)way; }
+
+static int fake_pcm_info(snd_ctl_t *control, snd_pcm_info_t *info) {
+    const struct fake_info *const asked = (const struct fake_info *)(void *)info;
+    const char way = asked->way == SND_PCM_STREAM_PLAYBACK ? "pP"[asked->device] : "cC"[asked->device];
+    return strchr(part(card_of(control), 2), way) ? 0 : -ENOENT;
+}
+
 static int fake_open(snd_pcm_t **pcm, const char *name, snd_pcm_stream_t way, int mode) {
-    (void)name, (void)mode;
+    (void)mode;
+    if (card_count) { /* a name is a card, and with a comma a device */
+        const char *const comma = strchr(name, ',');
+        const int device = comma ? atoi(comma + 1) : 0;
+        if (way == SND_PCM_STREAM_CAPTURE) snprintf(capture_name, sizeof capture_name, "%s", name);
+        if (!strchr(part(atoi(name + 3), 2), way == SND_PCM_STREAM_PLAYBACK ? "pP"[device] : "cC"[device])) return -ENOENT;
+    }
     struct ring *const r = way == SND_PCM_STREAM_PLAYBACK ? &play_ring : &record_ring;
     for (unsigned c = 0; c < 2; c++)
         r->areas[c] = (snd_pcm_channel_area_t){.addr = r->samples, .first = 32 * c, .step = 64};
@@ -124,7 +206,7 @@ static int fake_open(snd_pcm_t **pcm, const char *name, snd_pcm_stream_t way, in
     return 0;
 }
 
-static size_t one(void) { return 8; }
+static size_t one(void) { return sizeof(struct fake_info); }
 static int good(void) { return 0; }
 static int no_link(snd_pcm_t *a, snd_pcm_t *b) { return (void)a, (void)b, -ENOSYS; }
 static int buffer_size(const snd_pcm_hw_params_t *p, snd_pcm_uframes_t *n) { return (void)p, *n = BUFFER, 0; }
@@ -135,7 +217,11 @@ static struct alsa_api card(void) {
         .snd_pcm_start = fake_start, .snd_pcm_drop = fake_drop, .snd_pcm_avail_update = fake_avail,
         .snd_pcm_wait = fake_wait, .snd_pcm_mmap_begin = fake_begin, .snd_pcm_mmap_commit = fake_commit,
         .snd_pcm_link = no_link, .snd_pcm_hw_params_sizeof = one, .snd_pcm_sw_params_sizeof = one,
-        .snd_pcm_hw_params_get_buffer_size = buffer_size,
+        .snd_pcm_hw_params_get_buffer_size = buffer_size, .snd_card_next = fake_card_next,
+        .snd_ctl_open = fake_ctl_open, .snd_ctl_card_info_sizeof = one, .snd_ctl_card_info = fake_card_info,
+        .snd_ctl_card_info_get_id = fake_id, .snd_ctl_card_info_get_name = fake_title,
+        .snd_ctl_pcm_next_device = fake_next_device, .snd_ctl_pcm_info = fake_pcm_info, .snd_pcm_info_sizeof = one,
+        .snd_pcm_info_set_device = fake_set_device, .snd_pcm_info_set_stream = fake_set_way,
     };
     /* Whatever else is asked of it while it is set up is fine. */
     void (*const yes)(void) = (void (*)(void))good;
@@ -145,6 +231,7 @@ static struct alsa_api card(void) {
     YES(snd_pcm_hw_params_set_rate_near) YES(snd_pcm_hw_params_set_period_size_near)
     YES(snd_pcm_hw_params_set_periods_near) YES(snd_pcm_hw_params) YES(snd_pcm_sw_params_current)
     YES(snd_pcm_sw_params_set_avail_min) YES(snd_pcm_sw_params_set_start_threshold) YES(snd_pcm_sw_params)
+    YES(snd_pcm_info_set_subdevice) YES(snd_ctl_close) YES(snd_pcm_close)
 #undef YES
     return a;
 }
@@ -169,7 +256,28 @@ static int value(const char *word, const char *name) {
     return !strncmp(word, name, n) ? atoi(word + n) : -1;
 }
 
+/* Which of the cards is played on. */
+static int choose(int count, char **words) {
+    static struct audio a;
+    static struct settings s;
+    static struct alsa_api api;
+    settings_default(&s);
+    s.codec_wait_s = 1;
+    snprintf(s.codec, sizeof s.codec, "%s", words[2]);
+    for (int i = 3; i < count; i++)
+        if (!strncmp(words[i], "late=", 5))
+            late = atoi(words[i] + 5);
+        else if (card_count < 8)
+            cards[card_count++] = words[i];
+    api = card();
+    const int failed = audio_open(&a, &api, &s);
+    printf("card=%s capture=%s why=%s\n", a.card, capture_name, failed ? a.why : "");
+    for (int i = 0; note_kept(i); i++) printf("note %s\n", note_kept(i));
+    return 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc > 3 && !strcmp(argv[1], "cards")) return choose(argc, argv);
     static struct audio a;
     static struct settings s;
     static struct alsa_api api;

@@ -8,7 +8,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from card_image import BOOT_BYTES, BOOT_OFFSET, CMDLINE, MIB, make_image, make_package, stock_tree
+from card_image import (
+    BOOKWORM,
+    BOOT_BYTES,
+    BOOT_OFFSET,
+    CMDLINE,
+    MIB,
+    make_image,
+    make_package,
+    stock_tree,
+)
 from machines import machine as instrument
 
 from engine.errors import TudorError
@@ -40,7 +49,7 @@ def _tools() -> None:
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stock")
-    return make_image(folder, stock_tree(folder / "tree"))
+    return make_image(folder, stock_tree(folder / "tree", kind=BOOKWORM), kind=BOOKWORM)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +103,8 @@ def test_everything_lands_on_the_card(stock: Path, package: Path, tmp_path: Path
     config = (boot.read("/config.txt") or b"").decode()
     assert config.index("[cm4]") < config.index("[all]") < config.index("dtoverlay=audioinjector")
     cmdline = (boot.read("/cmdline.txt") or b"").decode()
-    assert cmdline.split() == [*CMDLINE.split()[:-1], "cfg80211.ieee80211_regdom=DE",
+    assert cmdline.split() == [*CMDLINE.split()[:-1],
+                               "cpufreq.default_governor=performance", "cfg80211.ieee80211_regdom=DE",
                                "init=/usr/lib/tudor/overlay-init"]
     files = root.read(["/usr/bin/tudor-module", "/root/.ssh/authorized_keys", "/etc/hostname",
                        "/etc/hosts", "/var/lib/dpkg/status", "/etc/ssh/ssh_host_ed25519_key",
