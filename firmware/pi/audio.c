@@ -162,12 +162,14 @@ static int wait_for_period(struct audio *a) {
 }
 
 int audio_play(struct audio *a, tudor_module *m, uint64_t blocks) {
+    const uint64_t block_ns = (uint64_t)a->period_samples * 1000000000u / a->rate_hz;
+    uint64_t expected_ns = 0;
     int error = start(a), restarts = 0;
     for (uint64_t done = 0; error >= 0 && !a->stop && (!blocks || done < blocks);) {
         error = wait_for_period(a);
         if (error >= 0 && a->record.pcm) error = transfer(a, &a->record, a->period_samples);
         if (error >= 0 && !a->stop) {
-            a->mark = moment_mark(module_now(m), moment_now_ns());
+            a->mark = moment_mark(module_now(m), moment_began(&expected_ns, moment_now_ns(), block_ns));
             module_process(m, a->record.pcm ? (const float *const *)a->in : 0, a->out);
             error = transfer(a, &a->play, a->period_samples);
             done++;

@@ -3,10 +3,19 @@
 #include <time.h>
 
 #define SECOND_NS 1000000000
+#define LATER_PART 32
 
 uint64_t moment_mark(uint32_t samples, uint64_t at_ns) {
     const uint64_t mark = (uint64_t)samples << 32 | (uint32_t)at_ns;
     return mark ? mark : 1; /* a nanosecond off, once in an age */
+}
+
+uint64_t moment_began(uint64_t *expected_ns, uint64_t now_ns, uint64_t block_ns) {
+    const int64_t late = (int64_t)(now_ns - *expected_ns), whole = (int64_t)block_ns;
+    const int anew = !*expected_ns || late > whole || late < -whole;
+    const uint64_t began = anew ? now_ns : *expected_ns + (uint64_t)(late < 0 ? late / 2 : late / LATER_PART);
+    *expected_ns = began + block_ns;
+    return began;
 }
 
 uint64_t moment_now_ns(void) {

@@ -8,6 +8,11 @@
  * one word, so that they are read as a pair. 0: no block has been played. */
 uint64_t moment_mark(uint32_t samples, uint64_t at_ns);
 
+/* When a block began whose thread woke up at `now_ns`. Waking up is late by this and that, never early: times follow
+ * each other at the block's length, drawn to the earlier ones at once and to the later ones slowly. `expected_ns`: kept
+ * from block to block, 0 at first; what is a whole block off begins anew. */
+uint64_t moment_began(uint64_t *expected_ns, uint64_t now_ns, uint64_t block_ns);
+
 /* CLOCK_MONOTONIC. No system call: the C library reads it from memory that the kernel shares. */
 uint64_t moment_now_ns(void);
 

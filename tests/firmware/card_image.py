@@ -41,7 +41,8 @@ TRAITS = {
 def stock_tree(folder: Path, machine: str = "aarch64-linux-gnu", kind: str = BOOKWORM) -> Path:
     """A root file system of the files that flashing looks at."""
     files = {
-        **TRAITS[kind], "var/lib/NetworkManager/NetworkManager.state": RADIO_OFF, "etc/hostname": "raspberrypi\n",
+        **TRAITS[kind], "etc/hostname": "raspberrypi\n",
+        "var/lib/NetworkManager/NetworkManager.state": RADIO_OFF,
         "etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\traspberrypi\n",
         "var/lib/dpkg/status": STATUS, f"usr/lib/{machine}/libasound.so.2": "library",
         "etc/systemd/system/multi-user.target.wants/.keep": "",

@@ -3,6 +3,7 @@
  *
  *   gates BUTTONS              (once) one gate for each letter, at line 17 and on: j a jack, b a button; low means on
  *   block SAMPLES NS           the audio thread begins a block
+ *   wake SAMPLES NS            it wakes up for one, perhaps late
  *   edge LINE LEVEL NS         the kernel writes a record; nothing is read yet
  *   read NS                    the gate thread wakes up
  *   leds SLOT STATE FLAGS CLIPPED MS   what is lit, a bit for each LED
@@ -37,7 +38,7 @@ int main(void) {
     static struct controls c;
     static struct settings settings;
     char line[200], kinds[MODULE_GATES + 1] = "";
-    uint64_t ns = 0;
+    uint64_t ns = 0, expected = 0;
     unsigned a = 0, b = 0, flags = 0, clipped = 0;
     int pipes[2];
     if (pipe2(pipes, O_NONBLOCK)) return 9;
@@ -58,6 +59,8 @@ int main(void) {
             gates_start(&c.gates, ~(uint64_t)0, 1, controls_push_gate, &c);
         } else if (sscanf(line, "block %u %" SCNu64, &a, &ns) == 2) {
             audio.mark = moment_mark(a, ns);
+        } else if (sscanf(line, "wake %u %" SCNu64, &a, &ns) == 2) {
+            audio.mark = moment_mark(a, moment_began(&expected, ns, (uint64_t)128 * 1000000000u / 48000));
         } else if (sscanf(line, "edge %u %u %" SCNu64, &a, &b, &ns) == 3) {
             const struct gpio_v2_line_event record = {
                 .timestamp_ns = ns, .offset = a,

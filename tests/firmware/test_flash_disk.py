@@ -60,7 +60,7 @@ def fixed(folder: Path) -> device.Disk:
 
 def test_yes_alone_does_not_erase_a_disk_that_cannot_be_taken_out(tmp_path: Path) -> None:
     disk = fixed(tmp_path)
-    with pytest.raises(TudorError, match="not removable.*--fixed-disk /dev/sdb$"):
+    with pytest.raises(TudorError, match=r"not removable.*--fixed-disk /dev/sdb$"):
         device.check_meant(disk, True, None)
     with pytest.raises(TudorError, match="--fixed-disk /dev/sdc: is not --device /dev/sdb"):
         device.check_meant(disk, True, Path("/dev/sdc"))

@@ -89,7 +89,7 @@ def test_contacts_that_bounce_are_one_edge(kind: str, within_ns: int) -> None:
         for at, level in ((down, LOW), (up, HIGH)):
             begun = at - at % MS
             lines.append(f"block {n} {begun}")
-            lines += [f"edge 17 {l} {t}" for t, l in bounces(rng, at, within_ns, level)]
+            lines += [f"edge 17 {went} {t}" for t, went in bounces(rng, at, within_ns, level)]
             lines.append(f"read {at + 9 * MS}")
             wanted.append((0, 1 - level, at_sample(at, n, begun)))
     assert heard(kind, *lines) == wanted
@@ -115,6 +115,24 @@ def test_times_wrap() -> None:
                            (0, 0, at_sample(rose + 2 * MS, samples, begun))]
 
 
+def test_a_block_that_wakes_up_late_does_not_shift_the_gates() -> None:
+    """The audio thread is late by up to 0.1 ms, now and then by 0.5; the card's clock drifts."""
+    rng = np.random.default_rng(6)
+    lines, wanted = [], []
+    block_ns = BLOCK * 10**9 / RATE * 1.0001
+    for n in range(400):
+        began = START + int(n * block_ns)
+        late = 500_000 if n % 50 == 49 else int(rng.integers(0, 100_000))
+        lines.append(f"wake {n * BLOCK} {began + late}")
+        at = began + int(rng.integers(600_000, 2_000_000))
+        lines += [f"edge 17 {n % 2} {at}", f"read {at}"]
+        wanted.append(n * BLOCK + BLOCK + (at - began) * RATE / 10**9)
+    got = np.array([at for _, _, at in heard(JACK, *lines)])
+    late_samples = got - np.array(wanted)
+    assert len(got) == 400
+    assert np.ptp(late_samples[50:]) <= 4  # 0.08 ms; as woken up it would be 24
+
+
 def test_edges_of_before_the_block_count_back() -> None:
     got = heard(JACK, f"block 1000 {START}", f"edge 17 {LOW} {START - MS}", f"read {START}")
     assert got == [(0, 1, 1000 - 48 + BLOCK)]
@@ -126,6 +144,15 @@ def test_without_a_block_the_count_of_blocks_is_the_time() -> None:
                 f"read {START + 900 * MS}")
     none = heard(JACK, f"edge 17 {LOW} {START}", f"read {START}")
     assert old == none == [(0, 1, 5000 + BLOCK)]
+
+
+def test_a_thread_that_wakes_up_late_still_finds_every_pulse() -> None:
+    """Two pulses shorter than the lock-out are read at once: the first has ended in between."""
+    edges = [f"edge 17 {level} {START + at}" for at, level in
+             ((0, LOW), (300_000, HIGH), (5 * MS, LOW), (5 * MS + 300_000, HIGH))]
+    got = heard(JACK, f"block 0 {START}", *edges, f"read {START + 10 * MS}")
+    assert got == [(0, on, at_sample(START + at)) for at, on in (
+        (0, 1), (500_000, 0), (5 * MS, 1), (5 * MS + 500_000, 0))]
 
 
 def test_gates_do_not_hold_each_other_back_and_keep_their_order() -> None:

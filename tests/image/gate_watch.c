@@ -71,12 +71,14 @@ int __wrap_ioctl(int file, unsigned long request, ...) {
 
 /* The audio thread's marks, without sound: blocks begin when they should. */
 static void *blocks(void *context) {
+    uint64_t expected = 0;
     (void)context;
     for (uint64_t n = 0; !ended; n++) {
         const uint64_t next = begun_ns + n * BLOCK * 1000000000u / RATE_HZ;
         const struct timespec at = {(time_t)(next / 1000000000u), (long)(next % 1000000000u)};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, 0);
-        audio.mark = moment_mark((uint32_t)(n * BLOCK), moment_now_ns());
+        audio.mark = moment_mark((uint32_t)(n * BLOCK),
+                                 moment_began(&expected, moment_now_ns(), (uint64_t)BLOCK * 1000000000u / RATE_HZ));
     }
     return 0;
 }
