@@ -17,7 +17,8 @@ LENGTHS_US = (300, 1000, 2000, 4000, 6000, 20000)
 PULSES = 40  # of each, as gate_watch.c makes them
 BLOCK_NS = 128 * 10**9 / 48000  # by which every stamp is late
 LOCK_OUT_NS = 500_000
-MOST_LATE_NS = 300_000
+MOST_LATE_NS = 300_000  # of the stamp, which is what is played
+MOST_AWAY_NS = 1_000_000  # of the event: before the block that its stamp lies in, 2.7 ms later
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +71,7 @@ def test_every_pulse_is_seen_and_none_is_late(kernel: Kernel, tmp_path: Path) ->
         assert [push.on for push in pulse.pushes] == [True, False], pulse
         wanted = (pulse.fell_ns, max(pulse.rose_ns, pulse.fell_ns + LOCK_OUT_NS))
         for push, at_ns in zip(pulse.pushes, wanted, strict=True):
-            assert push.now_ns - at_ns <= MOST_LATE_NS, pulse
+            assert push.now_ns - at_ns <= MOST_AWAY_NS, pulse
             assert abs(push.at_ns - BLOCK_NS - at_ns) <= MOST_LATE_NS, pulse
 
 
