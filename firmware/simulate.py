@@ -201,11 +201,14 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool) -> N
 
 
 def print_mapping(model: str, board_name: str) -> None:
-    """The derived mapping of a model."""
+    """The derived mapping of a model: the lines of it whose knob or CV the board has."""
     path, board = model_file(model), board_named(board_name)
     NativeFile(path)  # says what is wrong with a file, where something is
     target = TARGETS["native"]
     with TemporaryDirectory(prefix="tudor-rack-") as name:
         (Path(name) / "m0").write_bytes(path.read_bytes())
         words = ["models=m0", "derive=1", f"rate={board.sample_rate_hz}"]
-        print(run_there(command(target, rack(target), words), Path(name)), end="")
+        text = run_there(command(target, rack(target), words), Path(name))
+    for line in text.splitlines():
+        if board.has(line.partition(" ")[0]):
+            print(line)

@@ -37,7 +37,8 @@ class Board:
 
     Converters: `bits` over the whole range, gaussian noise of `noise_lsb` (standard deviation, in
     steps), read every `scan_samples`. The noise is assumed, not measured. Rate conversion:
-    `resample_taps`, and the most bytes that its tables may take."""
+    `resample_taps`, and the most bytes that its tables may take. `knobs` and `cvs`: as many as are
+    on its panel."""
 
     name: str
     sample_rate_hz: int
@@ -48,6 +49,13 @@ class Board:
     resample_taps: int
     resample_bytes: int
     overlap: bool
+    knobs: int = 4
+    cvs: int = 4
+
+    def has(self, word: str) -> bool:
+        """Whether an input of a mapping, such as `knob5`, is on its panel, or none of its kind."""
+        found = re.fullmatch(r"(knob|cv)(\d+)", word)
+        return found is None or int(found[2]) <= (self.knobs if found[1] == "knob" else self.cvs)
 
     @property
     def words(self) -> dict[str, Any]:

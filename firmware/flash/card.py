@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import TudorError
-from firmware.flash import edits
-from firmware.flash.codecs import Codec
+from firmware.flash import edits, system
+from firmware.flash.codecs import OVERLAYS, Codec, overlay_on
 from firmware.flash.deb import Package
 from firmware.flash.disk import STOCK, ImageError, layout
 from firmware.flash.ext4 import Ext4
@@ -48,6 +48,7 @@ class Content:
     boot: dict[str, bytes]
     root: dict[str, tuple[bytes, int]]
     links: dict[str, str]
+    overlay: str  # of the codec; empty: it needs none
 
 
 def put(image: Path, load: Load, step: Step = lambda text: None) -> Content:
@@ -90,7 +91,9 @@ def _content(boot: Fat, root: Ext4, load: Load, image: Path) -> Content:
     config, cmdline = boot.read("/config.txt"), boot.read("/cmdline.txt")
     if config is None or cmdline is None:
         raise ImageError(f"{image}: the boot partition has no config.txt and cmdline.txt; {STOCK}")
-    there = root.read([STATUS, "/etc/hosts", "/etc/os-release", "/usr/lib/os-release"])
+    overlay = overlay_on(load.codec, boot.names(OVERLAYS), image)
+    there = root.read([STATUS, "/etc/hosts", "/etc/os-release", "/usr/lib/os-release",
+                       system.MACHINE_ID])
     _check_system(root, there, image, load.package)
     files = dict(load.package.files)
     files |= {path: (data, 0o644) for path, data in load.package.records().items()}
@@ -98,16 +101,21 @@ def _content(boot: Fat, root: Ext4, load: Load, image: Path) -> Content:
     files[STATUS] = (status.encode(), 0o644)
     links = dict(load.package.links) | {WANTED: UNIT}
     _add_identity(files, links, load, (there["/etc/hosts"] or b"").decode())
+    cloud = root.stat([system.CLOUD])[system.CLOUD]
+    quiet = system.quiet(there[system.MACHINE_ID], cloud is not None, load.wifi is not None,
+                         load.codec.cards)
+    files |= quiet.files
+    links |= quiet.links
     has_key = root.stat(load.host_keys)  # a card keeps the keys that it has
     files = {path: file for path, file in files.items() if not has_key.get(path)}
     texts = {
-        "/config.txt": edits.config_txt(config.decode("utf-8", "replace"), load.codec).encode(),
+        "/config.txt": edits.config_txt(config.decode("utf-8", "replace"), overlay).encode(),
         "/cmdline.txt": edits.cmdline_txt(cmdline.decode(), load.writable, load.country).encode(),
     }
     named = {f"{FOLDER}/{name}": data for name, data in {**load.models, **load.mappings}.items()}
     if boot.read(f"{FOLDER}/module.conf") is None and load.settings:
         named[f"{FOLDER}/module.conf"] = load.settings
-    return Content({**texts, **named}, files, links)
+    return Content({**texts, **named}, files, links, overlay)
 
 
 def _check_system(root: Ext4, there: dict[str, bytes | None], image: Path, package: Package

@@ -47,6 +47,9 @@ def flash_pi(
         "--writable", help="Leave the root file system writable, as the stock image has it.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before erasing a card.")] = False,
+    fixed_disk: Annotated[Optional[Path], typer.Option(  # noqa: UP045
+        "--fixed-disk", metavar="DEVICE", help="With --yes: the --device again, where it is a disk "
+        "that cannot be taken out.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make a card for a Raspberry Pi from a stock image, or update a running module.
@@ -60,7 +63,7 @@ def flash_pi(
     from firmware.flash import flash_pi as job
 
     request = job.Request(image, out, device, ssh, [*models, *(more or [])], codec, hostname,
-                          ssh_key, wifi, country, package, writable, yes)
+                          ssh_key, wifi, country, package, writable, yes, fixed_disk)
     report = job.flash(request)
     if as_json:
         typer.echo(json.dumps(report, indent=2))

@@ -76,8 +76,20 @@ def _checked(device: Path, machine: Machine, number: str) -> Disk:
     size = int(_text(node / "size") or 0) * 512
     if size == 0:
         raise TudorError(f"--device {device}: holds no card")
-    return Disk(device, size, _text(node / "device" / "model") or node.name,
-                _text(node / "removable") == "1")
+    # A card in a slot that is soldered in counts as fixed for the kernel, but tells what it is.
+    removable = _text(node / "removable") == "1" or _text(node / "device" / "type") == "SD"
+    return Disk(device, size, _text(node / "device" / "model") or node.name, removable)
+
+
+def check_meant(disk: Disk, yes: bool, fixed: Path | None) -> None:
+    """A disk that cannot be taken out is no card, most likely: --yes alone does not erase it, its
+    name has to be given twice."""
+    if fixed is not None and fixed != disk.path:
+        raise TudorError(f"--fixed-disk {fixed}: is not --device {disk.path}; nothing was written")
+    if yes and not disk.removable and fixed is None:
+        raise TudorError(f"--device {disk.path}: {disk.model}, {disk.size_bytes / 1e9:.1f} GB, is "
+                         "not removable, so most likely no card; if it is meant, name it again: "
+                         f"--fixed-disk {disk.path}")
 
 
 def write(image: Path, disk: Path, advance: Advance = lambda count: None) -> None:

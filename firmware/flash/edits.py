@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from engine.errors import ConfigError
-from firmware.flash.codecs import Codec
 
 BEGIN, END = "# tudor-module: begin", "# tudor-module: end"
 OVERLAY_INIT = "/usr/lib/tudor/overlay-init"
@@ -15,14 +14,13 @@ FIRST_BOOT = re.compile(r"(init=\S+|resize|systemd\.run\S*|systemd\.unit=kernel-
 HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
-def config_txt(text: str, codec: Codec) -> str:
-    """`config.txt` with our block at its end, for every model of Pi ([all]).
-
-    The Pi's own sound and HDMI's are off, so that the codec is the only card."""
+def config_txt(text: str, overlay: str) -> str:
+    """`config.txt` with our block at its end, for every model of Pi ([all]). `overlay`: the
+    codec's; empty: it needs none. The Pi's own sound is off."""
     lines = ["[all]", "dtparam=audio=off", "dtparam=spi=on", "dtparam=i2c_arm=on",
              "dtparam=i2c_arm_baudrate=400000"]
-    if codec.overlay:
-        lines += ["dtparam=i2s=on", f"dtoverlay={codec.overlay}"]
+    if overlay:
+        lines += ["dtparam=i2s=on", f"dtoverlay={overlay}"]
     return _with_block(text, lines)
 
 
@@ -33,12 +31,15 @@ def _with_block(text: str, lines: list[str]) -> str:
 
 
 def cmdline_txt(text: str, writable: bool, country: str | None = None) -> str:
-    """The kernel's command line: no first-boot work; the overlay's init unless `writable`.
+    """The kernel's command line: no first-boot work; the processor at its full speed from the
+    start; the overlay's init unless `writable`.
 
     Whatever stands at `root=` stays. One line, as the firmware wants it."""
     words = [word for word in text.split() if not FIRST_BOOT.fullmatch(word)]
     if not any(word.startswith("root=") for word in words):
         raise ConfigError("cmdline.txt of the image names no root=; take a fresh image")
+    words = [word for word in words if not word.startswith("cpufreq.default_governor=")]
+    words.append("cpufreq.default_governor=performance")
     if country:
         words = [w for w in words if not w.startswith("cfg80211.ieee80211_regdom=")]
         words.append(f"cfg80211.ieee80211_regdom={country}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.errors import ConfigError
 from firmware.flash import card, device, pi
-from firmware.flash.codecs import CODECS, codec_named
+from firmware.flash.codecs import CODECS, alias_note, codec_named
 from firmware.flash.deb import read_package
 from firmware.flash.playable import check_playable
 
@@ -33,6 +33,7 @@ class Request:
     package: Path | None
     writable: bool
     yes: bool
+    fixed_disk: Path | None = None
 
 
 def flash(request: Request) -> dict[str, Any]:
@@ -58,6 +59,8 @@ def _card(request: Request) -> dict[str, Any]:
     if request.codec is None:
         raise ConfigError(f"--codec: which sound card? one of {', '.join(CODECS)}")
     disk = device.look_at(request.device) if request.device else None
+    if disk is not None:
+        device.check_meant(disk, request.yes, request.fixed_disk)
     codec = codec_named(request.codec)
     models, mappings = pi.read_models(request.models)
     for path in request.models:
@@ -71,11 +74,14 @@ def _card(request: Request) -> dict[str, Any]:
         pi.host_keys(request.hostname) if key else {}, wifi, country, request.writable)
     progress = pi.Progress()
     if disk is not None:
-        pi.flash_device(request.image, disk, load, _asker(request.yes), progress)
-    elif request.out is not None:
-        pi.flash_file(request.image, request.out, load, progress)
+        there = pi.flash_device(request.image, disk, load, _asker(request.yes), progress)
+    else:
+        assert request.out is not None
+        there = pi.flash_file(request.image, request.out, load, progress)
+    alias = alias_note(request.codec, there.overlay)
     return {"to": str(request.device or request.out), "package": package.version,
-            "codec": codec.name, "models": sorted(models), "mappings": sorted(mappings),
+            "codec": codec.name, "overlay": there.overlay, "notes": [alias] if alias else [],
+            "models": sorted(models), "mappings": sorted(mappings),
             "hostname": name, "ssh": bool(key), "wifi": wifi[0] if wifi else None,
             "root": "writable" if request.writable else "overlay",
             "seconds": round(time.perf_counter() - started, 1)}
@@ -128,6 +134,7 @@ def lines(report: dict[str, Any]) -> list[str]:
     if "lines" in report:
         return list(report["lines"])
     ssh = f"; ssh root@{report['hostname']}.local" if report["ssh"] else ""
-    return [f"{report['to']}: tudor-module {report['package']}, {', '.join(report['models'])}, "
+    return [*(f"note: {note}" for note in report["notes"]),
+            f"{report['to']}: tudor-module {report['package']}, {', '.join(report['models'])}, "
             f"codec {report['codec']}, root {report['root']}; written and read back in "
             f"{report['seconds']} s{ssh}"]

@@ -99,22 +99,22 @@ def host_keys(hostname: str) -> dict[str, bytes]:
         return {path: key.read_bytes(), f"{path}.pub": key.with_suffix(".pub").read_bytes()}
 
 
-def flash_file(image: Path, out: Path, load: card.Load, progress: Progress) -> None:
+def flash_file(image: Path, out: Path, load: card.Load, progress: Progress) -> card.Content:
     """A new image at `out`, in place only when it is whole and verified."""
     if out.exists() and image.exists() and out.samefile(image):
         raise ConfigError(f"--out {out}: is the stock image; it stays as it is, name another file")
     if out.is_dir() or (out.exists() and not out.is_file()):
         raise ConfigError(f"--out {out}: is no file; for a card's device use --device")
     with atomic_write(out) as temporary:
-        _build(image, temporary, load, progress)
+        return _build(image, temporary, load, progress)
 
 
 def flash_device(image: Path, disk: device.Disk, load: card.Load, ask: Ask, progress: Progress
-                 ) -> None:
+                 ) -> card.Content:
     """Builds the card beside, asks, and writes it."""
     with tempfile.TemporaryDirectory(prefix="tudor-card-") as folder:
         built = Path(folder) / "card.img"
-        _build(image, built, load, progress)
+        there = _build(image, built, load, progress)
         size = built.stat().st_size
         if size > disk.size_bytes:
             raise TudorError(f"{disk.path}: holds {disk.size_bytes / 1e9:.1f} GB, the image has "
@@ -126,9 +126,10 @@ def flash_device(image: Path, disk: device.Disk, load: card.Load, ask: Ask, prog
         again = device.look_at(disk.path)  # time has passed: it may have been mounted
         with progress.counting(f"writing {again.path}", 2 * size) as advance:
             device.write(built, again.path, advance)
+        return there
 
 
-def _build(image: Path, to: Path, load: card.Load, progress: Progress) -> None:
+def _build(image: Path, to: Path, load: card.Load, progress: Progress) -> card.Content:
     if not image.is_file():
         raise ConfigError(f"--image {image}: no such file; download Raspberry Pi OS Lite (64-bit) "
                           "from raspberrypi.com/software/operating-systems")
@@ -136,7 +137,7 @@ def _build(image: Path, to: Path, load: card.Load, progress: Progress) -> None:
         unpack(image, to, advance)
     try:
         with progress.steps() as step:
-            card.put(to, load, step)
+            return card.put(to, load, step)
     except TudorError as error:  # the image is what the builder knows, not its copy
         raise TudorError(str(error).replace(str(to), str(image))) from None
 

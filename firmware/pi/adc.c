@@ -5,7 +5,6 @@
 #include <linux/i2c-dev.h>
 #include <linux/spi/spidev.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SPI_HZ 1000000 /* the MCP3208's most at 2.7 V; at 3.3 V a little more is allowed */
@@ -13,7 +12,7 @@
 #define ADS_CONFIG 0x83c3u
 #define ADS_SINGLE_ENDED 0x4000u
 #define ADS_STEPS_AT_SUPPLY (3.3f / 4.096f * 2047.0f)
-#define ADS_CONVERSION_NS 350000
+#define ADS_IDLE 0x8000u /* in the configuration as it is read: no conversion is under way */
 
 int adc_open(struct adc *adc, const struct adc_place *place) {
     adc->kind = place->kind;
@@ -42,22 +41,30 @@ static float read_mcp3208(const struct adc *adc, int channel) {
     return (float)((in[1] & 0x0f) << 8 | in[2]) / 4095.0f;
 }
 
-static float read_ads1015(const struct adc *adc, int channel) {
+float adc_read(const struct adc *adc, int channel) {
+    if (adc->file < 0) return (float)-ENODEV;
+    return read_mcp3208(adc, channel);
+}
+
+int adc_begin(const struct adc *adc, int channel) {
     const unsigned config = ADS_CONFIG | ADS_SINGLE_ENDED | (unsigned)channel << 12;
-    const unsigned char start[3] = {1, (unsigned char)(config >> 8), (unsigned char)config}, result = 0;
-    const struct timespec conversion = {.tv_nsec = ADS_CONVERSION_NS};
+    const unsigned char start[3] = {1, (unsigned char)(config >> 8), (unsigned char)config};
+    if (adc->file < 0) return ENODEV;
+    return write(adc->file, start, sizeof start) == sizeof start ? 0 : EIO;
+}
+
+/* Whether the conversion is done is asked: its time is only known to 10 per cent, and a result that is read too early is
+ * that of the input before. */
+float adc_collect(const struct adc *adc) {
+    const unsigned char config = 1, result = 0;
     unsigned char in[2];
-    if (write(adc->file, start, sizeof start) != sizeof start) return (float)-EIO;
-    nanosleep(&conversion, 0);
+    if (adc->file < 0) return (float)-ENODEV;
+    if (write(adc->file, &config, 1) != 1 || read(adc->file, in, sizeof in) != sizeof in) return (float)-EIO;
+    if (!(((unsigned)in[0] << 8 | in[1]) & ADS_IDLE)) return (float)-EAGAIN;
     if (write(adc->file, &result, 1) != 1 || read(adc->file, in, sizeof in) != sizeof in) return (float)-EIO;
     const int steps = (int16_t)(in[0] << 8 | in[1]) / 16;
     const float value = (float)steps / ADS_STEPS_AT_SUPPLY;
     return value < 0.0f ? 0.0f : value > 1.0f ? 1.0f : value;
-}
-
-float adc_read(const struct adc *adc, int channel) {
-    if (adc->file < 0) return (float)-ENODEV;
-    return adc->kind == ADC_MCP3208 ? read_mcp3208(adc, channel) : read_ads1015(adc, channel);
 }
 
 int adc_steps(const struct adc *adc) { return adc->kind == ADC_MCP3208 ? 4095 : (int)ADS_STEPS_AT_SUPPLY; }

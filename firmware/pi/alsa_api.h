@@ -17,7 +17,11 @@
     F(snd_pcm_hw_params_set_rate_resample) F(snd_pcm_hw_params_set_period_size_near) \
     F(snd_pcm_hw_params_set_periods_near) F(snd_pcm_hw_params_get_buffer_size) F(snd_pcm_sw_params_sizeof) \
     F(snd_pcm_sw_params_current) F(snd_pcm_sw_params_set_avail_min) F(snd_pcm_sw_params_set_start_threshold) \
-    F(snd_pcm_sw_params) F(snd_card_next) F(snd_card_get_name) \
+    F(snd_pcm_sw_params) F(snd_card_next) F(snd_ctl_open) F(snd_ctl_close) \
+    F(snd_ctl_card_info_sizeof) F(snd_ctl_card_info) F(snd_ctl_card_info_get_id) F(snd_ctl_card_info_get_name) \
+    F(snd_ctl_pcm_next_device) \
+    F(snd_ctl_pcm_info) F(snd_pcm_info_sizeof) F(snd_pcm_info_set_device) F(snd_pcm_info_set_subdevice) \
+    F(snd_pcm_info_set_stream) \
     F(snd_seq_open) F(snd_seq_close) F(snd_seq_set_client_name) F(snd_seq_create_simple_port) \
     F(snd_seq_connect_from) F(snd_seq_event_input) F(snd_seq_poll_descriptors) F(snd_seq_client_id) \
     F(snd_seq_client_info_sizeof) F(snd_seq_client_info_set_client) F(snd_seq_client_info_get_client) \

@@ -1,31 +1,19 @@
 #include "audio.h"
 
+#include "cards.h"
+#include "moment.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const snd_pcm_format_t FORMATS[SAMPLE_FORMATS] = {SND_PCM_FORMAT_S32_LE, SND_PCM_FORMAT_S24_3LE,
-                                                         SND_PCM_FORMAT_S16_LE, SND_PCM_FORMAT_FLOAT_LE};
+                                                         SND_PCM_FORMAT_S24_LE, SND_PCM_FORMAT_S16_LE,
+                                                         SND_PCM_FORMAT_FLOAT_LE};
 
 static int failed(struct audio *a, const char *what, int error) {
     snprintf(a->why, sizeof a->why, "%s: %s: %s", a->card, what, a->api->snd_strerror(error));
-    return 1;
-}
-
-/* The first card that is not a screen's, as "hw:N"; 0 if there is one. */
-static int find_card(struct audio *a) {
-    for (int card = -1; a->api->snd_card_next(&card) == 0 && card >= 0;) {
-        char *name = 0;
-        if (a->api->snd_card_get_name(card, &name) == 0 && name) {
-            const int screen = strstr(name, "hdmi") || strstr(name, "HDMI") || strstr(name, "Headphones");
-            free(name);
-            if (screen) continue;
-        }
-        snprintf(a->card, sizeof a->card, "hw:%d", card);
-        return 0;
-    }
-    snprintf(a->why, sizeof a->why, "no sound card was found; is the codec seated, and its overlay in config.txt?");
     return 1;
 }
 
@@ -86,8 +74,13 @@ int audio_open(struct audio *a, const struct alsa_api *api, const struct setting
     *a = (struct audio){.api = api, .rate_hz = (unsigned)s->rate_hz, .period_samples = (uint32_t)s->period_samples,
                         .periods = (uint32_t)s->periods};
     snprintf(a->card, sizeof a->card, "%s", s->device);
-    if (!strcmp(s->device, "auto") && find_card(a)) return 1;
-    const char *const capture = strcmp(s->capture, "auto") ? s->capture : a->card;
+    if (!strcmp(s->device, "auto") && cards_choose(api, s, a->card, sizeof a->card, a->why, sizeof a->why))
+        return 1;
+    /* "hw:1": the first device of the card that records, which need not be the one that plays. */
+    char same[sizeof a->card];
+    snprintf(same, sizeof same, "%s", a->card);
+    if (!strcmp(s->device, "auto")) same[strcspn(same, ",")] = 0;
+    const char *const capture = strcmp(s->capture, "auto") ? s->capture : same;
     /* A card that only plays is no mistake unless inputs were asked for by number. */
     if (s->inputs && open_stream(a, &a->record, capture, SND_PCM_STREAM_CAPTURE, s->inputs)) {
         if (s->inputs > 0) return 1;
@@ -169,11 +162,14 @@ static int wait_for_period(struct audio *a) {
 }
 
 int audio_play(struct audio *a, tudor_module *m, uint64_t blocks) {
+    const uint64_t block_ns = (uint64_t)a->period_samples * 1000000000u / a->rate_hz;
+    uint64_t expected_ns = 0;
     int error = start(a), restarts = 0;
     for (uint64_t done = 0; error >= 0 && !a->stop && (!blocks || done < blocks);) {
         error = wait_for_period(a);
         if (error >= 0 && a->record.pcm) error = transfer(a, &a->record, a->period_samples);
         if (error >= 0 && !a->stop) {
+            a->mark = moment_mark(module_now(m), moment_began(&expected_ns, moment_now_ns(), block_ns));
             module_process(m, a->record.pcm ? (const float *const *)a->in : 0, a->out);
             error = transfer(a, &a->play, a->period_samples);
             done++;

@@ -23,6 +23,7 @@ struct audio {
     char card[64];
     float *in[MODULE_CHANNELS], *out[MODULE_CHANNELS]; /* a block of each channel */
     int linked;
+    _Atomic uint64_t mark; /* when the block that is being played began: see moment.h */
     _Atomic uint32_t xruns, waits; /* waits: times that the card gave nothing for a second */
     _Atomic int stop;
     char why[160];

@@ -3,7 +3,7 @@
 #include <string.h>
 
 uint32_t sample_bytes(enum sample_format format) {
-    static const uint32_t bytes[SAMPLE_FORMATS] = {4, 3, 2, 4};
+    static const uint32_t bytes[SAMPLE_FORMATS] = {4, 3, 4, 2, 4};
     return bytes[format];
 }
 
@@ -14,12 +14,13 @@ static float read_sample(enum sample_format format, const unsigned char *p) {
         return value;
     }
     uint32_t bits = 0; /* the sample in the uppermost bytes of 32 */
-    for (uint32_t i = 0, n = sample_bytes(format); i < n; i++) bits |= (uint32_t)p[i] << (8 * (4 - n + i));
+    for (uint32_t i = 0, n = format == SAMPLE_S24 ? 3 : sample_bytes(format); i < n; i++)
+        bits |= (uint32_t)p[i] << (8 * (4 - n + i));
     return (float)((double)(int32_t)bits / 2147483648.0);
 }
 
 static void write_sample(enum sample_format format, unsigned char *p, float value) {
-    static const double scales[SAMPLE_FORMATS] = {2147483648.0, 8388608.0, 32768.0, 1.0};
+    static const double scales[SAMPLE_FORMATS] = {2147483648.0, 8388608.0, 8388608.0, 32768.0, 1.0};
     if (format == SAMPLE_FLOAT) {
         memcpy(p, &value, sizeof value);
         return;

@@ -6,8 +6,9 @@
 
 #include <stdint.h>
 
-/* As the card has its samples, interleaved, little-endian. */
-enum sample_format { SAMPLE_S32, SAMPLE_S24_3, SAMPLE_S16, SAMPLE_FLOAT, SAMPLE_FORMATS };
+/* As the card has its samples, interleaved, little-endian. S24_3: 24 bits in three bytes; S24: in the lower three of
+ * four. */
+enum sample_format { SAMPLE_S32, SAMPLE_S24_3, SAMPLE_S24, SAMPLE_S16, SAMPLE_FLOAT, SAMPLE_FORMATS };
 
 uint32_t sample_bytes(enum sample_format format);
 

@@ -119,8 +119,37 @@ long check_throttled(const char *platform) {
     return flags;
 }
 
+/* The first word of a file of the kernel, into `word`; 0: there is none. */
+static int kernel_word(const char *path, char *word, int bytes) {
+    FILE *const file = fopen(path, "r");
+    const int got = file && fgets(word, bytes, file);
+    if (file) fclose(file);
+    if (got) word[strcspn(word, " \n")] = 0;
+    return got;
+}
+
+int check_governor(const char *cpus, char *text, int bytes) {
+    char path[200], governor[32], slower[32] = "";
+    long lowest_khz = -1;
+    int cpu = 0;
+    for (;; cpu++) {
+        snprintf(path, sizeof path, "%s/cpu%d/cpufreq/scaling_governor", cpus, cpu);
+        if (!kernel_word(path, governor, sizeof governor)) break;
+        if (strcmp(governor, "performance")) memcpy(slower, governor, sizeof slower);
+        snprintf(path, sizeof path, "%s/cpu%d/cpufreq/scaling_cur_freq", cpus, cpu);
+        const long khz = kernel_number(path, 10);
+        if (lowest_khz < 0 || khz < lowest_khz) lowest_khz = khz;
+    }
+    if (cpu == 0) return -1;
+    snprintf(text, (size_t)bytes, "governor %s, %ld MHz%s", *slower ? slower : "performance", lowest_khz / 1000,
+             *slower ? "; it slows down in rests: cpufreq.default_governor=performance in cmdline.txt" : "");
+    return !*slower;
+}
+
 static void check_system(struct watch *w, const char *last) {
     char text[256];
+    const int steady = check_governor("/sys/devices/system/cpu", text, sizeof text);
+    if (steady >= 0) tell(w, steady, "processor", text);
     const long heat = kernel_number("/sys/class/thermal/thermal_zone0/temp", 10);
     const long throttled = check_throttled("/sys/devices/platform");
     if (heat >= 0) {

@@ -1,10 +1,13 @@
 #include "controls.h"
 
 #include "gpio.h"
+#include "moment.h"
 #include "notes.h"
+#include "sequencer.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +16,11 @@
 #include <unistd.h>
 
 #define STEPS 4095
-#define DEBOUNCE_US 200 /* short enough for a gate of 1 ms */
+#define LATE_MS 20            /* a converter that is not done by then has failed */
+#define IDLE_NS 200000000u    /* how long a thread sleeps before it looks whether to stop */
+#define BELOW_AUDIO 10        /* the gate thread's priority, under the audio thread's */
+#define GATE_OUT_LEVEL 0.1f   /* of the follower */
+#define CLIPS 0.985f          /* of the input, which has no room above full scale */
 
 static void open_adcs(struct controls *c, const struct settings *s) {
     for (int i = 0; i < MAX_ADCS; i++) {
@@ -24,174 +31,195 @@ static void open_adcs(struct controls *c, const struct settings *s) {
     }
 }
 
-static void open_gates(struct controls *c, const struct settings *s) {
-    int out[LED_COUNT + 1], outs = 0;
-    for (int i = 0; i < MODULE_GATES; i++)
-        if (s->gate[i].line >= 0) {
-            c->input_line[c->input_count] = s->gate[i].line;
-            c->input_source[c->input_count] = i;
-            c->input_inverted[c->input_count++] = s->gate[i].inverted;
-        }
-    for (int i = 0; i <= LED_COUNT; i++) {
-        const int line = i < LED_COUNT ? s->led[i].line : s->gate_out.line;
-        if (line >= 0) out[outs++] = line;
-    }
-    c->chip = c->input_count + outs ? gpio_chip("/dev") : -1;
-    if (c->input_count + outs && c->chip < 0) note("gates and LEDs: no GPIO header was found");
-    if (c->chip < 0) return;
-    if (c->input_count && (c->inputs = gpio_inputs(c->chip, c->input_line, (unsigned)c->input_count, DEBOUNCE_US)) < 0)
-        note("gates: the pins cannot be had: %s", strerror(errno));
-    if (outs && (c->outputs = gpio_outputs(c->chip, out, (unsigned)outs)) < 0)
-        note("LEDs: the pins cannot be had: %s", strerror(errno));
+static int take_outputs(struct controls *c, const int *lines, unsigned count, const char *what) {
+    const int file = count ? gpio_outputs(c->chip, lines, count) : -1;
+    if (count && file < 0) note("%s: the pins cannot be had: %s", what, strerror(errno));
+    return file;
 }
 
-static void open_midi(struct controls *c) {
-    const struct alsa_api *const api = c->api;
-    if (api->snd_seq_open(&c->sequencer, "default", SND_SEQ_OPEN_DUPLEX, 0) < 0) {
-        c->sequencer = 0;
-        note("MIDI: this kernel has no ALSA sequencer (modprobe snd-seq)");
+static void open_pins(struct controls *c, const struct settings *s) {
+    int in[MODULE_GATES], out[LED_COUNT];
+    unsigned ins = 0, outs = 0;
+    for (int i = 0; i < MODULE_GATES; i++)
+        if (s->gate[i].line >= 0) {
+            in[ins++] = s->gate[i].line;
+            c->gates.gate[c->gates.count++] = gates_of(s, i);
+        }
+    for (int i = 0; i < LED_COUNT; i++)
+        if (s->led[i].line >= 0) out[outs++] = s->led[i].line;
+    if (!ins && !outs && s->gate_out.line < 0) return;
+    if ((c->chip = gpio_chip("/dev")) < 0) {
+        note("gates and LEDs: no GPIO header was found");
         return;
     }
-    api->snd_seq_set_client_name(c->sequencer, "tudor");
-    c->port = api->snd_seq_create_simple_port(c->sequencer, "in", SND_SEQ_PORT_CAP_WRITE | SND_SEQ_PORT_CAP_SUBS_WRITE,
-                                              SND_SEQ_PORT_TYPE_MIDI_GENERIC | SND_SEQ_PORT_TYPE_APPLICATION);
-    api->snd_seq_connect_from(c->sequencer, c->port, SND_SEQ_CLIENT_SYSTEM, SND_SEQ_PORT_SYSTEM_ANNOUNCE);
+    if (ins && (c->inputs = gpio_inputs(c->chip, in, ins)) < 0)
+        note("gates: the pins cannot be had: %s", strerror(errno));
+    c->leds = take_outputs(c, out, outs, "LEDs");
+    c->gate_out = take_outputs(c, &s->gate_out.line, s->gate_out.line >= 0, "gate_out");
 }
 
 void controls_open(struct controls *c, struct settings *settings, const struct alsa_api *api) {
-    *c = (struct controls){.settings = settings, .api = api, .chip = -1, .inputs = -1, .outputs = -1};
+    *c = (struct controls){.settings = settings, .api = api, .chip = -1, .inputs = -1, .leds = -1,
+                           .gate_out = -1, .gate_shown = -1};
     for (int i = 0; i < MODULE_KNOBS; i++) c->knob[i] = -1;
     for (int i = 0; i < MODULE_CVS; i++) c->cv[i] = -1;
     open_adcs(c, settings);
-    open_gates(c, settings);
-    if (strcmp(settings->midi, "off")) open_midi(c);
+    open_pins(c, settings);
+    for (int i = 0; i < MAX_ADCS; i++) c->turn[i].pin = -1;
+    if (strcmp(settings->midi, "off")) sequencer_open(c);
 }
 
-/* Stamped one block ahead: every control is late by the same time, without jitter. */
-static void push(struct controls *c, uint32_t lane, uint16_t kind, int source, float value) {
-    const module_event event = {.at_samples = module_now(c->m) + c->block_samples, .kind = kind,
-                                .source = (uint16_t)source, .value = value};
+/* Where the audio thread has left no mark, as near as its count of blocks goes. */
+uint32_t controls_stamp(const struct controls *c, uint64_t at_ns) {
+    uint32_t at;
+    const uint64_t mark = c->audio ? c->audio->mark : 0;
+    if (!moment_samples(mark, c->rate_hz, 4 * c->block_samples, at_ns, &at)) at = module_now(c->m);
+    return at + c->block_samples;
+}
+
+static void push(struct controls *c, uint32_t lane, uint16_t kind, int source, float value, uint32_t at_samples) {
+    const module_event event = {.at_samples = at_samples, .kind = kind, .source = (uint16_t)source, .value = value};
     module_push(c->m, lane, &event);
 }
 
-/* Reads one input; pushes it if it has moved by a step. A CV is centred: -1 to 1. */
-static void read_pin(struct controls *c, const struct analog_pin *pin, _Atomic int *shown, uint16_t kind, int source) {
-    if (pin->adc < 0) return;
-    const float value = adc_read(&c->adc[pin->adc], pin->channel);
+/* ---- knobs and CVs ---- */
+
+static const struct analog_pin *pin_of(const struct controls *c, int i) {
+    return i < MODULE_KNOBS ? &c->settings->knob[i] : &c->settings->cv[i - MODULE_KNOBS];
+}
+
+/* A reading of the i-th pin; pushed if it has moved by a step. A CV is centred: -1 to 1. */
+static void take_reading(struct controls *c, int i, float value) {
+    const int is_knob = i < MODULE_KNOBS, source = is_knob ? i : i - MODULE_KNOBS;
+    _Atomic int *const shown = is_knob ? &c->knob[source] : &c->cv[source];
     c->readings++;
     if (value < 0.0f) {
         c->read_errors++;
         return;
     }
-    const float upright = pin->inverted ? 1.0f - value : value;
+    const float upright = pin_of(c, i)->inverted ? 1.0f - value : value;
     const int steps = (int)(upright * STEPS + 0.5f);
     if (steps == *shown) return;
     *shown = steps;
-    push(c, LANE_ANALOG, kind, source, kind == MODULE_CV ? 2.0f * upright - 1.0f : upright);
+    push(c, LANE_ANALOG, is_knob ? MODULE_KNOB : MODULE_CV, source, is_knob ? upright : 2.0f * upright - 1.0f,
+         controls_stamp(c, moment_now_ns()));
+}
+
+/* Takes what the converter has been busy with since the last round, and begins the next of its inputs. */
+static void take_turn(struct controls *c, int a) {
+    struct turn *const turn = &c->turn[a];
+    if (turn->pin >= 0) {
+        const float value = adc_collect(&c->adc[a]);
+        if (value == (float)-EAGAIN && ++turn->late <= LATE_MS * c->settings->control_hz / 1000 + 1) return;
+        take_reading(c, turn->pin, value);
+    }
+    turn->late = 0;
+    for (int tried = 0; tried < PINS; tried++) {
+        turn->pin = (turn->pin + 1) % PINS;
+        const struct analog_pin *const pin = pin_of(c, turn->pin);
+        if (pin->adc != a) continue;
+        if (!adc_begin(&c->adc[a], pin->channel)) return;
+        take_reading(c, turn->pin, (float)-EIO);
+        break;
+    }
+    turn->pin = -1;
 }
 
 void controls_read_analog(struct controls *c) {
-    for (int i = 0; i < MODULE_KNOBS; i++) read_pin(c, &c->settings->knob[i], &c->knob[i], MODULE_KNOB, i);
-    for (int i = 0; i < MODULE_CVS; i++) read_pin(c, &c->settings->cv[i], &c->cv[i], MODULE_CV, i);
+    for (int i = 0; i < PINS; i++) {
+        const struct analog_pin *const pin = pin_of(c, i);
+        if (pin->adc >= 0 && c->settings->adc[pin->adc].kind == ADC_MCP3208)
+            take_reading(c, i, adc_read(&c->adc[pin->adc], pin->channel));
+    }
+    for (int a = 0; a < MAX_ADCS; a++)
+        if (c->settings->adc[a].kind == ADC_ADS1015) take_turn(c, a);
 }
 
 static void *analog_thread(void *context) {
     struct controls *const c = context;
-    const long step_ns = 1000000000L / c->settings->control_hz;
-    struct timespec next;
+    const uint64_t step_ns = 1000000000u / (uint64_t)c->settings->control_hz;
     prctl(PR_SET_NAME, "tudor-analog");
-    clock_gettime(CLOCK_MONOTONIC, &next);
-    while (!c->stop) {
+    for (uint64_t next = moment_now_ns(); !c->stop;) {
         controls_read_analog(c);
-        next.tv_nsec += step_ns;
-        while (next.tv_nsec >= 1000000000L) next.tv_nsec -= 1000000000L, next.tv_sec++;
-        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, 0);
+        next += step_ns;
+        const uint64_t now = moment_now_ns();
+        if (now > next) next = now; /* a sweep took longer: nothing is caught up with */
+        const struct timespec at = {(time_t)(next / 1000000000u), (long)(next % 1000000000u)};
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, 0);
     }
     return 0;
 }
 
-static void push_gate(struct controls *c, int index, int level) {
-    push(c, LANE_GATES, MODULE_GATE, c->input_source[index], level != c->input_inverted[index] ? 1.0f : 0.0f);
+/* ---- gates ---- */
+
+void controls_push_gate(void *context, int source, int on, uint64_t at_ns) {
+    struct controls *const c = context;
+    uint32_t at = controls_stamp(c, at_ns);
+    if ((int32_t)(at - c->gates_last) < 0 && (int32_t)(c->gates_last - at) < (int32_t)c->block_samples)
+        at = c->gates_last; /* the marks shake by a little */
+    c->gates_last = at;
+    push(c, LANE_GATES, MODULE_GATE, source, on ? 1.0f : 0.0f, at);
+    c->edges++;
 }
 
+void controls_read_gates(struct controls *c, uint64_t now_ns) {
+    gates_read(&c->gates, c->inputs, now_ns, controls_push_gate, c);
+}
+
+void controls_after_block(struct controls *c) {
+    module_status status;
+    module_read_status(c->m, &status);
+    if ((status.flags & MODULE_LIMITING) || status.in_peak >= CLIPS) c->clipped = 1;
+    const int on = (status.envelope > GATE_OUT_LEVEL) != c->settings->gate_out.inverted;
+    if (c->gate_out < 0 || c->gate_shown == on) return;
+    c->gate_shown = on;
+    gpio_set(c->gate_out, (uint64_t)on, 1);
+}
+
+/* A time that far from the calling, for ppoll. */
+static struct timespec in_ns(uint64_t ns) { return (struct timespec){(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)}; }
+
+/* How long until the block that was last marked is surely done. `seen`: the mark of the block that was looked after
+ * last; the thread's own clock stays with the audio's. */
+static uint64_t block_due_ns(const struct controls *c, uint64_t *seen, uint64_t now_ns) {
+    const uint64_t block_ns = (uint64_t)c->block_samples * 1000000000u / c->rate_hz, mark = c->audio->mark;
+    const uint32_t age_ns = (uint32_t)now_ns - (uint32_t)mark;
+    if (mark == *seen) return block_ns / 8; /* no block has begun since */
+    if (age_ns < block_ns) return block_ns - age_ns;
+    *seen = mark;
+    return 0;
+}
+
+/* Edges as they come, and the gate output once a block: at the end of its time, which is always as long before the
+ * sound comes out. */
 static void *gate_thread(void *context) {
     struct controls *const c = context;
     struct pollfd wait = {.fd = c->inputs, .events = POLLIN};
-    uint64_t levels;
+    const struct sched_param urgency = {.sched_priority = c->settings->priority - BELOW_AUDIO};
+    uint64_t levels, seen = 0;
     prctl(PR_SET_NAME, "tudor-gates");
-    if (gpio_get(c->inputs, (unsigned)c->input_count, &levels) == 0)
-        for (int i = 0; i < c->input_count; i++) push_gate(c, i, levels >> i & 1);
+    if (urgency.sched_priority > 0) sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &urgency);
+    if (c->inputs >= 0 && gpio_get(c->inputs, (unsigned)c->gates.count, &levels) == 0)
+        gates_start(&c->gates, levels, moment_now_ns(), controls_push_gate, c);
     while (!c->stop) {
-        int line, level;
-        if (poll(&wait, 1, 200) <= 0) continue;
-        while (gpio_edge(c->inputs, &line, &level)) {
-            c->edges++;
-            for (int i = 0; i < c->input_count; i++)
-                if (c->input_line[i] == line) push_gate(c, i, level);
-        }
+        uint64_t now = moment_now_ns(), due = gates_due_ns(&c->gates);
+        uint64_t sleep_ns = due == NEVER_NS ? IDLE_NS : due > now ? due - now : 0;
+        const uint64_t block_ns = c->audio->mark ? block_due_ns(c, &seen, now) : IDLE_NS;
+        if (!block_ns) controls_after_block(c);
+        if (block_ns < sleep_ns) sleep_ns = block_ns;
+        const struct timespec most = in_ns(sleep_ns);
+        ppoll(&wait, c->inputs >= 0, &most, 0);
+        controls_read_gates(c, moment_now_ns());
     }
     return 0;
 }
 
-void controls_midi_bytes(struct controls *c, module_midi *parser, const unsigned char *bytes, long count) {
-    for (long i = 0; i < count; i++) {
-        module_event event;
-        if (!module_midi_byte(parser, bytes[i], &event)) continue;
-        event.at_samples = module_now(c->m) + c->block_samples;
-        c->messages++;
-        module_push(c->m, LANE_MIDI, &event);
-    }
-}
-
-/* Listens to every port of every client that can be listened to, but our own and the system's. */
-static void connect_all(struct controls *c) {
-    const struct alsa_api *const api = c->api;
-    const unsigned wanted = SND_SEQ_PORT_CAP_READ | SND_SEQ_PORT_CAP_SUBS_READ;
-    snd_seq_client_info_t *const client = calloc(1, api->snd_seq_client_info_sizeof());
-    snd_seq_port_info_t *const port = calloc(1, api->snd_seq_port_info_sizeof());
-    const int self = api->snd_seq_client_id(c->sequencer);
-    if (client && port) {
-        api->snd_seq_client_info_set_client(client, -1);
-        while (api->snd_seq_query_next_client(c->sequencer, client) >= 0) {
-            const int number = api->snd_seq_client_info_get_client(client);
-            if (number == SND_SEQ_CLIENT_SYSTEM || number == self) continue;
-            api->snd_seq_port_info_set_client(port, number);
-            api->snd_seq_port_info_set_port(port, -1);
-            while (api->snd_seq_query_next_port(c->sequencer, port) >= 0)
-                if ((api->snd_seq_port_info_get_capability(port) & wanted) == wanted)
-                    api->snd_seq_connect_from(c->sequencer, c->port, number, api->snd_seq_port_info_get_port(port));
-        }
-    }
-    free(client);
-    free(port);
-}
-
-static void *midi_thread(void *context) {
-    struct controls *const c = context;
-    module_midi parser = {0};
-    snd_midi_event_t *decoder = 0;
-    struct pollfd wait[4];
-    const int count = c->api->snd_seq_poll_descriptors(c->sequencer, wait, 4, POLLIN);
-    prctl(PR_SET_NAME, "tudor-midi");
-    if (c->api->snd_midi_event_new(64, &decoder) < 0) return 0;
-    c->api->snd_midi_event_no_status(decoder, 1);
-    connect_all(c);
-    while (!c->stop) {
-        snd_seq_event_t *event;
-        unsigned char bytes[64];
-        if (poll(wait, (nfds_t)count, 200) <= 0 || c->api->snd_seq_event_input(c->sequencer, &event) < 0) continue;
-        if (event->type == SND_SEQ_EVENT_PORT_START)
-            connect_all(c);
-        else
-            controls_midi_bytes(c, &parser, bytes, c->api->snd_midi_event_decode(decoder, bytes, sizeof bytes, event));
-    }
-    return 0;
-}
-
-int controls_start(struct controls *c, tudor_module *m, uint32_t block_samples) {
-    void *(*const run[3])(void *) = {analog_thread, c->inputs >= 0 ? gate_thread : 0, c->sequencer ? midi_thread : 0};
+int controls_start(struct controls *c, tudor_module *m, const struct audio *audio) {
+    void *(*const run[3])(void *) = {analog_thread, c->chip >= 0 ? gate_thread : 0, c->sequencer ? sequencer_thread : 0};
     c->m = m;
-    c->block_samples = block_samples;
+    c->audio = audio;
+    c->block_samples = audio->period_samples;
+    c->rate_hz = audio->rate_hz;
     for (int i = 0; i < 3; i++) {
         if (!run[i]) continue;
         if (pthread_create(&c->thread[c->threads], 0, run[i], c)) return 1;
@@ -205,23 +233,19 @@ void controls_stop(struct controls *c) {
     for (int i = 0; i < c->threads; i++) pthread_join(c->thread[i], 0);
     for (int i = 0; i < MAX_ADCS; i++) adc_close(&c->adc[i]);
     if (c->sequencer) c->api->snd_seq_close(c->sequencer);
-    const int files[3] = {c->chip, c->inputs, c->outputs};
-    for (int i = 0; i < 3; i++)
+    const int files[4] = {c->chip, c->inputs, c->leds, c->gate_out};
+    for (int i = 0; i < 4; i++)
         if (files[i] >= 0) close(files[i]);
 }
 
-void controls_show(struct controls *c, const module_status *status) {
-    const struct settings *const s = c->settings;
-    const int on[LED_COUNT + 1] = {
-        status->state == MODULE_PLAYING || (status->state == MODULE_CHANGING && status->blocks / 64 % 2),
-        status->state == MODULE_OVERLOAD || status->state == MODULE_RECOVERING || status->state == MODULE_EMPTY,
-        (status->flags & MODULE_LIMITING) != 0, status->envelope > 0.1f};
+void controls_show(struct controls *c, const module_status *status, uint64_t now_ms) {
+    const int clipped = atomic_exchange(&c->clipped, 0) || (status->flags & MODULE_LIMITING);
+    const uint32_t on = leds_on(&c->lights, status, clipped, now_ms);
     uint64_t levels = 0;
     unsigned bit = 0;
-    for (int i = 0; i <= LED_COUNT; i++) {
-        const struct digital_pin *const pin = i < LED_COUNT ? &s->led[i] : &s->gate_out;
-        if (pin->line < 0) continue;
-        levels |= (uint64_t)(on[i] != pin->inverted) << bit++;
+    for (int i = 0; i < LED_COUNT; i++) {
+        const struct digital_pin *const pin = &c->settings->led[i];
+        if (pin->line >= 0) levels |= (uint64_t)((on >> i & 1) != (uint32_t)pin->inverted) << bit++;
     }
-    if (c->outputs >= 0 && bit) gpio_set(c->outputs, levels, ((uint64_t)1 << bit) - 1);
+    if (c->leds >= 0 && bit) gpio_set(c->leds, levels, ((uint64_t)1 << bit) - 1);
 }

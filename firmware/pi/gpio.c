@@ -25,29 +25,25 @@ int gpio_chip(const char *folder) {
     return -1;
 }
 
-static int request(int chip, const int *lines, unsigned count, uint64_t flags, unsigned debounce_us) {
-    struct gpio_v2_line_request wanted = {.num_lines = count, .event_buffer_size = 64};
+#define EDGES 512 /* kept by the kernel while nobody reads; beyond that the oldest are lost, never the last level */
+
+static int request(int chip, const int *lines, unsigned count, uint64_t flags) {
+    struct gpio_v2_line_request wanted = {.num_lines = count, .event_buffer_size = EDGES};
     memcpy(wanted.consumer, "tudor-module", sizeof "tudor-module");
     for (unsigned i = 0; i < count; i++) wanted.offsets[i] = (uint32_t)lines[i];
     wanted.config.flags = flags;
-    if (debounce_us) {
-        wanted.config.num_attrs = 1;
-        wanted.config.attrs[0].attr.id = GPIO_V2_LINE_ATTR_ID_DEBOUNCE;
-        wanted.config.attrs[0].attr.debounce_period_us = debounce_us;
-        wanted.config.attrs[0].mask = count < 64 ? ((uint64_t)1 << count) - 1 : ~(uint64_t)0;
-    }
     return ioctl(chip, GPIO_V2_GET_LINE_IOCTL, &wanted) < 0 ? -1 : wanted.fd;
 }
 
-int gpio_inputs(int chip, const int *lines, unsigned count, unsigned debounce_us) {
+int gpio_inputs(int chip, const int *lines, unsigned count) {
     const int file = request(chip, lines, count, GPIO_V2_LINE_FLAG_INPUT | GPIO_V2_LINE_FLAG_EDGE_RISING
-                             | GPIO_V2_LINE_FLAG_EDGE_FALLING | GPIO_V2_LINE_FLAG_BIAS_PULL_UP, debounce_us);
+                             | GPIO_V2_LINE_FLAG_EDGE_FALLING | GPIO_V2_LINE_FLAG_BIAS_PULL_UP);
     if (file >= 0) fcntl(file, F_SETFL, O_NONBLOCK);
     return file;
 }
 
 int gpio_outputs(int chip, const int *lines, unsigned count) {
-    return request(chip, lines, count, GPIO_V2_LINE_FLAG_OUTPUT, 0);
+    return request(chip, lines, count, GPIO_V2_LINE_FLAG_OUTPUT);
 }
 
 int gpio_get(int lines, unsigned count, uint64_t *levels) {
@@ -62,10 +58,10 @@ int gpio_set(int lines, uint64_t levels, uint64_t mask) {
     return ioctl(lines, GPIO_V2_LINE_SET_VALUES_IOCTL, &values) < 0 ? errno : 0;
 }
 
-int gpio_edge(int lines, int *line, int *level) {
+int gpio_edge(int lines, struct gpio_edge *edge) {
     struct gpio_v2_line_event event;
     if (read(lines, &event, sizeof event) != sizeof event) return 0;
-    *line = (int)event.offset;
-    *level = event.id == GPIO_V2_LINE_EVENT_RISING_EDGE;
+    *edge = (struct gpio_edge){.line = (int)event.offset, .level = event.id == GPIO_V2_LINE_EVENT_RISING_EDGE,
+                               .at_ns = event.timestamp_ns};
     return 1;
 }

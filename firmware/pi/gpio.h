@@ -11,14 +11,20 @@
 
 /* Opens the chip with the header's pins; a file descriptor, or -1 with errno. `folder`: usually "/dev". */
 int gpio_chip(const char *folder);
-/* Takes input lines that report both edges, kept steady by a pull and a debounce time where `debounce_us` is not 0.
- * A file descriptor to poll, or -1 with errno. */
-int gpio_inputs(int chip, const int *lines, unsigned count, unsigned debounce_us);
+/* Takes input lines that report both edges as they come, with a pull. A file descriptor to poll, which does not block;
+ * or -1 with errno. */
+int gpio_inputs(int chip, const int *lines, unsigned count);
 int gpio_outputs(int chip, const int *lines, unsigned count);
 /* Bit i: the level of the i-th line; 0 on success. */
 int gpio_get(int lines, unsigned count, uint64_t *levels);
 int gpio_set(int lines, uint64_t levels, uint64_t mask);
-/* The next edge: BCM number of the line and its new level. 1: an edge; 0: none waiting. */
-int gpio_edge(int lines, int *line, int *level);
+
+struct gpio_edge {
+    int line, level; /* BCM number; what the line went to */
+    uint64_t at_ns;  /* on CLOCK_MONOTONIC, taken in the kernel's interrupt */
+};
+
+/* The next edge. 1: an edge; 0: none waiting. */
+int gpio_edge(int lines, struct gpio_edge *edge);
 
 #endif

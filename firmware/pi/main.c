@@ -10,6 +10,7 @@
 #include "audio.h"
 #include "check.h"
 #include "controls.h"
+#include "moment.h"
 #include "notes.h"
 #include "slots.h"
 #include "status.h"
@@ -34,6 +35,7 @@
 #define CLOCK_HZ 1000000000u
 
 static const char *const CONFIGS[] = {"/boot/firmware/tudor/module.conf", "/etc/tudor/module.conf"};
+static const char *const CODEC = "/etc/tudor/codec.conf"; /* of whoever made the card; the others have the last word */
 
 struct instrument {
     struct settings settings;
@@ -55,10 +57,8 @@ static void stop(int signal) {
 }
 
 static uint32_t clock_now(void *context) {
-    struct timespec now;
     (void)context;
-    clock_gettime(CLOCK_MONOTONIC, &now); /* through the vDSO: no system call */
-    return (uint32_t)((uint64_t)now.tv_sec * CLOCK_HZ + (uint64_t)now.tv_nsec);
+    return (uint32_t)moment_now_ns();
 }
 
 /* A line for systemd (sd_notify's protocol: a datagram to the socket in NOTIFY_SOCKET). */
@@ -75,20 +75,25 @@ static void notify(const char *text) {
     close(file);
 }
 
-static void read_settings(struct settings *s, const char *named) {
+/* 0: there is no such file. */
+static int read_file(struct settings *s, const char *path, int wanted) {
     size_t bytes;
-    settings_default(s);
-    for (size_t i = 0; i < (named ? 1 : sizeof CONFIGS / sizeof *CONFIGS); i++) {
-        const char *const path = named ? named : CONFIGS[i];
-        char *const text = read_whole(path, &bytes);
-        if (!text) {
-            if (named || errno != ENOENT) note("%s: %s", path, strerror(errno));
-            continue;
-        }
-        settings_read(s, path, text);
-        free(text);
-        break;
+    char *const text = read_whole(path, &bytes);
+    if (!text) {
+        if (wanted || errno != ENOENT) note("%s: %s", path, strerror(errno));
+        return 0;
     }
+    settings_read(s, path, text);
+    free(text);
+    return 1;
+}
+
+static void read_settings(struct settings *s, const char *named) {
+    settings_default(s);
+    if (named)
+        read_file(s, named, 1);
+    else if (read_file(s, CODEC, 0), !read_file(s, CONFIGS[0], 0))
+        read_file(s, CONFIGS[1], 0);
     for (int i = 0; i < s->complaints; i++) note("%s", s->complaint[i]);
 }
 
@@ -148,6 +153,7 @@ static int make_module(struct instrument *it) {
     }
     size_t length;
     char *const text = read_whole(s->calibration, &length);
+    if (!text && errno != ENOENT) note("%s: %s", s->calibration, strerror(errno));
     if (text && module_read_calibration(it->m, text, length, &why))
         note("%.80s:%u: %.100s", s->calibration, why.line, why.text);
     free(text);
@@ -165,7 +171,7 @@ static int attend(struct instrument *it, int socket) {
         if (socket >= 0) status_answer(socket, it->m, &it->audio, &it->controls);
         module_status status;
         module_read_status(it->m, &status);
-        controls_show(&it->controls, &status);
+        controls_show(&it->controls, &status, moment_now_ns() / 1000000u + 1);
         if ((!ready && status.blocks > 8) || (++shown * SHOW_MS >= PULSE_MS && status.blocks != seen)) {
             notify(ready ? "WATCHDOG=1" : "READY=1\nWATCHDOG=1");
             seen = status.blocks;
@@ -192,7 +198,7 @@ static int play(struct instrument *it) {
     controls_open(&it->controls, &it->settings, &it->api);
     const int socket = status_listen(it->settings.socket);
     if (socket < 0) note("%s: %s; no status", it->settings.socket, strerror(errno));
-    if (controls_start(&it->controls, it->m, it->audio.period_samples)
+    if (controls_start(&it->controls, it->m, &it->audio)
         || pthread_create(&it->thread, 0, audio_thread, it)) {
         fprintf(stderr, "threads: %s\n", strerror(errno));
         return 1;

@@ -27,6 +27,8 @@ static const struct key KEYS[] = {
     TEXT_KEY(calibration),
     TEXT_KEY(socket),
     TEXT_KEY(midi),
+    TEXT_KEY(codec),
+    NUMBER_KEY("codec_wait", codec_wait_s, 0, 60, 0, 0),
     NUMBER_KEY("rate", rate_hz, 8000, 192000, 0, 0),
     NUMBER_KEY("period", period_samples, 16, 4096, 0, 0),
     NUMBER_KEY("periods", periods, 2, 16, 0, 0),
@@ -45,6 +47,7 @@ void settings_default(struct settings *s) {
         .outputs = AUTO, .cpu = AUTO, .priority = 80, .overload = 95, .resample_taps = 32,
         .models = "/boot/firmware/tudor", .calibration = "/boot/firmware/tudor/calibration.txt",
         .socket = "/run/tudor/status", .midi = "on", .control_hz = 500,
+        .codec = "", .codec_wait_s = 5,
     };
     for (int i = 0; i < MODULE_KNOBS; i++) s->knob[i].adc = OFF;
     for (int i = 0; i < MODULE_CVS; i++) s->cv[i].adc = OFF;
@@ -117,6 +120,17 @@ static const char *read_digital(const char *text, struct digital_pin *pin) {
     return 0;
 }
 
+/* The same, with the word "button" behind it where contacts bounce. */
+static const char *read_gate(char *text, struct digital_pin *pin) {
+    static const char word[] = "button";
+    const size_t length = strlen(text), cut = sizeof word - 1;
+    const int button = length > cut && !strcmp(text + length - cut, word) && strchr(" \t", text[length - cut - 1]);
+    for (size_t n = button ? length - cut : 0; n && strchr(" \t", text[n - 1]); n--) text[n - 1] = 0;
+    const char *const why = read_digital(text, pin);
+    if (!why) pin->button = button;
+    return why ? "wants a pin such as gpio17, -gpio17 where low means on, -gpio17 button where it bounces" : 0;
+}
+
 static const char *read_value(const struct key *key, const char *text, struct settings *s) {
     static char wanted[64];
     void *const field = (char *)s + key->offset;
@@ -134,8 +148,9 @@ static const char *read_value(const struct key *key, const char *text, struct se
     return wanted;
 }
 
-static const char *read_pair(struct settings *s, const char *name, const char *value) {
-    static const char *const leds[LED_COUNT] = {"led_play", "led_fault", "led_clip"};
+static const char *read_pair(struct settings *s, const char *name, char *value) {
+    static const char *const leds[LED_COUNT] = {"led_play",   "led_fault",     "led_clip",
+                                                "led_frozen", "led_recording", "led_looping"};
     int n;
     if (!strcmp(name, "midi") && strcmp(value, "on") && strcmp(value, "off")) return "wants on or off";
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
@@ -143,7 +158,7 @@ static const char *read_pair(struct settings *s, const char *name, const char *v
     if ((n = numbered(name, "adc", MAX_ADCS)) >= 0) return read_adc(value, &s->adc[n]);
     if ((n = numbered(name, "knob", MODULE_KNOBS)) >= 0) return read_analog(value, &s->knob[n]);
     if ((n = numbered(name, "cv", MODULE_CVS)) >= 0) return read_analog(value, &s->cv[n]);
-    if ((n = numbered(name, "gate", MODULE_GATES)) >= 0) return read_digital(value, &s->gate[n]);
+    if ((n = numbered(name, "gate", MODULE_GATES)) >= 0) return read_gate(value, &s->gate[n]);
     if (!strcmp(name, "gate_out")) return read_digital(value, &s->gate_out);
     for (int i = 0; i < LED_COUNT; i++)
         if (!strcmp(name, leds[i])) return read_digital(value, &s->led[i]);

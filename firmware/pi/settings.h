@@ -12,7 +12,8 @@
 #define OFF (-2)
 
 enum adc_kind { ADC_NONE, ADC_MCP3208, ADC_ADS1015 };
-enum led { LED_PLAY, LED_FAULT, LED_CLIP, LED_COUNT };
+/* The last three are for whoever has room for them: the first tells the same by blinking. */
+enum led { LED_PLAY, LED_FAULT, LED_CLIP, LED_FROZEN, LED_RECORDING, LED_LOOPING, LED_COUNT };
 
 struct adc_place {
     enum adc_kind kind;
@@ -25,13 +26,15 @@ struct analog_pin {
     int adc, channel, inverted;
 };
 
-/* A GPIO by its BCM number; OFF: not wired. */
+/* A GPIO by its BCM number; OFF: not wired. Button: its contacts bounce. */
 struct digital_pin {
-    int line, inverted;
+    int line, inverted, button;
 };
 
 struct settings {
-    char device[64], capture[64]; /* ALSA names; "auto": the first card that is no HDMI */
+    char device[64], capture[64]; /* ALSA names; "auto": the codec, or the first card that plays */
+    char codec[64];                /* ids of cards to be preferred, with commas; "": none */
+    int codec_wait_s;              /* for how long it may be missing at the start */
     int rate_hz, period_samples, periods, inputs, outputs;
     int cpu, priority, overload, resample_taps;
     char models[200], calibration[200], socket[100], midi[64];

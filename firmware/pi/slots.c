@@ -25,7 +25,10 @@ char *read_whole(const char *path, size_t *bytes) {
     const int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return 0;
     char *data = 0;
-    if (fstat(file, &about) == 0 && (data = memory((size_t)about.st_size + 1)) != 0) {
+    const int failed = fstat(file, &about);
+    if (!failed && S_ISDIR(about.st_mode)) {
+        errno = EISDIR; /* some file systems say so only where a folder holds something */
+    } else if (!failed && (data = memory((size_t)about.st_size + 1)) != 0) {
         size_t have = 0;
         ssize_t got = 1;
         while (have < (size_t)about.st_size && (got = read(file, data + have, (size_t)about.st_size - have)) > 0)
@@ -67,6 +70,11 @@ static const char *load(tudor_module *m, uint32_t slot, const char *folder, cons
     snprintf(path + strlen(path) - sizeof SUFFIX + 1, sizeof SUFFIX, ".map");
     char *const map = read_whole(path, &map_bytes);
     why = (module_complaint){0};
+    if (!map && errno != ENOENT) { /* a mapping that is there is meant: no other is played instead */
+        snprintf(why.text, sizeof why.text, "its mapping %.100s: %s", strrchr(path, '/') + 1, strerror(errno));
+        free(data);
+        return why.text;
+    }
     void *fast = 0, *bulk = 0;
     int error = module_measure(m, data, bytes, map, map_bytes, &need, &why);
     if (!error) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -17,10 +18,31 @@ STATUS = ("Package: base-files\nStatus: install ok installed\nVersion: 12.4\n\n"
           "Package: libasound2\nStatus: install ok installed\nVersion: 1.2.8\n")
 
 
-def stock_tree(folder: Path, machine: str = "aarch64-linux-gnu") -> Path:
+BOOKWORM, TRIXIE = "bookworm", "trixie"
+# Overlays for codecs, as the kernels of 2023 and of 2026 name them.
+COMMON = ("hifiberry-dac", "hifiberry-dacplus", "hifiberry-dacplusadc", "hifiberry-dacplusadcpro",
+          "iqaudio-codec", "audioinjector-wm8731-audio", "vc4-kms-v3d", "spi0-1cs")
+OVERLAYS = {BOOKWORM: (*COMMON, "rpi-proto"),
+            TRIXIE: (*COMMON, "proto-codec", "hifiberry-dacplus-std", "hifiberry-dacplus-pro")}
+# What a stock image does of its own: see firmware/flash/system.py.
+RADIO_OFF = "[main]\nNetworkingEnabled=true\nWirelessEnabled=false\nWWANEnabled=true\n"
+TRAITS = {
+    BOOKWORM: {"etc/os-release": 'ID=debian\nVERSION_ID="12"\n', "etc/machine-id": "",
+               "etc/dphys-swapfile": "CONF_SWAPSIZE=512\n",
+               "usr/lib/systemd/system/dphys-swapfile.service": "[Service]\n"},
+    TRIXIE: {"etc/os-release": 'ID=debian\nVERSION_ID="13"\n',
+             "etc/machine-id": "uninitialized\n", "etc/cloud/cloud.cfg": "users: []\n",
+             "usr/lib/systemd/system/cloud-init-local.service":
+                 "[Unit]\nConditionPathExists=!/etc/cloud/cloud-init.disabled\n",
+             "etc/rpi/swap.conf": "[Main]\n#Mechanism=auto\n"},
+}
+
+
+def stock_tree(folder: Path, machine: str = "aarch64-linux-gnu", kind: str = BOOKWORM) -> Path:
     """A root file system of the files that flashing looks at."""
     files = {
-        "etc/os-release": 'ID=debian\nVERSION_ID="12"\n', "etc/hostname": "raspberrypi\n",
+        **TRAITS[kind], "etc/hostname": "raspberrypi\n",
+        "var/lib/NetworkManager/NetworkManager.state": RADIO_OFF,
         "etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\traspberrypi\n",
         "var/lib/dpkg/status": STATUS, f"usr/lib/{machine}/libasound.so.2": "library",
         "etc/systemd/system/multi-user.target.wants/.keep": "",
@@ -34,7 +56,7 @@ def stock_tree(folder: Path, machine: str = "aarch64-linux-gnu") -> Path:
 
 
 def make_image(folder: Path, root: Path, root_bytes: int = 24 * MIB,
-               boot: dict[str, bytes] | None = None) -> Path:
+               boot: dict[str, bytes] | None = None, kind: str = BOOKWORM) -> Path:
     """`folder/stock.img`: an MBR, a FAT boot partition and an ext4 holding `root`."""
     image, part = folder / "stock.img", folder / "part"
     root_offset = BOOT_OFFSET + BOOT_BYTES
@@ -55,6 +77,12 @@ def make_image(folder: Path, root: Path, root_bytes: int = 24 * MIB,
                        **(boot or {})}.items():
         (folder / "one").write_bytes(data)
         _run(["mcopy", "-i", str(part), str(folder / "one"), f"::{name}"])
+    overlays = folder / "overlays"
+    overlays.mkdir(exist_ok=True)
+    for name in OVERLAYS[kind]:
+        (overlays / f"{name}.dtbo").write_bytes(b"\xd0\x0d\xfe\xed")
+    _run(["mcopy", "-s", "-i", str(part), str(overlays), "::"])
+    shutil.rmtree(overlays)
     _place(part, image, BOOT_OFFSET)
     part.write_bytes(b"")
     with part.open("r+b") as file:

@@ -4,8 +4,15 @@
  *
  *   pi_audio MODEL BLOCKS [xrun=N] [odd=N] [gone=N] [plant=malloc|lock|syscall]
  *
+ *   pi_audio cards CODEC CARD... [late=N]
+ *
+ * chooses a card instead: each CARD is "ID:TITLE:WAYS", with p for one that plays and c for one that records; late=N:
+ * the last of them comes after N looks. Prints "card=NAME capture=NAME why=TEXT", and notes.
+ *
  * Prints "played=N xruns=N misses=N mallocs=N locks=N peak=X digest=N why=TEXT". */
 #include "audio.h"
+#include "notes.h"
+#include "pi_cards.h"
 #include "../core/only_writes.h"
 
 #include <errno.h>
@@ -116,7 +123,13 @@ static snd_pcm_sframes_t fake_commit(snd_pcm_t *pcm, snd_pcm_uframes_t offset, s
 }
 
 static int fake_open(snd_pcm_t **pcm, const char *name, snd_pcm_stream_t way, int mode) {
-    (void)name, (void)mode;
+    (void)mode;
+    if (card_count) { /* a name is a card, and with a comma a device */
+        const char *const comma = strchr(name, ',');
+        const int device = comma ? atoi(comma + 1) : 0;
+        if (way == SND_PCM_STREAM_CAPTURE) snprintf(capture_name, sizeof capture_name, "%s", name);
+        if (!strchr(part(atoi(name + 3), 2), way == SND_PCM_STREAM_PLAYBACK ? "pP"[device] : "cC"[device])) return -ENOENT;
+    }
     struct ring *const r = way == SND_PCM_STREAM_PLAYBACK ? &play_ring : &record_ring;
     for (unsigned c = 0; c < 2; c++)
         r->areas[c] = (snd_pcm_channel_area_t){.addr = r->samples, .first = 32 * c, .step = 64};
@@ -124,7 +137,7 @@ static int fake_open(snd_pcm_t **pcm, const char *name, snd_pcm_stream_t way, in
     return 0;
 }
 
-static size_t one(void) { return 8; }
+static size_t one(void) { return sizeof(struct fake_info); }
 static int good(void) { return 0; }
 static int no_link(snd_pcm_t *a, snd_pcm_t *b) { return (void)a, (void)b, -ENOSYS; }
 static int buffer_size(const snd_pcm_hw_params_t *p, snd_pcm_uframes_t *n) { return (void)p, *n = BUFFER, 0; }
@@ -135,7 +148,11 @@ static struct alsa_api card(void) {
         .snd_pcm_start = fake_start, .snd_pcm_drop = fake_drop, .snd_pcm_avail_update = fake_avail,
         .snd_pcm_wait = fake_wait, .snd_pcm_mmap_begin = fake_begin, .snd_pcm_mmap_commit = fake_commit,
         .snd_pcm_link = no_link, .snd_pcm_hw_params_sizeof = one, .snd_pcm_sw_params_sizeof = one,
-        .snd_pcm_hw_params_get_buffer_size = buffer_size,
+        .snd_pcm_hw_params_get_buffer_size = buffer_size, .snd_card_next = fake_card_next,
+        .snd_ctl_open = fake_ctl_open, .snd_ctl_card_info_sizeof = one, .snd_ctl_card_info = fake_card_info,
+        .snd_ctl_card_info_get_id = fake_id, .snd_ctl_card_info_get_name = fake_title,
+        .snd_ctl_pcm_next_device = fake_next_device, .snd_ctl_pcm_info = fake_pcm_info, .snd_pcm_info_sizeof = one,
+        .snd_pcm_info_set_device = fake_set_device, .snd_pcm_info_set_stream = fake_set_way,
     };
     /* Whatever else is asked of it while it is set up is fine. */
     void (*const yes)(void) = (void (*)(void))good;
@@ -145,6 +162,7 @@ static struct alsa_api card(void) {
     YES(snd_pcm_hw_params_set_rate_near) YES(snd_pcm_hw_params_set_period_size_near)
     YES(snd_pcm_hw_params_set_periods_near) YES(snd_pcm_hw_params) YES(snd_pcm_sw_params_current)
     YES(snd_pcm_sw_params_set_avail_min) YES(snd_pcm_sw_params_set_start_threshold) YES(snd_pcm_sw_params)
+    YES(snd_pcm_info_set_subdevice) YES(snd_ctl_close) YES(snd_pcm_close)
 #undef YES
     return a;
 }
@@ -169,7 +187,28 @@ static int value(const char *word, const char *name) {
     return !strncmp(word, name, n) ? atoi(word + n) : -1;
 }
 
+/* Which of the cards is played on. */
+static int choose(int count, char **words) {
+    static struct audio a;
+    static struct settings s;
+    static struct alsa_api api;
+    settings_default(&s);
+    s.codec_wait_s = 1;
+    snprintf(s.codec, sizeof s.codec, "%s", words[2]);
+    for (int i = 3; i < count; i++)
+        if (!strncmp(words[i], "late=", 5))
+            late = atoi(words[i] + 5);
+        else if (card_count < 8)
+            cards[card_count++] = words[i];
+    api = card();
+    const int failed = audio_open(&a, &api, &s);
+    printf("card=%s capture=%s why=%s\n", a.card, capture_name, failed ? a.why : "");
+    for (int i = 0; note_kept(i); i++) printf("note %s\n", note_kept(i));
+    return 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc > 3 && !strcmp(argv[1], "cards")) return choose(argc, argv);
     static struct audio a;
     static struct settings s;
     static struct alsa_api api;

@@ -56,6 +56,25 @@ def driver(main: str, *links: str, flags: tuple[str, ...] = ()) -> Path:
         raise
 
 
+# What lies between pins and the instrument, without the instrument.
+CONTROLS = [*(build.HERE / f"{name}.c" for name in (
+    "adc", "controls", "gates", "gpio", "leds", "moment", "notes", "sequencer", "settings")),
+    build.COMMON / "midi.c"]
+# What of the instrument they call: a driver has its own.
+CALLED = "-Wl," + ",".join(f"--wrap={name}" for name in (
+    "module_push", "module_now", "module_read_status"))
+
+
+@cache
+def controls_driver(main: Path, target: str = "native", *links: str) -> Path:
+    """The program of `main` with the board's controls alone: quick to build."""
+    try:
+        return build.linked(main.stem, target, [main, *CONTROLS], (), (CALLED, *links))
+    except MissingToolError as error:
+        skip(str(error))
+        raise
+
+
 def arm64_library() -> Path:
     """A folder with libasound.so.2 for arm64."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

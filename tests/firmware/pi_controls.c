@@ -1,7 +1,7 @@
 /* The module's controls against converters and pins that are played here: every system call that reaches for hardware
  * is answered by a model of the chip, as its data sheet says. Prints what was pushed to the instrument.
  *
- *   pi_controls adc | gpio | midi HEXBYTES | settings FILE | formats */
+ *   pi_controls adc | sweep LOOKS | gpio | midi HEXBYTES | settings FILE | throttled FOLDER | governor FOLDER | formats */
 #include "check.h"
 #include "block.h"
 #include "controls.h"
@@ -19,7 +19,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { SPI = 1000, I2C, CHIP, LINES_IN, LINES_OUT };
+enum { SPI = 1000, I2C, CHIP, LINES_IN, LEDS_OUT, GATE_OUT };
 
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_ioctl(int file, unsigned long request, ...);
@@ -33,10 +33,12 @@ ssize_t __real_write(int file, const void *from, size_t bytes);
 int __real_close(int file);
 int __wrap_module_push(tudor_module *m, uint32_t lane, const module_event *event);
 uint32_t __wrap_module_now(const tudor_module *m);
+void __wrap_module_read_status(const tudor_module *m, module_status *status);
 
 static int volts[2][8]; /* codes: 12 bit of the MCP3208; 12 bit signed of the ADS1015 */
 static int spi_fails;
 static unsigned ads_pointer, ads_config = 0x8583, ads_address;
+static int ads_busy, ads_takes, ads_channel; /* questions until a conversion is done; the input of the last that is */
 
 int __wrap_open(const char *path, int flags, ...) {
     if (!strcmp(path, "/dev/spidev0.0")) return SPI;
@@ -76,16 +78,16 @@ static int gpio(int file, unsigned long request, void *argument) {
     }
     if (request == GPIO_V2_GET_LINE_IOCTL) {
         struct gpio_v2_line_request *const r = argument;
-        printf("lines %u flags 0x%llx debounce %u of %s:", r->num_lines, (unsigned long long)r->config.flags,
-               r->config.num_attrs ? r->config.attrs[0].attr.debounce_period_us : 0, r->consumer);
+        printf("lines %u flags 0x%llx attributes %u of %s:", r->num_lines, (unsigned long long)r->config.flags,
+               r->config.num_attrs, r->consumer);
         for (unsigned i = 0; i < r->num_lines; i++) printf(" %u", r->offsets[i]);
         printf("\n");
-        r->fd = r->config.flags & GPIO_V2_LINE_FLAG_OUTPUT ? LINES_OUT : LINES_IN;
+        r->fd = !(r->config.flags & GPIO_V2_LINE_FLAG_OUTPUT) ? LINES_IN : r->offsets[0] == 23 ? GATE_OUT : LEDS_OUT;
         return 0;
     }
     struct gpio_v2_line_values *const v = argument;
     if (request == GPIO_V2_LINE_GET_VALUES_IOCTL) return v->bits = 0x1 & v->mask, 0;
-    printf("set %llx of %llx\n", (unsigned long long)v->bits, (unsigned long long)v->mask);
+    printf("%s %llx of %llx\n", file == GATE_OUT ? "gate" : "leds", (unsigned long long)v->bits, (unsigned long long)v->mask);
     return 0;
 }
 
@@ -105,7 +107,11 @@ ssize_t __wrap_write(int file, const void *from, size_t bytes) {
     if (file != I2C) return __real_write(file, from, bytes);
     if (ads_address != 0x49) return -1;
     ads_pointer = data[0];
-    if (bytes == 3 && ads_pointer == 1) ads_config = (unsigned)data[1] << 8 | data[2];
+    if (bytes == 3 && ads_pointer == 1) {
+        ads_config = (unsigned)data[1] << 8 | data[2];
+        ads_busy = ads_takes;
+        if (!ads_busy) ads_channel = (int)(ads_config >> 12 & 3);
+    }
     return (ssize_t)bytes;
 }
 
@@ -116,22 +122,32 @@ ssize_t __wrap_read(int file, void *to, size_t bytes) {
         struct gpio_v2_line_event *const e = to;
         if (edges == 3) return -1;
         *e = (struct gpio_v2_line_event){.offset = edges == 1 ? 27 : 17,
+                                         .timestamp_ns = 1000000u * (unsigned)(edges + 1),
                                          .id = edges == 2 ? GPIO_V2_LINE_EVENT_RISING_EDGE : GPIO_V2_LINE_EVENT_FALLING_EDGE};
         edges++;
         return sizeof *e;
     }
     if (file != I2C) return __real_read(file, to, bytes);
-    /* started, single shot, +-4.096 V, single-ended input */
+    if (ads_pointer == 1) { /* the top bit says that it is idle */
+        if (ads_busy > 0 && --ads_busy == 0) ads_channel = (int)(ads_config >> 12 & 3);
+        data[0] = (unsigned char)((ads_config >> 8 & 0x7f) | (ads_busy ? 0 : 0x80));
+        data[1] = (unsigned char)ads_config;
+        return 2;
+    }
+    /* started, single shot, +-4.096 V, single-ended input; the result of the last that is done */
     if (ads_pointer != 0 || !(ads_config & 0x8000) || !(ads_config & 0x100) || (ads_config >> 9 & 7) != 1
         || !(ads_config & 0x4000))
         return -1;
-    const int code = volts[1][ads_config >> 12 & 3] * 16;
+    const int code = volts[1][ads_channel] * 16;
     data[0] = (unsigned char)((unsigned)code >> 8);
     data[1] = (unsigned char)code;
     return 2;
 }
 
 uint32_t __wrap_module_now(const tudor_module *m) { return (void)m, 1000; }
+
+static module_status shown;
+void __wrap_module_read_status(const tudor_module *m, module_status *status) { (void)m, *status = shown; }
 
 int __wrap_module_push(tudor_module *m, uint32_t lane, const module_event *e) {
     (void)m;
@@ -144,8 +160,9 @@ static const char *const WIRED = "adc1 = mcp3208 /dev/spidev0.0\nadc2 = ads1015 
                                  "knob2 = adc1.7\ncv1 = -adc1.4\ncv2 = adc2.3\ngate1 = -gpio17\ngate2 = gpio27\n"
                                  "led_play = gpio24\nled_clip = -gpio16\ngate_out = gpio23\nmidi = off\n";
 
-static void adc(struct controls *c) {
-    for (int round = 0; round < 3; round++) {
+static void adc(struct controls *c, int takes) {
+    ads_takes = takes;
+    for (int round = 0; round < 4; round++) {
         for (int i = 0; i < 8; i++) volts[0][i] = 500 * i + 100 + (round == 2), volts[1][i] = 400 * i;
         controls_read_analog(c);
         printf("round\n");
@@ -155,16 +172,32 @@ static void adc(struct controls *c) {
     printf("readings %u errors %u\n", (unsigned)c->readings, (unsigned)c->read_errors);
 }
 
+/* Inputs of one ADS1015 in turn, its conversions taking that many looks. */
+static void sweep(struct controls *c, struct settings *s, int takes) {
+    settings_read(s, "test", "knob1 = off\nknob2 = adc2.0\nknob3 = adc2.1\ncv1 = off\ncv2 = adc2.3\ncv3 = adc2.2\n");
+    ads_takes = takes;
+    for (int i = 0; i < 4; i++) volts[1][i] = 100 + 400 * i;
+    for (int round = 0; round < 40; round++) controls_read_analog(c);
+    printf("readings %u errors %u\n", (unsigned)c->readings, (unsigned)c->read_errors);
+}
+
 static void gates(struct controls *c) {
-    int line, level;
+    struct gpio_edge edge;
     uint64_t levels = 0;
-    module_status s = {.state = MODULE_PLAYING, .envelope = 0.5f};
+    module_status s = {.state = MODULE_PLAYING};
     gpio_get(c->inputs, 2, &levels);
     printf("levels %llx\n", (unsigned long long)levels);
-    while (gpio_edge(c->inputs, &line, &level)) printf("edge %d %d\n", line, level);
-    controls_show(c, &s);
+    while (gpio_edge(c->inputs, &edge)) printf("edge %d %d %llu\n", edge.line, edge.level, (unsigned long long)edge.at_ns);
+    controls_show(c, &s, 1);
+    controls_show(c, &s, 3000);
     s = (module_status){.state = MODULE_OVERLOAD, .flags = MODULE_LIMITING};
-    controls_show(c, &s);
+    controls_show(c, &s, 3020);
+    for (int i = 0; i < 5; i++) { /* only what changes is set */
+        shown = (module_status){.envelope = i == 2 || i == 3 ? 0.5f : 0.0f, .in_peak = i == 1 ? 1.0f : 0.5f};
+        controls_after_block(c);
+    }
+    s = (module_status){.state = MODULE_PLAYING};
+    controls_show(c, &s, 5000);
 }
 
 static void formats(void) {
@@ -198,11 +231,17 @@ int main(int argc, char **argv) {
         for (int i = 0; i < s.complaints; i++) printf("complaint %s\n", s.complaint[i]);
         return 0;
     }
+    if (argc > 2 && !strcmp(argv[1], "governor")) {
+        char text[200] = "";
+        const int steady = check_governor(argv[2], text, sizeof text);
+        return printf("%d %s\n", steady, text), 0;
+    }
     if (argc > 2 && !strcmp(argv[1], "throttled")) return printf("%ld\n", check_throttled(argv[2])), 0;
     if (argc > 1 && !strcmp(argv[1], "formats")) return formats(), 0;
     controls_open(&c, &s, 0);
     c.block_samples = 128;
-    if (argc > 1 && !strcmp(argv[1], "adc")) adc(&c);
+    if (argc > 1 && !strcmp(argv[1], "adc")) adc(&c, argc > 2 ? atoi(argv[2]) : 0);
+    if (argc > 2 && !strcmp(argv[1], "sweep")) sweep(&c, &s, atoi(argv[2]));
     if (argc > 1 && !strcmp(argv[1], "gpio")) gates(&c);
     if (argc > 2 && !strcmp(argv[1], "midi")) {
         module_midi parser = {0};

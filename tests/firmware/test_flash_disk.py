@@ -11,6 +11,7 @@ from card_image import MIB
 
 from engine.errors import TudorError
 from firmware.flash import device
+from nn_tudor.cli import main
 
 
 def machine(folder: Path, mounted: str = "", swaps: str = "", **files: str) -> device.Machine:
@@ -51,6 +52,44 @@ def test_disks_in_use_are_refused(tmp_path: Path, number: str, world: dict[str, 
                                   ) -> None:
     with pytest.raises(TudorError, match=word):
         device._checked(Path("/dev/sdb"), machine(tmp_path, **world), number)
+
+
+def fixed(folder: Path) -> device.Disk:
+    return device._checked(Path("/dev/sdb"), machine(folder, removable="0"), "8:16")
+
+
+def test_yes_alone_does_not_erase_a_disk_that_cannot_be_taken_out(tmp_path: Path) -> None:
+    disk = fixed(tmp_path)
+    with pytest.raises(TudorError, match=r"not removable.*--fixed-disk /dev/sdb$"):
+        device.check_meant(disk, True, None)
+    with pytest.raises(TudorError, match="--fixed-disk /dev/sdc: is not --device /dev/sdb"):
+        device.check_meant(disk, True, Path("/dev/sdc"))
+    device.check_meant(disk, True, Path("/dev/sdb"))
+    device.check_meant(disk, False, None)  # somebody is asked
+
+
+def test_the_command_refuses_it_before_it_does_anything(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        ) -> None:
+    disk = fixed(tmp_path)
+    monkeypatch.setattr(device, "look_at", lambda path: disk)
+    words = ["flash", "pi", "--image", "none.img", "--device", "/dev/sdb", "--codec", "usb",
+             "--models", "none.tudor", "--yes"]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code
+    assert "is not removable" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*words, "--fixed-disk", "/dev/sdb"])
+    assert "none.tudor" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kind", "removable"), [("SD", True), ("MMC", False)])
+def test_a_card_in_a_slot_that_is_built_in_is_removable(tmp_path: Path, kind: str, removable: bool
+                                                        ) -> None:
+    """The kernel says that of none; a soldered eMMC tells another type."""
+    there = machine(tmp_path, removable="0", **{"device/type": kind})
+    assert device._checked(Path("/dev/mmcblk0"), there, "8:16").removable is removable
 
 
 def test_what_is_no_disk_is_refused(tmp_path: Path) -> None:

@@ -8,22 +8,27 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from card_image import BOOT_BYTES, BOOT_OFFSET, CMDLINE, MIB, make_image, make_package, stock_tree
+from card_image import (
+    BOOKWORM,
+    BOOT_BYTES,
+    BOOT_OFFSET,
+    CMDLINE,
+    MIB,
+    make_image,
+    make_package,
+    stock_tree,
+)
+from flash_card import MODEL, RefusedError, content, flash, refused
 from machines import machine as instrument
 
 from engine.errors import TudorError
-from engine.presets import shipped_native
 from firmware.flash import card, edits, pi
 from firmware.flash.codecs import CODECS
 from firmware.flash.deb import read_package
-from firmware.flash.disk import ImageError, layout
-from firmware.flash.ext4 import Ext4
-from firmware.flash.fat import Fat
+from firmware.flash.disk import ImageError
 from firmware.tools import MissingToolError, tool
-from nn_tudor.cli import main
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJust4Test me@here\n"
-MODEL = shipped_native("techno-tiny") or Path("techno-tiny.tudor")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,39 +45,12 @@ def _tools() -> None:
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stock")
-    return make_image(folder, stock_tree(folder / "tree"))
+    return make_image(folder, stock_tree(folder / "tree", kind=BOOKWORM), kind=BOOKWORM)
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_package(tmp_path_factory.mktemp("package"))
-
-
-def flash(stock: Path, out: Path, package: Path, *options: str) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["flash", "pi", "--image", str(stock), "--out", str(out), "--models", str(MODEL),
-              "--codec", "wm8731", "--package", str(package), *options])
-    if ended.value.code:
-        raise RefusedError
-
-
-class RefusedError(Exception):
-    """The command ended with an error."""
-
-
-def content(image: Path) -> tuple[Fat, Ext4]:
-    parts = layout(image)
-    return Fat(image, parts.boot), Ext4(image, parts.root)
-
-
-def refused(capsys: pytest.CaptureFixture[str], *wanted: str) -> str:
-    """The one line that the command ended with."""
-    said = capsys.readouterr().err.strip()
-    assert said.startswith("error: ")
-    assert "\n" not in said
-    for word in wanted:
-        assert word in said
-    return said
 
 
 def test_everything_lands_on_the_card(stock: Path, package: Path, tmp_path: Path,
@@ -94,7 +72,9 @@ def test_everything_lands_on_the_card(stock: Path, package: Path, tmp_path: Path
     config = (boot.read("/config.txt") or b"").decode()
     assert config.index("[cm4]") < config.index("[all]") < config.index("dtoverlay=audioinjector")
     cmdline = (boot.read("/cmdline.txt") or b"").decode()
-    assert cmdline.split() == [*CMDLINE.split()[:-1], "cfg80211.ieee80211_regdom=DE",
+    assert cmdline.split() == [*CMDLINE.split()[:-1],
+                               "cpufreq.default_governor=performance",
+                               "cfg80211.ieee80211_regdom=DE",
                                "init=/usr/lib/tudor/overlay-init"]
     files = root.read(["/usr/bin/tudor-module", "/root/.ssh/authorized_keys", "/etc/hostname",
                        "/etc/hosts", "/var/lib/dpkg/status", "/etc/ssh/ssh_host_ed25519_key",

@@ -106,6 +106,59 @@ def test_a_card_that_is_gone_ends_the_program_with_its_reason(models: Path) -> N
     assert told["why"] == "memory: stopped: the card is gone"
 
 
+def chosen(codec: str, *cards: str) -> tuple[str, str, str, list[str]]:
+    """Card, capture and why not, and the notes."""
+    done = subprocess.run([str(driver("pi_audio.c")), "cards", codec, *cards], capture_output=True,
+                          text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    first, *notes = done.stdout.splitlines()
+    found = re.fullmatch(r"card=(.*) capture=(.*) why=(.*)", first)
+    assert found is not None
+    return found[1], found[2], found[3], [note.removeprefix("note ") for note in notes]
+
+
+KEYS = "Keystep:Arturia KeyStep 37:-"  # a keyboard: MIDI only
+CAMERA = "C920:HD Pro Webcam C920:c"
+INJECTOR = "audioinjectorpi:audioinjector-pi-soundcard:pc"
+SCREEN = "vc4hdmi0:vc4-hdmi-0:p"
+SYNTH = "UAC1:A synth with sound:pc"
+PLAYER = "sndrpihifiberry:snd_rpi_hifiberry_dac:p"
+
+
+@pytest.mark.parametrize(("codec", "cards", "card"), [
+    ("", [INJECTOR], 0),
+    ("", [KEYS, INJECTOR], 1),
+    ("", [CAMERA, INJECTOR], 1),
+    ("", [SCREEN, KEYS, CAMERA, PLAYER], 3),
+    ("", [PLAYER, SYNTH], 1),  # unknown: what also records
+    ("audioinjectorpi", [SYNTH, INJECTOR], 1),
+    ("IQaudIOCODEC,audioinjectorpi", [KEYS, SYNTH, CAMERA, INJECTOR], 3),
+    ("sndrpihifiberry", [SYNTH, PLAYER], 1),
+    ("audioinjectorpi", [KEYS, SYNTH, INJECTOR, "late=3"], 2),  # its driver was slower
+])
+def test_the_codec_is_played_on_whatever_else_is_plugged_in(codec: str, cards: list[str],
+                                                            card: int) -> None:
+    name, capture, why, notes = chosen(codec, *cards)
+    assert (name, why, notes) == (f"hw:{card}", "", [])
+    assert capture == f"hw:{card}"
+
+
+def test_a_codec_that_does_not_come_is_told_and_another_card_plays() -> None:
+    name, _, why, notes = chosen("audioinjectorpi", KEYS, SYNTH)
+    assert (name, why) == ("hw:1", "")
+    assert notes == ["codec = audioinjectorpi: did not come; hw:1 is played on instead"]
+
+
+def test_without_a_card_that_plays_those_that_are_there_are_named() -> None:
+    _, _, why, _ = chosen("", KEYS, CAMERA)
+    assert why == ("no sound card that plays was found (only Keystep, C920); is the codec seated, "
+                   "and its overlay in config.txt?")
+
+
+def test_a_second_device_that_plays_is_found() -> None:
+    assert chosen("", "odd:odd card:cP")[:2] == ("hw:0,1", "hw:0")
+
+
 def test_broken_models_are_skipped_and_named(models: Path, tmp_path: Path) -> None:
     whole = (models / "a.tudor").read_bytes()
     (models / "B.TUDOR").write_bytes(whole[: len(whole) // 2])
@@ -113,12 +166,15 @@ def test_broken_models_are_skipped_and_named(models: Path, tmp_path: Path) -> No
     (models / "._a.tudor").write_bytes(b"left by a computer")
     (models / "d.tudor").write_bytes(wire())
     (models / "d.map").write_text("knob1 nonsense\n")
+    (models / "e.tudor").write_bytes(wire())
+    (models / "e.map").mkdir()  # stands for whatever cannot be read
     config = settings(tmp_path, models)
     with running(tmp_path, config) as told:
         found = parse(told)
     assert found["models"] == {1: "a"}
     skipped = [note.split(" is skipped: ")[0] for note in found["notes"] if "skipped" in note]
-    assert skipped == ["B.TUDOR", "c.tudor", "d.tudor"]
+    assert skipped == ["B.TUDOR", "c.tudor", "d.tudor", "e.tudor"]
+    assert "e.tudor is skipped: its mapping e.map: Is a directory" in found["notes"]
     shown = "\n".join(lines(found))
     assert "slot 1: a" in shown
     assert "48000 Hz, blocks of 128, 2 in, 2 out" in shown

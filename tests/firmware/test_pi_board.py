@@ -67,7 +67,10 @@ def test_check_is_told_to_scripts_and_at_once_where_nothing_runs(
     found = json.loads(told)
     checks = {check["what"]: check for check in found["checks"]}
     assert len(checks) == len(found["checks"]) == len(plain.splitlines()) - 2
-    assert found["wrong"] == sum(not check["ok"] for check in found["checks"]) == 1
+    # Here the processor may be one that slows down.
+    assert found["wrong"] == sum(not check["ok"] for check in found["checks"])
+    assert [name for name, c in checks.items() if not c["ok"] and name != "processor"] == [
+        "the card runs"]
     assert not checks["the card runs"]["ok"]  # a card that is none has no clock
     assert checks["the card runs"]["detail"].endswith("samples per second, 48000 wanted")
     assert checks["models"] == {"what": "models", "ok": True, "detail": "loaded"}

@@ -13,7 +13,8 @@ from pi_build import driver
 from firmware.pi import build
 
 WRAPPED = "-Wl," + ",".join(f"--wrap={name}" for name in (
-    "open", "ioctl", "read", "write", "close", "fcntl", "module_push", "module_now"))
+    "open", "ioctl", "read", "write", "close", "fcntl", "module_push", "module_now",
+    "module_read_status"))
 
 
 def controls(*words: object) -> list[str]:
@@ -26,7 +27,7 @@ def controls(*words: object) -> list[str]:
 def test_converters_are_read_as_their_data_sheets_say() -> None:
     said = [line for line in controls("adc") if not line.startswith("lines")]
     pushes = [re.findall(r"kind (\d) source (\d) value (\S+) at (\d+)", line) for line in said]
-    first = [(int(k), int(s), float(v), int(at)) for ((k, s, v, at),) in pushes[:4]]
+    first = [(int(k), int(s), float(v), int(at)) for ((k, s, v, at),) in [*pushes[:3], pushes[4]]]
     supply = 3.3 / 4.096 * 2047
     wanted = [(1, 0, 100 / 4095), (1, 1, 3600 / 4095), (2, 0, 1 - 2 * 2100 / 4095),
               (2, 1, 2 * 1200 / supply - 1)]
@@ -34,19 +35,42 @@ def test_converters_are_read_as_their_data_sheets_say() -> None:
         assert got[:2] == (kind, source)
         assert got[2] == pytest.approx(value, abs=1e-5)
         assert got[3] == 1000 + 128
-    # Only what has moved by a step is pushed again.
-    assert [line.startswith("push") for line in said[4:9]] == [False, False, True, True, True]
-    assert said[9] == "round"
-    assert said[10] == "readings 16 errors 3"
+    # An ADS1015 has one round for each input. Only what has moved by a step is pushed again.
+    assert [line.startswith("push") for line in said] == [
+        *[True] * 3, False, True, False, *[True] * 3, False, *[True] * 3, False, False]
+    assert said[-1] == f"readings {5 * 3 + 4} errors 3"
+
+
+@pytest.mark.parametrize(("looks", "readings"), [(1, 39), (3, 13), (1000, 3)])
+def test_an_ads1015_is_asked_whether_it_is_done(looks: int, readings: int) -> None:
+    """Read too early, it would give the input before. One that never is done is an error."""
+    said = controls("sweep", looks)
+    supply = 3.3 / 4.096 * 2047
+    wanted = {("1", "1"): 100, ("1", "2"): 500, ("2", "2"): 900, ("2", "1"): 1300}
+    got = {(k, s): float(v) for line in said if line.startswith("push")
+           for k, s, v in re.findall(r"kind (\d) source (\d) value (\S+) at", line)}
+    if looks > 100:
+        assert got == {}
+        assert said[-1] == f"readings {readings} errors {readings}"
+        return
+    assert said[-1] == f"readings {readings} errors 0"
+    assert got.keys() == wanted.keys()
+    for (kind, source), value in got.items():
+        reading = wanted[kind, source] / supply
+        assert value == pytest.approx(2 * reading - 1 if kind == "2" else reading, abs=1e-5)
 
 
 def test_gates_and_lights_use_the_header_s_chip() -> None:
     said = controls("gpio")
-    # input, both edges, pull-up; output
-    assert said[0] == "lines 2 flags 0x134 debounce 200 of tudor-module: 17 27"
-    assert said[1] == "lines 3 flags 0x8 debounce 0 of tudor-module: 24 16 23"
-    assert said[2:6] == ["levels 1", "edge 17 0", "edge 27 0", "edge 17 1"]
-    assert said[6:] == ["set 7 of 7", "set 0 of 7"]
+    # input, both edges, pull-up, nothing asked of the kernel's debouncing; output
+    assert said[0] == "lines 2 flags 0x134 attributes 0 of tudor-module: 17 27"
+    assert said[1] == "lines 2 flags 0x8 attributes 0 of tudor-module: 24 16"
+    assert said[2] == "lines 1 flags 0x8 attributes 0 of tudor-module: 23"
+    assert said[3:7] == ["levels 1", "edge 17 0 1000000", "edge 27 0 2000000", "edge 17 1 3000000"]
+    # The clip LED's pin is inverted. Play is dark before it counts the slot, then steady.
+    assert said[7:10] == ["leds 2 of 3", "leds 3 of 3", "leds 0 of 3"]
+    assert said[10:] == ["gate 0 of 1", "gate 1 of 1", "gate 0 of 1",
+                         "leds 1 of 3"]  # the input was at full scale in between
 
 
 def test_midi_becomes_events_stamped_a_block_ahead() -> None:
@@ -58,7 +82,8 @@ def test_midi_becomes_events_stamped_a_block_ahead() -> None:
 
 def test_samples_come_back_from_each_format() -> None:
     said = controls("formats")
-    wanted = {0: 2.0**31, 1: 2.0**23, 2: 2.0**15}
+    wanted = {0: 2.0**31, 1: 2.0**23, 2: 2.0**23, 3: 2.0**15}
+    assert [line.split(":")[0].split()[3] for line in said] == ["4", "3", "4", "2", "4"]
     for number, line in enumerate(said):
         values = [float(v) for v in line.split(": ")[1].split()]
         if number in wanted:
@@ -67,7 +92,7 @@ def test_samples_come_back_from_each_format() -> None:
             assert values[3] == pytest.approx(1 - step, abs=1e-7)
         else:
             assert values == pytest.approx([0.5, -1.0, 0.999999, 1.5], abs=1e-7)
-    assert len(said) == 4
+    assert len(said) == 5
 
 
 def test_the_settings_that_come_with_the_package_are_understood() -> None:
@@ -84,8 +109,12 @@ def test_the_settings_that_come_with_the_package_are_all_and_the_defaults() -> N
                                re.MULTILINE))
     texts = re.findall(r" TEXT_KEY\((\w+)\),", source)
     numbers = re.findall(r'NUMBER_KEY\("(\w+)", (\w+), (\d+), (\d+)', source)
+    # What the card's maker has written elsewhere shall not be undone here.
+    assert "codec" not in shipped
+    assert "\n# codec = " in (build.HERE / "module.conf").read_text()
+    texts.remove("codec")
     assert len(texts) == 6
-    assert len(numbers) == 10
+    assert len(numbers) == 11
     told = dict(re.findall(r'\.(\w+) = "?([^",\s]+)', source))
     for name, field in [*((t, t) for t in texts), *((n, f) for n, f, _, _ in numbers)]:
         assert shipped[name] == told[field].replace("AUTO", "auto"), name
@@ -101,6 +130,20 @@ def test_flags_of_the_supply_are_found_on_every_pi(tmp_path: Path) -> None:
         path.mkdir(parents=True)
         (path / "get_throttled").write_text("50005\n")
         assert controls("throttled", tmp_path / str(number)) == [str(0x50005)]
+
+
+def test_the_governor_and_the_slowest_clock_are_told(tmp_path: Path) -> None:
+    assert controls("governor", tmp_path) == ["-1 "]
+    for cpu, khz in enumerate((1_000_000, 600_000)):
+        folder = tmp_path / f"cpu{cpu}/cpufreq"
+        folder.mkdir(parents=True)
+        (folder / "scaling_governor").write_text("performance\n")
+        (folder / "scaling_cur_freq").write_text(f"{khz}\n")
+    assert controls("governor", tmp_path) == ["1 governor performance, 600 MHz"]
+    (tmp_path / "cpu1/cpufreq/scaling_governor").write_text("ondemand\n")
+    said = controls("governor", tmp_path)[0]
+    assert said.startswith("0 governor ondemand, 600 MHz; ")
+    assert "cpufreq.default_governor=performance in cmdline.txt" in said
 
 
 def test_settings_that_windows_wrote_are_read(tmp_path: Path) -> None:

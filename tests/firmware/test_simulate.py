@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import soundfile
 
 from engine.errors import ConfigError
+from engine.presets import shipped_native
+from firmware.pi import build
 from firmware.simulate_script import Row, board_named, converted, read_script
 from nn_tudor.cli import main
 from tests.firmware.common_models import coder, generator, wire
@@ -220,6 +223,21 @@ def test_the_printed_mapping_is_the_one_that_is_used(
     a, b = (soundfile.read(folder / name)[0] for name in ("a.wav", "b.wav"))
     assert a.std() > 0.01
     assert np.array_equal(a, b)
+
+
+def test_the_printed_mapping_names_no_knob_that_the_board_lacks(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = (Path(build.__file__).parent / "module.conf").read_text()
+    preset = shipped_native("techno-pi")  # eight latents and more
+    assert preset is not None
+    assert tudor("module", "mapping", preset, "--board", "pi") == 0
+    text = capsys.readouterr().out
+    for kind in ("knob", "cv"):
+        printed = set(re.findall(rf"^({kind}\d+) ", text, re.MULTILINE))
+        wired = set(re.findall(rf"^({kind}\d+) = ", conf, re.MULTILINE))
+        assert printed == wired == {f"{kind}{n}" for n in range(1, 5)}
+    assert re.findall(r"^cc(\d+) latent", text, re.MULTILINE) == [str(n) for n in range(20, 28)]
 
 
 @pytest.mark.parametrize(("words", "says"), [

@@ -28,8 +28,8 @@ MODULES = ("virtio_blk", "virtio_mmio", "virtio_pci_modern_dev", "virtio_pci_leg
            "virtio_pci", "crc32c_generic", "jbd2", "mbcache", "crc16", "ext4", "overlay", "fat",
            "vfat", "nls_ascii", "nls_cp437",
            # the sequencer: a Pi has loaded it, or a card's driver, before the service starts
-           "soundcore", "snd", "snd-timer", "snd-seq-device", "snd-rawmidi", "snd-seq-midi-event",
-           "snd-seq")
+           "soundcore", "snd", "snd-timer", "snd-seq-device", "snd-rawmidi", "snd-seq",
+           "snd-seq-midi-event")
 # A port that hands on what it gets; it comes, as a keyboard's would, when a trial loads it.
 PLUGGED = "snd-seq-dummy"
 UNWANTED = re.compile(r"\./(boot|dev|usr/share/(doc|man|info|locale|bug|lintian))/|"
@@ -179,14 +179,14 @@ def _initrd(out: Path, busybox: Path, apart: Path) -> Path:
              "bin/busybox": busybox.read_bytes(),
              **{f"m/{name}.ko": data for name, data in drivers.items()}}
     folders = ("bin", "m", "dev", "proc", "sys", "newroot")
-    archive = b"".join([*(_entry(name, stat.S_IFDIR | 0o755, b"") for name in folders),
-                        *(_entry(name, stat.S_IFREG | 0o755, data)
-                          for name, data in files.items()), _entry("TRAILER!!!", 0, b"")])
+    archive = b"".join([*(entry(name, stat.S_IFDIR | 0o755, b"") for name in folders),
+                        *(entry(name, stat.S_IFREG | 0o755, data)
+                          for name, data in files.items()), entry("TRAILER!!!", 0, b"")])
     out.write_bytes(gzip.compress(archive, 1))
     return out
 
 
-def _entry(name: str, mode: int, data: bytes) -> bytes:
+def entry(name: str, mode: int, data: bytes) -> bytes:
     """One file in the "newc" form of cpio that Linux reads: thirteen numbers as eight hex digits
     (inode, mode, owner, group, links, time, size, four of devices, name's length, checksum), name
     and data, each padded to four bytes."""

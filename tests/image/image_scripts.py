@@ -9,6 +9,7 @@ from pathlib import Path
 
 from firmware.pi.package import build_package
 from firmware.tools import tool
+from tests.firmware.card_image import BOOKWORM, TRIXIE
 
 APPLY = """
 mkdir -p up/models
@@ -40,6 +41,37 @@ restarted() {
   done
   echo $(($(cut -d. -f1 /proc/uptime) - from)) >out/$2
 }
+"""
+# Stand-ins for what a stock image of each kind starts; each would leave a mark in /run.
+UNITS, WANTS = "/usr/lib/systemd/system", "/etc/systemd/system/multi-user.target.wants"
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
+OWN_UNITS = {
+    BOOKWORM: {"dphys-swapfile.service": """[Unit]
+Before=tudor-module.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'touch /run/swap-ran; dd if=/dev/zero of=/var/swap bs=1M count=8'
+"""},
+    TRIXIE: {"cloud-init-local.service": """[Unit]
+Before=tudor-module.service
+ConditionPathExists=!/etc/cloud/cloud-init.disabled
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'rm -f /etc/ssh/ssh_host_*; touch /run/cloud-init-ran'
+""", "rpi-swap.service": """[Unit]
+Before=tudor-module.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'grep -qx Mechanism=none /etc/rpi/swap.conf.d/*.conf || touch /run/swap-ran'
+"""},
+}
+STARTED = f"""played a
+ls /run >out/run
+cat /etc/machine-id >out/machine-id
+cat {HOST_KEY} >out/key
+cat /proc/swaps >out/swaps
+journalctl --no-pager -b | grep -c 'Detected first boot' >out/first
+tr ' ' '\\n' </proc/cmdline | grep ^cpufreq >out/governor
 """
 
 

@@ -18,8 +18,10 @@ from firmware.flash.disk import layout
 from firmware.flash.ext4 import Ext4
 from firmware.pi.status import parse
 from firmware.tools import MissingToolError, run, tool
+from tests.firmware.card_image import BOOKWORM, TRAITS, TRIXIE
 from tests.firmware.common_models import vae
 from tests.firmware.pi_build import INTS, play, program, settings, skip
+from tests.image import image_scripts as scripts
 from tests.image.image_machine import Machine
 from tests.image.image_root import (
     BUFFER,
@@ -62,18 +64,21 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
         raise
 
 
-@pytest.fixture(scope="session")
-def flashed(stock: Stock, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def flash(image: Path, folder: Path, *options: str) -> Path:
     """A card with one model, by the command that a builder types."""
-    folder = tmp_path_factory.mktemp("flashed")
     (folder / "m.tudor").write_bytes(tiny())
     done = subprocess.run(
-        [sys.executable, "-m", "nn_tudor.cli", "flash", "pi", "--image", str(stock.image), "--out",
+        [sys.executable, "-m", "nn_tudor.cli", "flash", "pi", "--image", str(image), "--out",
          str(folder / "card.img"), "--models", str(folder / "m.tudor"), "--codec", "usb",
-         "--hostname", "rack", "--json"], capture_output=True, text=True)
+         "--hostname", "rack", "--json", *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["models"] == ["m.tudor"]
     return folder / "card.img"
+
+
+@pytest.fixture(scope="session")
+def flashed(stock: Stock, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return flash(stock.image, tmp_path_factory.mktemp("flashed"))
 
 
 @pytest.fixture
@@ -127,6 +132,31 @@ def test_a_flashed_card_boots_and_plays(machine: Machine, old: INTS) -> None:
     root = Ext4(machine.card, layout(machine.card).root)
     root.check()
     assert root.stat(["/forgotten"])["/forgotten"] is None
+
+
+@pytest.mark.parametrize("kind", [BOOKWORM, TRIXIE])
+def test_what_a_stock_image_does_at_its_first_start_is_never_done(
+        stock: Stock, tmp_path: Path, old: INTS, kind: str) -> None:
+    """Under the overlay each start would be the first: other keys, a swap file in memory."""
+    image, key = tmp_path / "stock.img", tmp_path / "key.pub"
+    subprocess.run(["cp", "--sparse=always", str(stock.image), str(image)], check=True)
+    root = Ext4(image, layout(image).root)
+    units = scripts.OWN_UNITS[kind]
+    files = {f"/{name}": text for name, text in TRAITS[kind].items() if name != "etc/os-release"}
+    files |= {f"{scripts.UNITS}/{name}": unit for name, unit in units.items()}
+    root.write({path: (text.encode(), 0o644) for path, text in files.items()},
+               {f"{scripts.WANTS}/{name}": f"{scripts.UNITS}/{name}" for name in units})
+    key.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJust4Test me@here\n")
+    card = flash(image, tmp_path, "--ssh-key", str(key))
+    found = Machine(stock, card, WANTED_BYTES).run(scripts.STARTED)
+    assert_same(sound(found, "a"), old)
+    there = Ext4(card, layout(card).root).read(["/etc/machine-id", scripts.HOST_KEY])
+    assert found["machine-id"] == there["/etc/machine-id"]
+    assert found["key"] == there[scripts.HOST_KEY]
+    assert b"-ran" not in found["run"], found["run"]
+    assert len(found["swaps"].splitlines()) == 1  # its heading
+    assert found["first"] == b"0\n"
+    assert found["governor"] == b"cpufreq.default_governor=performance\n"
 
 
 def test_a_truncated_model_is_skipped_and_named(machine: Machine, old: INTS) -> None:

@@ -1,0 +1,58 @@
+"""What a stock Raspberry Pi OS does of its own that a module must not: files that stop it.
+
+Facts are those of pi-gen (branches bookworm-arm64 and master), raspi-config, rpi-swap, cloud-init
+and systemd. Each is written whether or not the image is of the kind that reads it, but where a
+folder says which kind it is."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+
+MACHINE_ID = "/etc/machine-id"
+CLOUD = "/etc/cloud"  # a folder; Trixie's image has it
+# dphys-swapfile is Bookworm's, rpi-swap (by its settings) Trixie's: either would build its file in
+# the memory that the root's overlay is made of.
+SWAP_SERVICE = "/etc/systemd/system/dphys-swapfile.service"
+SWAP_SETTINGS = "/etc/rpi/swap.conf.d/tudor.conf"
+# raspi-config's service sets this at each start; without it "ondemand", which lets the processor
+# run at 600 MHz until it has been busy for a while.
+GOVERNOR = "/etc/default/cpu_governor"
+# The stock image has the radio off here, and NetworkManager goes by it whatever rfkill says.
+RADIO = "/var/lib/NetworkManager/NetworkManager.state"
+CODEC = "/etc/tudor/codec.conf"
+
+
+@dataclass
+class Quiet:
+    """Files (content, permissions) and links for the root partition."""
+
+    files: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+
+
+def quiet(machine_id: bytes | None, has_cloud_init: bool, wifi: bool, cards: tuple[str, ...]
+          ) -> Quiet:
+    """`machine_id`: what the image has as one; `cards`: ids of the codec for ALSA."""
+    found = Quiet()
+    if not re.fullmatch(rb"[0-9a-f]{32}\n?", machine_id or b""):
+        # Empty or "uninitialized", each start would be the first for systemd, since what it writes
+        # is forgotten: presets applied anew, another identity on the network.
+        found.files[MACHINE_ID] = (f"{secrets.token_hex(16)}\n".encode(), 0o444)
+    if has_cloud_init:
+        # Its first start would come at every start: new ssh host keys, and seconds of waiting.
+        found.files[f"{CLOUD}/cloud-init.disabled"] = (b"", 0o644)
+    found.links[SWAP_SERVICE] = "/dev/null"
+    found.files[SWAP_SETTINGS] = (b"[Main]\nMechanism=none\n", 0o644)
+    found.files[GOVERNOR] = (b"CPU_DEFAULT_GOVERNOR=performance\n", 0o644)
+    if wifi:
+        found.files[RADIO] = (b"[main]\nWirelessEnabled=true\n", 0o600)
+    found.files[CODEC] = (_codec(cards), 0o644)
+    return found
+
+
+def _codec(cards: tuple[str, ...]) -> bytes:
+    told = f"codec = {','.join(cards)}\n" if cards else ""
+    return ("# Written by `tudor flash pi`: the sound card that is preferred over others, such as "
+            f"a keyboard's.\n{told}").encode()
