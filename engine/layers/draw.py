@@ -280,7 +280,7 @@ class Embed(Streaming):
             if table.shape != (rows, channels):
                 raise ValueError(f"Embed: a table of shape {[rows, channels]}, got "
                                  f"{list(table.shape)}")
-            self.register_buffer("table", table.float())
+            self.register_buffer("table", table.float(), persistent=False)  # known: not stored
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         number = torch.where(x >= 0, x, torch.zeros_like(x)).clamp(0, self.rows - 1) + 0.5

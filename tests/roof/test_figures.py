@@ -30,6 +30,13 @@ def figures() -> ModuleType:
     return module
 
 
+def coded(name: str) -> bool:
+    """Whether a preset codes what it is given; others draw sound."""
+    from scripts.preset_measure import draws
+
+    return not draws(name)
+
+
 def test_no_figure_is_stale(figures: ModuleType) -> None:
     assert [str(path) for path in figures.stale()] == [], "run `make figures`"
 
@@ -37,8 +44,9 @@ def test_no_figure_is_stale(figures: ModuleType) -> None:
 def test_every_preset_has_its_marks(figures: ModuleType) -> None:
     marked = {path: [found[2] for found in figures.MARK.finditer(path.read_text("utf-8"))]
               for path in figures.files()}
-    assert marked[ROOT / "README.md"] == ["presets"]
-    for page, mark in (("sound", "heard"), ("presets", "targets"), ("quality", "shipped")):
+    assert marked[ROOT / "README.md"] == ["presets", "drawn"]
+    for page, mark in (("sound", "heard"), ("presets", "targets"), ("quality", "shipped"),
+                       ("violin", "played")):
         assert marked[ROOT / "docs" / f"{page}.md"] == [mark]
     for name in preset_names():
         assert marked[ROOT / "engine" / "presets" / f"{name}.md"] == [name]
@@ -73,7 +81,7 @@ def test_one_latency(figures: ModuleType, capsys: pytest.CaptureFixture[str]) ->
     print_presets(False)
     listed = capsys.readouterr().out
     readme = (ROOT / "README.md").read_text("utf-8")
-    for name in preset_names():
+    for name in filter(coded, preset_names()):
         row = figures.facts(name)
         forward, frame = row["methods"]["forward"], row["methods"]["encode"]["out_ratio"]
         samples = forward["lookahead_samples"] + frame - 1
@@ -183,7 +191,7 @@ def test_figures_belong_to_the_weights_that_are_shipped(
         assert f"`python scripts/figures.py --measure {name}`" in "\n".join(lines)
     assert preset_cards.readme_cells(name, 16000) == ["-"] * 5
     assert f"| {name} | - | - |" in "\n".join(preset_cards.shipped_table())
-    matrix = preset_cards.target_matrix(dict.fromkeys(shipped_names(), 16000))
+    matrix = preset_cards.target_matrix(dict.fromkeys(filter(coded, shipped_names()), 16000))
     head, _, *cells = [[cell.strip() for cell in row.split("|")] for row in matrix]
     assert len(cells) > 10
     assert {row[head.index(name)] for row in cells} == {"-"}
@@ -192,7 +200,7 @@ def test_figures_belong_to_the_weights_that_are_shipped(
 def test_each_card_has_floors_and_ceilings_and_says_what_is_missed(figures: ModuleType) -> None:
     from scripts.preset_cards import EXPORTED, figures_of, judged
 
-    for name in filter(figures_of, shipped_names()):
+    for name in filter(figures_of, filter(coded, shipped_names())):
         found = figures_of(name)
         assert found is not None
         assert {"other", "held", "loops", "notes"} <= set(found)
@@ -207,6 +215,24 @@ def test_each_card_has_floors_and_ceilings_and_says_what_is_missed(figures: Modu
         assert card.count("| met |") == sum(v.met is True for v in verdict)
 
 
+def test_a_card_of_what_draws_has_floors_and_says_what_is_missed() -> None:
+    from scripts import preset_drawn
+    from scripts.preset_measure import drawn_names
+
+    assert drawn_names()
+    for name in drawn_names():
+        found = preset_drawn.figures_of(name)
+        assert found is not None
+        card = (ROOT / "engine" / "presets" / f"{name}.md").read_text("utf-8")
+        for line in ("| **model** |", "(ceiling) |", "noise with its envelopes (floor) |",
+                     "32 taps, adaptive"):
+            assert line in card, (name, line)
+        verdict = preset_drawn.verdicts(found)
+        assert card.count("| missed |") == sum(v.met is False for v in verdict)
+        assert card.count("| met |") == sum(v.met is True for v in verdict)
+        assert found["long"]["model"]["share"] is not None, "ten minutes were not played"
+
+
 def test_what_is_held_out_is_for_measuring_only(figures: ModuleType) -> None:
     from scripts.preset_clips import CLIPS
     from scripts.preset_measure import RECORDINGS
@@ -219,11 +245,14 @@ def test_what_is_held_out_is_for_measuring_only(figures: ModuleType) -> None:
 
 def test_every_shipped_preset_can_be_seen_and_heard() -> None:
     """Its part of the page shows what lies there, all of it and nothing else."""
-    text = (ROOT / "docs" / "sound.md").read_text("utf-8")
-    parts = re.split(r"^### (.+)$", text, flags=re.M)
-    assert parts[1::2] == shipped_names()
+    pages = ((ROOT / "docs" / name).read_text("utf-8") for name in ("sound.md", "violin.md"))
+    parts, drawn = (re.split(rf"^{mark} (.+)$", text, flags=re.M)
+                    for mark, text in zip(("###", "##"), pages, strict=True))
+    assert parts[1::2] == list(filter(coded, shipped_names()))
     shown: set[str] = set()
-    for name, part in zip(parts[1::2], parts[2::2], strict=True):
+    for name, part in zip([*parts[1::2], *drawn[1::2]], [*parts[2::2], *drawn[2::2]], strict=True):
+        if name not in shipped_names():
+            continue
         if "Not measured yet" in part:  # which another test minds
             continue
         players = re.findall(r'<audio controls preload="none" [^>]*src="sound/([^"]+\.mp3)"', part)
@@ -236,7 +265,8 @@ def test_every_shipped_preset_can_be_seen_and_heard() -> None:
     there = {str(path.relative_to(SOUND)) for path in SOUND.rglob("*")
              if path.suffix in (".mp3", ".webp")}
     assert shown <= there
-    measured = tuple(f"{name}-" for name in shipped_names() if f"{name}-real.mp3" in shown)
+    measured = tuple(f"{name}-" for name in shipped_names()
+                     if {f"{name}-real.mp3", f"{name}-bach.mp3"} & shown)
     assert measured
     assert {path for path in there - shown if path.startswith(("original-", *measured))} == set()
     assert sum((SOUND / path).stat().st_size for path in there

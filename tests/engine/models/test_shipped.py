@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from engine.errors import ModelFileError
+from engine.models.coded import Coded
 from engine.models.shipped import pack_places, shipped_weights
 from engine.models.store import build_from, load_model, load_weights, save_weights
 from engine.presets import preset_names, preset_path, shipped_native
@@ -27,14 +28,16 @@ def test_weights_are_those_of_the_checkout_bit_by_bit(name: str) -> None:
     source = preset_path(name).with_suffix(".safetensors")
     wanted, stored = load_file(source), load_model(name)
     found = stored.model.state_dict()
-    assert sum(values.numel() for values in found.values()) > 100_000
+    assert sum(values.numel() for values in found.values()) > 20_000
     assert found.keys() == wanted.keys()
     for key, values in wanted.items():
         assert found[key].shape == values.shape
         assert torch.equal(found[key].view(torch.int32), values.view(torch.int32)), key
     other = build_from(stored.settings)
     load_weights(other, source)
-    assert stored.model.latents == other.latents
+    assert isinstance(stored.model, Coded) == isinstance(other, Coded)
+    if isinstance(stored.model, Coded) and isinstance(other, Coded):
+        assert stored.model.latents == other.latents
     assert stored.trained
     assert stored.weights_path == shipped_native(name)
 
