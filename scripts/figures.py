@@ -116,9 +116,9 @@ def _card(name: str) -> list[str]:
     row, card = facts(name), card_of(name)
     rate, parameters, macs, latency = short(row)
     methods = row["methods"]
-    if draws(name):
-        return preset_drawn.card(name, _fits(name), short(row), methods)
     main = methods[row["main"]]
+    if draws(name):
+        return preset_drawn.card(name, _fits(name), short(row), main)
     encode = next(each for each in methods.values() if each["role"] == ENCODE)
     frame, hertz = encode["out_ratio"], row["sample_rate_hz"]
     return [

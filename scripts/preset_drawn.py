@@ -163,9 +163,9 @@ def target_lines(found: Measured) -> list[str]:
 
 
 def card(name: str, fit_row: str, short_row: tuple[str, str, str, str],
-         methods: dict[str, Any]) -> list[str]:
-    """A card's lines between its marks."""
-    about, main = card_of(name), methods["generate"]
+         main: dict[str, Any]) -> list[str]:
+    """A card's lines between its marks; `main`: facts of its method."""
+    about = card_of(name)
     rate, parameters, macs, _ = short_row
     found = figures_of(name)
     lines = [

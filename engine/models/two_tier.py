@@ -31,6 +31,7 @@ from engine.layers import (
 )
 from engine.layers.fixed import Repeat
 from engine.layers.stack import GatedStack
+from engine.models import autoregressive_heads as heads
 from engine.models import autoregressive_parts as parts
 from engine.models.autoregressive_config import AutoregressiveConfig, Kernel, Layers, Width
 from engine.models.autoregressive_parts import DrawingModel
@@ -73,15 +74,15 @@ class TwoTier(DrawingModel):
             self.rows = parts.rows(config)
             self.repeat = Repeat(at.count, config.frame)
         net = self._net(at.count if config.voices else 0)
-        self.loop = Loop(net, parts.draw(config), at.shut if config.voices else 0)
-        self.sound = nn.ModuleList(parts.sound(config))
+        self.loop = Loop(net, heads.draw(config), at.shut if config.voices else 0)
+        self.sound = nn.ModuleList(heads.sound(config))
 
     def _net(self, given: int) -> Streaming:
         """Rows of conditions [given] and what was drawn [1] -> what is drawn from."""
         config, count = self.config, len(self.config.dilations)
-        heard = parts.reading(config, config.embedding)
+        heard = heads.reading(config, config.embedding)
         read = heard[-1].out_channels
-        ago = parts.periods_ago(config, given, parts.Places(config).given)
+        ago = heads.periods_ago(config, given, parts.Places(config).given)
         told, known = given, given + len(ago) * config.voices  # conditions; and periods ago
         # Both tiers read: conditions, what was drawn in `read` channels.
         whole = known + read
@@ -100,11 +101,11 @@ class TwoTier(DrawingModel):
         near: list[Streaming] = [
             Sequence(Channels(whole, known, whole), Conv1d(read, config.inner, config.near))]
         if ago:
-            near.append(parts.heard_ago(config, whole, told, config.inner))
+            near.append(heads.heard_ago(config, whole, told, config.inner))
         hidden = Sequence(
             both, Parallel(slow, *near), Tanh(config.inner),
             Conv1d(config.inner, 2 * config.inner, 1), GatedUnit(2 * config.inner))
-        return Sequence(*ago, parts.head(config, hidden)) if ago else parts.head(config, hidden)
+        return Sequence(*ago, heads.head(config, hidden)) if ago else heads.head(config, hidden)
 
     def conditioned(self) -> tuple[Link, ...]:
         return ("rows", self.rows), ("repeat", self.repeat)

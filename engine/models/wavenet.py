@@ -27,6 +27,7 @@ from engine.layers import (
 )
 from engine.layers.fixed import Repeat
 from engine.layers.stack import GatedStack
+from engine.models import autoregressive_heads as heads
 from engine.models import autoregressive_parts as parts
 from engine.models.autoregressive_config import AutoregressiveConfig, Kernel, Layers, Width
 from engine.models.autoregressive_parts import DrawingModel
@@ -66,8 +67,8 @@ class WaveNet(DrawingModel):
         if config.voices:
             self.rows, self.conditions, given = self._conditions()
         gate = parts.Places(config).shut if config.voices else 0
-        self.loop = Loop(self._net(given), parts.draw(config), gate)
-        self.sound = nn.ModuleList(parts.sound(config))
+        self.loop = Loop(self._net(given), heads.draw(config), gate)
+        self.sound = nn.ModuleList(heads.sound(config))
 
     def _conditions(self) -> tuple[Sequence, Sequence, int]:
         """Conditions -> rows -> for every sample: projections, and what gates the loop."""
@@ -87,21 +88,21 @@ class WaveNet(DrawingModel):
         """Conditions [given] and what was drawn [1] -> what is drawn from."""
         config = self.config
         wide, count = config.residual, len(config.dilations)
-        ago = parts.periods_ago(config, given, 2 * wide * count)
+        ago = heads.periods_ago(config, given, 2 * wide * count)
         known = given + len(ago) * config.voices  # conditions, and periods ago
         front: list[Streaming] = [Channels(known + 1, known, known + 1)] if given else []
         conditions = Channels(known + 1, 0, 2 * wide * count) if given else None
-        front += parts.reading(config, wide)
+        front += heads.reading(config, wide)
         if front[-1].out_channels != wide or config.head == "mixture":
             front.append(Conv1d(front[-1].out_channels, wide, config.kernel_size))
         first: Streaming = Sequence(*front)
         if ago:
-            first = Parallel(first, parts.heard_ago(config, known + 1, given, wide))
+            first = Parallel(first, heads.heard_ago(config, known + 1, given, wide))
         stack = GatedStack(first, conditions, config.dilations, config.kernel_size, skips=True)
         hidden = Sequence(
             stack, Conv1d(count * wide, config.skip, 1), LeakyReLU(config.skip, 0.0),
             Conv1d(config.skip, config.skip, 1), LeakyReLU(config.skip, 0.0))
-        return Sequence(*ago, parts.head(config, hidden)) if ago else parts.head(config, hidden)
+        return Sequence(*ago, heads.head(config, hidden)) if ago else heads.head(config, hidden)
 
     def conditioned(self) -> tuple[Link, ...]:
         return ("rows", self.rows), ("conditions", self.conditions)

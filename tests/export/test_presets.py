@@ -138,6 +138,8 @@ def test_a_preset_that_draws_plays_the_octave_that_it_is_asked_for(preset: str) 
     assert alike(high, 523.3) > 0.6
     assert alike(low, 523.3) < 0.7 * alike(low, 261.6), "half of its period is none of it"
     assert not y[-third // 2 :].any()
+    level = np.sqrt(np.mean(low**2))
+    assert np.abs(y[: rate // 100]).max() > level / 100, "silent for 10 ms after the gate"
     assert 0.003 < np.sqrt(np.mean(y[: 2 * third] ** 2)) < 0.5
 
 

@@ -143,3 +143,15 @@ def test_codecs_that_wake_up_silent_are_switched_on(tmp_path: Path) -> None:
     assert {**second, "Zero": first["Zero"]} == first
     assert started("/nothing") == "plays --blocks 3\n"
     assert not (tmp_path / "calls").exists()
+
+
+def test_without_a_module_here_status_asks_for_a_host(capsys: pytest.CaptureFixture[str],
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    for word in ("status", "check"):
+        with pytest.raises(SystemExit) as ended:
+            main(["module", word])
+        assert ended.value.code == 1
+        said = capsys.readouterr().err
+        assert said.startswith("error: no module runs on this machine: give --host")
+        assert said.count("\n") == 1

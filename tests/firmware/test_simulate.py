@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from engine.errors import ConfigError
 from engine.presets import shipped_native
 from firmware.pi import build
-from firmware.simulate_script import Row, board_named, converted, read_script
 from nn_tudor.cli import main
 from tests.firmware.common_models import coder, generator, wire
 from tests.firmware.machines import machine
@@ -287,44 +285,9 @@ def test_mistakes_are_one_line(
     assert not (folder / "o.wav").exists()
 
 
-@pytest.mark.parametrize(("line", "says"), [
-    ("0,knob17,0", "knob from 1 to 16"), ("0,knob1,2", "goes from 0 to 1"),
-    ("-1,knob1,0", "seconds from 0"), ("0,knob1,x", "must be numbers"),
-    ("0,nob1,0", "no input 'nob1'; wants knob1.., cv1..,"),
-    ("0,clock,12", "clock wants beats a minute from 20, or 0 to end it, not 12"),
-    ("0,host,500", "host goes from 0 to 400"), ("0,pulses9,60", "pulses from 1 to 8"),
-])
-def test_mistakes_of_a_script(line: str, says: str, tmp_path: Path) -> None:
-    path = tmp_path / "s.csv"
-    path.write_text(f"seconds,input,value\n{line}\n")
-    with pytest.raises(ConfigError, match=f"line 2: .*{says}"):
-        read_script(path)
-
-
 def test_seeds_are_numbers_that_both_generators_take(folder: Path,
                                                     capsys: pytest.CaptureFixture[str]) -> None:
     for seed, limit in ((-1, "or equal to 0"), (2**32, "or equal to 4294967295")):
         assert tudor("module", "simulate", folder / "wire.tudor", "--in", folder / "in.wav",
                      "--out", folder / "o.wav", "--seed", seed) == 2
         assert limit in capsys.readouterr().err
-
-
-def test_without_a_module_here_status_asks_for_a_host(capsys: pytest.CaptureFixture[str],
-                                                      monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    for word in ("status", "check"):
-        assert tudor("module", word) == 1
-        said = capsys.readouterr().err
-        assert said.startswith("error: no module runs on this machine: give --host")
-        assert said.count("\n") == 1
-
-
-def test_converters_have_steps_and_noise() -> None:
-    board = board_named("pi")
-    sent = converted([Row(0, "cv", 1, 1.0), Row(1, "cv", 1, 1.0)], board, 2.0, 0)
-    values = sent["value"]
-    assert len(values) > 500
-    codes = (values + 1) / 2 * 4095
-    assert np.abs(codes - np.rint(codes)).max() < 1e-3
-    assert np.abs(values * 5 - 1.0).max() < 0.02
-    assert len(set(np.rint(codes))) > 2

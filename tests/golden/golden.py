@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from engine.description import GENERATE, Description, Method
 from engine.graph import Graph
-from engine.models.autoregressive_parts import Predicted
+from engine.models.autoregressive_heads import Predicted
 from engine.models.base import Model
 from engine.models.registry import build
 from engine.ops import DTYPES

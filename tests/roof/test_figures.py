@@ -13,6 +13,7 @@ import soundfile
 
 import engine.presets
 from engine.presets import preset_names, shipped_names
+from scripts.preset_measure import coded_names
 from training.corpus.real import only_measured
 
 ROOT = Path(__file__).parents[2]
@@ -28,13 +29,6 @@ def figures() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def coded(name: str) -> bool:
-    """Whether a preset codes what it is given; others draw sound."""
-    from scripts.preset_measure import draws
-
-    return not draws(name)
 
 
 def test_no_figure_is_stale(figures: ModuleType) -> None:
@@ -81,7 +75,7 @@ def test_one_latency(figures: ModuleType, capsys: pytest.CaptureFixture[str]) ->
     print_presets(False)
     listed = capsys.readouterr().out
     readme = (ROOT / "README.md").read_text("utf-8")
-    for name in filter(coded, preset_names()):
+    for name in coded_names():
         row = figures.facts(name)
         forward, frame = row["methods"]["forward"], row["methods"]["encode"]["out_ratio"]
         samples = forward["lookahead_samples"] + frame - 1
@@ -191,7 +185,7 @@ def test_figures_belong_to_the_weights_that_are_shipped(
         assert f"`python scripts/figures.py --measure {name}`" in "\n".join(lines)
     assert preset_cards.readme_cells(name, 16000) == ["-"] * 5
     assert f"| {name} | - | - |" in "\n".join(preset_cards.shipped_table())
-    matrix = preset_cards.target_matrix(dict.fromkeys(filter(coded, shipped_names()), 16000))
+    matrix = preset_cards.target_matrix(dict.fromkeys(coded_names(), 16000))
     head, _, *cells = [[cell.strip() for cell in row.split("|")] for row in matrix]
     assert len(cells) > 10
     assert {row[head.index(name)] for row in cells} == {"-"}
@@ -200,7 +194,7 @@ def test_figures_belong_to_the_weights_that_are_shipped(
 def test_each_card_has_floors_and_ceilings_and_says_what_is_missed(figures: ModuleType) -> None:
     from scripts.preset_cards import EXPORTED, figures_of, judged
 
-    for name in filter(figures_of, filter(coded, shipped_names())):
+    for name in filter(figures_of, coded_names()):
         found = figures_of(name)
         assert found is not None
         assert {"other", "held", "loops", "notes"} <= set(found)
@@ -213,24 +207,6 @@ def test_each_card_has_floors_and_ceilings_and_says_what_is_missed(figures: Modu
         verdict = judged(found, figures.facts(name)["sample_rate_hz"])
         assert card.count("| missed |") == sum(v.met is False for v in verdict)
         assert card.count("| met |") == sum(v.met is True for v in verdict)
-
-
-def test_a_card_of_what_draws_has_floors_and_says_what_is_missed() -> None:
-    from scripts import preset_drawn
-    from scripts.preset_measure import drawn_names
-
-    assert drawn_names()
-    for name in drawn_names():
-        found = preset_drawn.figures_of(name)
-        assert found is not None
-        card = (ROOT / "engine" / "presets" / f"{name}.md").read_text("utf-8")
-        for line in ("| **model** |", "(ceiling) |", "noise with its envelopes (floor) |",
-                     "32 taps, adaptive"):
-            assert line in card, (name, line)
-        verdict = preset_drawn.verdicts(found)
-        assert card.count("| missed |") == sum(v.met is False for v in verdict)
-        assert card.count("| met |") == sum(v.met is True for v in verdict)
-        assert found["long"]["model"]["share"] is not None, "ten minutes were not played"
 
 
 def test_what_is_held_out_is_for_measuring_only(figures: ModuleType) -> None:
@@ -248,7 +224,7 @@ def test_every_shipped_preset_can_be_seen_and_heard() -> None:
     pages = ((ROOT / "docs" / name).read_text("utf-8") for name in ("sound.md", "violin.md"))
     parts, drawn = (re.split(rf"^{mark} (.+)$", text, flags=re.M)
                     for mark, text in zip(("###", "##"), pages, strict=True))
-    assert parts[1::2] == list(filter(coded, shipped_names()))
+    assert parts[1::2] == coded_names()
     shown: set[str] = set()
     for name, part in zip([*parts[1::2], *drawn[1::2]], [*parts[2::2], *drawn[2::2]], strict=True):
         if name not in shipped_names():
