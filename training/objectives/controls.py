@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.description import Method
+from engine.hearing import frames
 from engine.layers.pitch import MIDDLE_C_HZ
 from training.data.base import Shard
-from training.evaluation import spectra
 from training.evaluation.measures import LOUDNESS_FLOOR
 
 LOUDNESS_SECONDS = 0.016  # window, at least two latent frames
@@ -64,7 +64,7 @@ class Grid:
 
 def a_weighting(hertz: Tensor) -> Tensor:
     """Factor on amplitudes (IEC 61672-1), 1 at 1 kHz, 0 at 0 Hz; float64."""
-    return torch.as_tensor(spectra.a_weighting(hertz.double().numpy()))
+    return torch.as_tensor(frames.a_weighting(hertz.double().numpy()))
 
 
 @lru_cache(maxsize=8)
