@@ -204,6 +204,7 @@ static int check_norm(const struct look *l) {
 }
 #endif
 
+#ifndef TUDOR_NO_LOOP
 /* phases: the least lag; seed: rows that are taken off; kernel: those that are looked at. */
 static int check_fractional_delay(const struct look *l) {
     const struct format_op *op = l->op;
@@ -215,6 +216,7 @@ static int check_fractional_delay(const struct look *l) {
     const int code = check_window(l, in);
     return code ? code : fits(l, op->in_a, 1, rows_of(l, out));
 }
+#endif
 
 static int check_kind(const struct look *l) {
     const struct format_op *op = l->op;
@@ -243,7 +245,9 @@ static int check_kind(const struct look *l) {
 #ifndef TUDOR_NO_NORM
     case OP_NORM: code = check_norm(l); break;
 #endif
+#ifndef TUDOR_NO_LOOP
     case OP_FRACTIONAL_DELAY: return check_fractional_delay(l);
+#endif
     case OP_GATED:
         code = check_gate(l);
         return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);

@@ -21,6 +21,7 @@ void tudor_guard(const struct map_args *a, uint64_t *nonfinite) {
     *nonfinite += bad;
 }
 
+#ifndef TUDOR_NO_LOOP
 /* x: the sound, with `most` - `ahead` + 1 rows before; b: the lag. */
 void tudor_fractional_delay(const struct map_args *a, uint32_t least, uint32_t most, uint32_t ahead) {
     const float low = (float)least, high = (float)most;
@@ -34,6 +35,7 @@ void tudor_fractional_delay(const struct map_args *a, uint32_t least, uint32_t m
         ((float *)a->y.data)[r * a->y.row] = v_flush(scalar_fma(lag - (float)whole, early - late, late));
     }
 }
+#endif
 
 void tudor_noise_multiply(const struct map_args *a, uint32_t seed, uint32_t key, float *counter) {
     const uint32_t start = counter_read(counter);

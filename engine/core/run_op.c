@@ -237,9 +237,11 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_ADD: run_two(p, op, o, k->add); break;
     case OP_MUL: run_two(p, op, o, k->mul); break;
     case OP_AFFINE: run_affine(p, op, o); break;
+#ifndef TUDOR_NO_LOOP
     case OP_FRACTIONAL_DELAY:
         tudor_fractional_delay(place_map(p, o), op->phases, op->kernel + op->seed - 2, op->seed);
         break;
+#endif
 #ifndef TUDOR_NO_CONTROL
     case OP_CONTROL: run_control(p, op, o); break;
 #endif
