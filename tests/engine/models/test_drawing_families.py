@@ -193,8 +193,9 @@ class Told(Model):
                             Fixed(torch.eye(given)[:, :, None], None, step), *before)
             links = [Parallel(held, Channels(given + 1, given, given + 1), combine="concat")]
         count = 3 * own.config.parts if own.config.head == "mixture" else own.config.levels
+        net = own.loop.net
         return {"forward": Chain.of(
-            *links, ("net", own.net), inputs=(*own.config.labels, "past")[-own.net.in_channels:]
+            *links, ("net", net), inputs=(*own.config.labels, "past")[-net.in_channels:]
             if not links else (*own.config.labels, "past"),
             outputs=tuple(map(str, range(count))))}
 
