@@ -54,7 +54,8 @@ from export.replay import is_looped
 BLOCK_UNITS = 32  # smallest blocks per calibration block
 RANKING_SHARE = 0.15  # of the audio, to see what each layer does alone
 # Unsigned, as activations are: ONNX Runtime adds pairs of unsigned by signed products in 16 bits,
-# which saturate, on x86 processors without VNNI. There a small model had 3 dB, and 20 like this.
+# which saturate, on x86 processors without VNNI. A small model had 3 dB there, and more than 10
+# like this.
 WEIGHTS = QuantType.QUInt8
 
 Feed = dict[str, NDArray[np.float32]]
