@@ -76,8 +76,8 @@ def test_gates_and_lights_use_the_header_s_chip() -> None:
 def test_midi_becomes_events_stamped_a_block_ahead() -> None:
     said = controls("midi", "903c64f83c00f0010203f7b0017f")
     assert [re.search(r"at (\d+) midi (\w+)", line).groups() for line in said  # type: ignore[union-attr]
-            if line.startswith("push")] == [("1128", "903c64"), ("1128", "903c00"),
-                                            ("1128", "b0017f")]
+            if line.startswith("push")] == [("1128", "903c64"), ("1128", "f80000"),
+                                            ("1128", "903c00"), ("1128", "b0017f")]
 
 
 def test_samples_come_back_from_each_format() -> None:

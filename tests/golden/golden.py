@@ -259,6 +259,8 @@ def _with_weights(model: Model) -> Model:
         head.out.bias = torch.nn.Parameter(bias + SPREAD * (bias < 0))
         head.taps.weight.data *= 0.25
         head.taps.weight.data[:, :, -1] += 0.5
+        if head.ago is not None:  # a string that is plucked for ever would grow
+            head.ago.weight.data *= 0.0625
     return model
 
 
