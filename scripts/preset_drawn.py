@@ -68,9 +68,8 @@ def measure(name: str) -> None:
                         for key, row in found["long"].items() if isinstance(row, dict)}}
     clips = render(name, own.ready())
     with atomic_write(SOUND / f"{name}.json") as temporary:
-        temporary.write_text(told({"preset": name, "weights": digest(name),
-                                            "clips": clips,
-                                            "measured": {HELD: short(trimmed)}}), "utf-8")
+        temporary.write_text(told({"preset": name, "weights": digest(name), "clips": clips,
+                                   "measured": {HELD: short(trimmed)}}), "utf-8")
 
 
 def render(name: str, folder: Path) -> dict[str, str]:

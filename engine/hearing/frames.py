@@ -16,7 +16,6 @@ A_POLES_HZ = (20.598997, 107.65265, 737.86223, 12194.217)
 A_GAIN_DB = 2.0
 
 
-
 def framed(audio: FloatArray, size: int, hop_samples: int) -> FloatArray:
     """Frames of `size` samples, the n-th centred at n * `hop_samples`, one for each whole hop and
     one more: a view [..., frames, size] of the padded audio."""

@@ -67,14 +67,21 @@ def reading(config: AutoregressiveConfig, width: int) -> list[Streaming]:
     """What was drawn [1] as channels: a number as it is, nearly, and compressed; or a step, in
     `width` channels or one of its own."""
     if config.head == "mixture":
-        heard = Conv1d(1, 2, 1)
-        heard.exact = True  # sound as it was drawn, which 16 bits are too coarse for where quiet
-        with torch.no_grad():
-            heard.weight[:, 0, 0] = torch.tensor([2.0, 20.0])
-        return [heard, Tanh(2)]
+        return _read_numbers(1)
     if config.input == "one-hot":
         return [Embed(config.levels, config.levels, torch.eye(config.levels))]
     return [Embed(config.levels, width)]
+
+
+def _read_numbers(count: int) -> list[Streaming]:
+    """Each of `count` channels in two."""
+    heard = Conv1d(count, 2 * count, 1)
+    heard.exact = True  # sound as it was drawn, which 16 bits are too coarse for where quiet
+    with torch.no_grad():
+        heard.weight.zero_()
+        for channel in range(count):
+            heard.weight[2 * channel : 2 * channel + 2, channel, 0] = torch.tensor([2.0, 20.0])
+    return [heard, Tanh(2 * count)]
 
 
 def periods_ago(config: AutoregressiveConfig, given: int, first: int) -> list[Streaming]:
@@ -95,23 +102,20 @@ def periods_ago(config: AutoregressiveConfig, given: int, first: int) -> list[St
 def heard_ago(config: AutoregressiveConfig, whole: int, first: int, width: int) -> Streaming:
     """What was drawn a period ago, channels from `first` of [whole] -> [width]."""
     count = config.voices
-    heard = Conv1d(count, 2 * count, 1)
-    heard.exact = True
-    with torch.no_grad():
-        heard.weight.zero_()
-        for voice in range(count):
-            heard.weight[2 * voice : 2 * voice + 2, voice, 0] = torch.tensor([2.0, 20.0])
-    return Sequence(Channels(whole, first, first + count), heard, Tanh(2 * count),
+    return Sequence(Channels(whole, first, first + count), *_read_numbers(count),
                     Conv1d(2 * count, width, config.period_taps))
 
 
-def head(config: AutoregressiveConfig, hidden: Streaming) -> Streaming:
-    """`hidden`, which reads conditions and what was drawn, and the distribution made of it."""
+def head(config: AutoregressiveConfig, hidden: Streaming, ago: list[Streaming]) -> Streaming:
+    """`hidden`, which reads conditions and what was drawn, and the distribution made of it; `ago`:
+    `periods_ago`, which both read."""
     width = hidden.out_channels
     if config.head == "categorical":
         return Sequence(hidden, Conv1d(width, config.levels, 1))
-    ago = (config.voices, config.period_taps) if config.period_taps else None
-    return Predicted(hidden, config.parts, config.taps, ago)
+    if not ago:
+        return Predicted(hidden, config.parts, config.taps)
+    taps = (config.voices, config.period_taps)
+    return Sequence(*ago, Predicted(hidden, config.parts, config.taps, taps))
 
 
 class Predicted(Composite):

@@ -105,7 +105,7 @@ class TwoTier(DrawingModel):
         hidden = Sequence(
             both, Parallel(slow, *near), Tanh(config.inner),
             Conv1d(config.inner, 2 * config.inner, 1), GatedUnit(2 * config.inner))
-        return Sequence(*ago, heads.head(config, hidden)) if ago else heads.head(config, hidden)
+        return heads.head(config, hidden, ago)
 
     def conditioned(self) -> tuple[Link, ...]:
         return ("rows", self.rows), ("repeat", self.repeat)

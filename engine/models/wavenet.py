@@ -102,7 +102,7 @@ class WaveNet(DrawingModel):
         hidden = Sequence(
             stack, Conv1d(count * wide, config.skip, 1), LeakyReLU(config.skip, 0.0),
             Conv1d(config.skip, config.skip, 1), LeakyReLU(config.skip, 0.0))
-        return Sequence(*ago, heads.head(config, hidden)) if ago else heads.head(config, hidden)
+        return heads.head(config, hidden, ago)
 
     def conditioned(self) -> tuple[Link, ...]:
         return ("rows", self.rows), ("conditions", self.conditions)

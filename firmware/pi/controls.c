@@ -135,6 +135,10 @@ void controls_read_analog(struct controls *c) {
         if (c->settings->adc[a].kind == ADC_ADS1015) take_turn(c, a);
 }
 
+static struct timespec timespec_of(uint64_t ns) {
+    return (struct timespec){(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+}
+
 static void *analog_thread(void *context) {
     struct controls *const c = context;
     const uint64_t step_ns = 1000000000u / (uint64_t)c->settings->control_hz;
@@ -144,7 +148,7 @@ static void *analog_thread(void *context) {
         next += step_ns;
         const uint64_t now = moment_now_ns();
         if (now > next) next = now; /* a sweep took longer: nothing is caught up with */
-        const struct timespec at = {(time_t)(next / 1000000000u), (long)(next % 1000000000u)};
+        const struct timespec at = timespec_of(next);
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, 0);
     }
     return 0;
@@ -176,9 +180,6 @@ void controls_after_block(struct controls *c) {
     gpio_set(c->gate_out, (uint64_t)on, 1);
 }
 
-/* A time that far from the calling, for ppoll. */
-static struct timespec in_ns(uint64_t ns) { return (struct timespec){(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)}; }
-
 /* How long until the block that was last marked is surely done. `seen`: the mark of the block that was looked after
  * last; the thread's own clock stays with the audio's. */
 static uint64_t block_due_ns(const struct controls *c, uint64_t *seen, uint64_t now_ns) {
@@ -207,7 +208,7 @@ static void *gate_thread(void *context) {
         const uint64_t block_ns = c->audio->mark ? block_due_ns(c, &seen, now) : IDLE_NS;
         if (!block_ns) controls_after_block(c);
         if (block_ns < sleep_ns) sleep_ns = block_ns;
-        const struct timespec most = in_ns(sleep_ns);
+        const struct timespec most = timespec_of(sleep_ns);
         ppoll(&wait, c->inputs >= 0, &most, 0);
         controls_read_gates(c, moment_now_ns());
     }

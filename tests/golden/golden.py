@@ -75,10 +75,9 @@ def names() -> list[tuple[str, str]]:
 
 def presets() -> list[str]:
     """Presets that ship weights: those that must have golden files."""
-    from engine.presets import preset_names, preset_path
+    from engine.presets import shipped_names
 
-    return [name for name in preset_names()
-            if preset_path(name).with_suffix(".safetensors").exists()]
+    return shipped_names()
 
 
 def shapes() -> list[str]:

@@ -35,7 +35,7 @@ from engine.models.store import load_model
 from engine.reports import wide_console
 from engine.resolve import FILE, PRESET, RUN, resolve
 from engine.scores.conditions import FREE
-from training.evaluation.judges.scores_beside import beside
+from training.evaluation.judges.scores_beside import beside, unasked
 from training.evaluation.likelihood import model_bits
 from training.evaluation.steps import mu_law_steps
 
@@ -110,9 +110,7 @@ def _score(model: Model, spec: Method, held: dict[int, float], path: Path) -> Sc
     if known is not None:
         asked[WITH] = known.conditions
     if known is None or FREE in spec.input_labels:
-        rows = np.zeros((spec.in_channels, max(1, len(audio) // spec.in_ratio)), np.float32)
-        rows[[label == FREE for label in spec.input_labels]] = 1
-        asked[WITHOUT if known is not None else WITH] = rows
+        asked[WITHOUT if known is not None else WITH] = unasked(spec, len(audio))
     for rows in asked.values():
         for channel, value in held.items():
             rows[channel] = value

@@ -32,9 +32,10 @@ def freed_memory_held() -> Iterator[None]:
     """Inside, what one step of training frees stays for the next one.
 
     glibc gives each large block back to the system when it is freed, and gets pages full of zeros
-    for the next of that size, thousands a step: a quarter to a half of the time of a step on a
-    CPU. A C library without mallopt, or one that does not listen, goes on as it is. The memory
-    that a step needs does not grow; it is given back at the end."""
+    for the next of that size, thousands a step: about a third of the time of a step was measured
+    on a CPU. More is held than a step needs at once, for blocks of other sizes leave gaps; all of
+    it is given back at the end. A C library without mallopt, or one that does not listen, goes on
+    as it is."""
     try:
         libc = ctypes.CDLL(None)
         set_option, trim = libc.mallopt, libc.malloc_trim

@@ -19,6 +19,7 @@ from engine.errors import TudorError
 from engine.players.base import Player
 from engine.players.compiled import compiled
 from engine.players.pytorch import PyTorchPlayer
+from engine.scores.conditions import FREE
 from training.data.audio_folder import scan
 from training.evaluation.asked_notes import Asked, Layout
 from training.evaluation.descriptors import descriptor_mmd, points
@@ -28,6 +29,7 @@ from training.evaluation.judges import playing_table
 from training.evaluation.judges.case import Case
 from training.evaluation.judges.findings import Findings, keep_sound
 from training.evaluation.judges.generating import generated
+from training.evaluation.judges.scores_beside import unasked
 from training.evaluation.judges.sounds import LONGEST_SECONDS, learnt, spread_over
 from training.evaluation.judges.tape import Tape, record
 from training.evaluation.likelihood import model_bits
@@ -39,7 +41,6 @@ FloatArray = NDArray[np.float32]
 BITS_STRETCHES, BITS_SECONDS, BITS_SKIPPED = 4, 11.0, 1.0  # the first second does not count
 FITTED_SECONDS = 240.0  # of what predictors are fitted to
 ENVELOPE_FRAME = 512
-FREE = "free"  # the condition at which no attention is paid to the others
 
 
 def judge(case: Case) -> Findings:
@@ -105,7 +106,7 @@ def _bits(case: Case, tape: Tape) -> tuple[dict[str, dict[str, float | None]], l
         try:
             found["model"] = {"bits": mean(lambda each: model_bits(
                 model, name, each.audio, steps, _asked_of(case, each)))}
-            if tape.conditions is not None and _free(case):
+            if tape.conditions is not None and FREE in case.description.main.input_labels:
                 found["free"] = {"bits": mean(lambda each: model_bits(
                     model, name, each.audio, steps, _asked_of(case, each, free=True)))}
         except TudorError as error:
@@ -137,15 +138,7 @@ def _asked_of(case: Case, tape: Tape, free: bool = False) -> FloatArray:
     spec = case.description.main
     if tape.conditions is not None and not free:
         return tape.conditions
-    x = np.zeros((spec.in_channels, max(1, len(tape.audio) // spec.in_ratio)), np.float32)
-    x[_free(case)] = 1
-    return x
-
-
-def _free(case: Case) -> list[int]:
-    """The channel that says so, if there is one."""
-    labels = case.description.main.input_labels
-    return [i for i, label in enumerate(labels) if label == FREE]
+    return unasked(spec, len(tape.audio))
 
 
 # --- free running ---------------------------------------------------------------------------------

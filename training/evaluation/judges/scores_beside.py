@@ -17,7 +17,7 @@ from engine.description import Method
 from engine.errors import ConfigError
 from engine.hearing.heard import heard_conditions, loudness_bels
 from engine.scores import timed
-from engine.scores.conditions import MOST_VOICES, Roll, voices_of
+from engine.scores.conditions import FREE, MOST_VOICES, Roll, voices_of
 from training.evaluation.asked_notes import Layout
 
 FloatArray = NDArray[np.float32]
@@ -61,6 +61,14 @@ def beside(sound: Path, audio: FloatArray, first: int, spec: Method, rate_hz: in
         return Beside(out, whole, False)
     out = heard_conditions(audio, rate_hz, spec.in_ratio, spec.input_labels)
     return Beside(out, layout.score(out), True)
+
+
+def unasked(spec: Method, samples: int) -> FloatArray:
+    """Conditions [in_channels, rows] beside so many samples of which nothing is known: a model that
+    may be free is, all else is 0."""
+    x = np.zeros((spec.in_channels, max(1, samples // spec.in_ratio)), np.float32)
+    x[[label == FREE for label in spec.input_labels]] = 1
+    return x
 
 
 def _conditions(path: Path, spec: Method) -> FloatArray:
