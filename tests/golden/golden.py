@@ -38,6 +38,7 @@ from engine.models.base import Model
 from engine.models.registry import build
 from engine.ops import DTYPES
 from engine.players.native_model import NativeFile, NativeModel
+from engine.presets import shipped_names
 from export.native.export import compile_programs, lower
 from export.native.forced import Signal
 from export.native.fuse import is_exact
@@ -75,8 +76,6 @@ def names() -> list[tuple[str, str]]:
 
 def presets() -> list[str]:
     """Presets that ship weights: those that must have golden files."""
-    from engine.presets import shipped_names
-
     return shipped_names()
 
 
