@@ -85,17 +85,18 @@ class GatedStack(Composite):
         layers = tuple(self)
         states = iter(split_state(state, layers))
         h, new = call(self.front, x, next(states), attributes)
-        given: Tensor | None = None
+        given: tuple[Tensor, ...] = ()
         if self.conditions is not None:
-            given, after = call(self.conditions, x, next(states), attributes)
+            whole, after = call(self.conditions, x, next(states), attributes)
             new += after
+            # One split: the gradient of each slice would be a whole tensor of zeros.
+            given = whole.split(2 * self.width, dim=1)
         said = []
         for index, dilated in enumerate(self.dilated):
             sums, after = dilated(h, next(states))
             new += after
-            if given is not None:
-                at = 2 * self.width * index
-                sums = sums + given[:, at : at + 2 * self.width]
+            if given:
+                sums = sums + given[index]
             z = self.gate(sums, ())[0]
             said.append(z)
             if index < len(self.onward):
