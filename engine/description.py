@@ -76,13 +76,10 @@ def role_by_name(name: str) -> str:
 
 
 def main_name(roles: Mapping[str, str]) -> str:
-    """The method that is meant where none is named, from the role of each: the first effect, else
-    the first that generates, else the first of all."""
-    for role in (EFFECT, GENERATE):
-        for name, own in roles.items():
-            if own == role:
-                return name
-    return next(iter(roles))
+    """The method that is meant where none is named, from the role of each: the first that is an
+    effect or generates, else the first of all."""
+    whole = (name for name, own in roles.items() if own in (EFFECT, GENERATE))
+    return next(whole, next(iter(roles)))
 
 
 def main_method(methods: Mapping[str, Method]) -> Method:

@@ -4,7 +4,7 @@
     streamed   |-|---|--|--------|-|-----|... irregular blocks; then from a reset, as many as
                                               suffice of 1, 2 and 8 units (smallest blocks) each
 
-A method that reads its own output is not compared but replayed (`export/replay.py`): every stream
+A method that draws what it puts out is not compared but replayed (`export/replay.py`): every stream
 must draw the same as float64 does after the same past, but where the noise lay on an edge. With
 fewer bits some draws are others; how far the noise missed them, on average, is bounded.
 
@@ -32,7 +32,7 @@ from engine.models.base import Model
 from engine.players.base import FloatArray, Player, load
 from export.differences import Differences, gap
 from export.passages import IRREGULAR, REGULAR_BLOCKS, offline, passages, passes, stream
-from export.replay import is_looped, replay
+from export.replay import draws, replay
 
 TOLERANCE = 1e-4  # largest absolute error that a float32 export may have
 # Numbers in fewer bits err by more, and by how much depends on the model: the export itself tells,
@@ -68,7 +68,7 @@ class MethodReport:
     frames: int
     passed: bool
     consistent: bool = True  # quantised: streamed as in one block (native: fast as plain C, bits)
-    # Of a method that reads its own output; `max_abs_error` is then the largest miss of a draw.
+    # Of a method that draws what it puts out; `max_abs_error` is then the largest miss of a draw.
     draws: int = 0
     same_draws: int = 0
     mean_miss: float = 0.0
@@ -181,7 +181,7 @@ def _verify_method(
 ) -> MethodReport:
     """All passes over one method; `exact` is `model` in float64."""
     spec = model.methods[method]
-    if is_looped(model, method):
+    if draws(model, method):
         return _verify_draws(player, exact, spec, dtype)
     x = passages(spec)
     if dtype != "float32":
@@ -216,7 +216,7 @@ def _verify_method(
 
 
 def _verify_draws(player: Player, exact: Model, spec: Method, dtype: str) -> MethodReport:
-    """All passes over a method that draws from what it drew before."""
+    """All passes over a method that draws what it puts out."""
     x = passages(spec, DRAWN_SAMPLES)
     if dtype != "float32":
         x *= _fitting(player.description, spec.name, x)

@@ -89,8 +89,8 @@ class GatedStack(Composite):
         if self.conditions is not None:
             whole, after = call(self.conditions, x, next(states), attributes)
             new += after
-            # One split: the gradient of each slice would be a whole tensor of zeros.
-            given = whole.split(2 * self.width, dim=1)
+            # At once: the gradient of each slice would be a whole tensor of zeros.
+            given = whole.chunk(len(self.dilated), dim=1)
         said = []
         for index, dilated in enumerate(self.dilated):
             sums, after = dilated(h, next(states))

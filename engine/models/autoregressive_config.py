@@ -12,6 +12,7 @@ from engine.scores.conditions import CLASS, FREE, GATE, LOUDNESS, PITCH
 Width = Annotated[int, Field(ge=1, le=4096)]
 Layers = Annotated[int, Field(ge=1, le=64)]
 Kernel = Annotated[int, Field(ge=1, le=64)]
+MOST_LEVELS = 1024  # that an effect finds by comparing
 
 
 class AutoregressiveConfig(ModelConfig):
@@ -38,9 +39,12 @@ class AutoregressiveConfig(ModelConfig):
     companding: Literal["mu-law", "uniform"] = "mu-law"  # of the steps
     input: Literal["embedded", "one-hot"] = "embedded"  # how the network reads a step
     temperature: Annotated[float, Field(ge=0, le=4)] = 1.0  # of draws, until a player says another
+    # Whether there is a method `forward` too: an effect that draws every sample of a sound anew.
+    effect: bool = False
 
     unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "classes", "period_taps",
-                                         "temperature")
+                                         "temperature", "effect")
+    grown: ClassVar[tuple[str, ...]] = ("effect",)
 
     @model_validator(mode="after")
     def _heard(self) -> AutoregressiveConfig:
@@ -50,6 +54,9 @@ class AutoregressiveConfig(ModelConfig):
         if self.period_taps and (not self.voices or self.head != "mixture"):
             raise ValueError("period_taps read numbers that are drawn, at a pitch that is asked "
                              "for: they need head = 'mixture' and voices = 1 or more")
+        if self.effect and self.head == "categorical" and self.levels > MOST_LEVELS:
+            raise ValueError(f"effect = true compares each sample with every step: it needs levels "
+                             f"of at most {MOST_LEVELS}, got {self.levels}")
         if self.highest_note < self.lowest_note:
             raise ValueError(f"highest_note must be lowest_note = {self.lowest_note} or more, got "
                              f"{self.highest_note}")

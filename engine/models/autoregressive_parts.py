@@ -32,6 +32,7 @@ from engine.layers import (
 from engine.layers.fixed import Fixed, FixedEach, SharedProjection
 from engine.layers.pitch import MIDDLE_C_HZ
 from engine.models.autoregressive_config import AutoregressiveConfig
+from engine.models.autoregressive_effect import Effect
 from engine.models.autoregressive_heads import silent_class
 from engine.models.base import Model
 from engine.models.chain import Chain, Link
@@ -48,12 +49,18 @@ ATTRIBUTES = (
 
 
 class DrawingModel(Model):
-    """A model whose one method, `generate`, is a loop that draws sound, with conditions if it has
-    voices. A subclass makes `loop`, `sound` (from draws to audio) and what `conditioned` names."""
+    """A model whose method `generate` is a loop that draws sound, with conditions if it has voices;
+    with `effect` it has `forward` too. A subclass makes `loop`, `sound` (from draws to audio) and
+    what `conditioned` names."""
 
     config: AutoregressiveConfig
     loop: Loop
     sound: nn.ModuleList
+
+    def __init__(self, config: AutoregressiveConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.effect = Effect(config) if config.effect else None
 
     def conditioned(self) -> tuple[Link, ...]:
         """What conditions go through before the loop, for a model with voices."""
@@ -61,13 +68,15 @@ class DrawingModel(Model):
 
     def chains(self) -> dict[str, Chain]:
         config = self.config
-        links: tuple[Link, ...] = (Guard(len(config.labels)),)
-        if config.voices:
-            links += self.conditioned()
-        links += (("loop", self.loop), *self.sound)  # type: ignore[arg-type]
-        return {"generate": Chain.of(
+        before = self.conditioned() if config.voices else ()
+        links: tuple[Link, ...] = (Guard(len(config.labels)), *before, ("loop", self.loop),
+                                   *self.sound)  # type: ignore[arg-type]
+        chains = {"generate": Chain.of(
             *links, inputs=config.labels, outputs=("audio",),
             in_ratio=config.row_samples if config.voices else 1, role="generate")}
+        if self.effect is not None:
+            chains["forward"] = self.effect.chain(before, self.loop, self.sound)
+        return chains
 
     def declared_attributes(self) -> tuple[Attribute, ...]:
         given = replace(ATTRIBUTES[0], default=self.config.temperature)

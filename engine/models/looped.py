@@ -1,6 +1,7 @@
-"""A method that reads its own output, taken apart: what training, scoring and replay need of it.
+"""A method that draws, taken apart: what training, scoring and replay need of it.
 
-    x (conditions) -> before -> loop -> drawn -> behind -> y (sound, latents)
+    x (conditions) -> before -> loop -> drawn -> behind -> y (sound, latents)      `Looped`
+    x (with sound) -> before -> draw -> drawn -> behind -> * -> y (sound)          `Followed`
 
 What was drawn can be taken back from y, so that every frame's distribution is known at once.
 """
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.description import Method
+from engine.description import EFFECT, Method
 from engine.errors import TudorError
-from engine.layers import Embed, LogisticMixture, Loop, Sequence, State, Streaming
+from engine.layers import Embed, LogisticMixture, Loop, Parallel, Sequence, State, Streaming
 from engine.layers.base import Attributes, chain_state_shapes, run_chain
 from engine.layers.draw import Draw
 from engine.models.base import Model
@@ -50,12 +51,7 @@ class Looped:
     def drawn(self, y: Tensor) -> Tensor:
         """What the loop must have drawn for the output `y` [batch, out_channels, time]; where it
         cannot have been `y`, for the nearest to it."""
-        for layer in reversed(self.behind):
-            if not isinstance(layer, Embed):
-                raise TudorError(f"{self.method.name}: {type(layer).__name__} behind a loop cannot "
-                                 "be taken back")
-            y = nearest_row(layer.table, y)
-        return y
+        return taken_back(self.method, self.behind, y)
 
     def forced(
         self, x: Tensor, y: Tensor, state: State, attributes: Attributes
@@ -82,6 +78,55 @@ class Looped:
         state = tuple(x.new_zeros((x.shape[0], *shape))
                       for shape in chain_state_shapes(self.before))
         return run_chain(self.before, x, state, attributes)[0]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """The layers of `method`, which draws every frame of a given sound anew: those before the draw,
+    the draw, those behind, and what says whether anything sounds."""
+
+    method: Method
+    before: tuple[Streaming, ...]
+    draw: Draw
+    behind: tuple[Streaming, ...]
+    sounding: Streaming
+
+    @classmethod
+    def of(cls, model: Model, method: str) -> Followed | None:
+        """None for a method of another kind."""
+        *first, last = model.layers_of(method)
+        if model.methods[method].role != EFFECT or not (
+                isinstance(last, Parallel) and last.combine == "product"):
+            return None
+        drawn, sounding = last
+        layers = (*first, *flat([drawn]))
+        for at, layer in enumerate(layers):
+            if isinstance(layer, Draw):
+                return cls(model.methods[method], layers[:at], layer, layers[at + 1 :],
+                           Sequence(*first, sounding))
+        return None
+
+    def drawn(self, y: Tensor) -> Tensor:
+        """What must have been drawn for the output `y`, or for what is nearest to it."""
+        return taken_back(self.method, self.behind, y)
+
+    def given(self, x: Tensor, state: State, attributes: Attributes) -> tuple[Tensor, Tensor]:
+        """What every frame of a stream that begins with `x` [batch, in_channels, frames] is drawn
+        from, and whether it sounds, 0 or 1. `state`: of the method."""
+        inside = len(chain_state_shapes((*self.before, self.draw, *self.behind)))
+        own = state[: len(chain_state_shapes(self.before))]
+        return (run_chain(self.before, x, own, attributes)[0],
+                run_chain((self.sounding,), x, state[inside:], attributes)[0])
+
+
+def taken_back(method: Method, behind: Iterable[Streaming], y: Tensor) -> Tensor:
+    """What went into the layers `behind` for `y` to come out."""
+    for layer in reversed(tuple(behind)):
+        if not isinstance(layer, Embed):
+            raise TudorError(f"{method.name}: {type(layer).__name__} behind a draw cannot be taken "
+                             "back")
+        y = nearest_row(layer.table, y)
+    return y
 
 
 def drawable(draw: Draw, y: Tensor) -> Tensor:

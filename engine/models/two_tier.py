@@ -61,14 +61,13 @@ class TwoTierConfig(AutoregressiveConfig):
 
 
 class TwoTier(DrawingModel):
-    """Methods: `generate`."""
+    """Methods: `generate`, and `forward` with `effect`."""
 
     family: ClassVar[str] = "two_tier"
     config: TwoTierConfig
 
     def __init__(self, config: TwoTierConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         at = parts.Places(config)
         if config.voices:
             self.rows = parts.rows(config)

@@ -55,14 +55,13 @@ class WaveNetConfig(AutoregressiveConfig):
 
 
 class WaveNet(DrawingModel):
-    """Methods: `generate`."""
+    """Methods: `generate`, and `forward` with `effect`."""
 
     family: ClassVar[str] = "wavenet"
     config: WaveNetConfig
 
     def __init__(self, config: WaveNetConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         given = 0
         if config.voices:
             self.rows, self.conditions, given = self._conditions()

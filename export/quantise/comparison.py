@@ -27,7 +27,7 @@ from engine.models.base import Model
 from engine.players.base import Player
 from export.native.forced import Forced, Signal, first_frames
 from export.native.nodes import CONVS, Program
-from export.quantise.drawn import Drawn, analysis_for, conditions
+from export.quantise.drawn import Drawn, analysis_for, conditions, follows, own_sound
 from export.quantise.recordings import Material
 from export.quantise.sensitivity import (
     AUDIO,
@@ -134,6 +134,9 @@ def signals(model: Model, material: Material, held_out: bool) -> dict[str, Tenso
     for name, spec in model.methods.items():
         if is_looped(model, name):
             continue
+        if follows(model, name):
+            found[name] = own_sound(model, name, material, held_out)
+            continue
         if spec.in_ratio == 1 and spec.in_channels == len(x):
             found[name] = x
             continue
@@ -187,7 +190,8 @@ def compare(model: Model, audio: FloatArray, heard: Mapping[str, float],
             continue
         aim = aim_of(spec, name in drawn)
         distances: tuple[float | None, float | None] = (None, None)
-        if spec.out_ratio == 1 and name not in drawn and spec.role != GENERATE:
+        if (spec.out_ratio == 1 and name not in drawn and spec.role != GENERATE
+                and not follows(model, name)):
             distances = (_distance(model, name, exact[name], audio),
                          _distance(model, name, played[name], audio))
         snr = decibels(1.0, error_ratio(exact[name], played[name]))

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.description import Description, Method
+from engine.description import EFFECT, Description, Method
 from engine.errors import ConfigError, TudorError
 from engine.models.base import Model
 from engine.players.base import load
@@ -61,14 +61,42 @@ class Drawn:
 def analysis_for(model: Model, spec: Method) -> str | None:
     """A method that makes from audio what `spec` takes."""
     made = (m for m, s in model.methods.items() if s.in_ratio == 1 and not is_looped(model, m)
+            and not follows(model, m)
             and (s.out_channels, s.out_ratio) == (spec.in_channels, spec.in_ratio))
     return next(made, None)
 
 
 def hears_audio(model: Model) -> bool:
     """Whether some method takes audio, so that audio can be calibrated with."""
-    return any(spec.in_ratio == 1 and not is_looped(model, name)
+    return any(spec.in_ratio == 1 and not is_looped(model, name) and not follows(model, name)
                for name, spec in model.methods.items())
+
+
+def follows(model: Model, name: str) -> str | None:
+    """The method that draws sound by itself where `name` draws a given one anew; else None."""
+    if model.methods[name].role != EFFECT or is_looped(model, name):
+        return None
+    return next((m for m in model.methods if is_looped(model, m)), None)
+
+
+@torch.no_grad()
+def own_sound(model: Model, name: str, material: Material, held_out: bool) -> Tensor:
+    """What a method that follows a sound hears [in_channels, samples]: sound that the float32 model
+    drew by itself, and the conditions under which it did."""
+    drawing = follows(model, name)
+    assert drawing is not None
+    spec, wanted = model.methods[drawing], model.methods[name]
+    description = model.describe("calibration")
+    program = lower({drawing: model.graph(drawing)}, description)[drawing]
+    x = filled(conditions(model, spec, material, held_out), program,
+               HELD_OUT_DRAWS if held_out else CALIBRATION_DRAWS)
+    player = NativeModel(NativeFile.from_bytes(compile_programs(
+        {drawing: program}, replace(description, methods={drawing: spec}))))
+    audio = player.process(drawing, x[None])[0]
+    given = {"audio": audio[0],
+             **{label: np.repeat(row, spec.in_ratio) for label, row in zip(
+                 spec.input_labels, x, strict=True)}}
+    return torch.from_numpy(np.stack([given[label] for label in wanted.input_labels]))
 
 
 def sounds(model: Model, description: Description, material: Material, held_out: bool

@@ -25,16 +25,6 @@ PAIRS = [pytest.param(case, form, marks=[pytest.mark.slow] * (form == "nn" and "
                       id=f"{'-'.join(case)}-{form}") for case in QUICK for form in FORMS]
 
 
-@pytest.fixture
-def few(monkeypatch):
-    """Of everything, as much as a test needs."""
-    monkeypatch.setattr("export.quantise.drawn.CALIBRATION_DRAWS", 2048)
-    monkeypatch.setattr("export.quantise.drawn.HELD_OUT_DRAWS", 1024)
-    monkeypatch.setattr("export.quantise.drawn.CHECKED_DRAWS", 512)
-    monkeypatch.setattr("export.verify.DRAWN_SAMPLES", 256)
-    monkeypatch.setattr("export.verify.DRAWN_BLOCKS", 8)
-
-
 def exported(case, form, folder):
     model = small_model(*case)
     to, suffix, dtype = FORMS[form]

@@ -44,7 +44,7 @@ def test_number_formats_are_told_apart(golden: Golden) -> None:
         dtypes = {FORMATS[op.dtype] for op in ops if op.name not in golden.exact}
         assert dtypes == {golden.dtype}
         constant = {FORMATS[op.dtype] for op in ops if op.name in golden.exact}
-        assert constant == ({"float32"} if file.methods[method].role == "generate" else set())
+        assert constant == ({"float32"} if golden.exact else set())
         same = np.array_equal(golden.outputs[method], exact.outputs[method])
         assert same == (golden.dtype == "float32")
 
