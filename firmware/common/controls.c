@@ -54,6 +54,7 @@ static void note(tudor_module *m, uint32_t number, uint32_t velocity, uint32_t n
     }
     k->note_count = (uint8_t)kept;
     if (kept) live_input(m, IN_NOTE, ((float)k->notes[kept - 1] - 60.0f) / 12.0f, now);
+    set_input(m, IN_KEY, kept ? 1.0f : 0.0f);
     if (velocity)
         gate(m, IN_NOTE, 1, 0x10000u + number, at);
     else if (kept == 0)
@@ -76,6 +77,7 @@ static void midi(tudor_module *m, const uint8_t *bytes, uint32_t now, uint32_t a
     case 0xB0:
         if (a == 120 || a == 123) { /* all sound off, all notes off */
             m->controls.note_count = 0;
+            set_input(m, IN_KEY, 0.0f);
             gate(m, IN_NOTE, 0, 0, at);
         } else {
             const int was = m->controls.input[IN_CC + a] >= 0.5f;

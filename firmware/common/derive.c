@@ -13,10 +13,36 @@ static void derive_line(struct sentence *s, const char *source, uint32_t number,
     say(s, "\n");
 }
 
+static void derive_latent(struct sentence *s, const char *source, int latent, const char *rest) {
+    if (latent < 0) return;
+    say(s, source);
+    say(s, " latent ");
+    say_number(s, (uint32_t)latent + 1);
+    say(s, rest);
+    say(s, "\n");
+}
+
+/* A voice: a pitch, a gate that jacks and keys open at once, how loud; and a gate that sets it free. */
+static size_t derive_voice(const struct subject *subject, struct sentence s) {
+    say(&s, "way source\n");
+    derive_latent(&s, "knob1", subject->loudness, "");
+    if (tudor_find_attribute(subject->model, "temperature") >= 0) say(&s, "knob2 attribute temperature 0.3 1.2\n");
+    say(&s, "cv1 pitch smooth=2\n");
+    derive_latent(&s, "cv2", subject->loudness, "");
+    say(&s, "note pitch\nbender pitch\n");
+    derive_latent(&s, "key", subject->gate, " smooth=0");
+    derive_latent(&s, "velocity", subject->loudness, " -1.5 0 smooth=0");
+    derive_latent(&s, "gate1", subject->gate, " smooth=0");
+    derive_latent(&s, "gate2", subject->free, " smooth=0");
+    say(&s, "gate3 reset\ngate4 next\n");
+    return s.at;
+}
+
 /* A knob for the mix, then knobs and CVs over the latents; without latents over the model's attributes. */
 size_t derive_mapping(const struct subject *subject, char *text, size_t size) {
     struct sentence s = {text, size, 0};
     const uint32_t way = first_way(subject), latents = way_latents(subject, way);
+    if (way == MODULE_SOURCE && subject->gate >= 0) return derive_voice(subject, s);
     const int pitch = has_pitch(subject, way);
     static const char *const moving[] = {"freeze", "next", "jump", "reset", "record", "loop"},
                       *const plain[] = {"reset", "next", "record", "loop"}; /* no latents to hold */

@@ -120,7 +120,7 @@ static void gather(struct player *p) {
     p->swap[1] = player_scalar(p, TARGET_SWAP);
     p->walk[1] = player_scalar(p, TARGET_WALK);
     for (uint32_t i = 0; i < p->latents; i++) {
-        p->offset[1][i] = source ? 0.5f * (p->subject.ranges[i].low + p->subject.ranges[i].high) : 0.0f;
+        p->offset[1][i] = source ? p->subject.rest[i] : 0.0f;
         p->spread[1][i] = 1.0f;
     }
     for (uint32_t i = 0; i < p->mapping.count; i++) {

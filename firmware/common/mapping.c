@@ -12,6 +12,7 @@ static int read_source(struct word word, uint32_t *input, float *in_low, float *
     if (read_index(word, "gate", 1, MODULE_GATES, &i)) return *input = IN_GATE + i, 1;
     if (is_word(word, "beat")) return *input = IN_BEAT, 1;
     if (is_word(word, "bar")) return *input = IN_BAR, 1;
+    if (is_word(word, "key")) return *input = IN_KEY, 1;
     if (is_word(word, "velocity")) return *input = IN_VELOCITY, 1;
     if (is_word(word, "pressure")) return *input = IN_PRESSURE, 1;
     if (is_word(word, "bender")) return *in_low = -1.0f, *input = IN_BENDER, 1;
@@ -104,7 +105,7 @@ static int read_connection(struct reader *r) {
     c.chance = 1.0f;
     if (!read_source(l->words[0], &input, &c.in_low, &c.in_high))
         return wrong(r, "there is no input ", l->words[0],
-                     "; known: knob1.. cv1.. gate1.. cc0.. note velocity pressure bender beat bar");
+                     "; known: knob1.. cv1.. gate1.. cc0.. note key velocity pressure bender beat bar");
     if (l->count < 2) return wrong(r, "says not what moves: ", l->words[0], " wants a target");
     if (m->count == CONNECTIONS) return wrong(r, "is one too many: at most 96", (struct word){0, 0}, 0);
     c.input = (uint16_t)input;

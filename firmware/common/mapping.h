@@ -10,7 +10,7 @@
 /* ---- inputs ---- */
 
 enum { IN_KNOB = 0, IN_CV = IN_KNOB + MODULE_KNOBS, IN_CC = IN_CV + MODULE_CVS, IN_NOTE = IN_CC + 128, IN_VELOCITY,
-       IN_PRESSURE, IN_BENDER, IN_GATE, IN_BEAT = IN_GATE + MODULE_GATES, IN_BAR, INPUTS };
+       IN_PRESSURE, IN_BENDER, IN_GATE, IN_BEAT = IN_GATE + MODULE_GATES, IN_BAR, IN_KEY, INPUTS };
 
 enum curve { CURVE_LINEAR, CURVE_SQUARE, CURVE_CUBE, CURVE_ROOT, CURVE_S, CURVES };
 
@@ -71,7 +71,9 @@ struct subject {
     enum pitch_unit pitch_unit; /* of either */
     int clock[CLOCK_INPUTS]; /* inputs of the generating method that say where in the song it is, -1: none */
     int pitch_bent;          /* input of decode that is a pitch in octaves: bending transposes it; -1: none */
+    int gate, loudness, free; /* other inputs of a voice, which is played by pitch and gate, -1: none */
     struct range ranges[MODULE_LATENTS];
+    float rest[MODULE_LATENTS]; /* what a source's inputs are until something moves them */
 };
 
 /* Inputs that are latents and no controls (loudness, pitch), which lie at[0], at[1]...; how many. */

@@ -3,6 +3,9 @@
 
 #define RANGE_DEFAULT 3.0f /* of a latent that the file gives no range for: a unit Gaussian is inside of it */
 #define METADATA_LIMIT (1u << 20)
+#define QUIET (-5.0f) /* of a voice's loudness, in bels of full scale */
+#define MIDDLING (-2.0f)
+#define LOUD (-1.0f)
 
 struct signature {
     tudor_method_info info;
@@ -117,18 +120,19 @@ static int attribute_named(const tudor_model *model, const char *name, uint32_t 
 }
 
 /* Inputs with a meaning of their own. Pitches come first, by unit. */
-static const char *const control_names[] = {"pitch", "pitch_hz", "pitch_oct", "loudness", "clarity",
-                                            "phase", "tempo", "bar"}; /* the last as enum clock_input */
+static const char *const control_names[] = {"pitch", "pitch_hz", "pitch_oct", "loudness", "clarity", "gate", "free",
+                                            "class", "phase", "tempo", "bar"}; /* the last as enum clock_input */
 #define PITCHES (PITCH_OCTAVES + 1)
-#define CLARITY (PITCHES + 1)
-#define CLOCK (CLARITY + 1)
+enum { LOUDNESS = PITCHES, CLARITY, GATE, FREE, CLASS, CLOCK }; /* a class is chosen, and does not wander */
 #define CONTROLS ((int)(sizeof control_names / sizeof *control_names))
 
-/* Which of the first `count` controls the next of the labels is, or -1; moves on. */
+/* Which of the first `count` controls the next of the labels is, "gate 2" being a gate, or -1; moves on. */
 static int next_label(const char **labels, int count) {
     const char *const end = strchr(*labels, '\n');
-    const struct word label = {*labels, end ? (size_t)(end - *labels) : strlen(*labels)};
-    *labels += label.length + (end != 0);
+    const size_t length = end ? (size_t)(end - *labels) : strlen(*labels);
+    const char *const space = memchr(*labels, ' ', length);
+    const struct word label = {*labels, space ? (size_t)(space - *labels) : length};
+    *labels += length + (end != 0);
     for (int i = 0; i < count; i++)
         if (is_word(label, control_names[i])) return i;
     return -1;
@@ -191,6 +195,24 @@ static void find_clock(const tudor_model *model, struct subject *s) {
     }
 }
 
+/* Of a voice, the first of each kind: what has a pitch in octaves and a gate. It rests with its gate shut. */
+static void find_voice(const tudor_model *model, struct subject *s) {
+    const struct signature g = method_for(model, TUDOR_ROLE_GENERATE);
+    s->gate = s->loudness = s->free = -1;
+    if (generating_method(model) < 0 || s->pitch_latent < 0 || s->pitch_unit != PITCH_OCTAVES) return;
+    const char *labels = g.info.in_labels;
+    for (uint32_t i = 0; i < g.info.in_channels && i < MODULE_LATENTS; i++) {
+        const int control = next_label(&labels, CONTROLS);
+        if (control == GATE && s->gate < 0) s->gate = (int)i;
+        if (control == LOUDNESS && s->loudness < 0) s->loudness = (int)i;
+        if (control == FREE && s->free < 0) s->free = (int)i;
+        if (control == GATE || control == FREE) s->ranges[i] = (struct range){0.0f, 1.0f}, s->rest[i] = 0.0f;
+    }
+    if (s->gate < 0 || s->loudness < 0) return;
+    s->ranges[s->loudness] = (struct range){QUIET, LOUD};
+    s->rest[s->loudness] = MIDDLING;
+}
+
 int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_channels, struct subject *s,
              module_complaint *why) {
     uint32_t count = 0;
@@ -211,6 +233,8 @@ int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_chan
     for (uint32_t i = 0; i < MODULE_LATENTS; i++) s->ranges[i] = (struct range){-RANGE_DEFAULT, RANGE_DEFAULT};
     find_ranges(tudor_metadata(model), s->ranges, MODULE_LATENTS);
     make_clear(model, s);
+    for (uint32_t i = 0; i < MODULE_LATENTS; i++) s->rest[i] = 0.5f * (s->ranges[i].low + s->ranges[i].high);
+    find_voice(model, s);
     return 0;
 }
 
