@@ -7,20 +7,22 @@
 
 A mark is a line `<!-- figures: WHAT -->`; what lies between it and `<!-- end -->` is written here:
 `presets` and `drawn` (README's tables), a preset's name (its card), `heard` (docs/sound.md),
-`played` (docs/violin.md), `shipped` and `targets` (tables of all presets that code sound). A
-shipped preset without a card gets one.
+`played` and `trials-...` (docs/violin.md), `shipped` and `targets` (tables of all presets that code
+sound). A shipped preset without a card gets one.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+TRIALS = ("likelihood", "levers", "after")  # of models that draw sound
 MARK = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -39,7 +41,8 @@ def figures(what: str) -> str:
     from scripts.preset_cards import shipped_table, sound_page
 
     parts = {"presets": _presets, "heard": sound_page, "shipped": shipped_table,
-             "targets": _targets, "drawn": _drawn, "played": _played}
+             "targets": _targets, "drawn": _drawn, "played": _played,
+             **{f"trials-{name}": partial(_trials, name) for name in TRIALS}}
     lines = parts[what]() if what in parts else _card(what)
     return "\n".join(lines) + "\n"
 
@@ -84,6 +87,12 @@ def _played() -> list[str]:
     from scripts.preset_drawn import page
 
     return page()
+
+
+def _trials(name: str) -> list[str]:
+    from scripts.drawn_tables import page
+
+    return page()[name]
 
 
 def _targets() -> list[str]:
