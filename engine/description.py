@@ -109,6 +109,12 @@ class HasMethods:
         return main_method(self.methods)
 
     @property
+    def effect(self) -> Method | None:
+        """The first method from audio to audio, if there is one."""
+        return next((method for method in self.methods.values() if method.role == EFFECT
+                     and method.in_ratio == method.out_ratio == 1), None)
+
+    @property
     def coder(self) -> tuple[Method, Method] | None:
         """Encode and decode, None unless the model has both."""
         return coder_methods(self.methods)

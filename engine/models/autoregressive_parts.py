@@ -60,7 +60,7 @@ class DrawingModel(Model):
     def __init__(self, config: AutoregressiveConfig) -> None:
         super().__init__()
         self.config = config
-        self.effect = Effect(config) if config.effect else None
+        self.effect_layers = Effect(config) if config.effect else None
 
     def conditioned(self) -> tuple[Link, ...]:
         """What conditions go through before the loop, for a model with voices."""
@@ -74,8 +74,8 @@ class DrawingModel(Model):
         chains = {"generate": Chain.of(
             *links, inputs=config.labels, outputs=("audio",),
             in_ratio=config.row_samples if config.voices else 1, role="generate")}
-        if self.effect is not None:
-            chains["forward"] = self.effect.chain(before, self.loop, self.sound)
+        if self.effect_layers is not None:
+            chains["forward"] = self.effect_layers.chain(before, self.loop, self.sound)
         return chains
 
     def declared_attributes(self) -> tuple[Attribute, ...]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.description import Attribute, Description, Method
+from engine.description import GENERATE, Attribute, Description, Method
 from engine.files import atomic_write
+from engine.scores.conditions import CLASS, FREE, GATE, LOUDNESS, PITCH
 from export.nn.boxes import Patch
 from export.nn.maxpat import max_text
 from export.nn.pd import pd_text
@@ -19,8 +20,10 @@ from export.nn.source import RESET, one_name
 
 BUFFER = 512  # samples that patches start with, where the model allows
 UNUSED = "(unused)"
+CONDITIONS = (PITCH, GATE, LOUDNESS, CLASS)
 ROW, COLUMN = 26, 190  # pixels from one control to the next
 LEFT, FIRST = 20, 190  # where the controls begin
+ASIDE = 460  # where what is not in a chain stands
 ROWS = 17  # controls in a column
 
 
@@ -29,7 +32,12 @@ def write_patches(path: Path, description: Description) -> list[Path]:
     writers: dict[str, Callable[[Patch], str]] = {"pd": pd_text, "max": max_text}
     written = []
     for host, suffix in (("pd", ".pd"), ("max", ".maxpat")):
-        patches = {path.with_suffix(suffix): effect_patch(host, path.stem, description)}
+        main, effect = description.main, description.effect
+        patches = {path.with_suffix(suffix): voice_patch(host, path.stem, description)}
+        if effect is not None:
+            called = path.stem if effect is main else f"{path.stem}.{effect.name}"
+            patches[path.with_name(f"{called}{suffix}")] = effect_patch(
+                host, path.stem, description, effect)
         if description.coder is not None:
             patches[path.with_name(f"{path.stem}.latents{suffix}")] = latents_patch(
                 host, path.stem, description)
@@ -46,19 +54,62 @@ def buffer_of(description: Description) -> int:
     return max(BUFFER, description.ratio)
 
 
-def effect_patch(host: str, name: str, description: Description) -> Patch | None:
-    """Audio in, audio out; None where the model has no such method."""
-    method = description.main
-    if method.in_ratio != 1 or method.out_ratio != 1:
-        return None
+def effect_patch(host: str, name: str, description: Description, method: Method) -> Patch:
+    """Audio in, audio out. What else the method takes comes behind its audio and is left at 0."""
     patch = Patch(host)
     _notes(patch, name, description)
     model = _model(patch, name, description, method, LEFT, 130)
-    _audio_in(patch, method, [(model, channel) for channel in range(method.in_channels)], 100)
+    heard = sum(not label.startswith(CONDITIONS) for label in method.input_labels)
+    _audio_in(patch, heard, [(model, channel) for channel in range(heard)], 100)
     _audio_out(patch, method, [(model, channel) for channel in range(method.out_channels)], 158)
     _reset(patch, [model], 240, 100)
     _controls(patch, list(description.attributes.values()), [model])
     return patch
+
+
+def voice_patch(host: str, name: str, description: Description) -> Patch | None:
+    """Keys in, if it has a pitch, and audio out; None for a model that is not there to generate."""
+    method = description.main
+    if method.role != GENERATE or method.out_ratio != 1:
+        return None
+    patch = Patch(host)
+    _notes(patch, name, description)
+    model = _model(patch, name, description, method, LEFT, 200)
+    at = {label: inlet for inlet, label in enumerate(method.input_labels)}
+    sources = _keys(patch) if {PITCH, GATE} <= at.keys() else {}
+    if LOUDNESS in at:
+        sources[LOUDNESS] = (patch.add("slider", "loudness, bels", ASIDE, 144, minimum=-5,
+                                       maximum=-1, value=-2, outlets=("float",)),)
+    if FREE in at:
+        sources[FREE] = (patch.add("toggle", "free", ASIDE + 220, 118, outlets=("int",)),)
+    for number, (label, given) in enumerate(sources.items()):
+        signal = patch.add("object", "sig~", LEFT + 90 * number, 172, outlets=("signal",))
+        patch.connect(signal, model, 0, at[label])
+        for source in given:
+            patch.connect(source, signal)
+    _audio_out(patch, method, [(model, channel) for channel in range(method.out_channels)], 228)
+    _reset(patch, [model], 240, 228)
+    _controls(patch, list(description.attributes.values()), [model], 290)
+    return patch
+
+
+def _keys(patch: Patch) -> dict[str, tuple[int, ...]]:
+    """Boxes that say pitch and gate: the last of the keys that are held, or by the mouse."""
+    keys = patch.add("object", "notein", LEFT, 92, outlets=("int", "int", "int"))
+    last = patch.add("object", "poly 1 1", LEFT, 118, inlets=2, outlets=("int", "int", "int"))
+    above = patch.add("object", "- 60.", LEFT, 144, inlets=2, outlets=("float",))
+    octaves = patch.add("object", "/ 12.", LEFT + 70, 144, inlets=2, outlets=("float",))
+    held = patch.add("object", "> 0", LEFT + 170, 144, inlets=2, outlets=("int",))
+    for outlet in range(2):
+        patch.connect(keys, last, outlet, outlet)
+    patch.connect(last, above, 1)
+    patch.connect(above, octaves)
+    patch.connect(last, held, 2)
+    note = patch.add("slider", "a note, without keys", ASIDE, 92, outlets=("float",), minimum=36,
+                     maximum=96, value=69)
+    patch.connect(note, above)
+    play = patch.add("toggle", "its gate", ASIDE, 118, outlets=("int",))
+    return {PITCH: (octaves,), GATE: (held, play)}
 
 
 def latents_patch(host: str, name: str, description: Description) -> Patch:
@@ -71,7 +122,7 @@ def latents_patch(host: str, name: str, description: Description) -> Patch:
               "its way. Two models in a row: twice the buffer's latency", 420, 40, outlets=())
     first = _model(patch, name, description, encode, LEFT, 130)
     second = _model(patch, name, description, decode, LEFT, 250)
-    _audio_in(patch, encode, [(first, channel) for channel in range(encode.in_channels)], 100)
+    _audio_in(patch, encode.in_channels, [(first, channel) for channel in range(encode.in_channels)], 100)
     for i in range(encode.out_channels):
         x = LEFT + 60 * i
         factor = patch.add("object", "*~ 1", x, 175, inlets=2, outlets=("signal",))
@@ -131,10 +182,9 @@ def _one_word(text: str, host: str) -> str:
     return "".join(f"\\{c}" if c in " ,;$\\" else c for c in text)
 
 
-def _audio_in(patch: Patch, method: Method, to: list[tuple[int, int]], y: int) -> None:
-    numbers = " ".join(str(i + 1) for i in range(method.in_channels))
-    source = patch.add("object", f"adc~ {numbers}", LEFT, y,
-                       outlets=("signal",) * method.in_channels)
+def _audio_in(patch: Patch, channels: int, to: list[tuple[int, int]], y: int) -> None:
+    numbers = " ".join(str(i + 1) for i in range(channels))
+    source = patch.add("object", f"adc~ {numbers}", LEFT, y, outlets=("signal",) * channels)
     for channel, (target, inlet) in enumerate(to):
         patch.connect(source, target, channel, inlet)
 
@@ -155,7 +205,8 @@ def _reset(patch: Patch, models: list[int], x: int, y: int) -> None:
         patch.connect(message, model)
 
 
-def _controls(patch: Patch, attributes: list[Attribute], models: list[int]) -> None:
+def _controls(patch: Patch, attributes: list[Attribute], models: list[int],
+              first: int = FIRST) -> None:
     """A slider for each number of each attribute; a wide range of whole ones gets a number box."""
     at = 0
     for attribute in attributes:
@@ -167,7 +218,7 @@ def _controls(patch: Patch, attributes: list[Attribute], models: list[int]) -> N
             order = attribute.name if alone else f"{one_name(attribute)} {i + 1}"
             shown = attribute.name if alone else f"{attribute.name}: {label}"
             column, row = divmod(at, ROWS)
-            x, y = LEFT + 2 * COLUMN * column, FIRST + ROW * row
+            x, y = LEFT + 2 * COLUMN * column, first + ROW * row
             wide = attribute.maximum - attribute.minimum > 1000
             control = patch.add("number" if wide else "slider", shown, x, y, outlets=("float",),
                                 minimum=attribute.minimum, maximum=attribute.maximum,

@@ -67,8 +67,8 @@ def test_a_file_that_hears_another_sample_does_not_pass(few, tmp_path):
     _, out, report = exported("wavenet", "mixture", "float32", tmp_path)
     assert report.passed
     other = effect("wavenet", "mixture", start="rest")
-    other.effect.heard.layers = nn.ModuleList([*other.effect.heard.layers,
-                                               other.effect.heard.layers[-1]])
+    other.effect_layers.heard.layers = nn.ModuleList([*other.effect_layers.heard.layers,
+                                               other.effect_layers.heard.layers[-1]])
     other.changed()
     wrong = verify(out, other)
     assert not wrong.passed

@@ -14,6 +14,7 @@ import pytest
 from engine.models.store import Stored
 from export.nn.patch import write_patches
 from export.targets import TARGETS, export_model
+from tests.engine.models.test_drawn_effect import effect
 from tests.export.small_models import small_model
 
 NAMES = ["my model.latents.maxpat", "my model.latents.pd", "my model.maxpat", "my model.pd"]
@@ -119,6 +120,40 @@ def test_every_latent_has_its_own_way(written: Any) -> None:
     assert inlets == list(range(count))
 
 
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A model that is played by keys, and can be an effect."""
+    folder, model = tmp_path_factory.mktemp("voice"), effect("wavenet", "classes")
+    files = write_patches(folder / "v.ts", model.describe("x"))
+    assert sorted(f.name for f in files) == ["v.forward.maxpat", "v.forward.pd", "v.maxpat", "v.pd"]
+    return folder, model.methods
+
+
+def test_keys_are_joined_to_pitch_and_gate_of_a_voice(voice: Any) -> None:
+    folder, methods = voice
+    boxes, cords = pd_boxes(folder / "v.pd")
+    labels = methods["generate"].input_labels
+    said = {"hsl": 12, "tgl": 8}  # where a control has its label
+    told: dict[str, list[str]] = {}
+    for source, _, signal, _ in cords:
+        for _, _, target, inlet in (c for c in cords if c[0] == signal):
+            if boxes[signal][3] == "sig~" and boxes[target][3] == "nn~":
+                box = boxes[source]
+                told.setdefault(labels[inlet], []).append(
+                    box[said[box[3]]] if box[3] in said else " ".join(box[3:]))
+    assert told == {"pitch_oct": ["/ 12."], "gate": ["> 0", "its_gate"],
+                    "loudness": ["loudness_bels"], "free": ["free"]}
+    assert reached(boxes, cords, "poly 1 1") == ["- 60.", "> 0"]
+    assert reached(boxes, cords, "nn~ v.ts generate 512") == ["dac~ 1 2"] * 2
+    assert not [b for b in boxes if b[3].startswith("adc")]
+
+
+def test_an_effect_that_takes_conditions_hears_audio_alone(voice: Any) -> None:
+    folder, _ = voice
+    boxes, cords = pd_boxes(folder / "v.forward.pd")
+    assert reached(boxes, cords, "adc~ 1") == ["nn~ v.ts forward 512"]
+
+
 def test_export_brings_them_unless_told_not_to(tmp_path: Path) -> None:
     model = small_model()
     stored = Stored("x", model, {}, trained=True, weights_path=None)
@@ -131,11 +166,10 @@ def test_export_brings_them_unless_told_not_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("pd") is None, reason="puredata-core is not installed")
-def test_pure_data_opens_them_without_complaint(written: Any) -> None:
-    folder, _ = written
-    for name in ("my model.pd", "my model.latents.pd"):
+def test_pure_data_opens_them_without_complaint(written: Any, voice: Any) -> None:
+    for path in (*sorted(written[0].glob("*.pd")), *sorted(voice[0].glob("*.pd"))):
         done = subprocess.run(
-            ["pd", "-nogui", "-batch", "-noprefs", "-r", "48000", "-open", folder / name,
+            ["pd", "-nogui", "-batch", "-noprefs", "-r", "48000", "-open", path,
              "-send", "pd quit"], capture_output=True, text=True, timeout=60, check=False)
         said = [line for line in (done.stdout + done.stderr).splitlines()
                 if line.strip() and "nn~" not in line]
