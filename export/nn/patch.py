@@ -122,7 +122,8 @@ def latents_patch(host: str, name: str, description: Description) -> Patch:
               "its way. Two models in a row: twice the buffer's latency", 420, 40, outlets=())
     first = _model(patch, name, description, encode, LEFT, 130)
     second = _model(patch, name, description, decode, LEFT, 250)
-    _audio_in(patch, encode.in_channels, [(first, channel) for channel in range(encode.in_channels)], 100)
+    heard = encode.in_channels
+    _audio_in(patch, heard, [(first, channel) for channel in range(heard)], 100)
     for i in range(encode.out_channels):
         x = LEFT + 60 * i
         factor = patch.add("object", "*~ 1", x, 175, inlets=2, outlets=("signal",))
