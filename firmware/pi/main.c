@@ -12,6 +12,7 @@
 #include "controls.h"
 #include "moment.h"
 #include "notes.h"
+#include "screen.h"
 #include "slots.h"
 #include "status.h"
 
@@ -32,6 +33,7 @@
 
 #define SHOW_MS 20
 #define PULSE_MS 1000
+#define CLIP_MS 1000 /* for so long the screen tells of a clip */
 #define CLOCK_HZ 1000000000u
 
 static const char *const CONFIGS[] = {"/boot/firmware/tudor/module.conf", "/etc/tudor/module.conf"};
@@ -42,6 +44,7 @@ struct instrument {
     struct alsa_api api;
     struct audio audio;
     struct controls controls;
+    struct screen screen;
     tudor_module *m;
     uint64_t blocks;
     pthread_t thread;
@@ -160,6 +163,17 @@ static int make_module(struct instrument *it) {
     return 0;
 }
 
+/* LEDs and the screen. */
+static void show(struct instrument *it, const module_status *status) {
+    const uint64_t now_ms = moment_now_ns() / 1000000u + 1, clipped_ms = it->controls.lights.clipped_ms;
+    uint8_t picture[PICTURE_BYTES];
+    controls_show(&it->controls, status, now_ms);
+    if (it->screen.file < 0) return;
+    picture_draw(picture, status, module_slot_name(it->m, status->slot), clipped_ms && now_ms - clipped_ms < CLIP_MS,
+                 it->audio.rate_hz);
+    screen_show(&it->screen, picture);
+}
+
 /* Until a signal or the audio thread's end; 0: all is well. */
 static int attend(struct instrument *it, int socket) {
     uint32_t seen = 0, shown = 0;
@@ -171,7 +185,7 @@ static int attend(struct instrument *it, int socket) {
         if (socket >= 0) status_answer(socket, it->m, &it->audio, &it->controls);
         module_status status;
         module_read_status(it->m, &status);
-        controls_show(&it->controls, &status, moment_now_ns() / 1000000u + 1);
+        show(it, &status);
         if ((!ready && status.blocks > 8) || (++shown * SHOW_MS >= PULSE_MS && status.blocks != seen)) {
             notify(ready ? "WATCHDOG=1" : "READY=1\nWATCHDOG=1");
             seen = status.blocks;
@@ -196,6 +210,7 @@ static int play(struct instrument *it) {
     slots_load(it->m, it->settings.models);
     if (mlockall(MCL_CURRENT | MCL_FUTURE)) note("memory cannot be locked: %s", strerror(errno));
     controls_open(&it->controls, &it->settings, &it->api);
+    screen_open(&it->screen, &it->settings.screen);
     const int socket = status_listen(it->settings.socket);
     if (socket < 0) note("%s: %s; no status", it->settings.socket, strerror(errno));
     if (controls_start(&it->controls, it->m, &it->audio)
@@ -208,6 +223,7 @@ static int play(struct instrument *it) {
     it->audio.stop = 1;
     pthread_join(it->thread, 0);
     controls_stop(&it->controls);
+    screen_close(&it->screen);
     if (failed) fprintf(stderr, "%s\n", it->audio.why);
     module_status status;
     module_read_status(it->m, &status);

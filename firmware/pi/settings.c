@@ -95,6 +95,18 @@ static const char *read_adc(const char *text, struct adc_place *adc) {
     return 0;
 }
 
+/* "ssd1306 /dev/i2c-1 0x3c", "off" */
+static const char *read_screen(const char *text, struct i2c_place *screen) {
+    struct i2c_place place;
+    char kind[16], address[16] = "0x3c";
+    if (!strcmp(text, "off")) return (screen->path[0] = 0, (const char *)0);
+    if (sscanf(text, "%15s %63s %15s", kind, place.path, address) < 2 || strcmp(kind, "ssd1306")
+        || read_int(address, 0x08, 0x77, &place.address))
+        return "wants \"ssd1306 /dev/i2c-1 0x3c\", or off";
+    *screen = place;
+    return 0;
+}
+
 /* "adc1.3", "-adc1.3", "off" */
 static const char *read_analog(const char *text, struct analog_pin *pin) {
     struct analog_pin found = {.inverted = *text == '-'};
@@ -159,6 +171,7 @@ static const char *read_pair(struct settings *s, const char *name, char *value) 
     if ((n = numbered(name, "knob", MODULE_KNOBS)) >= 0) return read_analog(value, &s->knob[n]);
     if ((n = numbered(name, "cv", MODULE_CVS)) >= 0) return read_analog(value, &s->cv[n]);
     if ((n = numbered(name, "gate", MODULE_GATES)) >= 0) return read_gate(value, &s->gate[n]);
+    if (!strcmp(name, "screen")) return read_screen(value, &s->screen);
     if (!strcmp(name, "gate_out")) return read_digital(value, &s->gate_out);
     for (int i = 0; i < LED_COUNT; i++)
         if (!strcmp(name, leds[i])) return read_digital(value, &s->led[i]);

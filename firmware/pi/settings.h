@@ -21,6 +21,12 @@ struct adc_place {
     int address; /* on the I2C bus */
 };
 
+/* Something on an I2C bus; "": nothing. */
+struct i2c_place {
+    char path[64];
+    int address;
+};
+
 /* An input of a converter. adc: 0 is adc1; OFF: not wired. Inverted: the reading falls when the input rises. */
 struct analog_pin {
     int adc, channel, inverted;
@@ -40,6 +46,7 @@ struct settings {
     char models[200], calibration[200], socket[100], midi[64];
     int control_hz;
     struct adc_place adc[MAX_ADCS];
+    struct i2c_place screen;
     struct analog_pin knob[MODULE_KNOBS], cv[MODULE_CVS];
     struct digital_pin gate[MODULE_GATES], led[LED_COUNT], gate_out;
     char complaint[MAX_COMPLAINTS][160]; /* lines that were not understood; their settings keep the default */
