@@ -17,8 +17,8 @@ CELL, SIGN, WIDTH, PAGES = 6, 5, 128, 8
 
 
 def told(*words):
-    done = subprocess.run([driver("pi_screen.c", WRAPPED), *map(str, words)], capture_output=True, text=True, check=True,
-                          timeout=60)
+    done = subprocess.run([driver("pi_screen.c", WRAPPED), *map(str, words)], capture_output=True,
+                          text=True, check=True, timeout=60)
     return done.stdout, done.stderr
 
 
@@ -46,7 +46,7 @@ def read(dots, page):
 
 
 def test_every_sign_is_another():
-    known = {letter for letter in signs().values()}
+    known = set(signs().values())
     assert set(" -.%?0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") - {"?"} <= known
 
 
