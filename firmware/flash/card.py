@@ -49,6 +49,7 @@ class Content:
     root: dict[str, tuple[bytes, int]]
     links: dict[str, str]
     overlay: str  # of the codec; empty: it needs none
+    gone: tuple[str, ...] = ()  # links of the root that are to be removed
 
 
 def put(image: Path, load: Load, step: Step = lambda text: None) -> Content:
@@ -64,7 +65,7 @@ def put(image: Path, load: Load, step: Step = lambda text: None) -> Content:
     changed = _changed_root(root, content)
     root.write({p: content.root[p] for p in changed if p in content.root},
                {p: content.links[p] for p in changed if p in content.links},
-               load.package.folders)
+               load.package.folders, content.gone)
     for path, data in content.boot.items():
         step(f"boot partition: {path.removeprefix('/')}")
         if boot.read(path) != data:
@@ -103,9 +104,11 @@ def _content(boot: Fat, root: Ext4, load: Load, image: Path) -> Content:
     _add_identity(files, links, load, (there["/etc/hosts"] or b"").decode())
     cloud = root.stat([system.CLOUD])[system.CLOUD]
     quiet = system.quiet(there[system.MACHINE_ID], cloud is not None, load.wifi is not None,
-                         load.codec.cards)
+                         load.codec.cards, load.wifi is not None or load.ssh_key is not None)
     files |= quiet.files
     links |= quiet.links
+    gone = tuple(path for path, entry in root.stat(quiet.gone).items()
+                 if entry is not None and entry.target == system.NOWHERE)
     has_key = root.stat(load.host_keys)  # a card keeps the keys that it has
     files = {path: file for path, file in files.items() if not has_key.get(path)}
     texts = {
@@ -115,7 +118,7 @@ def _content(boot: Fat, root: Ext4, load: Load, image: Path) -> Content:
     named = {f"{FOLDER}/{name}": data for name, data in {**load.models, **load.mappings}.items()}
     if boot.read(f"{FOLDER}/module.conf") is None and load.settings:
         named[f"{FOLDER}/module.conf"] = load.settings
-    return Content({**texts, **named}, files, links, overlay)
+    return Content({**texts, **named}, files, links, overlay, gone)
 
 
 def _check_system(root: Ext4, there: dict[str, bytes | None], image: Path, package: Package

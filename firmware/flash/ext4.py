@@ -59,9 +59,10 @@ class Ext4:
             return found
 
     def write(self, files: dict[str, tuple[bytes, int]], links: dict[str, str],
-              empty: Iterable[str] = ()) -> None:
+              empty: Iterable[str] = (), gone: Iterable[str] = ()) -> None:
         """Make or replace files (content, permissions; owned by root) and symbolic links; folders
-        above them, and `empty` ones, are made where they are not."""
+        above them, and `empty` ones, are made where they are not. `gone`: are there, and are
+        removed."""
         folders = _folders_above([*files, *links, *(f"{path}/inside" for path in empty)])
         there = self.stat([*folders, *files, *links])
         for path in folders:
@@ -73,6 +74,7 @@ class Ext4:
             if there[path] is None:
                 script += [f"mkdir {_word(path)}", f"sif {_word(path)} mode 040755"]
         script += [f"rm {_word(path)}" for path in (*files, *links) if there[path] is not None]
+        script += [f"rm {_word(path)}" for path in gone]
         with tempfile.TemporaryDirectory() as folder:
             for number, (path, (data, mode)) in enumerate(files.items()):
                 (Path(folder) / str(number)).write_bytes(data)

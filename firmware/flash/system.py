@@ -14,11 +14,22 @@ MACHINE_ID = "/etc/machine-id"
 CLOUD = "/etc/cloud"  # a folder; Trixie's image has it
 # dphys-swapfile is Bookworm's, rpi-swap (by its settings) Trixie's: either would build its file in
 # the memory that the root's overlay is made of.
-SWAP_SERVICE = "/etc/systemd/system/dphys-swapfile.service"
+UNITS, NOWHERE = "/etc/systemd/system", "/dev/null"  # a unit that is a link to there never starts
+SWAP_SERVICE = f"{UNITS}/dphys-swapfile.service"
 SWAP_SETTINGS = "/etc/rpi/swap.conf.d/tudor.conf"
 # raspi-config's service sets this at each start; without it "ondemand", which lets the processor
 # run at 600 MHz until it has been busy for a while.
 GOVERNOR = "/etc/default/cpu_governor"
+# What a module has no use for, and what starts while it waits for the processor: radios that it has
+# not, keyboards, updates of what is forgotten at the next start, consoles' fonts and keys.
+IDLE = ("bluetooth.service", "hciuart.service", "ModemManager.service", "triggerhappy.service",
+        "triggerhappy.socket", "keyboard-setup.service", "console-setup.service",
+        "rpi-eeprom-update.service", "apt-daily.timer", "apt-daily-upgrade.timer", "man-db.timer",
+        "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
+        "NetworkManager-wait-online.service", "systemd-networkd-wait-online.service")
+# Nobody can come in without a key or a network: then none is looked for.
+NETWORK = ("NetworkManager.service", "wpa_supplicant.service", "avahi-daemon.service",
+           "avahi-daemon.socket", "ssh.service", "ssh.socket", "sshswitch.service")
 # The stock image has the radio off here, and NetworkManager goes by it whatever rfkill says.
 RADIO = "/var/lib/NetworkManager/NetworkManager.state"
 CODEC = "/etc/tudor/codec.conf"
@@ -26,15 +37,18 @@ CODEC = "/etc/tudor/codec.conf"
 
 @dataclass
 class Quiet:
-    """Files (content, permissions) and links for the root partition."""
+    """Files (content, permissions) and links for the root partition; links to nowhere that are not
+    to be there any more."""
 
     files: dict[str, tuple[bytes, int]] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
 
 
-def quiet(machine_id: bytes | None, has_cloud_init: bool, wifi: bool, cards: tuple[str, ...]
-          ) -> Quiet:
-    """`machine_id`: what the image has as one; `cards`: ids of the codec for ALSA."""
+def quiet(machine_id: bytes | None, has_cloud_init: bool, wifi: bool, cards: tuple[str, ...],
+          reached: bool) -> Quiet:
+    """`machine_id`: what the image has as one; `cards`: ids of the codec for ALSA; `reached`: the
+    module is to be found on a network."""
     found = Quiet()
     if not re.fullmatch(rb"[0-9a-f]{32}\n?", machine_id or b""):
         # Empty or "uninitialized", each start would be the first for systemd, since what it writes
@@ -43,7 +57,13 @@ def quiet(machine_id: bytes | None, has_cloud_init: bool, wifi: bool, cards: tup
     if has_cloud_init:
         # Its first start would come at every start: new ssh host keys, and seconds of waiting.
         found.files[f"{CLOUD}/cloud-init.disabled"] = (b"", 0o644)
-    found.links[SWAP_SERVICE] = "/dev/null"
+    found.links |= {f"{UNITS}/{unit}": NOWHERE for unit in IDLE}
+    network = [f"{UNITS}/{unit}" for unit in NETWORK]
+    if reached:
+        found.gone = network
+    else:
+        found.links |= dict.fromkeys(network, NOWHERE)
+    found.links[SWAP_SERVICE] = NOWHERE
     found.files[SWAP_SETTINGS] = (b"[Main]\nMechanism=none\n", 0o644)
     found.files[GOVERNOR] = (b"CPU_DEFAULT_GOVERNOR=performance\n", 0o644)
     if wifi:

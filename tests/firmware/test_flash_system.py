@@ -69,6 +69,32 @@ def test_what_a_stock_image_does_of_its_own_is_stopped(stock: Path, package: Pat
     assert content(other)[1].read(["/etc/machine-id"])["/etc/machine-id"] != machine_id
 
 
+UNITS = "/etc/systemd/system/"
+
+
+def masked(root, *units: str) -> list[bool]:
+    there = root.stat([UNITS + unit for unit in units])
+    return [entry is not None and entry.target == "/dev/null" for entry in there.values()]
+
+
+def test_what_a_module_has_no_use_for_does_not_start(stock: Path, package: Path, tmp_path: Path
+                                                     ) -> None:
+    """A network is one of them unless there is a key to come in by."""
+    idle = ("bluetooth.service", "apt-daily.timer", "NetworkManager-wait-online.service")
+    network = ("NetworkManager.service", "ssh.service", "avahi-daemon.service")
+    key = tmp_path / "key.pub"
+    key.write_text(f"ssh-ed25519 {'A' * 68} me\n")
+    for name, words, reached in (("shut", (), False), ("open", ("--ssh-key", str(key)), True)):
+        out = tmp_path / f"{name}.img"
+        flash(stock, out, package, *words)
+        _, root = content(out)
+        assert all(masked(root, *idle))
+        assert masked(root, *network) == [not reached] * 3
+        assert masked(root, "tudor-module.service", "systemd-udevd.service") == [False, False]
+    flash(tmp_path / "shut.img", tmp_path / "opened.img", package, "--ssh-key", str(key))
+    assert masked(content(tmp_path / "opened.img")[1], *network) == [False] * 3
+
+
 def test_wifi_switches_the_radio_on_where_networkmanager_looks(
         stock: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUDOR_WIFI_PASSWORD", "open sesame")
