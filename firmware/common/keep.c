@@ -273,7 +273,10 @@ int module_restore(tudor_module *m, const void *saved, size_t bytes, module_comp
         set_input(m, input, m->keep.noted[input]);
     }
     const uint32_t slot = slot_of(m, &k);
-    if (slot < MODULE_SLOTS) m->wanted = slot;
+    if (slot < MODULE_SLOTS) {
+        m->wanted = slot;
+        if (!atomic_load(&m->slots[slot].ready)) atomic_store(&m->asked, slot);
+    }
     m->keep.row_slot = slot;
     m->keep.row_count = k.latents;
     for (uint32_t i = 0; i < k.latents; i++) m->keep.row[i] = number(&at);
