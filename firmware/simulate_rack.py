@@ -61,6 +61,7 @@ class Racked:
     digests: tuple[str, ...]
     slots: tuple[dict[str, str], ...] = ()
     refused_slots: tuple[int, ...] = ()  # from 0, of each that was refused
+    saved: bytes = b""  # what was to be kept when the power goes
 
 
 def events(rows: Sequence[tuple[float, str, int, float]], sample_rate_hz: int) -> NDArray[np.void]:
@@ -84,12 +85,14 @@ def play_rack(
     target: Target, models: Sequence[bytes], *, maps: Sequence[str | None] = (),
     script: NDArray[np.void] | None = None, audio: FloatArray | None = None,
     seconds: int = 0, channels: tuple[int, int] = (1, 1), calibration: str | None = None,
-    trace: bool = True, digest: bool = False, cpu: str | None = None, **options: int,
+    trace: bool = True, digest: bool = False, cpu: str | None = None,
+    restore: bytes | None = None, save: bool = False, **options: int,
 ) -> Racked:
     """Play `models`, one slot each, on a target.
 
     audio: [channels, samples], or None for the program's own test signal of `seconds`.
-    options: rate, block, taps, overlap, fade, seed, lane, as rack.c takes them.
+    restore, save: what a run before has saved; whether to save at the end.
+    options: rate, block, taps, overlap, fade, seed, lane, turns, as rack.c takes them.
     digest: no audio comes back, but a digest of it for every second."""
     with TemporaryDirectory(prefix="tudor-rack-") as name:
         folder = Path(name)
@@ -99,7 +102,12 @@ def play_rack(
         words += ["digest=1"] if digest else ["out=out"]
         words += ["trace=trace"] if trace else []
         words += [f"{key}={value}" for key, value in options.items()]
+        if restore is not None:
+            (folder / "before").write_bytes(restore)
+            words.append("restore=before")
+        words += ["save=saved"] if save else []
         text = run_there(command(target, rack(target), words, cpu), folder)
+        saved = (folder / "saved").read_bytes() if save else b""
         got = np.zeros(0, np.float32) if digest else np.fromfile(folder / "out", np.float32)
         status = np.fromfile(folder / "trace", STATUS) if trace else np.zeros(0, STATUS)
     pairs = [line.partition(" ") for line in text.splitlines()]
@@ -108,7 +116,7 @@ def play_rack(
         tuple(value for key, _, value in pairs if key == "refused"),
         tuple(value for key, _, value in pairs if key == "digest"),
         tuple(_slots(pairs)),
-        tuple(int(value) for key, _, value in pairs if key == "refused_slot"),
+        tuple(int(value) for key, _, value in pairs if key == "refused_slot"), saved,
     )
 
 

@@ -36,6 +36,7 @@ void set_input(tudor_module *m, uint32_t input, float value) {
 
 static void live_input(tudor_module *m, uint32_t input, float value, uint32_t now) {
     gesture_hear(m, input, value, now);
+    keep_hear(m, input, value);
     if (!gesture_keeps(&m->controls.gesture, input, value)) set_input(m, input, value);
 }
 

@@ -33,6 +33,7 @@ void gesture_record(tudor_module *m, int begin, uint64_t grid, uint32_t time) {
 
 void gesture_loop(tudor_module *m, int begin, uint32_t time) {
     struct gesture *const g = &m->controls.gesture;
+    g->edits++;
     g->looping = begin && g->count && g->length >= TICK_SAMPLES;
     g->began = time;
     g->next = 0;
@@ -47,6 +48,7 @@ void gesture_hear(tudor_module *m, uint32_t input, float value, uint32_t now) {
     const float moved = magnitude(value - g->last[input]) / range_of(input);
     if (g->in_loop[input] && (moved < 0.002f || now - g->last_at[input] < g->thin_samples)) return;
     const uint32_t since = gesture_time(m, now) - g->began;
+    g->edits++;
     g->in_loop[input] = 1;
     g->last[input] = value;
     g->last_at[input] = now;
@@ -58,6 +60,7 @@ int gesture_keeps(struct gesture *g, uint32_t input, float value) {
     if (!g->looping || !g->in_loop[input]) return 0;
     if (magnitude(value - g->anchor[input]) <= MOVED * range_of(input)) return 1;
     g->in_loop[input] = 0;
+    g->edits++;
     return 0;
 }
 

@@ -77,6 +77,7 @@ struct player {
     uint64_t walk_at; /* position of the last row, where walks follow beats */
     int32_t walk_turns; /* 2 to the power of this in a beat; WALK_STILL: none */
     float row_seconds, shown[MODULE_LATENTS];
+    float cost; /* of its operations in a sample of the board, to be compared with another model's */
 };
 
 /* ---- the instrument ---- */
@@ -101,6 +102,7 @@ struct gesture {
     uint32_t began; /* recording or the present round */
     uint32_t recording, looping;
     uint32_t thin_samples; /* at least between two movements of one control */
+    uint32_t edits; /* counts what changes it */
     uint8_t in_loop[INPUTS];
     float anchor[INPUTS], last[INPUTS];
     uint32_t last_at[INPUTS];
@@ -127,6 +129,20 @@ struct controls {
     struct gesture gesture;
 };
 
+/* What is to be kept when the power goes: keep.c. */
+enum { KEEP_IDLE, KEEP_ASKED, KEEP_DONE };
+
+struct keep {
+    _Atomic uint32_t changes, state; /* by hand, so far; of the copy that was asked for */
+    _Atomic uint32_t bytes;
+    uint8_t *to;
+    uint32_t event, edits;    /* written so far, of a gesture with this number */
+    float noted[INPUTS];      /* where a hand left it when that was last a change */
+    uint32_t slot, frozen, gesture; /* the same of these; gesture: its number */
+    float row[MODULE_LATENTS]; /* to be frozen when `row_slot` first plays */
+    uint32_t row_count, row_slot;
+};
+
 enum { CAUSE_FAULT = 1, CAUSE_OVERLOAD };
 
 /* A model on its way in or out of the sound. */
@@ -148,7 +164,7 @@ struct limiter {
 
 struct slot {
     struct player *player;
-    _Atomic uint32_t ready;
+    _Atomic uint32_t ready, offered;
     char name[MODULE_NAME];
 };
 
@@ -161,11 +177,14 @@ struct tudor_module {
     struct transport transport;
     struct slot slots[MODULE_SLOTS];
     _Atomic uint32_t used; /* bits of slots that the audio thread plays from */
+    _Atomic uint32_t asked; /* slot that shall be loaded */
     _Atomic uint32_t now, reported;
+    struct keep keep;
     uint32_t next_tick; /* samples of this block's controls that are worked out */
 
     struct voice voice[2]; /* what sounds, what comes */
     uint32_t crossed, cross_rising, overlap, wanted; /* crossed: 0 to fade_samples from the one to the other */
+    uint32_t leaving, crowded; /* the model makes room for one that is to be loaded; two at once were too much */
     uint32_t fade_samples;
 
     float *trimmed[MODULE_CHANNELS], *dry[MODULE_CHANNELS];
@@ -231,5 +250,10 @@ void voices_end(tudor_module *m);
 void voice_fault(tudor_module *m, struct voice *v);
 void voices_overload(tudor_module *m);
 void request_next(tudor_module *m);
+int slot_is_there(tudor_module *m, uint32_t slot); /* ready or offered */
+/* keep.c */
+void keep_hear(tudor_module *m, uint32_t input, float value);
+void keep_begin(tudor_module *m, struct player *p, uint32_t slot);
+void keep_step(tudor_module *m);
 
 #endif

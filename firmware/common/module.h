@@ -66,6 +66,12 @@ typedef struct module_complaint {
 
 /* ------------------------------------------------------------------------------------------------ start */
 
+enum module_overlap {
+    MODULE_OVERLAP_NEVER,   /* default: the old one fades to dry or silence before the new one runs */
+    MODULE_OVERLAP_ALWAYS,  /* a crossfade */
+    MODULE_OVERLAP_MEASURED /* a crossfade where the load, as it was measured, leaves time for both */
+};
+
 /* What the board is. module_defaults fills in all but sample_rate_hz's and block_samples' final values. */
 typedef struct module_config {
     uint32_t sample_rate_hz; /* of the converters; default 48000 */
@@ -80,8 +86,7 @@ typedef struct module_config {
     uint32_t resample_taps;  /* even, 8 to 128: quality of rate conversion, 32 is 70 dB; default 32.
                               * 0: the board cannot afford it, models of another rate are refused */
     size_t resample_bytes;   /* most bulk memory for one model's conversion tables; default 131072 */
-    uint32_t overlap;        /* not 0: two models may run at once during a slot change (a crossfade); default 0: the
-                              * old one fades to dry or silence before the new one runs */
+    uint32_t overlap;        /* enum module_overlap: whether two models may run at once during a slot change */
     uint32_t fade_ms;        /* of slot changes, mutes and recoveries, 1 to 1000; default 30 */
     uint32_t seed;           /* of walks and jumps: the same seed, the same music; default 1 */
     uint32_t heard_samples;  /* from the moment that an event is stamped with to the moment that the block in which it
@@ -146,6 +151,26 @@ int module_load(tudor_module *m, uint32_t slot, const char *name, const void *fi
 
 /* Empties a slot; MODULE_ERROR_BUSY while it plays or fades: select another, and try again after the fade. */
 int module_unload(tudor_module *m, uint32_t slot);
+
+/* For boards whose models take turns in one memory: a slot that is empty can be chosen all the same. Then the model that
+ * plays fades out, module_wanted says which slot waits, and the control thread unloads and loads; MODULE_SLOTS: none
+ * waits. `name` is copied; null: the slot is not offered any longer. */
+int module_offer(tudor_module *m, uint32_t slot, const char *name);
+uint32_t module_wanted(const tudor_module *m);
+
+/* ------------------------------------------------------------------------------------------------ saving */
+
+/* What hands have set, for after the power was off: knobs and MIDI controllers, the gesture, whether and where the
+ * latents are frozen, the slot. A counter tells the control thread that some of it was changed by hand; */
+uint32_t module_changes(const tudor_module *m);
+/* most bytes that all of it takes; */
+size_t module_save_bytes(const tudor_module *m);
+/* asks for it. The audio thread writes it, a little in each block and not while a gesture is recorded. The memory is
+ * its own until module_saved says how many bytes they are; 0: not yet. MODULE_ERROR_BUSY: it was asked before. */
+int module_save(tudor_module *m, void *memory, size_t bytes);
+size_t module_saved(tudor_module *m);
+/* Before the first block, with the slots loaded or offered: sets all of it again. On an error nothing is changed. */
+int module_restore(tudor_module *m, const void *saved, size_t bytes, module_complaint *why);
 
 /* ------------------------------------------------------------------------------------------------ controls */
 
@@ -230,7 +255,7 @@ typedef struct module_status {
     uint32_t state;   /* enum module_state */
     uint32_t flags;   /* sum of enum module_flag */
     uint32_t slot;    /* that plays or fades in; MODULE_SLOTS: none */
-    uint32_t loaded;  /* bit for each slot that is ready */
+    uint32_t loaded;  /* bit for each slot that can be chosen */
     uint32_t way;     /* enum module_way of the slot */
     uint32_t latency_samples;
     float load;       /* share of the block's time that processing took, averaged over about a second */

@@ -164,12 +164,13 @@ static void lay_buffers(struct player *p, struct region *fast) {
 
 /* Two methods share a frame's slices by what they cost. */
 static int share_slices(struct player *p) {
-    uint64_t worst, cost[2] = {1, 1};
+    uint64_t worst, cost[2] = {0, 0};
     const uint32_t fine = p->schedule.slices * FINE;
+    for (uint32_t i = 0; i < p->stages; i++)
+        if (tudor_slice_costs(p->t, p->stage[i].method, p->frame, 1, &worst, &cost[i])) return MODULE_ERROR_MODEL;
+    p->cost = (float)(cost[0] + cost[1]) * (float)p->up / ((float)p->down * (float)p->frame);
     p->stage[0].parts = p->schedule.slices;
     if (p->stages == 1) return 0;
-    for (uint32_t i = 0; i < 2; i++)
-        if (tudor_slice_costs(p->t, p->stage[i].method, p->frame, 1, &worst, &cost[i])) return MODULE_ERROR_MODEL;
     uint64_t first = (fine * cost[0] + (cost[0] + cost[1]) / 2) / (cost[0] + cost[1]);
     if (first < 1) first = 1;
     if (first > fine - 1) first = fine - 1;

@@ -43,6 +43,7 @@ void module_process(tudor_module *m, const float *const *in, float *const *out) 
     mix_block(m, out);
     output_block(m, out);
     voices_end(m);
+    keep_step(m);
     atomic_store_explicit(&m->now, atomic_load_explicit(&m->now, memory_order_relaxed) + m->config.block_samples,
                           memory_order_release);
     meter(m, began);
@@ -58,7 +59,7 @@ void module_report_miss(tudor_module *m) { atomic_fetch_add_explicit(&m->reporte
 
 static uint32_t state_of(const tudor_module *m) {
     const struct voice *const v = &m->voice[0];
-    if (m->voice[1].player) return MODULE_CHANGING;
+    if (m->voice[1].player || m->leaving) return MODULE_CHANGING;
     if (!v->player) return MODULE_EMPTY;
     if (v->resting) return v->cause == CAUSE_OVERLOAD ? MODULE_OVERLOAD : MODULE_RECOVERING;
     return v->warm || v->reset ? MODULE_RECOVERING : MODULE_PLAYING;
@@ -78,9 +79,9 @@ static void fill(tudor_module *m, module_status *s) {
     s->beat = (uint32_t)(m->transport.position >> 40);
     s->beat_phase = transport_beat_phase(m->transport.position);
     s->bar_phase = transport_bar_phase(&m->transport, m->transport.position);
-    s->slot = v->player ? v->slot : MODULE_SLOTS;
+    s->slot = v->player ? v->slot : m->leaving ? m->wanted : MODULE_SLOTS;
     for (uint32_t i = 0; i < MODULE_SLOTS; i++)
-        if (atomic_load_explicit(&m->slots[i].ready, memory_order_relaxed)) s->loaded |= 1u << i;
+        if (slot_is_there(m, i)) s->loaded |= 1u << i;
     s->load = m->load;
     s->load_worst = m->load_worst;
     s->misses = m->misses;

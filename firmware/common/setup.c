@@ -27,7 +27,7 @@ static int is_possible(const module_config *c) {
            power_of_two(c->dry_samples, 1u << 22) && c->dry_samples >= 2 * c->block_samples &&
            (c->resample_taps == 0 || (c->resample_taps >= 8 && c->resample_taps <= 128 && c->resample_taps % 2 == 0)) &&
            c->fade_ms >= 1 && c->fade_ms <= 1000 && c->ceiling >= 0.1f && c->ceiling <= 1.0f &&
-           c->overload_load > 0.0f && c->heard_samples <= c->sample_rate_hz && (!c->clock || c->clock_hz > 0);
+           c->overload_load > 0.0f && c->heard_samples <= c->sample_rate_hz && c->overlap <= MODULE_OVERLAP_MEASURED && (!c->clock || c->clock_hz > 0);
 }
 
 /* 0.7 ms, so that the gain's way down stays below what an ear hears as a click. */
@@ -85,8 +85,10 @@ int module_init(const module_config *config, void *memory, size_t bytes, tudor_m
     tudor_module *const m = take(&region, sizeof *m);
     lay(config, &region, m);
     m->config = *config;
-    m->overlap = config->overlap != 0;
-    m->wanted = MODULE_SLOTS;
+    m->overlap = config->overlap == MODULE_OVERLAP_ALWAYS;
+    m->wanted = m->keep.slot = MODULE_SLOTS;
+    m->keep.event = NONE;
+    atomic_store(&m->asked, MODULE_SLOTS);
     m->voice[0].slot = m->voice[1].slot = MODULE_SLOTS;
     const uint64_t fade = (uint64_t)config->fade_ms * config->sample_rate_hz / 1000;
     const uint32_t blocks = (uint32_t)(fade / config->block_samples);
@@ -177,8 +179,20 @@ int module_unload(tudor_module *m, uint32_t slot) {
         return MODULE_ERROR_BUSY;
     }
     m->slots[slot].player = 0;
-    set_name(m->slots[slot].name, 0);
+    if (!atomic_load(&m->slots[slot].offered)) set_name(m->slots[slot].name, 0);
     return 0;
+}
+
+int module_offer(tudor_module *m, uint32_t slot, const char *name) {
+    if (!m || slot >= MODULE_SLOTS) return MODULE_ERROR_ARGUMENT;
+    if (name) set_name(m->slots[slot].name, name);
+    atomic_store(&m->slots[slot].offered, name != 0);
+    return 0;
+}
+
+uint32_t module_wanted(const tudor_module *module) {
+    tudor_module *const m = (tudor_module *)(uintptr_t)module; /* as module_read_status */
+    return m ? atomic_load_explicit(&m->asked, memory_order_relaxed) : MODULE_SLOTS;
 }
 
 const char *module_slot_name(const tudor_module *m, uint32_t slot) {

@@ -14,6 +14,11 @@ static struct player *acquire(tudor_module *m, uint32_t slot) {
     return 0;
 }
 
+int slot_is_there(tudor_module *m, uint32_t slot) {
+    return atomic_load_explicit(&m->slots[slot].ready, memory_order_relaxed) ||
+           atomic_load_explicit(&m->slots[slot].offered, memory_order_relaxed);
+}
+
 static void release(tudor_module *m, struct voice *v) {
     if (v->player) atomic_fetch_and(&m->used, ~(1u << v->slot));
     memset(v, 0, sizeof *v);
@@ -33,6 +38,7 @@ static int begin_voice(tudor_module *m, struct voice *v, uint32_t slot) {
     v->slot = slot;
     v->warm = warm_samples(m, p);
     player_refresh(&m->controls, p);
+    keep_begin(m, p, slot);
     controls_hand_over(m, p);
     return 1;
 }
@@ -43,27 +49,49 @@ void request_next(tudor_module *m) {
                                                   : m->voice[0].slot;
     for (uint32_t i = 1; i <= MODULE_SLOTS; i++) {
         const uint32_t slot = (now + i) % MODULE_SLOTS;
-        if (!atomic_load(&m->slots[slot].ready)) continue;
+        if (!slot_is_there(m, slot)) continue;
         m->wanted = slot;
         return;
     }
 }
 
+/* Whether both models have time: the one that comes is taken for half as much again as its operations say, since it may
+ * lie in a slower memory. */
+static int have_time(const tudor_module *m, const struct player *now, const struct player *coming) {
+    if (m->config.overlap != MODULE_OVERLAP_MEASURED) return m->overlap != 0;
+    if (!m->config.clock || m->crowded || now->cost <= 0.0f) return 0;
+    return m->load_worst * (1.0f + 1.5f * coming->cost / now->cost) < m->config.overload_load;
+}
+
+/* The slot is to be loaded first: what plays makes room. */
+static void ask_for(tudor_module *m, uint32_t slot) {
+    release(m, &m->voice[1]);
+    atomic_store_explicit(&m->asked, slot, memory_order_relaxed);
+    m->leaving = 1;
+}
+
 static void consider_change(tudor_module *m) {
-    if (!m->voice[0].player && m->wanted >= MODULE_SLOTS) { /* the first one that is there */
+    if (!m->voice[0].player && !m->voice[1].player && m->wanted >= MODULE_SLOTS) { /* the first one that is there */
         for (uint32_t slot = 0; slot < MODULE_SLOTS && m->wanted >= MODULE_SLOTS; slot++)
-            if (atomic_load(&m->slots[slot].ready)) m->wanted = slot;
+            if (slot_is_there(m, slot)) m->wanted = slot;
     }
     if (m->wanted >= MODULE_SLOTS) return;
     if (m->voice[1].player && m->crossed) return; /* a crossfade is first finished */
     const uint32_t slot = m->wanted;
+    if (slot_is_there(m, slot) && !atomic_load(&m->slots[slot].ready)) {
+        ask_for(m, slot);
+        return;
+    }
     m->wanted = MODULE_SLOTS;
+    m->leaving = 0;
+    atomic_store_explicit(&m->asked, MODULE_SLOTS, memory_order_relaxed);
     if (m->voice[1].player && slot == m->voice[1].slot) return;
     if (m->voice[0].player && slot == m->voice[0].slot) {
         release(m, &m->voice[1]); /* changed its mind while the other was not yet heard */
         return;
     }
-    (void)begin_voice(m, &m->voice[1], slot);
+    if (begin_voice(m, &m->voice[1], slot) && m->voice[0].player)
+        m->overlap = (uint32_t)have_time(m, m->voice[0].player, m->voice[1].player);
 }
 
 static void take_over(tudor_module *m) {
@@ -84,7 +112,8 @@ static uint32_t toward(uint32_t now, int up, uint32_t full, uint32_t by) {
 /* Which voices fade out in this block. */
 void voices_begin(tudor_module *m) {
     consider_change(m);
-    if (m->voice[1].player && !m->overlap) m->voice[0].rising = 0;
+    if ((m->voice[1].player && !m->overlap) || m->leaving) m->voice[0].rising = 0;
+    if (m->leaving && m->voice[0].gain == 0) release(m, &m->voice[0]);
     for (uint32_t i = 0; i < 2; i++) {
         struct voice *const v = &m->voice[i];
         if (v->reset || v->resting) v->rising = 0;
@@ -136,7 +165,9 @@ void voices_end(tudor_module *m) {
         end_rest(m, v);
         if (v->resting) continue;
         if (++v->calm > SECONDS_FORGIVEN * m->blocks_per_second) v->backoff = 0;
-        if (v->warm == 0 && !v->reset && (m->overlap || (i == 0 && !m->voice[1].player))) v->rising = 1;
+        if (v->warm == 0 && !v->reset && !m->leaving &&
+            (m->overlap || (i == 0 && !m->voice[1].player)))
+            v->rising = 1;
     }
     m->crossed = m->voice[1].player ? toward(m->crossed, (int)m->cross_rising, full, block) : 0;
     if (m->crossed == full) take_over(m);
@@ -166,6 +197,7 @@ void voices_overload(tudor_module *m) {
     struct voice *const v = &m->voice[0];
     if (m->voice[1].player) {
         m->overlap = 0; /* two at once are too much for this board */
+        m->crowded = 1;
         return;
     }
     if (!v->player || v->resting) return;

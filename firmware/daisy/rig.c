@@ -4,52 +4,31 @@
 
 #define STEP (1.0f / 4096.0f) /* what a 12-bit converter can tell apart */
 
-/* The first memory from `from` on that has room, as place() in engine/boards/placement.py; 0 if none has. */
-static void *take(struct rig_memory *memory, enum rig_place from, size_t bytes, enum rig_place *in) {
-    const size_t whole = (bytes + 63) / 64 * 64;
-    for (*in = from; *in < RIG_MEMORIES; (*in)++) {
-        struct rig_memory *const m = &memory[*in];
-        if (whole > m->bytes) continue;
-        void *const found = m->at;
-        m->at = (char *)m->at + whole;
-        m->bytes -= whole;
-        return found;
-    }
-    return 0;
-}
-
 static void load(struct rig *rig, const struct rig_board *board) {
-    struct rig_memory memory[RIG_MEMORIES];
-    struct store store;
-    module_need need;
-    rig->fault = store_find(board->store, board->store_bytes, &store);
+    struct bank *const bank = &rig->bank;
+    rig->fault = store_find(board->store, board->store_bytes, &bank->store);
     if (rig->fault != STORE_GOOD) return;
-    if (store.calibration) module_read_calibration(rig->m, store.calibration, store.calibration_bytes, &rig->misread);
-    if (module_measure(rig->m, store.model, store.model_bytes, store.mapping, store.mapping_bytes, &need, &rig->why))
-        return;
-    memcpy(memory, board->memory, sizeof memory);
-    void *const fast = take(memory, RIG_DTCM, need.fast_bytes, &rig->fast_in);
-    void *const bulk = take(memory, RIG_DTCM, need.bulk_bytes, &rig->bulk_in);
-    /* Every memory reads several times faster than QSPI. DTCM is left to what is written. */
-    void *const model = take(memory, RIG_AXI, store.model_bytes, &rig->model_in);
-    if (!fast || !bulk) {
-        rig->why.code = MODULE_ERROR_MEMORY;
-        return;
-    }
-    if (model) memcpy(model, store.model, store.model_bytes);
-    module_load(rig->m, 0, "model", model ? model : store.model, store.model_bytes, store.mapping, store.mapping_bytes,
-                fast, need.fast_bytes, bulk, need.bulk_bytes, &rig->why);
+    if (bank->store.calibration)
+        module_read_calibration(rig->m, bank->store.calibration, bank->store.calibration_bytes, &rig->misread);
+    memcpy(bank->memory, board->memory, sizeof bank->memory);
+    bank_open(bank, rig->m, &rig->why);
+    keeper_open(&rig->keeper, rig->m, &board->saves, board->saved.at, board->saved.bytes, &rig->forgot);
+    bank_begin(bank, rig->m, &rig->why);
+    keeper_make_room(&rig->keeper);
 }
 
 int rig_start(struct rig *rig, const struct rig_board *board) {
     module_config config;
-    *rig = (struct rig){.knobs = board->knobs, .cvs = board->cvs, .spares = board->spares, .fast_in = RIG_NOWHERE,
-                        .bulk_in = RIG_NOWHERE, .model_in = RIG_NOWHERE};
+    memset(rig, 0, sizeof *rig);
+    rig->knobs = board->knobs;
+    rig->cvs = board->cvs;
+    rig->spares = board->spares;
     if (board->knobs + board->cvs + board->spares > RIG_ANALOG) return MODULE_ERROR_ARGUMENT;
     module_defaults(&config);
     config.sample_rate_hz = RIG_RATE_HZ;
     config.block_samples = RIG_BLOCK;
     config.in_channels = config.out_channels = board->channels;
+    config.overlap = MODULE_OVERLAP_MEASURED;
     config.clock = board->clock;
     config.clock_hz = board->clock_hz;
     config.healthy = board->healthy;
@@ -95,7 +74,13 @@ void rig_block(struct rig *rig, const struct rig_inputs *inputs, const float *co
     for (int i = 0; i < RIG_CV_OUTS; i++)
         outputs->cv[i] = outputs->cv[i] < 0.0f ? 0.0f : outputs->cv[i] > 1.0f ? 1.0f : outputs->cv[i];
     const int well = s.state == MODULE_PLAYING || s.state == MODULE_CHANGING;
-    outputs->led = well || rig->blocks / 250 % 2;
+    const int wink = rig->keeper.failed && rig->blocks % 1000 < 80;
+    outputs->led = well ? !wink : (int)(rig->blocks / 250 % 2);
     outputs->gate = s.envelope > 0.1f;
     rig->blocks++;
+}
+
+void rig_attend(struct rig *rig, uint32_t now_ms) {
+    bank_attend(&rig->bank, rig->m);
+    keeper_attend(&rig->keeper, rig->m, now_ms, !bank_reads_store(&rig->bank));
 }

@@ -2,8 +2,9 @@
 #ifndef TUDOR_DAISY_RIG_H
 #define TUDOR_DAISY_RIG_H
 
+#include "bank.h"
+#include "keeper.h"
 #include "module.h"
-#include "store.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,20 +17,14 @@ extern "C" {
 #define RIG_GATES 2
 #define RIG_CV_OUTS 2
 
-/* Memories, quickest first: the order of engine/boards/board.py. */
-enum rig_place { RIG_DTCM, RIG_AXI, RIG_D2, RIG_SDRAM, RIG_MEMORIES, RIG_NOWHERE = RIG_MEMORIES };
-
-struct rig_memory {
-    void *at; /* aligned to 64 */
-    size_t bytes;
-};
-
 /* What the board hands over, set before rig_start. */
 struct rig_board {
-    struct rig_memory memory[RIG_MEMORIES]; /* for the model */
+    struct rig_memory memory[RIG_MEMORIES]; /* for the models */
     struct rig_memory own;                  /* for the instrument */
-    const void *store; /* the model's place in QSPI */
+    const void *store; /* the models' place in QSPI */
     size_t store_bytes;
+    save_flash saves;        /* where it may write; bytes 0: nothing is saved */
+    struct rig_memory saved; /* 64 KiB for that */
     uint32_t (*clock)(void *context); /* ticks, modulo 2^32; null: no metering */
     uint32_t clock_hz;
     void (*healthy)(void *context); /* called behind every block, for a watchdog; null: none */
@@ -44,16 +39,18 @@ struct rig_inputs {
 
 struct rig_outputs {
     float cv[RIG_CV_OUTS]; /* 0 to 1: the first latent, or the envelope where there is none; the second latent */
-    int led;               /* steady: plays; blinks: no model, or overloaded */
+    int led;               /* steady: plays; blinks: no model, or overloaded; winks once a second: a save was not kept */
     int gate;              /* the output is loud */
 };
 
 struct rig {
     tudor_module *m;
-    enum store_fault fault; /* of the model's place */
-    module_complaint why;   /* of the model */
+    enum store_fault fault; /* of the models' place */
+    module_complaint why;   /* of the first model that cannot be played */
     module_complaint misread; /* of the calibration: inputs are then as the converters give them */
-    enum rig_place fast_in, bulk_in, model_in; /* where they lie; a model that lies nowhere is played from QSPI */
+    module_complaint forgot;  /* of what was saved: it is passed over */
+    struct bank bank;
+    struct keeper keeper;
     float last[RIG_ANALOG];
     uint8_t gates[RIG_GATES];
     uint32_t knobs, cvs, spares, blocks;
@@ -65,6 +62,8 @@ int rig_start(struct rig *rig, const struct rig_board *board);
 /* One callback: what the inputs read, RIG_BLOCK samples in, RIG_BLOCK out. */
 void rig_block(struct rig *rig, const struct rig_inputs *inputs, const float *const *in, float *const *out,
                struct rig_outputs *outputs);
+/* What takes longer than a callback may: again and again, not from the interrupt, with a time in milliseconds. */
+void rig_attend(struct rig *rig, uint32_t now_ms);
 
 #ifdef __cplusplus
 }

@@ -76,13 +76,15 @@ def flash_pi(
 def flash_daisy(
     application: Annotated[Optional[Path], typer.Option(  # noqa: UP045
         "--app", help="The app, built by LIBDAISY_DIR=... make -C firmware/daisy.")] = None,
-    model: Annotated[Optional[Path], typer.Option(help=".tudor file for its slot.")] = None,  # noqa: UP045
+    model: Annotated[list[Path], typer.Option(
+        help=".tudor file, one for each slot; repeat the option. A NAME.map beside it goes along.")
+    ] = [],  # noqa: B006
     calibration: Annotated[Optional[Path], typer.Option(  # noqa: UP045
-        help="How this board's inputs read (calibration.txt), stored beside the model.")] = None,
+        help="How this board's inputs read (calibration.txt), stored beside the models.")] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Write the app, a model, or both into a Daisy that runs the Daisy bootloader.
+    """Write the app, models, or both into a Daisy that runs the Daisy bootloader.
 
     Example: tudor flash daisy --app firmware/daisy/build/patch_sm-BOOT_QSPI/tudor.bin
     --model techno.tudor

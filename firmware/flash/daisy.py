@@ -1,9 +1,9 @@
 """`tudor flash daisy`: the app and the model into a Daisy's QSPI flash, by dfu-util.
 
 The Daisy bootloader offers the QSPI flash at 0x90000000: 64 sectors of 4 KB that are its own, then
-64 KB sectors from 0x90040000, where it looks for the app. The model has a place of its own behind
-the app's, so that each can be replaced without the other. firmware/daisy/store.h says the same to
-the app; a test compares them.
+64 KB sectors from 0x90040000, where it looks for the app. The models have a place of their own
+behind the app's, so that each can be replaced without the other. firmware/daisy/store.h says the
+same to the app; a test compares them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import struct
 import subprocess
 import tempfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +24,11 @@ USB_ID = "0483:df11"  # of the bootloader, and of the chip's own that writes the
 APP_ADDRESS, MODEL_ADDRESS, END_ADDRESS = 0x90040000, 0x90100000, 0x907C0000
 APP_BYTES = {"sram": 480 * 1024, "qspi": MODEL_ADDRESS - APP_ADDRESS}
 SRAM_START, SRAM_END, DTCM_START, DTCM_END = 0x24000000, 0x24080000, 0x20000000, 0x20020000
-STORE_MAGIC, STORE_VERSION = b"TUDRSTOR", 1
-# Magic, version, bytes of model and mapping, CRC-32, board, bytes of the calibration.
-STORE = struct.Struct("<8sIIIIII32x")
-ALIGN = 64
+STORE_MAGIC, STORE_VERSION = b"TUDRSTOR", 2
+# Magic, version, number of models, bytes behind the header, their CRC-32, bytes of the calibration.
+STORE = struct.Struct("<8sIIII4xI32x")
+ENTRY = struct.Struct("<II32s24x")  # of each model: its bytes, its mapping's, its name
+ALIGN, MAX_SLOTS, NAME_BYTES = 64, 8, 31
 DFU_HELP = """How a Daisy is made ready for this:
   1. Connect its USB socket to this computer.
   2. Press RESET. For 2.5 seconds its LED pulses slowly: the Daisy bootloader listens.
@@ -52,15 +54,33 @@ class Write:
         return ["dfu-util", "-a", "0", "-s", at, "-D", str(folder / self.file), "-d", f",{USB_ID}"]
 
 
-def store(model: bytes, mapping: bytes = b"", calibration: bytes = b"") -> bytes:
-    """The model as it lies in QSPI: a header of 64 bytes, the file, its mapping, and how the
-    board's inputs read.
+@dataclass(frozen=True)
+class Stored:
+    """A model for a slot, with the mapping that it is played under (empty: a derived one)."""
+
+    name: str
+    model: bytes
+    mapping: bytes = b""
+
+
+def store(models: Sequence[Stored], calibration: bytes = b"") -> bytes:
+    """Models as they lie in QSPI: a header of 64 bytes, an entry of 64 for each, the files and
+    their mappings on boundaries of 64, and how the board's inputs read.
 
     The CRC is zlib's, over everything behind the header."""
-    padded = model + bytes(-len(model) % ALIGN) + mapping + calibration
-    head = STORE.pack(STORE_MAGIC, STORE_VERSION, len(model), len(mapping), zlib.crc32(padded), 0,
-                      len(calibration))
-    return head + padded
+    entries = b"".join(ENTRY.pack(len(m.model), len(m.mapping), _short(m.name)) for m in models)
+    data = entries + b"".join(_padded(m.model) + _padded(m.mapping) for m in models) + calibration
+    return STORE.pack(STORE_MAGIC, STORE_VERSION, len(models), len(data), zlib.crc32(data),
+                      len(calibration)) + data
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % ALIGN)
+
+
+def _short(name: str) -> bytes:
+    """A name that is whole characters of UTF-8, and has room."""
+    return name.encode()[:NAME_BYTES].decode(errors="ignore").encode()
 
 
 def read_app(path: Path) -> bytes:
@@ -92,37 +112,55 @@ def read_app(path: Path) -> bytes:
     return data
 
 
-def read_model(path: Path, calibration: Path | None = None) -> bytes:
-    """A model for the board, with the mapping beside it and the board's calibration, checked by
-    what would play them."""
+def read_models(paths: Sequence[Path], calibration: Path | None = None) -> bytes:
+    """Models for the board, one a slot, with the mappings beside them and the board's calibration,
+    checked by what would play them."""
     from engine.players.native_model import NativeFile
     from firmware.flash.playable import check_calibration, check_playable
-    from firmware.simulate import MAPPING_SUFFIX
 
-    NativeFile(path)
-    check_playable(path, "daisy")
-    mapping = path.with_suffix(MAPPING_SUFFIX)
+    if len(paths) > MAX_SLOTS:
+        raise ConfigError(f"--model: at most {MAX_SLOTS} models, one for each slot; "
+                          f"got {len(paths)}")
+    room = END_ADDRESS - MODEL_ADDRESS
+    models: list[Stored] = []
     if calibration:
         check_calibration(calibration)
-    data = store(path.read_bytes(), mapping.read_bytes() if mapping.is_file() else b"",
-                 calibration.read_bytes() if calibration else b"")
-    room = END_ADDRESS - MODEL_ADDRESS
-    if len(data) > room:
-        raise ConfigError(f"{path}: takes {len(data)} bytes, the board has {room} for a model; "
-                          "export it with --dtype q16x8")
-    return data
+    text = calibration.read_bytes() if calibration else b""
+    for path in paths:
+        name = _short(path.stem).decode()
+        if name in (m.name for m in models):
+            raise ConfigError(f"{path}: another model is called {name!r} already (a board knows "
+                              f"{NAME_BYTES} bytes of a name); rename one")
+        NativeFile(path)
+        check_playable(path, "daisy")
+        models.append(Stored(name, path.read_bytes(), _mapping_beside(path)))
+        taken = len(store(models, text))
+        if taken > room:
+            them = f"{path}: takes" if len(paths) == 1 else f"{path}: with it the models take"
+            raise ConfigError(f"{them} {taken} bytes, the board has {room}; export with "
+                              "--dtype q16x8, or give fewer")
+    return store(models, text)
 
 
-def plan(app: Path | None, model: Path | None, calibration: Path | None = None) -> list[Write]:
-    """The calls, in order: the model first, since writing the app starts it."""
-    if app is None and model is None:
+def _mapping_beside(path: Path) -> bytes:
+    from firmware.simulate import MAPPING_SUFFIX
+
+    mapping = path.with_suffix(MAPPING_SUFFIX)
+    return mapping.read_bytes() if mapping.is_file() else b""
+
+
+def plan(app: Path | None, models: Sequence[Path], calibration: Path | None = None) -> list[Write]:
+    """The calls, in order: the models first, since writing the app starts it."""
+    if app is None and not models:
         raise ConfigError("nothing to write: give --app, --model or both")
-    if calibration and model is None:
+    if calibration and not models:
         raise ConfigError("--calibration is written together with --model: give both")
     writes = []
-    if model is not None:
-        writes.append(Write(f"model {model.name}", "model-store.bin", MODEL_ADDRESS,
-                            read_model(model, calibration), False))
+    if models:
+        what = f"model {models[0].name}" if len(models) == 1 else \
+            f"models {', '.join(path.name for path in models)}"
+        writes.append(Write(what, "model-store.bin", MODEL_ADDRESS,
+                            read_models(models, calibration), False))
     if app is not None:
         writes.append(Write(f"app {app.name}", "app.bin", APP_ADDRESS, read_app(app), True))
     return writes

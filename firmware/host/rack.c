@@ -2,7 +2,8 @@
  *
  *   rack models=A,B maps=X,- events=E [in=I] [out=O] [trace=T] [calibration=C] [rate=48000] [block=48] [seconds=N]
  *        [channels=IN,OUT] [taps=32] [overlap=0] [fade=30] [seed=1] [digest=1] [lane=256] [derive=1]
- *        [count=PART] [from=BLOCK] [marks=1] [times=FILE] [tables=131072] [heard=0] [meter=4]
+ *        [count=PART] [from=BLOCK] [marks=1] [times=FILE] [tables=131072] [heard=0] [meter=4] [turns=1]
+ *        [restore=FILE] [save=FILE]
  *   rack calibration=C calibrated=FILE
  *
  * Models go to slots in turn; a map "-" is derived. A model that is refused is said and skipped. E holds module_event
@@ -10,7 +11,8 @@
  * no I a test signal is made. T gets a module_status for every block. digest=1 says a digest of the output for each
  * second instead of keeping it. derive=1 only prints the mapping that the first model is played with. count: instructions
  * of one part of every callback from BLOCK on (rack_counts.c names them); FILE gets what each call of it took, uint64.
- * calibrated: only reads the calibration, and writes struct calibration of every knob and CV; what is wrong is said.
+ * turns=1: only one model is loaded at a time, the others when they are wanted. restore: what a run before has saved at
+ * its end. calibrated: only reads the calibration, and writes struct calibration of every knob and CV; what is wrong is said.
  * Facts go to standard output, a line each: "name value". */
 #include "counter.h"
 #include "instrument.h"
@@ -36,7 +38,9 @@ struct rack {
     float *out;
     module_status *trace;
     const char *models, *maps, *events_path, *in_path, *out_path, *trace_path, *calibration, *calibrated, *count,
-        *times_path;
+        *times_path, *restore, *save;
+    struct { char name[64], map[64]; } turn[MODULE_SLOTS]; /* models that take turns */
+    uint32_t turns, loaded;
     uint32_t samples, seconds, digest, derive, count_from, marks, tables;
     uint32_t ticks, plant, host_meter;
     float load, host_tempo;
@@ -106,12 +110,14 @@ static void parse(struct rack *r, int count, char **words) {
     const struct { const char *name; const char **to; } paths[] = {
         {"models", &r->models}, {"maps", &r->maps}, {"events", &r->events_path}, {"in", &r->in_path},
         {"out", &r->out_path}, {"trace", &r->trace_path}, {"calibration", &r->calibration},
-        {"calibrated", &r->calibrated}, {"count", &r->count}, {"times", &r->times_path}};
+        {"calibrated", &r->calibrated}, {"count", &r->count}, {"times", &r->times_path},
+        {"restore", &r->restore}, {"save", &r->save}};
     const struct { const char *name; uint32_t *to; } numbers[] = {
         {"rate", &c->sample_rate_hz}, {"block", &c->block_samples}, {"seconds", &r->seconds}, {"channels", &c->in_channels},
         {"taps", &c->resample_taps}, {"overlap", &c->overlap}, {"fade", &c->fade_ms}, {"seed", &c->seed},
         {"digest", &r->digest}, {"derive", &r->derive}, {"lane", &c->lane_events}, {"from", &r->count_from},
-        {"marks", &r->marks}, {"tables", &r->tables}, {"heard", &c->heard_samples}, {"meter", &r->host_meter}};
+        {"marks", &r->marks}, {"tables", &r->tables}, {"heard", &c->heard_samples}, {"meter", &r->host_meter},
+        {"turns", &r->turns}};
     for (int i = 1; i < count; i++) {
         const char *value;
         int known = 0;
@@ -186,8 +192,45 @@ static void load_all(struct rack *r) {
     for (uint32_t slot = 0; next_of(&r->models, name, sizeof name); slot++) {
         map[0] = 0;
         (void)next_of(&r->maps, map, sizeof map);
-        load(r, slot, name, map);
+        if (r->turns && slot < MODULE_SLOTS) {
+            memcpy(r->turn[slot].name, name, sizeof name);
+            memcpy(r->turn[slot].map, map, sizeof map);
+            module_offer(r->m, slot, name);
+        }
+        if (!r->turns || slot == 0) load(r, slot, name, map);
     }
+}
+
+/* As a board's control thread does it. */
+static void take_turns(struct rack *r) {
+    const uint32_t wanted = module_wanted(r->m);
+    if (wanted == MODULE_SLOTS || module_unload(r->m, r->loaded)) return;
+    load(r, wanted, r->turn[wanted].name, r->turn[wanted].map);
+    r->loaded = wanted;
+}
+
+static void restore(struct rack *r) {
+    module_complaint why = {0, 0, ""};
+    size_t bytes;
+    if (!r->restore) return;
+    const void *const saved = platform_read(r->restore, &bytes);
+    if (!module_restore(r->m, saved, bytes, &why)) return;
+    platform_print("refused ");
+    platform_print(why.text);
+    platform_print("\n");
+}
+
+/* Behind the last block, in some more of silence. */
+static void save(struct rack *r, float *const *out) {
+    const size_t room = module_save_bytes(r->m);
+    void *const saved = platform_memory(room, 0);
+    size_t bytes = 0;
+    if (module_save(r->m, saved, room)) die("save", "was refused");
+    for (uint32_t i = 0; i < 100 && !bytes; i++) {
+        module_process(r->m, 0, out);
+        bytes = module_saved(r->m);
+    }
+    platform_write(r->save, saved, bytes);
 }
 
 /* ---- time ---- */
@@ -260,6 +303,7 @@ static void play(struct rack *r) {
     }
     for (uint32_t at = 0, n = 0; at < r->samples; at += block, n++) {
         if (n == r->count_from) rack_counts_begin((int)r->marks);
+        if (r->turns) take_turns(r);
         push_due(r, at + block);
         run_host(r);
         gather(r, at, in);
@@ -274,6 +318,7 @@ static void play(struct rack *r) {
         if (r->trace) module_read_status(r->m, &r->trace[n]);
         if (r->digest && (at + block) / rate != at / rate) print_fact("digest", digest);
     }
+    if (r->save) save(r, out);
 }
 
 static void report(const struct rack *r) {
@@ -287,6 +332,7 @@ static void report(const struct rack *r) {
     print_fact("dropped", s.dropped);
     print_fact("ignored", s.ignored);
     print_fact("nonfinite", s.nonfinite);
+    print_fact("changes", module_changes(r->m));
 }
 
 static void start(struct rack *r) {
@@ -330,6 +376,7 @@ void host_main(int count, char **words) {
     parse(r, count, words);
     start(r);
     load_all(r);
+    restore(r);
     read_files(r);
     const uint32_t blocks = (r->samples + r->config.block_samples - 1) / r->config.block_samples;
     const size_t out_bytes = (size_t)r->samples * r->config.out_channels * sizeof(float);

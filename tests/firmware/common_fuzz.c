@@ -2,7 +2,8 @@
  * ceiling.
  *
  *   common_fuzz events SEED COUNT BLOCK MODEL...     COUNT events of every kind, valid and not
- *   common_fuzz texts SEED COUNT TEXT MODEL          COUNT damaged copies of a mapping, and of itself as calibration */
+ *   common_fuzz texts SEED COUNT TEXT MODEL          COUNT damaged copies of a mapping, and of itself as calibration
+ *   common_fuzz saves SEED COUNT SAVED MODEL         COUNT damaged copies of what a module has saved, and played on */
 #include "module.h"
 
 #include <stdio.h>
@@ -157,6 +158,46 @@ static int fuzz_texts(uint64_t count, const struct model *text, const struct mod
     return accepted + told == count ? 0 : 5;
 }
 
+static int fuzz_saves(uint64_t count, const struct model *saved, const struct model *model) {
+    module_config c;
+    tudor_module *m;
+    module_need need;
+    uint64_t accepted = 0, told = 0;
+    module_defaults(&c);
+    const size_t bytes = module_bytes(&c);
+    void *const own = memory(bytes);
+    if (module_init(&c, own, bytes, &m) || module_measure(m, model->bytes, model->size, 0, 0, &need, 0)) return 6;
+    void *const fast = memory(need.fast_bytes), *const bulk = memory(need.bulk_bytes);
+    float in[48] = {0}, out[48];
+    const float *const from[1] = {in};
+    float *const to[1] = {out};
+    for (uint64_t n = 0; n < count; n++) {
+        module_complaint why = {0, 0, ""};
+        const size_t size = any() % 8 ? saved->size : any() % saved->size;
+        uint8_t *const copy = malloc(size + 1), *const exact = size ? malloc(size) : copy;
+        memcpy(exact, saved->bytes, size);
+        for (uint32_t k = any() % 5; k && size; k--) exact[any() % (any() % 2 && size > 72 ? 72 : size)] = (uint8_t)any();
+        if (module_init(&c, own, bytes, &m) ||
+            module_load(m, any() % 3, "model1", model->bytes, model->size, 0, 0, fast, need.fast_bytes, bulk,
+                        need.bulk_bytes, 0))
+            return 7;
+        if (module_restore(m, exact, size, &why))
+            told += why.code != 0 && why.text[0];
+        else
+            accepted++;
+        if (exact != copy) free(exact);
+        free(copy);
+        for (uint32_t b = 0; b < 30; b++) {
+            module_process(m, from, to);
+            for (uint32_t i = 0; i < 48; i++)
+                if (!(out[i] <= c.ceiling && out[i] >= -c.ceiling)) return 5;
+        }
+    }
+    printf("saves=%llu accepted=%llu told=%llu\n", (unsigned long long)count, (unsigned long long)accepted,
+           (unsigned long long)told);
+    return accepted + told == count ? 0 : 5;
+}
+
 int main(int argc, char **argv) {
     if (argc < 6) return 9;
     state = strtoull(argv[2], 0, 10) * 2654435761u + 88172645463325252u;
@@ -164,6 +205,10 @@ int main(int argc, char **argv) {
     if (!strcmp(argv[1], "texts")) {
         const struct model text = read_file(argv[4]), model = read_file(argv[5]);
         return fuzz_texts(count, &text, &model);
+    }
+    if (!strcmp(argv[1], "saves")) {
+        const struct model saved = read_file(argv[4]), model = read_file(argv[5]);
+        return fuzz_saves(count, &saved, &model);
     }
     struct model models[MODELS];
     uint32_t models_count = 0;

@@ -11,10 +11,11 @@ BEND = "way bend\n"
 
 
 def native(models: list[bytes], mapping: str | None, rows: list[tuple[float, str, int, float]],
-           seconds: int = 2, audio: FloatArray | None = None, **options: int) -> Racked:
+           seconds: int = 2, audio: FloatArray | None = None, restore: bytes | None = None,
+           save: bool = False, **options: int) -> Racked:
     return play_rack(machine("native"), models, maps=[mapping] * len(models), audio=audio,
                      script=events(rows, RATE), seconds=0 if audio is not None else seconds,
-                     block=BLOCK, **options)
+                     block=BLOCK, restore=restore, save=save, **options)
 
 
 def latent(run: Racked, index: int, at: float) -> float:

@@ -1,5 +1,6 @@
 /* Everything at once, each from a thread of its own, under the thread sanitizer: audio, two that push, one that loads
- * and unloads, one that reads the status. Prints how often each came round.
+ * and unloads, one that reads the status and has saved what hands have set. Now and then an event names no input: those
+ * are counted by the instrument, and must be as many as went into the lanes. Prints how often each came round.
  *
  *   common_threads MODEL */
 #include "module.h"
@@ -14,7 +15,7 @@ static tudor_module *m;
 static char *file;
 static size_t file_bytes;
 static _Atomic int stop;
-static _Atomic unsigned pushed, loads, busy, reads, torn;
+static _Atomic unsigned pushed, loads, busy, reads, torn, saves, strange, full;
 
 static void *push(void *lane) {
     uint32_t n = 1;
@@ -23,7 +24,13 @@ static void *push(void *lane) {
         module_event e = {.at_samples = module_now(m), .kind = (uint16_t)(1 + (n >> 8) % 3),
                           .source = (uint16_t)((n >> 16) % 6), .value = (float)(n >> 8) * 0x1p-24f};
         if ((n >> 10) % 64 == 0) e = (module_event){.kind = MODULE_SELECT, .source = (uint16_t)((n >> 16) % 3)};
-        if (!module_push(m, (uint32_t)(uintptr_t)lane, &e)) atomic_fetch_add(&pushed, 1);
+        if ((n >> 9) % 50 == 0) e.kind = 99;
+        if (module_push(m, (uint32_t)(uintptr_t)lane, &e)) {
+            atomic_fetch_add(&full, 1);
+            continue;
+        }
+        atomic_fetch_add(&pushed, 1);
+        if (e.kind == 99) atomic_fetch_add(&strange, 1);
     }
     return 0;
 }
@@ -53,9 +60,16 @@ static void *load(void *unused) {
 
 static void *read_status(void *unused) {
     uint32_t last = 0;
+    uint8_t *const saved = malloc(module_save_bytes(m));
     (void)unused;
+    if (module_save(m, saved, module_save_bytes(m))) exit(6);
     while (!atomic_load(&stop)) {
         module_status s;
+        if (module_saved(m) && saved[0] == 1) {
+            memset(saved, 0, module_save_bytes(m)); /* it is ours until it is asked for again */
+            if (module_save(m, saved, module_save_bytes(m))) exit(6);
+            atomic_fetch_add(&saves, 1);
+        }
         module_read_status(m, &s);
         if (s.blocks < last || s.state > MODULE_RECOVERING || s.slot > MODULE_SLOTS) atomic_fetch_add(&torn, 1);
         last = s.blocks;
@@ -90,6 +104,10 @@ int main(int argc, char **argv) {
     for (long i = 0; i < atol(argv[2]); i++) module_process(m, from, to);
     atomic_store(&stop, 1);
     for (int i = 0; i < 4; i++) pthread_join(threads[i], 0);
-    printf("pushed=%u loads=%u busy=%u reads=%u torn=%u\n", pushed, loads, busy, reads, torn);
+    module_status s;
+    for (int i = 0; i < 8; i++) module_process(m, from, to); /* what is in the lanes yet */
+    module_read_status(m, &s);
+    printf("pushed=%u loads=%u busy=%u reads=%u torn=%u saves=%u strange=%u ignored=%u full=%u dropped=%u\n", pushed,
+           loads, busy, reads, torn, saves, strange, s.ignored, full, s.dropped);
     return torn != 0;
 }

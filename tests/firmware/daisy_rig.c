@@ -53,9 +53,11 @@ void host_main(int count, char **words) {
     platform_write(words[3], out, in_bytes);
     print_fact("fault", rig.fault);
     print_fact("refused", (uint64_t)rig.why.code);
-    print_fact("fast_in", rig.fast_in);
-    print_fact("bulk_in", rig.bulk_in);
-    print_fact("model_in", rig.model_in);
+    print_fact("fast_in", rig.bank.places[0].fast);
+    print_fact("bulk_in", rig.bank.places[0].bulk);
+    print_fact("model_in", rig.bank.places[0].file);
+    print_fact("turns", rig.bank.turns);
+    print_fact("slots", rig.bank.playable);
     print_fact("misread", rig.misread.line);
     print_fact("cv1_last", (uint64_t)(outputs.cv[0] * 1000000.0f));
     print_fact("cv1", cv[0]);

@@ -99,13 +99,16 @@ def test_damaged_texts_under_sanitizers(files: list[Path], tmp_path: Path, seed:
 
 
 def test_threads_do_not_disturb_each_other(files: list[Path]) -> None:
-    """Audio, two that push, one that loads and unloads, one that reads: no race, nothing torn."""
+    """Audio, two that push, one that loads and unloads, one that reads and saves: no race, nothing
+    torn, each event taken once or refused."""
     program = driver("common_threads.c", "-g", "-fsanitize=thread", cc="clang")
     done = execute(program, files[1], 5000)
     assert done.returncode == 0, (done.stdout, done.stderr[-3000:])
     facts = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", done.stdout)}
     assert facts["torn"] == 0
-    assert min(facts["pushed"], facts["loads"], facts["reads"]) > 10
+    assert min(facts["pushed"], facts["loads"], facts["reads"], facts["saves"]) > 10
+    assert facts["ignored"] == facts["strange"] > 10
+    assert facts["dropped"] == facts["full"]
 
 
 @pytest.mark.parametrize("cc", ["gcc", "clang", "arm-none-eabi-gcc"])

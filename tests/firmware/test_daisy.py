@@ -10,13 +10,15 @@ import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from common_models import vae
+from common_build import SANITIZED
+from common_models import vae, wire
 from formats import file_in
 from machines import assert_same_bits, machine
 
@@ -38,16 +40,30 @@ MEMORIES = BOARDS["daisy"].memories
 ROOMS = [memory.room_bytes for memory in MEMORIES[:3]] + [4 * MIB]
 
 
-def rig(name: str) -> Path:
-    """The driver, built for a machine."""
+def stored(model: bytes, mapping: bytes = b"", calibration: bytes = b"") -> bytes:
+    return daisy.store([daisy.Stored("model", model, mapping)], calibration)
+
+
+def stored_before(model: bytes, mapping: bytes = b"", calibration: bytes = b"") -> bytes:
+    """As it was written before there were lists."""
+    data = model + bytes(-len(model) % 64) + mapping + calibration
+    return struct.pack("<8sIIIIII32x", b"TUDRSTOR", 1, len(model), len(mapping), zlib.crc32(data),
+                       0, len(calibration)) + data
+
+
+RIG = ("rig.c", "store.c", "bank.c", "keeper.c")
+
+
+def rig(name: str, driver: str = "daisy_rig.c", *flags: str) -> Path:
+    """A driver, built for a machine."""
     target = machine(name)
-    sources = [HERE / "daisy_rig.c", DAISY / "rig.c", DAISY / "store.c",
-               *(host.HERE / file for file in ("words.c", target.platform)),
+    own = [HERE / driver, *(DAISY / file for file in RIG), *sorted(DAISY.glob("*.h"))]
+    sources = [*own[:1 + len(RIG)], *(host.HERE / file for file in ("words.c", target.platform)),
                *sorted(host.COMMON.glob("*.c")), *sorted(host.CORE.glob("*.c"))]
-    words = [host.tool(target.compiler), *host.FLAGS, *target.flags, f"-I{DAISY}",
+    words = [host.tool(target.compiler), *host.FLAGS, *target.flags, *flags, f"-I{DAISY}",
              f"-I{host.HERE}", f"-I{host.CORE}", f"-I{host.COMMON}", *map(str, sources)]
-    own = hashlib.sha256(b"".join(path.read_bytes() for path in sources[:3])).hexdigest()[:8]
-    return host._built(f"rig-{own}-{name}", [*words, f"-DRIG_{own}"])
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in own)).hexdigest()[:8]
+    return host._built(f"rig-{digest}-{name}", [*words, f"-DRIG_{digest}"])
 
 
 def play(name: str, folder: Path, store: bytes, rooms: Sequence[int] = ROOMS, blocks: int = BLOCKS,
@@ -65,10 +81,10 @@ def play(name: str, folder: Path, store: bytes, rooms: Sequence[int] = ROOMS, bl
 
 
 def test_the_cortex_m7_plays_the_same_bits(tmp_path: Path) -> None:
-    store = daisy.store(vae(), calibration=CALIBRATION)
+    store = stored(vae(), calibration=CALIBRATION)
     got, facts = play("native", tmp_path, store)
     assert facts["fault"] == facts["refused"] == facts["misread"] == 0
-    assert not np.array_equal(got, play("native", tmp_path, daisy.store(vae()))[0])
+    assert not np.array_equal(got, play("native", tmp_path, stored(vae()))[0])
     assert facts["blocks"] == facts["fed"] == BLOCKS  # the watchdog's food
     assert 0 < facts["cv1"] != facts["cv2"] > 0
     there, their = play("m7", tmp_path, store)
@@ -94,7 +110,7 @@ def test_the_board_places_a_model_as_planned(width: int, dilation: int, dtype: s
     plan = fit(read_task(str(tmp_path / "net.tudor"), "forward"), "daisy").placement
     planned = {item.what: item.memory for item in plan.items}
     assert planned == {"scratch": "DTCM", "state": state, "model file": file}
-    _, facts = play("native", tmp_path, daisy.store(data), blocks=8)
+    _, facts = play("native", tmp_path, stored(data), blocks=8)
     assert facts["fault"] == facts["refused"] == 0
     names = [memory.name for memory in MEMORIES]
     found = {what: names[facts[f"{what}_in"]] for what in ("fast", "bulk", "model")}
@@ -103,7 +119,7 @@ def test_the_board_places_a_model_as_planned(width: int, dilation: int, dtype: s
 
 
 def test_the_same_sound_from_every_memory_and_none_without_room(tmp_path: Path) -> None:
-    store = daisy.store(vae())
+    store = stored(vae())
     sound, facts = play("native", tmp_path, store)
     assert (facts["fast_in"], facts["model_in"]) == (0, 1)
     for at in (1, 2, 3):
@@ -120,38 +136,40 @@ def test_the_same_sound_from_every_memory_and_none_without_room(tmp_path: Path) 
 
 
 def test_spare_inputs_are_cv_9_to_12(tmp_path: Path) -> None:
-    sounds = [play("native", tmp_path, daisy.store(vae(), b"cv%d wet mode=set\n" % number))[0]
+    sounds = [play("native", tmp_path, stored(vae(), b"cv%d wet mode=set\n" % number))[0]
               for number in (1, 2, 3, 4, 5, 9, 10, 11, 12)]
     assert all(np.abs(sound).max() > 1e-3 for sound in sounds)
     for i, sound in enumerate(sounds):
         assert not any(np.array_equal(sound, other) for other in sounds[:i])
     # No input is CV 8: nothing moves it.
-    nothing, _ = play("native", tmp_path, daisy.store(vae(), b"cv8 wet mode=set\n"))
+    nothing, _ = play("native", tmp_path, stored(vae(), b"cv8 wet mode=set\n"))
     assert np.array_equal(nothing, sounds[4])
 
 
 def test_inputs_read_as_the_calibration_in_the_store_says(tmp_path: Path) -> None:
     """Half the gain under half the range is the same, in all bits."""
     whole, half = b"cv1 wet mode=set in=-5:5\n", b"cv1 wet mode=set in=-2.5:2.5\n"
-    wanted, _ = play("native", tmp_path, daisy.store(vae(), whole))
+    wanted, _ = play("native", tmp_path, stored(vae(), whole))
     for text in (half, half + b"\n" * 64):  # wherever the calibration begins
-        got, facts = play("native", tmp_path, daisy.store(vae(), text, b"cv1 gain=2.5\n"))
+        got, facts = play("native", tmp_path, stored(vae(), text, b"cv1 gain=2.5\n"))
         assert facts["misread"] == 0
         assert_same_bits(got, wanted)
-    other, _ = play("native", tmp_path, daisy.store(vae(), half))
+    other, _ = play("native", tmp_path, stored(vae(), half))
     assert not np.array_equal(other, wanted)
     # The app of tomorrow may know lines that this one does not: it plays as if there were none.
-    got, facts = play("native", tmp_path, daisy.store(vae(), whole, b"cv1 gain=2\ncv1 slope=2\n"))
+    got, facts = play("native", tmp_path, stored(vae(), whole, b"cv1 gain=2\ncv1 slope=2\n"))
     assert (facts["fault"], facts["misread"]) == (0, 2)
     assert_same_bits(got, wanted)
 
 
-def test_stores_from_before_there_was_a_calibration_still_start(tmp_path: Path) -> None:
-    new = daisy.store(vae(), MAPPING)
-    old = struct.pack("<8sIIIII36x", *struct.unpack_from("<8sIIIII", new)) + new[64:]
-    assert old == new
-    _, facts = play("native", tmp_path, old)
-    assert facts["fault"] == facts["refused"] == facts["misread"] == 0
+def test_stores_from_before_there_were_lists_still_play(tmp_path: Path) -> None:
+    words = (vae(), b"cv1 wet mode=set in=-2.5:2.5\n", b"cv1 gain=2.5\n")
+    for count in (1, 2, 3):
+        sound, facts = play("native", tmp_path, stored(*words[:count]))
+        before, their = play("native", tmp_path, stored_before(*words[:count]))
+        assert facts == their
+        assert facts["fault"] == facts["refused"] == facts["misread"] == 0
+        assert_same_bits(before, sound)
 
 
 @pytest.mark.parametrize(("offset", "gain"), [(0.02, 4.85), (-0.03, 5.2), (0.01, -4.9)])
@@ -164,7 +182,7 @@ def test_a_builder_finds_the_calibration_as_the_page_says(offset: float, gain: f
 
     def shown(volts: float, *calibration: bytes) -> float:
         reading = float(np.clip(volts / gain + offset, -1, 1))
-        store = daisy.store(vae(), mapping, *calibration)
+        store = stored(vae(), mapping, *calibration)
         return play("native", tmp_path, store, hold=reading)[1]["cv1_last"] / 1e6
 
     at = {volts: 0.07 + 4.9 * shown(volts) for volts in (-5, 0, 3, 5)}
@@ -198,30 +216,58 @@ def test_the_app_gives_models_the_room_that_is_planned() -> None:
     assert [m.bytes for m in MEMORIES[:3]] == [128 * KIB, 512 * KIB, 288 * KIB]
 
 
-def test_a_damaged_store_is_refused_and_the_sound_stays_dry(tmp_path: Path) -> None:
-    whole = daisy.store(vae(), MAPPING, CALIBRATION)
+@pytest.mark.parametrize("make", [stored, stored_before])
+def test_a_damaged_store_is_refused_and_the_sound_stays_dry(
+        make: Callable[..., bytes], tmp_path: Path) -> None:
+    whole = make(vae(), MAPPING, CALIBRATION)
     sound, _ = play("native", tmp_path, whole)
     dry, facts = play("native", tmp_path, b"\xff" * 4096)
     assert facts["fault"] == 1
     assert not np.array_equal(dry, sound)
-    bad = {2: [whole[:12] + struct.pack("<I", n) + whole[16:]
-               for n in (0, 1 << 31, len(whole), 0xFFFFFFFF)]
-           + [whole[:at] + struct.pack("<I", n) + whole[at + 4:]
-              for at in (16, 28) for n in (0xFFFFFFC0, 0xFFFFFFFF, len(whole))] + [whole[:-1]],
-           3: [whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:],
-               whole[:28] + struct.pack("<I", len(CALIBRATION) - 1) + whole[32:]]}
+    size = 64 if make is stored else 0  # what stands before the model: an entry
+    lengths = [12, 16, 28, 64, 68] if size else [12, 16, 28]
+    bad = {2: [whole[:at] + struct.pack("<I", n) + whole[at + 4:] for at in lengths
+               for n in (1 << 31, len(whole), 0xFFFFFFC0, 0xFFFFFFFF)]
+           + [whole[:12] + bytes(4) + whole[16:], whole[:8] + b"\3" + whole[9:], whole[:-1]],
+           3: [whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:]]}
     for fault, stores in bad.items():
         for store in stores:
-            got, facts = play("native", tmp_path, store)
+            got, facts = play("native", tmp_path, store, blocks=40)
             assert facts["fault"] == fault
-            assert np.array_equal(got, dry)
+            assert np.array_equal(got, dry[:got.size])
+
+
+def test_hostile_stores_under_sanitizers(tmp_path: Path) -> None:
+    """The CRC is right, for once: whoever wrote it may be wrong all the same."""
+    rng = np.random.default_rng(3)
+    whole = daisy.store([daisy.Stored("a", wire(), b"knob1 wet\n"),
+                         daisy.Stored("b", wire(gain=0.5))], CALIBRATION)
+    faults = set()
+    program = rig("native", "daisy_saves.c", *SANITIZED)
+    (tmp_path / "flash").write_bytes(b"\xff" * 65536)
+    for _ in range(60):
+        data = bytearray(whole[64:])
+        for at in rng.integers(0, 128, rng.integers(1, 4)):
+            data[at] = rng.integers(0, 256)
+        length = rng.choice([len(data), len(data), rng.integers(1, len(data))])
+        (tmp_path / "store").write_bytes(daisy.STORE.pack(
+            daisy.STORE_MAGIC, 2, rng.choice([2, 2, 2, 1, 3, 8]), length, zlib.crc32(data[:length]),
+            len(CALIBRATION)) + data)
+        text = run_there([str(program), "store", "flash", "after", *map(str, ROOMS),
+                          "run", "5", "slot", "1", "run", "50"], tmp_path)
+        faults.add(text.split()[1])
+    assert {"0", "2"} <= faults
 
 
 def test_app_and_flasher_agree_on_the_places() -> None:
     text = (DAISY / "store.h").read_text()
     told = {k: int(v, 16) for k, v in re.findall(r"#define (STORE_\w+) (0x\w+)u", text)}
     assert told == {"STORE_ADDRESS": daisy.MODEL_ADDRESS, "STORE_END": daisy.END_ADDRESS}
-    assert daisy.STORE.size == int(re.findall(r"STORE_HEADER_BYTES (\d+)u", text)[0])
+    numbers = dict(re.findall(r"#define (STORE_\w+) (\d+)u", text))
+    assert numbers == {"STORE_HEADER_BYTES": str(daisy.STORE.size),
+                       "STORE_MODELS": str(daisy.MAX_SLOTS),
+                       "STORE_NAME": str(daisy.NAME_BYTES + 1)}
+    assert daisy.ENTRY.size == 64
 
 
 def test_a_seed_s_inputs_leave_the_pins_of_its_dac_alone() -> None:

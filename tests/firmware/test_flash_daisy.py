@@ -84,11 +84,24 @@ def test_model_and_app_go_to_their_places(board: Board, tmp_path: Path) -> None:
     assert app_call.startswith("-a 0 -s 0x90040000:leave -D ")
     assert model_call.endswith("-d ,0483:df11")
     assert board.written(0x90040000) == app.read_bytes()
-    data = board.written(0x90100000)
-    magic, version, model_bytes, map_bytes, crc, _ = struct.unpack_from("<8sIIIII", data)
-    assert (magic, version, map_bytes) == (b"TUDRSTOR", 1, 0)
-    assert data[64 : 64 + model_bytes] == MODEL.read_bytes()
-    assert crc == zlib.crc32(data[64:])
+    calibration, ((name, data, mapping),) = listed(board.written(0x90100000))
+    assert (name, data, mapping, calibration) == (MODEL.stem, MODEL.read_bytes(), b"", b"")
+
+
+def listed(data: bytes) -> tuple[bytes, list[tuple[str, bytes, bytes]]]:
+    """What a store holds: the calibration; of each model name, file and mapping."""
+    magic, version, count, size, crc, extra = struct.unpack_from("<8sIIII4xI", data)
+    assert (magic, version, size, crc) == (b"TUDRSTOR", 2, len(data) - 64, zlib.crc32(data[64:]))
+    at, found = 64 * (1 + count), []
+    for i in range(count):
+        one, two, name = struct.unpack_from("<II32s", data, 64 * (1 + i))
+        behind = at + -(-one // 64) * 64
+        assert at % 64 == behind % 64 == 0
+        found.append((name.rstrip(b"\0").decode(), data[at : at + one],
+                      data[behind : behind + two]))
+        at = behind + -(-two // 64) * 64
+    assert at + extra == len(data)
+    return data[at:], found
 
 
 def test_the_mapping_goes_along(board: Board, tmp_path: Path) -> None:
@@ -96,9 +109,7 @@ def test_the_mapping_goes_along(board: Board, tmp_path: Path) -> None:
     model.write_bytes(MODEL.read_bytes())
     model.with_suffix(".map").write_bytes(b"knob1 latent 1\n")
     assert flash("--model", model) == 0
-    data = board.written(0x90100000)
-    assert data.endswith(b"knob1 latent 1\n")
-    assert struct.unpack_from("<I", data, 16)[0] == 15
+    assert listed(board.written(0x90100000))[1][0][2] == b"knob1 latent 1\n"
     assert ":leave" not in board.calls[0]
 
 
@@ -108,9 +119,31 @@ def test_the_calibration_goes_along(board: Board, tmp_path: Path) -> None:
     model.with_suffix(".map").write_bytes(b"knob1 latent 1\n")
     calibration.write_bytes(b"cv1 offset=0.02 gain=4.9\n")
     assert flash("--model", model, "--calibration", calibration) == 0
-    data = board.written(0x90100000)
-    assert data.endswith(b"knob1 latent 1\ncv1 offset=0.02 gain=4.9\n")
-    assert struct.unpack_from("<IIII", data, 16) == (15, zlib.crc32(data[64:]), 0, 25)
+    text, models = listed(board.written(0x90100000))
+    assert text == calibration.read_bytes()
+    assert models[0][2] == b"knob1 latent 1\n"
+
+
+def test_several_models_go_along_each_with_its_mapping(
+        board: Board, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = [tmp_path / f"{name}.tudor" for name in ("kick", "snare", "ä" * 20)]
+    for i, model in enumerate(models):
+        model.write_bytes(MODEL.read_bytes())
+        if i:
+            model.with_suffix(".map").write_text(f"knob{i} latent 1\n")
+    options = [word for model in models for word in ("--model", model)]
+    assert flash(*options) == 0
+    found = listed(board.written(0x90100000))[1]
+    assert [name for name, _, _ in found] == ["kick", "snare", "ä" * 15]
+    assert [mapping for _, _, mapping in found] == [b"", b"knob1 latent 1\n", b"knob2 latent 1\n"]
+    assert len(board.calls) == 1
+    for wrong, says in ((options * 3, "at most 8 models"), (options[:2] * 2, "called 'kick'")):
+        assert flash(*wrong) == 1
+        assert says in capsys.readouterr().err
+    models[1].with_suffix(".map").write_text("knob1 nothing\n")
+    assert flash(*options) == 1
+    assert "snare.map: line 1" in capsys.readouterr().err
+    assert len(board.calls) == 1
 
 
 def test_a_calibration_that_the_app_would_misread_is_not_written(
@@ -190,12 +223,12 @@ def test_apps_at_the_limit_are_taken(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = len(daisy.read_model(MODEL))
+    room = len(daisy.read_models([MODEL]))
     monkeypatch.setattr(daisy, "END_ADDRESS", daisy.MODEL_ADDRESS + room)
-    assert len(daisy.read_model(MODEL)) == room
+    assert len(daisy.read_models([MODEL])) == room
     monkeypatch.setattr(daisy, "END_ADDRESS", daisy.MODEL_ADDRESS + room - 1)
-    with pytest.raises(daisy.ConfigError, match="for a model"):
-        daisy.read_model(MODEL)
+    with pytest.raises(daisy.ConfigError, match="the board has"):
+        daisy.read_models([MODEL])
 
 
 def test_failures_of_dfu_util_are_told(board: Board, tmp_path: Path,
