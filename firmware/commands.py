@@ -52,18 +52,21 @@ def simulate(
     seed: Annotated[int, typer.Option(
         help="Of converter noise, walks and jumps.", min=0, max=2**32 - 1)] = 1,
     plot: Annotated[bool, typer.Option(help="Draw controls and latents.")] = True,
+    force: Annotated[bool, typer.Option(
+        "--force", help="Also play what does not fit the board by `tudor fit`.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Play a patch as a board would: its block size, its converters' steps and noise.
 
     The same C code as on the board. Knobs of the script move in straight lines between its rows.
+    Of a preset the file is played that suits the board: for a daisy in q16x8.
 
     Example: tudor module simulate techno-tiny --in drums.wav --script moves.csv --out patch.wav
     """
     from firmware.simulate import simulate_command
 
     simulate_command(models, out, script, source, board, mapping, calibration, seconds, rate,
-                     block, seed, plot, as_json)
+                     block, seed, plot, as_json, force)
 
 
 @app.command("mapping")

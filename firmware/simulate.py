@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,9 @@ from rich.console import Console
 
 from engine.audio import read_audio, resample, shown_name, unfit_rate, write_audio
 from engine.audio_check import heard
-from engine.errors import AudioError, ConfigError, ModelFileError, TudorError
-from engine.files import NATIVE_FILE
+from engine.errors import AudioError, ConfigError, TudorError
 from engine.players.native_model import NativeFile
-from engine.resolve import FILE, PRESET, RUN, resolve
+from firmware.fits import check_fit, model_file
 from firmware.host.build import TARGETS, rack
 from firmware.host.play import command, run_there
 from firmware.simulate_rack import CLOCKED, STATES, FloatArray, Racked, calibrated, play_rack
@@ -28,21 +28,10 @@ WAYS = {1: "effect", 2: "bend", 4: "source"}
 AFTER_SCRIPT_SECONDS = 2
 
 
-def model_file(name: str) -> Path:
-    """The native file for a path, a run directory or a preset."""
-    meant = resolve(name, (RUN, FILE, PRESET))
-    if meant.native is None:
-        out = meant.path / NATIVE_FILE if meant.kind == RUN else f"{meant.name}.tudor"
-        source = name if meant.kind != FILE else "RUN"
-        raise ModelFileError(f"{name} has no native file: tudor export {source} --to native "
-                             f"--out {out}")
-    return meant.native
-
-
 def simulate_command(
     models: list[str], out: Path, script: Path | None, source: Path | None, board_name: str,
     mapping: Path | None, calibration: Path | None, seconds: int | None,
-    rate: int | None, block: int | None, seed: int, plot: bool, as_json: bool,
+    rate: int | None, block: int | None, seed: int, plot: bool, as_json: bool, force: bool = False,
 ) -> None:
     """Everything of `tudor module simulate`: see its help."""
     board = board_named(board_name)
@@ -50,7 +39,8 @@ def simulate_command(
                     block_samples=block or board.block_samples)
     if len(models) > 8:
         raise ConfigError(f"an instrument has 8 slots, not {len(models)}")
-    files = [model_file(name) for name in models]
+    files = [model_file(name, board.name) for name in models]
+    fits = [check_fit(path, board.name, None, force, block) for path in files]
     rows = read_script(script) if script else []
     _check_slots(rows, len(files), script)
     audio, notes = _audio(source, board, files) if source else (None, [])
@@ -62,13 +52,15 @@ def simulate_command(
     _check(played, files, mapping, source)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+    for line, _ in [] if as_json else fits:
+        print(line)
     write_audio(out, played.audio, board.sample_rate_hz)
     picture = out.with_suffix(".png")
     if plot:
         from firmware.simulate_plot import draw
 
         draw(picture, played, rows, board)
-    _report(played, out, picture if plot else None, as_json)
+    _report(played, out, picture if plot else None, as_json, [data for _, data in fits])
 
 
 def _check_slots(rows: list[Row], count: int, script: Path | None) -> None:
@@ -163,7 +155,8 @@ def _beats(status: NDArray[np.void]) -> dict[str, float] | None:
             "passed": int((np.diff(led["beat"].astype(np.int64)) != 0).sum())}
 
 
-def _report(played: Racked, out: Path, picture: Path | None, as_json: bool) -> None:
+def _report(played: Racked, out: Path, picture: Path | None, as_json: bool,
+            fits: list[list[dict[str, Any]]]) -> None:
     status = played.status
     slots = [{"way": WAYS[int(slot["way"])], "latency_samples": int(slot["latency_samples"]),
               "slices": int(slot["slices"]),
@@ -176,7 +169,7 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool) -> N
         "limited_blocks": int((status["reduction"] < 0.999).sum()),
         "faults": int(played.facts["faults"]), "ignored": int(played.facts["ignored"]),
         "dropped": int(played.facts["dropped"]), "nonfinite": int(played.facts["nonfinite"]),
-        "beats": beats,
+        "beats": beats, "fit": fits,
         "states": {STATES[s]: int((status["state"] == s).sum())
                    for s in np.unique(status["state"])},
     }
@@ -202,7 +195,8 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool) -> N
 
 def print_mapping(model: str, board_name: str) -> None:
     """The derived mapping of a model: the lines of it whose knob or CV the board has."""
-    path, board = model_file(model), board_named(board_name)
+    board = board_named(board_name)
+    path = model_file(model, board.name)
     NativeFile(path)  # says what is wrong with a file, where something is
     target = TARGETS["native"]
     with TemporaryDirectory(prefix="tudor-rack-") as name:

@@ -11,8 +11,6 @@ import hashlib
 import json
 import math
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -231,10 +229,9 @@ def forget(name: str) -> None:
 
 
 def _exported(name: str, dtype: str) -> Path:
-    out = WORK / f"{name}.{dtype}.tudor"
-    subprocess.run([sys.executable, "-m", "nn_tudor.cli", "export", name, "--to", "native",
-                    "--dtype", dtype, "--keep", "auto", "--out", str(out)], check=True, cwd=ROOT)
-    return out
+    from scripts.quantised import ready
+
+    return ready(name, dtype)
 
 
 def trimmed(result: dict[str, Any]) -> dict[str, Any]:

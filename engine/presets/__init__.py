@@ -1,6 +1,7 @@
 """The shipped presets: NAME.toml holds shape and training, NAME.tudor the weights and what plays
-them, NAME.places how training finds them there. (A checkout has NAME.safetensors too, which these
-were made from; it is not installed.)"""
+them, NAME.places how training finds them there, and NAME.q16x8.tudor, where there is one, the same
+in fewer bits, for a board that wants those. (A checkout has NAME.safetensors too, which these were
+made from; it is not installed.)"""
 
 from __future__ import annotations
 
@@ -26,9 +27,9 @@ def preset_settings(name: str) -> dict[str, Any]:
     return tomllib.loads(preset_path(name).read_text("utf-8"))
 
 
-def shipped_native(name: str) -> Path | None:
-    """The native file that a preset comes with, if it does."""
-    path = _HERE / f"{name}.tudor"
+def shipped_native(name: str, dtype: str = "float32") -> Path | None:
+    """The native file that a preset comes with in a number format, if it does."""
+    path = _HERE / (f"{name}.tudor" if dtype == "float32" else f"{name}.{dtype}.tudor")
     return path if path.exists() else None
 
 

@@ -10,14 +10,16 @@ import typer
 
 app = typer.Typer(
     help="Put the instrument on a Raspberry Pi's card, a running module, or a Daisy.\n\n"
-    "Example: tudor flash daisy --model techno.tudor --dry-run",
+    "Example: tudor flash daisy --model techno-daisy --dry-run",
     no_args_is_help=True, add_completion=False, rich_markup_mode=None,
     pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON when done.")]
 Models = Annotated[list[Path], typer.Option(
-    "--models", help=".tudor file, one for each slot; repeat the option. A NAME.map beside it "
-    "goes along.")]
+    "--models", help=".tudor file, run directory or preset, one for each slot; repeat the option. "
+    "A NAME.map beside it goes along.")]
+Force = Annotated[bool, typer.Option(
+    "--force", help="Also take what does not fit the board by `tudor fit`.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")]
 
 
@@ -50,6 +52,9 @@ def flash_pi(
     fixed_disk: Annotated[Optional[Path], typer.Option(  # noqa: UP045
         "--fixed-disk", metavar="DEVICE", help="With --yes: the --device again, where it is a disk "
         "that cannot be taken out.")] = None,
+    target: Annotated[Optional[str], typer.Option(  # noqa: UP045
+        help="Which Pi it is for, as `tudor fit` names them; default: any.")] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Make a card for a Raspberry Pi from a stock image, or update a running module.
@@ -63,7 +68,7 @@ def flash_pi(
     from firmware.flash import flash_pi as job
 
     request = job.Request(image, out, device, ssh, [*models, *(more or [])], codec, hostname,
-                          ssh_key, wifi, country, package, writable, yes, fixed_disk)
+                          ssh_key, wifi, country, package, writable, yes, fixed_disk, target, force)
     report = job.flash(request)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
@@ -76,25 +81,32 @@ def flash_pi(
 def flash_daisy(
     application: Annotated[Optional[Path], typer.Option(  # noqa: UP045
         "--app", help="The app, built by LIBDAISY_DIR=... make -C firmware/daisy.")] = None,
-    model: Annotated[list[Path], typer.Option(
-        help=".tudor file, one for each slot; repeat the option. A NAME.map beside it goes along.")
+    model: Annotated[list[str], typer.Option(
+        help=".tudor file, run directory or preset, one for each slot; repeat the option. Of a "
+        "preset the file in q16x8. A NAME.map beside it goes along.")
     ] = [],  # noqa: B006
     calibration: Annotated[Optional[Path], typer.Option(  # noqa: UP045
         help="How this board's inputs read (calibration.txt), stored beside the models.")] = None,
     dry_run: DryRun = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Write the app, models, or both into a Daisy that runs the Daisy bootloader.
 
     Example: tudor flash daisy --app firmware/daisy/build/patch_sm-BOOT_QSPI/tudor.bin
-    --model techno.tudor
+    --model techno-daisy
     """
+    from firmware.fits import check_fit, model_file
     from firmware.flash import daisy
 
-    writes = daisy.plan(application, model, calibration)
+    paths = [model_file(each, "daisy") for each in model]
+    verdicts = [check_fit(path, "daisy", None, force) for path in paths]
+    writes = daisy.plan(application, paths, calibration)
     shown = [{"what": w.what, "address": f"0x{w.address:08x}", "bytes": len(w.data),
               "command": w.command()} for w in writes]
     if not as_json:
+        for line, _ in verdicts:
+            typer.echo(line)
         for item, w in zip(shown, writes, strict=True):
             typer.echo(f"{item['what']}: {len(w.data)} bytes to {item['address']}")
     if not dry_run:
@@ -104,6 +116,7 @@ def flash_daisy(
         for w in writes:
             typer.echo(" ".join(w.command()))
     if as_json:
-        typer.echo(json.dumps({"written": not dry_run, "writes": shown}, indent=2))
+        typer.echo(json.dumps({"written": not dry_run, "writes": shown,
+                               "fit": [data for _, data in verdicts]}, indent=2))
     elif not dry_run:
         typer.echo("done" if writes[-1].leave else "done; press RESET to play it")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError
+from firmware.fits import check_fit, machines, model_file
 from firmware.flash import card, device, pi
 from firmware.flash.codecs import CODECS, alias_note, codec_named
 from firmware.flash.deb import read_package
@@ -34,6 +35,8 @@ class Request:
     writable: bool
     yes: bool
     fixed_disk: Path | None = None
+    target: str | None = None
+    force: bool = False
 
 
 def flash(request: Request) -> dict[str, Any]:
@@ -46,9 +49,19 @@ def flash(request: Request) -> dict[str, Any]:
     if request.ssh is not None:
         from firmware.flash.update import update
 
-        package = request.package if request.package or request.models else _built()
-        return update(request.ssh, package, request.models)
+        models, told = _models(request)
+        package = request.package if request.package or models else _built()
+        report = update(request.ssh, package, models)
+        return {**report, **told, "lines": [*told["verdicts"], *report["lines"]]}
     return _card(request)
+
+
+def _models(request: Request) -> tuple[list[Path], dict[str, Any]]:
+    """The files of the models that are named, and what `tudor fit` says of them."""
+    machines("pi", request.target)
+    models = [model_file(str(path), "pi") for path in request.models]
+    fits = [check_fit(path, "pi", request.target, request.force) for path in models]
+    return models, {"verdicts": [line for line, _ in fits], "fit": [data for _, data in fits]}
 
 
 def _card(request: Request) -> dict[str, Any]:
@@ -62,8 +75,9 @@ def _card(request: Request) -> dict[str, Any]:
     if disk is not None:
         device.check_meant(disk, request.yes, request.fixed_disk)
     codec = codec_named(request.codec)
-    models, mappings = pi.read_models(request.models)
-    for path in request.models:
+    files, told = _models(request)
+    models, mappings = pi.read_models(files)
+    for path in files:
         check_playable(path, "pi")
     country = _country(request.country, request.wifi)
     name, key, wifi = pi.settings_for(request.hostname, request.ssh_key, request.wifi,
@@ -82,7 +96,7 @@ def _card(request: Request) -> dict[str, Any]:
     return {"to": str(request.device or request.out), "package": package.version,
             "codec": codec.name, "overlay": there.overlay, "notes": [alias] if alias else [],
             "models": sorted(models), "mappings": sorted(mappings),
-            "hostname": name, "ssh": bool(key), "wifi": wifi[0] if wifi else None,
+            **told, "hostname": name, "ssh": bool(key), "wifi": wifi[0] if wifi else None,
             "root": "writable" if request.writable else "overlay",
             "seconds": round(time.perf_counter() - started, 1)}
 
@@ -134,7 +148,7 @@ def lines(report: dict[str, Any]) -> list[str]:
     if "lines" in report:
         return list(report["lines"])
     ssh = f"; ssh root@{report['hostname']}.local" if report["ssh"] else ""
-    return [*(f"note: {note}" for note in report["notes"]),
+    return [*report["verdicts"], *(f"note: {note}" for note in report["notes"]),
             f"{report['to']}: tudor-module {report['package']}, {', '.join(report['models'])}, "
             f"codec {report['codec']}, root {report['root']}; written and read back in "
             f"{report['seconds']} s{ssh}"]

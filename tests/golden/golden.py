@@ -217,7 +217,7 @@ def noise(key: str, shape: tuple[int, int]) -> FloatArray:
     return x
 
 
-def _input(spec: Method) -> FloatArray:
+def example(spec: Method) -> FloatArray:
     """Noise with what a guard has to catch; for what generates a note, silence, another."""
     rows = FRAMES * spec.ratio // spec.in_ratio
     x = noise(spec.name, (spec.in_channels, rows))
@@ -270,7 +270,7 @@ def make(name: str) -> None:
     source = SHAPES / f"{name}.toml" if name in shapes() else preset_path(name)
     model = _with_weights(build_from(read_settings(source)).eval())
     description = model.describe(name)
-    inputs = {m: _input(spec) for m, spec in description.methods.items()}
+    inputs = {m: example(spec) for m, spec in description.methods.items()}
     for dtype in DTYPES:
         graphs = _graphs(model, description)
         programs, parts = lower(graphs, description), {}
