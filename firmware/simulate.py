@@ -123,7 +123,8 @@ def _play(
     return play_rack(
         TARGETS["native"], [path.read_bytes() for path in files], maps=texts, audio=audio,
         script=converted(rows, board, seconds, seed, how), channels=(channels, channels),
-        calibration=text, seed=seed, lane=4096, **board.words,
+        calibration=text, seed=seed, lane=4096,
+        **{**board.words, "slots": max(board.slots, len(files))},
     )
 
 
@@ -194,14 +195,14 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool,
 
 
 def print_mapping(model: str, board_name: str) -> None:
-    """The derived mapping of a model: the lines of it whose knob or CV the board has."""
+    """The derived mapping of a model: the lines of it whose knob, CV or gate the board has."""
     board = board_named(board_name)
     path = model_file(model, board.name)
     NativeFile(path)  # says what is wrong with a file, where something is
     target = TARGETS["native"]
     with TemporaryDirectory(prefix="tudor-rack-") as name:
         (Path(name) / "m0").write_bytes(path.read_bytes())
-        words = ["models=m0", "derive=1", f"rate={board.sample_rate_hz}"]
+        words = ["models=m0", "derive=1", f"rate={board.sample_rate_hz}", f"slots={board.slots}"]
         text = run_there(command(target, rack(target), words), Path(name))
     for line in text.splitlines():
         if board.has(line.partition(" ")[0]):

@@ -37,8 +37,8 @@ class Board:
 
     Converters: `bits` over the whole range, gaussian noise of `noise_lsb` (standard deviation, in
     steps), read every `scan_samples`. The noise is assumed, not measured. Rate conversion:
-    `resample_taps`, and the most bytes that its tables may take. `knobs` and `cvs`: as many as are
-    on its panel."""
+    `resample_taps`, and the most bytes that its tables may take. `knobs`, `cvs` and `gates`: as
+    many as are on its panel, buttons among the gates. `slots`: models that it holds."""
 
     name: str
     sample_rate_hz: int
@@ -51,24 +51,28 @@ class Board:
     overlap: bool
     knobs: int = 4
     cvs: int = 4
+    gates: int = 8  # a Pi has pins for as many
+    slots: int = 8
 
     def has(self, word: str) -> bool:
         """Whether an input of a mapping, such as `knob5`, is on its panel, or none of its kind."""
-        found = re.fullmatch(r"(knob|cv)(\d+)", word)
-        return found is None or int(found[2]) <= (self.knobs if found[1] == "knob" else self.cvs)
+        found = re.fullmatch(r"(knob|cv|gate)(\d+)", word)
+        there = {"knob": self.knobs, "cv": self.cvs, "gate": self.gates}
+        return found is None or int(found[2]) <= there[found[1]]
 
     @property
     def words(self) -> dict[str, Any]:
         """What `play_rack` is told of the board."""
         return {"rate": self.sample_rate_hz, "block": self.block_samples,
                 "taps": self.resample_taps, "tables": self.resample_bytes,
-                "overlap": int(self.overlap)}
+                "overlap": int(self.overlap), "slots": self.slots}
 
 
 BOARDS = {board.name: board for board in (
     # As firmware/pi/module.conf has it: MCP3208, read 500 times a second.
     Board("pi", 48000, 128, 12, 0.7, 96, 32, 1 << 20, True),
-    Board("daisy", 48000, 48, 16, 8.0, 48, 32, 1 << 17, False),  # the STM32's own converters
+    # The STM32's own converters.
+    Board("daisy", 48000, 48, 16, 8.0, 48, 32, 1 << 17, False, gates=4, slots=1),
 )}
 
 

@@ -50,7 +50,8 @@ def loads_of(task: Task, board: Board, dtype: str, call: int, plan: Placement) -
 
 
 def arithmetic_of(work: Work, board: Board, dtype: str, calls: float) -> Range:
-    """Seconds per second: dense MACs at their own rate, all else in counted instructions."""
+    """Seconds per second: dense MACs at their own rate, all else in counted instructions. Of what
+    has few outputs less is sure."""
     dtype = work.format(dtype)
     kernels, macs, dense = board.kernels[dtype], work.macs_per_second, 0.0
     calls = work.calls(calls)
@@ -67,7 +68,13 @@ def arithmetic_of(work: Work, board: Board, dtype: str, calls: float) -> Range:
         each = kernels.number
         dense = macs * _mix(single, kernels.mac_once, kernels.mac) / kernels.mac
     instructions += work.numbers_per_second * each
-    return total([board.macs[dtype].inverse(dense), board.instructions.inverse(instructions)])
+    spent = total([board.macs[dtype].inverse(dense), board.instructions.inverse(instructions)])
+    return Range(spent.low, spent.high * _narrow(work, board))
+
+
+def _narrow(work: Work, board: Board) -> float:
+    """What the upper end is to be multiplied with where a convolution has few outputs."""
+    return next((more for most, more in board.narrow if 0 < work.outputs <= most), 1.0)
 
 
 def _mix(single: float, once: float, tiled: float) -> float:

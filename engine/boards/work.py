@@ -52,6 +52,11 @@ class Work:
         return max(blocks_per_second, self.loop_calls_per_second)
 
     @property
+    def outputs(self) -> float:
+        """Numbers that a convolution makes of each reading of its weights; 0: it is none."""
+        return self.numbers_per_second / self.rows_per_second if self.rows_per_second else 0.0
+
+    @property
     def row_by_row(self) -> bool:
         """Whether each row waits for the one before, and reads the weights anew."""
         core = core_op(self.kind)

@@ -22,8 +22,9 @@ static void derive_latent(struct sentence *s, const char *source, int latent, co
     say(s, "\n");
 }
 
-/* A voice: a pitch, a gate that jacks and keys open at once, how loud; and a gate that sets it free. */
-static size_t derive_voice(const struct subject *subject, struct sentence s) {
+/* A voice: a pitch, a gate that jacks and keys open at once, how loud; and a gate that sets it free, where there is but
+ * one slot the fourth too, which may be a toggle. */
+static size_t derive_voice(const struct subject *subject, uint32_t slots, struct sentence s) {
     say(&s, "way source\n");
     derive_latent(&s, "knob1", subject->loudness, "");
     if (tudor_find_attribute(subject->model, "temperature") >= 0) say(&s, "knob2 attribute temperature 0.3 1.2\n");
@@ -34,15 +35,18 @@ static size_t derive_voice(const struct subject *subject, struct sentence s) {
     derive_latent(&s, "velocity", subject->loudness, " -1.5 0 smooth=0");
     derive_latent(&s, "gate1", subject->gate, " smooth=0");
     derive_latent(&s, "gate2", subject->free, " smooth=0");
-    say(&s, "gate3 reset\ngate4 next\n");
+    say(&s, "gate3 reset\n");
+    if (slots > 1) say(&s, "gate4 next\n");
+    else derive_latent(&s, "gate4", subject->free, " smooth=0");
     return s.at;
 }
 
-/* A knob for the mix, then knobs and CVs over the latents; without latents over the model's attributes. */
-size_t derive_mapping(const struct subject *subject, char *text, size_t size) {
+/* A knob for the mix, then knobs and CVs over the latents; without latents over the model's attributes. Where there is
+ * but one slot, no gate asks for the next. */
+size_t derive_mapping(const struct subject *subject, uint32_t slots, char *text, size_t size) {
     struct sentence s = {text, size, 0};
     const uint32_t way = first_way(subject), latents = way_latents(subject, way);
-    if (way == MODULE_SOURCE && subject->gate >= 0) return derive_voice(subject, s);
+    if (way == MODULE_SOURCE && subject->gate >= 0) return derive_voice(subject, slots, s);
     const int pitch = has_pitch(subject, way);
     static const char *const moving[] = {"freeze", "next", "jump", "reset", "record", "loop"},
                       *const plain[] = {"reset", "next", "record", "loop"}; /* no latents to hold */
@@ -72,6 +76,7 @@ size_t derive_mapping(const struct subject *subject, char *text, size_t size) {
         derive_line(&s, "knob", (uint32_t)knob++, line, 0);
     }
     derive_line(&s, "cc", 1, way == MODULE_SOURCE ? "walk" : "wet", 0);
-    for (uint32_t i = 0; i < gate_count; i++) derive_line(&s, "gate", i + 1, gates[i], 0);
+    for (uint32_t i = 0, gate = 1; i < gate_count; i++)
+        if (slots > 1 || strcmp(gates[i], "next")) derive_line(&s, "gate", gate++, gates[i], 0);
     return s.at;
 }

@@ -91,7 +91,7 @@ float way_swaps(const struct subject *s, uint32_t way);
 int has_pitch(const struct subject *s, uint32_t way);
 int read_mapping(const struct subject *subject, const char *text, size_t bytes, struct mapping *mapping,
                  module_complaint *why);
-size_t derive_mapping(const struct subject *subject, char *text, size_t size);
+size_t derive_mapping(const struct subject *subject, uint32_t slots, char *text, size_t size);
 int read_calibration(const char *text, size_t bytes, struct calibration *calibration, module_complaint *why);
 float shaped(uint32_t curve, float position);
 int read_curve(struct word word, uint32_t *curve);

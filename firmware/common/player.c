@@ -99,7 +99,7 @@ int player_prepare(struct player *p, const tudor_module *m, const void *file, si
     if (error) return error;
     p->subject.model = &p->model;
     if (!mapping) {
-        mapping_bytes = derive_mapping(&p->subject, derived, sizeof derived);
+        mapping_bytes = derive_mapping(&p->subject, m->config.slots, derived, sizeof derived);
         mapping = derived;
     }
     error = read_mapping(&p->subject, mapping, mapping_bytes, &p->mapping, why);

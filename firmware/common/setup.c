@@ -12,6 +12,7 @@ void module_defaults(module_config *c) {
     c->resample_taps = 32;
     c->resample_bytes = 131072;
     c->fade_ms = 30;
+    c->slots = MODULE_SLOTS;
     c->seed = 1;
     c->ceiling = 0.98f;
     c->overload_load = 0.95f;
@@ -26,8 +27,9 @@ static int is_possible(const module_config *c) {
            power_of_two(c->lane_events, 1u << 20) && c->gesture_events <= 1u << 20 &&
            power_of_two(c->dry_samples, 1u << 22) && c->dry_samples >= 2 * c->block_samples &&
            (c->resample_taps == 0 || (c->resample_taps >= 8 && c->resample_taps <= 128 && c->resample_taps % 2 == 0)) &&
-           c->fade_ms >= 1 && c->fade_ms <= 1000 && c->ceiling >= 0.1f && c->ceiling <= 1.0f &&
-           c->overload_load > 0.0f && c->heard_samples <= c->sample_rate_hz && c->overlap <= MODULE_OVERLAP_MEASURED && (!c->clock || c->clock_hz > 0);
+           c->slots >= 1 && c->slots <= MODULE_SLOTS && c->fade_ms >= 1 && c->fade_ms <= 1000 && c->ceiling >= 0.1f &&
+           c->ceiling <= 1.0f && c->overload_load > 0.0f && c->heard_samples <= c->sample_rate_hz &&
+           c->overlap <= MODULE_OVERLAP_MEASURED && (!c->clock || c->clock_hz > 0);
 }
 
 /* 0.7 ms, so that the gain's way down stays below what an ear hears as a click. */
@@ -137,7 +139,7 @@ size_t module_derive_mapping(const tudor_module *m, const void *file, size_t fil
     if (!m || !file || !text || !size || tudor_open(file, file_bytes, &model, 0) ||
         describe(&model, m->config.sample_rate_hz, m->config.in_channels, &subject, 0))
         return 0;
-    return derive_mapping(&subject, text, size);
+    return derive_mapping(&subject, m->config.slots, text, size);
 }
 
 static void set_name(char *to, const char *name) {

@@ -1,6 +1,7 @@
 // tudor on a Daisy Patch SM (patch.init()): pins to numbers and back, nothing else.
 //
-// patch.init() has four knobs (CV_1-4), four CV jacks (CV_5-8), two gates in and out, a CV out.
+// patch.init() has four knobs (CV_1-4), four CV jacks (CV_5-8), two gates in and out, a CV out, a
+// button (B7) and a toggle (B8), which are gates 3 and 4, and at CV_OUT_2 the LED of its panel.
 // ADC_9-12 are on its header: CV 9 to 12.
 #include "daisy_patch_sm.h"
 #include "places.h"
@@ -10,6 +11,9 @@ using namespace patch_sm;
 
 static DaisyPatchSM hw;
 static rig instrument;
+static GPIO buttons[2];
+
+static const float LIT = 3.f; // volts: with room for a clip to be brighter
 
 static uint32_t Ticks(void*) { return System::GetTick(); }
 
@@ -24,9 +28,11 @@ static void Callback(AudioHandle::InputBuffer in, AudioHandle::OutputBuffer out,
         inputs.analog[i] = hw.GetAdcValue(CV_1 + i);
     inputs.gate[0] = hw.gate_in_1.State();
     inputs.gate[1] = hw.gate_in_2.State();
+    for(int i = 0; i < 2; i++)
+        inputs.gate[2 + i] = !buttons[i].Read(); // to ground
     rig_block(&instrument, &inputs, in, out, &outputs);
     hw.WriteCvOut(CV_OUT_1, 5.f * outputs.cv[0]);
-    hw.WriteCvOut(CV_OUT_2, 5.f * outputs.cv[1]);
+    hw.WriteCvOut(CV_OUT_2, !outputs.led ? 0.f : outputs.clipped ? 5.f : LIT);
     hw.SetLed(outputs.led);
     hw.gate_out_1.Write(outputs.gate);
 }
@@ -42,11 +48,18 @@ int main()
     board.clock     = Ticks, board.clock_hz = System::GetTickFreq();
     board.knobs     = 4, board.cvs = 4, board.spares = 4, board.channels = 2;
     board.healthy   = places_healthy;
+    board.buttons   = 0xc;
+    buttons[0].Init(DaisyPatchSM::B7, GPIO::Mode::INPUT, GPIO::Pull::PULLUP);
+    buttons[1].Init(DaisyPatchSM::B8, GPIO::Mode::INPUT, GPIO::Pull::PULLUP);
     if(rig_start(&instrument, &board) == 0)
     {
         places_watch();
         hw.StartAudio(Callback);
     }
     while(true)
+    {
         hw.Delay(100);
+        if(places_stack_deepest() > PLACES_STACK_BYTES - PLACES_STACK_SPARE)
+            instrument.crowded = 1;
+    }
 }

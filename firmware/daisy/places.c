@@ -1,5 +1,7 @@
 #include "places.h"
 
+#include "stack.h"
+
 #include <string.h>
 
 #define PLACED(name) __attribute__((aligned(64), section(".bss.tudor_" name)))
@@ -12,6 +14,7 @@ static PLACED("sdram") char sdram[PLACES_SDRAM_BYTES];
 
 extern char tudor_itcm_begin[], tudor_itcm_end[]; /* itcm.lds */
 extern const char tudor_itcm_load[];
+extern uint32_t tudor_stack_low[], _estack[]; /* memories.lds; libDaisy's: the end of DTCM, where the stack begins */
 
 /* IWDG1 (reference manual RM0433, "Independent watchdog"): keys, and a clock of its own of 32 kHz. */
 #define KEY_START 0xccccu
@@ -21,6 +24,7 @@ extern const char tudor_itcm_load[];
 #define STEPS 1000u /* of 2 ms */
 
 void places_start(struct rig_board *board) {
+    stack_paint(tudor_stack_low, (const uint32_t *)((uintptr_t)__builtin_frame_address(0) - 256));
     /* The first bytes are padding; a compiler may take a copy to address 0 for a mistake. */
     memcpy(tudor_itcm_begin + 64, tudor_itcm_load + 64, (size_t)(tudor_itcm_end - tudor_itcm_begin) - 64);
     __HAL_RCC_D2SRAM1_CLK_ENABLE();
@@ -43,6 +47,8 @@ void places_watch(void) {
     while (IWDG1->SR) continue; /* until its clock has taken both */
     IWDG1->KR = KEY_FEED;
 }
+
+uint32_t places_stack_deepest(void) { return (uint32_t)stack_deepest(tudor_stack_low, _estack); }
 
 void places_healthy(void *context) {
     (void)context;

@@ -3,11 +3,14 @@
 #include <string.h>
 
 #define STEP (1.0f / 4096.0f) /* what a 12-bit converter can tell apart */
+#define BOUNCE_BLOCKS (8 * RIG_RATE_HZ / 1000 / RIG_BLOCK) /* 8 ms, as a button on a Pi */
+#define CLIPS 0.98f           /* of full scale: a converter that cuts off reads that */
+/* Of a callback's time. module_process alone is timed: what is left is for converting samples, reading the inputs, and
+ * other interrupts. */
+#define OVERLOAD 0.90f
 
 static void load(struct rig *rig, const struct rig_board *board) {
     struct bank *const bank = &rig->bank;
-    rig->fault = store_find(board->store, board->store_bytes, &bank->store);
-    if (rig->fault != STORE_GOOD) return;
     if (bank->store.calibration)
         module_read_calibration(rig->m, bank->store.calibration, bank->store.calibration_bytes, &rig->misread);
     memcpy(bank->memory, board->memory, sizeof bank->memory);
@@ -23,12 +26,16 @@ int rig_start(struct rig *rig, const struct rig_board *board) {
     rig->knobs = board->knobs;
     rig->cvs = board->cvs;
     rig->spares = board->spares;
+    rig->buttons = board->buttons;
     if (board->knobs + board->cvs + board->spares > RIG_ANALOG) return MODULE_ERROR_ARGUMENT;
+    rig->fault = store_find(board->store, board->store_bytes, &rig->bank.store);
     module_defaults(&config);
     config.sample_rate_hz = RIG_RATE_HZ;
     config.block_samples = RIG_BLOCK;
     config.in_channels = config.out_channels = board->channels;
     config.overlap = MODULE_OVERLAP_MEASURED;
+    config.slots = rig->fault == STORE_GOOD ? rig->bank.store.count : 1;
+    config.overload_load = OVERLOAD;
     config.clock = board->clock;
     config.clock_hz = board->clock_hz;
     config.healthy = board->healthy;
@@ -36,7 +43,7 @@ int rig_start(struct rig *rig, const struct rig_board *board) {
     if (!bytes || bytes > board->own.bytes) return MODULE_ERROR_MEMORY;
     memset(board->own.at, 0, bytes);
     const int error = module_init(&config, board->own.at, bytes, &rig->m);
-    if (!error) load(rig, board);
+    if (!error && rig->fault == STORE_GOOD) load(rig, board);
     return error;
 }
 
@@ -57,10 +64,47 @@ static void read_inputs(struct rig *rig, const struct rig_inputs *inputs) {
     }
     for (uint32_t i = 0; i < RIG_GATES; i++) {
         if (rig->begun && inputs->gate[i] == rig->gates[i]) continue;
+        if (rig->begun && rig->buttons >> i & 1 && rig->blocks - rig->edge[i] < BOUNCE_BLOCKS) continue;
         rig->gates[i] = inputs->gate[i];
+        rig->edge[i] = rig->blocks;
         push(rig, MODULE_GATE, i, inputs->gate[i] ? 1.0f : 0.0f);
     }
     rig->begun = 1;
+}
+
+/* Blocks that share a frame of the model. */
+static uint32_t rig_frame_blocks(const struct rig *rig, uint32_t slot) {
+    return slot < rig->bank.store.count ? rig->bank.need[slot].slices : 1;
+}
+
+/* A latent holds still for a frame. The output is there when the next one comes, in equal steps of a millisecond. */
+static float glide(struct rig_glide *g, float goal, uint32_t blocks) {
+    if (goal != g->goal) {
+        g->goal = goal;
+        g->left = blocks;
+    }
+    if (g->left) g->at = g->left == 1 ? goal : g->at + (goal - g->at) / (float)g->left;
+    g->left -= g->left > 0;
+    return g->at;
+}
+
+static void write_cvs(struct rig *rig, const module_status *s, struct rig_outputs *outputs) {
+    for (uint32_t i = 0; i < RIG_CV_OUTS; i++) {
+        const int shown = i < s->latents;
+        const float value = shown ? s->latent[i] : s->envelope;
+        const float within = value < 0.0f ? 0.0f : value > 1.0f ? 1.0f : value;
+        outputs->cv[i] = glide(&rig->cv[i], within, shown ? rig_frame_blocks(rig, s->slot) : 1);
+    }
+}
+
+static void write_lights(struct rig *rig, const module_status *s, struct rig_outputs *outputs) {
+    const int clipped = s->flags & MODULE_LIMITING || s->in_peak >= CLIPS;
+    const int well = (s->state == MODULE_PLAYING || s->state == MODULE_CHANGING) && !rig->crowded;
+    const uint64_t now_ms = (uint64_t)rig->blocks * RIG_BLOCK * 1000 / RIG_RATE_HZ + 1;
+    outputs->lights = leds_on(&rig->leds, s, clipped, now_ms) | (uint32_t)(rig->crowded != 0) << LED_FAULT;
+    const int wink = rig->keeper.failed && rig->blocks % 1000 < 80;
+    outputs->led = well ? !wink && outputs->lights >> LED_PLAY & 1 : rig->blocks / 250 % 2;
+    outputs->clipped = outputs->lights >> LED_CLIP & 1;
 }
 
 void rig_block(struct rig *rig, const struct rig_inputs *inputs, const float *const *in, float *const *out,
@@ -69,13 +113,8 @@ void rig_block(struct rig *rig, const struct rig_inputs *inputs, const float *co
     read_inputs(rig, inputs);
     module_process(rig->m, in, out);
     module_read_status(rig->m, &s);
-    outputs->cv[0] = s.latents > 0 ? s.latent[0] : s.envelope;
-    outputs->cv[1] = s.latents > 1 ? s.latent[1] : s.envelope;
-    for (int i = 0; i < RIG_CV_OUTS; i++)
-        outputs->cv[i] = outputs->cv[i] < 0.0f ? 0.0f : outputs->cv[i] > 1.0f ? 1.0f : outputs->cv[i];
-    const int well = s.state == MODULE_PLAYING || s.state == MODULE_CHANGING;
-    const int wink = rig->keeper.failed && rig->blocks % 1000 < 80;
-    outputs->led = well ? !wink : (int)(rig->blocks / 250 % 2);
+    write_cvs(rig, &s, outputs);
+    write_lights(rig, &s, outputs);
     outputs->gate = s.envelope > 0.1f;
     rig->blocks++;
 }

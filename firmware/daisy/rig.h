@@ -4,6 +4,7 @@
 
 #include "bank.h"
 #include "keeper.h"
+#include "leds.h"
 #include "module.h"
 
 #ifdef __cplusplus
@@ -14,7 +15,7 @@ extern "C" {
 #define RIG_RATE_HZ 48000
 #define RIG_ANALOG 12 /* most inputs of a board: knobs or CVs */
 #define RIG_SPARE 8   /* the first spare input is CV 9: no derived mapping listens there */
-#define RIG_GATES 2
+#define RIG_GATES 4
 #define RIG_CV_OUTS 2
 
 /* What the board hands over, set before rig_start. */
@@ -30,6 +31,7 @@ struct rig_board {
     void (*healthy)(void *context); /* called behind every block, for a watchdog; null: none */
     uint32_t knobs, cvs, spares; /* analog inputs 0 to knobs-1 are knobs, the next ones CVs, then CV 9 and on */
     uint32_t channels;           /* audio, in and out */
+    uint32_t buttons;            /* bits of gates whose contacts bounce: behind an edge they are left alone for a while */
 };
 
 struct rig_inputs {
@@ -39,7 +41,10 @@ struct rig_inputs {
 
 struct rig_outputs {
     float cv[RIG_CV_OUTS]; /* 0 to 1: the first latent, or the envelope where there is none; the second latent */
-    int led;               /* steady: plays; blinks: no model, or overloaded; winks once a second: a save was not kept */
+    uint32_t lights;       /* bit l: LED l (enum led) is on */
+    int led;               /* for a single light: LED_PLAY's code; blinks twice a second: no model, or overloaded; winks
+                            * once a second: a save was not kept */
+    int clipped;           /* it may shine brighter: LED_CLIP */
     int gate;              /* the output is loud */
 };
 
@@ -53,8 +58,12 @@ struct rig {
     struct keeper keeper;
     float last[RIG_ANALOG];
     uint8_t gates[RIG_GATES];
-    uint32_t knobs, cvs, spares, blocks;
+    uint32_t edge[RIG_GATES]; /* the block of each gate's last edge */
+    uint32_t knobs, cvs, spares, buttons, blocks;
+    struct rig_glide { float at, goal; uint32_t left; } cv[RIG_CV_OUTS]; /* left: blocks until it is there */
+    struct leds leds;
     int begun;
+    int crowded; /* set by the board: its stack was nearly full. Shown as a fault */
 };
 
 /* 0 if it can play; without a sound model it plays dry, and `fault` or `why` says what is wrong. */

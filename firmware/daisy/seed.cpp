@@ -1,5 +1,5 @@
-// tudor on a Daisy Seed: four knobs on A0-A3, four CVs on A4-A6 and A9 (0 to 3.3 V, centred), gates on D0 and D1.
-// A7 and A8 are the pins of the DAC: CV outs 2 and 1.
+// tudor on a Daisy Seed: four knobs on A0-A3, four CVs on A4-A6 and A9 (0 to 3.3 V, centred), gates on D0 and D1,
+// buttons to ground on D3 and D4, LEDs on D5-D10. A7 and A8 are the pins of the DAC: CV outs 2 and 1.
 #include "daisy_seed.h"
 #include "places.h"
 
@@ -7,7 +7,7 @@ using namespace daisy;
 using namespace seed;
 
 static DaisySeed hw;
-static GPIO      gates[RIG_GATES], gate_out;
+static GPIO      gates[RIG_GATES], gate_out, leds[LED_COUNT];
 static rig       instrument;
 
 static uint32_t Ticks(void*) { return System::GetTick(); }
@@ -19,11 +19,13 @@ static void Callback(AudioHandle::InputBuffer in, AudioHandle::OutputBuffer out,
     for(int i = 0; i < 8; i++)
         inputs.analog[i] = i < 4 ? hw.adc.GetFloat(i) : 2.f * hw.adc.GetFloat(i) - 1.f;
     for(int i = 0; i < RIG_GATES; i++)
-        inputs.gate[i] = !gates[i].Read(); // behind a transistor: low means high
+        inputs.gate[i] = !gates[i].Read(); // behind a transistor, or to ground: low means high
     rig_block(&instrument, &inputs, in, out, &outputs);
     hw.dac.WriteValue(DacHandle::Channel::ONE, (uint16_t)(4095.f * outputs.cv[0]));
     hw.dac.WriteValue(DacHandle::Channel::TWO, (uint16_t)(4095.f * outputs.cv[1]));
     hw.SetLed(outputs.led);
+    for(int i = 0; i < LED_COUNT; i++)
+        leds[i].Write(outputs.lights >> i & 1);
     gate_out.Write(outputs.gate);
 }
 
@@ -37,12 +39,17 @@ static void StartPins()
     hw.adc.Start();
     DacHandle::Config dac;
     dac.bitdepth   = DacHandle::BitDepth::BITS_12;
-    dac.buff_state = DacHandle::BufferState::ENABLED;
+    // Its own buffer would not come nearer than 0.2 V to either end; an op-amp is wanted behind it.
+    dac.buff_state = DacHandle::BufferState::DISABLED;
     dac.mode       = DacHandle::Mode::POLLING;
     dac.chn        = DacHandle::Channel::BOTH;
     hw.dac.Init(dac);
-    gates[0].Init(D0, GPIO::Mode::INPUT, GPIO::Pull::PULLUP);
-    gates[1].Init(D1, GPIO::Mode::INPUT, GPIO::Pull::PULLUP);
+    const Pin in[RIG_GATES] = {D0, D1, D3, D4};
+    for(int i = 0; i < RIG_GATES; i++)
+        gates[i].Init(in[i], GPIO::Mode::INPUT, GPIO::Pull::PULLUP);
+    const Pin lights[LED_COUNT] = {D5, D6, D7, D8, D9, D10}; // play, fault, clip, frozen, recording, looping
+    for(int i = 0; i < LED_COUNT; i++)
+        leds[i].Init(lights[i], GPIO::Mode::OUTPUT);
     gate_out.Init(D2, GPIO::Mode::OUTPUT);
 }
 
@@ -57,6 +64,7 @@ int main()
     board.store     = (const void*)STORE_ADDRESS, board.store_bytes = STORE_END - STORE_ADDRESS;
     board.clock     = Ticks, board.clock_hz = System::GetTickFreq();
     board.knobs     = 4, board.cvs = 4, board.channels = 2;
+    board.buttons   = 0xc;
     board.healthy   = places_healthy;
     if(rig_start(&instrument, &board) == 0)
     {
@@ -64,5 +72,9 @@ int main()
         hw.StartAudio(Callback);
     }
     while(true)
+    {
         System::Delay(100);
+        if(places_stack_deepest() > PLACES_STACK_BYTES - PLACES_STACK_SPARE)
+            instrument.crowded = 1;
+    }
 }

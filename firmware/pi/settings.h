@@ -2,7 +2,7 @@
 #ifndef TUDOR_PI_SETTINGS_H
 #define TUDOR_PI_SETTINGS_H
 
-#include "module.h"
+#include "leds.h"
 
 #include <stdint.h>
 
@@ -12,8 +12,6 @@
 #define OFF (-2)
 
 enum adc_kind { ADC_NONE, ADC_MCP3208, ADC_ADS1015 };
-/* The last three are for whoever has room for them: the first tells the same by blinking. */
-enum led { LED_PLAY, LED_FAULT, LED_CLIP, LED_FROZEN, LED_RECORDING, LED_LOOPING, LED_COUNT };
 
 struct adc_place {
     enum adc_kind kind;

@@ -6,7 +6,13 @@
  *   rig ... SDRAM HOLD   every knob and CV stays at HOLD / 10000 - 1. */
 #include "platform.h"
 #include "rig.h"
+#include "stack.h"
 #include "words.h"
+
+#ifdef __arm__ /* where the stack is ours to paint: firmware/host/an500.ld */
+extern uint32_t stack_top[], stack_bytes[];
+#define STACK_LOW (stack_top - (uintptr_t)stack_bytes / 4)
+#endif
 
 static size_t number(const char *word) {
     size_t n = 0;
@@ -39,6 +45,9 @@ void host_main(int count, char **words) {
     const char *const hold = count > 4 + RIG_MEMORIES ? words[4 + RIG_MEMORIES] : 0;
     struct rig_outputs outputs = {0};
     uint64_t cv[RIG_CV_OUTS] = {0};
+#ifdef __arm__
+    stack_paint(STACK_LOW, (const uint32_t *)__builtin_frame_address(0) - 256);
+#endif
     if (rig_start(&rig, &board)) platform_exit(3);
     for (uint32_t b = 0; b < blocks; b++) {
         struct rig_inputs inputs = {0};
@@ -50,6 +59,9 @@ void host_main(int count, char **words) {
         rig_block(&rig, &inputs, from, to, &outputs);
         for (int i = 0; i < RIG_CV_OUTS; i++) cv[i] += (uint64_t)(outputs.cv[i] * 1000000.0f);
     }
+#ifdef __arm__
+    print_fact("stack", stack_deepest(STACK_LOW, stack_top));
+#endif
     platform_write(words[3], out, in_bytes);
     print_fact("fault", rig.fault);
     print_fact("refused", (uint64_t)rig.why.code);

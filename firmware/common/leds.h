@@ -1,8 +1,15 @@
-/* What the LEDs say. */
-#ifndef TUDOR_PI_LEDS_H
-#define TUDOR_PI_LEDS_H
+/* What the lights of a board say. */
+#ifndef TUDOR_MODULE_LEDS_H
+#define TUDOR_MODULE_LEDS_H
 
-#include "settings.h"
+#include "module.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The last three are for whoever has room for them: the first tells the same by blinking. */
+enum led { LED_PLAY, LED_FAULT, LED_CLIP, LED_FROZEN, LED_RECORDING, LED_LOOPING, LED_COUNT };
 
 /* What has to be remembered between two looks. */
 struct leds {
@@ -14,5 +21,9 @@ struct leds {
  * Play: steady while a model plays; n flashes tell that slot n was chosen; quick flicker: a gesture is being recorded;
  * short gaps: it loops; short flashes: frozen. docs/module.md has the table. */
 uint32_t leds_on(struct leds *l, const module_status *status, int clipped, uint64_t now_ms);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

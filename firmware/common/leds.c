@@ -2,7 +2,7 @@
 
 /* Milliseconds. */
 #define GAP 400         /* of dark before and after the flashes that count the slot */
-#define FLASH 300       /* one of them: half on, half off */
+#define FLASH_EACH 300       /* one of them: half on, half off */
 #define FLICKER 100     /* recording: on, off */
 #define SHORT 80        /* the shorter part of the other codes */
 #define LOOP_EACH 500
@@ -11,9 +11,9 @@
 
 /* The slot's number as flashes, for a moment after it was chosen: 1 on, 0 off, -1 the moment is over. */
 static int counting(uint32_t slot, uint64_t since) {
-    const uint64_t flashes = (uint64_t)(slot + 1) * FLASH;
+    const uint64_t flashes = (uint64_t)(slot + 1) * FLASH_EACH;
     if (since < GAP) return 0;
-    if (since < GAP + flashes) return (since - GAP) % FLASH < FLASH / 2;
+    if (since < GAP + flashes) return (since - GAP) % FLASH_EACH < FLASH_EACH / 2;
     return since < 2 * GAP + flashes ? 0 : -1;
 }
 

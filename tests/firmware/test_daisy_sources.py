@@ -1,0 +1,53 @@
+"""What can be said of the Daisy's board files without libDaisy: pins, and that all sources bear what
+its headers bring."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from test_daisy import DAISY
+
+from firmware.host import build as host
+from tests.firmware.machines import machine
+
+
+def test_names_of_ours_are_none_of_the_c_library_s() -> None:
+    """libDaisy's chip headers include math.h before every source, with all of newlib's names."""
+    machine("m7")
+    folders = (host.CORE, host.COMMON)
+    done = subprocess.run(
+        [host.tool("arm-none-eabi-gcc"), "-fsyntax-only", "-std=gnu11", "-mcpu=cortex-m7",
+         "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard", "-include", "math.h",
+         "-DTUDOR_ONLY_SCALAR", *(f"-I{folder}" for folder in folders),
+         *(str(path) for folder in folders for path in sorted(folder.glob("*.c")))],
+        capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:2000]
+
+
+def test_a_seed_s_dac_reaches_both_of_its_ends() -> None:
+    """With the chip's own buffer it gives 0.2 to 3.1 V (STM32H750 data sheet)."""
+    source = (DAISY / "seed.cpp").read_text()
+    assert re.findall(r"dac\.buff_state += DacHandle::BufferState::(\w+);", source) == ["DISABLED"]
+
+
+def test_buttons_are_gates_3_and_4_of_both_boards() -> None:
+    """Low is on: they lead to ground, and the pins are pulled up. Their contacts bounce."""
+    page = (DAISY.parent.parent / "docs/daisy.md").read_text()
+    patch, seed = ((DAISY / f"{board}.cpp").read_text() for board in ("patch_sm", "seed"))
+    assert re.findall(r"buttons\[\d\]\.Init\(DaisyPatchSM::(\w+), GPIO::Mode::INPUT, "
+                      r"GPIO::Pull::PULLUP\)", patch) == ["B7", "B8"]
+    assert "inputs.gate[2 + i] = !buttons[i].Read()" in patch
+    assert re.findall(r"Pin in\[RIG_GATES\] = \{(.*)\};", seed) == ["D0, D1, D3, D4"]
+    assert re.findall(r"Pin lights\[LED_COUNT\] = \{(.*)\};", seed) == ["D5, D6, D7, D8, D9, D10"]
+    for source in (patch, seed):
+        assert re.search(r"board\.buttons += 0xc;", source)
+    assert "| gate 3, 4 | button B7, toggle B8 | D3, D4 to ground |" in page
+    assert "D5 to D10" in page
+
+
+def test_the_stack_has_the_room_that_is_painted() -> None:
+    low = re.findall(r"tudor_stack_low = _estack - (0x\w+);", (DAISY / "memories.lds").read_text())
+    kib = re.findall(r"PLACES_STACK_BYTES \((\d+) \* PLACES_KIB\)",
+                     (DAISY / "places.h").read_text())
+    assert int(low[0], 16) == 1024 * int(kib[0])
