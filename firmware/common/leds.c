@@ -2,7 +2,7 @@
 
 /* Milliseconds. */
 #define GAP 400         /* of dark before and after the flashes that count the slot */
-#define FLASH_EACH 300       /* one of them: half on, half off */
+#define FLASH_EACH 300  /* one of them: half on, half off */
 #define FLICKER 100     /* recording: on, off */
 #define SHORT 80        /* the shorter part of the other codes */
 #define LOOP_EACH 500

@@ -39,6 +39,19 @@ def test_the_printed_mapping_has_the_board_s_gates(
     assert lines == [f"gate{n} {what}" for n, what in enumerate(gates, 1)]
 
 
+def test_a_voice_on_a_daisy_is_set_free_by_a_jack_or_the_toggle(
+        folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a Pi gate 4 is for the next model."""
+    printed = {}
+    for board in ("daisy", "pi"):
+        assert tudor("module", "mapping", "bach-daisy", "--board", board) == 0
+        lines = capsys.readouterr().out.splitlines()
+        printed[board] = [line.split(" ", 1)[1] for line in lines if line.startswith("gate")]
+    gate, free, reset, last = printed["daisy"]
+    assert (reset, last, printed["pi"]) == ("reset", free, [gate, free, reset, "next"])
+    assert free != gate
+
+
 def test_gate_2_of_a_daisy_jumps_as_long_as_there_is_one_model(folder: Path) -> None:
     def heard(*models: str) -> Iterator[np.ndarray]:
         for script in ((), ("--script", folder / "s.csv")):
