@@ -103,7 +103,8 @@ static void write_lights(struct rig *rig, const module_status *s, struct rig_out
     const uint64_t now_ms = (uint64_t)rig->blocks * RIG_BLOCK * 1000 / RIG_RATE_HZ + 1;
     outputs->lights = leds_on(&rig->leds, s, clipped, now_ms) | (uint32_t)(rig->crowded != 0) << LED_FAULT;
     const int wink = rig->keeper.failed && rig->blocks % 1000 < 80;
-    outputs->led = well ? !wink && outputs->lights >> LED_PLAY & 1 : rig->blocks / 250 % 2;
+    const uint32_t blinks = rig->blocks / 250 % 2, plays = outputs->lights >> LED_PLAY & 1;
+    outputs->led = well ? plays && !wink : (int)blinks;
     outputs->clipped = outputs->lights >> LED_CLIP & 1;
 }
 
