@@ -64,12 +64,13 @@ def _line(fits: list[Fit]) -> str:
         return summary(fits[0])
     each = ", ".join(f"{f.target} {f.verdict} ({percent(f.worst_callback)})" for f in fits)
     return (f"{fits[0].model} ({fits[0].method}, {fits[0].dtype}): {each}; modelled load of the "
-            f"busiest callback, of one core, limit {100 * fits[0].load_limit:.0f} %")
+            f"busiest callback, of one core, limit {100 * fits[0].load_limit:.0f} %; jack to jack "
+            f"about {fits[0].jack_ms:.0f} ms")
 
 
 def _facts(found: Fit) -> dict[str, Any]:
     return {"target": found.target, "verdict": found.verdict, "dtype": found.dtype,
-            "method": found.method, "load_low": round(found.worst_callback.low, 4),
+            "method": found.method, "jack_ms": round(found.jack_ms or 0, 1), "load_low": round(found.worst_callback.low, 4),
             "load_high": round(found.worst_callback.high, 4), "load_limit": found.load_limit,
             "problems": list(found.problems), "figures": "modelled, not measured"}
 

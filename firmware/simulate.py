@@ -60,7 +60,7 @@ def simulate_command(
         from firmware.simulate_plot import draw
 
         draw(picture, played, rows, board)
-    _report(played, out, picture if plot else None, as_json, [data for _, data in fits])
+    _report(played, out, picture if plot else None, as_json, [data for _, data in fits], board)
 
 
 def _check_slots(rows: list[Row], count: int, script: Path | None) -> None:
@@ -157,11 +157,12 @@ def _beats(status: NDArray[np.void]) -> dict[str, float] | None:
 
 
 def _report(played: Racked, out: Path, picture: Path | None, as_json: bool,
-            fits: list[list[dict[str, Any]]]) -> None:
+            fits: list[list[dict[str, Any]]], board: Board) -> None:
     status = played.status
     slots = [{"way": WAYS[int(slot["way"])], "latency_samples": int(slot["latency_samples"]),
               "slices": int(slot["slices"]),
-              "memory_bytes": int(slot["fast_bytes"]) + int(slot["bulk_bytes"])}
+              "memory_bytes": int(slot["fast_bytes"]) + int(slot["bulk_bytes"]),
+              "jack_ms": round(board.jack_ms(int(slot["latency_samples"])), 1)}
              for slot in played.slots]
     beats = _beats(status)
     facts = {
@@ -179,7 +180,8 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool,
         return
     console = Console(highlight=False, soft_wrap=True)
     ways = "; ".join((f"slot {i} " if slots[1:] else "")
-                     + f"as {slot['way']}, {slot['latency_samples']} samples late"
+                     + f"as {slot['way']}, {slot['latency_samples']} samples late, about "
+                     f"{slot['jack_ms']:.0f} ms from jack to jack"
                      for i, slot in enumerate(slots, 1))
     console.print(f"{out}: played {ways}; peak {facts['peak']}")
     if beats:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.boards.board import board_named as board_of
+from engine.boards.fit import jack_to_jack_ms
 from engine.errors import ConfigError, nearest
+from firmware.fits import MACHINES
 from firmware.simulate_rack import CALIBRATION, FIRST_CV, KINDS, events
 
 INPUT = re.compile(r"(knob|cv|gate|cc|slot|pulses)(\d+)|note|bender|pressure|clock|start|stop|"
@@ -59,6 +62,14 @@ class Board:
         found = re.fullmatch(r"(knob|cv|gate)(\d+)", word)
         there = {"knob": self.knobs, "cv": self.cvs, "gate": self.gates}
         return found is None or int(found[2]) <= there[found[1]]
+
+    def jack_ms(self, latency_samples: int) -> float:
+        """About, between its jacks, where a model is so late: its buffers and converters too."""
+        instrument = board_of(MACHINES[self.name][0]).instrument
+        assert instrument is not None, f"{self.name} is an instrument"
+        at = replace(instrument, rate_hz=self.sample_rate_hz)
+        late = jack_to_jack_ms(1000 * latency_samples / at.rate_hz, self.block_samples, at)
+        return late or 0.0
 
     @property
     def words(self) -> dict[str, Any]:

@@ -74,6 +74,8 @@ class Instrument:
     taps: int  # at the lower rate
     filter_bytes: int  # room for both filters
     limiter_samples: int  # that the limiter looks ahead
+    buffers: int  # blocks from a converter and to one
+    converters_ms: Range  # their own filters, in and out: about, from data sheets
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,9 @@ def _m7_macs(kernels: Kernels, cycles: Range) -> Range:
     return cycles.scaled(kernels.mac).inverse(_M7_HZ)
 
 
-_M7_INSTRUMENT = Instrument(48000, 5000, 450, 5.6, 32, 128 * KIB, 31)
-_ARM_INSTRUMENT = Instrument(48000, 3500, 380, 6.4, 32, 1024 * KIB, 31)
+_CONVERTERS_MS = Range(0.6, 1.0)
+_M7_INSTRUMENT = Instrument(48000, 5000, 450, 5.6, 32, 128 * KIB, 31, 2, _CONVERTERS_MS)
+_ARM_INSTRUMENT = Instrument(48000, 3500, 380, 6.4, 32, 1024 * KIB, 31, 2, _CONVERTERS_MS)
 
 _DAISY = Board(
     "daisy", "Daisy Seed or Patch SM, Cortex-M7 at 480 MHz", _M7_HZ,

@@ -74,9 +74,17 @@ class Fit:
         """Lookahead, waiting for a call's samples, spreading its work, converting rates."""
         return 1000 * self.spread.latency_samples / self.spread.rate_hz
 
+    @property
+    def jack_ms(self) -> float | None:
+        """About, from one jack to another: with the blocks that wait in front of and behind the
+        instrument, and the converters. None where a host plays the model."""
+        instrument = board_named(self.target).instrument
+        return jack_to_jack_ms(self.latency_ms, self.spread.block_samples, instrument)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {"figures": "modelled, not measured", **asdict(self), "latency_ms": self.latency_ms}
+        return {"figures": "modelled, not measured", **asdict(self), "latency_ms": self.latency_ms,
+                "jack_ms": self.jack_ms}
 
 
 def fit(task: Task, target: str, dtype: str | None = None, block: int | None = None) -> Fit:
@@ -182,12 +190,22 @@ def percent(load: Range) -> str:
     return f"{low:.0f}-{high:.0f} %" if ceil(low) < high else f"{high:.0f} %"
 
 
+def jack_to_jack_ms(latency_ms: float, block: int, instrument: Instrument | None) -> float | None:
+    """What of a model's latency on a board is heard between its jacks."""
+    if instrument is None:
+        return None
+    converters = (instrument.converters_ms.low + instrument.converters_ms.high) / 2
+    return latency_ms + 1000 * instrument.buffers * block / instrument.rate_hz + converters
+
+
 def summary(found: Fit) -> str:
     """The answer in one line, with its figures."""
     text = (f"{found.model} ({found.method}, {found.dtype}) on {found.target}: {found.verdict}; "
             f"modelled load of the busiest callback {percent(found.worst_callback)} of one core, "
             f"limit {100 * found.load_limit:.0f} %; {found.macs_per_second / 1e6:.1f} MMAC/s, "
             f"weights {found.placement.weights_bytes // 1024} KiB")
+    if found.jack_ms:
+        text += f"; jack to jack about {found.jack_ms:.0f} ms"
     return "; ".join([text, *found.problems])
 
 

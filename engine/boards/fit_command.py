@@ -163,6 +163,7 @@ def _bounds_table(found: Fit) -> Table:
         ("limit", "", f"{100 * found.load_limit:.0f} %"),
         ("latency on the board", f"{found.spread.latency_samples} samples",
          f"{found.latency_ms:.1f} ms"),
+        *([("jack to jack, about", "", f"{found.jack_ms:.0f} ms")] if found.jack_ms else []),
         ("weights", f"{plan.weights_bytes / 1024:.0f} KiB", ""),
         ("file, about", f"{plan.file_bytes / 1024:.0f} KiB", ""),
     ]

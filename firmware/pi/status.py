@@ -10,6 +10,7 @@ from engine.errors import ConfigError, TudorError
 from firmware.tools import MissingToolError, tool
 
 PROGRAM = "tudor-module"
+CONVERTERS_MS = 0.8  # both, about
 ASK_SECONDS, CONNECT_SECONDS = 30, 10
 Fact = int | float | str
 
@@ -100,13 +101,15 @@ def lines(found: dict[str, Any]) -> list[str]:
 
     rate = found.get("rate_hz") or 48000
     latency = 1000 * float(found.get("latency_samples", 0)) / rate
+    jacks = latency + 1000 * float(found.get("buffer_samples", 0)) / rate + CONVERTERS_MS
     controls = [f"{name} {found[name] / 4095:.2f}" for name in found
                 if name.startswith(("knob", "cv")) and name[-1].isdigit()]
     told = [
         f"tudor-module {get('version')}: {get('state')}, slot {get('slot')} of "
         f"{len(found['models'])}, as {get('way')}",
         f"load {100 * float(found.get('load', 0)):.1f} %, worst block "
-        f"{100 * float(found.get('load_worst', 0)):.1f} %, latency {latency:.1f} ms and the card's",
+        f"{100 * float(found.get('load_worst', 0)):.1f} %, latency {latency:.1f} ms, "
+        f"jack to jack about {jacks:.0f} ms",
         f"{get('card')}: {get('rate_hz')} Hz, blocks of {get('period_samples')}, "
         f"{get('inputs')} in, {get('outputs')} out",
         f"xruns {get('xruns')}, overloads {get('overloads')}, faults {get('faults')}, "
