@@ -70,7 +70,8 @@ def _line(fits: list[Fit]) -> str:
 
 def _facts(found: Fit) -> dict[str, Any]:
     return {"target": found.target, "verdict": found.verdict, "dtype": found.dtype,
-            "method": found.method, "jack_ms": round(found.jack_ms or 0, 1), "load_low": round(found.worst_callback.low, 4),
+            "method": found.method, "jack_ms": round(found.jack_ms or 0, 1),
+            "load_low": round(found.worst_callback.low, 4),
             "load_high": round(found.worst_callback.high, 4), "load_limit": found.load_limit,
             "problems": list(found.problems), "figures": "modelled, not measured"}
 

@@ -1,5 +1,5 @@
-"""What can be said of the Daisy's board files without libDaisy: pins, and that all sources bear what
-its headers bring."""
+"""What can be said of the Daisy's board files without libDaisy: pins, and that all sources bear
+what its headers bring."""
 
 from __future__ import annotations
 
