@@ -260,30 +260,6 @@ def test_hostile_stores_under_sanitizers(tmp_path: Path) -> None:
     assert {"0", "2"} <= faults
 
 
-def test_app_and_flasher_agree_on_the_places() -> None:
-    text = (DAISY / "store.h").read_text()
-    told = {k: int(v, 16) for k, v in re.findall(r"#define (STORE_\w+) (0x\w+)u", text)}
-    assert told == {"STORE_ADDRESS": daisy.MODEL_ADDRESS, "STORE_END": daisy.END_ADDRESS}
-    numbers = dict(re.findall(r"#define (STORE_\w+) (\d+)u", text))
-    assert numbers == {"STORE_HEADER_BYTES": str(daisy.STORE.size),
-                       "STORE_MODELS": str(daisy.MAX_SLOTS),
-                       "STORE_NAME": str(daisy.NAME_BYTES + 1)}
-    assert daisy.ENTRY.size == 64
-
-
-def test_a_seed_s_inputs_leave_the_pins_of_its_dac_alone() -> None:
-    """daisy_seed.h: A7 is PA5 and A8 is PA4, where the chip's two DAC channels come out."""
-    source = (DAISY / "seed.cpp").read_text()
-    assert "DacHandle::Channel::BOTH" in source
-    pins = re.findall(r"\bA\d+", re.findall(r"const Pin +analog\[8\] = \{(.*)\};", source)[0])
-    assert pins == ["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A9"]
-    page = (DAISY.parent.parent / "docs/daisy.md").read_text()
-    assert "| A0 to A3, 0 to 3.3 V |" in page
-    assert f"| {', '.join(pins[4:])}: 0 to 3.3 V" in page
-    assert "| A8 (the DAC's pin)" in page
-    assert "| A7: latent 2" in page
-
-
 @pytest.mark.only_where("LIBDAISY_DIR" in os.environ, "there is no libDaisy to build against")
 @pytest.mark.parametrize("board", ["patch_sm", "seed"])
 @pytest.mark.parametrize("kind", ["BOOT_SRAM", "BOOT_QSPI"])
@@ -322,4 +298,3 @@ def test_the_app_links_and_fits(board: str, kind: str, tmp_path: Path) -> None:
     assert sizes["ITCMRAM"][0] == at["tudor_itcm_end"] > 32 * KIB
     app = tree / f"firmware/daisy/build/{board}-{kind}/tudor.bin"
     assert len(daisy.read_app(app)) == app.stat().st_size
-    assert any("daisy" in name for name in BOARDS)

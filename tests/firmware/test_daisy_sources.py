@@ -8,6 +8,7 @@ import subprocess
 
 from test_daisy import DAISY
 
+from firmware.flash import daisy
 from firmware.host import build as host
 from tests.firmware.machines import machine
 
@@ -51,3 +52,27 @@ def test_the_stack_has_the_room_that_is_painted() -> None:
     kib = re.findall(r"PLACES_STACK_BYTES \((\d+) \* PLACES_KIB\)",
                      (DAISY / "places.h").read_text())
     assert int(low[0], 16) == 1024 * int(kib[0])
+
+
+def test_app_and_flasher_agree_on_the_places() -> None:
+    text = (DAISY / "store.h").read_text()
+    told = {k: int(v, 16) for k, v in re.findall(r"#define (STORE_\w+) (0x\w+)u", text)}
+    assert told == {"STORE_ADDRESS": daisy.MODEL_ADDRESS, "STORE_END": daisy.END_ADDRESS}
+    numbers = dict(re.findall(r"#define (STORE_\w+) (\d+)u", text))
+    assert numbers == {"STORE_HEADER_BYTES": str(daisy.STORE.size),
+                       "STORE_MODELS": str(daisy.MAX_SLOTS),
+                       "STORE_NAME": str(daisy.NAME_BYTES + 1)}
+    assert daisy.ENTRY.size == 64
+
+
+def test_a_seed_s_inputs_leave_the_pins_of_its_dac_alone() -> None:
+    """daisy_seed.h: A7 is PA5 and A8 is PA4, where the chip's two DAC channels come out."""
+    source = (DAISY / "seed.cpp").read_text()
+    assert "DacHandle::Channel::BOTH" in source
+    pins = re.findall(r"\bA\d+", re.findall(r"const Pin +analog\[8\] = \{(.*)\};", source)[0])
+    assert pins == ["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A9"]
+    page = (DAISY.parent.parent / "docs/daisy.md").read_text()
+    assert "| A0 to A3, 0 to 3.3 V |" in page
+    assert f"| {', '.join(pins[4:])}: 0 to 3.3 V" in page
+    assert "| A8 (the DAC's pin)" in page
+    assert "| A7: latent 2" in page
