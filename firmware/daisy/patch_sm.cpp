@@ -48,5 +48,9 @@ int main()
         hw.StartAudio(Callback);
     }
     while(true)
-        hw.Delay(100);
+    {
+        hw.Delay(1);
+        if(instrument.m)
+            rig_attend(&instrument, System::GetNow());
+    }
 }

@@ -64,5 +64,9 @@ int main()
         hw.StartAudio(Callback);
     }
     while(true)
-        System::Delay(100);
+    {
+        System::Delay(1);
+        if(instrument.m)
+            rig_attend(&instrument, System::GetNow());
+    }
 }
