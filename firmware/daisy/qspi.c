@@ -11,6 +11,7 @@ void qspi_set_data(uint8_t byte);
 uint8_t qspi_mapped(uint32_t at);
 uint32_t qspi_interrupts_off(void);
 void qspi_interrupts_restore(uint32_t before);
+void qspi_shield(int on);
 #define IN_ITCM
 #else
 #define BASE 0x52005000u
@@ -32,6 +33,14 @@ static inline uint32_t qspi_interrupts_off(void) {
     uint32_t before;
     __asm volatile("mrs %0, primask\n cpsid i\n dsb\n isb" : "=r"(before)::"memory");
     return before;
+}
+/* The processor reads ahead where code and data lie. While the flash does not answer, the last region of the MPU (libDaisy
+ * uses the first ones) says that nothing lies there: strongly ordered, not to be executed. */
+static inline void qspi_shield(int on) {
+    *(volatile uint32_t *)0xe000ed98u = 7; /* RNR, RBAR, RASR: architecture reference manual of ARMv7-M, B3.5 */
+    *(volatile uint32_t *)0xe000ed9cu = QSPI_MAPPED;
+    *(volatile uint32_t *)0xe000eda0u = on ? 1u << 28 | 3u << 24 | 22u << 1 | 1u : 0u;
+    __asm volatile("dsb\n isb" ::: "memory");
 }
 static inline void qspi_interrupts_restore(uint32_t before) { __asm volatile("msr primask, %0\n isb" ::"r"(before) : "memory"); }
 #endif
@@ -105,6 +114,7 @@ IN_ITCM static int finished(void) {
 /* Writes `bytes` of `from`, or erases where there is none. */
 IN_ITCM static int change(uint32_t at, const uint8_t *from, uint32_t bytes) {
     const uint32_t interrupts = qspi_interrupts_off(), reading = qspi_register(CCR), mode = qspi_register(ABR);
+    qspi_shield(1);
     leave_reading(reading);
     int good = enable();
     if (good && from) {
@@ -125,6 +135,7 @@ IN_ITCM static int change(uint32_t at, const uint8_t *from, uint32_t bytes) {
     good &= finished();
     qspi_set_register(ABR, mode);
     qspi_set_register(CCR, reading);
+    qspi_shield(0);
     qspi_interrupts_restore(interrupts);
     return good ? 0 : -1;
 }

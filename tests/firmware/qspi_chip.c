@@ -15,10 +15,13 @@
 #define RING_BYTES 0x10000u
 
 static uint8_t flash[CHIP], data[256];
+static int shielded;
 static uint32_t cr = 1, ccr = MAPPED_CCR, ar, abr = 0xa0, dlr, flags, given, off;
 static int continuous = 1, enabled, busy, writes, erases;
 
 #define MUST(is) do { if (!(is)) { printf("wrong: %s\n", #is); exit(1); } } while (0)
+
+static uint32_t mode(void) { return ccr >> 26 & 3; }
 
 uint32_t qspi_interrupts_off(void) {
     const uint32_t before = off;
@@ -26,11 +29,13 @@ uint32_t qspi_interrupts_off(void) {
     return before;
 }
 void qspi_interrupts_restore(uint32_t before) {
-    MUST(ccr == MAPPED_CCR && abr == 0xa0 && !busy && !enabled);
+    MUST(ccr == MAPPED_CCR && abr == 0xa0 && !busy && !enabled && !shielded);
     off = before;
 }
-
-static uint32_t mode(void) { return ccr >> 26 & 3; }
+void qspi_shield(int on) {
+    MUST(off && mode() == 3); /* while it still or again can be read */
+    shielded = on;
+}
 
 static void finish(void) { /* of a page program, when its last byte is there */
     for (uint32_t i = 0; i <= dlr; i++) {
@@ -44,7 +49,7 @@ static void finish(void) { /* of a page program, when its last byte is there */
 }
 
 static void begin(void) {
-    MUST(off);
+    MUST(off && shielded);
     const uint32_t lines = ccr >> 8 & 3, code = ccr & 255;
     given = 0;
     if (!lines) { /* reads on, and ends or not */
@@ -119,7 +124,7 @@ void qspi_set_data(uint8_t byte) {
 }
 
 uint8_t qspi_mapped(uint32_t at) {
-    MUST(mode() == 3 && !busy && at < CHIP);
+    MUST(mode() == 3 && !busy && !shielded && at < CHIP);
     return flash[at];
 }
 
