@@ -11,7 +11,7 @@ extern "C" {
 #define PLACES_KIB 1024u
 #ifdef PLACES_APP_IN_SRAM /* BOOT_SRAM: program in AXI SRAM, libDaisy's data in DTCM */
 #define PLACES_DTCM_BYTES (72 * PLACES_KIB)
-#define PLACES_AXI_BYTES (288 * PLACES_KIB)
+#define PLACES_AXI_BYTES (240 * PLACES_KIB)
 #define PLACES_D2_BYTES (88 * PLACES_KIB) /* the heap begins behind it */
 #else /* as engine/boards/board.py plans */
 #define PLACES_DTCM_BYTES (112 * PLACES_KIB)
