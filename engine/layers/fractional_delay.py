@@ -48,15 +48,15 @@ class FractionalDelay(Streaming):
     def back(self, lag: Tensor) -> Tensor:
         """How many samples before the newest it reads."""
         lag = torch.where(lag.ge(1.0), lag, torch.ones_like(lag))  # not a number: 1
-        times = torch.where(lag.lt(self.least), torch.floor(float(self.least) / lag) + 1.0,
-                            torch.ones_like(lag))
+        one = torch.ones_like(lag)
+        times = torch.where(lag.lt(self.least), _floor(float(self.least) * one / lag) + 1.0, one)
         return ((lag * times).clamp(max=float(self.most)) - float(self.ahead)).clamp(min=0.0)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         before = self.rows - 1
         past = torch.cat((state[0], x[:, :1]), dim=2)  # [batch, 1, before + time]
         back = self.back(x[:, 1:])
-        whole = torch.floor(back)
+        whole = _floor(back)
         newest = torch.arange(x.shape[2], device=x.device) + before
         place = newest - whole.to(torch.int64)
         late, early = past.gather(2, place), past.gather(2, place - 1)
@@ -68,3 +68,8 @@ class FractionalDelay(Streaming):
         return build.op("fractional_delay", sound, lag, channels=1, attributes={
             "least": self.least, "most": self.most, "ahead": self.ahead},
             state_shapes=self.state_shapes())
+
+
+def _floor(x: Tensor) -> Tensor:
+    """By operations that files for nn~ may have; a number over a tensor would be a reciprocal."""
+    return torch.div(x, 1.0, rounding_mode="floor")

@@ -19,9 +19,9 @@
  * same share of a model's work in every call, however the block and the model's frame fit together. Its output is the
  * same bits on x86, aarch64 and Cortex-M7 for the same calls with the same events and clock readings.
  *
- * Threads. One audio thread or interrupt calls module_process. One control thread calls module_load, module_unload
- * and module_measure. Each lane of events has one thread that pushes. module_read_status, module_now and
- * module_report_miss may be called by any. None of them waits for another. All may be the same thread.
+ * Threads. One audio thread or interrupt calls module_process. One control thread calls module_load, module_unload,
+ * module_measure, module_offer and what saves. Each lane of events has one thread that pushes. module_read_status,
+ * module_now and module_report_miss may be called by any. None of them waits for another. All may be the same thread.
  *
  * Functions that can fail return 0 or a MODULE_ERROR_ code, and where they take a `module_complaint` it then holds a
  * sentence for the builder: what is wrong, in which line, and what would be right. */

@@ -58,7 +58,9 @@ int main()
     }
     while(true)
     {
-        hw.Delay(100);
+        hw.Delay(1);
+        if(instrument.m)
+            rig_attend(&instrument, System::GetNow());
         if(places_stack_deepest() > PLACES_STACK_BYTES - PLACES_STACK_SPARE)
             instrument.crowded = 1;
     }

@@ -1,5 +1,6 @@
 #include "places.h"
 
+#include "qspi.h"
 #include "stack.h"
 
 #include <string.h>
@@ -11,6 +12,7 @@ static PLACED("axi") char axi[PLACES_AXI_BYTES];
 static PLACED("d2") char d2[PLACES_D2_BYTES];
 static PLACED("d2") char own[PLACES_OWN_BYTES];
 static PLACED("sdram") char sdram[PLACES_SDRAM_BYTES];
+static PLACED("sdram") char saved[PLACES_SAVED_BYTES];
 
 extern char tudor_itcm_begin[], tudor_itcm_end[]; /* itcm.lds */
 extern const char tudor_itcm_load[];
@@ -37,6 +39,8 @@ void places_start(struct rig_board *board) {
     board->memory[RIG_D2] = (struct rig_memory){d2, sizeof d2};
     board->memory[RIG_SDRAM] = (struct rig_memory){sdram, sizeof sdram};
     board->own = (struct rig_memory){own, sizeof own};
+    board->saved = (struct rig_memory){saved, sizeof saved};
+    board->saves = qspi_flash(SAVES_ADDRESS, SAVES_BYTES);
 }
 
 void places_watch(void) {

@@ -20,10 +20,12 @@ extern "C" {
 #endif
 #define PLACES_OWN_BYTES (160 * PLACES_KIB) /* in D2: the delay of the dry sound, and the controls */
 #define PLACES_SDRAM_BYTES (63 * 1024 * PLACES_KIB)
+#define PLACES_SAVED_BYTES (64 * PLACES_KIB) /* in SDRAM, too: what is being saved */
 #define PLACES_STACK_BYTES (16 * PLACES_KIB) /* the end of DTCM, where nothing else is laid */
 #define PLACES_STACK_SPARE 1024u /* less than that was left: the stack is too small */
 
-/* Paints the stack, copies the hot loops to ITCM, turns D2 SRAM on, and hands over all memories. Call it after libDaisy's Init, which
+/* Paints the stack, copies the hot loops to ITCM, turns D2 SRAM on, and hands over all memories and the part of the
+ * flash for saves. Call it after libDaisy's Init, which
  * starts SDRAM, and before rig_start. */
 void places_start(struct rig_board *board);
 /* Starts the chip's watchdog: the board begins anew when places_healthy is not called for two seconds. Call it before

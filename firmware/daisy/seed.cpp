@@ -73,7 +73,9 @@ int main()
     }
     while(true)
     {
-        System::Delay(100);
+        System::Delay(1);
+        if(instrument.m)
+            rig_attend(&instrument, System::GetNow());
         if(places_stack_deepest() > PLACES_STACK_BYTES - PLACES_STACK_SPARE)
             instrument.crowded = 1;
     }

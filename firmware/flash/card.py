@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import TudorError
-from firmware.flash import edits, system
+from firmware.flash import edits, saves, system
 from firmware.flash.codecs import OVERLAYS, Codec, overlay_on
 from firmware.flash.deb import Package
 from firmware.flash.disk import STOCK, ImageError, layout
@@ -70,6 +70,8 @@ def put(image: Path, load: Load, step: Step = lambda text: None) -> Content:
         step(f"boot partition: {path.removeprefix('/')}")
         if boot.read(path) != data:
             boot.write(path, data)
+    step("partition for saves")
+    saves.add(image)
     step("reading back")
     verify(boot, root, content, image)
     return content
@@ -86,6 +88,9 @@ def verify(boot: Fat, root: Ext4, content: Content, image: Path) -> None:
         raise ImageError(f"{image}: {wrong[0]} reads back otherwise than it was written; the root "
                          "partition is full or broken")
     root.check()
+    if not saves.is_there(image):
+        raise ImageError(f"{image}: the partition for saves reads back otherwise than it was "
+                         "written")
 
 
 def _content(boot: Fat, root: Ext4, load: Load, image: Path) -> Content:

@@ -6,12 +6,13 @@
  *   tudor-module --blocks N          plays N blocks and stops (for tests)
  *
  * Threads: audio (real-time, one core), analog inputs, gates, MIDI; and this one, which loads models, answers for the
- * status, shows the LEDs and tells systemd's watchdog that sound still flows. */
+ * status, shows the LEDs, saves what hands have set, and tells systemd's watchdog that sound still flows. */
 #include "audio.h"
 #include "check.h"
 #include "controls.h"
 #include "moment.h"
 #include "notes.h"
+#include "saves.h"
 #include "screen.h"
 #include "slots.h"
 #include "status.h"
@@ -44,6 +45,7 @@ struct instrument {
     struct alsa_api api;
     struct audio audio;
     struct controls controls;
+    struct saves saves;
     struct screen screen;
     tudor_module *m;
     uint64_t blocks;
@@ -186,6 +188,7 @@ static int attend(struct instrument *it, int socket) {
         module_status status;
         module_read_status(it->m, &status);
         show(it, &status);
+        saves_attend(&it->saves, it->m, (uint32_t)(moment_now_ns() / 1000000u));
         if ((!ready && status.blocks > 8) || (++shown * SHOW_MS >= PULSE_MS && status.blocks != seen)) {
             notify(ready ? "WATCHDOG=1" : "READY=1\nWATCHDOG=1");
             seen = status.blocks;
@@ -208,6 +211,7 @@ static int play(struct instrument *it) {
     }
     if (make_module(it)) return 1;
     slots_load(it->m, it->settings.models);
+    saves_open(&it->saves, it->m, it->settings.saves);
     if (mlockall(MCL_CURRENT | MCL_FUTURE)) note("memory cannot be locked: %s", strerror(errno));
     controls_open(&it->controls, &it->settings, &it->api);
     screen_open(&it->screen, &it->settings.screen);
@@ -229,6 +233,7 @@ static int play(struct instrument *it) {
     module_read_status(it->m, &status);
     fprintf(stderr, "played %u blocks, %u xruns, %u overloads, %u faults\n", status.blocks, (unsigned)it->audio.xruns,
             status.overloads, status.faults);
+    saves_close(&it->saves);
     audio_close(&it->audio);
     return failed;
 }

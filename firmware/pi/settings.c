@@ -28,6 +28,7 @@ static const struct key KEYS[] = {
     TEXT_KEY(socket),
     TEXT_KEY(midi),
     TEXT_KEY(codec),
+    TEXT_KEY(saves),
     NUMBER_KEY("codec_wait", codec_wait_s, 0, 60, 0, 0),
     NUMBER_KEY("rate", rate_hz, 8000, 192000, 0, 0),
     NUMBER_KEY("period", period_samples, 16, 4096, 0, 0),
@@ -47,7 +48,7 @@ void settings_default(struct settings *s) {
         .outputs = AUTO, .cpu = AUTO, .priority = 80, .overload = 95, .resample_taps = 32,
         .models = "/boot/firmware/tudor", .calibration = "/boot/firmware/tudor/calibration.txt",
         .socket = "/run/tudor/status", .midi = "on", .control_hz = 500,
-        .codec = "", .codec_wait_s = 5,
+        .codec = "", .codec_wait_s = 5, .saves = "/dev/mmcblk0p3",
     };
     for (int i = 0; i < MODULE_KNOBS; i++) s->knob[i].adc = OFF;
     for (int i = 0; i < MODULE_CVS; i++) s->cv[i].adc = OFF;

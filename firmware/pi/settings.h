@@ -41,7 +41,7 @@ struct settings {
     int codec_wait_s;              /* for how long it may be missing at the start */
     int rate_hz, period_samples, periods, inputs, outputs;
     int cpu, priority, overload, resample_taps;
-    char models[200], calibration[200], socket[100], midi[64];
+    char models[200], calibration[200], socket[100], midi[64], saves[100];
     int control_hz;
     struct adc_place adc[MAX_ADCS];
     struct i2c_place screen;

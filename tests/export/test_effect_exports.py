@@ -19,7 +19,7 @@ from tests.export.small_models import SMALL
 from tests.export.test_drawing_exports import FORMS
 from tests.firmware.machines import assert_same_bits, instruction_sets
 
-CASES = [("wavenet", "mixture", form) for form in FORMS] + [
+CASES = [("wavenet", "periods", form) for form in FORMS] + [
     ("two_tier", "periods", form) for form in FORMS if form != "nn"] + [
     ("two_tier", "classes", "float32")]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from common_build import SANITIZED
 from common_models import coder
 from machines import machine
-from test_daisy import ROOMS, rig
+from test_daisy import DAISY, HERE, ROOMS, rig
 
 from engine.boards.board import KIB, MIB
 from firmware.flash import daisy
+from firmware.host import build as host
 from firmware.host.play import command, run_there
 
 BLANK = b"\xff" * 65536
@@ -24,12 +28,12 @@ TURNS = [KIB * 16, KIB * 64, 0, 0]  # enough for one, not for both
 
 
 def play(folder: Path, script: str, flash: bytes = BLANK, rooms: Sequence[int] = ROOMS,
-         name: str = "native") -> tuple[dict[str, int], bytes]:
+         name: str = "native", flags: Sequence[str] = ()) -> tuple[dict[str, int], bytes]:
     """The facts, and what the flash holds then."""
     (folder / "store").write_bytes(STORE)
     (folder / "flash").write_bytes(flash)
     words = ["store", "flash", "after", *map(str, rooms), *script.split()]
-    text = run_there(command(machine(name), rig(name, "daisy_saves.c"), words), folder)
+    text = run_there(command(machine(name), rig(name, "daisy_saves.c", *flags), words), folder)
     return ({key: int(value) for key, value in (line.split() for line in text.splitlines())},
             (folder / "after").read_bytes())
 
@@ -71,8 +75,8 @@ def test_nothing_is_written_before_hands_rest(tmp_path: Path) -> None:
 def test_no_sector_is_erased_while_there_is_sound(tmp_path: Path) -> None:
     """Records until the blank sectors are used up: the next one waits for silence."""
     often = " ".join(f"knob 0 {100 + 40 * (i % 20)} run {STILL + 100}" for i in range(24))
-    facts, _ = play(tmp_path, f"loud 1 run 300 {often} say a loud 0 run 3000 say b",
-                    bytes(65536))
+    facts, _ = play(tmp_path, f"loud 1 run 300 {often} say a knob 0 500 loud 0 run 7000 "
+                    "say b", bytes(65536), flags=["-DKEEPER_ROOM=2048u"])
     assert facts["loud_erases"] == 0
     assert facts["b_failed"] == 0
     assert 15 < facts["a_saved"] < 24
@@ -111,3 +115,50 @@ def test_the_board_s_processor_does_the_same(name: str, tmp_path: Path) -> None:
     here, there = (play(tmp_path, script, rooms=TURNS, name=n) for n in ("native", name))
     assert here == there
     assert here[0]["a_saved"] == 1
+
+
+# ---- the flash's driver ----
+
+def test_the_driver_speaks_to_the_chip_as_its_manual_says(tmp_path: Path) -> None:
+    program = tmp_path / "chip"
+    done = subprocess.run([
+        host.tool("gcc"), *host.FLAGS, "-g", *SANITIZED[2:], "-DQSPI_SIMULATED", f"-I{DAISY}",
+        f"-I{host.COMMON}", str(HERE / "qspi_chip.c"), str(DAISY / "qspi.c"),
+        str(host.COMMON / "save_ring.c"), str(host.COMMON / "crc.c"), "-o", str(program)],
+        capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ran = subprocess.run([str(program), "200"], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr[-2000:]
+    facts = dict(line.split() for line in ran.stdout.splitlines())
+    assert int(facts["writes"]) > 1000
+    assert int(facts["erases"]) > 50
+
+
+def test_the_driver_calls_nothing_that_lies_in_the_flash(tmp_path: Path) -> None:
+    """All of it is in ITCM but what hands it over; it has no tables, and asks for no function."""
+    machine("m7")
+    made = tmp_path / "qspi.o"
+    subprocess.run([host.tool("arm-none-eabi-gcc"), "-std=gnu11", "-O2", "-mcpu=cortex-m7",
+                    "-mthumb", f"-I{DAISY}", f"-I{host.COMMON}", "-c", str(DAISY / "qspi.c"), "-o",
+                    str(made)], check=True)
+    symbols = subprocess.run(["arm-none-eabi-nm", str(made)], capture_output=True, text=True,
+                             check=True).stdout
+    assert " U " not in symbols
+    sizes = dict(re.findall(r"^(\.[\w.]+) +(\d+)", subprocess.run(
+        ["arm-none-eabi-size", "-A", str(made)], capture_output=True, text=True,
+        check=True).stdout, re.MULTILINE))
+    assert int(sizes[".text"]) < 64 < int(sizes[".text.tudor_qspi"])
+    assert not any(name.startswith((".rodata", ".data")) and int(size)
+                   for name, size in sizes.items())
+    assert "*qspi.o(.text.tudor_qspi)" in (DAISY / "itcm.lds").read_text()
+
+
+def test_the_rings_lie_where_nothing_else_does() -> None:
+    text = (DAISY / "store.h").read_text()
+    told = {k: int(v, 16) for k, v in re.findall(r"#define (\w+) (0x\w+)u", text)}
+    saves, calibrations = (range(told[f"{n}_ADDRESS"], told[f"{n}_ADDRESS"] + told[f"{n}_BYTES"])
+                           for n in ("SAVES", "CALIBRATIONS"))
+    assert saves.start >= 0x90000000 + 65536  # where other apps keep their settings
+    assert saves.stop <= calibrations.start
+    assert calibrations.stop <= daisy.APP_ADDRESS
+    assert all(edge % 4096 == 0 for r in (saves, calibrations) for edge in (r.start, r.stop))

@@ -6,8 +6,9 @@ from __future__ import annotations
 import re
 import subprocess
 
-from test_daisy import DAISY
+from test_daisy import DAISY, MEMORIES, _places
 
+from engine.boards.board import BOARDS, KIB
 from firmware.flash import daisy
 from firmware.host import build as host
 from tests.firmware.machines import machine
@@ -76,3 +77,12 @@ def test_a_seed_s_inputs_leave_the_pins_of_its_dac_alone() -> None:
     assert f"| {', '.join(pins[4:])}: 0 to 3.3 V" in page
     assert "| A8 (the DAC's pin)" in page
     assert "| A7: latent 2" in page
+
+
+def test_the_app_gives_models_the_room_that_is_planned() -> None:
+    assert list(_places("BOOT_QSPI").values())[:4] == [m.room_bytes for m in MEMORIES]
+    less = _places("BOOT_SRAM")
+    assert all(a <= b for a, b in zip(less.values(), _places("BOOT_QSPI").values(), strict=True))
+    assert less["AXI"] < MEMORIES[1].room_bytes
+    assert BOARDS["daisy"].file_bytes == daisy.END_ADDRESS - daisy.MODEL_ADDRESS
+    assert [m.bytes for m in MEMORIES[:3]] == [128 * KIB, 512 * KIB, 288 * KIB]

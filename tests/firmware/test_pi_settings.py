@@ -113,7 +113,7 @@ def test_the_settings_that_come_with_the_package_are_all_and_the_defaults() -> N
     assert "codec" not in shipped
     assert "\n# codec = " in (build.HERE / "module.conf").read_text()
     texts.remove("codec")
-    assert len(texts) == 6
+    assert len(texts) == 7
     assert len(numbers) == 11
     told = dict(re.findall(r'\.(\w+) = "?([^",\s]+)', source))
     for name, field in [*((t, t) for t in texts), *((n, f) for n, f, _, _ in numbers)]:

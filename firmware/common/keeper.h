@@ -1,7 +1,7 @@
 /* When what hands have set is written into the ring of saves: when it has stood still for a while, in steps that the
  * sound does not notice. */
-#ifndef TUDOR_DAISY_KEEPER_H
-#define TUDOR_DAISY_KEEPER_H
+#ifndef TUDOR_MODULE_KEEPER_H
+#define TUDOR_MODULE_KEEPER_H
 
 #include "module.h"
 #include "save_ring.h"
@@ -10,9 +10,12 @@
 extern "C" {
 #endif
 
+#define SAVES_KIND 1u         /* of the ring's records */
 #define KEEPER_STILL_MS 4000u /* nobody has touched anything for so long */
 #define KEEPER_QUIET_MS 1000u /* silence in and out for so long: a sector may be erased */
-#define KEEPER_ROOM 2048u     /* bytes that are erased ahead at the start: knobs and freeze, without a long gesture */
+#ifndef KEEPER_ROOM
+#define KEEPER_ROOM 14336u /* bytes that are erased ahead at the start: the longest gesture, or some fifty saves without */
+#endif
 
 enum keeper_state { KEEPER_OFF, KEEPER_WAITS, KEEPER_COPIES, KEEPER_WRITES };
 
@@ -22,6 +25,7 @@ struct keeper {
     uint32_t room, last_bytes;
     uint32_t state, changes, saved_changes;
     uint32_t moved_ms, loud_ms; /* when something was last changed; when sound was last heard */
+    int any_time; /* the board sets it: its flash is erased without disturbing the sound */
     int failed; /* the last save was not kept by the flash: the one before is what there is */
 };
 

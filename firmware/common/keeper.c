@@ -1,7 +1,5 @@
 #include "keeper.h"
 
-#include "store.h"
-
 #include <string.h>
 
 #define QUIET 0.0005f /* -66 dB: nobody hears that it stands for a moment */
@@ -55,7 +53,7 @@ static void write(struct keeper *k, tudor_module *m) {
 static void step(struct keeper *k, uint32_t now_ms, int may_write) {
     const enum save_step next = save_ring_next(&k->ring);
     if ((next == SAVE_PROGRAM || next == SAVE_ERASE) && !may_write) return;
-    if (next == SAVE_ERASE && now_ms - k->loud_ms < KEEPER_QUIET_MS) return;
+    if (next == SAVE_ERASE && !k->any_time && now_ms - k->loud_ms < KEEPER_QUIET_MS) return;
     save_ring_step(&k->ring);
     if (save_ring_next(&k->ring) != SAVE_IDLE) return;
     k->state = KEEPER_WAITS;
