@@ -20,7 +20,8 @@ struct calibration {
 };
 
 enum target { TARGET_WET, TARGET_INPUT, TARGET_OUTPUT, TARGET_SWAP, TARGET_WALK, TARGET_RATE, TARGET_PITCH,
-              TARGET_TEMPO, SCALARS, TARGET_LATENT = SCALARS, TARGET_SPREAD, TARGET_ATTRIBUTE, TARGET_ACTION };
+              TARGET_TEMPO, SCALARS, TARGET_LATENT = SCALARS, TARGET_SPREAD, TARGET_ATTRIBUTE, TARGET_DEPTH,
+              TARGET_ACTION };
 enum action { ACTION_FREEZE, ACTION_RESET, ACTION_NEXT, ACTION_JUMP, ACTION_RECORD, ACTION_LOOP, ACTION_PLAY,
               ACTION_CLOCK, ACTION_TAP, ACTION_DOWNBEAT, ACTIONS };
 
@@ -29,7 +30,7 @@ enum action { ACTION_FREEZE, ACTION_RESET, ACTION_NEXT, ACTION_JUMP, ACTION_RECO
 /* One line of a mapping. `goal` is what the input asks of the target, `value` what it has reached. */
 struct connection {
     uint16_t input, target;
-    uint16_t index, attribute; /* latent or element; attribute's number. Of actions: which; a clock's pulses per beat */
+    uint16_t index, attribute; /* latent, element or CV; attribute's number. Of actions: which; a clock's pulses per beat */
     uint16_t curve, at;        /* at: an action waits for a line at so many sixteenths of a beat, or AT_BAR; 0: at once */
     uint8_t adds, toggles, live; /* a CV adds to what knobs set; live: its input has been heard of */
     float low, high;             /* of the target, over the input's whole range */
@@ -47,6 +48,7 @@ struct mapping {
     uint32_t way, count, meter; /* meter: beats in a bar */
     uint32_t rate_unit;         /* of the rate of walks: NONE until a line says it */
     uint32_t has_tempo;         /* a line gives the tempo, or moves it */
+    uint32_t depths;            /* bits of CVs whose depth is moved by a line */
     struct connection connections[CONNECTIONS];
     struct range limits[SCALARS];
     float base[SCALARS];

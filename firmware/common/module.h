@@ -88,6 +88,8 @@ typedef struct module_config {
     size_t resample_bytes;   /* most bulk memory for one model's conversion tables; default 131072 */
     uint32_t overlap;        /* enum module_overlap: whether two models may run at once during a slot change */
     uint32_t fade_ms;        /* of slot changes, mutes and recoveries, 1 to 1000; default 30 */
+    uint32_t catch_up;       /* knobs are real ones: after a slot change a knob does nothing until it comes to where it
+                              * was in that slot; 0: it is where it is set, as in a program; default 1 */
     uint32_t seed;           /* of walks and jumps: the same seed, the same music; default 1 */
     uint32_t heard_samples;  /* from the moment that an event is stamped with to the moment that the block in which it
                               * falls is heard: what the board's converters and buffers take, and what its stamps

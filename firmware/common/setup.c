@@ -12,7 +12,7 @@ void module_defaults(module_config *c) {
     c->resample_taps = 32;
     c->resample_bytes = 131072;
     c->fade_ms = 30;
-    c->seed = 1;
+    c->seed = c->catch_up = 1;
     c->ceiling = 0.98f;
     c->overload_load = 0.95f;
 }
@@ -165,7 +165,10 @@ int module_load(tudor_module *m, uint32_t slot, const char *name, const void *fi
         (error = player_lay(p, m, &near, &far, why)) != 0)
         return error;
     for (uint32_t i = 0; i < p->attributes_used; i++) p->attributes_set[i] = EXPLODED * 1e6f; /* so all are set once */
+    if (!name || strncmp(m->slots[slot].name, name, MODULE_NAME - 1)) /* another one */
+        memset(&m->slots[slot].knobs, 0, sizeof m->slots[slot].knobs);
     set_name(m->slots[slot].name, name);
+    p->knobs = &m->slots[slot].knobs;
     m->slots[slot].player = p;
     atomic_store(&m->slots[slot].ready, 1);
     return 0;
