@@ -105,13 +105,6 @@ static void midi(tudor_module *m, const uint8_t *bytes, uint32_t now, uint32_t a
     }
 }
 
-static float calibrated(const struct calibration *c, float value, float low, float high) {
-    const float x = clamped((value - c->offset) * c->gain, low, high);
-    if (c->curve == CURVE_LINEAR) return x;
-    const float part = magnitude(x) / high;
-    return x < 0.0f ? -high * shaped(c->curve, part) : high * shaped(c->curve, part);
-}
-
 static void apply(tudor_module *m, const module_event *e, uint32_t now) {
     static const uint32_t counts[] = {0, MODULE_KNOBS, MODULE_CVS, MODULE_GATES, 1, MODULE_SLOTS};
     struct controls *const k = &m->controls;

@@ -14,10 +14,16 @@ enum { IN_KNOB = 0, IN_CV = IN_KNOB + MODULE_KNOBS, IN_CC = IN_CV + MODULE_CVS, 
 
 enum curve { CURVE_LINEAR, CURVE_SQUARE, CURVE_CUBE, CURVE_ROOT, CURVE_S, CURVES };
 
+#define POINTS 12u /* most of an input: a volt each over all that a converter reads, and one to spare */
+
+/* (reading - offset) * gain; or, from two points on, what lies on the lines between them. */
 struct calibration {
     float offset, gain;
-    uint32_t curve;
+    uint32_t curve, points;
+    float at[POINTS], volts[POINTS]; /* readings, rising, and what they mean, rising or falling */
 };
+float calibrated(const struct calibration *c, float reading, float low, float high);
+void plain_calibration(struct calibration *c, uint32_t input); /* as an input is read without a file */
 
 enum target { TARGET_WET, TARGET_INPUT, TARGET_OUTPUT, TARGET_SWAP, TARGET_WALK, TARGET_RATE, TARGET_PITCH,
               TARGET_TEMPO, SCALARS, TARGET_LATENT = SCALARS, TARGET_SPREAD, TARGET_ATTRIBUTE, TARGET_DEPTH,

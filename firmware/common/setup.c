@@ -97,8 +97,7 @@ int module_init(const module_config *config, void *memory, size_t bytes, tudor_m
     if (!m->blocks_per_second) m->blocks_per_second = 1;
     m->controls.gesture.size = config->gesture_events;
     m->controls.gesture.thin_samples = config->sample_rate_hz / 100;
-    for (uint32_t i = 0; i < IN_CC; i++)
-        m->controls.calibration[i] = (struct calibration){0.0f, i < IN_CV ? 1.0f : 5.0f, CURVE_LINEAR};
+    for (uint32_t i = 0; i < IN_CC; i++) plain_calibration(&m->controls.calibration[i], i);
     m->dc_keep = 1.0f - 31.4159265f / (float)config->sample_rate_hz;
     m->ramp_last[RAMP_LEVEL] = m->envelope_gate = m->trim = 1.0f;
     start_limiter(m);

@@ -88,7 +88,7 @@ static const struct analog_pin *pin_of(const struct controls *c, int i) {
     return i < MODULE_KNOBS ? &c->settings->knob[i] : &c->settings->cv[i - MODULE_KNOBS];
 }
 
-/* A reading of the i-th pin; pushed if it has moved by a step. A CV is centred: -1 to 1. */
+/* A reading of the i-th pin; pushed if it has moved: a knob by a step, a CV, which is centred, by what steady.h says. */
 static void take_reading(struct controls *c, int i, float value) {
     const int is_knob = i < MODULE_KNOBS, source = is_knob ? i : i - MODULE_KNOBS;
     _Atomic int *const shown = is_knob ? &c->knob[source] : &c->cv[source];
@@ -98,11 +98,14 @@ static void take_reading(struct controls *c, int i, float value) {
         return;
     }
     const float upright = pin_of(c, i)->inverted ? 1.0f - value : value;
-    const int steps = (int)(upright * STEPS + 0.5f);
-    if (steps == *shown) return;
+    const int steps = (int)(upright * STEPS + 0.5f), moved = steps != *shown;
     *shown = steps;
-    push(c, LANE_ANALOG, is_knob ? MODULE_KNOB : MODULE_CV, source, is_knob ? upright : 2.0f * upright - 1.0f,
-         controls_stamp(c, moment_now_ns()));
+    if (is_knob && moved) push(c, LANE_ANALOG, MODULE_KNOB, source, upright, controls_stamp(c, moment_now_ns()));
+    if (is_knob) return;
+    struct steady *const steady = &c->steady[source];
+    const int tell = steady_take(steady, 2.0f * upright - 1.0f);
+    c->level[source] = steady->mean;
+    if (tell) push(c, LANE_ANALOG, MODULE_CV, source, steady->told, controls_stamp(c, moment_now_ns()));
 }
 
 /* Takes what the converter has been busy with since the last round, and begins the next of its inputs. */
@@ -129,10 +132,10 @@ void controls_read_analog(struct controls *c) {
     for (int i = 0; i < PINS; i++) {
         const struct analog_pin *const pin = pin_of(c, i);
         if (pin->adc >= 0 && c->settings->adc[pin->adc].kind == ADC_MCP3208)
-            take_reading(c, i, adc_read(&c->adc[pin->adc], pin->channel));
+            take_reading(c, i, adc_read(&c->adc[pin->adc], pin->channel, i < MODULE_KNOBS ? 1 : ADC_TIMES));
     }
     for (int a = 0; a < MAX_ADCS; a++)
-        if (c->settings->adc[a].kind == ADC_ADS1015) take_turn(c, a);
+        if (c->settings->adc[a].kind > ADC_MCP3208) take_turn(c, a);
 }
 
 static struct timespec timespec_of(uint64_t ns) {

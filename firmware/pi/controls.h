@@ -6,6 +6,7 @@
 #include "audio.h"
 #include "gates.h"
 #include "leds.h"
+#include "steady.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,6 +30,8 @@ struct controls {
     struct adc adc[MAX_ADCS];
     struct turn turn[MAX_ADCS];
     _Atomic int knob[MODULE_KNOBS], cv[MODULE_CVS]; /* readings in steps of 1/4095, as the status shows them; -1: none */
+    struct steady steady[MODULE_CVS];
+    _Atomic float level[MODULE_CVS]; /* means of the CVs' readings, as a calibration has them: -1 to 1 */
     _Atomic uint32_t readings, read_errors, edges, messages;
     int chip, inputs, leds, gate_out; /* of GPIO; -1: none */
     struct gates gates;

@@ -11,7 +11,7 @@
 #define AUTO (-1)
 #define OFF (-2)
 
-enum adc_kind { ADC_NONE, ADC_MCP3208, ADC_ADS1015 };
+enum adc_kind { ADC_NONE, ADC_MCP3208, ADC_ADS1015, ADC_ADS1115 };
 /* The last three are for whoever has room for them: the first tells the same by blinking. */
 enum led { LED_PLAY, LED_FAULT, LED_CLIP, LED_FROZEN, LED_RECORDING, LED_LOOPING, LED_COUNT };
 

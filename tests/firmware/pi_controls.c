@@ -51,8 +51,15 @@ int __wrap_open(const char *path, int flags, ...) {
 int __wrap_close(int file) { return file >= SPI ? 0 : __real_close(file); }
 int __wrap_fcntl(int file, int command, ...) { return (void)file, (void)command, 0; }
 
+static int spi_one(struct spi_ioc_transfer *t);
+static int spi_all(struct spi_ioc_transfer *t, unsigned count) {
+    for (unsigned i = 0; i < count; i++)
+        if (t[i].cs_change != (i + 1 < count) || spi_one(&t[i]) < 0) return errno = EIO, -1;
+    return (int)(3 * count);
+}
+
 /* MCP3208: after the start bit single/differential, D2 D1 D0, a sample clock, a null bit, twelve bits. */
-static int spi(struct spi_ioc_transfer *t) {
+static int spi_one(struct spi_ioc_transfer *t) {
     const unsigned char *const out = (const unsigned char *)(uintptr_t)t->tx_buf;
     unsigned char *const in = (unsigned char *)(uintptr_t)t->rx_buf;
     if (t->len != 3 || spi_fails) return errno = EIO, -1;
@@ -96,7 +103,9 @@ int __wrap_ioctl(int file, unsigned long request, ...) {
     va_start(rest, request);
     void *const argument = va_arg(rest, void *);
     va_end(rest);
-    if (file == SPI) return request == SPI_IOC_MESSAGE(1) ? spi(argument) : 0;
+    if (file == SPI && _IOC_NR(request) == 0) /* a message of so many transfers; the others set something up */
+        return spi_all(argument, _IOC_SIZE(request) / (unsigned)sizeof(struct spi_ioc_transfer));
+    if (file == SPI) return 0;
     if (file == I2C) return request == I2C_SLAVE ? (ads_address = (unsigned)(uintptr_t)argument, 0) : -1;
     return gpio(file, request, argument);
 }
