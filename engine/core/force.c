@@ -56,7 +56,7 @@ int tudor_force(tudor *t, int method, const float *out, float *drawn, uint32_t s
     return 0;
 }
 
-static float finite(float x) { return x >= -0x1.fffffep127f && x <= 0x1.fffffep127f ? x : 0.0f; }
+static float bounded(float x) { return x >= -0x1.fffffep127f && x <= 0x1.fffffep127f ? x : 0.0f; }
 
 /* The row of a table that is nearest to a row of the output; of equal ones the first. */
 static uint32_t nearest(const float *table, uint32_t count, uint32_t channels, const float *out, uint32_t rows) {
@@ -65,7 +65,7 @@ static uint32_t nearest(const float *table, uint32_t count, uint32_t channels, c
     for (uint32_t i = 0; i < count; i++, table += channels) {
         float apart = 0.0f;
         for (uint32_t c = 0; c < channels; c++) {
-            const float difference = finite(out[(size_t)c * rows]) - table[c];
+            const float difference = bounded(out[(size_t)c * rows]) - table[c];
             apart += difference < 0.0f ? -difference : difference;
         }
         if (i && !(apart < least)) continue;
@@ -121,7 +121,7 @@ void tudor_forced_draw(const struct play *p, const struct format_op *op, const s
         if (f->drawn) put(&table, y, a->channels, f->drawn + (out - f->out), f->rows);
         for (uint32_t c = 0; c < a->channels; c++) {
             const float x = table.rows ? (float)nearest(table.rows, table.count, table.width, out, f->rows)
-                                       : finite(out[(size_t)c * f->rows]);
+                                       : bounded(out[(size_t)c * f->rows]);
             y[c] = drawable(op, x, classes);
         }
     }

@@ -4,6 +4,7 @@
 #include "moment.h"
 #include "notes.h"
 #include "sequencer.h"
+#include "serial.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -60,13 +61,17 @@ static void open_pins(struct controls *c, const struct settings *s) {
 
 void controls_open(struct controls *c, struct settings *settings, const struct alsa_api *api) {
     *c = (struct controls){.settings = settings, .api = api, .chip = -1, .inputs = -1, .leds = -1,
-                           .gate_out = -1, .gate_shown = -1};
+                           .gate_out = -1, .gate_shown = -1, .serial = -1};
     for (int i = 0; i < MODULE_KNOBS; i++) c->knob[i] = -1;
     for (int i = 0; i < MODULE_CVS; i++) c->cv[i] = -1;
     open_adcs(c, settings);
     open_pins(c, settings);
     for (int i = 0; i < MAX_ADCS; i++) c->turn[i].pin = -1;
-    if (strcmp(settings->midi, "off")) sequencer_open(c);
+    if (!strcmp(settings->midi, "off")) return;
+    sequencer_open(c);
+    if (!strcmp(settings->midi_port, "off")) return;
+    c->serial = serial_open(settings->midi_port, settings->midi_baud);
+    if (c->serial < 0) note("midi_port = %s: %s", settings->midi_port, strerror(-c->serial));
 }
 
 /* Where the audio thread has left no mark, as near as its count of blocks goes. */
@@ -219,12 +224,13 @@ static void *gate_thread(void *context) {
 }
 
 int controls_start(struct controls *c, tudor_module *m, const struct audio *audio) {
-    void *(*const run[3])(void *) = {analog_thread, c->chip >= 0 ? gate_thread : 0, c->sequencer ? sequencer_thread : 0};
+    void *(*const run[4])(void *) = {analog_thread, c->chip >= 0 ? gate_thread : 0, c->sequencer ? sequencer_thread : 0,
+                                     c->serial >= 0 ? serial_thread : 0};
     c->m = m;
     c->audio = audio;
     c->block_samples = audio->period_samples;
     c->rate_hz = audio->rate_hz;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         if (!run[i]) continue;
         if (pthread_create(&c->thread[c->threads], 0, run[i], c)) return 1;
         c->threads++;
@@ -237,8 +243,8 @@ void controls_stop(struct controls *c) {
     for (int i = 0; i < c->threads; i++) pthread_join(c->thread[i], 0);
     for (int i = 0; i < MAX_ADCS; i++) adc_close(&c->adc[i]);
     if (c->sequencer) c->api->snd_seq_close(c->sequencer);
-    const int files[4] = {c->chip, c->inputs, c->leds, c->gate_out};
-    for (int i = 0; i < 4; i++)
+    const int files[5] = {c->chip, c->inputs, c->leds, c->gate_out, c->serial};
+    for (int i = 0; i < 5; i++)
         if (files[i] >= 0) close(files[i]);
 }
 

@@ -27,6 +27,7 @@ static const struct key KEYS[] = {
     TEXT_KEY(calibration),
     TEXT_KEY(socket),
     TEXT_KEY(midi),
+    TEXT_KEY(midi_port),
     TEXT_KEY(codec),
     TEXT_KEY(saves),
     NUMBER_KEY("codec_wait", codec_wait_s, 0, 60, 0, 0),
@@ -39,6 +40,7 @@ static const struct key KEYS[] = {
     NUMBER_KEY("priority", priority, 1, 95, 0, "off"),
     NUMBER_KEY("overload", overload, 1, 100, 0, "off"),
     NUMBER_KEY("resample_taps", resample_taps, 8, 128, 0, 0),
+    NUMBER_KEY("midi_baud", midi_baud, 1200, 1000000, 0, 0),
     NUMBER_KEY("control_hz", control_hz, 10, 4000, 0, 0),
 };
 
@@ -47,7 +49,7 @@ void settings_default(struct settings *s) {
         .device = "auto", .capture = "auto", .rate_hz = 48000, .period_samples = 128, .periods = 2, .inputs = AUTO,
         .outputs = AUTO, .cpu = AUTO, .priority = 80, .overload = 95, .resample_taps = 32,
         .models = "/boot/firmware/tudor", .calibration = "/boot/firmware/tudor/calibration.txt",
-        .socket = "/run/tudor/status", .midi = "on", .control_hz = 500,
+        .socket = "/run/tudor/status", .midi = "on", .midi_port = "off", .midi_baud = 38400, .control_hz = 500,
         .codec = "", .codec_wait_s = 5, .saves = "/dev/mmcblk0p3",
     };
     for (int i = 0; i < MODULE_KNOBS; i++) s->knob[i].adc = OFF;

@@ -58,7 +58,8 @@ def driver(main: str, *links: str, flags: tuple[str, ...] = ()) -> Path:
 
 # What lies between pins and the instrument, without the instrument.
 CONTROLS = [*(build.HERE / f"{name}.c" for name in (
-    "adc", "controls", "gates", "gpio", "leds", "moment", "notes", "sequencer", "settings")),
+    "adc", "controls", "gates", "gpio", "leds", "moment", "notes", "sequencer", "serial",
+    "settings")),
     build.COMMON / "midi.c", build.COMMON / "steady.c"]
 # What of the instrument they call: a driver has its own.
 CALLED = "-Wl," + ",".join(f"--wrap={name}" for name in (

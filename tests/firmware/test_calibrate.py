@@ -29,6 +29,11 @@ CENTS = 3.0
 RATE = 48000
 
 
+def patched(line: str) -> None:
+    """Patches what is asked for at once."""
+
+
+
 def tudor(*words: object) -> int:
     try:
         main([str(word) for word in words])
@@ -51,7 +56,7 @@ def test_the_boards_steady_readings_as_the_simulation_does(tmp_path: Path) -> No
     readings = converter("pi", 1).read(volts, rng).astype(np.float32)
     done = subprocess.run([program], input=readings.tobytes(), capture_output=True, check=True)
     pairs = np.frombuffer(done.stdout, np.float32).reshape(-1, 2)
-    mean, told = steady(readings)
+    mean, told = steady(readings.astype(np.float64))
     assert np.array_equal(pairs, np.stack([mean, told], 1).astype(np.float32))
 
 
@@ -79,7 +84,7 @@ def test_five_octaves_lie_within_three_cents_after_calibration(board: str) -> No
     worst, two, before = [], [], []
     for seed in range(12):
         inputs = job.Simulated(board, 40 + seed)
-        texts = [job.merged("", job.lines_of(job.measure(inputs, ["cv1"], volts, False, str)))
+        texts = [job.merged("", job.lines_of(job.measure(inputs, ["cv1"], volts, False, patched)))
                  for volts in (job.OCTAVES, (0.0, 5.0))]
         worst.append(inputs.cents(texts[0], "cv1"))
         two.append(inputs.cents(texts[1], "cv1"))
@@ -93,7 +98,7 @@ def test_the_instrument_plays_the_calibrated_pitch() -> None:
     """From noisy readings to the pitch that a model is told: its own code all the way."""
     unit, rng = converter("pi", 5), np.random.default_rng(1)
     inputs = job.Simulated("pi", 5)
-    lines = job.lines_of(job.measure(inputs, ["cv1"], job.OCTAVES, False, str))
+    lines = job.lines_of(job.measure(inputs, ["cv1"], job.OCTAVES, False, patched))
     volts = np.arange(61) / 12
     told = steady(unit.read(np.repeat(volts, 20), rng))[1]
     rows = [(i / 500, "cv", 0, float(value)) for i, value in enumerate(told)]

@@ -85,8 +85,8 @@ def test_knobs_that_are_free_are_depths() -> None:
 KNOB = "way effect\nknob1 wet smooth=0\n"
 
 
-def slots(rows: list[tuple[float, str, int, float]], **options: int) -> Racked:
-    return native([wire(), wire(gain=0.5)], KNOB, rows, audio=SILENT, **options)
+def slots(rows: list[tuple[float, str, int, float]], overlap: int = 0, catch: int = 1) -> Racked:
+    return native([wire(), wire(gain=0.5)], KNOB, rows, audio=SILENT, overlap=overlap, catch=catch)
 
 
 def wet(run: Racked, at: float) -> float:
@@ -142,3 +142,13 @@ def test_a_loop_plays_on_in_the_other_slot() -> None:
     run = play_rack(machine("native"), [wire(), wire()], maps=[KNOB + "gate1 record\n"] * 2,
                     audio=SILENT, script=events(rows, RATE), block=48, overlap=1)
     assert np.ptp(run.status["wet"][1000:1400]) > 0.8
+
+
+def test_a_knob_that_stands_elsewhere_at_power_up_waits_too() -> None:
+    """What was saved holds until a hand comes there; without a save knobs count where they are."""
+    saved = native([wire()], KNOB, [(0.0, "knob", 0, 0.8)], audio=SILENT, save=True).saved
+    rows = [(0.1, "knob", 0, 0.3), (0.5, "knob", 0, 0.85), (0.8, "knob", 0, 0.4)]
+    run = native([wire()], KNOB, rows, audio=SILENT, restore=saved)
+    for at, wanted in ((0.4, 0.8), (0.7, 0.85), (1.0, 0.4)):
+        assert wet(run, at) == pytest.approx(wanted, abs=0.002), at
+    assert wet(native([wire()], KNOB, rows, audio=SILENT), 0.4) == pytest.approx(0.3, abs=0.002)
