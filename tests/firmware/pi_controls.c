@@ -1,13 +1,13 @@
 /* The module's controls against converters and pins that are played here: every system call that reaches for hardware
  * is answered by a model of the chip, as its data sheet says. Prints what was pushed to the instrument.
  *
- *   pi_controls adc | sweep LOOKS | ads1115 | gpio | midi HEXBYTES | serial PORT BAUD | settings FILE | throttled FOLDER | governor FOLDER | formats */
+ *   pi_controls adc | sweep LOOKS | ads1115 | gpio | midi HEXBYTES | settings FILE | throttled FOLDER |
+ *               governor FOLDER | formats */
 #include "check.h"
 #include "block.h"
 #include "controls.h"
 #include "gpio.h"
 #include "notes.h"
-#include "serial.h"
 
 #include <errno.h>
 #include <linux/gpio.h>
@@ -29,7 +29,6 @@ ssize_t __wrap_write(int file, const void *from, size_t bytes);
 int __wrap_close(int file);
 int __wrap_fcntl(int file, int command, ...);
 int __real_open(const char *path, int flags, ...);
-int __real_ioctl(int file, unsigned long request, ...);
 ssize_t __real_read(int file, void *to, size_t bytes);
 ssize_t __real_write(int file, const void *from, size_t bytes);
 int __real_close(int file);
@@ -109,7 +108,6 @@ int __wrap_ioctl(int file, unsigned long request, ...) {
     if (file == SPI && _IOC_NR(request) == 0) /* a message of so many transfers; the others set something up */
         return spi_all(argument, _IOC_SIZE(request) / (unsigned)sizeof(struct spi_ioc_transfer));
     if (file == SPI) return 0;
-    if (file < SPI) return __real_ioctl(file, request, argument);
     if (file == I2C) return request == I2C_SLAVE ? (ads_address = (unsigned)(uintptr_t)argument, 0) : -1;
     return gpio(file, request, argument);
 }
@@ -228,27 +226,6 @@ static void gates(struct controls *c) {
     controls_show(c, &s, 5000);
 }
 
-/* MIDI from a real port, until standard input ends. */
-static void *until_end(void *context) {
-    char byte;
-    while (__real_read(0, &byte, 1) > 0) continue;
-    ((struct controls *)context)->stop = 1;
-    return 0;
-}
-
-static int serial(struct controls *c, const char *port, int baud) {
-    pthread_t ends;
-    setvbuf(stdout, 0, _IOLBF, 0);
-    c->serial = serial_open(port, baud);
-    if (c->serial < 0) return printf("serial %s\n", strerror(-c->serial)), 0;
-    printf("ready\n");
-    pthread_create(&ends, 0, until_end, c);
-    serial_thread(c);
-    pthread_join(ends, 0);
-    printf("messages %u\n", (unsigned)c->messages);
-    return 0;
-}
-
 static void formats(void) {
     for (int f = 0; f < SAMPLE_FORMATS; f++) {
         unsigned char card[64];
@@ -293,7 +270,6 @@ int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "adc")) adc(&c, argc > 2 ? atoi(argv[2]) : 0);
     if (argc > 2 && !strcmp(argv[1], "sweep")) sweep(&c, &s, atoi(argv[2]));
     if (argc > 1 && !strcmp(argv[1], "gpio")) gates(&c);
-    if (argc > 3 && !strcmp(argv[1], "serial")) return serial(&c, argv[2], atoi(argv[3]));
     if (argc > 2 && !strcmp(argv[1], "midi")) {
         module_midi parser = {0};
         unsigned char bytes[64];

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import termios
-import time
 from pathlib import Path
 
 import numpy as np
@@ -90,41 +87,6 @@ def test_midi_becomes_events_stamped_a_block_ahead() -> None:
     assert [re.search(r"at (\d+) midi (\w+)", line).groups() for line in said  # type: ignore[union-attr]
             if line.startswith("push")] == [("1128", "903c64"), ("1128", "f80000"),
                                             ("1128", "903c00"), ("1128", "b0017f")]
-
-
-def test_midi_comes_by_wire() -> None:
-    """Running status, a clock within a message, active sensing, what a terminal would eat; bytes
-    one by one or in heaps."""
-    ours, port = os.openpty()
-    binary = driver("pi_controls.c", WRAPPED)
-    with subprocess.Popen([str(binary), "serial", os.ttyname(port), "38400"], text=True,
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        while process.stdout.readline() != "ready\n":  # the pins come first
-            assert process.poll() is None
-        assert termios.tcgetattr(port)[4:6] == [termios.B38400] * 2
-        for text in ("90", "3c", "f8", "64", "fe", "3c00", "11130d0a0304", "f04110f8420a", "f7",
-                     "f2107f", "fa", "b0017ffefefe4a", "7f", "c003", "e0ff0040"):
-            os.write(ours, bytes.fromhex(text))
-            time.sleep(0.002)
-        time.sleep(0.1)
-        said = process.communicate("")[0].splitlines()
-    os.close(ours)
-    os.close(port)
-    assert said[-1] == "messages 13"
-    got = [re.findall(r"lane (\d) .* midi (\w+)", line)[0] for line in said[:-1]]
-    assert {lane for lane, _ in got} == {"3"}
-    assert [message for _, message in got] == [
-        "f80000", "903c64", "903c00", "901113", "900d0a", "900304", "f80000", "f2107f", "fa0000",
-        "b0017f", "b04a7f", "c00300", "e00040"]
-
-
-def test_a_port_that_is_not_there_is_said(tmp_path: Path) -> None:
-    assert controls("serial", tmp_path / "no", 38400)[-1] == "serial No such file or directory"
-    (tmp_path / "file").touch()
-    assert controls("serial", tmp_path / "file", 38400)[-1] == (
-        "serial Inappropriate ioctl for device")
 
 
 def test_samples_come_back_from_each_format() -> None:
