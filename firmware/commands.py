@@ -81,3 +81,39 @@ def mapping_command(
     from firmware.simulate import print_mapping
 
     print_mapping(model, board)
+
+
+@app.command("calibrate")
+def calibrate_command(
+    host: Annotated[Optional[str], typer.Option(  # noqa: UP045
+        help="Module to calibrate by ssh, such as root@tudor.local.")] = None,
+    cv: Annotated[list[str], typer.Option(
+        "--cv", help="Input, such as cv1; again for more. Default: all that are read.")] = [],  # noqa: B006
+    volts: Annotated[str, typer.Option(
+        help="Voltages that you can patch, with commas.")] = "0,1,2,3,4,5",
+    together: Annotated[bool, typer.Option(
+        "--together", help="All inputs get each voltage at once, by a multiple.")] = False,
+    measure: Annotated[Optional[float], typer.Option(  # noqa: UP045
+        help="Only say how the inputs read now that so many volts are there.")] = None,
+    points: Annotated[Optional[Path], typer.Option(  # noqa: UP045
+        help="CSV of input,volts,reading that was measured: nothing is asked.")] = None,
+    simulate: Annotated[Optional[int], typer.Option(  # noqa: UP045
+        help="Try it on imitated inputs, whose errors this number draws.", min=0, max=2**31)
+    ] = None,
+    board: Annotated[str, typer.Option(help="Of --simulate: pi or daisy.")] = "pi",
+    dry_run: Annotated[bool, typer.Option(
+        "--dry-run", help="Say what would be written, and write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Calibrate a Pi's CV inputs: patch known voltages, as asked for.
+
+    Needs a source of whole volts: a calibrated keyboard or sequencer (a volt is an octave). A Daisy
+    is calibrated at its button: docs/daisy.md.
+
+    Example: tudor module calibrate --simulate 7
+    """
+    from firmware.calibrate_command import Request, calibrate, printed
+
+    report = calibrate(Request(host, list(cv), volts, together, measure, points, simulate, board,
+                               dry_run))
+    typer.echo(printed(report, host, as_json))

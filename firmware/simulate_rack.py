@@ -43,7 +43,9 @@ STATUS = np.dtype([
     ("latents", "<u4"), ("latent", "<f4", SHOWN),
 ])
 # How the converters read each knob, then each CV: struct calibration of firmware/common.
-CALIBRATION = np.dtype([("offset", "<f4"), ("gain", "<f4"), ("curve", "<u4")])
+POINTS = 12
+CALIBRATION = np.dtype([("offset", "<f4"), ("gain", "<f4"), ("curve", "<u4"), ("points", "<u4"),
+                        ("at", "<f4", POINTS), ("volts", "<f4", POINTS)])
 FIRST_CV = 16
 CLOCKED = 16  # of the status' flags: MODULE_CLOCKED
 STATES = ("empty", "playing", "changing", "overload", "recovering")

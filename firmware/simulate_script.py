@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engine.boards.board import board_named as board_of
 from engine.boards.fit import jack_to_jack_ms
 from engine.errors import ConfigError, nearest
+from firmware.converter import steady
 from firmware.fits import MACHINES
 from firmware.simulate_rack import CALIBRATION, FIRST_CV, KINDS, events
 
@@ -39,9 +40,10 @@ class Board:
     """What matters of a board: its audio, and how it reads voltages.
 
     Converters: `bits` over the whole range, gaussian noise of `noise_lsb` (standard deviation, in
-    steps), read every `scan_samples`. The noise is assumed, not measured. Rate conversion:
-    `resample_taps`, and the most bytes that its tables may take. `knobs`, `cvs` and `gates`: as
-    many as are on its panel, buttons among the gates. `slots`: models that it holds."""
+    steps), read every `scan_samples`; CVs `averaged` and steadied. The noise is assumed, not
+    measured. Rate conversion: `resample_taps`, and the most bytes that its tables may take.
+    `knobs`, `cvs` and `gates`: as many as are on its panel, buttons among the gates. `slots`:
+    models that it holds."""
 
     name: str
     sample_rate_hz: int
@@ -52,6 +54,7 @@ class Board:
     resample_taps: int
     resample_bytes: int
     overlap: bool
+    averaged: int  # readings of a CV at once
     knobs: int = 4
     cvs: int = 4
     gates: int = 8  # a Pi has pins for as many
@@ -81,9 +84,9 @@ class Board:
 
 BOARDS = {board.name: board for board in (
     # As firmware/pi/module.conf has it: MCP3208, read 500 times a second.
-    Board("pi", 48000, 128, 12, 0.7, 96, 32, 1 << 20, True),
+    Board("pi", 48000, 128, 12, 0.7, 96, 32, 1 << 20, True, 4),
     # The STM32's own converters.
-    Board("daisy", 48000, 48, 16, 8.0, 48, 32, 1 << 17, False, gates=4, slots=1),
+    Board("daisy", 48000, 48, 16, 8.0, 48, 32, 1 << 17, False, 1, gates=4, slots=1),
 )}
 
 
@@ -176,7 +179,7 @@ def converted(rows: list[Row], board: Board, seconds: float, seed: int,
         for number in sorted({row.number for row in rows if row.kind == kind}):
             line = [row for row in rows if row.kind == kind and row.number == number]
             how = calibration[number - 1 + FIRST_CV * (kind == "cv")]
-            made += _readings(line, board, seconds, noise, float(how["offset"]), float(how["gain"]))
+            made += _readings(line, board, seconds, noise, how)
     return events(made, board.sample_rate_hz)
 
 
@@ -213,20 +216,33 @@ def _midi(row: Row) -> int:
     return 0xE0 << 16 | (bend & 127) << 8 | bend >> 7
 
 
+def reading_of(volts: NDArray[np.float64], how: np.void) -> NDArray[np.float64]:
+    """What an input that is calibrated so reads at `volts`: the inverse of `calibrated` in C."""
+    count = int(how["points"])
+    if count < 2:
+        return np.asarray(volts / float(how["gain"]) + float(how["offset"]))
+    at, means = how["at"][:count].astype(float), how["volts"][:count].astype(float)
+    if means[0] > means[-1]:
+        at, means = at[::-1], means[::-1]
+    line = np.clip(np.searchsorted(means, volts) - 1, 0, count - 2)
+    part = (volts - means[line]) / (means[line + 1] - means[line])
+    return np.asarray(at[line] + part * (at[line + 1] - at[line]))
+
+
 def _readings(
-    rows: list[Row], board: Board, seconds: float, noise: np.random.Generator, offset: float,
-    gain: float,
+    rows: list[Row], board: Board, seconds: float, noise: np.random.Generator, how: np.void,
 ) -> list[tuple[float, str, int, float]]:
-    """A knob or CV as it is read: quantised, noisy, sent when the reading changed. What the
-    script wants is (reading - offset) * gain; a reading ends at the converter's range."""
+    """A knob or CV as it is read: quantised, noisy, sent when the reading changed. A reading ends
+    at the converter's range."""
     kind, source = rows[0].kind, rows[0].number - 1
     at = np.arange(0, seconds, board.scan_samples / board.sample_rate_hz)
     wanted = np.interp(at, [r.seconds for r in rows], [r.value for r in rows])
     steps = 2**board.bits - 1
-    read = wanted / gain + offset
+    read = reading_of(wanted, how)
     part = np.clip(read if kind == "knob" else (read + 1) / 2, 0, 1)
-    codes = np.clip(np.rint(part * steps + board.noise_lsb * noise.standard_normal(at.size)),
-                    0, steps)
-    changed = np.flatnonzero(np.diff(codes, prepend=-1))
-    reading = codes / steps if kind == "knob" else 2 * codes / steps - 1
+    times = board.averaged if kind == "cv" else 1
+    codes = np.clip(np.rint(part * steps + board.noise_lsb * noise.standard_normal(
+        (times, at.size))), 0, steps).mean(axis=0)
+    reading = codes / steps if kind == "knob" else steady(2 * codes / steps - 1)[1]
+    changed = np.flatnonzero(np.diff(reading, prepend=-2))
     return [(float(at[i]), kind, source, float(reading[i])) for i in changed]

@@ -28,7 +28,8 @@ struct player *leading(tudor_module *m) {
 void set_input(tudor_module *m, uint32_t input, float value) {
     m->controls.input[input] = value;
     m->controls.known[input] = 1;
-    for (uint32_t v = 0; v < 2; v++)
+    const uint32_t first = input < MODULE_KNOBS && m->voice[1].player; /* what goes keeps its knobs */
+    for (uint32_t v = first; v < 2; v++)
         if (m->voice[v].player) player_hear(m->voice[v].player, input, value);
 }
 
@@ -38,6 +39,14 @@ static void live_input(tudor_module *m, uint32_t input, float value, uint32_t no
     gesture_hear(m, input, value, now);
     keep_hear(m, input, value);
     if (!gesture_keeps(&m->controls.gesture, input, value)) set_input(m, input, value);
+}
+
+static void knob(tudor_module *m, uint32_t number, float value, uint32_t now) {
+    struct player *const p = leading(m);
+    m->controls.hand[number] = value;
+    m->controls.hands |= 1u << number;
+    if (p && player_waits(p, number, value)) return;
+    live_input(m, IN_KNOB + number, value, now);
 }
 
 static void note(tudor_module *m, uint32_t number, uint32_t velocity, uint32_t now, uint32_t at) {
@@ -96,13 +105,6 @@ static void midi(tudor_module *m, const uint8_t *bytes, uint32_t now, uint32_t a
     }
 }
 
-static float calibrated(const struct calibration *c, float value, float low, float high) {
-    const float x = clamped((value - c->offset) * c->gain, low, high);
-    if (c->curve == CURVE_LINEAR) return x;
-    const float part = magnitude(x) / high;
-    return x < 0.0f ? -high * shaped(c->curve, part) : high * shaped(c->curve, part);
-}
-
 static void apply(tudor_module *m, const module_event *e, uint32_t now) {
     static const uint32_t counts[] = {0, MODULE_KNOBS, MODULE_CVS, MODULE_GATES, 1, MODULE_SLOTS};
     struct controls *const k = &m->controls;
@@ -114,7 +116,7 @@ static void apply(tudor_module *m, const module_event *e, uint32_t now) {
         return;
     }
     if (e->kind == MODULE_KNOB)
-        live_input(m, IN_KNOB + i, calibrated(&k->calibration[IN_KNOB + i], e->value, 0.0f, 1.0f), now);
+        knob(m, i, calibrated(&k->calibration[IN_KNOB + i], e->value, 0.0f, 1.0f), now);
     else if (e->kind == MODULE_CV)
         live_input(m, IN_CV + i, calibrated(&k->calibration[IN_CV + i], e->value, -12.0f, 12.0f), now);
     else if (e->kind == MODULE_MIDI)

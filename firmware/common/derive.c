@@ -22,6 +22,14 @@ static void derive_latent(struct sentence *s, const char *source, int latent, co
     say(s, "\n");
 }
 
+static void derive_depth(struct sentence *s, uint32_t knob, uint32_t cv) {
+    char target[16];
+    struct sentence name = {target, sizeof target, 0};
+    say(&name, "depth cv");
+    say_number(&name, cv);
+    derive_line(s, "knob", knob, target, 0);
+}
+
 /* A voice: a pitch, a gate that jacks and keys open at once, how loud; and a gate that sets it free, where there is but
  * one slot the fourth too, which may be a toggle. */
 static size_t derive_voice(const struct subject *subject, uint32_t slots, struct sentence s) {
@@ -30,6 +38,7 @@ static size_t derive_voice(const struct subject *subject, uint32_t slots, struct
     if (tudor_find_attribute(subject->model, "temperature") >= 0) say(&s, "knob2 attribute temperature 0.3 1.2\n");
     say(&s, "cv1 pitch smooth=2\n");
     derive_latent(&s, "cv2", subject->loudness, "");
+    if (subject->loudness >= 0) derive_depth(&s, 3, 2);
     say(&s, "note pitch\nbender pitch\n");
     derive_latent(&s, "key", subject->gate, " smooth=0");
     derive_latent(&s, "velocity", subject->loudness, " -1.5 0 smooth=0");
@@ -41,20 +50,21 @@ static size_t derive_voice(const struct subject *subject, uint32_t slots, struct
     return s.at;
 }
 
-/* A knob for the mix, then knobs and CVs over the latents; without latents over the model's attributes. Where there is
- * but one slot, no gate asks for the next. */
+/* A knob for the mix, then knobs and CVs over the latents, and what knobs are left over those CVs' depths; without
+ * latents knobs over the model's attributes. Where there is but one slot, no gate asks for the next. */
 size_t derive_mapping(const struct subject *subject, uint32_t slots, char *text, size_t size) {
     struct sentence s = {text, size, 0};
     const uint32_t way = first_way(subject), latents = way_latents(subject, way);
     if (way == MODULE_SOURCE && subject->gate >= 0) return derive_voice(subject, slots, s);
     const int pitch = has_pitch(subject, way);
+    const uint32_t knobs = latents < 7 ? latents : 7; /* behind the first */
     static const char *const moving[] = {"freeze", "next", "jump", "reset", "record", "loop"},
                       *const plain[] = {"reset", "next", "record", "loop"}; /* no latents to hold */
     const char *const *const gates = way == MODULE_EFFECT ? plain : moving;
     const uint32_t gate_count = way == MODULE_EFFECT ? 4 : 6;
     derive_line(&s, "way", 0, way == MODULE_EFFECT ? "effect" : way == MODULE_BEND ? "bend" : "source", 0);
     derive_line(&s, "knob", 1, way == MODULE_SOURCE ? "walk" : "wet", 0);
-    for (uint32_t i = 0; i < latents && i < 7; i++) derive_line(&s, "knob", i + 2, "latent", i + 1);
+    for (uint32_t i = 0; i < knobs; i++) derive_line(&s, "knob", i + 2, "latent", i + 1);
     if (pitch) {
         derive_line(&s, "cv", 1, "pitch", 0);
         derive_line(&s, "note", 0, "pitch", 0);
@@ -66,6 +76,8 @@ size_t derive_mapping(const struct subject *subject, uint32_t slots, char *text,
         if (i + 1 + (uint32_t)pitch <= 8) derive_line(&s, "cv", i + 1 + (uint32_t)pitch, "latent", i + 1);
         derive_line(&s, "cc", 20 + i, "latent", i + 1);
     }
+    for (uint32_t i = 0; latents && i + knobs + 2 <= 8 && i < latents && i + 1 + (uint32_t)pitch <= 8; i++)
+        derive_depth(&s, knobs + 2 + i, i + 1 + (uint32_t)pitch);
     for (int a = 0, knob = 2; latents == 0 && a < tudor_attributes(subject->model) && knob <= 8; a++) {
         tudor_attribute_info info;
         if (tudor_attribute(subject->model, a, &info) || info.count != 1 || strlen(info.name) > 40) continue;

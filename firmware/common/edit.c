@@ -5,69 +5,6 @@
 #define FREEZE_SECONDS 0.03f
 #define LATENT_LIMIT 8.0f /* where the runtime's own guard clamps */
 
-/* ---- connections ---- */
-
-static float goal_of(const struct connection *c, float x) {
-    const float span = c->in_high - c->in_low;
-    if (!c->adds) return c->low + (c->high - c->low) * shaped(c->curve, clamped((x - c->in_low) / span, 0.0f, 1.0f));
-    const float part = clamped(x / span, -1.0f, 1.0f); /* zero volts change nothing */
-    const float bent = part < 0.0f ? -shaped(c->curve, -part) : shaped(c->curve, part);
-    return (c->high - c->low) * bent;
-}
-
-/* An input moved. */
-void player_hear(struct player *p, uint32_t input, float value) {
-    for (uint32_t i = 0; i < p->mapping.count; i++) {
-        struct connection *const c = &p->mapping.connections[i];
-        if (c->input != input || c->target == TARGET_ACTION) continue;
-        c->goal = goal_of(c, value);
-        if (!c->live) c->value = c->adds ? 0.0f : c->goal;
-        c->live = 1;
-    }
-}
-
-/* All inputs as they stand, at once: for a model that begins to play. */
-void player_refresh(const struct controls *controls, struct player *p) {
-    for (uint32_t i = 0; i < p->mapping.count; i++) {
-        struct connection *const c = &p->mapping.connections[i];
-        if (c->target == TARGET_ACTION || !controls->known[c->input]) continue;
-        c->value = c->goal = goal_of(c, controls->input[c->input]);
-        c->live = 1;
-    }
-}
-
-/* Smoothing: a one-pole filter in steps of a tick. */
-void player_step(struct player *p, uint32_t samples) {
-    const float part = (float)samples * (1.0f / (float)TICK_SAMPLES);
-    for (uint32_t i = 0; i < p->mapping.count; i++) {
-        struct connection *const c = &p->mapping.connections[i];
-        const float distance = c->goal - c->value;
-        const float scale = magnitude(c->goal) + magnitude(c->high - c->low);
-        if (magnitude(distance) <= scale * 1e-6f)
-            c->value = c->goal; /* arrived: no endless tail of ever smaller numbers */
-        else
-            c->value += distance * (c->approach * part);
-    }
-}
-
-/* What knobs set, plus what CVs add; the base where no knob has spoken. */
-float player_scalar(const struct player *p, enum target target) {
-    float set = 0.0f, added = 0.0f;
-    int is_set = 0;
-    for (uint32_t i = 0; i < p->mapping.count; i++) {
-        const struct connection *const c = &p->mapping.connections[i];
-        if (c->target != (uint32_t)target || !c->live) continue;
-        if (c->adds) {
-            added += c->value;
-        } else {
-            set += c->value;
-            is_set = 1;
-        }
-    }
-    const struct range limit = p->mapping.limits[target];
-    return clamped((is_set ? set : p->mapping.base[target]) + added, limit.low, limit.high);
-}
-
 static float pitch_value(const struct player *p) {
     const float octaves = player_scalar(p, TARGET_PITCH); /* 0: middle C, MIDI note 60 */
     if (p->subject.pitch_unit == PITCH_OCTAVES) return octaves;

@@ -21,6 +21,8 @@
 
 /* ---- one model ---- */
 
+enum { KNOB_BELOW = -1, KNOB_FREE, KNOB_ABOVE, KNOB_UNSEEN };
+
 struct fifo {
     float *data;
     uint32_t size, first, count;
@@ -41,6 +43,13 @@ static inline float fifo_get(struct fifo *f) {
 struct stage {
     int method;
     uint32_t parts; /* of the frame's slices, or of their fine parts */
+};
+
+/* Knobs as a slot has them, which is not where they stand once another slot was played. */
+struct knobs {
+    float at[MODULE_KNOBS];
+    uint32_t known;            /* bits of those that have been heard of in this slot */
+    int8_t side[MODULE_KNOBS]; /* KNOB_FREE, or a hand is yet to come: from above or below, or not seen */
 };
 
 struct player {
@@ -70,6 +79,8 @@ struct player {
     /* the latents' controls */
     float offset[2][MODULE_LATENTS], spread[2][MODULE_LATENTS]; /* at the last frame and at this one */
     float swap[2], walk[2];
+    float depth[MODULE_CVS], volts[MODULE_CVS]; /* of each CV: the share that is heard; what came last */
+    struct knobs *knobs; /* its slot's */
     float frozen[MODULE_LATENTS], jump[MODULE_LATENTS], jump_goal[MODULE_LATENTS];
     float freeze; /* 0 free, 1 frozen */
     uint32_t caught, attributes_used; /* frozen holds a row; floats of attributes */
@@ -117,6 +128,8 @@ struct waiting {
 struct controls {
     float input[INPUTS];
     uint8_t known[INPUTS];
+    float hand[MODULE_KNOBS]; /* where knobs stand, whatever a loop or a slot makes of it */
+    uint32_t hands;           /* bits of those that have been heard of */
     struct calibration calibration[IN_CC];
     uint8_t notes[8], note_count;
     uint32_t frozen, play_gates, jumps, draws;
@@ -165,6 +178,7 @@ struct limiter {
 struct slot {
     struct player *player;
     _Atomic uint32_t ready, offered;
+    struct knobs knobs; /* the audio thread's, as long as a model is ready */
     char name[MODULE_NAME];
 };
 
@@ -211,13 +225,16 @@ int player_lay(struct player *p, const tudor_module *m, struct region *fast, str
 void player_start(struct player *p);
 void player_reset(struct player *p);
 int player_run(tudor_module *m, struct player *p, float *const *out, int leads); /* not 0: a fault */
+/* hear.c */
+void player_refresh(const tudor_module *m, struct player *p);
+void player_recall(const tudor_module *m, struct player *p);
+void player_hear(struct player *p, uint32_t input, float value);
+int player_waits(struct player *p, uint32_t knob, float value); /* a hand has not come to where the knob was */
+float player_scalar(const struct player *p, enum target target);
+void player_step(struct player *p, uint32_t samples);
 /* edit.c */
 void edit_rows(const tudor_module *m, struct player *p, float *rows, int generated);
 void player_attributes(struct player *p);
-void player_refresh(const struct controls *c, struct player *p);
-void player_hear(struct player *p, uint32_t input, float value);
-float player_scalar(const struct player *p, enum target target);
-void player_step(struct player *p, uint32_t samples);
 uint64_t player_heard(const tudor_module *m, const struct player *p); /* position when the coming frame sounds */
 /* walk.c */
 #define WALK_STILL (-64)

@@ -14,13 +14,20 @@ enum { IN_KNOB = 0, IN_CV = IN_KNOB + MODULE_KNOBS, IN_CC = IN_CV + MODULE_CVS, 
 
 enum curve { CURVE_LINEAR, CURVE_SQUARE, CURVE_CUBE, CURVE_ROOT, CURVE_S, CURVES };
 
+#define POINTS 12u /* most of an input: a volt each over all that a converter reads, and one to spare */
+
+/* (reading - offset) * gain; or, from two points on, what lies on the lines between them. */
 struct calibration {
     float offset, gain;
-    uint32_t curve;
+    uint32_t curve, points;
+    float at[POINTS], volts[POINTS]; /* readings, rising, and what they mean, rising or falling */
 };
+float calibrated(const struct calibration *c, float reading, float low, float high);
+void plain_calibration(struct calibration *c, uint32_t input); /* as an input is read without a file */
 
 enum target { TARGET_WET, TARGET_INPUT, TARGET_OUTPUT, TARGET_SWAP, TARGET_WALK, TARGET_RATE, TARGET_PITCH,
-              TARGET_TEMPO, SCALARS, TARGET_LATENT = SCALARS, TARGET_SPREAD, TARGET_ATTRIBUTE, TARGET_ACTION };
+              TARGET_TEMPO, SCALARS, TARGET_LATENT = SCALARS, TARGET_SPREAD, TARGET_ATTRIBUTE, TARGET_DEPTH,
+              TARGET_ACTION };
 enum action { ACTION_FREEZE, ACTION_RESET, ACTION_NEXT, ACTION_JUMP, ACTION_RECORD, ACTION_LOOP, ACTION_PLAY,
               ACTION_CLOCK, ACTION_TAP, ACTION_DOWNBEAT, ACTIONS };
 
@@ -29,7 +36,7 @@ enum action { ACTION_FREEZE, ACTION_RESET, ACTION_NEXT, ACTION_JUMP, ACTION_RECO
 /* One line of a mapping. `goal` is what the input asks of the target, `value` what it has reached. */
 struct connection {
     uint16_t input, target;
-    uint16_t index, attribute; /* latent or element; attribute's number. Of actions: which; a clock's pulses per beat */
+    uint16_t index, attribute; /* latent, element or CV; attribute's number. Of actions: which; a clock's pulses per beat */
     uint16_t curve, at;        /* at: an action waits for a line at so many sixteenths of a beat, or AT_BAR; 0: at once */
     uint8_t adds, toggles, live; /* a CV adds to what knobs set; live: its input has been heard of */
     float low, high;             /* of the target, over the input's whole range */
@@ -47,6 +54,7 @@ struct mapping {
     uint32_t way, count, meter; /* meter: beats in a bar */
     uint32_t rate_unit;         /* of the rate of walks: NONE until a line says it */
     uint32_t has_tempo;         /* a line gives the tempo, or moves it */
+    uint32_t depths;            /* bits of CVs whose depth is moved by a line */
     struct connection connections[CONNECTIONS];
     struct range limits[SCALARS];
     float base[SCALARS];

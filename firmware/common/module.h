@@ -90,6 +90,8 @@ typedef struct module_config {
     uint32_t fade_ms;        /* of slot changes, mutes and recoveries, 1 to 1000; default 30 */
     uint32_t slots;          /* models that the board may hold, 1 to MODULE_SLOTS: with one, the derived mapping has no
                               * gate for the next; default MODULE_SLOTS */
+    uint32_t catch_up;       /* knobs are real ones: after a slot change a knob does nothing until it comes to where it
+                              * was in that slot; 0: it is where it is set, as in a program; default 1 */
     uint32_t seed;           /* of walks and jumps: the same seed, the same music; default 1 */
     uint32_t heard_samples;  /* from the moment that an event is stamped with to the moment that the block in which it
                               * falls is heard: what the board's converters and buffers take, and what its stamps
@@ -114,8 +116,9 @@ size_t module_bytes(const module_config *config);
 int module_init(const module_config *config, void *memory, size_t bytes, tudor_module **module);
 
 /* How the board's converters read: lines such as "cv1 offset=0.5 gain=10" or "knob2 offset=0.01 gain=1.02 curve=s";
- * see docs/mapping.md. A knob becomes 0 to 1, a CV volts: (reading - offset) * gain. Without: knobs as read, CVs
- * times 5 (a reading of -1 to 1 is -5 V to 5 V). Call it before the first block. On an error nothing is changed. */
+ * see docs/mapping.md. A knob becomes 0 to 1, a CV volts: (reading - offset) * gain, or what lies on the lines between
+ * points ("cv1 at=0.004:0 at=0.98:5"). Without: knobs as read, CVs times 5 (a reading of -1 to 1 is -5 V to 5 V). Of an
+ * input that a later text names that one holds. Call it before the first block. On an error nothing is changed. */
 int module_read_calibration(tudor_module *m, const char *text, size_t bytes, module_complaint *why);
 
 /* ------------------------------------------------------------------------------------------------ slots */

@@ -13,7 +13,7 @@ void module_defaults(module_config *c) {
     c->resample_bytes = 131072;
     c->fade_ms = 30;
     c->slots = MODULE_SLOTS;
-    c->seed = 1;
+    c->seed = c->catch_up = 1;
     c->ceiling = 0.98f;
     c->overload_load = 0.95f;
 }
@@ -99,8 +99,7 @@ int module_init(const module_config *config, void *memory, size_t bytes, tudor_m
     if (!m->blocks_per_second) m->blocks_per_second = 1;
     m->controls.gesture.size = config->gesture_events;
     m->controls.gesture.thin_samples = config->sample_rate_hz / 100;
-    for (uint32_t i = 0; i < IN_CC; i++)
-        m->controls.calibration[i] = (struct calibration){0.0f, i < IN_CV ? 1.0f : 5.0f, CURVE_LINEAR};
+    for (uint32_t i = 0; i < IN_CC; i++) plain_calibration(&m->controls.calibration[i], i);
     m->dc_keep = 1.0f - 31.4159265f / (float)config->sample_rate_hz;
     m->ramp_last[RAMP_LEVEL] = m->envelope_gate = m->trim = 1.0f;
     start_limiter(m);
@@ -167,7 +166,10 @@ int module_load(tudor_module *m, uint32_t slot, const char *name, const void *fi
         (error = player_lay(p, m, &near, &far, why)) != 0)
         return error;
     for (uint32_t i = 0; i < p->attributes_used; i++) p->attributes_set[i] = EXPLODED * 1e6f; /* so all are set once */
+    if (!name || strncmp(m->slots[slot].name, name, MODULE_NAME - 1)) /* another one */
+        memset(&m->slots[slot].knobs, 0, sizeof m->slots[slot].knobs);
     set_name(m->slots[slot].name, name);
+    p->knobs = &m->slots[slot].knobs;
     m->slots[slot].player = p;
     atomic_store(&m->slots[slot].ready, 1);
     return 0;

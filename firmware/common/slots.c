@@ -37,7 +37,7 @@ static int begin_voice(tudor_module *m, struct voice *v, uint32_t slot) {
     v->player = p;
     v->slot = slot;
     v->warm = warm_samples(m, p);
-    player_refresh(&m->controls, p);
+    player_refresh(m, p);
     keep_begin(m, p, slot);
     controls_hand_over(m, p);
     return 1;
@@ -88,6 +88,7 @@ static void consider_change(tudor_module *m) {
     if (m->voice[1].player && slot == m->voice[1].slot) return;
     if (m->voice[0].player && slot == m->voice[0].slot) {
         release(m, &m->voice[1]); /* changed its mind while the other was not yet heard */
+        player_recall(m, m->voice[0].player);
         return;
     }
     if (begin_voice(m, &m->voice[1], slot) && m->voice[0].player)

@@ -77,6 +77,20 @@ static int attribute_target(struct reader *r, struct connection *c, uint32_t *us
     return 0;
 }
 
+/* The share of a CV that is heard: what a knob beside its jack would be. */
+static int depth_target(struct reader *r, struct connection *c, uint32_t *used) {
+    uint32_t cv;
+    const struct word word = r->lines.count > 2 ? r->lines.words[2] : (struct word){"", 0};
+    if (!read_index(word, "cv", 1, MODULE_CVS, &cv)) return wrong(r, "depth wants cv1 to cv16, not ", word, 0);
+    *used = 3;
+    c->target = TARGET_DEPTH;
+    c->index = (uint16_t)cv;
+    c->low = -1.0f;
+    c->high = 1.0f;
+    r->mapping->depths |= 1u << cv;
+    return 0;
+}
+
 static int action_target(struct reader *r, struct connection *c, uint32_t action, uint32_t *used) {
     const int ticks = c->input == IN_BEAT || c->input == IN_BAR;
     c->target = TARGET_ACTION;
@@ -115,9 +129,10 @@ int read_target(struct reader *r, struct connection *c, uint32_t *used) {
     if (is_word(word, "latent")) return latent_target(r, c, 0, used);
     if (is_word(word, "spread")) return latent_target(r, c, 1, used);
     if (is_word(word, "attribute")) return attribute_target(r, c, used);
+    if (is_word(word, "depth")) return depth_target(r, c, used);
     return wrong(r, "there is no target ", word,
-                 "; known: wet input output swap walk rate pitch tempo latent spread attribute, and for gates freeze "
-                 "reset next jump record loop play clock tap downbeat");
+                 "; known: wet input output swap walk rate pitch tempo latent spread attribute depth, and for gates "
+                 "freeze reset next jump record loop play clock tap downbeat");
 }
 
 void scalar_defaults(struct mapping *m) {

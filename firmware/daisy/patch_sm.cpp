@@ -2,16 +2,21 @@
 //
 // patch.init() has four knobs (CV_1-4), four CV jacks (CV_5-8), two gates in and out, a CV out, a
 // button (B7) and a toggle (B8), which are gates 3 and 4, and at CV_OUT_2 the LED of its panel.
-// ADC_9-12 are on its header: CV 9 to 12.
+// ADC_10-12 are on its header: CV 10 to 12. A2, which would be ADC_9, receives MIDI.
 #include "daisy_patch_sm.h"
+#include "midi_ports.h"
 #include "places.h"
+#include "qspi.h"
+#include "tune.h"
 
 using namespace daisy;
 using namespace patch_sm;
 
 static DaisyPatchSM hw;
+static MidiPorts midi;
 static rig instrument;
 static GPIO buttons[2];
+static char tuned[TUNE_TEXT];
 
 static const float LIT = 3.f; // volts: with room for a clip to be brighter
 
@@ -23,9 +28,9 @@ static void Callback(AudioHandle::InputBuffer in, AudioHandle::OutputBuffer out,
     rig_outputs outputs;
     hw.ProcessAllControls();
     // Knobs of patch.init() read -1 to 1 like the jacks, but only the upper half is used.
-    // ADC_9-12 read 0 to 1 for 0 to 3.3 V.
+    // ADC_10-12 read 0 to 1 for 0 to 3.3 V.
     for(int i = 0; i < RIG_ANALOG; i++)
-        inputs.analog[i] = hw.GetAdcValue(CV_1 + i);
+        inputs.analog[i] = CV_1 + i == ADC_9 ? 0.f : hw.GetAdcValue(CV_1 + i);
     inputs.gate[0] = hw.gate_in_1.State();
     inputs.gate[1] = hw.gate_in_2.State();
     for(int i = 0; i < 2; i++)
@@ -35,6 +40,32 @@ static void Callback(AudioHandle::InputBuffer in, AudioHandle::OutputBuffer out,
     hw.WriteCvOut(CV_OUT_2, !outputs.led ? 0.f : outputs.clipped ? 5.f : LIT);
     hw.SetLed(outputs.led);
     hw.gate_out_1.Write(outputs.gate);
+}
+
+static int Button(void*) { return !buttons[0].Read(); }
+static void Wait(void*, uint32_t ms) { System::Delay(ms); }
+static void ReadCvs(void*, float* cvs)
+{
+    hw.ProcessAllControls();
+    for(int i = 0; i < 4; i++)
+        cvs[i] = hw.GetAdcValue(CV_5 + i);
+}
+static void Light(void*, int on)
+{
+    hw.SetLed(on);
+    hw.WriteCvOut(CV_OUT_2, on ? LIT : 0.f); // the panel's LED
+}
+
+// Before the sound: who holds B7 calibrates.
+static void Tune(rig_board& board)
+{
+    tune_board b = {};
+    b.cvs    = 4;
+    b.button = Button, b.read = ReadCvs, b.led = Light, b.wait = Wait;
+    b.flash = qspi_flash(CALIBRATIONS_ADDRESS, CALIBRATIONS_BYTES);
+    System::Delay(10); // the first readings
+    board.tuned_bytes = tune_start(&b, tuned);
+    board.tuned       = tuned;
 }
 
 int main()
@@ -51,8 +82,10 @@ int main()
     board.buttons   = 0xc;
     buttons[0].Init(DaisyPatchSM::B7, GPIO::Mode::INPUT, GPIO::Pull::PULLUP);
     buttons[1].Init(DaisyPatchSM::B8, GPIO::Mode::INPUT, GPIO::Pull::PULLUP);
+    Tune(board);
     if(rig_start(&instrument, &board) == 0)
     {
+        midi.Start(instrument.m, UartHandler::Config::Peripheral::UART_4, DaisyPatchSM::A2);
         places_watch();
         hw.StartAudio(Callback);
     }
@@ -60,7 +93,10 @@ int main()
     {
         hw.Delay(1);
         if(instrument.m)
+        {
             rig_attend(&instrument, System::GetNow());
+            midi.Attend();
+        }
         if(places_stack_deepest() > PLACES_STACK_BYTES - PLACES_STACK_SPARE)
             instrument.crowded = 1;
     }

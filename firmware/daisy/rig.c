@@ -13,6 +13,7 @@ static void load(struct rig *rig, const struct rig_board *board) {
     struct bank *const bank = &rig->bank;
     if (bank->store.calibration)
         module_read_calibration(rig->m, bank->store.calibration, bank->store.calibration_bytes, &rig->misread);
+    if (board->tuned) module_read_calibration(rig->m, board->tuned, board->tuned_bytes, &rig->misread);
     memcpy(bank->memory, board->memory, sizeof bank->memory);
     bank_open(bank, rig->m, &rig->why);
     keeper_open(&rig->keeper, rig->m, &board->saves, board->saved.at, board->saved.bytes, &rig->forgot);
@@ -36,6 +37,8 @@ int rig_start(struct rig *rig, const struct rig_board *board) {
     config.overlap = MODULE_OVERLAP_MEASURED;
     config.slots = rig->fault == STORE_GOOD ? rig->bank.store.count : 1;
     config.overload_load = OVERLOAD;
+    config.lanes = RIG_LANES;
+    config.lane_events = 64; /* emptied once a block, in which a wire brings one message */
     config.clock = board->clock;
     config.clock_hz = board->clock_hz;
     config.healthy = board->healthy;
@@ -50,15 +53,17 @@ int rig_start(struct rig *rig, const struct rig_board *board) {
 static void push(struct rig *rig, uint16_t kind, uint32_t source, float value) {
     const module_event event = {.at_samples = module_now(rig->m), .kind = kind, .source = (uint16_t)source,
                                 .value = value};
-    module_push(rig->m, 0, &event);
+    module_push(rig->m, RIG_LANE_INPUTS, &event);
 }
 
 static void read_inputs(struct rig *rig, const struct rig_inputs *inputs) {
     const uint32_t cvs = rig->knobs, spares = cvs + rig->cvs;
     for (uint32_t i = 0; i < spares + rig->spares; i++) {
-        const float moved = inputs->analog[i] - rig->last[i];
-        if (rig->begun && moved < STEP && moved > -STEP) continue;
-        rig->last[i] = inputs->analog[i];
+        const float now = inputs->analog[i], moved = now - rig->last[i];
+        struct steady *const steady = &rig->steady[i];
+        const int is_cv = i >= cvs;
+        if (is_cv ? !steady_take(steady, now) : rig->begun && moved < STEP && moved > -STEP) continue;
+        rig->last[i] = is_cv ? steady->told : now;
         const uint32_t source = i < cvs ? i : i < spares ? i - cvs : i - spares + RIG_SPARE;
         push(rig, i < cvs ? MODULE_KNOB : MODULE_CV, source, rig->last[i]);
     }

@@ -6,6 +6,7 @@
 #include "keeper.h"
 #include "leds.h"
 #include "module.h"
+#include "steady.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -17,6 +18,7 @@ extern "C" {
 #define RIG_SPARE 8   /* the first spare input is CV 9: no derived mapping listens there */
 #define RIG_GATES 4
 #define RIG_CV_OUTS 2
+enum { RIG_LANE_INPUTS, RIG_LANE_WIRE, RIG_LANE_USB, RIG_LANES }; /* the audio's own; MIDI's interrupts */
 
 /* What the board hands over, set before rig_start. */
 struct rig_board {
@@ -26,6 +28,8 @@ struct rig_board {
     size_t store_bytes;
     save_flash saves;        /* where it may write; bytes 0: nothing is saved */
     struct rig_memory saved; /* 64 KiB for that */
+    const char *tuned; /* lines of a calibration that were found at the button: before those of the store */
+    size_t tuned_bytes;
     uint32_t (*clock)(void *context); /* ticks, modulo 2^32; null: no metering */
     uint32_t clock_hz;
     void (*healthy)(void *context); /* called behind every block, for a watchdog; null: none */
@@ -57,6 +61,7 @@ struct rig {
     struct bank bank;
     struct keeper keeper;
     float last[RIG_ANALOG];
+    struct steady steady[RIG_ANALOG]; /* of CVs */
     uint8_t gates[RIG_GATES];
     uint32_t edge[RIG_GATES]; /* the block of each gate's last edge */
     uint32_t knobs, cvs, spares, buttons, blocks;

@@ -1,7 +1,11 @@
 // tudor on a Daisy Seed: four knobs on A0-A3, four CVs on A4-A6 and A9 (0 to 3.3 V, centred), gates on D0 and D1,
-// buttons to ground on D3 and D4, LEDs on D5-D10. A7 and A8 are the pins of the DAC: CV outs 2 and 1.
+// buttons to ground on D3 and D4, LEDs on D5-D10. A7 and A8 are the pins of the DAC: CV outs 2 and 1. D14
+// receives MIDI.
 #include "daisy_seed.h"
+#include "midi_ports.h"
 #include "places.h"
+#include "qspi.h"
+#include "tune.h"
 
 using namespace daisy;
 using namespace seed;
@@ -9,6 +13,8 @@ using namespace seed;
 static DaisySeed hw;
 static GPIO      gates[RIG_GATES], gate_out, leds[LED_COUNT];
 static rig       instrument;
+static MidiPorts midi;
+static char      tuned[TUNE_TEXT];
 
 static uint32_t Ticks(void*) { return System::GetTick(); }
 
@@ -53,6 +59,27 @@ static void StartPins()
     gate_out.Init(D2, GPIO::Mode::OUTPUT);
 }
 
+static int Button(void*) { return !gates[2].Read(); } // D3
+static void Wait(void*, uint32_t ms) { System::Delay(ms); }
+static void Light(void*, int on) { hw.SetLed(on); }
+static void ReadCvs(void*, float* cvs)
+{
+    for(int i = 0; i < 4; i++)
+        cvs[i] = 2.f * hw.adc.GetFloat(4 + i) - 1.f;
+}
+
+// Before the sound: who holds the button calibrates.
+static void Tune(rig_board& board)
+{
+    tune_board b = {};
+    b.cvs    = 4;
+    b.button = Button, b.read = ReadCvs, b.led = Light, b.wait = Wait;
+    b.flash = qspi_flash(CALIBRATIONS_ADDRESS, CALIBRATIONS_BYTES);
+    System::Delay(10); // the first readings
+    board.tuned_bytes = tune_start(&b, tuned);
+    board.tuned       = tuned;
+}
+
 int main()
 {
     hw.Init(true); // 480 MHz
@@ -66,8 +93,10 @@ int main()
     board.knobs     = 4, board.cvs = 4, board.channels = 2;
     board.buttons   = 0xc;
     board.healthy   = places_healthy;
+    Tune(board);
     if(rig_start(&instrument, &board) == 0)
     {
+        midi.Start(instrument.m, UartHandler::Config::Peripheral::USART_1, D14);
         places_watch();
         hw.StartAudio(Callback);
     }
@@ -75,7 +104,10 @@ int main()
     {
         System::Delay(1);
         if(instrument.m)
+        {
             rig_attend(&instrument, System::GetNow());
+            midi.Attend();
+        }
         if(places_stack_deepest() > PLACES_STACK_BYTES - PLACES_STACK_SPARE)
             instrument.crowded = 1;
     }

@@ -49,6 +49,7 @@ class Content:
     root: dict[str, tuple[bytes, int]]
     links: dict[str, str]
     overlay: str  # of the codec; empty: it needs none
+    midi: bool  # the UART is a MIDI input
     gone: tuple[str, ...] = ()  # links of the root that are to be removed
 
 
@@ -97,7 +98,9 @@ def _content(boot: Fat, root: Ext4, load: Load, image: Path) -> Content:
     config, cmdline = boot.read("/config.txt"), boot.read("/cmdline.txt")
     if config is None or cmdline is None:
         raise ImageError(f"{image}: the boot partition has no config.txt and cmdline.txt; {STOCK}")
-    overlay = overlay_on(load.codec, boot.names(OVERLAYS), image)
+    names = boot.names(OVERLAYS)
+    overlay = overlay_on(load.codec, names, image)
+    midi = {f"{name}.dtbo" for name in edits.MIDI_OVERLAYS} <= {name.lower() for name in names}
     there = root.read([STATUS, "/etc/hosts", "/etc/os-release", "/usr/lib/os-release",
                        system.MACHINE_ID])
     _check_system(root, there, image, load.package)
@@ -109,7 +112,8 @@ def _content(boot: Fat, root: Ext4, load: Load, image: Path) -> Content:
     _add_identity(files, links, load, (there["/etc/hosts"] or b"").decode())
     cloud = root.stat([system.CLOUD])[system.CLOUD]
     quiet = system.quiet(there[system.MACHINE_ID], cloud is not None, load.wifi is not None,
-                         load.codec.cards, load.wifi is not None or load.ssh_key is not None)
+                         load.codec.cards, load.wifi is not None or load.ssh_key is not None,
+                         midi)
     files |= quiet.files
     links |= quiet.links
     gone = tuple(path for path, entry in root.stat(quiet.gone).items()
@@ -117,13 +121,15 @@ def _content(boot: Fat, root: Ext4, load: Load, image: Path) -> Content:
     has_key = root.stat(load.host_keys)  # a card keeps the keys that it has
     files = {path: file for path, file in files.items() if not has_key.get(path)}
     texts = {
-        "/config.txt": edits.config_txt(config.decode("utf-8", "replace"), overlay).encode(),
-        "/cmdline.txt": edits.cmdline_txt(cmdline.decode(), load.writable, load.country).encode(),
+        "/config.txt": edits.config_txt(config.decode("utf-8", "replace"), overlay,
+                                         midi).encode(),
+        "/cmdline.txt": edits.cmdline_txt(cmdline.decode(), load.writable, load.country,
+                                          midi).encode(),
     }
     named = {f"{FOLDER}/{name}": data for name, data in {**load.models, **load.mappings}.items()}
     if boot.read(f"{FOLDER}/module.conf") is None and load.settings:
         named[f"{FOLDER}/module.conf"] = load.settings
-    return Content({**texts, **named}, files, links, overlay, gone)
+    return Content({**texts, **named}, files, links, overlay, midi, gone)
 
 
 def _check_system(root: Ext4, there: dict[str, bytes | None], image: Path, package: Package

@@ -11,16 +11,25 @@ OVERLAY_INIT = "/usr/lib/tudor/overlay-init"
 # What a stock image does once on its first boot, growing the root file system and rebooting: the
 # module has no use for it, since nothing is written there.
 FIRST_BOOT = re.compile(r"(init=\S+|resize|systemd\.run\S*|systemd\.unit=kernel-command-line\S*)")
+SERIAL_CONSOLE = re.compile(r"console=(serial0|ttyAMA0|ttyS0)\b")
 HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
-def config_txt(text: str, overlay: str) -> str:
+# MIDI at the header's UART (GPIO 15): the good UART of older Pis is Bluetooth's otherwise, and the
+# last one makes MIDI's 31250 baud of 38400. The firmware has names of its own for a Pi 5's.
+MIDI_OVERLAYS = ("disable-bt", "midi-uart0")
+
+
+def config_txt(text: str, overlay: str, midi: bool = False) -> str:
     """`config.txt` with our block at its end, for every model of Pi ([all]). `overlay`: the
-    codec's; empty: it needs none. The Pi's own sound is off."""
+    codec's; empty: it needs none. `midi`: the UART is a MIDI input. The Pi's own sound is off."""
     lines = ["[all]", "dtparam=audio=off", "dtparam=spi=on", "dtparam=i2c_arm=on",
              "dtparam=i2c_arm_baudrate=400000"]
     if overlay:
         lines += ["dtparam=i2s=on", f"dtoverlay={overlay}"]
+    if midi:
+        lines += ["enable_uart=1", "dtparam=uart0=on",
+                  *(f"dtoverlay={name}" for name in MIDI_OVERLAYS)]
     return _with_block(text, lines)
 
 
@@ -30,15 +39,17 @@ def _with_block(text: str, lines: list[str]) -> str:
     return "\n".join([kept, "", BEGIN, *lines, END, ""])
 
 
-def cmdline_txt(text: str, writable: bool, country: str | None = None) -> str:
+def cmdline_txt(text: str, writable: bool, country: str | None = None, midi: bool = False) -> str:
     """The kernel's command line: no first-boot work; the processor at its full speed from the
-    start; the overlay's init unless `writable`.
+    start; the overlay's init unless `writable`; no console at the UART that `midi` needs.
 
     Whatever stands at `root=` stays. One line, as the firmware wants it."""
     words = [word for word in text.split() if not FIRST_BOOT.fullmatch(word)]
     if not any(word.startswith("root=") for word in words):
         raise ConfigError("cmdline.txt of the image names no root=; take a fresh image")
     words = [word for word in words if not word.startswith("cpufreq.default_governor=")]
+    if midi:
+        words = [word for word in words if not SERIAL_CONSOLE.match(word)]
     words.append("cpufreq.default_governor=performance")
     if country:
         words = [w for w in words if not w.startswith("cfg80211.ieee80211_regdom=")]

@@ -14,6 +14,7 @@ from firmware.fits import check_fit, machines, model_file
 from firmware.flash import card, device, pi
 from firmware.flash.codecs import CODECS, alias_note, codec_named
 from firmware.flash.deb import read_package
+from firmware.flash.edits import MIDI_OVERLAYS
 from firmware.flash.playable import check_playable
 
 
@@ -92,9 +93,13 @@ def _card(request: Request) -> dict[str, Any]:
     else:
         assert request.out is not None
         there = pi.flash_file(request.image, request.out, load, progress)
-    alias = alias_note(request.codec, there.overlay)
+    notes = [alias_note(request.codec, there.overlay)]
+    if not there.midi:
+        notes.append(f"{request.image} has no overlay {' and '.join(MIDI_OVERLAYS)}: MIDI comes "
+                     "by USB alone")
     return {"to": str(request.device or request.out), "package": package.version,
-            "codec": codec.name, "overlay": there.overlay, "notes": [alias] if alias else [],
+            "codec": codec.name, "overlay": there.overlay,
+            "notes": [text for text in notes if text],
             "models": sorted(models), "mappings": sorted(mappings),
             **told, "hostname": name, "ssh": bool(key), "wifi": wifi[0] if wifi else None,
             "root": "writable" if request.writable else "overlay",

@@ -46,9 +46,9 @@ class Quiet:
 
 
 def quiet(machine_id: bytes | None, has_cloud_init: bool, wifi: bool, cards: tuple[str, ...],
-          reached: bool) -> Quiet:
+          reached: bool, midi: bool = False) -> Quiet:
     """`machine_id`: what the image has as one; `cards`: ids of the codec for ALSA; `reached`: the
-    module is to be found on a network."""
+    module is to be found on a network; `midi`: the UART is a MIDI input."""
     found = Quiet()
     if not re.fullmatch(rb"[0-9a-f]{32}\n?", machine_id or b""):
         # Empty or "uninitialized", each start would be the first for systemd, since what it writes
@@ -68,11 +68,12 @@ def quiet(machine_id: bytes | None, has_cloud_init: bool, wifi: bool, cards: tup
     found.files[GOVERNOR] = (b"CPU_DEFAULT_GOVERNOR=performance\n", 0o644)
     if wifi:
         found.files[RADIO] = (b"[main]\nWirelessEnabled=true\n", 0o600)
-    found.files[CODEC] = (_codec(cards), 0o644)
+    found.files[CODEC] = (_codec(cards, midi), 0o644)
     return found
 
 
-def _codec(cards: tuple[str, ...]) -> bytes:
+def _codec(cards: tuple[str, ...], midi: bool) -> bytes:
     told = f"codec = {','.join(cards)}\n" if cards else ""
+    told += "midi_port = /dev/ttyAMA0\n" if midi else ""
     return ("# Written by `tudor flash pi`: the sound card that is preferred over others, such as "
-            f"a keyboard's.\n{told}").encode()
+            f"a keyboard's, and the UART for MIDI.\n{told}").encode()

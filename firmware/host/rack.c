@@ -3,7 +3,7 @@
  *   rack models=A,B maps=X,- events=E [in=I] [out=O] [trace=T] [calibration=C] [rate=48000] [block=48] [seconds=N]
  *        [channels=IN,OUT] [taps=32] [overlap=0] [fade=30] [seed=1] [digest=1] [lane=256] [derive=1]
  *        [count=PART] [from=BLOCK] [marks=1] [times=FILE] [tables=131072] [heard=0] [meter=4] [turns=1] [slots=8]
- *        [restore=FILE] [save=FILE]
+ *        [restore=FILE] [save=FILE] [catch=1]
  *   rack calibration=C calibrated=FILE
  *
  * Models go to slots in turn; a map "-" is derived. A model that is refused is said and skipped. E holds module_event
@@ -117,7 +117,7 @@ static void parse(struct rack *r, int count, char **words) {
         {"taps", &c->resample_taps}, {"overlap", &c->overlap}, {"fade", &c->fade_ms}, {"seed", &c->seed},
         {"digest", &r->digest}, {"derive", &r->derive}, {"lane", &c->lane_events}, {"from", &r->count_from},
         {"marks", &r->marks}, {"tables", &r->tables}, {"heard", &c->heard_samples}, {"meter", &r->host_meter},
-        {"turns", &r->turns}, {"slots", &c->slots}};
+        {"turns", &r->turns}, {"slots", &c->slots}, {"catch", &c->catch_up}};
     for (int i = 1; i < count; i++) {
         const char *value;
         int known = 0;

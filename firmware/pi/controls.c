@@ -4,6 +4,7 @@
 #include "moment.h"
 #include "notes.h"
 #include "sequencer.h"
+#include "serial.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -60,13 +61,17 @@ static void open_pins(struct controls *c, const struct settings *s) {
 
 void controls_open(struct controls *c, struct settings *settings, const struct alsa_api *api) {
     *c = (struct controls){.settings = settings, .api = api, .chip = -1, .inputs = -1, .leds = -1,
-                           .gate_out = -1, .gate_shown = -1};
+                           .gate_out = -1, .gate_shown = -1, .serial = -1};
     for (int i = 0; i < MODULE_KNOBS; i++) c->knob[i] = -1;
     for (int i = 0; i < MODULE_CVS; i++) c->cv[i] = -1;
     open_adcs(c, settings);
     open_pins(c, settings);
     for (int i = 0; i < MAX_ADCS; i++) c->turn[i].pin = -1;
-    if (strcmp(settings->midi, "off")) sequencer_open(c);
+    if (!strcmp(settings->midi, "off")) return;
+    sequencer_open(c);
+    if (!strcmp(settings->midi_port, "off")) return;
+    c->serial = serial_open(settings->midi_port, settings->midi_baud);
+    if (c->serial < 0) note("midi_port = %s: %s", settings->midi_port, strerror(-c->serial));
 }
 
 /* Where the audio thread has left no mark, as near as its count of blocks goes. */
@@ -88,7 +93,7 @@ static const struct analog_pin *pin_of(const struct controls *c, int i) {
     return i < MODULE_KNOBS ? &c->settings->knob[i] : &c->settings->cv[i - MODULE_KNOBS];
 }
 
-/* A reading of the i-th pin; pushed if it has moved by a step. A CV is centred: -1 to 1. */
+/* A reading of the i-th pin; pushed if it has moved: a knob by a step, a CV, which is centred, by what steady.h says. */
 static void take_reading(struct controls *c, int i, float value) {
     const int is_knob = i < MODULE_KNOBS, source = is_knob ? i : i - MODULE_KNOBS;
     _Atomic int *const shown = is_knob ? &c->knob[source] : &c->cv[source];
@@ -98,11 +103,14 @@ static void take_reading(struct controls *c, int i, float value) {
         return;
     }
     const float upright = pin_of(c, i)->inverted ? 1.0f - value : value;
-    const int steps = (int)(upright * STEPS + 0.5f);
-    if (steps == *shown) return;
+    const int steps = (int)(upright * STEPS + 0.5f), moved = steps != *shown;
     *shown = steps;
-    push(c, LANE_ANALOG, is_knob ? MODULE_KNOB : MODULE_CV, source, is_knob ? upright : 2.0f * upright - 1.0f,
-         controls_stamp(c, moment_now_ns()));
+    if (is_knob && moved) push(c, LANE_ANALOG, MODULE_KNOB, source, upright, controls_stamp(c, moment_now_ns()));
+    if (is_knob) return;
+    struct steady *const steady = &c->steady[source];
+    const int tell = steady_take(steady, 2.0f * upright - 1.0f);
+    c->level[source] = steady->mean;
+    if (tell) push(c, LANE_ANALOG, MODULE_CV, source, steady->told, controls_stamp(c, moment_now_ns()));
 }
 
 /* Takes what the converter has been busy with since the last round, and begins the next of its inputs. */
@@ -129,10 +137,10 @@ void controls_read_analog(struct controls *c) {
     for (int i = 0; i < PINS; i++) {
         const struct analog_pin *const pin = pin_of(c, i);
         if (pin->adc >= 0 && c->settings->adc[pin->adc].kind == ADC_MCP3208)
-            take_reading(c, i, adc_read(&c->adc[pin->adc], pin->channel));
+            take_reading(c, i, adc_read(&c->adc[pin->adc], pin->channel, i < MODULE_KNOBS ? 1 : ADC_TIMES));
     }
     for (int a = 0; a < MAX_ADCS; a++)
-        if (c->settings->adc[a].kind == ADC_ADS1015) take_turn(c, a);
+        if (c->settings->adc[a].kind > ADC_MCP3208) take_turn(c, a);
 }
 
 static struct timespec timespec_of(uint64_t ns) {
@@ -216,12 +224,13 @@ static void *gate_thread(void *context) {
 }
 
 int controls_start(struct controls *c, tudor_module *m, const struct audio *audio) {
-    void *(*const run[3])(void *) = {analog_thread, c->chip >= 0 ? gate_thread : 0, c->sequencer ? sequencer_thread : 0};
+    void *(*const run[4])(void *) = {analog_thread, c->chip >= 0 ? gate_thread : 0, c->sequencer ? sequencer_thread : 0,
+                                     c->serial >= 0 ? serial_thread : 0};
     c->m = m;
     c->audio = audio;
     c->block_samples = audio->period_samples;
     c->rate_hz = audio->rate_hz;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         if (!run[i]) continue;
         if (pthread_create(&c->thread[c->threads], 0, run[i], c)) return 1;
         c->threads++;
@@ -234,8 +243,8 @@ void controls_stop(struct controls *c) {
     for (int i = 0; i < c->threads; i++) pthread_join(c->thread[i], 0);
     for (int i = 0; i < MAX_ADCS; i++) adc_close(&c->adc[i]);
     if (c->sequencer) c->api->snd_seq_close(c->sequencer);
-    const int files[4] = {c->chip, c->inputs, c->leds, c->gate_out};
-    for (int i = 0; i < 4; i++)
+    const int files[5] = {c->chip, c->inputs, c->leds, c->gate_out, c->serial};
+    for (int i = 0; i < 5; i++)
         if (files[i] >= 0) close(files[i]);
 }
 

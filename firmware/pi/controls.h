@@ -6,11 +6,12 @@
 #include "audio.h"
 #include "gates.h"
 #include "leds.h"
+#include "steady.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { LANE_ANALOG, LANE_GATES, LANE_MIDI, LANE_MAIN, LANES };
+enum { LANE_ANALOG, LANE_GATES, LANE_MIDI, LANE_SERIAL, LANES };
 
 #define PINS (MODULE_KNOBS + MODULE_CVS)
 
@@ -29,6 +30,8 @@ struct controls {
     struct adc adc[MAX_ADCS];
     struct turn turn[MAX_ADCS];
     _Atomic int knob[MODULE_KNOBS], cv[MODULE_CVS]; /* readings in steps of 1/4095, as the status shows them; -1: none */
+    struct steady steady[MODULE_CVS];
+    _Atomic float level[MODULE_CVS]; /* means of the CVs' readings, as a calibration has them: -1 to 1 */
     _Atomic uint32_t readings, read_errors, edges, messages;
     int chip, inputs, leds, gate_out; /* of GPIO; -1: none */
     struct gates gates;
@@ -38,8 +41,9 @@ struct controls {
     _Atomic int clipped; /* since the LEDs were last shown */
     snd_seq_t *sequencer;
     int port;
+    int serial; /* MIDI's UART; -1: none */
     _Atomic int stop;
-    pthread_t thread[3];
+    pthread_t thread[4];
     int threads;
 };
 
@@ -63,7 +67,7 @@ void controls_push_gate(void *context, int source, int on, uint64_t at_ns);
 void controls_read_gates(struct controls *c, uint64_t now_ns);
 /* What it does once a block: the gate output, and whether anything clips. */
 void controls_after_block(struct controls *c);
-/* One event of the sequencer's bytes. */
-void controls_midi_bytes(struct controls *c, module_midi *parser, const unsigned char *bytes, long count);
+/* Bytes of MIDI as they came, for one lane. */
+void controls_midi_bytes(struct controls *c, uint32_t lane, module_midi *parser, const unsigned char *bytes, long count);
 
 #endif

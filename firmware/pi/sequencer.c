@@ -20,13 +20,13 @@ void sequencer_open(struct controls *c) {
     api->snd_seq_connect_from(c->sequencer, c->port, SND_SEQ_CLIENT_SYSTEM, SND_SEQ_PORT_SYSTEM_ANNOUNCE);
 }
 
-void controls_midi_bytes(struct controls *c, module_midi *parser, const unsigned char *bytes, long count) {
+void controls_midi_bytes(struct controls *c, uint32_t lane, module_midi *parser, const unsigned char *bytes, long count) {
     for (long i = 0; i < count; i++) {
         module_event event;
         if (!module_midi_byte(parser, bytes[i], &event)) continue;
         event.at_samples = controls_stamp(c, moment_now_ns());
         c->messages++;
-        module_push(c->m, LANE_MIDI, &event);
+        module_push(c->m, lane, &event);
     }
 }
 
@@ -70,7 +70,8 @@ void *sequencer_thread(void *context) {
         if (event->type == SND_SEQ_EVENT_PORT_START)
             connect_all(c);
         else
-            controls_midi_bytes(c, &parser, bytes, c->api->snd_midi_event_decode(decoder, bytes, sizeof bytes, event));
+            controls_midi_bytes(c, LANE_MIDI, &parser, bytes,
+                                c->api->snd_midi_event_decode(decoder, bytes, sizeof bytes, event));
     }
     return 0;
 }

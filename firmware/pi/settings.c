@@ -27,6 +27,7 @@ static const struct key KEYS[] = {
     TEXT_KEY(calibration),
     TEXT_KEY(socket),
     TEXT_KEY(midi),
+    TEXT_KEY(midi_port),
     TEXT_KEY(codec),
     TEXT_KEY(saves),
     NUMBER_KEY("codec_wait", codec_wait_s, 0, 60, 0, 0),
@@ -39,6 +40,7 @@ static const struct key KEYS[] = {
     NUMBER_KEY("priority", priority, 1, 95, 0, "off"),
     NUMBER_KEY("overload", overload, 1, 100, 0, "off"),
     NUMBER_KEY("resample_taps", resample_taps, 8, 128, 0, 0),
+    NUMBER_KEY("midi_baud", midi_baud, 1200, 1000000, 0, 0),
     NUMBER_KEY("control_hz", control_hz, 10, 4000, 0, 0),
 };
 
@@ -47,7 +49,7 @@ void settings_default(struct settings *s) {
         .device = "auto", .capture = "auto", .rate_hz = 48000, .period_samples = 128, .periods = 2, .inputs = AUTO,
         .outputs = AUTO, .cpu = AUTO, .priority = 80, .overload = 95, .resample_taps = 32,
         .models = "/boot/firmware/tudor", .calibration = "/boot/firmware/tudor/calibration.txt",
-        .socket = "/run/tudor/status", .midi = "on", .control_hz = 500,
+        .socket = "/run/tudor/status", .midi = "on", .midi_port = "off", .midi_baud = 38400, .control_hz = 500,
         .codec = "", .codec_wait_s = 5, .saves = "/dev/mmcblk0p3",
     };
     for (int i = 0; i < MODULE_KNOBS; i++) s->knob[i].adc = OFF;
@@ -82,15 +84,16 @@ static int numbered(const char *word, const char *stem, int most) {
     return number - 1;
 }
 
-/* "mcp3208 /dev/spidev0.0", "ads1015 /dev/i2c-1 0x48" */
+/* "mcp3208 /dev/spidev0.0", "ads1015 /dev/i2c-1 0x48", "ads1115 /dev/i2c-1 0x48" */
 static const char *read_adc(const char *text, struct adc_place *adc) {
     char kind[16], path[64], address[16] = "0x48";
     const int words = sscanf(text, "%15s %63s %15s", kind, path, address);
     struct adc_place place = {.kind = ADC_NONE};
     if (words == 2 && !strcmp(kind, "mcp3208")) place.kind = ADC_MCP3208;
     if (words >= 2 && !strcmp(kind, "ads1015")) place.kind = ADC_ADS1015;
+    if (words >= 2 && !strcmp(kind, "ads1115")) place.kind = ADC_ADS1115;
     if (place.kind == ADC_NONE || read_int(address, 0x08, 0x77, &place.address))
-        return "wants \"mcp3208 /dev/spidev0.0\" or \"ads1015 /dev/i2c-1 0x48\"";
+        return "wants \"mcp3208 /dev/spidev0.0\", \"ads1015 /dev/i2c-1 0x48\" or ads1115";
     memcpy(place.path, path, sizeof place.path);
     *adc = place;
     return 0;
@@ -206,8 +209,9 @@ void settings_read(struct settings *s, const char *name, const char *text) {
     }
     for (int i = 0; i < MODULE_KNOBS + MODULE_CVS; i++) {
         struct analog_pin *const pin = i < MODULE_KNOBS ? &s->knob[i] : &s->cv[i - MODULE_KNOBS];
-        if (pin->adc < 0 || (s->adc[pin->adc].kind && !(s->adc[pin->adc].kind == ADC_ADS1015 && pin->channel > 3)))
-            continue;
+        if (pin->adc < 0) continue;
+        const enum adc_kind kind = s->adc[pin->adc].kind;
+        if (kind != ADC_NONE && (kind == ADC_MCP3208 || pin->channel < 4)) continue;
         complain(s, "%.60s: %s%d reads adc%d.%d, which is not there", name, i < MODULE_KNOBS ? "knob" : "cv",
                  i % MODULE_KNOBS + 1, pin->adc + 1, pin->channel);
         pin->adc = OFF;

@@ -11,7 +11,7 @@
 #define AUTO (-1)
 #define OFF (-2)
 
-enum adc_kind { ADC_NONE, ADC_MCP3208, ADC_ADS1015 };
+enum adc_kind { ADC_NONE, ADC_MCP3208, ADC_ADS1015, ADC_ADS1115 };
 
 struct adc_place {
     enum adc_kind kind;
@@ -42,6 +42,8 @@ struct settings {
     int rate_hz, period_samples, periods, inputs, outputs;
     int cpu, priority, overload, resample_taps;
     char models[200], calibration[200], socket[100], midi[64], saves[100];
+    char midi_port[64]; /* a UART; "off": none */
+    int midi_baud;
     int control_hz;
     struct adc_place adc[MAX_ADCS];
     struct i2c_place screen;

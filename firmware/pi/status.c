@@ -48,7 +48,8 @@ static void write_controls(struct writer *w, const struct controls *c) {
     for (int i = 0; i < MODULE_KNOBS; i++)
         if (c->knob[i] >= 0) line(w, "knob%d %d", i + 1, (int)c->knob[i]);
     for (int i = 0; i < MODULE_CVS; i++)
-        if (c->cv[i] >= 0) line(w, "cv%d %d", i + 1, (int)c->cv[i]);
+        if (c->cv[i] >= 0) line(w, "cv%d %d\ncv%d_reading %.6f", i + 1, (int)c->cv[i], i + 1, (double)c->level[i]);
+    line(w, "calibration %s", c->settings->calibration);
 }
 
 int status_text(char *text, int bytes, const tudor_module *m, const struct audio *a, const struct controls *c) {

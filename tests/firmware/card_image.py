@@ -21,7 +21,8 @@ STATUS = ("Package: base-files\nStatus: install ok installed\nVersion: 12.4\n\n"
 BOOKWORM, TRIXIE = "bookworm", "trixie"
 # Overlays for codecs, as the kernels of 2023 and of 2026 name them.
 COMMON = ("hifiberry-dac", "hifiberry-dacplus", "hifiberry-dacplusadc", "hifiberry-dacplusadcpro",
-          "iqaudio-codec", "audioinjector-wm8731-audio", "vc4-kms-v3d", "spi0-1cs")
+          "iqaudio-codec", "audioinjector-wm8731-audio", "vc4-kms-v3d", "spi0-1cs",
+          "disable-bt", "midi-uart0")
 OVERLAYS = {BOOKWORM: (*COMMON, "rpi-proto"),
             TRIXIE: (*COMMON, "proto-codec", "hifiberry-dacplus-std", "hifiberry-dacplus-pro")}
 # What a stock image does of its own: see firmware/flash/system.py.

@@ -58,8 +58,8 @@ def driver(main: str, *links: str, flags: tuple[str, ...] = ()) -> Path:
 
 # What lies between pins and the instrument, without the instrument.
 CONTROLS = [*(build.HERE / f"{name}.c" for name in (
-    "adc", "controls", "gates", "gpio", "moment", "notes", "sequencer", "settings")),
-    build.COMMON / "leds.c", build.COMMON / "midi.c"]
+    "adc", "controls", "gates", "gpio", "moment", "notes", "sequencer", "serial", "settings")),
+    *(build.COMMON / f"{name}.c" for name in ("leds", "midi", "steady"))]
 # What of the instrument they call: a driver has its own.
 CALLED = "-Wl," + ",".join(f"--wrap={name}" for name in (
     "module_push", "module_now", "module_read_status"))

@@ -1,12 +1,13 @@
 /* The module's controls against converters and pins that are played here: every system call that reaches for hardware
  * is answered by a model of the chip, as its data sheet says. Prints what was pushed to the instrument.
  *
- *   pi_controls adc | sweep LOOKS | gpio | midi HEXBYTES | settings FILE | throttled FOLDER | governor FOLDER | formats */
+ *   pi_controls adc | sweep LOOKS | ads1115 | gpio | midi HEXBYTES | serial PORT BAUD | settings FILE | throttled FOLDER | governor FOLDER | formats */
 #include "check.h"
 #include "block.h"
 #include "controls.h"
 #include "gpio.h"
 #include "notes.h"
+#include "serial.h"
 
 #include <errno.h>
 #include <linux/gpio.h>
@@ -28,6 +29,7 @@ ssize_t __wrap_write(int file, const void *from, size_t bytes);
 int __wrap_close(int file);
 int __wrap_fcntl(int file, int command, ...);
 int __real_open(const char *path, int flags, ...);
+int __real_ioctl(int file, unsigned long request, ...);
 ssize_t __real_read(int file, void *to, size_t bytes);
 ssize_t __real_write(int file, const void *from, size_t bytes);
 int __real_close(int file);
@@ -38,6 +40,7 @@ void __wrap_module_read_status(const tudor_module *m, module_status *status);
 static int volts[2][8]; /* codes: 12 bit of the MCP3208; 12 bit signed of the ADS1015 */
 static int spi_fails;
 static unsigned ads_pointer, ads_config = 0x8583, ads_address;
+static int is_1115;
 static int ads_busy, ads_takes, ads_channel; /* questions until a conversion is done; the input of the last that is */
 
 int __wrap_open(const char *path, int flags, ...) {
@@ -51,8 +54,15 @@ int __wrap_open(const char *path, int flags, ...) {
 int __wrap_close(int file) { return file >= SPI ? 0 : __real_close(file); }
 int __wrap_fcntl(int file, int command, ...) { return (void)file, (void)command, 0; }
 
+static int spi_one(struct spi_ioc_transfer *t);
+static int spi_all(struct spi_ioc_transfer *t, unsigned count) {
+    for (unsigned i = 0; i < count; i++)
+        if (t[i].cs_change != (i + 1 < count) || spi_one(&t[i]) < 0) return errno = EIO, -1;
+    return (int)(3 * count);
+}
+
 /* MCP3208: after the start bit single/differential, D2 D1 D0, a sample clock, a null bit, twelve bits. */
-static int spi(struct spi_ioc_transfer *t) {
+static int spi_one(struct spi_ioc_transfer *t) {
     const unsigned char *const out = (const unsigned char *)(uintptr_t)t->tx_buf;
     unsigned char *const in = (unsigned char *)(uintptr_t)t->rx_buf;
     if (t->len != 3 || spi_fails) return errno = EIO, -1;
@@ -96,7 +106,10 @@ int __wrap_ioctl(int file, unsigned long request, ...) {
     va_start(rest, request);
     void *const argument = va_arg(rest, void *);
     va_end(rest);
-    if (file == SPI) return request == SPI_IOC_MESSAGE(1) ? spi(argument) : 0;
+    if (file == SPI && _IOC_NR(request) == 0) /* a message of so many transfers; the others set something up */
+        return spi_all(argument, _IOC_SIZE(request) / (unsigned)sizeof(struct spi_ioc_transfer));
+    if (file == SPI) return 0;
+    if (file < SPI) return __real_ioctl(file, request, argument);
     if (file == I2C) return request == I2C_SLAVE ? (ads_address = (unsigned)(uintptr_t)argument, 0) : -1;
     return gpio(file, request, argument);
 }
@@ -138,7 +151,8 @@ ssize_t __wrap_read(int file, void *to, size_t bytes) {
     if (ads_pointer != 0 || !(ads_config & 0x8000) || !(ads_config & 0x100) || (ads_config >> 9 & 7) != 1
         || !(ads_config & 0x4000))
         return -1;
-    const int code = volts[1][ads_channel] * 16;
+    if ((ads_config >> 5 & 7) != (is_1115 ? 7 : 6)) return -1; /* 860 or 3300 a second */
+    const int code = volts[1][ads_channel] * (is_1115 ? 1 : 16);
     data[0] = (unsigned char)((unsigned)code >> 8);
     data[1] = (unsigned char)code;
     return 2;
@@ -172,6 +186,20 @@ static void adc(struct controls *c, int takes) {
     printf("readings %u errors %u\n", (unsigned)c->readings, (unsigned)c->read_errors);
 }
 
+/* The same chip with 16 bits: at its own rate, and its last four bits count. */
+static void ads1115(void) {
+    static struct settings s;
+    static struct controls c;
+    settings_default(&s);
+    settings_read(&s, "test", "adc1 = ads1115 /dev/i2c-1 0x49\ncv1 = -adc1.0\nknob1 = adc1.3\nmidi = off\n");
+    controls_open(&c, &s, 0);
+    c.block_samples = 128;
+    is_1115 = 1;
+    volts[1][0] = 13205, volts[1][3] = 26399;
+    for (int round = 0; round < 4; round++) controls_read_analog(&c);
+    printf("complaints %d\n", s.complaints);
+}
+
 /* Inputs of one ADS1015 in turn, its conversions taking that many looks. */
 static void sweep(struct controls *c, struct settings *s, int takes) {
     settings_read(s, "test", "knob1 = off\nknob2 = adc2.0\nknob3 = adc2.1\ncv1 = off\ncv2 = adc2.3\ncv3 = adc2.2\n");
@@ -198,6 +226,27 @@ static void gates(struct controls *c) {
     }
     s = (module_status){.state = MODULE_PLAYING};
     controls_show(c, &s, 5000);
+}
+
+/* MIDI from a real port, until standard input ends. */
+static void *until_end(void *context) {
+    char byte;
+    while (__real_read(0, &byte, 1) > 0) continue;
+    ((struct controls *)context)->stop = 1;
+    return 0;
+}
+
+static int serial(struct controls *c, const char *port, int baud) {
+    pthread_t ends;
+    setvbuf(stdout, 0, _IOLBF, 0);
+    c->serial = serial_open(port, baud);
+    if (c->serial < 0) return printf("serial %s\n", strerror(-c->serial)), 0;
+    printf("ready\n");
+    pthread_create(&ends, 0, until_end, c);
+    serial_thread(c);
+    pthread_join(ends, 0);
+    printf("messages %u\n", (unsigned)c->messages);
+    return 0;
 }
 
 static void formats(void) {
@@ -238,18 +287,20 @@ int main(int argc, char **argv) {
     }
     if (argc > 2 && !strcmp(argv[1], "throttled")) return printf("%ld\n", check_throttled(argv[2])), 0;
     if (argc > 1 && !strcmp(argv[1], "formats")) return formats(), 0;
+    if (argc > 1 && !strcmp(argv[1], "ads1115")) return ads1115(), 0;
     controls_open(&c, &s, 0);
     c.block_samples = 128;
     if (argc > 1 && !strcmp(argv[1], "adc")) adc(&c, argc > 2 ? atoi(argv[2]) : 0);
     if (argc > 2 && !strcmp(argv[1], "sweep")) sweep(&c, &s, atoi(argv[2]));
     if (argc > 1 && !strcmp(argv[1], "gpio")) gates(&c);
+    if (argc > 3 && !strcmp(argv[1], "serial")) return serial(&c, argv[2], atoi(argv[3]));
     if (argc > 2 && !strcmp(argv[1], "midi")) {
         module_midi parser = {0};
         unsigned char bytes[64];
         long n = 0;
         for (const char *p = argv[2]; p[0] && p[1]; p += 2)
             bytes[n++] = (unsigned char)strtol((char[]){p[0], p[1], 0}, 0, 16);
-        controls_midi_bytes(&c, &parser, bytes, n);
+        controls_midi_bytes(&c, LANE_MIDI, &parser, bytes, n);
     }
     for (int i = 0; note_kept(i); i++) printf("note %s\n", note_kept(i));
     return 0;

@@ -16,10 +16,12 @@ from tests.firmware.common_models import FloatArray, coder, generator, vae, wire
 from tests.firmware.machines import assert_same_bits, machine
 
 RATE = 48000
-MAPS = [None, "way source\nknob1 walk\nknob2 rate 0 8\nnote jump\ncv1 latent 1 curve=s\n",
+MAPS = [None, "way source\nknob1 walk\nknob2 rate 0 8\nnote jump\ncv1 latent 1 curve=s\n"
+        "knob3 depth cv1 -1 0.5\n",
         "way effect\nknob1 wet\nknob3 latent 2\ncv2 spread 1 mode=set\n"
         "knob2 attribute temperature\ngate1 clock 4\ngate2 tap\nknob4 tempo\n",
         "way bend\nknob4 swap\ngate1 freeze\ngate5 record mode=toggle at=0.5\ncv1 latent 1\n"
+        "knob5 depth cv1\ncv2 depth cv3 0 1\ncv3 latent 3\n"
         "knob1 latent 2\nbeat jump chance=0.5\nknob2 walk\nknob3 rate unit=beat\nmeter 3\n",
         None]
 

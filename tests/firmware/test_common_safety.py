@@ -30,6 +30,7 @@ gate2 clock 24
 gate3 record mode=toggle at=bar
 bar jump chance=0.25
 knob4 rate 0.25 4 unit=beat
+knob5 depth cv1 -1 0.5 curve=s
 bender latent 3
 cv2 offset=0.5 gain=-10
 """

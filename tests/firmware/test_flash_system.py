@@ -54,7 +54,8 @@ def test_what_a_stock_image_does_of_its_own_is_stopped(stock: Path, package: Pat
     assert re.fullmatch(rb"[0-9a-f]{32}\n", machine_id)
     assert files["/etc/rpi/swap.conf.d/tudor.conf"] == b"[Main]\nMechanism=none\n"
     assert files["/etc/default/cpu_governor"] == b"CPU_DEFAULT_GOVERNOR=performance\n"
-    assert (files["/etc/tudor/codec.conf"] or b"").endswith(b"\ncodec = audioinjectorpi\n")
+    assert (files["/etc/tudor/codec.conf"] or b"").endswith(
+        b"\ncodec = audioinjectorpi\nmidi_port = /dev/ttyAMA0\n")
     assert b"WirelessEnabled=false" in (files[NETWORK] or b"")  # nobody asked for a network
     assert files[CLOUD] == (b"" if is_trixie(stock) else None)
     swap = root.stat(["/etc/systemd/system/dphys-swapfile.service", "/etc/machine-id"])
@@ -126,6 +127,30 @@ def test_an_overlay_is_named_as_the_image_names_it(
     assert (report["notes"] == []) == (codec in CODECS)
     if report["notes"]:
         assert report["notes"][0].startswith(f"--codec {codec}: taken for {report['codec']}")
+
+
+def test_midi_has_the_uart_if_the_image_has_its_overlays(
+        stock: Path, package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    flash(stock, tmp_path / "card.img", package, "--json")
+    assert json.loads(capsys.readouterr().out)["notes"] == []
+    boot, _ = content(tmp_path / "card.img")
+    config = (boot.read("/config.txt") or b"").decode()
+    assert ("\nenable_uart=1\ndtparam=uart0=on\ndtoverlay=disable-bt\ndtoverlay=midi-uart0\n"
+            in config[config.index("[all]"):])
+    cmdline = (boot.read("/cmdline.txt") or b"").decode().split()
+    assert [word for word in cmdline if word.startswith("console=")] == ["console=tty1"]
+    kind = TRIXIE if is_trixie(stock) else BOOKWORM
+    monkeypatch.setitem(OVERLAYS, kind, tuple(n for n in OVERLAYS[kind] if n != "midi-uart0"))
+    image = make_image(tmp_path, stock_tree(tmp_path / "tree", kind=kind), kind=kind)
+    flash(image, tmp_path / "less.img", package, "--json")
+    assert "no overlay disable-bt and midi-uart0: MIDI comes by USB alone" in json.loads(
+        capsys.readouterr().out)["notes"][0]
+    boot, root = content(tmp_path / "less.img")
+    assert b"midi" not in (boot.read("/config.txt") or b"")
+    assert b"console=serial0,115200" in (boot.read("/cmdline.txt") or b"")
+    conf = "/etc/tudor/codec.conf"
+    assert b"midi_port" not in (root.read([conf])[conf] or b"")
 
 
 def test_an_overlay_that_is_missing_is_refused_before_anything_is_written(

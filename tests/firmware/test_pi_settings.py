@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import termios
+import time
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +38,10 @@ def test_converters_are_read_as_their_data_sheets_say() -> None:
         assert got[:2] == (kind, source)
         assert got[2] == pytest.approx(value, abs=1e-5)
         assert got[3] == 1000 + 128
-    # An ADS1015 has one round for each input. Only what has moved by a step is pushed again.
+    # An ADS1015 has one round for each input. Only what has moved is pushed again: a CV whose
+    # mean has.
     assert [line.startswith("push") for line in said] == [
-        *[True] * 3, False, True, False, *[True] * 3, False, *[True] * 3, False, False]
+        *[True] * 3, False, True, False, *[True] * 3, False, *[True] * 2, False, False]
     assert said[-1] == f"readings {5 * 3 + 4} errors 3"
 
 
@@ -60,6 +64,14 @@ def test_an_ads1015_is_asked_whether_it_is_done(looks: int, readings: int) -> No
         assert value == pytest.approx(2 * reading - 1 if kind == "2" else reading, abs=1e-5)
 
 
+def test_an_ads1115_gives_sixteen_bits() -> None:
+    said = [line for line in controls("ads1115") if line.startswith(("push", "compl"))]
+    supply = 3.3 / 4.096 * 32767
+    values = [float(re.findall(r"value (\S+)", line)[0]) for line in said[:-1]]
+    assert values == pytest.approx([26399 / supply, 1 - 2 * 13205 / supply], abs=1e-5)
+    assert said[-1] == "complaints 0"
+
+
 def test_gates_and_lights_use_the_header_s_chip() -> None:
     said = controls("gpio")
     # input, both edges, pull-up, nothing asked of the kernel's debouncing; output
@@ -78,6 +90,41 @@ def test_midi_becomes_events_stamped_a_block_ahead() -> None:
     assert [re.search(r"at (\d+) midi (\w+)", line).groups() for line in said  # type: ignore[union-attr]
             if line.startswith("push")] == [("1128", "903c64"), ("1128", "f80000"),
                                             ("1128", "903c00"), ("1128", "b0017f")]
+
+
+def test_midi_comes_by_wire() -> None:
+    """Running status, a clock within a message, active sensing, what a terminal would eat; bytes
+    one by one or in heaps."""
+    ours, port = os.openpty()
+    binary = driver("pi_controls.c", WRAPPED)
+    with subprocess.Popen([str(binary), "serial", os.ttyname(port), "38400"], text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        while process.stdout.readline() != "ready\n":  # the pins come first
+            assert process.poll() is None
+        assert termios.tcgetattr(port)[4:6] == [termios.B38400] * 2
+        for text in ("90", "3c", "f8", "64", "fe", "3c00", "11130d0a0304", "f04110f8420a", "f7",
+                     "f2107f", "fa", "b0017ffefefe4a", "7f", "c003", "e0ff0040"):
+            os.write(ours, bytes.fromhex(text))
+            time.sleep(0.002)
+        time.sleep(0.1)
+        said = process.communicate("")[0].splitlines()
+    os.close(ours)
+    os.close(port)
+    assert said[-1] == "messages 13"
+    got = [re.findall(r"lane (\d) .* midi (\w+)", line)[0] for line in said[:-1]]
+    assert {lane for lane, _ in got} == {"3"}
+    assert [message for _, message in got] == [
+        "f80000", "903c64", "903c00", "901113", "900d0a", "900304", "f80000", "f2107f", "fa0000",
+        "b0017f", "b04a7f", "c00300", "e00040"]
+
+
+def test_a_port_that_is_not_there_is_said(tmp_path: Path) -> None:
+    assert controls("serial", tmp_path / "no", 38400)[-1] == "serial No such file or directory"
+    (tmp_path / "file").touch()
+    assert controls("serial", tmp_path / "file", 38400)[-1] == (
+        "serial Inappropriate ioctl for device")
 
 
 def test_samples_come_back_from_each_format() -> None:
@@ -110,11 +157,13 @@ def test_the_settings_that_come_with_the_package_are_all_and_the_defaults() -> N
     texts = re.findall(r" TEXT_KEY\((\w+)\),", source)
     numbers = re.findall(r'NUMBER_KEY\("(\w+)", (\w+), (\d+), (\d+)', source)
     # What the card's maker has written elsewhere shall not be undone here.
-    assert "codec" not in shipped
     assert "\n# codec = " in (build.HERE / "module.conf").read_text()
-    texts.remove("codec")
+    assert "\n# midi_port = off " in (build.HERE / "module.conf").read_text()
+    for name in ("codec", "midi_port"):
+        assert name not in shipped
+        texts.remove(name)
     assert len(texts) == 7
-    assert len(numbers) == 11
+    assert len(numbers) == 12
     told = dict(re.findall(r'\.(\w+) = "?([^",\s]+)', source))
     for name, field in [*((t, t) for t in texts), *((n, f) for n, f, _, _ in numbers)]:
         assert shipped[name] == told[field].replace("AUTO", "auto"), name

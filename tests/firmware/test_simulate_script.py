@@ -27,10 +27,17 @@ def test_mistakes_of_a_script(line: str, says: str, tmp_path: Path) -> None:
 
 def test_converters_have_steps_and_noise() -> None:
     board = board_named("pi")
-    sent = converted([Row(0, "cv", 1, 1.0), Row(1, "cv", 1, 1.0)], board, 2.0, 0)
-    values = sent["value"]
-    assert len(values) > 500
-    codes = (values + 1) / 2 * 4095
+    sent = converted([Row(0, "knob", 1, 0.6), Row(1, "knob", 1, 0.6)], board, 2.0, 0)
+    assert len(sent) > 500
+    codes = sent["value"] * 4095
     assert np.abs(codes - np.rint(codes)).max() < 1e-3
-    assert np.abs(values * 5 - 1.0).max() < 0.02
+    assert np.abs(sent["value"] - 0.6).max() < 0.002
     assert len(set(np.rint(codes))) > 2
+
+
+def test_voltages_that_stand_still_are_steadied_as_on_the_board() -> None:
+    sent = converted([Row(0, "cv", 1, 1.0), Row(1, "cv", 1, 1.0)], board_named("pi"), 2.0, 0)
+    assert 2 < len(sent) < 100
+    assert np.abs(sent["value"] * 5 - 1.0).max() < 0.02
+    late = sent["value"][sent["at_samples"] > 48000]
+    assert np.ptp(late * 5 * 1200) < 2, "in cents"

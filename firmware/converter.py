@@ -1,0 +1,85 @@
+"""A CV input as boards have it, errors and all: what calibration is tried on.
+
+An op-amp stage that is off by a little, a converter whose steps are not all alike (integral
+nonlinearity, INL), and noise. The errors are drawn from a seed: a bow, as amplifiers and references
+make it, and unequal weights of the bits, as in a converter that compares with a bank of capacitors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+MOVES, STEP, MEAN_OF = 2.0**-8, 2.0**-14, 64  # firmware/common/steady.h
+STEPS_12 = 4095
+DNL_LSB = 0.5  # most of one step's error: typical of an MCP3208 (its data sheet allows 1)
+
+
+def steady(readings: Floats) -> tuple[Floats, Floats]:
+    """The mean after each reading, and what was told last: firmware/common/steady.c."""
+    means, told = np.empty(len(readings)), np.empty(len(readings))
+    mean = said = np.float32(0)
+    count = 0
+    for i, reading in enumerate(readings.astype(np.float32)):
+        sure = np.float32((reading - mean) / np.float32(MOVES)) ** 2
+        if count == 0 or sure >= 1:
+            mean, first, count = reading, count == 0, 1
+        else:
+            count, first = min(count + 1, MEAN_OF), False
+            mean = mean + (reading - mean) * max(np.float32(1 / count), sure)
+        if first or abs(mean - said) >= STEP:
+            said = mean
+        means[i], told[i] = mean, said
+    return means, told
+
+
+def _nonlinearity(rng: np.random.Generator, peak_lsb: float) -> Floats:
+    """The error at each of 4096 codes, in steps of 12 bits: nothing at the ends, at most `peak`."""
+    code = np.arange(STEPS_12 + 1)
+    weights = rng.standard_normal(12) * np.sqrt(2.0 ** np.arange(12))
+    bits = ((code[:, None] >> np.arange(12)) & 1) @ weights
+    bits *= DNL_LSB / np.abs(np.diff(bits)).max()
+    x = 2 * code / STEPS_12 - 1
+    bits -= np.interp(x, [-1, 1], bits[[0, -1]])
+    shape = rng.uniform(-1, 1) * (x**3 - x) * 2.6 + rng.uniform(-1, 1) * (x**2 - 1)
+    low, high = 0.0, 1000.0
+    for _ in range(60):  # as much of the bow as reaches the peak
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.abs(bits + middle * shape).max() < peak_lsb else (low,
+                                                                                           middle)
+    return np.asarray(bits + low * shape)
+
+
+@dataclass(frozen=True)
+class Converter:
+    """An input of a board. `volts` become readings from -1 to 1, a few of which are averaged where
+    the board does so."""
+
+    bits: int
+    noise_lsb: float  # standard deviation, in steps of `bits`
+    averaged: int
+    offset: float  # of the stage, in readings
+    gain: float  # volts of a reading of 1
+    errors: Floats  # of 4096 codes, in steps of 12 bits
+
+    def read(self, volts: Floats, rng: np.random.Generator) -> Floats:
+        """A reading for each of `volts`."""
+        steps = 2**self.bits - 1
+        part = np.clip((volts / self.gain + self.offset + 1) / 2, 0, 1)
+        part = part + np.interp(part * STEPS_12, np.arange(STEPS_12 + 1), self.errors) / STEPS_12
+        noise = self.noise_lsb * rng.standard_normal((self.averaged, len(part)))
+        codes = np.clip(np.rint(part * steps + noise), 0, steps).mean(axis=0)
+        return np.asarray(2 * codes / steps - 1)
+
+
+def converter(board: str, seed: int, inl_lsb: float = 2.0) -> Converter:
+    """An input of `board` ("pi" or "daisy"), with errors of its parts that `seed` draws: resistors
+    of 1 %, offsets of 30 mV, INL of `inl_lsb` steps of 12 bits."""
+    rng = np.random.default_rng(seed)
+    gain = 5.0 * (1 + rng.uniform(0.0, 0.04))
+    offset = rng.uniform(-0.03, 0.03) / 5
+    bits, noise, averaged = (12, 0.7, 4) if board == "pi" else (16, 8.0, 1)
+    return Converter(bits, noise, averaged, offset, gain, _nonlinearity(rng, inl_lsb))

@@ -1,0 +1,26 @@
+/* MIDI bytes from an interrupt, as events for the audio interrupt: through the instrument's own ring, a lane for each
+ * wire. No hardware in here. */
+#ifndef TUDOR_DAISY_MIDI_IN_H
+#define TUDOR_DAISY_MIDI_IN_H
+
+#include "module.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Zeroed but for `m` and `lane` before the first byte. */
+struct midi_in {
+    tudor_module *m;
+    uint32_t lane;
+    module_midi parser;
+};
+
+/* Bytes as they came. Only one interrupt calls it for a lane. */
+void midi_in_bytes(const uint8_t *bytes, size_t count, struct midi_in *in);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,317 @@
+"""`tudor module calibrate`, and what it gives: cents over five octaves on imitated converters."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sshd import Server, served
+
+from engine.errors import ConfigError, TudorError
+from firmware import calibrate as job
+from firmware.calibrate_command import Request, calibrate
+from firmware.converter import converter, steady
+from firmware.host.build import COMMON, FLAGS
+from firmware.pi import calibrate as pi
+from firmware.simulate_rack import calibrated, events, play_rack
+from firmware.simulate_script import reading_of
+from nn_tudor.cli import main
+from tests.core.core_build import need
+from tests.firmware.common_models import generator
+from tests.firmware.machines import machine
+
+HERE = Path(__file__).parent
+CENTS = 3.0
+RATE = 48000
+
+
+def patched(line: str) -> None:
+    """Patches what is asked for at once."""
+
+
+
+def tudor(*words: object) -> int:
+    try:
+        main([str(word) for word in words])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+# ---- readings that stand still ----
+
+
+def test_the_boards_steady_readings_as_the_simulation_does(tmp_path: Path) -> None:
+    need("gcc")
+    program = tmp_path / "steady"
+    subprocess.run(["gcc", *FLAGS, "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{COMMON}",
+                    HERE / "steady_run.c", COMMON / "steady.c", "-o", program], check=True)
+    rng = np.random.default_rng(0)
+    volts = np.concatenate([np.full(300, 1.0), np.full(300, 2.0), np.linspace(2, 3, 500),
+                            1 + 0.05 * np.sin(np.arange(500) / 16)])
+    readings = converter("pi", 1).read(volts, rng).astype(np.float32)
+    done = subprocess.run([program], input=readings.tobytes(), capture_output=True, check=True)
+    pairs = np.frombuffer(done.stdout, np.float32).reshape(-1, 2)
+    mean, told = steady(readings.astype(np.float64))
+    assert np.array_equal(pairs, np.stack([mean, told], 1).astype(np.float32))
+
+
+@pytest.mark.parametrize("board", ["pi", "daisy"])
+def test_a_voltage_that_stands_still_does_not_shake_and_one_that_jumps_is_followed(board: str
+                                                                                ) -> None:
+    """In cents: at rest, and ten readings behind a jump of an octave; a vibrato stays one."""
+    unit, rng = converter(board, 3, 0.0), np.random.default_rng(0)
+    told = steady(unit.read(np.repeat([1.0, 2.0], 1000), rng))[1] * unit.gain * 1200
+    for part in (told[200:1000], told[1200:]):
+        assert np.ptp(part) < 2.0
+    assert np.abs(told[1010:1100] - told[1900]).max() < 1.5
+    assert (np.diff(told[200:1000]) != 0).mean() < 0.25, "events all the time"
+    at = np.arange(2000) / (500 if board == "pi" else 1000)
+    vibrato = steady(unit.read(1 + np.sin(2 * np.pi * 5 * at) / 24, rng))[1] * unit.gain * 1200
+    assert np.ptp(vibrato[500:]) > 0.9 * 100
+
+
+# ---- cents ----
+
+
+@pytest.mark.parametrize("board", ["pi", "daisy"])
+def test_five_octaves_lie_within_three_cents_after_calibration(board: str) -> None:
+    """Converters of 2 LSB of INL at 12 bits: a point for each octave, and only two."""
+    worst, two, before = [], [], []
+    for seed in range(12):
+        inputs = job.Simulated(board, 40 + seed)
+        texts = [job.merged("", job.lines_of(job.measure(inputs, ["cv1"], volts, False, patched)))
+                 for volts in (job.OCTAVES, (0.0, 5.0))]
+        worst.append(inputs.cents(texts[0], "cv1"))
+        two.append(inputs.cents(texts[1], "cv1"))
+        before.append(inputs.cents(None, "cv1"))
+    assert max(worst) < CENTS
+    assert max(two) > CENTS, "two points would do: the converters are too good to be true"
+    assert min(before) > CENTS
+
+
+def test_the_instrument_plays_the_calibrated_pitch() -> None:
+    """From noisy readings to the pitch that a model is told: its own code all the way."""
+    unit, rng = converter("pi", 5), np.random.default_rng(1)
+    inputs = job.Simulated("pi", 5)
+    lines = job.lines_of(job.measure(inputs, ["cv1"], job.OCTAVES, False, patched))
+    volts = np.arange(61) / 12
+    told = steady(unit.read(np.repeat(volts, 20), rng))[1]
+    rows = [(i / 500, "cv", 0, float(value)) for i, value in enumerate(told)]
+    played = play_rack(machine("native"), [generator(("pitch_oct", "a"))], channels=(0, 1),
+                       maps=["way source\ncv1 pitch smooth=0\n"], block=48, lane=4096,
+                       script=events(rows, RATE), calibration=lines["cv1"] + "\n",
+                       seconds=3)
+    pitch = played.status["latent"][:, 0].astype(float) * 6 - 3  # shown over its range of ±3
+    ends = np.round((np.arange(1, 62) * 20 / 500 - 0.003) * RATE / 48).astype(int)
+    cents = 1200 * (pitch[ends] - volts)
+    assert np.abs(cents).max() < CENTS
+
+
+# ---- the file ----
+
+
+def test_points_are_lines_between_readings_and_go_on_beyond(tmp_path: Path) -> None:
+    how = calibrated("cv2 at=0.5:3 at=0.1:1 at=0.0:0\ncv3 at=0.5:-1 at=-0.5:1 at=0:0.2\n"
+                     "cv3 at=0.7:-2\n", tmp_path)
+    assert how[17]["points"] == 3
+    assert how[17]["at"][:3] == pytest.approx([0.0, 0.1, 0.5])
+    assert how[17]["volts"][:3] == pytest.approx([0, 1, 3])
+    assert reading_of(np.array([-1, 0.5, 2, 5]), how[17]) == pytest.approx([-0.1, 0.05, 0.3, 0.9])
+    assert how[18]["points"] == 4
+    assert reading_of(np.array([1, 0.2, -1.5]), how[18]) == pytest.approx([-0.5, 0, 0.6], abs=1e-6)
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("cv1 at=0.5\n", "line 1: at= wants READING:VOLTS, not '0.5'"),
+    ("cv1 at=0.5:\n", "line 1: at= wants READING:VOLTS"),
+    ("\ncv1 at=0.5:1\n", "line 2: wants at least two points"),
+    ("cv1 at=0:0 at=0.5:1 at=0.5:2\n", "two points at the same reading: '0.5:2'"),
+    ("cv1 at=0:0 at=0.5:2 at=0.7:1\n", "rises and falls with its points; at '0.7:1'"),
+    ("cv1 " + " ".join(f"at={i / 10}:{i}" for i in range(11)) + "\ncv1 at=2:20 at=2.1:21\n",
+     "line 2: is one too many: an input has at most 12 points, '2.1:21'"),
+])
+def test_mistakes_in_points_are_named(text: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        calibrated(text, tmp_path)
+    assert says in str(error.value)
+
+
+def test_other_lines_of_the_file_stay() -> None:
+    old = "\ufeff# mine\nknob1 gain=1.02\ncv1 offset=0.1 gain=5\n\ncv10 gain=3.3\ncv1 curve=s\n"
+    assert job.merged(old, {"cv1": "cv1 at=0:0 at=1:5"}) == (
+        "# mine\nknob1 gain=1.02\n\ncv10 gain=3.3\ncv1 at=0:0 at=1:5\n")
+
+
+# ---- the command ----
+
+
+def test_it_can_be_tried_without_a_module(capsys: pytest.CaptureFixture[str], tmp_path: Path
+                                          ) -> None:
+    words = ("module", "calibrate", "--simulate", 3, "--cv", "cv2")
+    assert tudor(*words, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["cents"]["cv2"]["after"] < CENTS < report["cents"]["cv2"]["before"]
+    assert report["written"] is False
+    rows = ["input,volts,reading"]
+    for volts in (0, 2.5, 5):
+        assert tudor(*words, "--measure", volts) == 0
+        rows.append(capsys.readouterr().out.strip())
+        assert rows[-1].startswith(f"cv2,{volts:g},")
+    (tmp_path / "p.csv").write_text("\n".join(rows))
+    assert tudor(*words, "--points", tmp_path / "p.csv") == 0
+    line = capsys.readouterr().out.strip()
+    assert [word.partition(":")[2] for word in line.split()[1:]] == ["0", "2.5", "5"]
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    ([], "give one of --host"),
+    (["--simulate", "1", "--host", "board"], "give one of --host"),
+    (["--simulate", "1", "--volts", "1"], "--volts wants 2 to 12 different voltages"),
+    (["--simulate", "1", "--volts", "1,x"], "--volts wants 2 to 12"),
+    (["--simulate", "1", "--volts", "0,9"], "cv1: 9 V is beyond what it can read"),
+    (["--simulate", "1", "--cv", "cv9"], "--cv cv9 is not read there; cv1, cv2, cv3, cv4 are"),
+    (["--simulate", "1", "--board", "pie"], "did you mean 'pi'"),
+    (["--simulate", "1", "--points", "no.csv"], "no.csv: No such file"),
+    (["--simulate", "1", "--points", "bad.csv"], "bad.csv, line 2: wants input,volts,reading"),
+    (["--simulate", "1", "--points", "far.csv"], "far.csv, line 1: wants cv1 to cv16"),
+    (["--simulate", "1", "--points", "flat.csv"],
+     "cv1: reads 0.0000 at 0 V and 0.0010 at 1 V; was the right jack patched"),
+    (["--simulate", "1", "--points", "one.csv"], "cv1: 1 known voltages; 2 to 12 are needed"),
+])
+def test_mistakes_are_one_line(words: list[str], says: str, tmp_path: Path,
+                               capsys: pytest.CaptureFixture[str],
+                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.csv").write_text("cv1,0,0\ncv1,one,0\n")
+    Path("far.csv").write_text("cv17,0,0\n")
+    Path("flat.csv").write_text("cv1,0,0\ncv1,1,0.001\ncv1,2,0.4\n")
+    Path("one.csv").write_text("cv1,0,0\n")
+    assert tudor("module", "calibrate", *words) == 1
+    said = capsys.readouterr().err.strip()
+    assert says in said
+    assert "\n" not in said
+
+
+# ---- over ssh ----
+
+STATUS = """
+case $1 in --status) ;; *) exit 2 ;; esac
+[ ! -e {root}/silent ] || exit 1
+blocks=$(($(cat {root}/blocks 2>/dev/null || echo 0) + 8))
+echo $blocks >{root}/blocks
+echo "blocks $blocks"
+cat {root}/readings
+echo "calibration {root}/calibration.txt"
+grep -q bad {root}/calibration.txt 2>/dev/null && echo "note {root}/calibration.txt:1: bad"
+exit 0
+"""
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Server]]:
+    """A module of scripts: its readings are a file, its service restarts into a list."""
+    folder, root = tmp_path / "ssh", tmp_path / "root"
+    folder.mkdir()
+    root.mkdir()
+    script = tmp_path / "put-calibration"
+    script.write_text((pi.SCRIPT).read_text().replace(
+        "set -u\n", f"set -u\nTUDOR_ROOT={root}\nTUDOR_WAIT=4\n", 1))
+    monkeypatch.setattr(pi, "SCRIPT", script)
+    monkeypatch.setattr(pi, "READ", pi.READ.replace("sleep 0.1", ":"))
+    with served(folder) as server:
+        monkeypatch.setenv("PATH", str(server.ssh), prepend=":")
+        server.fake("tudor-module", STATUS.format(root=root))
+        server.fake("systemctl", f"echo $* >>{root}/restarts; [ ! -e {root}/fails ]")
+        (root / "readings").write_text("cv1 2048\ncv1_reading 0.0100\ncv2 9\ncv2_reading -0.5\n")
+        yield root, server
+
+
+def points(folder: Path) -> Path:
+    path = folder / "points.csv"
+    path.write_text("cv1,0,0.01\ncv1,5,0.98\n")
+    return path
+
+
+def test_a_module_is_measured_and_calibrated(board: tuple[Path, Server], tmp_path: Path) -> None:
+    root, server = board
+    there = root / "calibration.txt"
+    there.write_text("knob1 gain=1.02\ncv1 gain=4\n")
+    report = calibrate(Request("board", [], "0,5", measure=1.0))
+    assert [(p["input"], p["volts"], p["reading"], p["spread"]) for p in report["points"]] == [
+        ("cv1", 1.0, 0.01, 0.0), ("cv2", 1.0, -0.5, 0.0)]
+    dry = calibrate(Request("board", [], "0,5", points=points(tmp_path), dry_run=True))
+    assert not dry["written"]
+    assert there.read_text() == "knob1 gain=1.02\ncv1 gain=4\n"
+    done = calibrate(Request("board", [], "0,5", points=points(tmp_path)))
+    assert done["written"]
+    assert there.read_text() == done["calibration"] == (
+        "knob1 gain=1.02\ncv1 at=0.010000:0 at=0.980000:5\n")
+    assert (root / "restarts").read_text() == "restart tudor-module\n"
+    assert server.left == []
+    assert sorted(p.name for p in root.iterdir()) == ["blocks", "calibration.txt", "readings",
+                                                      "restarts"]
+
+
+def test_voltages_are_asked_for(board: tuple[Path, Server], monkeypatch: pytest.MonkeyPatch
+                                ) -> None:
+    root, _ = board
+    asked = []
+
+    def patch(line: str) -> None:
+        asked.append(line)
+        volts = float(line.split()[1])
+        (root / "readings").write_text(f"cv1 1\ncv1_reading {0.01 + 0.194 * volts}\ncv2 1\n"
+                                       "cv2_reading 0\n")
+
+    monkeypatch.setattr(job, "at_terminal", patch)
+    done = calibrate(Request("board", ["cv1"], "0,2,5"))
+    assert asked == [f"patch {v} V into cv1" for v in (0, 2, 5)]
+    assert done["lines"] == ["cv1 at=0.010000:0 at=0.398000:2 at=0.980000:5"]
+    assert (root / "calibration.txt").read_text() == done["calibration"]
+    with pytest.raises(ConfigError, match=r"cv2: reads 0\.0000 at 0 V and 0\.0000 at 2 V; was"):
+        calibrate(Request("board", ["cv2"], "0,2,5"))
+
+
+@pytest.mark.parametrize("old", [None, "cv1 gain=4\n"])
+@pytest.mark.parametrize(("trouble", "says"), [
+    ("fails", "the service does not start"), ("silent", "the service plays nothing"),
+    ("complains", "calibration.txt:1: bad"),
+])
+def test_what_does_not_play_goes_back(board: tuple[Path, Server], old: str | None, trouble: str,
+                                      says: str, tmp_path: Path) -> None:
+    root, server = board
+    there = root / "calibration.txt"
+    if old is not None:
+        there.write_text(old)
+    with pi.Module("board") as module:
+        if trouble != "complains":
+            (root / trouble).touch()
+        text = "# bad\n" if trouble == "complains" else "cv1 gain=3\n"
+        with pytest.raises(TudorError, match=f"{says}; what was there before is back"):
+            module.write(text)
+    assert (there.read_text() if there.exists() else None) == old
+    assert not list(root.glob("*.new"))
+    assert server.left == []
+
+
+def test_nothing_is_written_where_nobody_answers_or_the_program_is_old(
+        board: tuple[Path, Server], tmp_path: Path) -> None:
+    root, server = board
+    server.fake("tudor-module", "echo 'blocks 1'")
+    with pytest.raises(TudorError, match="its program is older than this one"):
+        calibrate(Request("board", [], "0,5", points=points(tmp_path)))
+    (root / "readings").write_text("")
+    server.fake("tudor-module", STATUS.format(root=root))
+    with pytest.raises(TudorError, match="no CV is read"):
+        calibrate(Request("board", [], "0,5", measure=0.0))
+    server.fake("tudor-module", "echo nobody >&2; exit 1")
+    with pytest.raises(TudorError, match="the module does not answer: nobody"):
+        calibrate(Request("board", [], "0,5", measure=0.0))
+    with pytest.raises(TudorError, match="cannot be reached by ssh"):
+        calibrate(Request("off", [], "0,5", measure=0.0))
+    assert not (root / "calibration.txt").exists()
