@@ -17,7 +17,7 @@ from installation import ROOT, Environment, copied, own_files
 from engine.presets import preset_names
 
 LEFT_OUT = {f"engine/presets/{name}.safetensors" for name in preset_names()}  # in the .tudor files
-MOST_BYTES = 14_000_000
+MOST_BYTES = 15_000_000
 EXTENSION = "engine/_native.abi3.so"
 
 

@@ -39,9 +39,10 @@ def test_every_preset_has_its_marks(figures: ModuleType) -> None:
     marked = {path: [found[2] for found in figures.MARK.finditer(path.read_text("utf-8"))]
               for path in figures.files()}
     assert marked[ROOT / "README.md"] == ["presets", "drawn"]
-    for page, mark in (("sound", "heard"), ("presets", "targets"), ("quality", "shipped"),
-                       ("violin", "played")):
-        assert marked[ROOT / "docs" / f"{page}.md"] == [mark]
+    trials = [f"trials-{name}" for name in figures.TRIALS]
+    for page, marks in (("sound", ["heard"]), ("presets", ["targets"]), ("quality", ["shipped"]),
+                        ("violin", ["played", *trials])):
+        assert marked[ROOT / "docs" / f"{page}.md"] == marks
     for name in preset_names():
         assert marked[ROOT / "engine" / "presets" / f"{name}.md"] == [name]
 
