@@ -113,7 +113,8 @@ def check_line(words: list[str]) -> None:
     elif first == "python" and rest[0] == "pocket.py":  # docs/own-model.md: tudor by another name
         check_line(["tudor", *rest[1:]])
     elif first.startswith("./") or first == "python":
-        script = ROOT / "examples" / Path(rest[0] if first == "python" else f"{first}.c").name
+        name = Path(rest[0] if first == "python" else f"{first}.c")
+        script = ROOT / (name if name.parts[0] == "scripts" else Path("examples", name.name))
         if not script.exists():
             raise ValueError(f"no such program: {script}")
     elif first not in FOREIGN:

@@ -1,7 +1,7 @@
 /* The Pi's saves without the Pi: an hour is as long as it takes.
  *
- *   pi_saves PARTITION MODEL KNOB SECONDS     two slots of the model; turns knob 1 to KNOB / 1000, chooses slot 2 (KNOB
- *                                             below 0: touches nothing), and plays */
+ *   pi_saves PARTITION MODEL KNOB SECONDS     two slots of the model; turns knob 1 from its end to KNOB / 1000, past what
+ *                                             was kept, chooses slot 2 (KNOB below 0: touches nothing), and plays */
 #include "notes.h"
 #include "saves.h"
 #include "slots.h"
@@ -33,9 +33,9 @@ int main(int count, char **words) {
         return 8;
     saves_open(&saves, m, words[1]);
     const int knob = atoi(words[3]);
-    module_event turned = {.kind = MODULE_KNOB, .value = (float)knob / 1000.0f};
     if (knob >= 0) {
-        (void)module_push(m, 0, &turned);
+        (void)module_push(m, 0, &(module_event){.kind = MODULE_KNOB, .value = 1.0f});
+        (void)module_push(m, 0, &(module_event){.kind = MODULE_KNOB, .value = (float)knob / 1000.0f});
         (void)module_push(m, 0, &(module_event){.kind = MODULE_SELECT, .source = 1});
     }
     for (uint32_t now = 0; now < 1000u * (uint32_t)atoi(words[4]); now++) {
