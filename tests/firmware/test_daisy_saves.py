@@ -84,9 +84,10 @@ def test_no_sector_is_erased_while_there_is_sound(tmp_path: Path) -> None:
 
 
 def test_a_flash_that_keeps_nothing_is_told(tmp_path: Path) -> None:
-    facts, _ = play(tmp_path, f"run 300 knob 0 500 run {STILL + 500} say a broken 1 knob 0 900 "
-                    f"run {STILL + 500} run 2000 say b broken 0 knob 0 200 run {STILL + 500} "
-                    "run 100 say c run 1000 say d")
+    # At the start the light counts the slot.
+    facts, _ = play(tmp_path, f"run 1500 say start knob 0 500 run {STILL + 500} say a broken 1 "
+                    f"knob 0 900 run {STILL + 500} run 2000 say b broken 0 knob 0 200 "
+                    f"run {STILL + 500} run 100 say c run 1000 say d")
     assert (facts["a_failed"], facts["b_failed"], facts["c_failed"]) == (0, 1, 0)
     assert facts["a_dark"] == 0 < facts["b_dark"], "the LED winks"
     assert facts["d_dark"] == 0
