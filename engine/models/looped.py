@@ -94,9 +94,11 @@ class Followed:
     @classmethod
     def of(cls, model: Model, method: str) -> Followed | None:
         """None for a method of another kind."""
-        *first, last = model.layers_of(method)
-        if model.methods[method].role != EFFECT or not (
-                isinstance(last, Parallel) and last.combine == "product"):
+        chain = model.layers_of(method)  # none where a model is wrapped for a host of another rate
+        if model.methods[method].role != EFFECT or not chain:
+            return None
+        *first, last = chain
+        if not (isinstance(last, Parallel) and last.combine == "product"):
             return None
         drawn, sounding = last
         layers = (*first, *flat([drawn]))
