@@ -176,7 +176,7 @@ class Bent(Autoregressive):
 
 def test_models_that_cannot_be_trained_so_are_named_in_one_line() -> None:
     for model, said in ((Undrawn(KINDS["tiers"]), "has no method that generates by a loop"),
-                        (Bent(), "Tanh behind a loop cannot be taken back")):
+                        (Bent(), "Tanh behind a draw cannot be taken back")):
         with pytest.raises(ConfigError, match=said) as error:
             AutoregressiveObjective(model, CONFIG)
         assert "\n" not in str(error.value)
