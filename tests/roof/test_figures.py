@@ -256,7 +256,7 @@ def test_pictures_and_players_are_of_the_same_sound() -> None:
         assert info.channels in (1, 2)
         assert 1.5 < info.duration < 6, path.name
         original = SOUND / f"original-{path.stem.rpartition('-')[2]}-{info.samplerate // 1000}k.mp3"
-        if path.stem.startswith("original-"):
+        if path.stem.startswith(("original-", "drawn-")):  # trials are heard beside each other
             continue
         assert abs(soundfile.info(original).frames - info.frames) <= 2 * 1152, path.name
         sound, _ = soundfile.read(path)
