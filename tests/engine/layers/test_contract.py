@@ -28,6 +28,7 @@ from engine.layers import (
     Streaming,
 )
 from engine.models.base import Model
+from engine.models.looped import Followed
 from engine.models.raw_vae import RawVAE
 from engine.models.store import build_from, read_settings
 from engine.presets import preset_names, preset_path
@@ -112,7 +113,11 @@ def test_fields_of_the_presets_are_exact(name):
         y, _ = model.step(method, x, model.init_state(method), model.default_attributes())
         y[:, :, -spec.ratio // spec.out_ratio :].square().sum().backward()
         seen = x.grad.abs().sum(dim=(0, 1)).nonzero()
-        assert (x.shape[2] - int(seen[0])) * spec.in_ratio == field, method
+        found = (x.shape[2] - int(seen[0])) * spec.in_ratio
+        if Followed.of(model, method):  # silence is noticed later still, which has no gradient
+            assert 0 < found <= field, method
+        else:
+            assert found == field, method
 
 
 # --- delay of every value -------------------------------------------------------------------------
