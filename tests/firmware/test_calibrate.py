@@ -15,8 +15,8 @@ from firmware.converter import converter, steady
 from firmware.host.build import COMMON, FLAGS
 from firmware.simulate_rack import calibrated, events, play_rack
 from firmware.simulate_script import reading_of
-from nn_tudor.cli import main
 from tests.core.core_build import need
+from tests.firmware.command import tudor
 from tests.firmware.common_models import generator
 from tests.firmware.machines import machine
 
@@ -27,14 +27,6 @@ RATE = 48000
 
 def patched(line: str) -> None:
     """Patches what is asked for at once."""
-
-
-def tudor(*words: object) -> int:
-    try:
-        main([str(word) for word in words])
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
 
 
 # ---- readings that stand still ----

@@ -14,19 +14,10 @@ from engine.errors import ConfigError
 from engine.players.native_model import NativeFile
 from engine.presets import shipped_native
 from firmware import fits
-from nn_tudor.cli import main
+from tests.firmware.command import tudor
 
 FLOAT = shipped_native("techno-daisy") or Path("lacking")
 SMALL = shipped_native("techno-daisy", "q16x8") or Path("lacking")
-
-
-def tudor(*words: object) -> int:
-    """Its exit code."""
-    try:
-        main([str(word) for word in words])
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> None:

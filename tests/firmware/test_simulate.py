@@ -12,7 +12,7 @@ import soundfile
 
 from engine.presets import shipped_native
 from firmware.pi import build
-from nn_tudor.cli import main
+from tests.firmware.command import tudor
 from tests.firmware.common_models import coder, generator, wire
 from tests.firmware.machines import machine
 
@@ -28,14 +28,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "s.csv").write_text("seconds,input,value\n# moves\n0,knob2,0\n0.9,knob2,1\n"
                                     "0.5,gate1,1\n0.6,gate1,0\n0.2,cc1,127\n0.3,note,60\n")
     return tmp_path
-
-
-def tudor(*words: object) -> int:
-    try:
-        main([str(word) for word in words])
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
 
 
 @pytest.mark.parametrize("board", ["pi", "daisy"])
