@@ -70,8 +70,7 @@ def test_what_draws_plays_a_note_silence_and_another(golden: Golden) -> None:
         release = configure(golden.family, config).release_rows
         assert list(sounds) == [row for row in range(FRAMES)
                                 if row >= 22 or row < 15 + release - 1]
-        limited = np.abs(golden.outputs[name]) >= 1  # where all arithmetic is alike
-        assert limited.mean() < 0.05
+        assert np.abs(golden.outputs[name]).max() < 1, "at its limits all arithmetic is alike"
 
 
 @pytest.mark.parametrize("isa", instruction_sets())

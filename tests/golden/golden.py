@@ -247,12 +247,12 @@ def _with_weights(model: Model) -> Model:
     """Weights of our own. What a mixture is drawn from keeps its scales, and gets a prediction that
     decays: loops of other weights run into their limits, where all arithmetic is alike."""
     import torch
-
     heads = [module for module in model.modules() if isinstance(module, Predicted)]
     biases = [torch.as_tensor(head.out.bias).detach().clone() for head in heads]
     for key, parameter in model.named_parameters():
         parameter.data = torch.from_numpy(_weights(key, tuple(parameter.shape)))
-        parameter.data *= ODD if heads else 1.0
+        half = 0.5 if key.endswith("out.weight") else 1.0  # a wide net says much
+        parameter.data *= half * ODD if heads else 1.0
     for head, bias in zip(heads, biases, strict=True):
         head.out.bias = torch.nn.Parameter(bias + SPREAD * (bias < 0))
         head.taps.weight.data *= 0.25
