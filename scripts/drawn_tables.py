@@ -14,6 +14,7 @@ from scripts.preset_cards import rows, to_hear
 from scripts.preset_clips import SOUND, keep
 
 CURVES = SOUND / "drawn-trials.webp"
+HEARD = "after"  # whose trials are played side by side
 CLIP_SECONDS = 5.0
 TITLES = {"bits": ("bits ↓", 2), "free_bits": ("bits without conditions ↓", 2),
           "pitch": ("asked pitch ↑", 2), "clarity": ("clarity ↑", 2), "level_db": ("level dB", 1),
@@ -56,16 +57,17 @@ def _spread(values: list[float | None], digits: int) -> str:
     return f"{middle} ({min(known):.{digits}f} to {max(known):.{digits}f})"
 
 
-def page() -> dict[str, list[str]]:
-    """Tables of docs/violin.md, by name; none before the trials were run."""
+def page(name: str) -> list[str]:
+    """A table of docs/violin.md; what to run where there are no figures yet."""
     if not FIGURES.exists():
-        return {name: ["*Not run yet: `python -m scripts.drawn_trials OUT`.*"] for name in TABLES}
-    found = json.loads(FIGURES.read_text("utf-8"))
-    made = {name: table(found, name) for name in TABLES}
-    heard = [[trial.title for trial in TABLES["after"].values()],
-             [to_hear(f"drawn-{name}", trial.title) for name, trial in TABLES["after"].items()]]
-    made["after"] += ["", *rows(*heard)]
-    return made
+        return ["*Not run yet: `python -m scripts.drawn_trials OUT`.*"]
+    lines = table(json.loads(FIGURES.read_text("utf-8")), name)
+    if name == HEARD:
+        trials = TABLES[name]
+        lines += ["", *rows([trial.title for trial in trials.values()],
+                            [to_hear(f"drawn-{key}", trial.title)
+                             for key, trial in trials.items()])]
+    return lines
 
 
 def plot(out: Path) -> None:
@@ -100,7 +102,7 @@ def render(out: Path) -> None:
     from training.data.audio_folder import scan
 
     source = scan(corpus(out, 8000, True)).sources[0]
-    for name, trial in TABLES["after"].items():
+    for name, trial in TABLES[HEARD].items():
         audio = played(str(out / f"{name}-{SEEDS[0]}"), read_notes(source.path.with_suffix(
             ".notes")), round(CLIP_SECONDS * trial.rate_hz))
         keep(f"drawn-{name}", audio, trial.rate_hz)

@@ -95,54 +95,57 @@ def corpus(out: Path, rate_hz: int, held_out: bool) -> Path:
     folder = out / f"{'held' if held_out else 'train'}-{rate_hz // 1000}k"
     if not folder.exists():
         minutes, seed = ((HELD_MINUTES, HELD_SEED) if held_out else (TRAIN_MINUTES, CORPUS_SEED))
-        _tudor("corpus", "bach", folder, "--minutes", minutes, "--seed", seed, "--rate", rate_hz,
-               *(["--held-out"] if held_out else []))
+        _tudor(folder.with_suffix(".log"), "corpus", "bach", folder, "--minutes", minutes,
+               "--seed", seed, "--rate", rate_hz, *(["--held-out"] if held_out else []))
     return folder
 
 
-def _tudor(*words: Any, log: Path | None = None, out: Path | None = None) -> None:
+def _tudor(log: Path, *words: Any) -> str:
+    """What the command prints; what it says besides goes to `log`."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    said = None if log is None else log.open("w")
-    made = None if out is None else out.open("w")
-    found = subprocess.run([*_TUDOR, *map(str, words)], env=environment, stdout=made or said,
-                           stderr=said, check=False)
+    with log.open("w") as said:
+        found = subprocess.run([*_TUDOR, *map(str, words)], env=environment, text=True,
+                               stdout=subprocess.PIPE, stderr=said, check=False)
+        said.write(found.stdout)
     if found.returncode:
         raise SystemExit(f"tudor {words[0]}: see {log}")
+    return found.stdout
 
 
 def run(name: str, seed: int, out: Path) -> None:
     """Train and measure a trial, as far as that is still to be done."""
     trial, folder = TRIALS[name], out / f"{name}-{seed}"
+    lacking = {temperature: target for temperature in trial.temperatures
+               if not (target := judged(out, name, seed, temperature)).exists()}
+    if not lacking:
+        return
     preset = trial.model
     if not isinstance(preset, str):
-        preset = str(out / f"{name}.toml")
-        _write_shape(Path(preset), trial.model)  # type: ignore[arg-type]
-    took = folder.with_suffix(".seconds")
-    if not took.exists():
-        begun = os.times()
-        settings = [word for said in trial.settings for word in ("--set", said)]
-        _tudor("train", preset, "--data", corpus(out, trial.rate_hz, False), "--out", folder,
-               "--minutes", trial.minutes, "--seed", seed, *settings,
-               *(["--from", trial.begin] if trial.begin else []), log=folder.with_suffix(".log"))
-        now = os.times()
-        spent = now.children_user + now.children_system - begun.children_user \
-            - begun.children_system
-        took.write_text(f"{spent:.0f}\n", "utf-8")
-    for temperature in trial.temperatures:
-        target = out / f"{name}-{seed}.{temperature:g}.json"
-        if not target.exists():
-            with atomic_write(target) as temporary:
-                _tudor("evaluate", folder, "--data", corpus(out, trial.rate_hz, True), "--json",
-                       "--set", f"temperature={temperature}", log=folder.with_suffix(".judged"),
-                       out=temporary)
+        preset = str(_written_shape(out / f"{name}.toml", preset))
+    settings = [word for said in trial.settings for word in ("--set", said)]
+    _tudor(folder.with_suffix(".log"), "train", preset, "--data",
+           corpus(out, trial.rate_hz, False), "--out", folder, "--minutes", trial.minutes,
+           "--seed", seed, *settings, *(["--from", trial.begin] if trial.begin else []))
+    for temperature, target in lacking.items():
+        told = _tudor(folder.with_suffix(".judged"), "evaluate", folder, "--data",
+                      corpus(out, trial.rate_hz, True), "--json", "--set",
+                      f"temperature={temperature}")
+        with atomic_write(target) as temporary:
+            temporary.write_text(told, "utf-8")
 
 
-def _write_shape(path: Path, model: dict[str, Any]) -> None:
+def judged(out: Path, name: str, seed: int, temperature: float) -> Path:
+    """Where figures of a run are kept: it is done when they are there."""
+    return out / f"{name}-{seed}.{temperature:g}.json"
+
+
+def _written_shape(path: Path, model: dict[str, Any]) -> Path:
     lines = []
     for table, settings in (("model", model), ("training", _LEARNING)):
         lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in
                                   settings.items()), ""]
     path.write_text("\n".join(lines), "utf-8")
+    return path
 
 
 def gathered(out: Path, names: list[str]) -> dict[str, Any]:
@@ -150,32 +153,28 @@ def gathered(out: Path, names: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in names:
         trial = TRIALS[name]
-        one: dict[str, Any] = {"seconds": [], "steps": [], "by_temperature": {}}
+        one: dict[str, Any] = {"steps": [], "by_temperature": {}}
+        base = found.setdefault("baselines", {}).setdefault(str(trial.rate_hz), {})
         for seed in SEEDS:
-            folder = out / f"{name}-{seed}"
-            one["seconds"].append(float(folder.with_suffix(".seconds").read_text()))
-            one["steps"].append(curve(folder)[-1][0])
+            one["steps"].append(curve(out / f"{name}-{seed}")[-1][0])
             for temperature in trial.temperatures:
-                told = json.loads((out / f"{name}-{seed}.{temperature:g}.json").read_text())
+                told = json.loads(judged(out, name, seed, temperature).read_text("utf-8"))
                 results = told["results"]
                 model = {**results["model"], "free_bits": results.get("free", {}).get("bits")}
                 one["by_temperature"].setdefault(f"{temperature:g}", []).append(
                     {key: model.get(key) for key in KEPT})
-                for key in ("adaptive", "fixed", "bigram"):
-                    found.setdefault("baselines", {}).setdefault(str(trial.rate_hz), {})[key] = \
-                        results[key]["bits"]
-                for key in ("held_out", "noise"):
-                    found["baselines"][str(trial.rate_hz)][key] = {
-                        kept: results[key].get(kept) for kept in KEPT}
+        base |= {key: results[key]["bits"] for key in ("adaptive", "fixed", "bigram")}
+        base |= {key: {kept: results[key].get(kept) for kept in KEPT}
+                 for key in ("held_out", "noise")}
         found[name] = one
     return found
 
 
 def curve(folder: Path) -> list[tuple[int, float, float]]:
     """Step, minutes and bits per sample of every validation of a run."""
-    rows_ = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    said = map(json.loads, (folder / "metrics.jsonl").read_text("utf-8").splitlines())
     return [(row["step"], row["seconds"] / 60, row["bits_per_sample"])
-            for row in rows_ if row["kind"] == "validation"]
+            for row in said if row["kind"] == "validation"]
 
 
 def main() -> None:

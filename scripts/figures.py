@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import re
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-TRIALS = ("likelihood", "levers", "after")  # of models that draw sound
+TRIALS = "trials-"  # a mark that begins so: a table of `scripts/drawn_tables.py`
 MARK = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -41,9 +40,9 @@ def figures(what: str) -> str:
     from scripts.preset_cards import shipped_table, sound_page
 
     parts = {"presets": _presets, "heard": sound_page, "shipped": shipped_table,
-             "targets": _targets, "drawn": _drawn, "played": _played,
-             **{f"trials-{name}": partial(_trials, name) for name in TRIALS}}
-    lines = parts[what]() if what in parts else _card(what)
+             "targets": _targets, "drawn": _drawn, "played": _played}
+    lines = (parts[what]() if what in parts else
+             _trials(what.removeprefix(TRIALS)) if what.startswith(TRIALS) else _card(what))
     return "\n".join(lines) + "\n"
 
 
@@ -92,7 +91,7 @@ def _played() -> list[str]:
 def _trials(name: str) -> list[str]:
     from scripts.drawn_tables import page
 
-    return page()[name]
+    return page(name)
 
 
 def _targets() -> list[str]:

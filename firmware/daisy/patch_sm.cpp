@@ -6,8 +6,7 @@
 #include "daisy_patch_sm.h"
 #include "midi_ports.h"
 #include "places.h"
-#include "qspi.h"
-#include "tune.h"
+#include "tuning.h"
 
 using namespace daisy;
 using namespace patch_sm;
@@ -16,7 +15,6 @@ static DaisyPatchSM hw;
 static MidiPorts midi;
 static rig instrument;
 static GPIO buttons[2];
-static char tuned[TUNE_TEXT];
 
 static const float LIT = 3.f; // volts: with room for a clip to be brighter
 
@@ -43,7 +41,6 @@ static void Callback(AudioHandle::InputBuffer in, AudioHandle::OutputBuffer out,
 }
 
 static int Button(void*) { return !buttons[0].Read(); }
-static void Wait(void*, uint32_t ms) { System::Delay(ms); }
 static void ReadCvs(void*, float* cvs)
 {
     hw.ProcessAllControls();
@@ -54,18 +51,6 @@ static void Light(void*, int on)
 {
     hw.SetLed(on);
     hw.WriteCvOut(CV_OUT_2, on ? LIT : 0.f); // the panel's LED
-}
-
-// Before the sound: who holds B7 calibrates.
-static void Tune(rig_board& board)
-{
-    tune_board b = {};
-    b.cvs    = 4;
-    b.button = Button, b.read = ReadCvs, b.led = Light, b.wait = Wait;
-    b.flash = qspi_flash(CALIBRATIONS_ADDRESS, CALIBRATIONS_BYTES);
-    System::Delay(10); // the first readings
-    board.tuned_bytes = tune_start(&b, tuned);
-    board.tuned       = tuned;
 }
 
 int main()
@@ -82,7 +67,7 @@ int main()
     board.buttons   = 0xc;
     buttons[0].Init(DaisyPatchSM::B7, GPIO::Mode::INPUT, GPIO::Pull::PULLUP);
     buttons[1].Init(DaisyPatchSM::B8, GPIO::Mode::INPUT, GPIO::Pull::PULLUP);
-    Tune(board);
+    Tune(board, Button, ReadCvs, Light);
     if(rig_start(&instrument, &board) == 0)
     {
         midi.Start(instrument.m, UartHandler::Config::Peripheral::UART_4, DaisyPatchSM::A2);

@@ -4,8 +4,7 @@
 #include "daisy_seed.h"
 #include "midi_ports.h"
 #include "places.h"
-#include "qspi.h"
-#include "tune.h"
+#include "tuning.h"
 
 using namespace daisy;
 using namespace seed;
@@ -14,7 +13,6 @@ static DaisySeed hw;
 static GPIO      gates[RIG_GATES], gate_out, leds[LED_COUNT];
 static rig       instrument;
 static MidiPorts midi;
-static char      tuned[TUNE_TEXT];
 
 static uint32_t Ticks(void*) { return System::GetTick(); }
 
@@ -60,24 +58,11 @@ static void StartPins()
 }
 
 static int Button(void*) { return !gates[2].Read(); } // D3
-static void Wait(void*, uint32_t ms) { System::Delay(ms); }
 static void Light(void*, int on) { hw.SetLed(on); }
 static void ReadCvs(void*, float* cvs)
 {
     for(int i = 0; i < 4; i++)
         cvs[i] = 2.f * hw.adc.GetFloat(4 + i) - 1.f;
-}
-
-// Before the sound: who holds the button calibrates.
-static void Tune(rig_board& board)
-{
-    tune_board b = {};
-    b.cvs    = 4;
-    b.button = Button, b.read = ReadCvs, b.led = Light, b.wait = Wait;
-    b.flash = qspi_flash(CALIBRATIONS_ADDRESS, CALIBRATIONS_BYTES);
-    System::Delay(10); // the first readings
-    board.tuned_bytes = tune_start(&b, tuned);
-    board.tuned       = tuned;
 }
 
 int main()
@@ -93,7 +78,7 @@ int main()
     board.knobs     = 4, board.cvs = 4, board.channels = 2;
     board.buttons   = 0xc;
     board.healthy   = places_healthy;
-    Tune(board);
+    Tune(board, Button, ReadCvs, Light);
     if(rig_start(&instrument, &board) == 0)
     {
         midi.Start(instrument.m, UartHandler::Config::Peripheral::USART_1, D14);

@@ -13,6 +13,7 @@ import soundfile
 
 import engine.presets
 from engine.presets import preset_names, shipped_names
+from scripts.drawn_trials import TABLES
 from scripts.preset_measure import coded_names
 from training.corpus.real import only_measured
 
@@ -39,7 +40,7 @@ def test_every_preset_has_its_marks(figures: ModuleType) -> None:
     marked = {path: [found[2] for found in figures.MARK.finditer(path.read_text("utf-8"))]
               for path in figures.files()}
     assert marked[ROOT / "README.md"] == ["presets", "drawn"]
-    trials = [f"trials-{name}" for name in figures.TRIALS]
+    trials = [f"{figures.TRIALS}{name}" for name in TABLES]
     for page, marks in (("sound", ["heard"]), ("presets", ["targets"]), ("quality", ["shipped"]),
                         ("violin", ["played", *trials])):
         assert marked[ROOT / "docs" / f"{page}.md"] == marks
