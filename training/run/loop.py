@@ -164,12 +164,10 @@ def _seeded_model(run: RunConfig) -> Model:
 
 def _check_same_shape(run: RunConfig, model: Model, other: Model) -> None:
     """Refuse weights of another shape. They may start from zeros or at rest, as one likes, and
-    lack what a family adds to weights that it has."""
+    differ in what a family adds to weights, or leaves of them."""
     apart = {"start"}
     if model.family == other.family:
-        fields = type(other.config).model_fields
-        apart |= {key for key in other.config.grown
-                  if getattr(other.config, key) == fields[key].default}
+        apart |= model.config.may_differ(other.config)
     theirs, own = ({"family": m.family, **m.config.model_dump(mode="json", exclude=apart)}
                    for m in (other, model))
     changed = differences({"model": theirs}, {"model": own})

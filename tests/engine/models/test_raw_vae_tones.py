@@ -130,6 +130,22 @@ def test_weights_without_harmonics_do_to_begin_with() -> None:
                                                  strict=True))
 
 
+def test_weights_with_harmonics_do_for_a_model_without() -> None:
+    """It plays on where no pitch is clear, and its latents code the same sound; what is about
+    harmonics may differ only where there are none."""
+    tonal, plain = make(harmonics=8, controls=("loudness",)), make(controls=("loudness",))
+    tonal.begin_with(make(harmonics=8, controls=("loudness",)))
+    plain.begin_with(tonal)
+    z = torch.randn(2, 4, 50)
+    unclear = torch.cat((z, torch.zeros(2, 2, 50)), dim=1)
+    assert torch.allclose(plain.offline("decode", z), tonal.offline("decode", unclear), atol=1e-6)
+    x = tone(300.0)
+    assert torch.equal(plain.offline("encode", x), tonal.offline("encode", x)[:, :4])
+    assert {"harmonics", "clear", "channels"} <= plain.config.may_differ(tonal.config)
+    other = make(harmonics=8, clear=(0.9, 0.98)).config
+    assert not {"harmonics", "clear"} & tonal.config.may_differ(other)
+
+
 def test_training_hears_what_forward_and_encode_give() -> None:
     made, x = make(harmonics=8, controls=("loudness",)), tone(300.0)
     mean, log_std = made.distribution(x)
