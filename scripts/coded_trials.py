@@ -25,12 +25,13 @@ from scripts.preset_clips import SAMPLES, SOUND
 from scripts.preset_measure import link_recordings
 from scripts.trial_runs import TUDOR_BY_PROCESSOR, each, keep, spread, tudor
 
-PRESET, RATE_HZ = "techno-tiny", 16000
+PRESET, RATE_HZ, MINUTES = "techno-tiny", 16000, 6.0
 # What is learnt: kinds of `tudor corpus` and minutes of each, and the recordings that may be.
 LEARNT, CORPUS_SEED = {"techno": 10, "breaks": 8}, 5
 HELD = ("loop_amen", "loop_breakbeat", "loop_garzul", "loop_industrial", "loop_mika")
 FIGURES = SOUND / "coded-trials.json"
 FLOOR, CEILING = "noise_128", "shifted"
+COMMON = ("training.batch_size=4",)  # twice the steps: discriminators have few as it is
 # Of `tudor evaluate --json`: where, heading, digits; all of the model and of what it is read by.
 COLUMNS = {
     "energy_score": ("sound", "energy score ↓", 3),
@@ -47,7 +48,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Trial:
-    """`title` in the table; settings of `training.adversarial` that differ."""
+    """`title` in the table; settings of `training.adversarial`."""
 
     title: str
     settings: tuple[str, ...] = ()
@@ -55,11 +56,11 @@ class Trial:
 
 TRIALS = {
     "none": Trial("none"),
-    "late": Trial("late: in the last 40 %, the encoder standing still (the default)",
-                  ("start=0.6",)),
+    "late": Trial("late: in the last 40 %, the encoder standing still",
+                  ("start=0.6", "warmup_steps=50")),
     # Nothing is learnt yet, so nothing may stand still and the model keeps its own rate.
     "start": Trial("from the start, the encoder trained on",
-                   ("start=0.0", "freeze_encoder=false", "model_rate=4e-3")),
+                   ("start=0.0", "warmup_steps=50", "freeze_encoder=false", "model_rate=4e-3")),
 }
 
 
@@ -92,13 +93,17 @@ def run(name: str, seed: int, minutes: float, out: Path) -> None:
     folder, target = out / f"{name}-{seed}", judged(out, name, seed)
     if target.exists():
         return
-    settings = [word for said in TRIALS[name].settings
-                for word in ("--set", f"training.adversarial.{said}")]
+    settings = [word for said in (*COMMON, *assigned(name)) for word in ("--set", said)]
     tudor(folder.with_suffix(".log"), "train", PRESET, "--data", learnt(out), "--out", folder,
           "--minutes", minutes, "--seed", seed, *settings, command=TUDOR_BY_PROCESSOR)
     told = tudor(folder.with_suffix(".judged"), "evaluate", folder, "--data", held(out), "--json")
     with atomic_write(target) as temporary:
         temporary.write_text(told, "utf-8")
+
+
+def assigned(name: str) -> list[str]:
+    """Settings of a trial as `--set` takes them."""
+    return [f"training.adversarial.{said}" for said in TRIALS[name].settings]
 
 
 def judged(out: Path, name: str, seed: int) -> Path:
@@ -164,7 +169,7 @@ def page() -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--minutes", type=float, default=6.0, help="of processor time for each")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of processor time for each")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1, help="so many at once, one thread each")
     parser.add_argument("--keep", action="store_true", help="train nothing, write what is there")

@@ -41,7 +41,8 @@ def test_every_preset_has_its_marks(figures: ModuleType) -> None:
               for path in figures.files()}
     assert marked[ROOT / "README.md"] == ["presets", "drawn"]
     trials = [f"{figures.TRIALS}{name}" for name in TABLES]
-    for page, marks in (("sound", ["heard"]), ("presets", ["targets"]), ("quality", ["shipped"]),
+    for page, marks in (("sound", ["heard"]), ("presets", ["targets"]),
+                        ("quality", ["shipped", "discriminators"]),
                         ("violin", ["played", *trials])):
         assert marked[ROOT / "docs" / f"{page}.md"] == marks
     for name in preset_names():

@@ -156,9 +156,8 @@ def _seeded_model(run: RunConfig) -> Model:
             raise ConfigError(f"{run.training.start_from} has no trained weights to start from")
         _check_same_shape(run, model, stored.model)
         model.begin_with(stored.model)
-        if (isinstance(model, Coded) and isinstance(stored.model, Coded)
-                and model.coded == stored.model.coded):
-            model.set_latents(stored.model.latents)  # the objective may want to know
+        if isinstance(model, Coded) and isinstance(stored.model, Coded):
+            model.set_latents(model.known(stored.model))  # the objective may want to know
     return model
 
 
