@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from scripts import coded_trials
 from scripts.coded_trials import COLUMNS, PRESET, TRIALS
-from scripts.rounded import STORED, rounded
 from training.run.config import resolve
 
 
@@ -60,14 +58,3 @@ def test_the_table_has_the_mean_and_the_range_of_whole_seeds(
     assert rows["none"][-1] == "300 |"
     assert rows["noise 128 (floor)"][1] == "0.800"
     assert all(len(row) == 2 + len(COLUMNS) for row in rows.values())
-
-
-def test_rounded_weights_are_the_nearest_of_nine_bits() -> None:
-    x = np.random.default_rng(0).standard_normal(10_000).astype(np.float32) * 10
-    y = rounded(x)
-    assert not (y.view(np.uint32) & ((1 << (23 - STORED)) - 1)).any()
-    assert np.abs(y / x - 1).max() <= 2.0 ** -(STORED + 1)
-    assert np.abs(y / x - 1).max() > 0.9 * 2.0 ** -(STORED + 1)
-    assert np.array_equal(rounded(y), y)
-    ties = np.float32([1 + 2.0**-9, 1 + 3 * 2.0**-9, -1 - 2.0**-9, 0])
-    assert rounded(ties).tolist() == [1, 1 + 2.0**-7, -1, 0]
