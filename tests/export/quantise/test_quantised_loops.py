@@ -11,7 +11,7 @@ import torch
 
 from engine.description import Description
 from engine.errors import ConfigError
-from engine.layers import Channels, Conv1d, Fixed, KeyedNoise, Loop, Parallel, Sequence, Tanh
+from engine.layers import Channels, Conv1d, Identity, KeyedNoise, Loop, Parallel, Sequence, Tanh
 from engine.layers.base import Streaming
 from export.native.casts import insert_casts
 from export.native.export import lower
@@ -149,9 +149,9 @@ def test_no_copy_of_a_class_stays_among_rows_of_16_bits():
 
 
 def test_noise_reads_its_number_as_it_was_made():
-    number = Fixed(torch.tensor([[[1000.0]], [[1.0]]]))  # beside what a convolution reads
-    layers = Sequence(number, Parallel(
-        Sequence(Channels(2, 0, 1), KeyedNoise(3)), Conv1d(2, 3, 1, bias=False)), Conv1d(3, 1, 1))
+    beside = Parallel(Identity(1), Tanh(1), Conv1d(1, 1, 2), combine="concat")
+    layers = Sequence(beside, Parallel(Sequence(Channels(3, 0, 1), KeyedNoise(3)),
+                                       Conv1d(3, 3, 3)), Conv1d(3, 1, 1))
     for net_ in (layers, net("loop_keyed")):
         program, _ = lowered(net_)
         insert_casts(program)
