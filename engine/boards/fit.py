@@ -12,7 +12,15 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from engine.boards.board import Board, Instrument, Range, board_named
-from engine.boards.loads import Loads, Traffic, loads_of, one_frame_macs, total, traffic_of
+from engine.boards.loads import (
+    Loads,
+    Traffic,
+    loads_of,
+    one_frame_macs,
+    times,
+    total,
+    traffic_of,
+)
 from engine.boards.placement import Placement, place
 from engine.boards.schedule import RATE_LIMIT, filter_taps, reduced, schedule
 from engine.boards.work import Task, task_of_model
@@ -68,6 +76,7 @@ class Fit:
     traffic: tuple[Traffic, ...]
     problems: tuple[str, ...]
     verdict: str
+    streams: int = 1  # 2: played twice side by side, the loads and the state are of both
 
     @property
     def latency_ms(self) -> float:
@@ -87,9 +96,10 @@ class Fit:
                 "jack_ms": self.jack_ms}
 
 
-def fit(task: Task, target: str, dtype: str | None = None, block: int | None = None) -> Fit:
+def fit(task: Task, target: str, dtype: str | None = None, block: int | None = None,
+        streams: int = 1) -> Fit:
     """Model `task` on the board called `target`. `dtype`: number format, else that of the file, or
-    float32; `block`: samples per callback."""
+    float32; `block`: samples per callback; `streams`: 2 for stereo by two instances."""
     board = board_named(target)
     dtype = dtype or task.dtype or "float32"
     if dtype not in DTYPES:
@@ -99,21 +109,22 @@ def fit(task: Task, target: str, dtype: str | None = None, block: int | None = N
         raise ConfigError(f"a block has at least one sample, got {block}")
     spread = spread_of(task, board.instrument, block)
     call = spread.call_samples
-    plan = place(task, board, dtype, call)
-    loads = loads_of(task, board, dtype, call, plan)
+    plan = place(task, board, dtype, call, streams=streams)
+    loads = times(loads_of(task, board, dtype, call, plan), streams)
     apart = None
     if board.placed and plan.weights_in and plan.weights_in[0] != board.memories[1].name:
-        apart = place(task, board, dtype, call, split=True)
-    around = around_model(task, board, spread)
+        apart = place(task, board, dtype, call, split=True, streams=streams)
+    around = around_model(task, board, spread, streams)
     worst = busiest(loads, task.sample_rate_hz, spread, around)
     problems = tuple(_problems(task, board, dtype, plan))
     return Fit(
         task.model, task.method, board.name, dtype, task.sample_rate_hz, spread,
-        task.macs_per_second, one_frame_macs(task, call), loads,
-        loads_of(task, board, dtype, call, apart) if apart and apart.fits else None,
+        streams * task.macs_per_second, streams * one_frame_macs(task, call), loads,
+        times(loads_of(task, board, dtype, call, apart), streams)
+        if apart and apart.fits else None,
         around, worst, board.load_limit, task.lookahead_samples, plan, apart,
-        traffic_of(task, board, dtype, call, plan), problems,
-        _verdict(worst, board.load_limit, problems),
+        traffic_of(task, board, dtype, call, plan, streams), problems,
+        _verdict(worst, board.load_limit, problems), streams,
     )
 
 
@@ -134,7 +145,7 @@ def spread_of(task: Task, instrument: Instrument | None, block: int) -> Spread:
                   late + instrument.limiter_samples)
 
 
-def around_model(task: Task, board: Board, spread: Spread) -> Range | None:
+def around_model(task: Task, board: Board, spread: Spread, streams: int = 1) -> Range | None:
     """Share of a callback's time: counted instructions, modelled cycles for each."""
     instrument = board.instrument
     if instrument is None:
@@ -145,6 +156,7 @@ def around_model(task: Task, board: Board, spread: Spread) -> Range | None:
         taps = (block * up / down * filter_taps(up, down, instrument.taps)
                 + block * filter_taps(down, up, instrument.taps))
     each = instrument.callback + instrument.sample * block + instrument.tap * taps
+    each += (streams - 1) * (instrument.channel * block + instrument.tap * taps)
     return board.instructions.inverse(each * instrument.rate_hz / block)
 
 
@@ -200,7 +212,9 @@ def jack_to_jack_ms(latency_ms: float, block: int, instrument: Instrument | None
 
 def summary(found: Fit) -> str:
     """The answer in one line, with its figures."""
-    text = (f"{found.model} ({found.method}, {found.dtype}) on {found.target}: {found.verdict}; "
+    text = (f"{found.model} ({found.method}, {found.dtype}"
+            f"{', two instances' if found.streams == 2 else ''}) on {found.target}: "
+            f"{found.verdict}; "
             f"modelled load of the busiest callback {percent(found.worst_callback)} of one core, "
             f"limit {100 * found.load_limit:.0f} %; {found.macs_per_second / 1e6:.1f} MMAC/s, "
             f"weights {found.placement.weights_bytes // 1024} KiB")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.boards.board import STATE_BYTES
 from engine.boards.cost import OpCost, op_cost
@@ -99,6 +99,7 @@ class Task:
     file_bytes: int | None = None  # of a file that exists
     dtype: str | None = None  # its number format
     start_numbers: int = 0  # of the state that methods start with, where that is not zeros
+    is_mono: bool = False  # one channel of audio in, and one out
 
     @property
     def macs_per_second(self) -> float:
@@ -145,7 +146,12 @@ def task_of_model(model: Model, name: str, method: str | None = None) -> Task:
     start = sum(op.state_count for key, g in graphs.items() if model.starts_at_rest(key)
                 for op in g.ops)
     return Task(name, method, rate, spec.ratio, spec.lookahead_samples, tuple(works), instance,
-                model.parameter_count, operations, start_numbers=start)
+                model.parameter_count, operations, start_numbers=start,
+                is_mono=_is_mono(spec))
+
+
+def _is_mono(spec: Any) -> bool:
+    return (spec.in_channels, spec.in_ratio, spec.out_channels, spec.out_ratio) == (1, 1, 1, 1)
 
 
 def _rings(graph: Graph, in_frames: float) -> float:
@@ -233,7 +239,7 @@ def task_of_file(file: NativeFile, method: str | None = None) -> Task:
     size = file.path.stat().st_size if file.path.exists() else None
     return Task(file.name, method, file.sample_rate_hz, spec.frame_samples, spec.latency_samples,
                 works, instance, max(sum(w.weights for w in works), (size or 0) // 4),
-                sum(len(file.ops(m)) for m in file.methods), size, dtype)
+                sum(len(file.ops(m)) for m in file.methods), size, dtype, is_mono=_is_mono(spec))
 
 
 def _work_of_file(op: OpInfo, frames: float, dtype: str) -> Work:

@@ -72,6 +72,16 @@ enum module_overlap {
     MODULE_OVERLAP_MEASURED /* a crossfade where the load, as it was measured, leaves time for both */
 };
 
+/* A model of one channel on a board with two inputs and two outputs: played once, on the sum of both inputs and to both
+ * outputs, or twice, each side by itself: with the same weights, controls and attributes, and a state of its own. What
+ * draws noise draws another on the right. A model that is played as a source is played twice only where that is asked
+ * for by name. */
+enum module_stereo {
+    MODULE_STEREO_OFF, /* default: once */
+    MODULE_STEREO_ON,  /* twice */
+    MODULE_STEREO_AUTO /* twice; if blocks take too long, once from then on */
+};
+
 /* What the board is. module_defaults fills in all but sample_rate_hz's and block_samples' final values. */
 typedef struct module_config {
     uint32_t sample_rate_hz; /* of the converters; default 48000 */
@@ -87,6 +97,8 @@ typedef struct module_config {
                               * 0: the board cannot afford it, models of another rate are refused */
     size_t resample_bytes;   /* most bulk memory for one model's conversion tables; default 131072 */
     uint32_t overlap;        /* enum module_overlap: whether two models may run at once during a slot change */
+    uint32_t stereo;         /* enum module_stereo, of models whose mapping does not say it */
+    float stereo_load;       /* of MODULE_STEREO_AUTO: two may take this share of a block's time; default 0.75 */
     uint32_t fade_ms;        /* of slot changes, mutes and recoveries, 1 to 1000; default 30 */
     uint32_t slots;          /* models that the board may hold, 1 to MODULE_SLOTS: with one, the derived mapping has no
                               * gate for the next; default MODULE_SLOTS */
@@ -136,6 +148,7 @@ typedef struct module_need {
     size_t fast_bytes, bulk_bytes; /* as the runtime's: `bulk` may lie in slow memory, and may be 0 */
     uint32_t way;                  /* that will be played */
     uint32_t latency_samples;      /* of the wet sound at the board's rate: model, buffering, rate conversion */
+    uint32_t streams;         /* 2: it is played twice, as enum module_stereo says; their memory is in this */
     uint32_t slices;               /* that a frame is cut into; 1: a block plays whole frames */
 } module_need;
 
@@ -252,7 +265,8 @@ enum module_flag { /* held controls and the like, for LEDs */
     MODULE_LOOPING = 4,
     MODULE_LIMITING = 8, /* the limiter took more than 1 dB off in the last block */
     MODULE_CLOCKED = 16, /* a clock, a host or taps are being followed */
-    MODULE_STOPPED = 32  /* and say that the song stands: beats run on */
+    MODULE_STOPPED = 32, /* and say that the song stands: beats run on */
+    MODULE_NARROWED = 64 /* the model is played once, since two took too long: MODULE_STEREO_AUTO */
 };
 
 typedef struct module_status {
@@ -262,6 +276,7 @@ typedef struct module_status {
     uint32_t slot;    /* that plays or fades in; MODULE_SLOTS: none */
     uint32_t loaded;  /* bit for each slot that can be chosen */
     uint32_t way;     /* enum module_way of the slot */
+    uint32_t streams; /* 2: the slot's model is played twice, a side each */
     uint32_t latency_samples;
     float load;       /* share of the block's time that processing took, averaged over about a second */
     float load_worst; /* worst block of the last second or so */

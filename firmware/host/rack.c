@@ -3,7 +3,7 @@
  *   rack models=A,B maps=X,- events=E [in=I] [out=O] [trace=T] [calibration=C] [rate=48000] [block=48] [seconds=N]
  *        [channels=IN,OUT] [taps=32] [overlap=0] [fade=30] [seed=1] [digest=1] [lane=256] [derive=1]
  *        [count=PART] [from=BLOCK] [marks=1] [times=FILE] [tables=131072] [heard=0] [meter=4] [turns=1] [slots=8]
- *        [restore=FILE] [save=FILE] [catch=1]
+ *        [restore=FILE] [save=FILE] [catch=1] [stereo=0..]
  *   rack calibration=C calibrated=FILE
  *
  * Models go to slots in turn; a map "-" is derived. A model that is refused is said and skipped. E holds module_event
@@ -11,6 +11,7 @@
  * no I a test signal is made. T gets a module_status for every block. digest=1 says a digest of the output for each
  * second instead of keeping it. derive=1 only prints the mapping that the first model is played with. count: instructions
  * of one part of every callback from BLOCK on (rack_counts.c names them); FILE gets what each call of it took, uint64.
+ * stereo: a digit of enum module_stereo for each slot, the last one for all others.
  * turns=1: only one model is loaded at a time, the others when they are wanted. restore: what a run before has saved at
  * its end. calibrated: only reads the calibration, and writes struct calibration of every knob and CV; what is wrong is said.
  * Facts go to standard output, a line each: "name value". */

@@ -9,7 +9,8 @@ enum { PLANT_LOAD = 100, /* every block from now on takes this share of its time
        PLANT_NAN,        /* the model's next output holds what is no number, */
        PLANT_HUGE,       /* or what is far too large */
        HOST_TEMPO,       /* a host's transport runs at this tempo, 0: it is silent, negative: it stands, */
-       HOST_BEAT };      /* and is here at the event's time */
+       HOST_BEAT,        /* and is here at the event's time */
+       PLANT_EACH };     /* and as much again for each stream of the model that plays */
 
 struct rack {
     module_config config;
@@ -20,12 +21,12 @@ struct rack {
     float *out;
     module_status *trace;
     const char *models, *maps, *events_path, *in_path, *out_path, *trace_path, *calibration, *calibrated, *count,
-        *times_path, *restore, *save;
+        *times_path, *restore, *save, *stereo;
     struct { char name[64], map[64]; } turn[MODULE_SLOTS]; /* models that take turns */
     uint32_t turns, loaded;
     uint32_t samples, seconds, digest, derive, count_from, marks, tables;
     uint32_t ticks, host_meter;
-    float load, host_tempo;
+    float load, load_each, host_tempo;
     double host_beat; /* at the next block's beginning */
 };
 

@@ -57,6 +57,8 @@ void rack_push_due(struct rack *r, uint32_t end) {
         const module_event *const e = &r->events[r->next];
         if (e->kind == PLANT_LOAD)
             r->load = e->value;
+        else if (e->kind == PLANT_EACH)
+            r->load_each = e->value;
         else if (e->kind == PLANT_MISS)
             module_report_miss(r->m);
         else if (e->kind == PLANT_NAN || e->kind == PLANT_HUGE)
@@ -74,7 +76,10 @@ void rack_push_due(struct rack *r, uint32_t end) {
 uint32_t rack_clock(void *context) {
     struct rack *const r = context;
     const uint32_t now = r->ticks;
-    r->ticks += (uint32_t)(r->load * (float)(r->config.block_samples * TICKS_PER_SAMPLE));
+    uint32_t streams = 0;
+    for (uint32_t v = 0; v < 2; v++) streams += r->m->voice[v].player ? r->m->voice[v].player->streams : 0;
+    const float load = r->load + r->load_each * (float)streams;
+    r->ticks += (uint32_t)(load * (float)(r->config.block_samples * TICKS_PER_SAMPLE));
     return now;
 }
 

@@ -3,12 +3,19 @@
 #include "rack.h"
 #include "words.h"
 
+/* As a board would say it of all: here each slot may be asked for by itself. */
+static uint32_t stereo_of(const struct rack *r, uint32_t slot) {
+    const size_t said = r->stereo ? strlen(r->stereo) : 0;
+    return said ? (uint32_t)(r->stereo[slot < said ? slot : said - 1] - '0') : MODULE_STEREO_OFF;
+}
+
 static void load(struct rack *r, uint32_t slot, const char *name, const char *map_name) {
     module_complaint why = {0, 0, ""};
     module_need need;
     size_t bytes, map_bytes = 0;
     const void *const file = platform_read(name, &bytes);
     const char *const map = *map_name && strcmp(map_name, "-") ? platform_read(map_name, &map_bytes) : 0;
+    r->m->config.stereo = stereo_of(r, slot);
     int error = module_measure(r->m, file, bytes, map, map_bytes, &need, &why);
     if (!error) {
         void *const fast = platform_memory(need.fast_bytes, 1), *const bulk = platform_memory(need.bulk_bytes, 0);
@@ -27,6 +34,7 @@ static void load(struct rack *r, uint32_t slot, const char *name, const char *ma
     print_fact("way", need.way);
     print_fact("latency_samples", need.latency_samples);
     print_fact("slices", need.slices);
+    print_fact("streams", need.streams);
     print_fact("fast_bytes", need.fast_bytes);
     print_fact("bulk_bytes", need.bulk_bytes);
 }

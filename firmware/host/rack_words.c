@@ -15,7 +15,7 @@ void rack_parse(struct rack *r, int count, char **words) {
         {"models", &r->models}, {"maps", &r->maps}, {"events", &r->events_path}, {"in", &r->in_path},
         {"out", &r->out_path}, {"trace", &r->trace_path}, {"calibration", &r->calibration},
         {"calibrated", &r->calibrated}, {"count", &r->count}, {"times", &r->times_path},
-        {"restore", &r->restore}, {"save", &r->save}};
+        {"restore", &r->restore}, {"save", &r->save}, {"stereo", &r->stereo}};
     const struct { const char *name; uint32_t *to; } numbers[] = {
         {"rate", &c->sample_rate_hz}, {"block", &c->block_samples}, {"seconds", &r->seconds}, {"channels", &c->in_channels},
         {"taps", &c->resample_taps}, {"overlap", &c->overlap}, {"fade", &c->fade_ms}, {"seed", &c->seed},
