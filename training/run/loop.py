@@ -22,7 +22,7 @@ from training.objectives.base import Objective
 from training.objectives.registry import OBJECTIVES
 from training.run.callbacks import Checkpointer, ProgressDisplay
 from training.run.config import RunConfig, differences
-from training.run.fabric import fabric, lost_process
+from training.run.fabric import fabric, lost_process, part
 from training.run.health import out_of_memory
 from training.run.lock import locked, taking_turns
 from training.run.memory import freed_memory_held
@@ -109,6 +109,7 @@ def _train(
         with trainer.signals:
             trainer.fit(carrier, [checkpointer, ProgressDisplay(console, checkpointer),
                                   StatusReport(console)])
+            part()
     except (RuntimeError, MemoryError) as error:
         if lost_process(error):
             raise TudorError("another process of this run has ended; the same command resumes "
