@@ -25,9 +25,7 @@ static int is_kept(uint32_t input) { return input < IN_CV || (input >= IN_CC && 
 
 /* ---- bytes ---- */
 
-struct cursor {
-    uint8_t *at;
-};
+struct cursor { uint8_t *at; };
 
 static void put(struct cursor *c, uint32_t word) {
     for (int i = 0; i < 4; i++) *c->at++ = (uint8_t)(word >> 8 * i);
@@ -131,10 +129,8 @@ static void write_head(tudor_module *m) {
     c.at = k->to;
     put(&c, VERSION);
     put(&c, slot);
-    if (p)
-        memcpy(c.at, m->slots[slot].name, MODULE_NAME);
-    else
-        memset(c.at, 0, MODULE_NAME);
+    memset(c.at, 0, MODULE_NAME);
+    if (p) memcpy(c.at, m->slots[slot].name, MODULE_NAME);
     c.at += MODULE_NAME;
     put(&c, (m->controls.frozen ? FROZEN : 0u) | (g->looping ? LOOPING : 0u));
     put(&c, inputs);
@@ -290,8 +286,7 @@ int module_restore(tudor_module *m, const void *saved, size_t bytes, module_comp
     return 0;
 }
 
-/* A model begins to play: one that was frozen when the power went stays where it was. Two streams take what one held,
- * and one takes what the left one held. */
+/* A model begins: one that was frozen when the power went stays there. Two streams take what one held, one the left's. */
 void keep_begin(tudor_module *m, struct player *p, uint32_t slot) {
     struct keep *const k = &m->keep;
     const int two = k->row_count == 2 * p->latents;

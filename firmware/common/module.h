@@ -72,15 +72,10 @@ enum module_overlap {
     MODULE_OVERLAP_MEASURED /* a crossfade where the load, as it was measured, leaves time for both */
 };
 
-/* A model of one channel on a board with two inputs and two outputs: played once, on the sum of both inputs and to both
- * outputs, or twice, each side by itself: with the same weights, controls and attributes, and a state of its own. What
- * draws noise draws another on the right. A model that is played as a source is played twice only where that is asked
- * for by name. */
-enum module_stereo {
-    MODULE_STEREO_OFF, /* default: once */
-    MODULE_STEREO_ON,  /* twice */
-    MODULE_STEREO_AUTO /* twice; if blocks take too long, once from then on */
-};
+/* A model of one channel on a board of two: played once, on the sum of both inputs and to both outputs, or twice, a side
+ * each: with the same weights, controls and attributes, and a state and noise of its own. AUTO: twice, and once as soon as
+ * blocks take too long. OFF is the default; a source is played twice with ON alone. */
+enum module_stereo { MODULE_STEREO_OFF, MODULE_STEREO_ON, MODULE_STEREO_AUTO };
 
 /* What the board is. module_defaults fills in all but sample_rate_hz's and block_samples' final values. */
 typedef struct module_config {
@@ -148,8 +143,7 @@ typedef struct module_need {
     size_t fast_bytes, bulk_bytes; /* as the runtime's: `bulk` may lie in slow memory, and may be 0 */
     uint32_t way;                  /* that will be played */
     uint32_t latency_samples;      /* of the wet sound at the board's rate: model, buffering, rate conversion */
-    uint32_t streams;         /* 2: it is played twice, as enum module_stereo says; their memory is in this */
-    uint32_t slices;               /* that a frame is cut into; 1: a block plays whole frames */
+    uint32_t streams, slices; /* 2: it is played twice; parts that a frame is cut into, 1: a block plays whole frames */
 } module_need;
 
 /* What a model will need. `mapping` is the text of its mapping file, or null for one derived from the model. */
@@ -230,9 +224,7 @@ void module_host_transport(tudor_module *m, const module_transport *transport);
 /* MIDI bytes as they come, with running status, real-time bytes in between, system exclusive skipped, damage
  * survived. Clock, start, continue, stop and the song position are messages too. Zero the struct before the first
  * byte. */
-typedef struct module_midi {
-    uint8_t status, have, data[2], exclusive;
-} module_midi;
+typedef struct module_midi { uint8_t status, have, data[2], exclusive; } module_midi;
 
 /* Takes one byte; 1: `event` is a whole message and only lacks its time; 0: nothing to push yet. */
 int module_midi_byte(module_midi *parser, uint8_t byte, module_event *event);
@@ -276,8 +268,7 @@ typedef struct module_status {
     uint32_t slot;    /* that plays or fades in; MODULE_SLOTS: none */
     uint32_t loaded;  /* bit for each slot that can be chosen */
     uint32_t way;     /* enum module_way of the slot */
-    uint32_t streams; /* 2: the slot's model is played twice, a side each */
-    uint32_t latency_samples;
+    uint32_t streams, latency_samples; /* streams: 2 where the model is played twice, a side each */
     float load;       /* share of the block's time that processing took, averaged over about a second */
     float load_worst; /* worst block of the last second or so */
     uint32_t misses, overloads; /* blocks late; times that the model had to rest */

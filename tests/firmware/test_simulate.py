@@ -283,23 +283,3 @@ def test_seeds_are_numbers_that_both_generators_take(folder: Path,
         assert tudor("module", "simulate", folder / "wire.tudor", "--in", folder / "in.wav",
                      "--out", folder / "o.wav", "--seed", seed) == 2
         assert limit in capsys.readouterr().err
-
-
-def test_a_mono_model_on_two_channels_is_played_as_the_board_would(
-        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    machine("native")
-    x = 0.1 * np.random.default_rng(0).standard_normal((24000, 2))
-    soundfile.write(tmp_path / "in.wav", x, 48000)
-    heard = {}
-    for words in (("--board", "pi"), ("--board", "pi", "--stereo", "off"), ("--board", "daisy"),
-                  ("--board", "daisy", "--stereo", "on")):
-        out = tmp_path / "out.wav"
-        assert tudor("module", "simulate", "techno-tiny", "--in", tmp_path / "in.wav", "--out", out,
-                     "--no-plot", "--json", *words) == 0
-        heard[words[1:]] = json.loads(capsys.readouterr().out)["slots"][0]["instances"]
-        y, _ = soundfile.read(out)
-        assert (np.abs(y[12000:, 0] - y[12000:, 1]).max() > 1e-3) == (heard[words[1:]] == 2)
-    assert list(heard.values()) == [2, 1, 1, 2]
-    assert tudor("module", "simulate", "techno-tiny", "--in", tmp_path / "in.wav", "--out", out,
-                 "--stereo", "both") == 1
-    assert "--stereo wants on, off or auto, not 'both'" in capsys.readouterr().err
