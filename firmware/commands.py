@@ -51,6 +51,9 @@ def simulate(
         help="Samples per block.", min=1, max=8192)] = None,
     seed: Annotated[int, typer.Option(
         help="Of converter noise, walks and jumps.", min=0, max=2**32 - 1)] = 1,
+    stereo: Annotated[Optional[str], typer.Option(  # noqa: UP045
+        help="A mono model on two channels: on, off or auto; default: auto on a pi, off on a "
+        "daisy, and what a mapping says.")] = None,
     plot: Annotated[bool, typer.Option(help="Draw controls and latents.")] = True,
     force: Annotated[bool, typer.Option(
         "--force", help="Also play what does not fit the board by `tudor fit`.")] = False,
@@ -66,7 +69,7 @@ def simulate(
     from firmware.simulate import simulate_command
 
     simulate_command(models, out, script, source, board, mapping, calibration, seconds, rate,
-                     block, seed, plot, as_json, force)
+                     block, seed, plot, as_json, force, stereo)
 
 
 @app.command("mapping")

@@ -15,6 +15,7 @@ from engine.ops import FLOAT32, Q16X8
 from engine.players.native_model import NativeFile
 from engine.presets import shipped_names, shipped_native
 from engine.resolve import FILE, PRESET, RUN, resolve
+from firmware import stereo
 
 # By what firmware is made for: machines of `tudor fit`, and the number format that they are best
 # served with.
@@ -47,15 +48,31 @@ def machines(board: str, target: str | None = None) -> tuple[str, ...]:
 
 
 def check_fit(path: Path, board: str, target: str | None = None, force: bool = False,
-              block: int | None = None) -> tuple[str, list[dict[str, Any]]]:
+              block: int | None = None, mapping: str | None = None, mode: str | None = None,
+              ) -> tuple[str, list[dict[str, Any]]]:
     """What `tudor fit` says of a file, as a line and as data. Raises where the file fits none of
-    the machines that the board may be, unless that is forced. `block`: samples per callback."""
+    the machines that the board may be, unless that is forced. `block`: samples per callback;
+    `mapping`: under which it will be played; `mode`: of stereo, where that says nothing."""
     task = task_of_file(NativeFile(path))
     fits = [fit(task, name, block=block) for name in machines(board, target)]
-    if all(found.verdict == TOO_MUCH for found in fits) and not force:
-        raise TudorError(f"{path}: {_line(fits)}; {_better(path, task, fits[-1].target)}, and "
-                         "--force takes it as it is")
-    return f"{path.name}: {_line(fits)}", [_facts(found) for found in fits]
+    how = stereo.asked(mapping, board, mode) if stereo.concerns(task, mapping) else stereo.OFF
+    twice = stereo.of_two(task, fits, block) if how != stereo.OFF else []
+    judged = twice if how == stereo.ON else fits
+    if all(found.verdict == TOO_MUCH for found in judged) and not force:
+        one = ""
+        if how == stereo.ON and any(found.verdict != TOO_MUCH for found in fits):
+            one = "stereo off or auto plays one instance; "
+        raise TudorError(f"{path}: {_line(judged)}; {one}{_better(path, task, fits[-1].target)}, "
+                         "and --force takes it as it is")
+    line = f"{path.name}: {_line(judged)}"
+    if how == stereo.AUTO:
+        line += f"; {stereo.told(twice)}"
+    data = [_facts(found) for found in judged]
+    for fact, two in zip(data, twice, strict=False):
+        goes = how == stereo.ON or two.verdict != TOO_MUCH
+        fact |= {"stereo": how, "instances": 2 if goes else 1, "load_high_of_two":
+                 round(two.worst_callback.high, 4)}
+    return line, data
 
 
 def _line(fits: list[Fit]) -> str:
@@ -63,9 +80,10 @@ def _line(fits: list[Fit]) -> str:
     if len(fits) == 1:
         return summary(fits[0])
     each = ", ".join(f"{f.target} {f.verdict} ({percent(f.worst_callback)})" for f in fits)
-    return (f"{fits[0].model} ({fits[0].method}, {fits[0].dtype}): {each}; modelled load of the "
-            f"busiest callback, of one core, limit {100 * fits[0].load_limit:.0f} %; jack to jack "
-            f"about {fits[0].jack_ms:.0f} ms")
+    two = ", two instances" if fits[0].streams == 2 else ""
+    return (f"{fits[0].model} ({fits[0].method}, {fits[0].dtype}{two}): {each}; modelled load of "
+            f"the busiest callback, of one core, limit {100 * fits[0].load_limit:.0f} %; jack to "
+            f"jack about {fits[0].jack_ms:.0f} ms")
 
 
 def _facts(found: Fit) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from firmware.host.build import TARGETS, rack
 from firmware.host.play import command, run_there
 from firmware.simulate_rack import CLOCKED, STATES, FloatArray, Racked, calibrated, play_rack
 from firmware.simulate_script import Board, Row, board_named, converted, read_script
+from firmware.stereo import mode_named, settled
 
 MAPPING_SUFFIX = ".map"
 WAYS = {1: "effect", 2: "bend", 4: "source"}
@@ -32,15 +33,21 @@ def simulate_command(
     models: list[str], out: Path, script: Path | None, source: Path | None, board_name: str,
     mapping: Path | None, calibration: Path | None, seconds: int | None,
     rate: int | None, block: int | None, seed: int, plot: bool, as_json: bool, force: bool = False,
+    stereo: str | None = None,
 ) -> None:
     """Everything of `tudor module simulate`: see its help."""
-    board = board_named(board_name)
+    board, mode = board_named(board_name), mode_named(stereo) if stereo else None
     board = replace(board, sample_rate_hz=rate or board.sample_rate_hz,
                     block_samples=block or board.block_samples)
     if len(models) > 8:
         raise ConfigError(f"an instrument has 8 slots, not {len(models)}")
     files = [model_file(name, board.name) for name in models]
-    fits = [check_fit(path, board.name, None, force, block) for path in files]
+    maps = [mapping_beside(path) for path in files]
+    if mapping:
+        maps[0] = mapping.read_text("utf-8", "replace")
+    fits = [check_fit(path, board.name, None, force, block, text, mode)
+            for path, text in zip(files, maps, strict=True)]
+    twice = [any(fact.get("instances") == 2 for fact in data) for _, data in fits]
     rows = read_script(script) if script else []
     _check_slots(rows, len(files), script)
     audio, notes = _audio(source, board, files) if source else (None, [])
@@ -48,7 +55,7 @@ def simulate_command(
         seconds or max([row.seconds for row in rows], default=0) + AFTER_SCRIPT_SECONDS)
     if audio is None:
         audio = np.zeros((1, round(length * board.sample_rate_hz)), np.float32)
-    played = _play(files, mapping, calibration, rows, audio, board, length, seed)
+    played = _play(files, maps, twice, calibration, rows, audio, board, length, seed)
     _check(played, files, mapping, source)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
@@ -111,19 +118,18 @@ def read_calibration(path: Path) -> str:
 
 
 def _play(
-    files: list[Path], mapping: Path | None, calibration: Path | None, rows: list[Row],
-    audio: FloatArray, board: Board, seconds: float, seed: int,
+    files: list[Path], maps: list[str | None], twice: list[bool], calibration: Path | None,
+    rows: list[Row], audio: FloatArray, board: Board, seconds: float, seed: int,
 ) -> Racked:
-    texts = [mapping_beside(path) for path in files]
-    if mapping:
-        texts[0] = mapping.read_text("utf-8", "replace")
+    """`twice`: where stereo is auto, what the modelled load allows."""
     text = read_calibration(calibration) if calibration else None
     how = calibrated(text, calibration) if calibration and text is not None else None
     channels = audio.shape[0]
     return play_rack(
-        TARGETS["native"], [path.read_bytes() for path in files], maps=texts, audio=audio,
+        TARGETS["native"], [path.read_bytes() for path in files],
+        maps=[settled(*each) for each in zip(maps, twice, strict=True)], audio=audio,
         script=converted(rows, board, seconds, seed, how), channels=(channels, channels),
-        calibration=text, seed=seed, lane=4096,
+        calibration=text, seed=seed, lane=4096, stereo="".join(str(int(two)) for two in twice),
         **{**board.words, "slots": max(board.slots, len(files))},
     )
 
@@ -160,7 +166,7 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool,
             fits: list[list[dict[str, Any]]], board: Board) -> None:
     status = played.status
     slots = [{"way": WAYS[int(slot["way"])], "latency_samples": int(slot["latency_samples"]),
-              "slices": int(slot["slices"]),
+              "slices": int(slot["slices"]), "instances": int(slot["streams"]),
               "memory_bytes": int(slot["fast_bytes"]) + int(slot["bulk_bytes"]),
               "jack_ms": round(board.jack_ms(int(slot["latency_samples"])), 1)}
              for slot in played.slots]
@@ -180,7 +186,8 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool,
         return
     console = Console(highlight=False, soft_wrap=True)
     ways = "; ".join((f"slot {i} " if slots[1:] else "")
-                     + f"as {slot['way']}, {slot['latency_samples']} samples late, about "
+                     + f"as {slot['way']}{', twice for two sides' * (slot['instances'] == 2)}, "
+                     f"{slot['latency_samples']} samples late, about "
                      f"{slot['jack_ms']:.0f} ms from jack to jack"
                      for i, slot in enumerate(slots, 1))
     console.print(f"{out}: played {ways}; peak {facts['peak']}")

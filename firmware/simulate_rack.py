@@ -28,13 +28,14 @@ FloatArray = NDArray[np.float32]
 KINDS = {"knob": 1, "cv": 2, "gate": 3, "midi": 4, "select": 5}
 # Faults that the program plants: a load of every block, an xrun, output that is no audio.
 PLANTS = {"load": 100, "miss": 101, "nan": 102, "huge": 103,
-          "tempo": 104, "at beat": 105}  # and a host's transport: beats a minute, beats
+          "tempo": 104, "at beat": 105,  # and a host's transport: beats a minute, beats
+          "each": 106}  # a load of every stream of the model
 EVENT = np.dtype([("at_samples", "<u4"), ("kind", "<u2"), ("source", "<u2"), ("value", "<f4"),
                   ("midi", "u1", 4)])
 SHOWN = 8
 STATUS = np.dtype([
     *((name, "<u4") for name in ("blocks", "state", "flags", "slot", "loaded", "way",
-                                 "latency_samples")),
+                                 "streams", "latency_samples")),
     ("load", "<f4"), ("load_worst", "<f4"),
     *((name, "<u4") for name in ("misses", "overloads", "faults", "dropped", "ignored",
                                  "nonfinite")),
@@ -88,13 +89,14 @@ def play_rack(
     script: NDArray[np.void] | None = None, audio: FloatArray | None = None,
     seconds: int = 0, channels: tuple[int, int] = (1, 1), calibration: str | None = None,
     trace: bool = True, digest: bool = False, cpu: str | None = None,
-    restore: bytes | None = None, save: bool = False, **options: int,
+    restore: bytes | None = None, save: bool = False, **options: int | str,
 ) -> Racked:
     """Play `models`, one slot each, on a target.
 
     audio: [channels, samples], or None for the program's own test signal of `seconds`.
     restore, save: what a run before has saved; whether to save at the end.
-    options: rate, block, taps, overlap, fade, seed, lane, turns, as rack.c takes them.
+    options: rate, block, taps, overlap, fade, seed, lane, turns, stereo (a digit of enum
+    module_stereo for each slot, the last for all others), as rack.c takes them.
     digest: no audio comes back, but a digest of it for every second."""
     with TemporaryDirectory(prefix="tudor-rack-") as name:
         folder = Path(name)
@@ -149,14 +151,15 @@ def _slots(pairs: list[tuple[str, str, str]]) -> list[dict[str, str]]:
 
 def count_rack(
     target: Target, model: bytes, part: str, mapping: str, audio: FloatArray,
-    script: NDArray[np.void], settled: int, **options: int,
+    script: NDArray[np.void], settled: int, channels: tuple[int, int] = (1, 1), **options: int,
 ) -> tuple[NDArray[np.int64], dict[str, str]]:
     """Instructions of each call of one part (rack_counts.c names them) from callback `settled` on,
     and the facts that the program said. "ops": one figure, all operations of the model."""
     with TemporaryDirectory(prefix="tudor-rack-") as name:
         folder = Path(name)
         words = _files(folder, [model], [mapping], script, audio, None)
-        words += ["channels=1,1", f"count={part}", f"from={settled}", "times=times", "out=out"]
+        words += [f"channels={channels[0]},{channels[1]}", f"count={part}", f"from={settled}",
+                  "times=times", "out=out"]
         words += ["marks=1"] if target.name == "aarch64" else []
         words += [f"{key}={value}" for key, value in options.items()]
         text = run_there(command(target, rack(target), words, None, True), folder)

@@ -70,6 +70,7 @@ class Instrument:
     rate_hz: int  # of its codec; models of another rate are converted
     callback: float  # controls, status, the runtime's slices
     sample: float  # trim, dry delay, mix, DC blocker, limiter, queues
+    channel: float  # the same of a second channel in and out, with a stream of its own
     tap: float  # of a filter between rates
     taps: int  # at the lower rate
     filter_bytes: int  # room for both filters
@@ -128,8 +129,8 @@ def _m7_macs(kernels: Kernels, cycles: Range) -> Range:
 
 
 _CONVERTERS_MS = Range(0.6, 1.0)
-_M7_INSTRUMENT = Instrument(48000, 5000, 450, 5.6, 32, 128 * KIB, 31, 2, _CONVERTERS_MS)
-_ARM_INSTRUMENT = Instrument(48000, 3500, 380, 6.4, 32, 1024 * KIB, 31, 2, _CONVERTERS_MS)
+_M7_INSTRUMENT = Instrument(48000, 5000, 450, 270, 5.6, 32, 128 * KIB, 31, 2, _CONVERTERS_MS)
+_ARM_INSTRUMENT = Instrument(48000, 3500, 380, 230, 6.4, 32, 1024 * KIB, 31, 2, _CONVERTERS_MS)
 
 _DAISY = Board(
     "daisy", "Daisy Seed or Patch SM, Cortex-M7 at 480 MHz", _M7_HZ,

@@ -12,7 +12,15 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from engine.boards.board import Board, Instrument, Range, board_named
-from engine.boards.loads import Loads, Traffic, loads_of, one_frame_macs, total, traffic_of
+from engine.boards.loads import (
+    Loads,
+    Traffic,
+    loads_of,
+    one_frame_macs,
+    times,
+    total,
+    traffic_of,
+)
 from engine.boards.placement import Placement, place
 from engine.boards.schedule import RATE_LIMIT, filter_taps, reduced, schedule
 from engine.boards.work import Task, task_of_model
@@ -67,6 +75,7 @@ class Fit:
     traffic: tuple[Traffic, ...]
     problems: tuple[str, ...]
     verdict: str
+    streams: int = 1  # 2: played twice side by side, the loads and the state are of both
 
     @property
     def latency_ms(self) -> float:
@@ -86,9 +95,10 @@ class Fit:
                 "jack_ms": self.jack_ms}
 
 
-def fit(task: Task, target: str, dtype: str | None = None, block: int | None = None) -> Fit:
+def fit(task: Task, target: str, dtype: str | None = None, block: int | None = None,
+        streams: int = 1) -> Fit:
     """Model `task` on the board called `target`. `dtype`: number format, else that of the file, or
-    float32; `block`: samples per callback."""
+    float32; `block`: samples per callback; `streams`: 2 for stereo by two instances."""
     board = board_named(target)
     dtype = dtype or task.dtype or "float32"
     if dtype not in DTYPES:
@@ -98,21 +108,21 @@ def fit(task: Task, target: str, dtype: str | None = None, block: int | None = N
         raise ConfigError(f"a block has at least one sample, got {block}")
     spread = spread_of(task, board.instrument, block)
     call = spread.call_samples
-    plan = place(task, board, dtype, call)
-    loads = loads_of(task, board, dtype, call, plan)
-    around = around_model(task, board, spread)
+    plan = place(task, board, dtype, call, streams=streams)
+    loads = times(loads_of(task, board, dtype, call, plan), streams)
+    around = around_model(task, board, spread, streams)
     worst, whole = busiest(loads, task.sample_rate_hz, spread, around), None
     if plan.apart:
-        whole_plan = place(task, board, dtype, call, in_one_piece=True)
-        whole = busiest(loads_of(task, board, dtype, call, whole_plan), task.sample_rate_hz, spread,
-                        around)
+        whole_plan = place(task, board, dtype, call, in_one_piece=True, streams=streams)
+        whole = busiest(times(loads_of(task, board, dtype, call, whole_plan), streams),
+                        task.sample_rate_hz, spread, around)
     problems = tuple(_problems(task, board, dtype, plan))
     return Fit(
         task.model, task.method, board.name, dtype, task.sample_rate_hz, spread,
-        task.macs_per_second, one_frame_macs(task, call), loads,
+        streams * task.macs_per_second, streams * one_frame_macs(task, call), loads,
         around, worst, whole, board.load_limit, task.lookahead_samples, plan,
-        traffic_of(task, board, dtype, call, plan), problems,
-        _verdict(worst, board.load_limit, problems),
+        traffic_of(task, board, dtype, call, plan, streams), problems,
+        _verdict(worst, board.load_limit, problems), streams,
     )
 
 
@@ -133,7 +143,7 @@ def spread_of(task: Task, instrument: Instrument | None, block: int) -> Spread:
                   late + instrument.limiter_samples)
 
 
-def around_model(task: Task, board: Board, spread: Spread) -> Range | None:
+def around_model(task: Task, board: Board, spread: Spread, streams: int = 1) -> Range | None:
     """Share of a callback's time: counted instructions, modelled cycles for each."""
     instrument = board.instrument
     if instrument is None:
@@ -144,6 +154,7 @@ def around_model(task: Task, board: Board, spread: Spread) -> Range | None:
         taps = (block * up / down * filter_taps(up, down, instrument.taps)
                 + block * filter_taps(down, up, instrument.taps))
     each = instrument.callback + instrument.sample * block + instrument.tap * taps
+    each += (streams - 1) * (instrument.channel * block + instrument.tap * taps)
     return board.instructions.inverse(each * instrument.rate_hz / block)
 
 
@@ -199,7 +210,9 @@ def jack_to_jack_ms(latency_ms: float, block: int, instrument: Instrument | None
 
 def summary(found: Fit) -> str:
     """The answer in one line, with its figures."""
-    text = (f"{found.model} ({found.method}, {found.dtype}) on {found.target}: {found.verdict}; "
+    text = (f"{found.model} ({found.method}, {found.dtype}"
+            f"{', two instances' if found.streams == 2 else ''}) on {found.target}: "
+            f"{found.verdict}; "
             f"modelled load of the busiest callback {percent(found.worst_callback)} of one core, "
             f"limit {100 * found.load_limit:.0f} %; {found.macs_per_second / 1e6:.1f} MMAC/s, "
             f"weights {found.placement.weights_bytes // 1024} KiB")

@@ -39,6 +39,9 @@ def fit_command(
         typer.Option(help="Method to play, or several in a row, such as encode+decode; default: "
                      "the model's main one.")
     ] = None,
+    stereo: Annotated[bool, typer.Option(
+        "--stereo", help="A model of one channel, played twice: an instance for each side.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Say whether a model will run on a board, before it is trained. All loads are modelled.
@@ -48,7 +51,10 @@ def fit_command(
     names = [board_named(target).name] if target else list(BOARDS)
     task = read_task(model, method)
     dtypes = list(DTYPES) if dtype == "all" else [dtype]
-    fits = [fit(task, name, d, block) for name in names for d in dtypes]
+    if stereo and not task.is_mono:
+        raise ConfigError(f"--stereo: {task.method} of {model} is not of one channel of sound; it "
+                          "is played once")
+    fits = [fit(task, name, d, block, 2 if stereo else 1) for name in names for d in dtypes]
     asked = None if dtype == "all" else dtype
     best = {f.target: largest(_presets(), f.target, asked, block)
             for f in fits if target or f.verdict != FITS}
@@ -103,8 +109,10 @@ def _presets() -> Iterator[Task]:
 
 def _print_all(console: Console, fits: list[Fit]) -> None:
     first = fits[0]
-    table = Table(title=f"{first.model}, {first.method}: {first.macs_per_second / 1e6:.1f} MMAC/s "
-                  "(all loads modelled, one core)", title_justify="left")
+    two = " in two instances" if first.streams == 2 else ""
+    table = Table(title=f"{first.model}, {first.method}{two}: "
+                  f"{first.macs_per_second / 1e6:.1f} MMAC/s (all loads modelled, one core)",
+                  title_justify="left")
     for title in ("target", "numbers", "verdict", "load", "busiest callback", "limit",
                   "weights", "in", "latency there"):
         table.add_column(title, no_wrap=True)
@@ -131,7 +139,8 @@ def _print_one(console: Console, found: Fit, best: tuple[str, str] | None) -> No
     def say(text: str, style: str | None = None) -> None:
         console.print(text, highlight=False, soft_wrap=True, style=style)
 
-    say(f"[bold]{found.model}[/] ({found.method}, {found.dtype}) on {board.title}: "
+    two = ", two instances" if found.streams == 2 else ""
+    say(f"[bold]{found.model}[/] ({found.method}, {found.dtype}{two}) on {board.title}: "
         f"[bold]{_coloured(found)}[/]")
     for problem in found.problems:
         say(f"  problem: {problem}")

@@ -23,6 +23,12 @@ class Loads:
     bytes_read_per_second: Range
 
 
+def times(loads: Loads, streams: int) -> Loads:
+    """Of streams side by side: each goes through all operations, and reads the weights anew."""
+    return Loads(*(r.scaled(streams) for r in (loads.arithmetic, loads.one_frame, loads.reading,
+                                               loads.whole, loads.bytes_read_per_second)))
+
+
 @dataclass(frozen=True)
 class Traffic:
     """Weights that are read from one memory."""
@@ -89,13 +95,14 @@ def _read(task: Task, index: int, board: Board, dtype: str, calls: float) -> Ran
 
 
 def traffic_of(
-    task: Task, board: Board, dtype: str, call: int, plan: Placement
+    task: Task, board: Board, dtype: str, call: int, plan: Placement, streams: int = 1
 ) -> tuple[Traffic, ...]:
     """What each memory has to give, against what it can."""
     found = []
     for memory in board.memories:
         read = total([_read(task, i, board, dtype, task.sample_rate_hz / call)
-                       for i, name in enumerate(plan.weights_in) if name == memory.name])
+                       for i, name in enumerate(plan.weights_in) if name == memory.name]
+                     ).scaled(streams)
         found.append(Traffic(memory.name, read, Range(read.low / memory.reads.high,
                                                       read.high / memory.reads.low)))
     return tuple(found)

@@ -48,13 +48,15 @@ class Placement:
 
 
 def place(
-    task: Task, board: Board, dtype: str, call_samples: int, in_one_piece: bool = False
+    task: Task, board: Board, dtype: str, call_samples: int, in_one_piece: bool = False,
+    streams: int = 1,
 ) -> Placement:
-    """Plan `task`, played in calls of `call_samples`. `in_one_piece`: no weights lie apart."""
+    """Plan `task`, played in calls of `call_samples`. `in_one_piece`: no weights lie apart. Streams
+    that are played side by side have a state each, and everything else together."""
     weights = task.weights_bytes(dtype)
     file_bytes = _file_bytes(task, dtype)
     scratch, state = (n * STATE_BYTES[dtype] for n in task.instance(call_samples))
-    state += INSTANCE_BYTES + PLAN_BYTES * task.operations
+    state = streams * state + INSTANCE_BYTES + PLAN_BYTES * task.operations
     if not board.placed:
         return _cached(task, board, (weights, file_bytes, state, scratch))
     room = {memory.name: memory.room_bytes for memory in board.memories}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, lcm
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.boards.board import STATE_BYTES
 from engine.boards.cost import OpCost, op_cost
@@ -104,6 +104,7 @@ class Task:
     file_bytes: int | None = None  # of a file that exists
     dtype: str | None = None  # its number format
     start_numbers: int = 0  # of the state that methods start with, where that is not zeros
+    is_mono: bool = False  # one channel of audio in, and one out
 
     @property
     def macs_per_second(self) -> float:
@@ -165,7 +166,12 @@ def task_of_model(model: Model, name: str, method: str | None = None) -> Task:
                 for op in g.ops)
     return Task(name, method, rate, lcm(*(s.ratio for s in specs)),
                 sum(s.lookahead_samples for s in specs), tuple(works), instance,
-                model.parameter_count, operations, start_numbers=start)
+                model.parameter_count, operations, start_numbers=start,
+                is_mono=len(specs) == 1 and _is_mono(specs[0]))
+
+
+def _is_mono(spec: Any) -> bool:
+    return (spec.in_channels, spec.in_ratio, spec.out_channels, spec.out_ratio) == (1, 1, 1, 1)
 
 
 def _rings(graph: Graph, in_frames: float) -> float:
@@ -256,7 +262,8 @@ def task_of_file(file: NativeFile, method: str | None = None) -> Task:
     return Task(file.name, IN_A_ROW.join(names), file.sample_rate_hz,
                 lcm(*(s.frame_samples for s in specs)), sum(s.latency_samples for s in specs),
                 works, instance, max(sum(w.weights for w in works), (size or 0) // 4),
-                sum(len(file.ops(m)) for m in file.methods), size, dtype)
+                sum(len(file.ops(m)) for m in file.methods), size, dtype,
+                is_mono=len(specs) == 1 and _is_mono(specs[0]))
 
 
 def _work_of_file(op: OpInfo, frames: float, dtype: str, method: str) -> Work:

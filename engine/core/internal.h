@@ -183,6 +183,7 @@ struct tudor {
     tudor_model model;
     const struct tudor_kernels *kernels;
     uint32_t batch, methods;
+    uint32_t streams; /* that are played: the first of the batch */
     struct method_plan *plans;
     struct buffer_plan *buffers;
     struct op_plan *ops;

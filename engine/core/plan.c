@@ -149,7 +149,7 @@ int tudor_init(const tudor_model *model, uint32_t batch, uint32_t max_samples, v
     if (need.bulk_bytes) memset(bulk, 0, need.bulk_bytes);
     tudor *t = fast;
     t->model = *model;
-    t->batch = batch;
+    t->batch = t->streams = batch;
     t->methods = header_of(model)->methods_count;
     t->fast = fast;
     t->bulk = bulk;
@@ -178,6 +178,15 @@ int tudor_reset_method(tudor *t, int method) {
 int tudor_reset(tudor *t) {
     if (!t) return TUDOR_ERROR_NULL_POINTER;
     for (uint32_t i = 0; i < t->methods; i++) tudor_reset_method(t, (int)i);
+    return 0;
+}
+
+int tudor_use_streams(tudor *t, uint32_t streams) {
+    if (!t) return TUDOR_ERROR_NULL_POINTER;
+    if (t->busy_method >= 0) return TUDOR_ERROR_BUSY;
+    if (streams == 0 || streams > t->batch) return TUDOR_ERROR_ARGUMENT;
+    t->streams = streams;
+    for (uint32_t i = 0; i < t->methods; i++) t->plans[i].sliced_samples = 0; /* a block costs something else */
     return 0;
 }
 

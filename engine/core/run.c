@@ -67,7 +67,7 @@ int tudor_process(tudor *t, int method, const float *in, float *out, uint32_t sa
     if (tudor_forced_apart(&t->forced, method, samples)) return TUDOR_ERROR_FRAMES;
     const struct format_method *m = method_of(&t->model, (uint32_t)method);
     const uint32_t mode = fpenv_enter();
-    for (uint32_t stream = 0; stream < t->batch; stream++) {
+    for (uint32_t stream = 0; stream < t->streams; stream++) {
         const struct play p = begin(t, method, samples / m->frame_samples, stream);
         tudor_rings_begin(&p);
         load(&p, in + stream * stream_floats(samples, m->in_channels, m->in_ratio));
@@ -176,11 +176,11 @@ static int run_loop_until(const struct play *p, struct cursor *c, uint64_t high,
 static void run_until(tudor *t, int method, const float *in, float *out, uint32_t samples, struct cursor *c,
                       uint64_t high) {
     const struct format_method *m = method_of(&t->model, (uint32_t)method);
-    for (; c->stream < t->batch; c->stream++, c->step = 0) {
+    for (; c->stream < t->streams; c->stream++, c->step = 0) {
         const struct play p = begin(t, method, samples / m->frame_samples, c->stream);
         const float *const x = in ? in + c->stream * stream_floats(samples, m->in_channels, m->in_ratio) : 0;
         float *const y = out ? out + c->stream * stream_floats(samples, m->out_channels, m->out_ratio) : 0;
-        if (in && c->step && t->batch > 1) tudor_rings_place(&p); /* another stream may have been there since */
+        if (in && c->step && t->streams > 1) tudor_rings_place(&p); /* another stream may have been there since */
         for (; c->step <= last_step(m); c->step++, c->unit = c->row_unit = 0) {
             if (is_loop(m, c->step)) {
                 if (!run_loop_until(&p, c, high, in != 0)) return;

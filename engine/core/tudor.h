@@ -175,6 +175,10 @@ int tudor_force(tudor *t, int method, const float *out, float *drawn, uint32_t s
 int tudor_reset(tudor *t); /* [audio-thread] all methods to fresh state; attributes stay */
 int tudor_reset_method(tudor *t, int method); /* [audio-thread] */
 
+/* From the next block on only the first `streams` of the batch are played, 1 to all of them: `in` and `out` hold those.
+ * The others stand still, and keep what they remember. TUDOR_ERROR_BUSY: between slices of a block. [audio-thread] */
+int tudor_use_streams(tudor *t, uint32_t streams);
+
 /* Attributes: each stream of the batch has values of its own, `count` floats, which are settings and no state: resetting,
  * saving and loading state leave them as they are. What is set between two blocks holds from the first row of the next
  * one, in every method; between two slices of a block it must not be set. Values are clamped to the attribute's range.

@@ -76,16 +76,19 @@ static void gather(struct player *p) {
     }
 }
 
-static void freeze_row(const tudor_module *m, struct player *p, float *z) {
+/* Whether this row is the one that is held. */
+static int freeze_step(const tudor_module *m, struct player *p) {
     const float step = p->row_seconds / FREEZE_SECONDS;
-    if (m->controls.frozen && !p->caught) {
-        memcpy(p->frozen, z, p->latents * sizeof *z);
-        p->caught = 1;
-    }
+    const int catches = m->controls.frozen && !p->caught;
     p->freeze = clamped(p->freeze + (m->controls.frozen ? step : -step), 0.0f, 1.0f);
-    if (!m->controls.frozen && p->freeze <= 0.0f) p->caught = 0;
+    if (m->controls.frozen || p->freeze <= 0.0f) p->caught = m->controls.frozen;
+    return catches;
+}
+
+static void freeze_row(struct player *p, float *frozen, float *z, int catches) {
+    if (catches) memcpy(frozen, z, p->latents * sizeof *z);
     if (p->freeze <= 0.0f) return;
-    for (uint32_t i = 0; i < p->latents; i++) z[i] += p->freeze * (p->frozen[i] - z[i]);
+    for (uint32_t i = 0; i < p->latents; i++) z[i] += p->freeze * (frozen[i] - z[i]);
 }
 
 static void swap_row(const struct player *p, float *z, float amount) {
@@ -100,17 +103,25 @@ static void swap_row(const struct player *p, float *z, float amount) {
     }
 }
 
-static void move_row(const tudor_module *m, struct player *p, float *z, float t, uint64_t position) {
+/* Where walks and jumps have come to in this row, for all streams. */
+static void move_step(const tudor_module *m, struct player *p, float *walked, float t, uint64_t position) {
     const float walk = p->walk[0] + t * (p->walk[1] - p->walk[0]);
     const float glide = p->row_seconds / (p->row_seconds + JUMP_SECONDS);
     for (uint32_t at = 0; at < p->free_count; at++) {
         const uint32_t i = p->free[at];
         const float half = 0.5f * (p->subject.ranges[i].high - p->subject.ranges[i].low);
         p->jump[i] = flushed(p->jump[i] + glide * (p->jump_goal[i] - p->jump[i]));
-        z[i] += p->jump[i];
-        if (walk > 0.0f) z[i] += walk * half * walk_of(m, p, i);
+        walked[i] = walk > 0.0f ? walk * half * walk_of(m, p, i) : 0.0f;
     }
     if (!m->controls.frozen) walk_step(p, position);
+}
+
+static void move_row(const struct player *p, const float *walked, float *z) {
+    for (uint32_t at = 0; at < p->free_count; at++) {
+        const uint32_t i = p->free[at];
+        z[i] += p->jump[i];
+        z[i] += walked[i];
+    }
 }
 
 /* What the model is told of time, as it will be when the row is heard. */
@@ -137,25 +148,31 @@ static void finish_row(struct player *p, float *z, float t) {
     }
 }
 
-/* rows: [latents][rows] of the frame, as the encoder gave them, or to be generated. */
+/* rows: [streams][latents][rows] of the frame, as the encoder gave them, or to be generated. */
 void edit_rows(const tudor_module *m, struct player *p, float *rows, int generated) {
-    float z[MODULE_LATENTS];
+    float z[MODULE_LATENTS], walked[MODULE_LATENTS];
+    const uint32_t last = p->rows - 1;
     const uint64_t begins = player_heard(m, p), row_step = (uint64_t)(p->row_seconds * (float)m->config.sample_rate_hz *
                                                                       (float)m->transport.step);
     gather(p);
     for (uint32_t r = 0; r < p->rows; r++) {
         const float t = (float)(r + 1) / (float)p->rows;
-        for (uint32_t i = 0; i < p->latents; i++) z[i] = generated ? 0.0f : rows[i * p->rows + r];
         const uint64_t position = begins + r * row_step + row_step / 2;
-        move_row(m, p, z, t, position);
-        freeze_row(m, p, z);
-        swap_row(p, z, p->swap[0] + t * (p->swap[1] - p->swap[0]));
-        finish_row(p, z, t);
-        if (p->way == MODULE_SOURCE) tell_time(m, p, z, position);
-        for (uint32_t i = 0; i < p->latents; i++) rows[i * p->rows + r] = z[i];
+        move_step(m, p, walked, t, position);
+        const int catches = freeze_step(m, p);
+        for (uint32_t s = 0; s < p->streams; s++) {
+            float *const own = rows + (size_t)s * p->latents * p->rows + r;
+            for (uint32_t i = 0; i < p->latents; i++) z[i] = generated ? 0.0f : own[i * p->rows];
+            move_row(p, walked, z);
+            freeze_row(p, p->frozen[s], z, catches);
+            swap_row(p, z, p->swap[0] + t * (p->swap[1] - p->swap[0]));
+            finish_row(p, z, t);
+            if (p->way == MODULE_SOURCE) tell_time(m, p, z, position);
+            for (uint32_t i = 0; i < p->latents; i++) own[i * p->rows] = z[i];
+        }
     }
-    for (uint32_t i = 0; i < p->latents; i++) {
+    for (uint32_t i = 0; i < p->latents; i++) { /* of two streams the left one's */
         const struct range range = p->subject.ranges[i];
-        p->shown[i] = (z[i] - range.low) / (range.high - range.low);
+        p->shown[i] = (rows[i * p->rows + last] - range.low) / (range.high - range.low);
     }
 }

@@ -58,7 +58,8 @@ struct player {
     struct mapping mapping;
     struct subject subject;
     uint32_t way, frame;    /* samples at the model's rate that are played at once */
-    uint32_t in_channels, out_channels, latents, rows; /* audio; latent rows in a frame */
+    uint32_t in_channels, out_channels, latents, rows; /* audio, of all streams; latent rows in a frame */
+    uint32_t streams, narrows; /* 2: it is played twice, a side each; which may become one */
     uint32_t free_count; /* latents that walks, jumps and swaps may move: all but controls */
     uint8_t free[MODULE_LATENTS];
     uint32_t stages, edited; /* methods in a row; which one's input the controls change, NONE: none */
@@ -81,7 +82,8 @@ struct player {
     float swap[2], walk[2];
     float depth[MODULE_CVS], volts[MODULE_CVS]; /* of each CV: the share that is heard; what came last */
     struct knobs *knobs; /* its slot's */
-    float frozen[MODULE_LATENTS], jump[MODULE_LATENTS], jump_goal[MODULE_LATENTS];
+    float frozen[MODULE_CHANNELS][MODULE_LATENTS]; /* of each stream */
+    float jump[MODULE_LATENTS], jump_goal[MODULE_LATENTS];
     float freeze; /* 0 free, 1 frozen */
     uint32_t caught, attributes_used; /* frozen holds a row; floats of attributes */
     uint64_t walked; /* segments, 32 bits of fraction */
@@ -152,11 +154,11 @@ struct keep {
     uint32_t event, edits;    /* written so far, of a gesture with this number */
     float noted[INPUTS];      /* where a hand left it when that was last a change */
     uint32_t slot, frozen, gesture; /* the same of these; gesture: its number */
-    float row[MODULE_LATENTS]; /* to be frozen when `row_slot` first plays */
+    float row[MODULE_CHANNELS * MODULE_LATENTS]; /* to be frozen when `row_slot` first plays: of each stream */
     uint32_t row_count, row_slot;
 };
 
-enum { CAUSE_FAULT = 1, CAUSE_OVERLOAD };
+enum { CAUSE_FAULT = 1, CAUSE_OVERLOAD, CAUSE_NARROW };
 
 /* A model on its way in or out of the sound. */
 struct voice {
@@ -178,7 +180,8 @@ struct limiter {
 struct slot {
     struct player *player;
     _Atomic uint32_t ready, offered;
-    struct knobs knobs; /* the audio thread's, as long as a model is ready */
+    struct knobs knobs; /* the audio thread's, as long as a model is ready; so is */
+    uint32_t narrow;    /* two streams were too much */
     char name[MODULE_NAME];
 };
 
@@ -224,6 +227,7 @@ int player_lay(struct player *p, const tudor_module *m, struct region *fast, str
 /* play.c */
 void player_start(struct player *p);
 void player_reset(struct player *p);
+void player_narrow(struct player *p);
 int player_run(tudor_module *m, struct player *p, float *const *out, int leads); /* not 0: a fault */
 /* hear.c */
 void player_refresh(const tudor_module *m, struct player *p);
@@ -266,6 +270,7 @@ void voices_run(tudor_module *m);
 void voices_end(tudor_module *m);
 void voice_fault(tudor_module *m, struct voice *v);
 void voices_overload(tudor_module *m);
+float voices_limit(const tudor_module *m);
 void request_next(tudor_module *m);
 int slot_is_there(tudor_module *m, uint32_t slot); /* ready or offered */
 /* keep.c */

@@ -2,7 +2,7 @@
  *
  *   version, slot, its name (32 bytes), flags, inputs, latents, events, length, sample rate, grid (two words)
  *   inputs:  number, value as a float32                     knobs and MIDI controllers
- *   latents: float32                                        the row that is frozen
+ *   latents: float32                                        the row that is frozen; of two streams both
  *   events:  time, number with bit 31 if it loops, float32  the gesture
  *
  * A copy is made by the audio thread, EVENTS_A_BLOCK events at a time. */
@@ -19,14 +19,13 @@
 #define LOOPING 2u
 #define LOOPS 0x80000000u
 #define LATENT_MOST 16.0f
+#define LATENTS_KEPT (MODULE_CHANNELS * MODULE_LATENTS)
 
 static int is_kept(uint32_t input) { return input < IN_CV || (input >= IN_CC && input < IN_NOTE); }
 
 /* ---- bytes ---- */
 
-struct cursor {
-    uint8_t *at;
-};
+struct cursor { uint8_t *at; };
 
 static void put(struct cursor *c, uint32_t word) {
     for (int i = 0; i < 4; i++) *c->at++ = (uint8_t)(word >> 8 * i);
@@ -74,7 +73,7 @@ static void notice(tudor_module *m) {
 /* ---- copying ---- */
 
 size_t module_save_bytes(const tudor_module *m) {
-    return m ? HEAD_BYTES + INPUTS_KEPT * INPUT_BYTES + MODULE_LATENTS * 4 +
+    return m ? HEAD_BYTES + INPUTS_KEPT * INPUT_BYTES + LATENTS_KEPT * 4 +
                    (size_t)m->config.gesture_events * EVENT_BYTES
              : 0;
 }
@@ -121,22 +120,21 @@ static void write_head(tudor_module *m) {
     const struct gesture *const g = &m->controls.gesture;
     const struct voice *const v = &m->voice[m->voice[1].player ? 1 : 0];
     const struct player *const p = v->player;
-    const uint32_t slot = p ? v->slot : MODULE_SLOTS, latents = p && p->caught && m->controls.frozen ? p->latents : 0;
+    const uint32_t slot = p ? v->slot : MODULE_SLOTS, streams = p && p->caught && m->controls.frozen ? p->streams : 0;
     struct cursor c = {k->to + HEAD_BYTES};
     const uint32_t inputs = write_inputs(m, &c);
-    for (uint32_t i = 0; i < latents; i++) put_float(&c, p->frozen[i]);
+    for (uint32_t s = 0; s < streams; s++)
+        for (uint32_t i = 0; i < p->latents; i++) put_float(&c, p->frozen[s][i]);
     k->bytes = (uint32_t)(c.at - k->to);
     c.at = k->to;
     put(&c, VERSION);
     put(&c, slot);
-    if (p)
-        memcpy(c.at, m->slots[slot].name, MODULE_NAME);
-    else
-        memset(c.at, 0, MODULE_NAME);
+    memset(c.at, 0, MODULE_NAME);
+    if (p) memcpy(c.at, m->slots[slot].name, MODULE_NAME);
     c.at += MODULE_NAME;
     put(&c, (m->controls.frozen ? FROZEN : 0u) | (g->looping ? LOOPING : 0u));
     put(&c, inputs);
-    put(&c, latents);
+    put(&c, streams ? streams * p->latents : 0);
     put(&c, g->length ? g->count : 0);
     put(&c, g->length);
     put(&c, m->config.sample_rate_hz);
@@ -205,7 +203,7 @@ static int read_head(const tudor_module *m, const uint8_t *at, size_t bytes, str
     k->grid = word(&at);
     k->grid |= (uint64_t)word(&at) << 32;
     k->rest = at;
-    if (k->slot > MODULE_SLOTS || k->name[MODULE_NAME - 1] || k->inputs > INPUTS_KEPT || k->latents > MODULE_LATENTS ||
+    if (k->slot > MODULE_SLOTS || k->name[MODULE_NAME - 1] || k->inputs > INPUTS_KEPT || k->latents > LATENTS_KEPT ||
         k->events > m->config.gesture_events || k->length >> 31 || k->grid > 16 * BEAT || k->grid % (BEAT / 16) ||
         k->rate_hz < 4000 || k->rate_hz > 384000 || (k->events && k->length < TICK_SAMPLES) ||
         k->flags > (FROZEN | LOOPING))
@@ -288,11 +286,13 @@ int module_restore(tudor_module *m, const void *saved, size_t bytes, module_comp
     return 0;
 }
 
-/* A model begins to play: one that was frozen when the power went stays where it was. */
+/* A model begins: one that was frozen when the power went stays there. Two streams take what one held, one the left's. */
 void keep_begin(tudor_module *m, struct player *p, uint32_t slot) {
     struct keep *const k = &m->keep;
-    if (k->row_count && k->row_slot == slot && k->row_count == p->latents && m->controls.frozen) {
-        memcpy(p->frozen, k->row, p->latents * sizeof *p->frozen);
+    const int two = k->row_count == 2 * p->latents;
+    if (k->row_count && k->row_slot == slot && (two || k->row_count == p->latents) && m->controls.frozen) {
+        for (uint32_t s = 0; s < p->streams; s++)
+            memcpy(p->frozen[s], &k->row[two ? s * p->latents : 0], p->latents * sizeof *k->row);
         p->caught = 1;
         p->freeze = 1.0f;
     }

@@ -151,6 +151,15 @@ static int read_way(struct reader *r) {
     return wrong(r, "way wants effect, bend or source, not ", word, 0);
 }
 
+/* "stereo on", off or auto. */
+static int read_stereo(struct reader *r) {
+    static const char *const names[] = {"off", "on", "auto"}; /* as enum module_stereo */
+    const struct word word = r->lines.count == 2 ? r->lines.words[1] : (struct word){"", 0};
+    for (uint32_t i = 0; i < 3; i++)
+        if (is_word(word, names[i])) return r->mapping->stereo = i, 0;
+    return wrong(r, "stereo wants on, off or auto, not ", word, 0);
+}
+
 /* "meter BEATS" or "tempo BPM": what holds where no clock says otherwise. */
 static int read_time(struct reader *r) {
     const struct word word = r->lines.count == 2 ? r->lines.words[1] : (struct word){"", 0};
@@ -172,7 +181,7 @@ int read_mapping(const struct subject *subject, const char *text, size_t bytes, 
     memset(m, 0, sizeof *m);
     m->way = first_way(subject);
     m->meter = 4;
-    m->rate_unit = NONE;
+    m->rate_unit = m->stereo = NONE;
     scalar_defaults(m);
     if (bytes > TEXT_LIMIT) return complain(why, MODULE_ERROR_TEXT, 0, "the mapping is longer than 16384 bytes", 0, 0, 0);
     int more, error = 0;
@@ -180,6 +189,7 @@ int read_mapping(const struct subject *subject, const char *text, size_t bytes, 
         if (more < 0) return -more;
         const struct word word = r.lines.words[0];
         error = is_word(word, "way")                                ? read_way(&r)
+                : is_word(word, "stereo")                           ? read_stereo(&r)
                 : is_word(word, "meter") || is_word(word, "tempo") ? read_time(&r)
                                                                     : read_connection(&r);
     }

@@ -52,6 +52,7 @@ struct range {
 
 struct mapping {
     uint32_t way, count, meter; /* meter: beats in a bar */
+    uint32_t stereo;            /* enum module_stereo: NONE until a line says it */
     uint32_t rate_unit;         /* of the rate of walks: NONE until a line says it */
     uint32_t has_tempo;         /* a line gives the tempo, or moves it */
     uint32_t depths;            /* bits of CVs whose depth is moved by a line */

@@ -72,6 +72,11 @@ enum module_overlap {
     MODULE_OVERLAP_MEASURED /* a crossfade where the load, as it was measured, leaves time for both */
 };
 
+/* A model of one channel on a board of two: played once, on the sum of both inputs and to both outputs, or twice, a side
+ * each: with the same weights, controls and attributes, and a state and noise of its own. AUTO: twice, and once as soon as
+ * blocks take too long. OFF is the default; a source is played twice with ON alone. */
+enum module_stereo { MODULE_STEREO_OFF, MODULE_STEREO_ON, MODULE_STEREO_AUTO };
+
 /* What the board is. module_defaults fills in all but sample_rate_hz's and block_samples' final values. */
 typedef struct module_config {
     uint32_t sample_rate_hz; /* of the converters; default 48000 */
@@ -87,6 +92,8 @@ typedef struct module_config {
                               * 0: the board cannot afford it, models of another rate are refused */
     size_t resample_bytes;   /* most bulk memory for one model's conversion tables; default 131072 */
     uint32_t overlap;        /* enum module_overlap: whether two models may run at once during a slot change */
+    uint32_t stereo;         /* enum module_stereo, of models whose mapping does not say it */
+    float stereo_load;       /* of MODULE_STEREO_AUTO: two may take this share of a block's time; default 0.75 */
     uint32_t fade_ms;        /* of slot changes, mutes and recoveries, 1 to 1000; default 30 */
     uint32_t slots;          /* models that the board may hold, 1 to MODULE_SLOTS: with one, the derived mapping has no
                               * gate for the next; default MODULE_SLOTS */
@@ -136,9 +143,8 @@ typedef struct module_need {
     size_t fast_bytes, bulk_bytes; /* as the runtime's: `bulk` may lie in slow memory, and may be 0 */
     uint32_t way;                  /* that will be played */
     uint32_t latency_samples;      /* of the wet sound at the board's rate: model, buffering, rate conversion */
-    uint32_t slices;               /* that a frame is cut into; 1: a block plays whole frames */
-    uint32_t stages;               /* methods that are played in a row, */
-    int method[2];                 /* these, */
+    uint32_t streams, slices;      /* 2: it is played twice; parts that a frame is cut into, 1: blocks of whole frames */
+    uint32_t stages; int method[2]; /* methods that are played in a row: how many, and which */
     uint32_t frame_samples;        /* so many samples at once, at the model's rate */
 } module_need;
 
@@ -199,8 +205,7 @@ enum module_kind {
 typedef struct module_event {
     uint32_t at_samples; /* when, in samples of the board's clock, modulo 2^32: module_now and onwards. The past means
                           * at once; more than two seconds ahead is taken for the past. In order within a lane */
-    uint16_t kind;
-    uint16_t source; /* from 0: knob1 in a mapping is source 0 */
+    uint16_t kind, source; /* source: from 0, knob1 in a mapping is 0 */
     float value;     /* what is not finite is ignored and counted */
     uint8_t midi[4];
 } module_event;
@@ -217,8 +222,7 @@ uint32_t module_now(const tudor_module *m);
 typedef struct module_transport {
     double beat;    /* position in quarter notes, -4000000 to 4000000; a bar begins at 0 */
     float tempo;    /* in beats a minute, 20 to 400 */
-    uint32_t meter; /* beats in a bar, 1 to 16 */
-    uint32_t playing;
+    uint32_t meter, playing; /* meter: beats in a bar, 1 to 16 */
 } module_transport;
 
 void module_host_transport(tudor_module *m, const module_transport *transport);
@@ -226,9 +230,7 @@ void module_host_transport(tudor_module *m, const module_transport *transport);
 /* MIDI bytes as they come, with running status, real-time bytes in between, system exclusive skipped, damage
  * survived. Clock, start, continue, stop and the song position are messages too. Zero the struct before the first
  * byte. */
-typedef struct module_midi {
-    uint8_t status, have, data[2], exclusive;
-} module_midi;
+typedef struct module_midi { uint8_t status, have, data[2], exclusive; } module_midi;
 
 /* Takes one byte; 1: `event` is a whole message and only lacks its time; 0: nothing to push yet. */
 int module_midi_byte(module_midi *parser, uint8_t byte, module_event *event);
@@ -261,7 +263,8 @@ enum module_flag { /* held controls and the like, for LEDs */
     MODULE_LOOPING = 4,
     MODULE_LIMITING = 8, /* the limiter took more than 1 dB off in the last block */
     MODULE_CLOCKED = 16, /* a clock, a host or taps are being followed */
-    MODULE_STOPPED = 32  /* and say that the song stands: beats run on */
+    MODULE_STOPPED = 32, /* and say that the song stands: beats run on */
+    MODULE_NARROWED = 64 /* the model is played once, since two took too long: MODULE_STEREO_AUTO */
 };
 
 typedef struct module_status {
@@ -271,33 +274,27 @@ typedef struct module_status {
     uint32_t slot;    /* that plays or fades in; MODULE_SLOTS: none */
     uint32_t loaded;  /* bit for each slot that can be chosen */
     uint32_t way;     /* enum module_way of the slot */
-    uint32_t latency_samples;
-    float load;       /* share of the block's time that processing took, averaged over about a second */
-    float load_worst; /* worst block of the last second or so */
+    uint32_t streams, latency_samples; /* streams: 2 where the model is played twice, a side each */
+    float load, load_worst; /* share of the block's time that processing took, of about a second: mean, worst block */
     uint32_t misses, overloads; /* blocks late; times that the model had to rest */
     uint32_t faults;  /* times that a model gave what is not finite or exploded, and was reset */
-    uint32_t dropped; /* events that found no room */
-    uint32_t ignored; /* events that named no input or held no number */
+    uint32_t dropped, ignored; /* events that found no room; that named no input or held no number */
     uint32_t nonfinite; /* input samples that were no numbers, and were taken as 0 */
     float in_peak, out_peak; /* of the last block */
     float reduction;  /* the limiter's gain, 1: untouched */
-    float envelope;   /* follower of the output, 0 to 1 */
-    float wet;        /* what of the mix is the model, after fades */
+    float envelope, wet; /* follower of the output, 0 to 1; what of the mix is the model, after fades */
     float tempo;      /* beats a minute */
     uint32_t beat;    /* whole beats since the song's first, at the block's end */
-    float beat_phase; /* 0 to below 1: behind `beat` */
-    float bar_phase;  /* 0 to below 1: of the bar */
+    float beat_phase, bar_phase; /* 0 to below 1: behind `beat`; of the bar */
     uint32_t latents; /* how many of `latent` are valid */
     float latent[MODULE_SHOWN]; /* as the model got them, each over its range: 0 at its minimum, 1 at its maximum */
 } module_status;
 
 void module_read_status(const tudor_module *m, module_status *status);
 const char *module_slot_name(const tudor_module *m, uint32_t slot); /* "": empty. For the control thread */
-
 const char *module_state_text(uint32_t state);
 
 #ifdef __cplusplus
 }
 #endif
-
 #endif

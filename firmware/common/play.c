@@ -38,10 +38,26 @@ void player_start(struct player *p) {
     clear_model(p);
 }
 
+/* One stream from now on, from the beginning. Unheard. What is frozen stays: of both sides the left one's. */
+void player_narrow(struct player *p) {
+    const uint32_t caught = p->caught;
+    const float freeze = p->freeze;
+    if (p->streams == 1) return;
+    player_start(p);
+    tudor_use_streams(p->t, 1);
+    p->in_channels /= p->streams;
+    p->out_channels /= p->streams;
+    p->cost /= (float)p->streams;
+    p->streams = 1;
+    p->narrows = 0;
+    p->caught = caught;
+    p->freeze = freeze;
+}
+
 /* Asks for the model to be silenced when its present frame is complete. */
 void player_reset(struct player *p) { p->reset = 1; }
 
-/* A mono model hears both channels; a stereo model on one channel hears it twice. */
+/* A mono model that is played once hears both channels; a stereo model on one channel hears it twice. */
 static float heard(const tudor_module *m, const struct player *p, uint32_t channel, uint32_t i) {
     const uint32_t have = m->config.in_channels;
     if (have == 0) return 0.0f;
@@ -120,7 +136,7 @@ static int end_frame(struct player *p) {
 /* Something of a stage; `parts` 1 is all of it. */
 static void run_part(const tudor_module *m, struct player *p, uint32_t stage, uint32_t part, uint32_t parts) {
     if (stage == 1 && part == 0 && p->edited == 1) {
-        if (!is_sound(p->buffer[1], (size_t)p->latents * p->rows, EXPLODED_LATENT)) p->faulty = 1;
+        if (!is_sound(p->buffer[1], (size_t)p->streams * p->latents * p->rows, EXPLODED_LATENT)) p->faulty = 1;
         edit_rows(m, p, p->buffer[1], 0);
     }
     const float *const in = p->buffer[stage];

@@ -43,6 +43,16 @@ static int choose_stages(struct player *p, module_complaint *why) {
     return 0;
 }
 
+/* A model of one channel where the board has two: once, or a stream for each side. A source has no sides of its own. */
+static void choose_streams(struct player *p, const module_config *c) {
+    const uint32_t stereo = p->mapping.stereo == NONE ? c->stereo : p->mapping.stereo;
+    const int sides = p->way == MODULE_SOURCE ? stereo == MODULE_STEREO_ON : p->in_channels == 1 && c->in_channels == 2;
+    p->streams = stereo != MODULE_STEREO_OFF && sides && p->out_channels == 1 && c->out_channels == 2 ? 2 : 1;
+    p->narrows = p->streams == 2 && stereo == MODULE_STEREO_AUTO;
+    p->in_channels *= p->streams;
+    p->out_channels *= p->streams;
+}
+
 /* Several frames at once where a block holds several and that is still short: weights are then read once for all. */
 static void widen_frame(struct player *p, uint32_t block) {
     const uint32_t one = p->frame, most = 256;
@@ -106,6 +116,7 @@ int player_prepare(struct player *p, const tudor_module *m, const void *file, si
     if (error) return error;
     p->way = p->mapping.way;
     if ((error = choose_rates(p, &m->config, why)) != 0 || (error = choose_stages(p, why)) != 0) return error;
+    choose_streams(p, &m->config);
     widen_frame(p, m->config.block_samples);
     error = plan_schedule(&p->schedule, p->frame, m->config.block_samples, p->up, p->down, p->way != MODULE_SOURCE);
     if (error)
@@ -150,11 +161,12 @@ static void lay_rates(struct player *p, const module_config *config, struct regi
 
 static void lay_buffers(struct player *p, struct region *fast) {
     tudor_method_info info;
+    const size_t each = p->streams * sizeof(float);
     for (uint32_t i = 0; i < p->stages; i++) {
         if (tudor_method(&p->model, p->stage[i].method, &info)) return;
         if (i == p->edited) p->rows = rows_of(p, info.in_ratio);
-        if (i == 0) p->buffer[0] = take(fast, (size_t)info.in_channels * rows_of(p, info.in_ratio) * sizeof(float));
-        p->buffer[i + 1] = take(fast, (size_t)info.out_channels * rows_of(p, info.out_ratio) * sizeof(float));
+        if (i == 0) p->buffer[0] = take(fast, info.in_channels * rows_of(p, info.in_ratio) * each);
+        p->buffer[i + 1] = take(fast, info.out_channels * rows_of(p, info.out_ratio) * each);
     }
     tudor_attribute_info attribute;
     for (int a = 0; !tudor_attribute(&p->model, a, &attribute); a++) p->attributes_used += attribute.count;
@@ -182,13 +194,13 @@ static int share_slices(struct player *p) {
 /* Takes the memory; makes the instance if there is memory to take. */
 int player_lay(struct player *p, const tudor_module *m, struct region *fast, struct region *bulk, module_complaint *why) {
     tudor_sizes need;
-    const int refused = tudor_measure(&p->model, 1, p->frame, &need);
+    const int refused = tudor_measure(&p->model, p->streams, p->frame, &need);
     if (refused) return complain(why, MODULE_ERROR_MODEL, 0, tudor_error_text(refused), 0, 0, 0);
     lay_rates(p, &m->config, fast, bulk);
     lay_buffers(p, fast);
     void *const near = take(fast, need.fast_bytes), *const far = take(bulk, need.bulk_bytes);
     if (!fast->base) return 0;
-    const int error = tudor_init(&p->model, 1, p->frame, near, need.fast_bytes, far, need.bulk_bytes, &p->t);
+    const int error = tudor_init(&p->model, p->streams, p->frame, near, need.fast_bytes, far, need.bulk_bytes, &p->t);
     if (error || share_slices(p)) return complain(why, MODULE_ERROR_MODEL, 0, tudor_error_text(error), 0, 0, 0);
     p->row_seconds = p->rows ? (float)(p->frame / p->rows) / (float)tudor_sample_rate_hz(&p->model) : 0.0f;
     player_start(p);

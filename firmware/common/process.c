@@ -24,9 +24,9 @@ static void meter(tudor_module *m, uint32_t began) {
         m->load_worst = load;
         m->worst_blocks = 0;
     }
-    const uint32_t misses = (load > m->config.overload_load ? 1u : 0u) + (late < 64 ? late : 64);
-    m->misses += misses;
-    m->pressure = misses ? m->pressure + misses * MISS : m->pressure ? m->pressure - 1 : 0;
+    const uint32_t missed = late < 64 ? late : 64, heavy = missed + (load > voices_limit(m));
+    m->misses += missed + (load > m->config.overload_load);
+    m->pressure = heavy ? m->pressure + heavy * MISS : m->pressure ? m->pressure - 1 : 0;
     if (m->pressure < OVERLOADED) return;
     m->pressure = 0;
     voices_overload(m);
@@ -97,6 +97,8 @@ static void fill(tudor_module *m, module_status *s) {
     s->latency_samples = m->limiter_samples;
     if (!v->player) return;
     s->way = v->player->way;
+    s->streams = v->player->streams;
+    s->flags |= m->slots[v->slot].narrow ? MODULE_NARROWED : 0u;
     s->latency_samples += v->player->latency_samples;
     s->wet = m->ramp_last[RAMP_WET] * smooth_step((float)v->gain / (float)m->fade_samples);
     s->latents = v->player->latents < MODULE_SHOWN ? v->player->latents : MODULE_SHOWN;

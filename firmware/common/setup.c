@@ -16,6 +16,7 @@ void module_defaults(module_config *c) {
     c->seed = c->catch_up = 1;
     c->ceiling = 0.98f;
     c->overload_load = 0.95f;
+    c->stereo_load = 0.75f;
 }
 
 static int power_of_two(uint32_t n, uint32_t most) { return n >= 1 && n <= most && (n & (n - 1)) == 0; }
@@ -29,7 +30,7 @@ static int is_possible(const module_config *c) {
            (c->resample_taps == 0 || (c->resample_taps >= 8 && c->resample_taps <= 128 && c->resample_taps % 2 == 0)) &&
            c->slots >= 1 && c->slots <= MODULE_SLOTS && c->fade_ms >= 1 && c->fade_ms <= 1000 && c->ceiling >= 0.1f &&
            c->ceiling <= 1.0f && c->overload_load > 0.0f && c->heard_samples <= c->sample_rate_hz &&
-           c->overlap <= MODULE_OVERLAP_MEASURED && (!c->clock || c->clock_hz > 0);
+           c->overlap <= MODULE_OVERLAP_MEASURED && c->stereo <= MODULE_STEREO_AUTO && c->stereo_load > 0.0f && (!c->clock || c->clock_hz > 0);
 }
 
 /* 0.7 ms, so that the gain's way down stays below what an ear hears as a click. */
@@ -128,8 +129,8 @@ int module_measure(const tudor_module *m, const void *file, size_t file_bytes, c
     if (error) return error;
     (void)take(&fast, sizeof p);
     if ((error = player_lay(&p, m, &fast, &bulk, why)) != 0) return error;
-    *need = (module_need){fast.used, bulk.used, p.way, p.latency_samples + m->limiter_samples, p.schedule.slices,
-                          p.stages, {p.stage[0].method, p.stage[1].method}, p.frame};
+    *need = (module_need){fast.used, bulk.used, p.way, p.latency_samples + m->limiter_samples, p.streams,
+                          p.schedule.slices, p.stages, {p.stage[0].method, p.stage[1].method}, p.frame};
     return 0;
 }
 
@@ -176,8 +177,10 @@ int module_load_parts(tudor_module *m, uint32_t slot, const char *name, const vo
     if ((error = tudor_use_parts(p->t, parts, parts_count)) != 0)
         return complain(why, MODULE_ERROR_MODEL, 0, tudor_error_text(error), 0, 0, 0);
     for (uint32_t i = 0; i < p->attributes_used; i++) p->attributes_set[i] = EXPLODED * 1e6f; /* so all are set once */
-    if (!name || strncmp(m->slots[slot].name, name, MODULE_NAME - 1)) /* another one */
+    if (!name || strncmp(m->slots[slot].name, name, MODULE_NAME - 1)) { /* another one */
         memset(&m->slots[slot].knobs, 0, sizeof m->slots[slot].knobs);
+        m->slots[slot].narrow = 0;
+    }
     set_name(m->slots[slot].name, name);
     p->knobs = &m->slots[slot].knobs;
     m->slots[slot].player = p;

@@ -37,6 +37,7 @@ static int begin_voice(tudor_module *m, struct voice *v, uint32_t slot) {
     v->player = p;
     v->slot = slot;
     v->warm = warm_samples(m, p);
+    if (m->slots[slot].narrow) player_narrow(p);
     player_refresh(m, p);
     keep_begin(m, p, slot);
     controls_hand_over(m, p);
@@ -147,12 +148,17 @@ void voices_run(tudor_module *m) {
     m->cross_rising = coming->player && !coming->resting && (m->overlap ? coming->warm == 0 : m->voice[0].gain == 0);
 }
 
-static void end_rest(const tudor_module *m, struct voice *v) {
+static void end_rest(tudor_module *m, struct voice *v) {
     if (!v->resting || v->gain) return;
     if (v->rest) v->rest--;
     if (v->rest) return;
     v->resting = 0;
-    player_reset(v->player);
+    if (v->cause == CAUSE_NARROW) {
+        player_narrow(v->player);
+        m->pressure = 0; /* what made it is over */
+    } else {
+        player_reset(v->player);
+    }
     v->warm = warm_samples(m, v->player);
 }
 
@@ -193,9 +199,36 @@ void voice_fault(tudor_module *m, struct voice *v) {
     rest(m, v, CAUSE_FAULT);
 }
 
+/* The model that plays by itself; null: none does, or two do. */
+static const struct voice *alone(const tudor_module *m) {
+    const struct voice *const a = &m->voice[0], *const b = &m->voice[1];
+    return a->player && b->player ? 0 : a->player ? a : b->player ? b : 0;
+}
+
+/* Two streams become one: unheard, when the sound has faded. */
+static void narrow(tudor_module *m, struct voice *v) {
+    if (v->resting) return;
+    m->slots[v->slot].narrow = 1;
+    v->rest = v->rising = 0;
+    v->resting = 1;
+    v->cause = CAUSE_NARROW;
+}
+
+/* The share of its time that a block may take, by which two streams become one, or a model rests. */
+float voices_limit(const tudor_module *m) {
+    const struct voice *const v = alone(m);
+    const float most = m->config.overload_load;
+    return v && v->player->narrows && m->config.stereo_load < most ? m->config.stereo_load : most;
+}
+
 /* Blocks come late again and again: the model rests, at least a second. */
 void voices_overload(tudor_module *m) {
     struct voice *const v = &m->voice[0];
+    const struct voice *const only = alone(m);
+    if (only && only->player->narrows) {
+        narrow(m, &m->voice[only - m->voice]);
+        return;
+    }
     if (m->voice[1].player) {
         m->overlap = 0; /* two at once are too much for this board */
         m->crowded = 1;

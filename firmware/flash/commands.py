@@ -98,9 +98,11 @@ def flash_daisy(
     """
     from firmware.fits import check_fit, model_file
     from firmware.flash import daisy
+    from firmware.simulate import mapping_beside
 
     paths = [model_file(each, "daisy") for each in model]
-    verdicts = [check_fit(path, "daisy", None, force) for path in paths]
+    verdicts = [check_fit(path, "daisy", None, force, mapping=mapping_beside(path))
+                for path in paths]
     writes = daisy.plan(application, paths, calibration)
     shown = [{"what": w.what, "address": f"0x{w.address:08x}", "bytes": len(w.data),
               "command": w.command()} for w in writes]

@@ -16,6 +16,7 @@ from firmware.flash.codecs import CODECS, alias_note, codec_named
 from firmware.flash.deb import read_package
 from firmware.flash.edits import MIDI_OVERLAYS
 from firmware.flash.playable import check_playable
+from firmware.simulate import mapping_beside
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def _models(request: Request) -> tuple[list[Path], dict[str, Any]]:
     """The files of the models that are named, and what `tudor fit` says of them."""
     machines("pi", request.target)
     models = [model_file(str(path), "pi") for path in request.models]
-    fits = [check_fit(path, "pi", request.target, request.force) for path in models]
+    fits = [check_fit(path, "pi", request.target, request.force, mapping=mapping_beside(path))
+            for path in models]
     return models, {"verdicts": [line for line, _ in fits], "fit": [data for _, data in fits]}
 
 

@@ -17,7 +17,8 @@ HERE = Path(__file__).parent
 CORE = HERE.parent.parent / "engine" / "core"
 COMMON = HERE.parent / "common"
 PROGRAM = ("host.c", "counter.c", "words.c")
-RACK = ("rack.c", "rack_counts.c", "counter.c", "words.c")
+RACK = ("rack.c", "rack_words.c", "rack_slots.c", "rack_script.c", "rack_counts.c", "counter.c",
+        "words.c")
 # Calls that the rack plants faults in or counts.
 WRAPPED = ("tudor_process", "tudor_process_slice", "tudor_run_op", "player_run",
            "player_attributes", "edit_rows", "input_block", "controls_until", "mix_block",

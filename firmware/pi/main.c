@@ -49,6 +49,7 @@ struct instrument {
     struct screen screen;
     tudor_module *m;
     uint64_t blocks;
+    uint32_t narrowed; /* bits of slots of which it was noted */
     pthread_t thread;
     _Atomic int ended;
     _Atomic int cpu_error, priority_error; /* errno; 0: granted */
@@ -147,6 +148,9 @@ static int make_module(struct instrument *it) {
     config.resample_taps = (uint32_t)s->resample_taps & ~1u;
     config.resample_bytes = 1 << 20;
     config.overlap = 1;
+    config.stereo = !strcmp(s->stereo, "on")    ? MODULE_STEREO_ON
+                    : !strcmp(s->stereo, "off") ? MODULE_STEREO_OFF
+                                                : MODULE_STEREO_AUTO;
     config.overload_load = (float)(s->overload > 0 ? s->overload : 95) / 100.0f;
     config.clock = s->overload > 0 ? clock_now : 0;
     config.clock_hz = CLOCK_HZ;
@@ -176,6 +180,14 @@ static void show(struct instrument *it, const module_status *status) {
     screen_show(&it->screen, picture);
 }
 
+/* Once for each slot whose model is played once where two were wanted. */
+static void note_narrow(struct instrument *it, const module_status *status) {
+    const uint32_t bit = status->slot < MODULE_SLOTS ? 1u << status->slot : 0;
+    if (!(status->flags & MODULE_NARROWED) || it->narrowed & bit) return;
+    it->narrowed |= bit;
+    note("stereo = auto: two of %.40s take too long; one plays, for both sides", module_slot_name(it->m, status->slot));
+}
+
 /* Until a signal or the audio thread's end; 0: all is well. */
 static int attend(struct instrument *it, int socket) {
     uint32_t seen = 0, shown = 0;
@@ -188,6 +200,7 @@ static int attend(struct instrument *it, int socket) {
         module_status status;
         module_read_status(it->m, &status);
         show(it, &status);
+        note_narrow(it, &status);
         saves_attend(&it->saves, it->m, (uint32_t)(moment_now_ns() / 1000000u));
         if ((!ready && status.blocks > 8) || (++shown * SHOW_MS >= PULSE_MS && status.blocks != seen)) {
             notify(ready ? "WATCHDOG=1" : "READY=1\nWATCHDOG=1");

@@ -30,6 +30,7 @@ static const struct key KEYS[] = {
     TEXT_KEY(midi_port),
     TEXT_KEY(codec),
     TEXT_KEY(saves),
+    TEXT_KEY(stereo),
     NUMBER_KEY("codec_wait", codec_wait_s, 0, 60, 0, 0),
     NUMBER_KEY("rate", rate_hz, 8000, 192000, 0, 0),
     NUMBER_KEY("period", period_samples, 16, 4096, 0, 0),
@@ -48,6 +49,7 @@ void settings_default(struct settings *s) {
     *s = (struct settings){
         .device = "auto", .capture = "auto", .rate_hz = 48000, .period_samples = 128, .periods = 2, .inputs = AUTO,
         .outputs = AUTO, .cpu = AUTO, .priority = 80, .overload = 95, .resample_taps = 32,
+        .stereo = "auto",
         .models = "/boot/firmware/tudor", .calibration = "/boot/firmware/tudor/calibration.txt",
         .socket = "/run/tudor/status", .midi = "on", .midi_port = "off", .midi_baud = 38400, .control_hz = 500,
         .codec = "", .codec_wait_s = 5, .saves = "/dev/mmcblk0p3",
@@ -169,6 +171,8 @@ static const char *read_pair(struct settings *s, const char *name, char *value) 
                                                 "led_frozen", "led_recording", "led_looping"};
     int n;
     if (!strcmp(name, "midi") && strcmp(value, "on") && strcmp(value, "off")) return "wants on or off";
+    if (!strcmp(name, "stereo") && strcmp(value, "on") && strcmp(value, "off") && strcmp(value, "auto"))
+        return "wants on, off or auto";
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
         if (!strcmp(KEYS[i].name, name)) return read_value(&KEYS[i], value, s);
     if ((n = numbered(name, "adc", MAX_ADCS)) >= 0) return read_adc(value, &s->adc[n]);

@@ -41,6 +41,7 @@ struct settings {
     int codec_wait_s;              /* for how long it may be missing at the start */
     int rate_hz, period_samples, periods, inputs, outputs;
     int cpu, priority, overload, resample_taps;
+    char stereo[8]; /* on, off, auto */
     char models[200], calibration[200], socket[100], midi[64], saves[100];
     char midi_port[64]; /* a UART; "off": none */
     int midi_baud;

@@ -64,6 +64,8 @@ int status_text(char *text, int bytes, const tudor_module *m, const struct audio
     line(&w, "blocks %u", s.blocks);
     line(&w, "slot %u", s.slot < MODULE_SLOTS ? s.slot + 1 : 0);
     line(&w, "way %s", s.way < sizeof ways / sizeof *ways ? ways[s.way] : "none");
+    line(&w, "instances %u", s.streams);
+    line(&w, "narrowed %u", s.flags & MODULE_NARROWED ? 1u : 0u);
     line(&w, "load %.4f", (double)s.load);
     line(&w, "load_worst %.4f", (double)s.load_worst);
     line(&w, "latency_samples %u", s.latency_samples);

@@ -94,6 +94,13 @@ def parse_check(text: str) -> dict[str, Any]:
     return {"wrong": sum(not c["ok"] for c in checks), "checks": checks}
 
 
+def _stereo(found: dict[str, Any]) -> str:
+    """How often the model is played, where that needs saying."""
+    if found.get("instances") == 2:
+        return ", in stereo: two instances"
+    return ", once: two instances take too long" if found.get("narrowed") else ""
+
+
 def lines(found: dict[str, Any]) -> list[str]:
     """For people."""
     def get(name: str) -> Any:
@@ -106,7 +113,7 @@ def lines(found: dict[str, Any]) -> list[str]:
                 if name.startswith(("knob", "cv")) and name[-1].isdigit()]
     told = [
         f"tudor-module {get('version')}: {get('state')}, slot {get('slot')} of "
-        f"{len(found['models'])}, as {get('way')}",
+        f"{len(found['models'])}, as {get('way')}{_stereo(found)}",
         f"load {100 * float(found.get('load', 0)):.1f} %, worst block "
         f"{100 * float(found.get('load_worst', 0)):.1f} %, latency {latency:.1f} ms, "
         f"jack to jack about {jacks:.0f} ms",

@@ -119,6 +119,7 @@ static void *audio_thread(void *given) {
         must(tudor_save_state(p->t, p->state, p->need.state_bytes));
         if (block % 8 == 3) must(tudor_reset(p->t));
         if (block % 8 == 5) must(tudor_reset_method(p->t, 0));
+        must(tudor_use_streams(p->t, 1));
         must(tudor_load_state(p->t, p->state, p->need.state_bytes));
         if (tudor_nonfinite(p->t) || strcmp(tudor_isa(p->t), "scalar")) exit(7);
     }

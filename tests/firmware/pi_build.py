@@ -106,7 +106,7 @@ def settings(folder: Path, models: Path, **more: object) -> Path:
     pairs = {"device": "filed", "capture": "played", "inputs": 2, "outputs": 2,
              "rate": 48000, "period": 128, "overload": "off", "priority": "off", "cpu": "off",
              "models": models, "calibration": folder / "none", "socket": folder / "status",
-             "midi": "off", "saves": "off", **more}
+             "midi": "off", "saves": "off", "stereo": "off", **more}
     path = folder / "module.conf"
     path.write_text("".join(f"{key} = {value}\n" for key, value in pairs.items()))
     return path

@@ -60,15 +60,17 @@ def run(target: str, seconds: int, **options: int) -> Racked:
                      script=script(seconds), rate=RATE, **options)
 
 
-@pytest.mark.parametrize("block", [48, 256])
-def test_a_short_script_gives_the_same_bits_everywhere(block: int) -> None:
-    wanted = run("native", 4, block=block, overlap=1)
+@pytest.mark.parametrize(("block", "stereo"), [(48, 0), (256, 0), (48, 2)])
+def test_a_short_script_gives_the_same_bits_everywhere(block: int, stereo: int) -> None:
+    """stereo 2: auto, which the script's overloads take back."""
+    wanted = run("native", 4, block=block, overlap=1, stereo=stereo)
     assert wanted.refused == ()
     assert set(wanted.status["slot"]) == {0, 1, 2, 3, 4}
     assert set(wanted.status["state"]) >= {1, 2, 4}
     assert int(wanted.facts["faults"]) > 0
+    assert set(wanted.status["streams"]) == ({1, 2} if stereo else {1})
     for target in ("aarch64", "m7"):
-        got = run(target, 4, block=block, overlap=1)
+        got = run(target, 4, block=block, overlap=1, stereo=stereo)
         assert_same_bits(got.audio, wanted.audio, target)
         assert got.status.tobytes() == wanted.status.tobytes(), target
 

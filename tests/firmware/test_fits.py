@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from machines import machine
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, TudorError
 from engine.players.native_model import NativeFile
 from engine.presets import shipped_native
 from firmware import fits
@@ -122,3 +122,43 @@ def test_blocks_of_another_size_are_asked_for() -> None:
                  for block in (48, 480))
     assert few != many
     assert NativeFile(SMALL).sample_rate_hz == 16000
+
+
+def test_two_instances_count_twice_and_their_weights_once(capsys: pytest.CaptureFixture[str]
+                                                          ) -> None:
+    found = {}
+    for words in ((), ("--stereo",)):
+        assert tudor("fit", "techno-pi", "--target", "pi4", "--json", *words) == 0
+        found[len(words)] = json.loads(capsys.readouterr().out)
+    one, two = found[0], found[1]
+    assert (one["streams"], two["streams"]) == (1, 2)
+    for end in ("low", "high"):
+        assert two["loads"]["whole"][end] == pytest.approx(2 * one["loads"]["whole"][end])
+        model = one["worst_callback"][end] - one["instrument"][end]
+        assert two["worst_callback"][end] - two["instrument"][end] == pytest.approx(2 * model)
+        assert one["instrument"][end] < two["instrument"][end] < 2 * one["instrument"][end]
+    plans = one["placement"], two["placement"]
+    assert plans[0]["weights_bytes"] == plans[1]["weights_bytes"]
+    assert plans[0]["scratch_bytes"] == plans[1]["scratch_bytes"]
+    assert 1.8 < plans[1]["state_bytes"] / plans[0]["state_bytes"] < 2
+    assert tudor("fit", "bach-daisy", "--target", "daisy", "--stereo") == 1
+    refused(capsys, "--stereo", "is not of one channel of sound")
+
+
+def test_what_stereo_does_is_told_before_it_is_flashed() -> None:
+    pi = shipped_native("techno-pi") or Path("lacking")
+    line, facts = fits.check_fit(pi, "pi")
+    assert "; stereo auto: two instances on pi4 uncertain (" in line
+    assert line.endswith("; elsewhere one plays")
+    played = {fact["target"]: fact["instances"] for fact in facts}
+    assert played == {"pi-zero2": 1, "pi3": 1, "pi4": 2, "pi5": 2}
+    line, _ = fits.check_fit(pi, "pi", "pi3")
+    assert "stereo auto: two instances would be too much (pi3 " in line
+    assert "stereo" not in fits.check_fit(SMALL, "daisy")[0], "a Daisy plays one unless it is asked"
+    line, facts = fits.check_fit(SMALL, "daisy", mapping="way bend\nstereo on # both\n")
+    assert ", q16x8, two instances) on daisy: uncertain" in line
+    assert facts[0]["instances"] == 2
+    with pytest.raises(TudorError, match="; stereo off or auto plays one instance; "):
+        fits.check_fit(pi, "pi", "pi3", mapping="stereo on\n")
+    assert "stereo" not in fits.check_fit(pi, "pi", "pi5", mapping="way source\nstereo auto\n")[0]
+    assert "stereo" not in fits.check_fit(pi, "pi", "pi5", mapping="stereo off\n")[0]

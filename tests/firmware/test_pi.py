@@ -49,6 +49,26 @@ def test_it_plays_what_the_instrument_plays(models: Path, tmp_path: Path) -> Non
     assert_same(got, as_ints(racked.audio))
 
 
+@pytest.mark.parametrize("how", ["on", "auto"])
+def test_a_mono_model_plays_each_side_by_itself(how: str, models: Path, tmp_path: Path) -> None:
+    """auto, where nothing is timed and no block comes late."""
+    audio = noise(BLOCKS * 128)
+    settings(tmp_path, models, stereo=how)
+    got = play([str(program())], tmp_path, audio, BLOCKS)
+    racked = play_rack(TARGETS["native"], [vae()], audio=(audio.T / 2.0**31).astype(np.float32),
+                       channels=(2, 2), block=128, overlap=1, trace=False, stereo=1)
+    assert_same(got, as_ints(racked.audio))
+    assert np.abs(racked.audio[0] - racked.audio[1]).max() > 1e-3
+
+
+def test_how_often_a_model_is_played_is_told() -> None:
+    told = {"slot": 1, "way": "bend", "models": {1: "a"}, "notes": [], "instances": 2}
+    assert ", as bend, in stereo: two instances" in lines(told)[0]
+    assert ", as bend, once: two instances take too long" in lines(
+        {**told, "instances": 1, "narrowed": 1})[0]
+    assert lines({**told, "instances": 1, "narrowed": 0})[0].endswith(", as bend")
+
+
 @pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76"])
 def test_an_arm_plays_the_same_bits(models: Path, tmp_path: Path, cpu: str) -> None:
     preset = shipped_native("techno-tiny")

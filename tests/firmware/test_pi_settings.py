@@ -124,7 +124,7 @@ def test_the_settings_that_come_with_the_package_are_all_and_the_defaults() -> N
     for name in ("codec", "midi_port"):
         assert name not in shipped
         texts.remove(name)
-    assert len(texts) == 7
+    assert len(texts) == 8
     assert len(numbers) == 12
     told = dict(re.findall(r'\.(\w+) = "?([^",\s]+)', source))
     for name, field in [*((t, t) for t in texts), *((n, f) for n, f, _, _ in numbers)]:

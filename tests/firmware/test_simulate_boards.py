@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,3 +66,23 @@ def test_gate_2_of_a_daisy_jumps_as_long_as_there_is_one_model(folder: Path) -> 
     assert np.abs((still - jumped)[26000:]).max() > 1e-3
     still, changed = heard("coder.tudor", "wire.tudor")
     assert np.abs((still - changed)[30000:]).max() > 1e-3, "the wire plays"
+
+
+def test_a_mono_model_on_two_channels_is_played_as_the_board_would(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    machine("native")
+    x = 0.1 * np.random.default_rng(0).standard_normal((24000, 2))
+    soundfile.write(tmp_path / "in.wav", x, 48000)
+    heard = {}
+    for words in (("--board", "pi"), ("--board", "pi", "--stereo", "off"), ("--board", "daisy"),
+                  ("--board", "daisy", "--stereo", "on")):
+        out = tmp_path / "out.wav"
+        assert tudor("module", "simulate", "techno-tiny", "--in", tmp_path / "in.wav", "--out", out,
+                     "--no-plot", "--json", *words) == 0
+        heard[words[1:]] = json.loads(capsys.readouterr().out)["slots"][0]["instances"]
+        y, _ = soundfile.read(out)
+        assert (np.abs(y[12000:, 0] - y[12000:, 1]).max() > 1e-3) == (heard[words[1:]] == 2)
+    assert list(heard.values()) == [2, 1, 1, 2]
+    assert tudor("module", "simulate", "techno-tiny", "--in", tmp_path / "in.wav", "--out", out,
+                 "--stereo", "both") == 1
+    assert "--stereo wants on, off or auto, not 'both'" in capsys.readouterr().err

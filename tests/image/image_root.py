@@ -77,7 +77,8 @@ head -c "$1" >/run/tudor/out.raw
 while [ "$(head -c 65536 | wc -c)" -gt 0 ]; do sleep 0.1; done
 """
 SETTINGS = (f"device = filed\ncapture = played\ninputs = 2\noutputs = 2\nrate = 48000\n"
-            f"period = {PERIOD}\nperiods = {BUFFER // PERIOD}\noverload = off\nmidi = off\n")
+            f"period = {PERIOD}\nperiods = {BUFFER // PERIOD}\noverload = off\nmidi = off\n"
+            "stereo = off\n")
 GROUPS = ("systemd-journal", "render", "input", "sgx", "kvm")
 
 
