@@ -8,7 +8,7 @@ import pytest
 
 from engine.boards.board import KIB, board_named
 from engine.boards.fit import FITS, SLICED, TOO_MUCH, UNCERTAIN, fit, largest, percent, require_fit
-from engine.boards.placement import RECORDS_BYTES, SPARE, place
+from engine.boards.placement import RECORDS_BYTES
 from engine.boards.work import Task, Work, task_of_file, task_of_model
 from engine.description import Description
 from engine.errors import ConfigError, TudorError
