@@ -12,6 +12,7 @@ from engine.files import atomic_write
 from scripts.drawn_trials import FIGURES, SEEDS, TABLES, corpus, curve
 from scripts.preset_cards import rows, to_hear
 from scripts.preset_clips import SOUND, keep
+from scripts.trial_runs import spread
 
 CURVES = SOUND / "drawn-trials.webp"
 HEARD = "after"  # whose trials are played side by side
@@ -31,7 +32,7 @@ def table(found: dict[str, Any], name: str) -> list[str]:
     for trial, one in ((TABLES[name][key], found[key]) for key in TABLES[name]):
         for temperature, seeds in one["by_temperature"].items():
             lines.append([trial.title, *([temperature] if warm else []),
-                          *(_spread([seed.get(key) for seed in seeds], TITLES[key][1])
+                          *(spread([seed.get(key) for seed in seeds], TITLES[key][1])
                             for key in keys), f"{mean(one['steps']):.0f}"])
     rate = str(next(iter(TABLES[name].values())).rate_hz)
     base = found["baselines"][rate]
@@ -43,18 +44,8 @@ def table(found: dict[str, Any], name: str) -> list[str]:
     for key, title in (("held_out", "real sound of the scores (ceiling)"),
                        ("noise", "noise with its envelopes (floor)")):
         lines.append([title, *(["-"] if warm else []),
-                      *(_spread([base[key].get(kept)], TITLES[kept][1]) for kept in keys), "-"])
+                      *(spread([base[key].get(kept)], TITLES[kept][1]) for kept in keys), "-"])
     return rows(*lines)
-
-
-def _spread(values: list[float | None], digits: int) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return "-"
-    middle = f"{mean(known):.{digits}f}"
-    if len(known) == 1:
-        return middle
-    return f"{middle} ({min(known):.{digits}f} to {max(known):.{digits}f})"
 
 
 def page(name: str) -> list[str]:

@@ -13,18 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.files import atomic_write
 from scripts.preset_clips import SOUND
-from scripts.preset_measure import short
+from scripts.trial_runs import each, keep, tudor
 
 SEEDS = (1, 2, 3)
 TRAIN_MINUTES, HELD_MINUTES, CORPUS_SEED, HELD_SEED = 90, 6, 0, 100
@@ -33,7 +28,6 @@ KEPT = ("bits", "free_bits", "pitch", "clarity", "level_db", "jumps", "descripto
 COOL = 0.65  # the temperature of the preset that the trials of 8 kHz begin with
 FIGURES = SOUND / "drawn-trials.json"
 
-_TUDOR = (sys.executable, "-c", "from nn_tudor.cli import main; main()")
 _SHAPE = {"sample_rate_hz": 16000, "voices": 1, "start": "rest"}
 _WAVENET = {"family": "wavenet", **_SHAPE, "stacks": 2, "layers": 9, "residual": 32, "skip": 64}
 _TWO_TIER = {"family": "two_tier", **_SHAPE, "frame": 16, "layers": 8, "width": 48, "inner": 48,
@@ -103,21 +97,9 @@ def corpus(out: Path, rate_hz: int, held_out: bool) -> Path:
     folder = out / f"{'held' if held_out else 'train'}-{rate_hz // 1000}k"
     if not folder.exists():
         minutes, seed = ((HELD_MINUTES, HELD_SEED) if held_out else (TRAIN_MINUTES, CORPUS_SEED))
-        _tudor(folder.with_suffix(".log"), "corpus", "bach", folder, "--minutes", minutes,
-               "--seed", seed, "--rate", rate_hz, *(["--held-out"] if held_out else []))
+        tudor(folder.with_suffix(".log"), "corpus", "bach", folder, "--minutes", minutes,
+              "--seed", seed, "--rate", rate_hz, *(["--held-out"] if held_out else []))
     return folder
-
-
-def _tudor(log: Path, *words: Any) -> str:
-    """What the command prints; what it says besides goes to `log`."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with log.open("w") as said:
-        found = subprocess.run([*_TUDOR, *map(str, words)], env=environment, text=True,
-                               stdout=subprocess.PIPE, stderr=said, check=False)
-        said.write(found.stdout)
-    if found.returncode:
-        raise SystemExit(f"tudor {words[0]}: see {log}")
-    return found.stdout
 
 
 def run(name: str, seed: int, out: Path) -> None:
@@ -131,13 +113,13 @@ def run(name: str, seed: int, out: Path) -> None:
     if not isinstance(preset, str):
         preset = str(_written_shape(out / f"{name}.toml", preset))
     settings = [word for said in trial.settings for word in ("--set", said)]
-    _tudor(folder.with_suffix(".log"), "train", preset, "--data",
-           corpus(out, trial.rate_hz, False), "--out", folder, "--minutes", trial.minutes,
-           "--seed", seed, *settings, *(["--from", trial.begin] if trial.begin else []))
+    tudor(folder.with_suffix(".log"), "train", preset, "--data",
+          corpus(out, trial.rate_hz, False), "--out", folder, "--minutes", trial.minutes,
+          "--seed", seed, *settings, *(["--from", trial.begin] if trial.begin else []))
     for temperature, target in lacking.items():
-        told = _tudor(folder.with_suffix(".judged"), "evaluate", folder, "--data",
-                      corpus(out, trial.rate_hz, True), "--json", "--set",
-                      f"temperature={temperature}")
+        told = tudor(folder.with_suffix(".judged"), "evaluate", folder, "--data",
+                     corpus(out, trial.rate_hz, True), "--json", "--set",
+                     f"temperature={temperature}")
         with atomic_write(target) as temporary:
             temporary.write_text(told, "utf-8")
 
@@ -196,26 +178,14 @@ def main() -> None:
     for rate in {trial.rate_hz for name in tables for trial in TABLES[name].values()}:
         for held_out in (False, True):
             corpus(options.out, rate, held_out)
-    jobs = [(name, seed) for seed in SEEDS for each in tables for name in TABLES[each]]
-    begun = time.monotonic()
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for number, _ in enumerate(pool.map(lambda job: run(*job, options.out), jobs), 1):
-            spent = (time.monotonic() - begun) / 60
-            print(f"{number} of {len(jobs)}, {spent:.0f} minutes", flush=True)
+    jobs = [(name, seed) for seed in SEEDS for table in tables for name in TABLES[table]]
+    each(jobs, lambda job: run(*job, options.out), options.jobs)
     if tables == list(TABLES):
-        found = gathered(options.out, list(TRIALS))
-        with atomic_write(FIGURES) as temporary:
-            temporary.write_text(_told(short(found)), "utf-8")
+        keep(FIGURES, gathered(options.out, list(TRIALS)))
         from scripts import drawn_tables
 
         drawn_tables.plot(options.out)
         drawn_tables.render(options.out)
-
-
-def _told(found: dict[str, Any]) -> str:
-    """JSON with a line for each trial."""
-    lines = [f'"{name}": {json.dumps(row)}' for name, row in found.items()]
-    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 if __name__ == "__main__":

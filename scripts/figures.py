@@ -7,8 +7,8 @@
 
 A mark is a line `<!-- figures: WHAT -->`; what lies between it and `<!-- end -->` is written here:
 `presets` and `drawn` (README's tables), a preset's name (its card), `heard` (docs/sound.md),
-`played` and `trials-...` (docs/violin.md), `shipped` and `targets` (tables of all presets that code
-sound). A shipped preset without a card gets one.
+`played` and `trials-...` (docs/violin.md), `discriminators` (docs/quality.md), `shipped` and
+`targets` (tables of all presets that code sound). A shipped preset without a card gets one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def figures(what: str) -> str:
     from scripts.preset_cards import shipped_table, sound_page
 
     parts = {"presets": _presets, "heard": sound_page, "shipped": shipped_table,
-             "targets": _targets, "drawn": _drawn, "played": _played}
+             "targets": _targets, "drawn": _drawn, "played": _played,
+             "discriminators": _discriminators}
     lines = (parts[what]() if what in parts else
              _trials(what.removeprefix(TRIALS)) if what.startswith(TRIALS) else _card(what))
     return "\n".join(lines) + "\n"
@@ -92,6 +93,12 @@ def _trials(name: str) -> list[str]:
     from scripts.drawn_tables import page
 
     return page(name)
+
+
+def _discriminators() -> list[str]:
+    from scripts.coded_trials import page
+
+    return page()
 
 
 def _targets() -> list[str]:

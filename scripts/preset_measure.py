@@ -124,10 +124,10 @@ def materials(name: str) -> list[Material]:
     folders = [WORK / part if real is RECORDINGS["loops"] else WORK / f"ambient-{part}"
                for part in ("held", "loops")]
     found.append(Material("held", f"{real.title} nobody trained on", folders[0],
-                          lambda to: _recordings(to, real.held)))
+                          lambda to: link_recordings(to, real.held)))
     share = f"most of {real.them}" if learnt else "none"
     found.append(Material("loops", f"all {real.title}, {share} learnt from", folders[1],
-                          lambda to: _recordings(to, real.every)))
+                          lambda to: link_recordings(to, real.every)))
     if NOTES not in kinds and real is RECORDINGS["loops"]:
         found.append(_made(NOTES, rate, channels))
     return found
@@ -153,7 +153,8 @@ def _other(folder: Path, rate_hz: int) -> None:
     write_loops(folder, 1.0, SEED, rate_hz)
 
 
-def _recordings(folder: Path, patterns: tuple[str, ...]) -> None:
+def link_recordings(folder: Path, patterns: tuple[str, ...]) -> None:
+    """Links to the recordings of such names, in a new folder."""
     found = [path for pattern in patterns for path in sorted(SAMPLES.glob(f"{pattern}.flac"))]
     if len(found) < len(patterns):
         raise SystemExit(f"{SAMPLES} lacks the recordings that presets are measured on: "

@@ -41,6 +41,11 @@ class ModelConfig(BaseModel):
     # Keys that may be set when weights are taken from a model that has their defaults.
     grown: ClassVar[tuple[str, ...]] = ()
 
+    def may_differ(self, other: ModelConfig) -> set[str]:
+        """Keys in which a model of this shape may differ from `other`, whose weights it takes."""
+        fields = type(other).model_fields
+        return {key for key in other.grown if getattr(other, key) == fields[key].default}
+
     @model_serializer(mode="wrap")
     def _what_is_said(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = plain(self)
@@ -70,7 +75,7 @@ class Model(HasMethods, nn.Module):
         return ()
 
     def begin_with(self, other: Model) -> None:
-        """Take the weights of a model that differs by nothing but `config.grown`."""
+        """Take the weights of a model that differs by nothing but `config.may_differ`."""
         self.load_state_dict(other.state_dict())
 
     # --- what follows -----------------------------------------------------------------------

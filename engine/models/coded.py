@@ -53,6 +53,16 @@ class Coded(Model):
         self.latents = latents
         self.changed()
 
+    def known(self, other: Coded) -> tuple[Latent, ...]:
+        """What was measured of the latents of `other`, whose weights this model takes; of controls
+        that only one of them has, nothing."""
+        if not other.latents or other.latent_count != self.latent_count:
+            return ()
+        measured = dict(zip(other.controls, other.latents[self.latent_count :], strict=True))
+        return other.latents[: self.latent_count] + tuple(
+            measured.get(name, Latent(0.0, 0.0, 0.0, 0.0, 0.0, True, 1.0, self.latent_count + i))
+            for i, name in enumerate(self.controls))
+
     @property
     def latent_labels(self) -> tuple[str, ...]:
         """A label for each latent, with what it follows; those that were found to carry nothing are

@@ -288,7 +288,7 @@ class RawVAE(Coded):
         return tuple(played((last,), part + tones, {}) for part in drawn(tuple(body), x, count))
 
     def begin_with(self, other: Model) -> None:
-        """Weights of a model that lacks harmonics or the second channel do for one that has it."""
+        """Weights with harmonics or without do, and those of one channel for two."""
         assert isinstance(other, RawVAE)
         self.load_state_dict(grown(other.state_dict(), other.config, self.state_dict(),
                                    self.config, len(self.decoder.layers) - 3))

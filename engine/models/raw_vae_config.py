@@ -46,8 +46,12 @@ class RawVAEConfig(ModelConfig):
     octave_check: bool = False  # of that pitch: of notes with a weak fundamental, see `PitchTrack`
     unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "shared_noise", "controls",
                                          "harmonics", "crossover_hz", "clear", "octave_check")
-    grown: ClassVar[tuple[str, ...]] = ("channels", "shared_noise", "harmonics", "crossover_hz",
-                                        "clear", "octave_check")
+    tonal: ClassVar[tuple[str, ...]] = ("harmonics", "crossover_hz", "clear", "octave_check")
+    grown: ClassVar[tuple[str, ...]] = ("channels", "shared_noise", *tonal)
+
+    def may_differ(self, other: ModelConfig) -> set[str]:
+        """Harmonics may be left out too."""
+        return super().may_differ(other) | (set() if self.harmonics else set(self.tonal))
 
     @property
     def taught(self) -> int:

@@ -1,7 +1,8 @@
-"""Weights of a smaller waveform autoencoder for one that has more: harmonics, a second channel.
+"""Weights of a waveform autoencoder for one with harmonics, without them, or with two channels.
 
 What is grown plays as the smaller one did, but for its noise: both channels the sound that one
-played, from the mean of what comes in. Training then draws the sides apart.
+played, from the mean of what comes in. Training then draws the sides apart. What loses its
+harmonics plays on as if there were no pitch: nothing is clear, and the note is middle C.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ def grown(theirs: Weights, before: RawVAEConfig, own: Weights, after: RawVAEConf
     """`theirs`, of a model of shape `before`, as weights for one of shape `after`, which has `own`
     now; `heads`: number of the decoder's layer that plays bands."""
     state = dict(theirs)
-    if after.coded != before.coded:
+    if after.coded < before.coded:
+        state = {name: value for name, value in state.items() if not name.startswith("tones.")}
+        state[FIRST_OF_DECODER] = state[FIRST_OF_DECODER][:, : after.coded]
+    elif after.coded > before.coded:
         state[FIRST_OF_DECODER] = widened(state[FIRST_OF_DECODER], after.coded)
         state = {**{name: value for name, value in own.items() if name.startswith("tones.")},
                  **state}

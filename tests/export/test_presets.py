@@ -28,11 +28,13 @@ def exact(model: Model, method: str, x: np.ndarray) -> np.ndarray:
     return double.offline(method, torch.from_numpy(x)[None].double())[0].numpy()
 
 
-def music(rate_hz: int, samples: int) -> np.ndarray:
-    """Loops that no preset was trained on, one after the other: [1, samples], peak 1."""
+def music(rate_hz: int, samples: int, channels: int = 1) -> np.ndarray:
+    """Loops that no preset was trained on, one after the other: [channels, samples], peak 1; other
+    ones on the other side."""
     loops = [render_loop(1000, index, rate_hz)[0][0] for index in range(4)]
     x = np.tile(np.concatenate(loops), samples // sum(map(len, loops)) + 1)[:samples]
-    return (x / np.abs(x).max()).astype(np.float32)[None]
+    x = (x / np.abs(x).max()).astype(np.float32)
+    return np.stack([np.roll(x, -side * rate_hz) for side in range(channels)])
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -41,8 +43,9 @@ def test_streamed_export_of_a_preset_is_as_exact_as_float32(preset, target, tmp_
     model = load_model(preset).model
     unit = model.ratio
     frames = int(SECONDS * model.sample_rate_hz) // (unit * sum(BLOCKS)) + 1
-    x = music(model.sample_rate_hz, frames * unit * sum(BLOCKS))
     method = "forward"
+    x = music(model.sample_rate_hz, frames * unit * sum(BLOCKS),
+              model.methods[method].in_channels)
     if isinstance(model, Coded) and model.tracked:
         # A tracked pitch is rounded to steps, in float32 perhaps to the next one, and then phases
         # drift apart. From the same pitch they are the same, so what is compared is decode.
@@ -155,7 +158,8 @@ def test_a_shipped_native_file_is_what_its_weights_give_today(preset, tmp_path: 
     shipped, again = load(preset), load(path)
     assert (shipped.backend, stored.trained) == ("native", True)
     spec = shipped.description.main
-    x = (np.random.default_rng(2).standard_normal((1, 64 * shipped.ratio)) * 0.2).astype(np.float32)
+    shape = (spec.in_channels, 64 * shipped.ratio)
+    x = (np.random.default_rng(2).standard_normal(shape) * 0.2).astype(np.float32)
     if draws(preset):
         x = asked(64 * spec.in_frames, spec.in_channels)
     y = shipped.process(spec.name, x)

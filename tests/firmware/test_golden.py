@@ -14,7 +14,16 @@ from engine.players.native_model import NativeFile, NativeModel
 from firmware.host.build import TARGETS
 from firmware.host.play import play
 from tests.firmware.machines import assert_same_bits, instruction_sets, machine
-from tests.golden.golden import FRAMES, Golden, names, presets, read, shapes
+from tests.golden.golden import (
+    FRAMES,
+    Golden,
+    description_of,
+    names,
+    presets,
+    read,
+    settings_of,
+    shapes,
+)
 
 CHUNKS = (1, 3, 2, 7)  # frames, taken in turn
 
@@ -33,6 +42,17 @@ def test_every_preset_with_weights_has_a_golden_file_per_number_format() -> None
 def test_every_family_has_a_golden_file() -> None:
     assert {read(*name).family for name in names()} == set(FAMILIES), \
         "a preset of each family should ship weights, or tests/golden/shapes/ hold a shape of it"
+
+
+@pytest.mark.parametrize("name", [*presets(), *shapes()])
+def test_a_golden_file_has_the_shape_of_its_preset(name: str) -> None:
+    """Else a preset that was given other layers is judged by nothing: the golden file builds the
+    model that it says itself."""
+    wanted = settings_of(name)["model"]
+    family = wanted.pop("family")
+    told = description_of(name)
+    assert (told.family, configure(family, told.config)) == (family, configure(family, wanted)), \
+        f"another shape: python -m tests.golden.golden {name}"
 
 
 def test_number_formats_are_told_apart(golden: Golden) -> None:

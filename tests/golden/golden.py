@@ -84,11 +84,24 @@ def shapes() -> list[str]:
     return sorted(path.stem for path in SHAPES.glob("*.toml"))
 
 
+def settings_of(name: str) -> dict[str, Any]:
+    """The tables of a preset or of a shape in `shapes/`."""
+    from engine.models.store import read_settings
+    from engine.presets import preset_path
+
+    return read_settings(SHAPES / f"{name}.toml" if name in shapes() else preset_path(name))
+
+
+def description_of(name: str) -> Description:
+    """Of the model that the golden files of a preset or shape hold."""
+    return Description.from_json(str(_arrays(name, "float32")["description"]), f"{name}.npz")
+
+
 @cache
 def read(name: str, dtype: str = "float32") -> Golden:
     """A golden file by preset or shape, and number format."""
     parts = _arrays(name, "float32")
-    description = Description.from_json(str(parts["description"]), f"{name}.npz")
+    description = description_of(name)
     arrays = {key: parts[f"array_{index}"]
               for key, index in json.loads(str(parts["weights"])).items()}
     graphs = _graphs(build(description.family, description.config), description)
@@ -265,11 +278,9 @@ def _with_weights(model: Model) -> Model:
 
 def make(name: str) -> None:
     """Write the golden files of a preset or a shape, one per number format."""
-    from engine.models.store import build_from, read_settings
-    from engine.presets import preset_path
+    from engine.models.store import build_from
 
-    source = SHAPES / f"{name}.toml" if name in shapes() else preset_path(name)
-    model = _with_weights(build_from(read_settings(source)).eval())
+    model = _with_weights(build_from(settings_of(name)).eval())
     description = model.describe(name)
     inputs = {m: example(spec) for m, spec in description.methods.items()}
     for dtype in DTYPES:

@@ -50,6 +50,14 @@ def lost_process(error: BaseException) -> bool:
                                     "connection refused", "failed to recv"))
 
 
+def part() -> None:
+    """Ends the bond between the processes of a run once all of them have come here. Left to the
+    interpreter's own end, a thread that still waits for another process takes this one down."""
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def keep_full_precision(model: nn.Module) -> None:
     """Filter banks compute in float32 under autocast: the 8 bits of bfloat16 would bury everything
     48 dB below the loudest sample, where a logarithmic loss still listens."""

@@ -22,7 +22,7 @@ from training.objectives.base import Objective
 from training.objectives.registry import OBJECTIVES
 from training.run.callbacks import Checkpointer, ProgressDisplay
 from training.run.config import RunConfig, differences
-from training.run.fabric import fabric, lost_process
+from training.run.fabric import fabric, lost_process, part
 from training.run.health import out_of_memory
 from training.run.lock import locked, taking_turns
 from training.run.memory import freed_memory_held
@@ -109,6 +109,7 @@ def _train(
         with trainer.signals:
             trainer.fit(carrier, [checkpointer, ProgressDisplay(console, checkpointer),
                                   StatusReport(console)])
+            part()
     except (RuntimeError, MemoryError) as error:
         if lost_process(error):
             raise TudorError("another process of this run has ended; the same command resumes "
@@ -156,20 +157,17 @@ def _seeded_model(run: RunConfig) -> Model:
             raise ConfigError(f"{run.training.start_from} has no trained weights to start from")
         _check_same_shape(run, model, stored.model)
         model.begin_with(stored.model)
-        if (isinstance(model, Coded) and isinstance(stored.model, Coded)
-                and model.coded == stored.model.coded):
-            model.set_latents(stored.model.latents)  # the objective may want to know
+        if isinstance(model, Coded) and isinstance(stored.model, Coded):
+            model.set_latents(model.known(stored.model))  # the objective may want to know
     return model
 
 
 def _check_same_shape(run: RunConfig, model: Model, other: Model) -> None:
     """Refuse weights of another shape. They may start from zeros or at rest, as one likes, and
-    lack what a family adds to weights that it has."""
+    differ in what a family adds to weights, or leaves of them."""
     apart = {"start"}
     if model.family == other.family:
-        fields = type(other.config).model_fields
-        apart |= {key for key in other.config.grown
-                  if getattr(other.config, key) == fields[key].default}
+        apart |= model.config.may_differ(other.config)
     theirs, own = ({"family": m.family, **m.config.model_dump(mode="json", exclude=apart)}
                    for m in (other, model))
     changed = differences({"model": theirs}, {"model": own})

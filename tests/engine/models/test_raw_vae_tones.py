@@ -9,6 +9,7 @@ from math import log2
 import pytest
 import torch
 
+from engine.description import Latent
 from engine.errors import ConfigError
 from engine.layers.pitch import MIDDLE_C_HZ
 from engine.models.raw_vae import RawVAE
@@ -128,6 +129,37 @@ def test_weights_without_harmonics_do_to_begin_with() -> None:
     again.begin_with(tonal)
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), tonal.parameters(),
                                                  strict=True))
+
+
+def test_weights_with_harmonics_do_for_a_model_without() -> None:
+    """It plays on where no pitch is clear, and its latents code the same sound; what is about
+    harmonics may differ only where there are none."""
+    tonal, plain = make(harmonics=8, controls=("loudness",)), make(controls=("loudness",))
+    tonal.begin_with(make(harmonics=8, controls=("loudness",)))
+    plain.begin_with(tonal)
+    z = torch.randn(2, 4, 50)
+    unclear = torch.cat((z, torch.zeros(2, 2, 50)), dim=1)
+    assert torch.allclose(plain.offline("decode", z), tonal.offline("decode", unclear), atol=1e-6)
+    x = tone(300.0)
+    assert torch.equal(plain.offline("encode", x), tonal.offline("encode", x)[:, :4])
+    assert {"harmonics", "clear", "channels"} <= plain.config.may_differ(tonal.config)
+    other = make(harmonics=8, clear=(0.9, 0.98)).config
+    assert not {"harmonics", "clear"} & tonal.config.may_differ(other)
+
+
+def test_what_was_measured_of_latents_is_known_with_harmonics_and_without() -> None:
+    """So that training finds by how much their log_stds were raised, and takes that back."""
+    tonal, plain = make(harmonics=8, controls=("loudness",)), make(controls=("loudness",))
+    told = tuple(Latent(-1.0, 1.0, 0.0, 0.5, 2.0, True, 1.0, i, "", 0.25 * i) for i in range(6))
+    assert plain.known(tonal) == ()
+    tonal.set_latents(told)
+    plain.set_latents(plain.known(tonal))
+    assert plain.latents == told[:4]
+    again = make(harmonics=8, controls=("loudness",))
+    again.set_latents(again.known(plain))
+    assert again.latents[:4] == told[:4]
+    assert [latent.widened for latent in again.latents[4:]] == [0, 0]
+    assert make(latents=2).known(plain) == ()
 
 
 def test_training_hears_what_forward_and_encode_give() -> None:

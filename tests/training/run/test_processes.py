@@ -19,6 +19,7 @@ import torch
 from tests.training.training_helpers import fill, metrics, preset, run
 from training.data.base import Shard
 from training.run.config import resolve
+from training.run.fabric import part
 from training.run.noise import random_counter
 from training.run.run_folder import RunFolder
 
@@ -100,6 +101,13 @@ def test_a_run_goes_on_after_a_kill_of_either_process(tmp_path: Path, victim: in
     one = run(tmp_path, *FIXED, "batch_size=8", out="one", steps=steps).folder
     a, b = (np.array(losses(path))[:20] for path in (one, folder.path))
     assert np.abs(a - b).max() < 1e-3
+
+
+def test_processes_part_before_they_end(tmp_path: Path) -> None:
+    part()  # of a run of one process there is nothing to part
+    torch.distributed.init_process_group("gloo", f"file://{tmp_path}/store", rank=0, world_size=1)
+    part()
+    assert not torch.distributed.is_initialized()
 
 
 def test_places_in_the_whole_batch_decide() -> None:

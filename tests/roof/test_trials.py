@@ -1,0 +1,60 @@
+"""Trials of discriminators: what they ask of training, and what is told of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import coded_trials
+from scripts.coded_trials import COLUMNS, PRESET, TRIALS
+from training.run.config import resolve
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_the_settings_of_a_trial_are_settings(name: str, tmp_path: Path) -> None:
+    said = [*coded_trials.COMMON, *coded_trials.assigned(name)]
+    game: Any = resolve(PRESET, tmp_path, said, minutes=6.0).training
+    begins = {"none": None, "late": 0.6, "start": 0.0}[name]
+    assert game.second_phase == begins
+    if name == "start":
+        assert not game.adversarial.freeze_encoder, "an encoder that never learnt would stand still"
+        assert game.adversarial.model_rate == game.learning_rate
+
+
+def told(energy: float) -> dict[str, Any]:
+    """As `tudor evaluate --json` says it."""
+    sound = {"energy_score": energy, "texture_db": 5.0, "modulation_ratio": 1.0}
+    return {"sound": {"subjects": {"model": sound, "noise_128": {"energy_score": 0.8},
+                                   "shifted": {"energy_score": 0.2}, "original": {}}},
+            "results": {"model": {"log_mel_db": 3.0}, "noise_128": {"log_mel_db": 5.0}},
+            "standing": {"held_at_frame_rate": 0.1}}
+
+
+def test_the_table_has_the_mean_and_the_range_of_whole_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at, name in enumerate(TRIALS):
+        for seed in (1, 2):
+            folder = tmp_path / f"{name}-{seed}"
+            folder.mkdir()
+            (folder / "metrics.jsonl").write_text('{"step": 20}\n{"step": 300}\n', "utf-8")
+            coded_trials.judged(tmp_path, name, seed).write_text(
+                json.dumps(told(0.1 * (at + 1) + 0.01 * seed)), "utf-8")
+    kept = tmp_path / "kept.json"
+    monkeypatch.setattr(coded_trials, "FIGURES", kept)
+    monkeypatch.setattr("sys.argv", ["coded_trials", str(tmp_path), "--keep", "--seeds", "3"])
+    coded_trials.main()
+    assert json.loads(kept.read_text("utf-8"))["series"]["seeds"] == [1, 2]
+    text = coded_trials.page()
+    assert text[0] == "6 minutes of processor time each, 2 seeds."
+    rows = {line.split(" | ")[0].lstrip("| "): line.split(" | ") for line in text[4:]}
+    assert list(rows) == [*(trial.title for trial in TRIALS.values()), "noise 128 (floor)",
+                          "1 ms late (ceiling)", "original"]
+    assert rows["none"][1] == "0.115 (0.110 to 0.120)"
+    assert rows[TRIALS["start"].title][1] == "0.315 (0.310 to 0.320)"
+    assert rows["none"][-1] == "300 |"
+    assert rows["noise 128 (floor)"][1] == "0.800"
+    assert all(len(row) == 2 + len(COLUMNS) for row in rows.values())
