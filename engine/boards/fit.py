@@ -58,13 +58,12 @@ class Fit:
     macs_per_second: float
     one_frame_macs_per_second: float
     loads: Loads
-    split_loads: Loads | None  # were weights split over memories
     instrument: Range | None  # share of a callback's time that all around the model takes
     worst_callback: Range  # that the busiest one takes, instrument and model
+    worst_in_one_piece: Range | None  # the same if no weights lay apart from their file, as some do
     load_limit: float
     lookahead_samples: int
     placement: Placement
-    split_placement: Placement | None
     traffic: tuple[Traffic, ...]
     problems: tuple[str, ...]
     verdict: str
@@ -101,17 +100,17 @@ def fit(task: Task, target: str, dtype: str | None = None, block: int | None = N
     call = spread.call_samples
     plan = place(task, board, dtype, call)
     loads = loads_of(task, board, dtype, call, plan)
-    apart = None
-    if board.placed and plan.weights_in and plan.weights_in[0] != board.memories[1].name:
-        apart = place(task, board, dtype, call, split=True)
     around = around_model(task, board, spread)
-    worst = busiest(loads, task.sample_rate_hz, spread, around)
+    worst, whole = busiest(loads, task.sample_rate_hz, spread, around), None
+    if plan.apart:
+        whole_plan = place(task, board, dtype, call, in_one_piece=True)
+        whole = busiest(loads_of(task, board, dtype, call, whole_plan), task.sample_rate_hz, spread,
+                        around)
     problems = tuple(_problems(task, board, dtype, plan))
     return Fit(
         task.model, task.method, board.name, dtype, task.sample_rate_hz, spread,
         task.macs_per_second, one_frame_macs(task, call), loads,
-        loads_of(task, board, dtype, call, apart) if apart and apart.fits else None,
-        around, worst, board.load_limit, task.lookahead_samples, plan, apart,
+        around, worst, whole, board.load_limit, task.lookahead_samples, plan,
         traffic_of(task, board, dtype, call, plan), problems,
         _verdict(worst, board.load_limit, problems),
     )
@@ -204,6 +203,9 @@ def summary(found: Fit) -> str:
             f"modelled load of the busiest callback {percent(found.worst_callback)} of one core, "
             f"limit {100 * found.load_limit:.0f} %; {found.macs_per_second / 1e6:.1f} MMAC/s, "
             f"weights {found.placement.weights_bytes // 1024} KiB")
+    apart = sum(i.bytes for i in found.placement.items if i.what.startswith("weights"))
+    if found.placement.apart:
+        text += f", {apart // 1024} KiB of them in quicker memories than the file"
     if found.jack_ms:
         text += f"; jack to jack about {found.jack_ms:.0f} ms"
     return "; ".join([text, *found.problems])

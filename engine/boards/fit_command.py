@@ -12,10 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.boards.board import BOARDS, Range, board_named
-from engine.boards.fit import FITS, Fit, busiest, fit, largest, percent
-from engine.boards.loads import Loads
-from engine.boards.placement import Placement
-from engine.boards.work import Task, task_of_file, task_of_model
+from engine.boards.fit import FITS, Fit, fit, largest, percent
+from engine.boards.work import IN_A_ROW, Task, task_of_file, task_of_model
 from engine.errors import ConfigError
 from engine.ops import DTYPES
 from engine.presets import preset_names
@@ -38,7 +36,8 @@ def fit_command(
     ] = None,
     method: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Method to play; default: the model's main one.")
+        typer.Option(help="Method to play, or several in a row, such as encode+decode; default: "
+                     "the model's main one.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -92,8 +91,9 @@ def read_task(model: str, method: str | None = None) -> Task:
 
 
 def _check_method(model: str, method: str | None, known: dict[str, Any]) -> None:
-    if method is not None and method not in known:
-        raise ConfigError(f"{model} has no method {method!r}; it has {', '.join(known)}")
+    for name in method.split(IN_A_ROW) if method else ():
+        if name not in known:
+            raise ConfigError(f"{model} has no method {name!r}; it has {', '.join(known)}")
 
 
 def _presets() -> Iterator[Task]:
@@ -112,7 +112,7 @@ def _print_all(console: Console, fits: list[Fit]) -> None:
         table.add_row(f.target, f.dtype, _coloured(f),
                       percent(f.loads.whole), percent(f.worst_callback),
                       f"{100 * f.load_limit:.0f} %", f"{f.placement.weights_bytes // 1024} KiB",
-                      f.placement.weights_in[0] if f.placement.weights_in else "-",
+                      " + ".join(dict.fromkeys(f.placement.weights_in)) or "-",
                       f"{f.latency_ms:.1f} ms")
     console.print(table)
     for f in fits:
@@ -210,19 +210,19 @@ def _notes(found: Fit) -> list[str]:
     if board.flash_reads and read.low > board.flash_reads.high:
         notes.append(f"weights cannot be read from flash while it plays: {_megabytes(read)} are "
                      f"wanted, {_megabytes(board.flash_reads)} are there")
-    if found.split_placement and found.split_loads:
-        notes.append(_split_note(found, found.split_placement, found.split_loads))
+    if found.worst_in_one_piece:
+        notes.append(_apart_note(found, found.worst_in_one_piece))
     return notes
 
 
-def _split_note(found: Fit, placement: Placement, loads: Loads) -> str:
-    """What a loader would gain that puts weights into several memories."""
-    apart: dict[str, int] = {}
-    for item in placement.items:
-        if item.what == "weights":
-            apart[item.memory] = apart.get(item.memory, 0) + item.bytes
-    where = ", ".join(f"{size // 1024} KiB in {name}" for name, size in apart.items())
-    worst = busiest(loads, found.sample_rate_hz, found.spread, found.instrument)
-    return (f"the runtime reads a file in one piece, and all of it lies in "
-            f"{found.placement.weights_in[0]}; were the weights of the fastest layers apart "
-            f"({where}), the busiest callback would take {percent(worst)}")
+def _apart_note(found: Fit, whole: Range) -> str:
+    """What it is good for that weights lie apart from their file."""
+    apart = ", ".join(f"{item.what} {item.bytes // 1024} KiB in {item.memory}"
+                      for item in found.placement.items if item.what.startswith("weights"))
+    return (f"the file lies in {_slowest(found)}, and weights that are read most often are copied "
+            f"from it: {apart}. Were all read there, the busiest callback would take "
+            f"{percent(whole)}")
+
+
+def _slowest(found: Fit) -> str:
+    return next((i.memory for i in found.placement.items if i.what == "model file"), "") or "flash"

@@ -1,9 +1,10 @@
 """What lies in which memory of a board.
 
 A board with caches has no choice: everything is in the smallest cache that holds all of it. On a
-Daisy there is a choice, made here: scratch and state go to the fastest memory, then weights, those
-that are read most often first. The runtime reads a model file in one piece, wherever that lies, so
-weights that are split over memories are a plan for a loader that can do it (`split`).
+Daisy there is a choice, made here: scratch and state go to the fastest memory, then the model file
+in one piece. A file that only the slowest memory has room for is read from there by halves: of the
+methods that are played the weights that are read most often are copied to the quickest memories
+that have room (firmware/daisy/apart.c makes the same plan).
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from engine.boards.work import Task
 INSTANCE_BYTES = 4 * KIB  # slots, attributes
 PLAN_BYTES = 168  # of each operation, where pointers have 4 bytes
 RECORDS_BYTES = 40 * KIB  # of a file: records, texts, metadata
+ALIGN = SPARE = 64  # bytes: where weights that lie apart begin, and what lies behind them
+ROUNDING = 1e-6  # rates are no whole numbers, what is read in a call is
+PARTS_LIMIT = 192  # of a file: APART_MOST of firmware/daisy/apart.h
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,15 @@ class Placement:
     file_bytes: int
     state_bytes: int
     scratch_bytes: int
-    split: bool
+    apart: bool  # weights lie in quicker memories than the file
     fits: bool
     shortage: str = ""
 
 
 def place(
-    task: Task, board: Board, dtype: str, call_samples: int, split: bool = False
+    task: Task, board: Board, dtype: str, call_samples: int, in_one_piece: bool = False
 ) -> Placement:
-    """Plan `task`, played in calls of `call_samples`; with `split` weights may lie apart."""
+    """Plan `task`, played in calls of `call_samples`. `in_one_piece`: no weights lie apart."""
     weights = task.weights_bytes(dtype)
     file_bytes = _file_bytes(task, dtype)
     scratch, state = (n * STATE_BYTES[dtype] for n in task.instance(call_samples))
@@ -57,19 +61,18 @@ def place(
     items: list[Item] = []
     for what, size in (("scratch", scratch), ("state", state)):
         _take(board.memories, room, items, what, size)
-    if split:
-        where = _split(task, board, room, items, dtype, call_samples)
-    else:
-        # DTCM is left to scratch and state: a model file seldom fits there.
-        name = _take(board.memories[1:], room, items, "model file", file_bytes)
-        where = (name,) * len(task.works)
+    # DTCM is left to scratch and state: a model file seldom fits there.
+    name = _take(board.memories[1:], room, items, "model file", file_bytes)
+    apart = not in_one_piece and name in ("", board.memories[-1].name)
+    where = (_apart(task, board, room, items, dtype, call_samples) if apart
+             else ("",) * len(task.works))
     lost = [item for item in items if not item.memory]
     shortage = "".join(f"{item.what} of {item.bytes} bytes finds no room; " for item in lost)
     if file_bytes > board.file_bytes:
         shortage += (f"a file of about {file_bytes // KIB} KiB is larger than the "
                      f"{board.file_bytes // KIB} KiB of flash for it; ")
-    return Placement(tuple(items), where, weights, file_bytes, state, scratch, split,
-                     not shortage, shortage.rstrip("; "))
+    return Placement(tuple(items), tuple(found or name for found in where), weights, file_bytes,
+                     state, scratch, any(where), not shortage, shortage.rstrip("; "))
 
 
 def _file_bytes(task: Task, dtype: str) -> int:
@@ -103,22 +106,35 @@ def _take(memories: tuple[Memory, ...], room: dict[str, int], items: list[Item],
     return name
 
 
-def _split(task: Task, board: Board, room: dict[str, int], items: list[Item], dtype: str,
+def _apart(task: Task, board: Board, room: dict[str, int], items: list[Item], dtype: str,
            call_samples: int) -> tuple[str, ...]:
-    """Weights of each operation, those of the fastest layers first, in the quickest memories."""
-    quickest = tuple(sorted(board.memories, key=lambda m: -m.reads.low))
+    """For each operation the memory that its weights are copied to; "" where they stay in the
+    file."""
     calls = task.sample_rate_hz / call_samples
-    order = sorted(range(len(task.works)), key=lambda i: -passes(task, i, calls, board))
-    where = [""] * len(task.works)
-    taken: dict[str, int] = {}
-    for i in order:
-        size = task.works[i].weights_bytes(dtype)
-        where[i] = next((m.name for m in quickest if size <= room[m.name]), "")
-        if where[i]:
-            room[where[i]] -= size
-        taken[where[i]] = taken.get(where[i], 0) + size
-    items += [Item(name, "weights", size) for name, size in taken.items() if size]
-    return tuple(where)
+    often: dict[int, float] = {}  # of each stretch of the file, which methods may share
+    sizes: dict[int, int] = {}
+    whose: dict[int, str] = {}
+    reads: list[int] = []  # of each operation
+    for i, work in enumerate(task.works):
+        found = work.stretches if work.stretches and task.dtype == dtype else (
+            (-1 - i, work.weights_bytes(dtype)),)
+        for at, size in found:
+            if size and (at in often or len(often) < PARTS_LIMIT):
+                often[at] = max(often.get(at, 0), round(passes(task, i, calls, board) / calls, 6))
+                sizes[at] = max(sizes.get(at, 0), ceil(size / ALIGN) * ALIGN + SPARE)
+                whose.setdefault(at, work.method)
+        reads.append(found[0][0])
+    where: dict[int, str] = {}
+    taken: dict[tuple[str, str], int] = {}
+    for at in sorted(often, key=lambda at: -often[at]):
+        memory = next((m.name for m in board.memories[:-1] if sizes[at] <= room[m.name]), "")
+        if memory:
+            where[at], key = memory, (memory, whose[at])
+            room[memory] -= sizes[at]
+            taken[key] = taken.get(key, 0) + sizes[at]
+    items += [Item(memory, f"weights of {method}" if method else "weights", size)
+              for (memory, method), size in taken.items()]
+    return tuple(where.get(at, "") for at in reads)
 
 
 def passes(task: Task, index: int, calls_per_second: float, board: Board) -> float:
@@ -126,4 +142,4 @@ def passes(task: Task, index: int, calls_per_second: float, board: Board) -> flo
     work = task.works[index]
     tile = 1 if work.row_by_row else board.tile_frames
     calls = work.calls(calls_per_second)
-    return calls * max(1, ceil(work.rows_per_second / calls / tile))
+    return calls * max(1, ceil(work.rows_per_second / calls / tile - ROUNDING))

@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
+from itertools import pairwise
+from math import ceil, lcm
 from typing import TYPE_CHECKING
 
 from engine.boards.board import STATE_BYTES
 from engine.boards.cost import OpCost, op_cost
+from engine.errors import ConfigError
 from engine.ops import ACTS, BF16W, CORE, DTYPES, FLOAT32, KINDS, Q16X8, core_op
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from engine.models.base import Model
     from engine.players.native_model import NativeFile, OpInfo
 
+IN_A_ROW = "+"  # between the names of methods that are played one after the other
 _PASSES = 2  # what the runtime counts for a number that only passes; here nothing
 # By the codes of weights in a native file (DTYPE_... in engine/core/format.inc).
 FORMATS = (FLOAT32, BF16W, Q16X8, Q16X8)
@@ -42,6 +45,8 @@ class Work:
     packed: tuple[str, int] | None = None  # number format in a file, and bytes there
     loop_calls_per_second: float = 0.0  # of a loop, which calls it once for each of its steps
     exact: bool = False  # float32, whatever the others are
+    method: str = ""  # where several are played in a row: whose operation it is
+    stretches: tuple[tuple[int, int], ...] = ()  # of a file's weights: offset, bytes
 
     def format(self, dtype: str) -> str:
         """The number format in which it runs where the others run in `dtype`."""
@@ -124,14 +129,28 @@ class Task:
         return ceil(block / self.frame_samples) * self.frame_samples
 
 
+def _check_row(names: list[str], ends: list[tuple[int, int, int, int]]) -> None:
+    """Channels and ratio that come out of each method, and go into the next one."""
+    for (name, before), (other, after) in pairwise(zip(names, ends, strict=True)):
+        if before[2:] != after[:2]:
+            raise ConfigError(f"{name}{IN_A_ROW}{other}: {name} puts out {before[2]} channels, one "
+                              f"row for {before[3]} samples, {other} takes {after[0]} and "
+                              f"{after[1]}")
+
+
 def task_of_model(model: Model, name: str, method: str | None = None) -> Task:
-    """From the layers of a method, None: the main one; the weights play no part."""
+    """From the layers of a method, None: the main one; the weights play no part. Of several that
+    are played in a row, such as "encode+decode", all of them."""
     method = method or model.main.name
-    spec, graph = model.methods[method], model.graph(method)
-    rate = model.sample_rate_hz
-    fused = _fused(graph)
-    works = [_work(op, op_cost(op, rate / spec.in_ratio), op.output.index in fused)
-             for op in graph.ops]
+    names, rate = method.split(IN_A_ROW), model.sample_rate_hz
+    specs = [model.methods[key] for key in names]
+    _check_row(names, [(s.in_channels, s.in_ratio, s.out_channels, s.out_ratio) for s in specs])
+    works: list[Work] = []
+    for key, spec in zip(names, specs, strict=True):
+        graph = model.graph(key)
+        fused = _fused(graph)
+        works += [_work(op, op_cost(op, rate / spec.in_ratio), op.output.index in fused,
+                        key if len(names) > 1 else "") for op in graph.ops]
     graphs = {key: model.graph(key) for key in model.methods}
     scratch = max(_alive(g, model.methods[key].in_frames) / model.methods[key].ratio
                   for key, g in graphs.items())
@@ -144,7 +163,8 @@ def task_of_model(model: Model, name: str, method: str | None = None) -> Task:
                      for g in graphs.values())
     start = sum(op.state_count for key, g in graphs.items() if model.starts_at_rest(key)
                 for op in g.ops)
-    return Task(name, method, rate, spec.ratio, spec.lookahead_samples, tuple(works), instance,
+    return Task(name, method, rate, lcm(*(s.ratio for s in specs)),
+                sum(s.lookahead_samples for s in specs), tuple(works), instance,
                 model.parameter_count, operations, start_numbers=start)
 
 
@@ -174,7 +194,7 @@ def _fused(graph: Graph) -> set[int]:
     return found
 
 
-def _work(op: Op, cost: OpCost, fused: bool) -> Work:
+def _work(op: Op, cost: OpCost, fused: bool, method: str = "") -> Work:
     kind = KINDS[op.kind]
     # One reading of a transposed convolution's weights makes a row for every phase.
     rows = cost.frame_rate_hz * min(1.0, float(op.output.ratio / op.inputs[0].ratio))
@@ -191,7 +211,7 @@ def _work(op: Op, cost: OpCost, fused: bool) -> Work:
                 0.0 if fused or kind.is_convolution or kind.is_view else numbers,
                 _heads(op, cost) if kind.is_convolution or kind.is_recurrent else 0, depthwise,
                 loop_calls_per_second=rows if op.loop and not kind.is_view else 0.0,
-                exact=op.attributes.get("exact", False))
+                exact=op.attributes.get("exact", False), method=method)
 
 
 def _heads(op: Op, cost: OpCost) -> int:
@@ -213,14 +233,16 @@ def _alive(graph: Graph, in_frames: int) -> float:
 
 
 def task_of_file(file: NativeFile, method: str | None = None) -> Task:
-    """From the op table of a native file's method, None: the main one."""
-    method = file.chosen(method)
-    spec = file.methods[method]
-    frames = file.sample_rate_hz / spec.frame_samples
-    table = file.ops(method)
+    """From the op table of a native file's method, None: the main one; of several in a row as
+    above."""
+    names = [file.chosen(name) for name in (method.split(IN_A_ROW) if method else [None])]
+    specs, tables = [file.methods[name] for name in names], [file.ops(name) for name in names]
+    _check_row(names, [(s.in_channels, s.in_ratio, s.out_channels, s.out_ratio) for s in specs])
     # That of any weights which are not float32: some layers stay so in every number format.
-    dtype = FORMATS[max((op.dtype for op in table), default=0)]
-    works = tuple(_work_of_file(op, frames, dtype) for op in table)
+    dtype = FORMATS[max((op.dtype for table in tables for op in table), default=0)]
+    works = tuple(_work_of_file(op, file.sample_rate_hz / spec.frame_samples, dtype,
+                                name if len(names) > 1 else "")
+                  for name, spec, table in zip(names, specs, tables, strict=True) for op in table)
 
     frame = max(m.frame_samples for m in file.methods.values())
 
@@ -231,12 +253,13 @@ def task_of_file(file: NativeFile, method: str | None = None) -> Task:
         return (two - one) * calls // width, file.memory(1, samples)[2] // width
 
     size = file.path.stat().st_size if file.path.exists() else None
-    return Task(file.name, method, file.sample_rate_hz, spec.frame_samples, spec.latency_samples,
+    return Task(file.name, IN_A_ROW.join(names), file.sample_rate_hz,
+                lcm(*(s.frame_samples for s in specs)), sum(s.latency_samples for s in specs),
                 works, instance, max(sum(w.weights for w in works), (size or 0) // 4),
                 sum(len(file.ops(m)) for m in file.methods), size, dtype)
 
 
-def _work_of_file(op: OpInfo, frames: float, dtype: str) -> Work:
+def _work_of_file(op: OpInfo, frames: float, dtype: str, method: str) -> Work:
     """`frames` per second; `dtype` of the file."""
     convolution = CORE[op.kind].is_convolution
     heads, numbers = op.out_channels * op.phases, op.rows * op.out_channels
@@ -249,7 +272,10 @@ def _work_of_file(op: OpInfo, frames: float, dtype: str) -> Work:
                 heads if convolution else 0, op.kind == "depthwise", (dtype, op.weights_bytes),
                 op.steps * frames,
                 # In a float32 file nothing tells which would stay so in another format.
-                exact=convolution and op.dtype == 0 and dtype != FLOAT32)
+                exact=convolution and op.dtype == 0 and dtype != FLOAT32,
+                method=method, stretches=tuple((at, size) for at, size in (
+                    (op.weights_offset, op.weights_bytes), (op.params_offset, op.params_bytes))
+                    if size))
 
 
 def _numbers(op: OpInfo, heads: int) -> int:

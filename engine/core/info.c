@@ -120,6 +120,10 @@ int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *inf
     info->groups = op->groups;
     info->phases = op->phases;
     info->dtype = op->dtype;
+    info->shared_rows = facts_of(op)->state == OP_STATE_HIDDEN ? 1 : TUDOR_UNIT_FRAMES;
+    info->weights_offset = info->weights_bytes ? op->weights : 0;
+    info->params_bytes = tudor_params_bytes(op, values);
+    info->params_offset = info->params_bytes ? op->params : 0;
     info->steps = in_loop(m, (uint32_t)index) ? steps_of(op, values, buffers) : 0;
     return 0;
 }

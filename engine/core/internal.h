@@ -112,6 +112,8 @@ static inline uint32_t steps_of(const struct format_op *op, const struct format_
 static inline uint32_t tudor_frame_parts(uint32_t frames) {
     return frames / TUDOR_UNIT_FRAMES + (frames % TUDOR_UNIT_FRAMES != 0);
 }
+/* Of what lies at `params`, as check_op.c has checked it; 0: nothing does. */
+uint32_t tudor_params_bytes(const struct format_op *op, const struct format_value *values);
 uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *values,
                        const struct format_buffer *buffers);
 uint64_t tudor_op_cost(const struct format_op *op, const struct format_value *values,
@@ -250,7 +252,7 @@ static inline struct rows tudor_rows(const struct play *p, uint32_t value) {
     const ptrdiff_t row = (ptrdiff_t)b->row_stride, at = (ptrdiff_t)v->first_channel - (ptrdiff_t)v->delay * row;
     return (struct rows){p->plans[v->buffer].base + at * (ptrdiff_t)number_bytes(b), b->row_stride, b->scale};
 }
-void tudor_plan_ops(tudor *t);
+void tudor_plan_ops(tudor *t, const struct tudor_part *parts, uint32_t parts_count);
 float *tudor_attribute_values(const tudor *t, uint32_t stream, uint32_t attribute);
 void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t first_unit, uint32_t end_unit);
 

@@ -157,7 +157,7 @@ int tudor_init(const tudor_model *model, uint32_t batch, uint32_t max_samples, v
     t->kernels = tudor_find_kernels(0);
     lay_out(model, batch, max_samples, t, &total, &need);
     set_defaults(t);
-    tudor_plan_ops(t);
+    tudor_plan_ops(t, 0, 0);
     for (uint32_t i = 0; i < t->methods; i++) tudor_put_start(t, i);
     *instance = t;
     return 0;

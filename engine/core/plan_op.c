@@ -10,10 +10,37 @@ struct planned {
     const struct format_buffer *buffers;
     const struct format_value *values;
     const struct format_op *op;
+    const struct tudor_part *parts; /* copies of weights */
+    uint32_t parts_count;
 #ifndef TUDOR_NO_LOOP
     uint32_t steps; /* of a loop per frame; 0: the op runs for whole blocks */
 #endif
 };
+
+#ifdef TUDOR_NO_PARTS
+static const float *weights_of(const struct planned *m) { return weights_at(&m->t->model, m->op->weights); }
+
+static const float *params_of(const struct planned *m) {
+    return m->op->params == FORMAT_NONE ? 0 : weights_at(&m->t->model, m->op->params);
+}
+#else
+/* Weights of the op: in the part that holds all of them and what vector loads may read behind, else in the file. */
+static const float *placed_at(const struct planned *m, uint32_t offset, uint64_t bytes) {
+    for (uint32_t i = 0; i < m->parts_count; i++) {
+        const struct tudor_part *const part = &m->parts[i];
+        if (offset >= part->offset && offset - part->offset + bytes + FORMAT_ALIGN <= part->bytes)
+            return (const float *)(const void *)((const char *)part->at + (offset - part->offset));
+    }
+    return weights_at(&m->t->model, offset);
+}
+
+static const float *weights_of(const struct planned *m) { return placed_at(m, m->op->weights, m->op->weights_bytes); }
+
+static const float *params_of(const struct planned *m) {
+    const uint32_t bytes = tudor_params_bytes(m->op, m->values);
+    return bytes ? placed_at(m, m->op->params, bytes) : 0;
+}
+#endif
 
 static struct place place_of(const struct planned *m, uint32_t value) {
     if (value == FORMAT_NONE) return (struct place){.buffer = FORMAT_NONE};
@@ -40,7 +67,7 @@ static uint32_t rows_of(const struct planned *m, uint32_t value) {
 
 static struct finish plan_finish(const struct planned *m, uint32_t channels) {
     const struct format_op *op = m->op;
-    const float *snake = op->act == ACT_SNAKE ? weights_at(&m->t->model, op->params) : 0;
+    const float *snake = op->act == ACT_SNAKE ? params_of(m) : 0;
     return (struct finish){op->act, op->slope, snake, channels, {0}, {0}};
 }
 
@@ -75,7 +102,7 @@ static void plan_conv(const struct planned *m, struct op_plan *o) {
     a->y.row *= op->phases;
     a->gate = op->gate;
     a->dtype = op->dtype;
-    a->packed = weights_at(&m->t->model, op->weights);
+    a->packed = weights_of(m);
     a->finish = plan_finish(m, s.runs * s.outputs);
     a->finish.pre = row_of(m, op->pre);
     a->finish.post = row_of(m, op->post);
@@ -87,7 +114,7 @@ static void plan_conv(const struct planned *m, struct op_plan *o) {
 
 static void plan_affine(const struct planned *m, struct map_args *a) {
     const struct format_op *op = m->op;
-    const float *params = op->params == FORMAT_NONE ? 0 : weights_at(&m->t->model, op->params);
+    const float *params = params_of(m);
     if (op->attr_a == FORMAT_NONE) a->scale = params; /* an attribute's are the stream's, and found when it is run */
     if (op->attr_b == FORMAT_NONE) a->bias = params + a->channels;
 }
@@ -104,13 +131,14 @@ static void plan_map(const struct planned *m, struct op_plan *o) {
         a->b = row_of(m, op->in_b);
     }
     if (op->kind == OP_AFFINE) plan_affine(m, a);
+    if (op->kind == OP_EMBED) a->scale = weights_of(m); /* its table */
 }
 
 #ifndef TUDOR_NO_NORM
 static struct norm_args plan_norm(const struct planned *m) {
     const struct format_op *op = m->op;
     const uint32_t channels = m->values[op->out].channels;
-    const float *params = weights_at(&m->t->model, op->params);
+    const float *params = params_of(m);
     return (struct norm_args){row_of(m, op->in_a), row_of(m, op->out), 0, channels, op->gate, op->slope, params,
                               params + channels};
 }
@@ -132,14 +160,14 @@ static void plan_pitch(const struct planned *m, struct op_plan *o) {
     a->parts = tudor_pitch_parts(op);
     a->octave_check = op->gate;
     a->hops = (a->window - a->lags * a->step - 2 * a->width + 2) / a->hop;
-    a->params = weights_at(&m->t->model, op->params);
+    a->params = params_of(m);
 }
 
 static void plan_tone(const struct planned *m, struct tone_args *a) {
     const struct format_op *op = m->op;
     *a = (struct tone_args){row_of(m, op->in_a), row_of(m, op->out), 0, op->phases,
                             m->values[op->in_a].channels - 2, op->kernel, op->seed,
-                            weights_at(&m->t->model, op->params), 0};
+                            params_of(m), 0};
 }
 #endif
 
@@ -156,7 +184,7 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
 #ifndef TUDOR_NO_RNN
     } else if (op->kind == OP_LSTM || op->kind == OP_GRU) {
         o->args.rnn = (struct rnn_args){row_of(m, op->in_a), row_of(m, op->out), 0, m->values[op->out].channels,
-                                        weights_at(&m->t->model, op->weights), 0};
+                                        weights_of(m), 0};
 #endif
 #ifndef TUDOR_NO_ATTENTION
     } else if (op->kind == OP_ATTENTION) {
@@ -178,10 +206,10 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
     }
 }
 
-void tudor_plan_ops(tudor *t) {
+void tudor_plan_ops(tudor *t, const struct tudor_part *parts, uint32_t parts_count) {
     for (uint32_t i = 0; i < t->methods; i++) {
         const struct format_method *method = method_of(&t->model, i);
-        struct planned m = {.t = t, .buffers = buffers_of(&t->model, method)};
+        struct planned m = {.t = t, .buffers = buffers_of(&t->model, method), .parts = parts, .parts_count = parts_count};
         m.values = values_of(&t->model, method);
         m.op = ops_of(&t->model, method);
         for (uint32_t k = 0; k < method->ops_count; k++, m.op++) {

@@ -259,7 +259,7 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_CATEGORICAL:
     case OP_LOGISTIC_MIXTURE: run_draw(p, op, o); break;
     case OP_EMBED:
-        tudor_embed(place_map(p, o), weights_at(&p->t->model, op->weights),
+        tudor_embed(place_map(p, o), o->args.map.scale,
                     op->weights_bytes / ((uint32_t)sizeof(float) * o->args.map.channels));
         break;
     case OP_NOISE: tudor_noise_multiply(place_map(p, o), op->seed, key_of(p, op), p->words + op->state); break;

@@ -41,6 +41,22 @@ struct conv_shape tudor_conv_shape(const struct format_op *op, const struct form
     return s;
 }
 
+uint32_t tudor_params_bytes(const struct format_op *op, const struct format_value *values) {
+    const uint32_t pair = 2 * sizeof(float), each = pair * values[op->out].channels;
+    if (facts_of(op)->acts) return op->act != ACT_SNAKE ? 0 : is_conv(op) ? each * op->phases : each;
+    switch (op->kind) {
+    case OP_AFFINE: return op->attr_a == FORMAT_NONE || op->attr_b == FORMAT_NONE ? each : 0;
+#ifndef TUDOR_NO_NORM
+    case OP_NORM: return each;
+#endif
+#ifndef TUDOR_NO_TONES
+    case OP_PITCH_TRACK: return pair;
+    case OP_HARMONICS: return 2 * pair;
+#endif
+    default: return 0;
+    }
+}
+
 uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *values,
                        const struct format_buffer *buffers) {
     const struct format_value *in = &values[op->in_a], *out = &values[op->out];

@@ -102,7 +102,16 @@ typedef struct tudor_op_info {
     uint32_t in_channels, out_channels, rows, kernel, stride, dilation, groups, phases;
     uint32_t dtype; /* number format of the weights: DTYPE_… of format.inc */
     uint32_t steps; /* how often a loop calls it per frame; 0: once per block */
+    uint32_t shared_rows; /* that one reading of the weights is enough for, at most */
+    uint64_t weights_offset; /* from the beginning of the file's weights; behind them lie 64 bytes more, see tudor_part */
+    uint64_t params_offset, params_bytes; /* of numbers that are no weights of a convolution: an activation's, a norm's */
 } tudor_op_info;
+
+/* A copy of a stretch of the file's weights, in another memory than the file. */
+typedef struct tudor_part {
+    const void *at; /* aligned to 64 */
+    uint32_t offset, bytes; /* from the beginning of the file's weights; both multiples of 64 */
+} tudor_part;
 
 const char *tudor_error_text(int code); /* [thread-safe] */
 
@@ -122,6 +131,7 @@ int tudor_find_attribute(const tudor_model *model, const char *name); /* [thread
 int tudor_attribute(const tudor_model *model, int attribute, tudor_attribute_info *info); /* [thread-safe] */
 int tudor_ops(const tudor_model *model, int method); /* [thread-safe] */
 int tudor_op(const tudor_model *model, int method, int op, tudor_op_info *info); /* [thread-safe] */
+const void *tudor_weights(const tudor_model *model); /* [thread-safe] where the offsets of ops' weights count from */
 
 /* Memory for an instance that plays `batch` streams side by side in blocks of up to max_samples (rounded up to
  * whole frames of each method). [main-thread] */
@@ -130,6 +140,12 @@ int tudor_measure(const tudor_model *model, uint32_t batch, uint32_t max_samples
  * silence, or zeros. [main-thread] */
 int tudor_init(const tudor_model *model, uint32_t batch, uint32_t max_samples, void *fast, size_t fast_bytes,
                void *bulk, size_t bulk_bytes, tudor **instance);
+
+/* For boards with memories of different speed: from the next block on, an op whose weights lie in one of the parts with 64
+ * bytes behind them reads them there; all others in the file. The same bits. tudor_op_info says which stretches an op
+ * reads. Parts stay where they are while in use; the list itself may go. TUDOR_ERROR_CHECKSUM: a part holds other bytes than
+ * the file. On an error nothing is changed. [main-thread] */
+int tudor_use_parts(tudor *t, const tudor_part *parts, uint32_t count);
 
 /* Plays one block: in [batch][in_channels][samples / in_ratio], out [batch][out_channels][samples / out_ratio].
  * Each method keeps state of its own. [audio-thread] */

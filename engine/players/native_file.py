@@ -93,6 +93,10 @@ class OpInfo:
     phases: int
     dtype: int  # number format of the weights, DTYPE_... of core/format.inc
     steps: int  # how often a loop calls it per frame; 0: once per block
+    shared_rows: int  # rows that one reading of the weights is enough for, at most
+    weights_offset: int  # in the file's weights
+    params_offset: int
+    params_bytes: int  # numbers that are no weights of a convolution: an activation's, a norm's
 
 
 class NativeFile:

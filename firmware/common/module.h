@@ -137,6 +137,9 @@ typedef struct module_need {
     uint32_t way;                  /* that will be played */
     uint32_t latency_samples;      /* of the wet sound at the board's rate: model, buffering, rate conversion */
     uint32_t slices;               /* that a frame is cut into; 1: a block plays whole frames */
+    uint32_t stages;               /* methods that are played in a row, */
+    int method[2];                 /* these, */
+    uint32_t frame_samples;        /* so many samples at once, at the model's rate */
 } module_need;
 
 /* What a model will need. `mapping` is the text of its mapping file, or null for one derived from the model. */
@@ -153,6 +156,12 @@ size_t module_derive_mapping(const tudor_module *m, const void *file, size_t fil
 int module_load(tudor_module *m, uint32_t slot, const char *name, const void *file, size_t file_bytes,
                 const char *mapping, size_t mapping_bytes, void *fast, size_t fast_bytes, void *bulk,
                 size_t bulk_bytes, module_complaint *why);
+
+/* The same for boards with memories of different speed: weights that lie in one of the parts are read there, see
+ * tudor_use_parts. */
+int module_load_parts(tudor_module *m, uint32_t slot, const char *name, const void *file, size_t file_bytes,
+                      const tudor_part *parts, uint32_t parts_count, const char *mapping, size_t mapping_bytes,
+                      void *fast, size_t fast_bytes, void *bulk, size_t bulk_bytes, module_complaint *why);
 
 /* Empties a slot; MODULE_ERROR_BUSY while it plays or fades: select another, and try again after the fade. */
 int module_unload(tudor_module *m, uint32_t slot);

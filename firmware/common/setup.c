@@ -128,7 +128,8 @@ int module_measure(const tudor_module *m, const void *file, size_t file_bytes, c
     if (error) return error;
     (void)take(&fast, sizeof p);
     if ((error = player_lay(&p, m, &fast, &bulk, why)) != 0) return error;
-    *need = (module_need){fast.used, bulk.used, p.way, p.latency_samples + m->limiter_samples, p.schedule.slices};
+    *need = (module_need){fast.used, bulk.used, p.way, p.latency_samples + m->limiter_samples, p.schedule.slices,
+                          p.stages, {p.stage[0].method, p.stage[1].method}, p.frame};
     return 0;
 }
 
@@ -150,6 +151,13 @@ static void set_name(char *to, const char *name) {
 int module_load(tudor_module *m, uint32_t slot, const char *name, const void *file, size_t file_bytes,
                 const char *mapping, size_t mapping_bytes, void *fast, size_t fast_bytes, void *bulk,
                 size_t bulk_bytes, module_complaint *why) {
+    return module_load_parts(m, slot, name, file, file_bytes, 0, 0, mapping, mapping_bytes, fast, fast_bytes, bulk,
+                             bulk_bytes, why);
+}
+
+int module_load_parts(tudor_module *m, uint32_t slot, const char *name, const void *file, size_t file_bytes,
+                      const tudor_part *parts, uint32_t parts_count, const char *mapping, size_t mapping_bytes,
+                      void *fast, size_t fast_bytes, void *bulk, size_t bulk_bytes, module_complaint *why) {
     module_need need;
     if (!m || slot >= MODULE_SLOTS)
         return complain(why, MODULE_ERROR_ARGUMENT, 0, "there is no such slot: 0 to 7", 0, 0, 0);
@@ -165,6 +173,8 @@ int module_load(tudor_module *m, uint32_t slot, const char *name, const void *fi
     if ((error = player_prepare(p, m, file, file_bytes, mapping, mapping_bytes, why)) != 0 ||
         (error = player_lay(p, m, &near, &far, why)) != 0)
         return error;
+    if ((error = tudor_use_parts(p->t, parts, parts_count)) != 0)
+        return complain(why, MODULE_ERROR_MODEL, 0, tudor_error_text(error), 0, 0, 0);
     for (uint32_t i = 0; i < p->attributes_used; i++) p->attributes_set[i] = EXPLODED * 1e6f; /* so all are set once */
     if (!name || strncmp(m->slots[slot].name, name, MODULE_NAME - 1)) /* another one */
         memset(&m->slots[slot].knobs, 0, sizeof m->slots[slot].knobs);

@@ -6,31 +6,22 @@ struct pieces {
     void *fast, *bulk, *file;
 };
 
-/* The first memory from `from` on that has room, as place() in engine/boards/placement.py; 0 if none has. */
-static void *take(struct rig_memory *memory, enum rig_place from, size_t bytes, enum rig_place *in) {
-    const size_t whole = (bytes + 63) / 64 * 64;
-    for (*in = from; *in < RIG_MEMORIES; (*in)++) {
-        struct rig_memory *const m = &memory[*in];
-        if (whole > m->bytes) continue;
-        void *const found = m->at;
-        m->at = (char *)m->at + whole;
-        m->bytes -= whole;
-        return found;
-    }
-    return 0;
-}
-
 /* 0 if there is no room for what is written. Every memory reads several times faster than QSPI; DTCM is left to what is
- * written. */
-static int place(const struct bank *b, uint32_t i, struct rig_memory *memory, struct bank_places *in, struct pieces *at) {
-    at->fast = take(memory, RIG_DTCM, b->need[i].fast_bytes, &in->fast);
-    at->bulk = take(memory, RIG_DTCM, b->need[i].bulk_bytes, &in->bulk);
-    at->file = take(memory, RIG_AXI, b->store.models[i].model_bytes, &in->file);
-    return at->fast && at->bulk;
+ * written. Of a file that is left to SDRAM or to QSPI, weights lie apart. */
+static int place(struct bank *b, uint32_t i, struct rig_memory *memory, struct bank_places *in, struct pieces *at) {
+    const module_need *const need = &b->need[i];
+    *in = (struct bank_places){0};
+    b->apart.count = 0;
+    at->fast = rig_take(memory, RIG_DTCM, RIG_MEMORIES, need->fast_bytes, &in->fast);
+    at->bulk = rig_take(memory, RIG_DTCM, RIG_MEMORIES, need->bulk_bytes, &in->bulk);
+    at->file = rig_take(memory, RIG_AXI, RIG_MEMORIES, b->store.models[i].model_bytes, &in->file);
+    if (!at->fast || !at->bulk) return 0;
+    if (in->file >= RIG_SDRAM) apart_plan(&b->apart, &b->model[i], need, memory, in->parts);
+    return 1;
 }
 
 /* Whether each lies where it would lie alone. */
-static int fit_together(const struct bank *b) {
+static int fit_together(struct bank *b) {
     struct rig_memory all[RIG_MEMORIES], whole[RIG_MEMORIES];
     struct bank_places alone, beside;
     struct pieces at;
@@ -39,7 +30,7 @@ static int fit_together(const struct bank *b) {
         if (!(b->playable >> i & 1)) continue;
         memcpy(whole, b->memory, sizeof whole);
         if (!place(b, i, whole, &alone, &at) || !place(b, i, all, &beside, &at)) return 0;
-        if (alone.fast != beside.fast || alone.bulk != beside.bulk || alone.file != beside.file) return 0;
+        if (memcmp(&alone, &beside, sizeof alone)) return 0;
     }
     return 1;
 }
@@ -55,6 +46,7 @@ void bank_open(struct bank *b, tudor_module *m, module_complaint *why) {
         module_complaint here = {0, 0, ""};
         int error = module_measure(m, s->model, s->model_bytes, s->mapping, s->mapping_bytes, &b->need[i], &here);
         memcpy(whole, b->memory, sizeof whole);
+        if (!error) error = tudor_open(s->model, s->model_bytes, &b->model[i], 0);
         if (!error && !place(b, i, whole, &in, &at)) error = here.code = MODULE_ERROR_MEMORY;
         if (error && !first.code) first = here;
         if (!error) b->playable |= 1u << i;
@@ -71,8 +63,10 @@ static int load(struct bank *b, tudor_module *m, uint32_t i, struct rig_memory *
     struct pieces at;
     if (!place(b, i, memory, &b->places[i], &at)) return MODULE_ERROR_MEMORY;
     if (at.file) memcpy(at.file, s->model, s->model_bytes);
-    return module_load(m, i, s->name, at.file ? at.file : s->model, s->model_bytes, s->mapping, s->mapping_bytes, at.fast,
-                       b->need[i].fast_bytes, at.bulk, b->need[i].bulk_bytes, why);
+    apart_copy(&b->apart, tudor_weights(&b->model[i]));
+    return module_load_parts(m, i, s->name, at.file ? at.file : s->model, s->model_bytes, b->apart.list,
+                             b->apart.count, s->mapping, s->mapping_bytes, at.fast, b->need[i].fast_bytes, at.bulk,
+                             b->need[i].bulk_bytes, why);
 }
 
 static void load_alone(struct bank *b, tudor_module *m, uint32_t i, module_complaint *why) {

@@ -3,33 +3,29 @@
 #ifndef TUDOR_DAISY_BANK_H
 #define TUDOR_DAISY_BANK_H
 
-#include "module.h"
+#include "memory.h"
+#include "apart.h"
 #include "store.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Memories, quickest first: the order of engine/boards/board.py. */
-enum rig_place { RIG_DTCM, RIG_AXI, RIG_D2, RIG_SDRAM, RIG_MEMORIES, RIG_NOWHERE = RIG_MEMORIES };
-
-struct rig_memory {
-    void *at; /* aligned to 64 */
-    size_t bytes;
-};
-
 /* Where a model lies; one whose file lies nowhere is played from the store itself. */
 struct bank_places {
     enum rig_place fast, bulk, file;
+    uint32_t parts[RIG_MEMORIES]; /* bytes of weights that lie apart from the file, in quicker memories */
 };
 
 struct bank {
     struct store store;
     struct rig_memory memory[RIG_MEMORIES];
+    tudor_model model[STORE_MODELS]; /* as they lie in the store */
     module_need need[STORE_MODELS];
     uint32_t playable; /* bits of models that the instrument takes */
     uint32_t turns;    /* not 0: only one is prepared, */
     uint32_t loaded;   /* this one */
+    struct apart apart; /* of the model that is being placed */
     struct bank_places places[STORE_MODELS]; /* of those that are or were prepared */
 };
 

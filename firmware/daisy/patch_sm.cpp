@@ -70,7 +70,7 @@ int main()
     Tune(board, Button, ReadCvs, Light);
     if(rig_start(&instrument, &board) == 0)
     {
-        midi.Start(instrument.m, UartHandler::Config::Peripheral::UART_4, DaisyPatchSM::A2);
+        midi.Start(instrument, UartHandler::Config::Peripheral::UART_4, DaisyPatchSM::A2);
         places_watch();
         hw.StartAudio(Callback);
     }

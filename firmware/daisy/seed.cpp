@@ -81,7 +81,7 @@ int main()
     Tune(board, Button, ReadCvs, Light);
     if(rig_start(&instrument, &board) == 0)
     {
-        midi.Start(instrument.m, UartHandler::Config::Peripheral::USART_1, D14);
+        midi.Start(instrument, UartHandler::Config::Peripheral::USART_1, D14);
         places_watch();
         hw.StartAudio(Callback);
     }

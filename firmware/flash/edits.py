@@ -18,13 +18,15 @@ HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 # MIDI at the header's UART (GPIO 15): the good UART of older Pis is Bluetooth's otherwise, and the
 # last one makes MIDI's 31250 baud of 38400. The firmware has names of its own for a Pi 5's.
 MIDI_OVERLAYS = ("disable-bt", "midi-uart0")
+# The firmware shows no picture, waits for nothing, and looks for no camera and no screen.
+AT_ONCE = ("disable_splash=1", "boot_delay=0", "camera_auto_detect=0", "display_auto_detect=0")
 
 
 def config_txt(text: str, overlay: str, midi: bool = False) -> str:
     """`config.txt` with our block at its end, for every model of Pi ([all]). `overlay`: the
     codec's; empty: it needs none. `midi`: the UART is a MIDI input. The Pi's own sound is off."""
     lines = ["[all]", "dtparam=audio=off", "dtparam=spi=on", "dtparam=i2c_arm=on",
-             "dtparam=i2c_arm_baudrate=400000"]
+             "dtparam=i2c_arm_baudrate=400000", *AT_ONCE]
     if overlay:
         lines += ["dtparam=i2s=on", f"dtoverlay={overlay}"]
     if midi:

@@ -26,10 +26,12 @@ IDLE = ("bluetooth.service", "hciuart.service", "ModemManager.service", "trigger
         "triggerhappy.socket", "keyboard-setup.service", "console-setup.service",
         "rpi-eeprom-update.service", "apt-daily.timer", "apt-daily-upgrade.timer", "man-db.timer",
         "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
+        "cron.service", "logrotate.timer", "udisks2.service",
         "NetworkManager-wait-online.service", "systemd-networkd-wait-online.service")
 # Nobody can come in without a key or a network: then none is looked for.
 NETWORK = ("NetworkManager.service", "wpa_supplicant.service", "avahi-daemon.service",
-           "avahi-daemon.socket", "ssh.service", "ssh.socket", "sshswitch.service")
+           "avahi-daemon.socket", "ssh.service", "ssh.socket", "sshswitch.service",
+           "systemd-timesyncd.service")
 # The stock image has the radio off here, and NetworkManager goes by it whatever rfkill says.
 RADIO = "/var/lib/NetworkManager/NetworkManager.state"
 CODEC = "/etc/tudor/codec.conf"

@@ -54,6 +54,8 @@ static void write_controls(struct writer *w, const struct controls *c) {
 
 int status_text(char *text, int bytes, const tudor_module *m, const struct audio *a, const struct controls *c) {
     static const char *const ways[] = {"none", "effect", "bend", "", "source"};
+    static const struct { const char *name; uint32_t flag; } flags[] = {
+        {"clocked", MODULE_CLOCKED}, {"frozen", MODULE_FROZEN}, {"recording", MODULE_RECORDING}, {"looping", MODULE_LOOPING}};
     struct writer w = {text, bytes - 1, 0};
     module_status s;
     module_read_status(m, &s);
@@ -73,6 +75,9 @@ int status_text(char *text, int bytes, const tudor_module *m, const struct audio
     line(&w, "in_peak %.5f", (double)s.in_peak);
     line(&w, "out_peak %.5f", (double)s.out_peak);
     line(&w, "wet %.3f", (double)s.wet);
+    line(&w, "tempo %.2f", (double)s.tempo);
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        line(&w, "%s %d", flags[i].name, (s.flags & flags[i].flag) != 0);
     for (uint32_t i = 0; i < s.latents && i < MODULE_SHOWN; i++) line(&w, "latent%u %.4f", i + 1, (double)s.latent[i]);
     write_audio(&w, a);
     write_controls(&w, c);

@@ -116,6 +116,10 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"dropped {get('dropped')}, reading errors {get('read_errors')}",
         f"level in {get('in_peak')}, out {get('out_peak')}",
     ]
+    if "tempo" in found:
+        held = [name for name in ("frozen", "recording", "looping") if found.get(name)]
+        clock = "follows a clock" if found.get("clocked") else "of its own"
+        told.append(", ".join([f"{found['tempo']:.1f} beats a minute, {clock}", *held]))
     told += [f"slot {slot}: {name}" for slot, name in found["models"].items()]
     told += [", ".join(controls)] if controls else []
     return told + [f"note: {note}" for note in found["notes"]]

@@ -1,8 +1,11 @@
 /* Plays a model file in a given way and writes raw float32, for tests on any machine:
  *
  *   play MODEL METHOD IN OUT [isa=NAME] [batch=N] [max=SAMPLES] [chunks=1,2,3] [slices=N] [repeat=N]
+ *        [parts=all|even]
  *
- * IN holds [batch][in_channels][rows]; chunks are in frames, taken in turn. Prints what the loader says on refusal. */
+ * IN holds [batch][in_channels][rows]; chunks are in frames, taken in turn. Prints what the loader says on refusal.
+ * parts: weights of all ops, or of every other one, are read from copies of exactly their size, and the file's own become
+ * something else. */
 #include "tudor.h"
 
 #include <stdio.h>
@@ -12,9 +15,10 @@
 #ifndef PLAY_MAX_CHUNKS
 #define PLAY_MAX_CHUNKS 64
 #endif
+#define PLAY_MAX_PARTS 512
 
 struct options {
-    const char *isa;
+    const char *isa, *parts;
     uint32_t batch, max, slices, chunks[PLAY_MAX_CHUNKS], chunk_count;
 };
 
@@ -36,12 +40,13 @@ static void *read_all(const char *path, size_t *bytes) {
 }
 
 static struct options parse(int argc, char **argv) {
-    struct options o = {0, 1, 1 << 16, 0, {1}, 1};
+    struct options o = {0, 0, 1, 1 << 16, 0, {1}, 1};
     for (int i = 5; i < argc; i++) {
         char *value = strchr(argv[i], '=');
         if (!value) die(argv[i], "not name=value");
         *value++ = 0;
         if (!strcmp(argv[i], "isa")) o.isa = value;
+        if (!strcmp(argv[i], "parts")) o.parts = value;
         if (!strcmp(argv[i], "batch")) o.batch = (uint32_t)atoi(value);
         if (!strcmp(argv[i], "max")) o.max = (uint32_t)atoi(value);
         if (!strcmp(argv[i], "slices")) o.slices = (uint32_t)atoi(value);
@@ -72,6 +77,32 @@ static int play_block(tudor *t, int method, const float *in, float *out, uint32_
         if (error) return error;
     }
     return 0;
+}
+
+static tudor_part copy_of(const char *weights, uint64_t offset, uint64_t bytes) {
+    const uint32_t all = (uint32_t)((bytes + 63) / 64 * 64 + 64);
+    void *copy = aligned_alloc(64, all);
+    memcpy(copy, weights + offset, all);
+    return (tudor_part){copy, (uint32_t)offset, all};
+}
+
+/* Returns how many. */
+static uint32_t use_parts(tudor *t, const tudor_model *model, const char *which, tudor_part *parts) {
+    char *const weights = (char *)(uintptr_t)tudor_weights(model); /* the file is in memory of ours */
+    uint32_t count = 0, number = 0;
+    for (int m = 0; m < tudor_methods(model); m++)
+        for (int i = 0; i < tudor_ops(model, m); i++, number++) {
+            tudor_op_info op;
+            if (tudor_op(model, m, i, &op)) die("op", "no such op");
+            if (*which == 'e' && number % 2) continue;
+            if (op.weights_bytes) parts[count++] = copy_of(weights, op.weights_offset, op.weights_bytes);
+            if (op.params_bytes) parts[count++] = copy_of(weights, op.params_offset, op.params_bytes);
+            if (count + 2 > PLAY_MAX_PARTS) die("parts", "too many");
+        }
+    const int error = tudor_use_parts(t, parts, count);
+    if (error) die("parts", tudor_error_text(error));
+    for (uint32_t i = 0; i < count; i++) memset(weights + parts[i].offset, 0x3f, parts[i].bytes - 64);
+    return count;
 }
 
 /* Gathers a block of every channel, plays it, and puts the result where it belongs. */
@@ -117,10 +148,13 @@ int main(int argc, char **argv) {
     float *out = calloc(out_floats, sizeof *out);
     void *bulk;
     tudor *t = instance(&model, &o, &bulk);
+    static tudor_part parts[PLAY_MAX_PARTS];
+    const uint32_t copies = o.parts ? use_parts(t, &model, o.parts, parts) : 0;
     play_all(t, method, &m, &o, in, out, total / m.frame_samples * m.frame_samples);
     FILE *f = fopen(argv[4], "wb");
     if (!f || fwrite(out, sizeof *out, out_floats, f) != out_floats || fclose(f)) die(argv[4], "cannot write");
     printf("%s\n", tudor_isa(t));
+    for (uint32_t i = 0; i < copies; i++) free((void *)(uintptr_t)parts[i].at);
     free(t); /* an instance lies at the start of its fast region */
     free(bulk);
     free(out);

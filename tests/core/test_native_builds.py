@@ -43,7 +43,8 @@ def test_sanitizers_find_nothing(compiler: str, tmp_path: Path) -> None:
             if _able(model, isa):
                 run(program, model, "forward", x, tmp_path / "out", f"isa={isa}", "batch=2",
                     "chunks=1,5,2", f"max={spec * 5}")
-        run(program, model, "forward", x, tmp_path / "out", "batch=2", "chunks=1,3", "slices=7")
+        run(program, model, "forward", x, tmp_path / "out", "batch=2", "chunks=1,3", "slices=7",
+            "parts=all")
 
 
 def _able(model: Path, isa: str) -> bool:
@@ -116,7 +117,7 @@ def test_text_size_on_cortex_m7(tmp_path: Path, capsys: pytest.CaptureFixture[st
     sizes = {}
     small = tuple(f"-DTUDOR_NO_{what}"
                   for what in ("RNN", "NOISE", "LOOP", "NORM", "LOG", "ATTENTION", "CONTROL",
-                               "TONES"))
+                               "TONES", "PARTS"))
     no_int, no_bf16, no_float = "-DTUDOR_NO_INT", "-DTUDOR_NO_BF16", "-DTUDOR_NO_FLOAT"
     for what, flags in (("conv", (*small, no_int, no_bf16)),
                         ("integers", (*small, no_bf16, no_float)), ("all", ())):

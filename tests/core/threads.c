@@ -66,6 +66,7 @@ static struct player make(const tudor_model *model) {
     p.out = room(p.samples / m.out_ratio * m.out_channels * sizeof(float));
     must(tudor_init(model, 1, p.samples, p.fast, p.need.fast_bytes, p.bulk, p.need.bulk_bytes, &p.t));
     must(tudor_use_isa(p.t, "scalar"));
+    must(tudor_use_parts(p.t, 0, 0));
     return p;
 }
 
@@ -78,7 +79,7 @@ static void read_model(const tudor_model *model) {
     tudor_attribute_info a;
     tudor_method_info m;
     tudor_op_info op;
-    if (strlen(tudor_name(model)) + strlen(tudor_metadata(model)) == 0 || !tudor_sample_rate_hz(model)) exit(6);
+    if (!tudor_weights(model) || strlen(tudor_name(model)) + strlen(tudor_metadata(model)) == 0 || !tudor_sample_rate_hz(model)) exit(6);
     for (int i = 0; i < tudor_methods(model); i++) {
         must(tudor_method(model, i, &m));
         if (tudor_find_method(model, m.name) != i || tudor_find_role(model, m.role) > i) exit(6);

@@ -12,7 +12,8 @@ from firmware.tools import tool
 MIB = 1 << 20
 BOOT_OFFSET, BOOT_BYTES = 4 * MIB, 34 * MIB  # below 33 MB a FAT32 would not be one
 CONFIG = "# stock\ndtparam=audio=on\n\n[cm4]\notg_mode=1\n"
-CMDLINE = ("console=serial0,115200 console=tty1 root=PARTUUID=4d3f5e0a-02 rootfstype=ext4 "
+DISK = "4d3f5e0a"  # the number of its partition table
+CMDLINE = (f"console=serial0,115200 console=tty1 root=PARTUUID={DISK}-02 rootfstype=ext4 "
            "fsck.repair=yes rootwait quiet init=/usr/lib/raspberrypi-sys-mods/firstboot\n")
 STATUS = ("Package: base-files\nStatus: install ok installed\nVersion: 12.4\n\n"
           "Package: libasound2\nStatus: install ok installed\nVersion: 1.2.8\n")
@@ -68,7 +69,7 @@ def make_image(folder: Path, root: Path, root_bytes: int = 24 * MIB,
                                        size // 512)
                            for kind, at, size in ((0x0C, BOOT_OFFSET, BOOT_BYTES),
                                                   (0x83, root_offset, root_bytes)))
-        file.write(bytes(440) + struct.pack("<I", 0x4D3F5E0A) + bytes(2) + entries + bytes(32)
+        file.write(bytes(440) + struct.pack("<I", int(DISK, 16)) + bytes(2) + entries + bytes(32)
                    + b"\x55\xaa")
     part.write_bytes(b"")
     with part.open("r+b") as file:

@@ -20,6 +20,7 @@ static size_t number(const char *word) {
     return n;
 }
 
+static const char *const parts_in[] = {"parts_dtcm", "parts_axi", "parts_d2", "parts_sdram"};
 static uint64_t fed;
 static void feed(void *context) {
     (void)context;
@@ -68,6 +69,9 @@ void host_main(int count, char **words) {
     print_fact("fast_in", rig.bank.places[0].fast);
     print_fact("bulk_in", rig.bank.places[0].bulk);
     print_fact("model_in", rig.bank.places[0].file);
+    for (int i = 0; i < RIG_MEMORIES; i++) print_fact(parts_in[i], rig.bank.places[0].parts[i]);
+    print_fact("fast_bytes", rig.bank.need[0].fast_bytes);
+    print_fact("bulk_bytes", rig.bank.need[0].bulk_bytes);
     print_fact("turns", rig.bank.turns);
     print_fact("slots", rig.bank.playable);
     print_fact("misread", rig.misread.line);

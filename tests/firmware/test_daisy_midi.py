@@ -19,17 +19,17 @@ ON_THE_CHIP = ("places.c", "qspi.c")
 
 
 @cache
-def program() -> Path:
-    """The driver under the thread sanitizer, built for what its sources hold."""
+def program(driver: str = "daisy_midi.c") -> Path:
+    """A driver under the thread sanitizer, built for what its sources hold."""
     need("clang")
-    sources = [HERE / "daisy_midi.c", *(path for path in sorted(DAISY.glob("*.c"))
+    sources = [HERE / driver, *(path for path in sorted(DAISY.glob("*.c"))
                                         if path.name not in ON_THE_CHIP),
                *sorted(COMMON.glob("*.c")), *sorted(CORE.glob("*.c"))]
     digest = hashlib.sha256(b"".join(path.read_bytes() for folder in (DAISY, COMMON, CORE)
                                      for path in sorted(folder.glob("*.[chi]*")))
                             + sources[0].read_bytes()).hexdigest()[:16]
     CACHE.mkdir(exist_ok=True)
-    out = CACHE / f"daisy_midi-{digest}"
+    out = CACHE / f"{Path(driver).stem}-{digest}"
     if not out.exists():
         subprocess.run(["clang", "-std=c11", "-g", "-O1", "-ffp-contract=off", "-Wall", "-Wextra",
                         "-fsanitize=thread", "-DTUDOR_ONLY_SCALAR",

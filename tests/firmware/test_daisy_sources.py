@@ -27,6 +27,15 @@ def test_names_of_ours_are_none_of_the_c_library_s() -> None:
     assert done.returncode == 0, done.stderr[:2000]
 
 
+def test_no_two_sources_of_the_app_have_one_name() -> None:
+    """libDaisy puts all objects into one folder: the later one would be linked twice."""
+    makefile = (DAISY / "Makefile").read_text()
+    own = re.findall(r"\w+\.c\b", makefile[makefile.index("C_SOURCES"):makefile.index("CPP_")])
+    names = [*own, *(p.name for folder in (host.COMMON, host.CORE) for p in folder.glob("*.c"))]
+    assert {"rig.c", "report.c", "apart.c", "plan.c"} <= set(names)
+    assert len(names) == len(set(names))
+
+
 def test_a_seed_s_dac_reaches_both_of_its_ends() -> None:
     """With the chip's own buffer it gives 0.2 to 3.1 V (STM32H750 data sheet)."""
     source = (DAISY / "seed.cpp").read_text()

@@ -81,8 +81,10 @@ def masked(root, *units: str) -> list[bool]:
 def test_what_a_module_has_no_use_for_does_not_start(stock: Path, package: Path, tmp_path: Path
                                                      ) -> None:
     """A network is one of them unless there is a key to come in by."""
-    idle = ("bluetooth.service", "apt-daily.timer", "NetworkManager-wait-online.service")
-    network = ("NetworkManager.service", "ssh.service", "avahi-daemon.service")
+    idle = ("bluetooth.service", "apt-daily.timer", "NetworkManager-wait-online.service",
+            "cron.service")
+    network = ("NetworkManager.service", "ssh.service", "avahi-daemon.service",
+               "systemd-timesyncd.service")
     key = tmp_path / "key.pub"
     key.write_text(f"ssh-ed25519 {'A' * 68} me\n")
     for name, words, reached in (("shut", (), False), ("open", ("--ssh-key", str(key)), True)):
@@ -90,10 +92,16 @@ def test_what_a_module_has_no_use_for_does_not_start(stock: Path, package: Path,
         flash(stock, out, package, *words)
         _, root = content(out)
         assert all(masked(root, *idle))
-        assert masked(root, *network) == [not reached] * 3
+        assert masked(root, *network) == [not reached] * len(network)
         assert masked(root, "tudor-module.service", "systemd-udevd.service") == [False, False]
     flash(tmp_path / "shut.img", tmp_path / "opened.img", package, "--ssh-key", str(key))
-    assert masked(content(tmp_path / "opened.img")[1], *network) == [False] * 3
+    boot, root = content(tmp_path / "opened.img")
+    assert masked(root, *network) == [False] * len(network)
+    # The firmware goes by the last line, and by those for all models of Pi.
+    lines = (boot.read("/config.txt") or b"").decode().splitlines()
+    assert lines.count("boot_delay=0") == 1, "flashed twice"
+    assert lines.index("[all]") < lines.index("boot_delay=0")
+    assert lines.index("camera_auto_detect=0") > lines.index("[all]")
 
 
 def test_wifi_switches_the_radio_on_where_networkmanager_looks(

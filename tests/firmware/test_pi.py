@@ -178,6 +178,9 @@ def test_broken_models_are_skipped_and_named(models: Path, tmp_path: Path) -> No
     shown = "\n".join(lines(found))
     assert "slot 1: a" in shown
     assert "48000 Hz, blocks of 128, 2 in, 2 out" in shown
+    assert "120.0 beats a minute, of its own" in shown
+    held = "\n".join(lines({**found, "clocked": 1, "frozen": 1, "looping": 1}))
+    assert "120.0 beats a minute, follows a clock, frozen, looping" in held
 
 
 def test_systemd_is_told_when_it_plays_and_that_it_still_does(models: Path, tmp_path: Path) -> None:

@@ -40,17 +40,22 @@ class Kernel:
 def make_kernel(folder: Path) -> Kernel:
     """Kernel and headers from Debian's archive, by an apt of their own; MissingToolError where
     this machine cannot."""
-    packages = _packages(folder / "apt")
-    root = folder / "root"
-    for package in packages.glob("*.deb"):
-        subprocess.run([tool("dpkg-deb"), "-x", str(package), str(root)], check=True)
-    chip = _chip(root, folder / "chip")
+    root = kernel_root(folder)
+    chip = driver(root, HERE / "gate_chip.c", folder / "chip")
     watch = controls_driver(HERE / "gate_watch.c", "arm64", "-static", "-Wl,--wrap=ioctl")
     files = {"init": watch.read_bytes(), "gate_chip.ko": chip.read_bytes()}
     archive = b"".join([*(entry(name, stat.S_IFREG | 0o755, data) for name, data in files.items()),
                         entry("TRAILER!!!", 0, b"")])
     (folder / "initrd").write_bytes(gzip.compress(archive, 1))
     return Kernel(next(root.glob("boot/vmlinuz*")), folder / "initrd")
+
+
+def kernel_root(folder: Path) -> Path:
+    """Kernel, its drivers, and headers, unpacked."""
+    packages, root = _packages(folder / "apt"), folder / "root"
+    for package in packages.glob("*.deb"):
+        subprocess.run([tool("dpkg-deb"), "-x", str(package), str(root)], check=True)
+    return root
 
 
 def _packages(folder: Path) -> Path:
@@ -83,20 +88,20 @@ def _said(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def _chip(root: Path, folder: Path) -> Path:
-    """The driver of gate_chip.c for that kernel."""
+def driver(root: Path, source: Path, folder: Path) -> Path:
+    """The driver of `source` for that kernel."""
     headers = next(root.glob("usr/src/linux-headers-*-arm64"))
     common = next(root.glob("usr/src/linux-headers-*-common"))
     (headers / "Makefile").write_text(f"include {common}/Makefile\n")
     folder.mkdir()
-    shutil.copy(HERE / "gate_chip.c", folder)
-    (folder / "Makefile").write_text("obj-m := gate_chip.o\n")
+    shutil.copy(source, folder)
+    (folder / "Makefile").write_text(f"obj-m := {source.stem}.o\n")
     prefix = COMPILERS["arm64"].removesuffix("gcc")
     done = subprocess.run(
         [tool("make"), "-C", str(headers), "ARCH=arm64", f"CROSS_COMPILE={prefix}", f"M={folder}",
          f"CC={tool(COMPILERS['arm64'])}", "modules"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]
-    return folder / "gate_chip.ko"
+    return folder / f"{source.stem}.ko"
 
 
 def boot(kernel: Kernel, folder: Path, *words: object) -> list[list[str]]:

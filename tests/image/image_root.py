@@ -10,13 +10,14 @@ import re
 import stat
 import subprocess
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.flash.disk import layout
 from firmware.flash.fat import Fat
 from firmware.tools import MissingToolError, tool
-from tests.firmware.card_image import MIB, make_image
+from tests.firmware.card_image import DISK, MIB, make_image
 
 PACKAGES = ("systemd-sysv", "udev", "libasound2", "libasound2-data", "busybox-static",
             "linux-image-arm64", "bash", "dash", "coreutils", "grep", "sed", "mawk", "findutils",
@@ -27,6 +28,8 @@ SOURCES = ("/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources")
 MODULES = ("virtio_blk", "virtio_mmio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev",
            "virtio_pci", "crc32c_generic", "jbd2", "mbcache", "crc16", "ext4", "overlay", "fat",
            "vfat", "nls_ascii", "nls_cp437",
+           # a slot for SD cards, as a Pi has it
+           "cqhci", "sdhci", "sdhci-pci",
            # the sequencer: a Pi has loaded it, or a card's driver, before the service starts
            "soundcore", "snd", "snd-timer", "snd-seq-device", "snd-rawmidi", "snd-seq",
            "snd-seq-midi-event")
@@ -43,11 +46,16 @@ INIT = """#!/bin/busybox sh
 /bin/busybox mount -t sysfs sys /sys
 /bin/busybox mount -t devtmpfs dev /dev
 for m in {modules}; do /bin/busybox insmod /m/$m.ko; done
+for m in /parts/*.ko; do [ ! -e $m ] || /bin/busybox insmod $m; done
 init=/sbin/init
 for w in $(/bin/busybox cat /proc/cmdline); do case $w in init=*) init=${{w#init=}};; esac; done
 n=0
-while [ ! -b /dev/vda2 ] && [ $n -lt 100 ]; do /bin/busybox sleep 0.1; n=$((n+1)); done
-/bin/busybox mount -t ext4 -o ro /dev/vda2 /newroot
+until [ -b /dev/vda2 ] || [ -b /dev/mmcblk0p2 ] || [ $n -ge 300 ]; do
+  /bin/busybox sleep 0.1; n=$((n+1))
+done
+root=/dev/vda2
+[ -b $root ] || root=/dev/mmcblk0p2
+/bin/busybox mount -t ext4 -o ro $root /newroot
 for d in dev sys proc; do /bin/busybox mount --move /$d /newroot/$d; done
 exec /bin/busybox switch_root /newroot $init
 """
@@ -55,7 +63,7 @@ exec /bin/busybox switch_root /newroot $init
 TRIAL = """[Unit]
 After=tudor-module.service
 [Service]
-Type=oneshot
+Type=simple
 ExecStart=/bin/sh -c 'mkdir -p /run/trial/out && cd /run/trial && tar xf /dev/vdb && sh ./go'
 """
 # A card of files that takes 64 KiB ten times a second once the wanted samples are there: without
@@ -83,23 +91,27 @@ class Stock:
     plugged: bytes  # the driver PLUGGED
 
 
-def make_stock(folder: Path, heard: bytes, wanted_bytes: int) -> Stock:
-    """`heard`: what the sound card of files hears; `wanted_bytes` of what it plays are kept."""
+def make_stock(folder: Path, heard: bytes, wanted_bytes: int, more: tuple[str, ...] = (),
+               settle: Callable[[Path], None] = lambda tree: None, root_bytes: int = ROOT_BYTES
+               ) -> Stock:
+    """`heard`: what the sound card of files hears; `wanted_bytes` of what it plays are kept. `more`
+    packages, with what `settle` does to a root that has them."""
     tree, apart = folder / "tree", folder / "kernel"
-    _unpack(_packages(folder), tree, apart)
+    _unpack(_packages(folder, (*PACKAGES, *more)), tree, apart)
     _settle(tree)
+    settle(tree)
     (tree / "usr/share/in.raw").write_bytes(heard)
     (tree / "etc/asound.conf").write_text(ASOUND.format(wanted=wanted_bytes))
     (tree / "usr/bin/hear").write_text(HEAR)
     (tree / "usr/bin/hear").chmod(0o755)
     kernel = next(apart.rglob("vmlinuz*"))
     initrd = _initrd(folder / "initrd", tree / "bin/busybox", apart)
-    image = make_image(folder, tree, ROOT_BYTES)
+    image = make_image(folder, tree, root_bytes)
     Fat(image, layout(image).boot).write("/tudor/module.conf", SETTINGS.encode())
     return Stock(image, kernel, initrd, _drivers(apart, (PLUGGED,))[PLUGGED])
 
 
-def _packages(folder: Path) -> Path:
+def _packages(folder: Path, names: tuple[str, ...]) -> Path:
     """All files of the packages and of those that they depend on, as an archive."""
     sources = [path for path in SOURCES if Path(path).is_file() and Path(path).read_text().strip()]
     release = Path("/etc/os-release").read_text()
@@ -109,7 +121,7 @@ def _packages(folder: Path) -> Path:
     archive = folder / "root.tar"
     done = subprocess.run(
         [tool("mmdebstrap"), "--variant=extract", "--skip=check/qemu", "--architectures=arm64",
-         f"--include={','.join(PACKAGES)}", suite[1], str(archive), *sources],
+         f"--include={','.join(names)}", suite[1], str(archive), *sources],
         capture_output=True, text=True)
     if done.returncode:
         raise MissingToolError(f"mmdebstrap made no root: {done.stderr[-600:]}")
@@ -133,8 +145,9 @@ def _settle(tree: Path) -> None:
     (tree / "etc/passwd").write_text((base / "passwd.master").read_text())
     (tree / "etc/group").write_text((base / "group.master").read_text() + "".join(
         f"{name}:x:{301 + i}:\n" for i, name in enumerate(GROUPS)))
-    (tree / "etc/fstab").write_text("/dev/vda2 / ext4 defaults,noatime 0 1\n"
-                                    "/dev/vda1 /boot/firmware vfat defaults 0 2\n")
+    (tree / "etc/fstab").write_text(  # as the stock image has them: wherever the card is
+        f"PARTUUID={DISK}-02 / ext4 defaults,noatime 0 1\n"
+        f"PARTUUID={DISK}-01 /boot/firmware vfat defaults 0 2\n")
     (tree / "etc/machine-id").write_text("")
     (tree / "etc/hosts").write_text("127.0.0.1\tlocalhost\n")
     (tree / "usr/bin/awk").unlink(missing_ok=True)

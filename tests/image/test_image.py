@@ -3,123 +3,27 @@ whatever has happened to the card. Run by `make test-image`."""
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engine.presets import shipped_native
 from firmware.flash.disk import layout
 from firmware.flash.ext4 import Ext4
 from firmware.pi.status import parse
-from firmware.tools import MissingToolError, run, tool
+from firmware.tools import run
 from tests.firmware.card_image import BOOKWORM, TRAITS, TRIXIE
 from tests.firmware.common_models import vae
-from tests.firmware.pi_build import INTS, play, program, settings, skip
+from tests.firmware.pi_build import INTS
 from tests.image import image_scripts as scripts
 from tests.image.image_machine import Machine
-from tests.image.image_root import (
-    BUFFER,
-    PERIOD,
-    PLUGGED,
-    ROOT_BYTES,
-    SETTINGS,
-    Stock,
-    make_stock,
-)
+from tests.image.image_root import PLUGGED, ROOT_BYTES, SETTINGS, Stock
 from tests.image.image_scripts import APPLY, MIDI, MIDI_MAP, RESTARTED, midi, package
+from tests.image.image_trial import WANTED_BYTES, assert_same, flash, sound, tiny
 
-pytestmark = [pytest.mark.image, pytest.mark.timeout(1500)]
-BLOCKS = 798
-FRAME_BYTES = 8  # two channels of 32 bits
-WANTED_BYTES = (BUFFER + BLOCKS * PERIOD) * FRAME_BYTES
-
-
-@cache
-def heard() -> INTS:
-    rng = np.random.default_rng(5)
-    return (rng.standard_normal((200000, 2)) * 0.2 * 2**31).clip(-(2**31), 2**31 - 1).astype("<i4")
-
-
-def tiny() -> bytes:
-    preset = shipped_native("techno-tiny")
-    assert preset is not None
-    return preset.read_bytes()
-
-
-@pytest.fixture(scope="session")
-def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
-    try:
-        for name in ("mmdebstrap", "qemu-system-aarch64"):
-            tool(name)
-        program("arm64")
-        return make_stock(tmp_path_factory.mktemp("stock"), heard().tobytes(), WANTED_BYTES)
-    except MissingToolError as error:
-        skip(str(error))
-        raise
-
-
-def flash(image: Path, folder: Path, *options: str) -> Path:
-    """A card with one model, by the command that a builder types."""
-    (folder / "m.tudor").write_bytes(tiny())
-    done = subprocess.run(
-        [sys.executable, "-m", "nn_tudor.cli", "flash", "pi", "--image", str(image), "--out",
-         str(folder / "card.img"), "--models", str(folder / "m.tudor"), "--codec", "usb",
-         "--hostname", "rack", "--json", *options], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["models"] == ["m.tudor"]
-    return folder / "card.img"
-
-
-@pytest.fixture(scope="session")
-def flashed(stock: Stock, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return flash(stock.image, tmp_path_factory.mktemp("flashed"))
-
-
-@pytest.fixture
-def machine(stock: Stock, flashed: Path, tmp_path: Path) -> Machine:
-    card = tmp_path / "card.img"
-    subprocess.run(["cp", "--sparse=always", str(flashed), str(card)], check=True)
-    return Machine(stock, card, WANTED_BYTES)
-
-
-@pytest.fixture(scope="session")
-def old(tmp_path_factory: pytest.TempPathFactory) -> INTS:
-    return here(tmp_path_factory.mktemp("old"), tiny())
-
-
-@pytest.fixture(scope="session")
-def new(tmp_path_factory: pytest.TempPathFactory) -> INTS:
-    return here(tmp_path_factory.mktemp("new"), vae())
-
-
-def here(folder: Path, model: bytes) -> INTS:
-    """What tudor-module plays on this machine with that model, [samples, 2]."""
-    (folder / "models").mkdir()
-    (folder / "models/m.tudor").write_bytes(model)
-    settings(folder, folder / "models", period=PERIOD, periods=BUFFER // PERIOD)
-    return play([str(program())], folder, heard(), BLOCKS, PERIOD)
-
-
-def sound(found: dict[str, bytes], name: str) -> INTS:
-    """What the service played after the silence that fills the card's buffer, [samples, 2]."""
-    assert name in found, found.get("log", b"").decode(errors="replace")[-2000:]
-    got = np.frombuffer(found[name], "<i4").reshape(-1, 2)
-    assert len(got) == BUFFER + BLOCKS * PERIOD, found["service"].decode(errors="replace")
-    assert not got[:BUFFER].any()
-    return got[BUFFER:]
-
-
-def assert_same(got: INTS, wanted: INTS) -> None:
-    assert got.shape == wanted.shape == (BLOCKS * PERIOD, 2)
-    assert np.abs(wanted.astype(np.int64)).max() > 1e6, "silence proves nothing"
-    differ = np.flatnonzero((got != wanted).any(axis=1))
-    assert differ.size == 0, f"{differ.size} of {len(got)} samples differ, first {differ[0]}"
+pytestmark = [pytest.mark.image, pytest.mark.timeout(5400)]
 
 
 def test_a_flashed_card_boots_and_plays(machine: Machine, old: INTS) -> None:

@@ -9,6 +9,7 @@
 
 #define MOST_BYTES ((size_t)4 << 20)
 #define MOST_COST 2000000u
+#define MOST_PARTS 64
 
 static void play(tudor *t, const tudor_model *model, int method) {
     tudor_method_info m;
@@ -50,11 +51,32 @@ static void ask(const tudor_model *model) {
     (void)(strlen(tudor_name(model)) + strlen(tudor_metadata(model)));
 }
 
+/* Weights of some ops from copies of exactly their size. */
+static uint32_t place(tudor *t, const tudor_model *model, tudor_part parts[MOST_PARTS]) {
+    uint32_t count = 0;
+    for (int m = 0; m < tudor_methods(model); m++)
+        for (int i = 0; i < tudor_ops(model, m) && count < MOST_PARTS; i++) {
+            tudor_op_info op;
+            tudor_op(model, m, i, &op);
+            const int odd = i % 2 && op.params_bytes;
+            const uint64_t offset = odd ? op.params_offset : op.weights_offset;
+            const uint64_t bytes = ((odd ? op.params_bytes : op.weights_bytes) + 63) / 64 * 64 + 64;
+            if (bytes == 64) continue;
+            void *const copy = aligned_alloc(64, (size_t)bytes);
+            memcpy(copy, (const char *)tudor_weights(model) + offset, (size_t)bytes);
+            parts[count++] = (tudor_part){copy, (uint32_t)offset, (uint32_t)bytes};
+        }
+    tudor_use_parts(t, parts, count);
+    return count;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const char *const isas[] = {"scalar", "avx2", "avx512", "avx512vnni", "neon"};
     tudor_model model;
     tudor_sizes need;
     tudor *t;
+    tudor_part parts[MOST_PARTS];
+    uint32_t count = 0;
     void *file = aligned_alloc(64, (size + 64) / 64 * 64);
     memcpy(file, data, size);
     if (tudor_open(file, size, &model, NULL) == 0) {
@@ -65,11 +87,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             if (tudor_init(&model, 2, 64, fast, need.fast_bytes, bulk, need.bulk_bytes, &t) == 0) {
                 if (size) tudor_use_isa(t, isas[data[size / 2] % 5]);
                 set(t, &model);
+                if (size && data[size / 3] % 2) count = place(t, &model, parts);
                 for (int m = 0; m < tudor_methods(&model); m++) play(t, &model, m);
                 tudor_reset(t);
             }
             free(fast);
             free(bulk);
+            for (uint32_t i = 0; i < count; i++) free((void *)(uintptr_t)parts[i].at);
         }
     }
     free(file);

@@ -28,6 +28,10 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
                  "one frame at a time", "modelled", "largest preset", "D2 SRAM", "QSPI flash",
                  "can give", "cannot be read from flash"):
         assert word in text
+    for word in ("the file lies in SDRAM", "are copied from it: weights", "Were all read there"):
+        assert word in text
+    _tudor("fit", "techno-tiny", "--method", "encode+decode", "--target", "daisy")
+    assert "(encode+decode, float32)" in capsys.readouterr().out
     _tudor("fit", "techno-tiny", "--dtype", "all", "--json")
     rows = json.loads(capsys.readouterr().out)
     assert [(row["target"], row["dtype"]) for row in rows] == [(b, d) for b in BOARDS
@@ -44,6 +48,8 @@ def _tudor(*words: str) -> None:
     (("techno-tin",), "did you mean 'techno-tiny'"),
     (("techno-tiny", "--target", "dasy"), "did you mean 'daisy'"),
     (("techno-tiny", "--method", "dream"), "it has encode, decode, forward"),
+    (("techno-tiny", "--method", "encode+dream"), "it has encode, decode, forward"),
+    (("techno-tiny", "--method", "encode+encode"), "encode puts out 16 channels, one row for"),
     (("model.onnx",), "boards play .tudor files"),
 ])
 def test_mistakes_are_one_line(words: tuple[str, ...], said: str,
