@@ -63,11 +63,11 @@ def sound(config: AutoregressiveConfig) -> list[Streaming]:
     return [Embed(config.levels, 1, level_table(config))]
 
 
-def reading(config: AutoregressiveConfig, width: int) -> list[Streaming]:
+def reading(config: AutoregressiveConfig, width: int, beside: int = 0) -> list[Streaming]:
     """What was drawn [1] as channels: a number as it is, nearly, and compressed; or a step, in
-    `width` channels or one of its own."""
+    `width` channels or one of its own. `beside`: so many numbers more come before."""
     if config.head == "mixture":
-        return _read_numbers(1)
+        return _read_numbers(beside + 1)
     if config.input == "one-hot":
         return [Embed(config.levels, config.levels, torch.eye(config.levels))]
     return [Embed(config.levels, width)]
@@ -106,15 +106,16 @@ def heard_ago(config: AutoregressiveConfig, whole: int, first: int, width: int) 
                     Conv1d(2 * count, width, config.period_taps))
 
 
-def head(config: AutoregressiveConfig, hidden: Streaming, ago: list[Streaming]) -> Streaming:
+def head(config: AutoregressiveConfig, hidden: Streaming, ago: list[Streaming],
+         joined: bool = False) -> Streaming:
     """`hidden`, which reads conditions and what was drawn, and the distribution made of it; `ago`:
-    `periods_ago`, which both read."""
+    `periods_ago`, which both read. `joined`: as many taps of these as of the last samples."""
     width = hidden.out_channels
     if config.head == "categorical":
         return Sequence(hidden, Conv1d(width, config.levels, 1))
     if not ago:
         return Predicted(hidden, config.parts, config.taps)
-    taps = (config.voices, config.period_taps)
+    taps = (config.voices, 0 if joined else config.period_taps)
     return Sequence(*ago, Predicted(hidden, config.parts, config.taps, taps))
 
 
@@ -126,14 +127,15 @@ class Predicted(Composite):
     Where scales are small sigmoid(s) is the scale itself: means move in units of it, so that what
     the network has to say keeps its size however well the prediction does. Each part of the mixture
     has taps of its own. `ago`: so many channels before the last, with so many taps of each, predict
-    too."""
+    too; 0 taps: with as many as the last has, in one convolution with it."""
 
     def __init__(self, hidden: Streaming, parts: int, taps: int,
                  ago: tuple[int, int] | None = None) -> None:
         super().__init__(hidden.in_channels, 3 * parts)
         self.hidden, self.parts = hidden, parts
         self.out = Conv1d(hidden.out_channels, 3 * parts, 1)
-        self.taps = Conv1d(1, parts, taps, bias=False)
+        self.read = 1 if ago is None or ago[1] else 1 + ago[0]  # channels that `taps` are of
+        self.taps = Conv1d(self.read, parts, taps, bias=False)
         self.taps.exact = True
         self.unit = GatedUnit(2 * parts, "linear")
         with torch.no_grad():
@@ -141,9 +143,9 @@ class Predicted(Composite):
             assert self.out.bias is not None
             self.out.bias[2 * parts :] = torch.linspace(-6.0, -3.5, parts)
             self.taps.weight.zero_()
-            self.taps.weight[:, :, -1] = 1  # the sample before
+            self.taps.weight[:, -1, -1] = 1  # the sample before
         self.ago = None
-        if ago is not None:
+        if ago is not None and ago[1]:
             self.ago = Conv1d(ago[0], parts, ago[1], bias=False)
             self.ago.exact = True
             nn.init.zeros_(self.ago.weight)
@@ -173,7 +175,7 @@ class Predicted(Composite):
         states = split_state(state, self)
         h, new = call(self.hidden, x, states[0], attributes)
         said, after = self.out(h, states[1])
-        predicted, last = self.taps(x[:, -1:], states[2])
+        predicted, last = self.taps(x[:, -self.read :], states[2])
         if self.ago is not None:
             more, late = self.ago(x[:, -1 - self.ago.in_channels : -1], states[3])
             predicted, last = predicted + more, (*last, *late)
@@ -194,7 +196,7 @@ class Predicted(Composite):
             said = self.out.lower(build, h)
             moved = self.unit.lower(build, part(said, count, 3 * count))
         with build.scope("taps"):
-            predicted = self.taps.lower(build, part(x, x.channels - 1, x.channels))
+            predicted = self.taps.lower(build, part(x, x.channels - self.read, x.channels))
         if self.ago is not None:
             with build.scope("ago"):
                 first = x.channels - 1 - self.ago.in_channels

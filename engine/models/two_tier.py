@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from engine.layers import (
@@ -49,6 +49,18 @@ class TwoTierConfig(AutoregressiveConfig):
     near: Kernel = 16  # samples that it reads
     kernel_size: Kernel = 2  # of the gated layers, in frames
     embedding: Width = 8  # channels in which a step is read; a number is read in two
+    # With `period_taps`: the last samples and those a period ago are read by the same convolutions,
+    # `near` and `taps` of both, and frames are made of both. A board calls fewer operations.
+    joined: bool = False
+
+    unsaid: ClassVar[tuple[str, ...]] = (*AutoregressiveConfig.unsaid, "joined")
+
+    @model_validator(mode="after")
+    def _joins(self) -> TwoTierConfig:
+        if self.joined and not self.period_taps:
+            raise ValueError("joined = true reads the sound a period ago beside the last samples: "
+                             "it needs period_taps = 2 or more")
+        return self
 
     @property
     def row_samples(self) -> int:
@@ -79,17 +91,19 @@ class TwoTier(DrawingModel):
     def _net(self, given: int) -> Streaming:
         """Rows of conditions [given] and what was drawn [1] -> what is drawn from."""
         config, count = self.config, len(self.config.dilations)
-        heard = heads.reading(config, config.embedding)
-        read = heard[-1].out_channels
         ago = heads.periods_ago(config, given, parts.Places(config).given)
-        told, known = given, given + len(ago) * config.voices  # conditions; and periods ago
-        # Both tiers read: conditions, what was drawn in `read` channels.
-        whole = known + read
-        both: Streaming = Sequence(Channels(known + 1, known, known + 1), *heard)
+        far = len(ago) * config.voices  # numbers that were drawn a period ago
+        # Both tiers read what was drawn in `read` channels; `known` come before: conditions, and
+        # what was drawn a period ago unless that is among the `read`.
+        side = far if config.joined else 0
+        heard = heads.reading(config, config.embedding, side)
+        read, known = heard[-1].out_channels, given + far - side
+        inside, whole = given + far + 1, known + read
+        both: Streaming = Sequence(Channels(inside, known, inside), *heard)
         if given:
-            both = Parallel(Channels(known + 1, 0, known), both, combine="concat")
+            both = Parallel(Channels(inside, 0, known), both, combine="concat")
         conditions = Sequence(
-            Channels(whole, 0, told), parts.features(config, config.frame),
+            Channels(whole, 0, given), parts.features(config, config.frame),
             Conv1d(config.features, 2 * config.width * count, 1, bias=False)) if given else None
         front = Sequence(Channels(whole, known, whole),
                          Conv1d(read, config.width, config.frame, stride=config.frame))
@@ -99,12 +113,12 @@ class TwoTier(DrawingModel):
             Past(config.inner, config.frame - 1))
         near: list[Streaming] = [
             Sequence(Channels(whole, known, whole), Conv1d(read, config.inner, config.near))]
-        if ago:
-            near.append(heads.heard_ago(config, whole, told, config.inner))
+        if ago and not config.joined:
+            near.append(heads.heard_ago(config, whole, given, config.inner))
         hidden = Sequence(
             both, Parallel(slow, *near), Tanh(config.inner),
             Conv1d(config.inner, 2 * config.inner, 1), GatedUnit(2 * config.inner))
-        return heads.head(config, hidden, ago)
+        return heads.head(config, hidden, ago, config.joined)
 
     def conditioned(self) -> tuple[Link, ...]:
         return ("rows", self.rows), ("repeat", self.repeat)

@@ -40,6 +40,9 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
                     "head": "categorical", "levels": 64, "release_ms": 5},
         "periods": {"layers": 3, "width": 8, "inner": 8, "features": 4, "frame": 4, "classes": 2,
                     "period_taps": 7, "release_ms": 5},
+        "joined": {"layers": 2, "kernel_size": 3, "width": 8, "inner": 6, "features": 4, "frame": 4,
+                   "voices": 2, "near": 6, "taps": 9, "period_taps": 7, "joined": True, "parts": 3,
+                   "release_ms": 5},
         "free": {"layers": 3, "width": 8, "inner": 8, "voices": 0, "parts": 2, "frame": 4},
     },
 }

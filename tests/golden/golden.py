@@ -269,8 +269,9 @@ def _with_weights(model: Model) -> Model:
     for head, bias in zip(heads, biases, strict=True):
         head.out.bias = torch.nn.Parameter(bias + SPREAD * (bias < 0))
         head.taps.weight.data *= 0.25
-        head.taps.weight.data[:, :, -1] += 0.5
-        if head.ago is not None:  # a string that is plucked for ever would grow
+        head.taps.weight.data[:, :-1] *= 0.25  # a string that is plucked for ever would grow
+        head.taps.weight.data[:, -1, -1] += 0.5
+        if head.ago is not None:
             head.ago.weight.data *= 0.0625
     return model
 

@@ -7,7 +7,9 @@ import torch
 
 from engine.errors import ConfigError
 from engine.graph import Graph
+from engine.models.autoregressive_parts import Places
 from engine.models.registry import FAMILIES, build, configure
+from engine.models.two_tier import TwoTier
 from engine.players.native_model import NativeFile
 from export.native.export import export_native
 from tests.export.small_models import small_model
@@ -22,6 +24,7 @@ def test_the_family_is_in_the_registry():
     ({"frame": 1}, "model.frame"),
     ({"near": 0}, "model.near"),
     ({"voices": 0, "classes": 3}, "classes are a condition"),
+    ({"joined": True}, "needs period_taps"),
 ])
 def test_mistakes_are_one_line(settings, said):
     with pytest.raises(ConfigError) as raised:
@@ -74,3 +77,51 @@ def test_sizes_of_the_published_kind():
     frames = 32 * 48 + 8 * 5 * 48**2 + 48 * 48 * 16
     each = 2 + 2 * 16 * 48 + 48 * 96 + 48 * 12 + 4 * 32
     assert model.loop.net.macs_per_frame() == frames / 16 + each
+
+
+def test_joined_convolutions_can_say_what_those_apart_say():
+    """Their weights side by side are a joined network of the same shape."""
+    shape = {"layers": 2, "width": 8, "inner": 6, "features": 4, "frame": 4, "voices": 2, "near": 6,
+             "period_taps": 6, "taps": 9}
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(1)
+        apart, joined = build("two_tier", shape), build("two_tier", {**shape, "joined": True})
+        for parameter in apart.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+        weights = joined_weights(apart, joined)
+    joined.load_state_dict(weights)
+    apart, joined = apart.double(), joined.double()
+    given = apart.loop.net.in_channels - 1
+    x = 0.3 * torch.randn(1, given + 1, 96, dtype=torch.float64)
+    periods = list(Places(apart.config).periods)
+    x[:, periods] = 7.25 + 3 * x[:, periods]
+    with torch.no_grad():
+        wanted, got = apart.loop.net.offline(x), joined.loop.net.offline(x)
+    assert wanted.shape == got.shape == (1, 12, 96)
+    assert wanted[:, 4:8].std() > 0.01
+    assert torch.allclose(got, wanted, atol=1e-9)
+
+
+def joined_weights(apart: TwoTier, joined: TwoTier) -> dict[str, torch.Tensor]:
+    """The state of `joined`, which does what `apart` does: two voices a period ago come before what
+    was drawn last, each number in two channels."""
+    old = apart.state_dict()
+    new = {key: value.clone() for key, value in joined.state_dict().items()}
+    hidden, head = "loop.net.layers.1.hidden.layers", "loop.net.layers.1"
+    read, told = f"{hidden}.0.branches.1.layers.1", f"{hidden}.1.branches.2.layers"
+    for key, value in old.items():
+        if key in new and new[key].shape == value.shape:
+            new[key] = value
+    new[f"{read}.weight"].zero_()
+    new[f"{read}.weight"][:4, :2] = old[f"{told}.1.weight"]
+    new[f"{read}.weight"][4:, 2:] = old[f"{read}.weight"]
+    new[f"{read}.bias"] = torch.cat((old[f"{told}.1.bias"], old[f"{read}.bias"]))
+    front = f"{hidden}.1.branches.0.layers.0.front.layers.1.weight"
+    new[front].zero_()
+    new[front][:, 4:] = old[front]
+    near = f"{hidden}.1.branches.1.layers.1"
+    new[f"{near}.weight"] = torch.cat((old[f"{told}.3.weight"], old[f"{near}.weight"]), dim=1)
+    new[f"{near}.bias"] = old[f"{told}.3.bias"] + old[f"{near}.bias"]
+    taps = new[f"{head}.taps.weight"].zero_()
+    taps[:, :2, -6:], taps[:, 2:] = old[f"{head}.ago.weight"], old[f"{head}.taps.weight"]
+    return new
