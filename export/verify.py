@@ -31,6 +31,7 @@ from engine.layers.noise import SEED
 from engine.models.base import Model
 from engine.players.base import FloatArray, Player, load
 from export.differences import Differences, gap
+from export.fed_back import ends_at_loop, feeds_back, gone_on, sounded
 from export.passages import IRREGULAR, REGULAR_BLOCKS, offline, passages, passes, stream
 from export.replay import draws, replay
 
@@ -47,6 +48,7 @@ CONSISTENT_DB = 40.0  # streamed against one block, where a backend's rounding m
 GUARDED_TOLERANCE = 1e-2
 DRAWN_SAMPLES = 2048  # of each stream that is replayed: outside the C runtime loops are slow
 DRAWN_BLOCKS = 32
+FED_BACK_SAMPLES = 16384  # of each stream of a loop of chunks
 EDGE = 1e-3  # a draw may differ where the noise is so close to another, as a probability
 PlayerFactory = Callable[[], Player]
 
@@ -181,6 +183,8 @@ def _verify_method(
 ) -> MethodReport:
     """All passes over one method; `exact` is `model` in float64."""
     spec = model.methods[method]
+    if feeds_back(model, method):
+        return _verify_fed_back(player, exact, spec, tolerance, dtype)
     if draws(model, method):
         return _verify_draws(player, exact, spec, dtype)
     x = passages(spec)
@@ -245,6 +249,45 @@ def _verify_draws(player: Player, exact: Model, spec: Method, dtype: str) -> Met
     passed = worst <= EDGE if dtype == "float32" else few
     return MethodReport(spec.name, worst, inf, peak, 0.0, worst, x.shape[1], passed, consistent,
                         draws, same, missed)
+
+
+def _verify_fed_back(player: Player, exact: Model, spec: Method, tolerance: float, dtype: str
+                     ) -> MethodReport:
+    """All passes over a loop that goes on from numbers that it has made."""
+    x = passages(spec, FED_BACK_SAMPLES)
+    if dtype != "float32":
+        x *= _fitting(player.description, spec.name, x)
+    ends = ends_at_loop(exact, spec.name)
+    sums, guarded, consistent = Differences(), 0.0, True
+    for number, (settings, plan) in enumerate(passes(exact)):
+        values = {k: torch.from_numpy(v).double() for k, v in settings.items()}
+        for name, value in settings.items():
+            player.set(name, value)
+        for sizes in plan:
+            blocks = None if sizes is IRREGULAR else DRAWN_BLOCKS
+            player.reset()
+            y = stream(player, spec, x, sizes, blocks)
+            frames = y.shape[1] // spec.out_frames * spec.in_frames
+            if dtype != "float32":
+                consistent &= _consistent(player, spec, x, y)
+            if ends == spec.name:
+                whole = gone_on(exact, ends, torch.from_numpy(x[:, :frames]), torch.from_numpy(y),
+                                values)
+            else:
+                player.reset()
+                z = stream(player, player.methods[ends], x, sizes, blocks)
+                whole = sounded(exact, spec.name, ends, torch.from_numpy(z), values)
+            right = y.shape[1] * 3 // 4 if frames == x.shape[1] else y.shape[1]
+            reference = whole.numpy().astype(np.float32)
+            if dtype == "float32" or number == 0:
+                sums.add(y[:, :right], reference[:, :right])
+            guarded = max(guarded, gap(y[:, right:], reference[:, right:]))
+    if dtype == "float32":
+        passed = sums.error <= tolerance and guarded <= max(tolerance, GUARDED_TOLERANCE)
+    else:
+        passed = consistent and sums.snr_db >= LEAST_SNR_DB[dtype] and guarded < inf
+    return MethodReport(spec.name, sums.error, sums.snr_db, sums.peak, 0.0, guarded, x.shape[1],
+                        passed, consistent)
 
 
 def _fitting(description: Description, method: str, x: FloatArray) -> np.float32:

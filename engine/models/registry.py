@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from engine.errors import ConfigError, nearest
 from engine.models.base import Model, ModelConfig
+from engine.models.latent_flow import LatentFlow, LatentFlowConfig
+from engine.models.latent_vae import LatentVAE, LatentVAEConfig
 from engine.models.raw_vae import RawVAE
 from engine.models.raw_vae_config import RawVAEConfig
 from engine.models.two_tier import TwoTier, TwoTierConfig
@@ -34,6 +36,10 @@ FAMILIES: dict[str, Family] = {
                       "autoregressive", "performed"),
     "two_tier": Family(TwoTierConfig, TwoTier, "sound drawn sample by sample, in two rates",
                        "autoregressive", "performed"),
+    "latent_vae": Family(LatentVAEConfig, LatentVAE, "loops from a code, by their latents",
+                         "loop_plan", "loops"),
+    "latent_flow": Family(LatentFlowConfig, LatentFlow, "loops drawn chunk by chunk, by their "
+                          "latents", "loop_flow", "loops"),
 }
 
 
