@@ -106,6 +106,11 @@ class LoopModel(Model):
         return (*own, *(attribute for attribute in self.codec.declared_attributes()
                         if attribute.name in used and attribute.name not in names))
 
+    def inside(self, method: str) -> tuple[Model, str] | None:
+        if self.codec is None or method != "decode":
+            return None
+        return self.codec, self._coding[1]
+
     # --- the coder --------------------------------------------------------------------------
 
     @property
