@@ -73,8 +73,7 @@ def _shares(causes: Array, effect: Array) -> Array:
     known = np.isfinite(effect)
     if known.sum() < LEAST_DRAWS:
         return np.zeros(causes.shape[1])
-    found: Array = np.linalg.lstsq(causes[known], _ranks(effect[known]), rcond=None)[0]
-    return found
+    return np.asarray(np.linalg.lstsq(causes[known], _ranks(effect[known]), rcond=None)[0])
 
 
 def _slope(asked: Array, measured: Array) -> float | None:

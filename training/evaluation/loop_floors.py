@@ -30,8 +30,8 @@ def tiled(loop: FloatArray, samples: int, start: int = 0) -> FloatArray:
     return loop[(np.arange(samples) + start) % len(loop)]
 
 
-def shuffled(sound: FloatArray, sources: Sequence[FloatArray], piece: float, rate_hz: int, seed: int,
-             first: float = 0.0) -> FloatArray:
+def shuffled(sound: FloatArray, sources: Sequence[FloatArray], piece: float, rate_hz: int,
+             seed: int, first: float = 0.0) -> FloatArray:
     """As long as `sound`, of pieces of `piece` samples of the sources, in random order, one fading
     into the next. Pieces are cut, and put, where `first` plus whole pieces are."""
     rng = np.random.default_rng(seed)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,7 @@ def repeat_errors(rows: NDArray[Any], bar_rows: float) -> list[float]:
     if not variance > 0:
         return [0.0] * (len(bars) - 1)
     return [float(np.square(b - a).sum(axis=0).mean()) / (2 * variance)
-            for a, b in zip(bars, bars[1:], strict=False)]
+            for a, b in pairwise(bars)]
 
 
 def mean_of(values: Any) -> float | None:

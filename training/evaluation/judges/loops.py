@@ -1,4 +1,4 @@
-"""Judge "loops": whether what a model makes from nothing are loops, in the tempo that was asked for.
+"""Judge "loops": whether what a model makes from nothing are loops, in the tempo asked for.
 
 Collections of mono sounds are compared, each with its tempo and with the bar position of its first
 sample; nothing is known here of what made them. `evaluate_loops` holds draws of a model against
@@ -76,8 +76,9 @@ class Loops:
     def some(self, count: int) -> Loops:
         """So many of them at most, evenly chosen."""
         count = min(count, len(self))
-        chosen = np.arange(count) * len(self) // count
-        return Loops(*([row[i] for i in chosen] for row in (self.sounds, self.bpm, self.bars)))
+        chosen = [index * len(self) // count for index in range(count)]
+        return Loops([self.sounds[i] for i in chosen], [self.bpm[i] for i in chosen],
+                     [self.bars[i] for i in chosen])
 
 
 def usable(loops: Loops, rate_hz: int) -> Loops:
