@@ -84,56 +84,59 @@ class Velocity(nn.Module):
         return moved
 
 
-class Move(Streaming):
-    """One step, [x | context] -> [x + d velocity | context]: the velocity's weights at a fixed
-    time, so that its biases are constants."""
+class Flow(Streaming):
+    """[x | context] -> x, moved from noise to data in equal steps: the velocity at fixed times, so
+    that its biases are constants. All steps have the same weights."""
 
-    def __init__(self, velocity: Velocity, context: int, t: float, d: float) -> None:
-        super().__init__(velocity.size + context, velocity.size + context)
-        self._velocity = (velocity,)  # in a tuple: the weights stay the model's own
-        self.t, self.d = t, d
+    def __init__(self, velocity: Velocity, context: int, steps: int) -> None:
+        super().__init__(velocity.size + context, velocity.size)
+        self.velocity, self.steps = velocity, steps
 
     def macs_per_frame(self) -> float:
-        velocity, = self._velocity
-        return float(sum(layer.weight.numel()
-                         for layer in (velocity.first, velocity.second, velocity.last)))
+        velocity = self.velocity
+        return self.steps * float(sum(layer.weight.numel() for layer in (
+            velocity.first, velocity.second, velocity.last)))
 
-    def _biases(self) -> list[Tensor]:
-        velocity, = self._velocity
+    def weights(self, step: int) -> list[tuple[Tensor, Tensor]]:
+        """Weight and bias of each layer; the last ones make the step as long as it is."""
+        velocity, each = self.velocity, 1 / self.steps
         like = velocity.first.weight
-        first, second = velocity.biases(like.new_tensor(self.t), like.new_tensor(self.d))
-        assert velocity.first.bias is not None and velocity.second.bias is not None
+        later = velocity.biases(like.new_tensor(step * each), like.new_tensor(each))
+        found = []
+        for layer, bias in zip((velocity.first, velocity.second), later, strict=True):
+            assert layer.bias is not None
+            found.append((layer.weight, layer.bias + bias))
         assert velocity.last.bias is not None
-        return [velocity.first.bias + first, velocity.second.bias + second,
-                velocity.last.bias * self.d]
+        return [*found, (velocity.last.weight * each, velocity.last.bias * each)]
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        velocity, = self._velocity
-        first, second, last = self._biases()
         conv, act = nn.functional.conv1d, nn.functional.leaky_relu
-        h = act(conv(x, velocity.first.weight, first), velocity.SLOPE)
-        h = act(conv(h, velocity.second.weight, second), velocity.SLOPE)
-        moved = x[:, : velocity.size] + conv(h, velocity.last.weight * self.d, last)
-        return torch.cat((moved, x[:, velocity.size :]), dim=1), state
+        size, slope = self.velocity.size, self.velocity.SLOPE
+        moved, context = x[:, :size], x[:, size:]
+        for step in range(self.steps):
+            first, second, last = self.weights(step)
+            h = act(conv(torch.cat((moved, context), dim=1), *first), slope)
+            moved = moved + conv(act(conv(h, *second), slope), *last)
+        return moved, state
 
     def lower(self, build: Builder, x: Value) -> Value:
-        velocity, = self._velocity
-        size, h = velocity.size, x
-        layers = (velocity.first, velocity.second, velocity.last)
-        for i, (layer, bias) in enumerate(zip(layers, self._biases(), strict=True)):
-            last = i == 2
-            h = build.op(
-                "conv1d", h, channels=layer.out_channels,
-                attributes={"kernel_size": 1, "stride": 1, "dilation": 1, "groups": 1},
-                weights={"weight": layer.weight * self.d if last else layer.weight, "bias": bias},
-                macs_per_frame=layer.macs_per_frame())
-            if not last:
-                h = build.op("leaky_relu", h, attributes={"slope": velocity.SLOPE})
-        moved = build.op("add", build.op("slice", x, channels=size,
-                                         attributes={"start": 0, "stop": size}), h)
-        rest = build.op("slice", x, channels=x.channels - size,
-                        attributes={"start": size, "stop": x.channels})
-        return build.op("concat", moved, rest, channels=x.channels)
+        size = self.velocity.size
+        moved = build.op("slice", x, channels=size, attributes={"start": 0, "stop": size})
+        context = build.op("slice", x, channels=x.channels - size,
+                           attributes={"start": size, "stop": x.channels})
+        for step in range(self.steps):
+            h = x if not step else build.op("concat", moved, context, channels=x.channels)
+            for number, (weight, bias) in enumerate(self.weights(step)):
+                if number:
+                    h = build.op("leaky_relu", h, attributes={"slope": self.velocity.SLOPE})
+                with build.scope(f"step{step}_{number}"):
+                    h = build.op(
+                        "conv1d", h, channels=weight.shape[0],
+                        attributes={"kernel_size": 1, "stride": 1, "dilation": 1, "groups": 1},
+                        weights={"weight": weight, "bias": bias},
+                        macs_per_frame=float(weight.numel()))
+            moved = build.op("add", moved, h)
+        return moved
 
 
 class LatentFlow(LoopModel):
@@ -151,27 +154,25 @@ class LatentFlow(LoopModel):
             Sequence(self.features, Parallel(
                 Identity(told), Sequence(self.plan, Channels(2 * size, 0, size)),
                 combine="concat")), combine="concat")
-        self.velocity = Velocity(size, wide, config.flow_width)
         past = GatedStack(Conv1d(told + 2 * size, wide, 1), None,
                           [2**i for i in range(config.history)])
         self._context = (Sequence(
             Parallel(Channels(told + 2 * size, 0, told + size), past, combine="concat"),
             Conv1d(told + size + wide, wide, 1), LeakyReLU(wide)),)
-        self.loop = Loop(self._moves(), Guard(size))
+        flow = Flow(Velocity(size, wide, config.flow_width), wide, config.steps)
+        self._flow = (flow,)  # in tuples: both stand in the loop
+        whole = told + 3 * size
+        heard = Sequence(Channels(whole, size, whole), self._context[0])
+        self.loop = Loop(Sequence(
+            Parallel(Channels(whole, 0, size), heard, combine="concat"), flow), Guard(size))
+
+    @property
+    def velocity(self) -> Velocity:
+        """What the flow is made of."""
+        return self._flow[0].velocity
 
     def making(self) -> tuple[Link, ...]:
         return ("before", self.before), ("loop", self.loop)
-
-    def _moves(self) -> Streaming:
-        """[noise | features | plan | the chunk before] -> the chunk."""
-        config, size = self.config, self.config.chunk * self.config.latents
-        told, wide = self.features.out_channels, self.config.history_width
-        whole, each = told + 3 * size, 1.0 / self.config.steps
-        heard = Sequence(Channels(whole, size, whole), self._context[0])
-        return Sequence(
-            Parallel(Channels(whole, 0, size), heard, combine="concat"),
-            *(Move(self.velocity, wide, i * each, each) for i in range(config.steps)),
-            Channels(size + wide, 0, size))
 
     def heard_before(self, told: Tensor, plan: Tensor, before: Tensor) -> Tensor:
         """Context [batch, history_width, chunks] of features, plan and the chunk before each, as

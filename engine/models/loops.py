@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.description import Attribute, Description
-from engine.layers import Guard, Streaming
+from engine.layers import Channels, Guard, Streaming
 from engine.layers.fixed import Measured, Unfold
 from engine.layers.noise import SEED, SEED_LIMIT
 from engine.models.base import Model
@@ -41,7 +41,8 @@ class LoopModel(Model):
         told = features(config)
         # In a tuple: a family puts both into the layers of its own that hold them.
         self._planning = (told, Plan(config, told.out_channels))
-        self.windows = WindowEncoder(config)
+        self.windows, self.uniform = WindowEncoder(config), uniform(config.codes)
+        self.unfold = Unfold(config.latents, config.chunk)
         # Of density, brightness and loudness: means, then standard deviations, in onsets a second,
         # octaves above 1 Hz and dBFS.
         self.register_buffer("knob_units", torch.tensor([[0.0] * len(KNOBS), [1.0] * len(KNOBS)]))
@@ -66,7 +67,7 @@ class LoopModel(Model):
         config, labels = self.config, self.latent_labels
         count = len(config.labels)
         made: tuple[Link, ...] = (
-            Guard(count), ("held", self.held), *self.making(), Unfold(config.latents, config.chunk),
+            Guard(count), ("held", self.held), *self.making(), ("frames", self.unfold),
             ("made", self.made))
         generate = Chain.of(*made, inputs=config.labels, outputs=labels,
                             in_ratio=config.row_samples, role="generate")
@@ -89,11 +90,9 @@ class LoopModel(Model):
 
     def embedding(self) -> tuple[Streaming, ...]:
         """From standardised latents to codes of whole windows."""
-        from engine.layers import Channels
-
         level, codes = self.config.levels, self.config.codes
         return (*self.windows.layers(level), Channels(2 * codes, 0, codes),
-                self.windows.whiten[level], uniform(codes))  # type: ignore[return-value]
+                self.windows.whiten[level], self.uniform)  # type: ignore[return-value]
 
     def declared_attributes(self) -> tuple[Attribute, ...]:
         own = (Attribute(TEMPERATURE, 1, 1.0, 0.0, 4.0, "spread of what is drawn", ("",)),
@@ -116,7 +115,8 @@ class LoopModel(Model):
     @property
     def _coding(self) -> tuple[str, str]:
         """Names of the coder's methods that encode and decode."""
-        assert self.codec is not None and self.codec.coder is not None
+        assert self.codec is not None
+        assert self.codec.coder is not None
         encode, decode = self.codec.coder
         return encode.name, decode.name
 
@@ -129,7 +129,8 @@ class LoopModel(Model):
 
     def adopt(self, coder: Model) -> None:
         """Take the weights of the coder, and what was measured of its latents."""
-        assert self.codec is not None and isinstance(coder, Coded)
+        assert self.codec is not None
+        assert isinstance(coder, Coded)
         self.codec.load_state_dict(coder.state_dict())
         self.codec.set_latents(coder.latents)
         self.changed()

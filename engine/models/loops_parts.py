@@ -29,6 +29,7 @@ from engine.layers import (
     Sequence,
     Sqrt,
     Streaming,
+    Tanh,
 )
 from engine.layers.control import Control
 from engine.layers.fixed import FixedSnake, Measured
@@ -96,8 +97,6 @@ def normal(codes: int) -> Sequence:
 
 def uniform(codes: int) -> Sequence:
     """The inverse of `normal`, but for the ends."""
-    from engine.layers import Tanh
-
     scale = torch.full((codes,), NORMAL_TO_UNIFORM)
     return Sequence(FixedEach(scale, torch.zeros(codes)), Tanh(codes))
 

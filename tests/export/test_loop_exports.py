@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -71,5 +73,5 @@ def test_bits_are_those_of_the_reference_in_any_chunks(form, few, tmp_path):
             one = NativeModel.open(out, isa=isa)
             cuts = [0, unit, 4 * unit, 9 * unit, x.shape[1]]
             parts = [one.process(name, np.ascontiguousarray(x[None, :, a:b]))[0]
-                     for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+                     for a, b in pairwise(cuts)]
             assert_same_bits(np.concatenate(parts, axis=1), wanted)

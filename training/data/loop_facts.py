@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ConfigError
 from training.data.labelled import class_of
+from training.data.tempo import tempo_of_loop
 from training.evaluation.descriptors import NAMES, curves
 from training.evaluation.onsets import onsets
 
@@ -93,10 +94,16 @@ def bars_by_length(seconds: float) -> int:
     return bars
 
 
+def _bars_of(loop: FloatArray, rate_hz: int) -> int:
+    """Of a loop of which nobody said it: by what its onsets agree with, else by its length."""
+    heard = tempo_of_loop(loop, rate_hz)
+    return heard[1] if heard is not None else bars_by_length(len(loop) / rate_hz)
+
+
 def facts_of(loop: FloatArray, rate_hz: int, name: str, table: dict[str, Told]) -> LoopFacts:
     """Measured on a whole loop [samples]."""
     seconds = len(loop) / rate_hz
-    bars = table[name].bars if name in table else bars_by_length(seconds)
+    bars = table[name].bars if name in table else _bars_of(loop, rate_hz)
     twice = np.tile(loop, 2)[None]  # what is at the seam is heard too
     found = curves(twice, rate_hz, max(1, round(rate_hz * 0.016)))
     centroid = found[NAMES.index("centroid")]

@@ -12,6 +12,7 @@ from importlib import import_module
 
 from engine.description import EFFECT, GENERATE
 from engine.errors import ConfigError, nearest
+from engine.scores.loops import plays_loops
 from training.data.pairs import PARTS
 from training.evaluation.judges.case import Case
 from training.evaluation.judges.classes import class_input
@@ -92,6 +93,14 @@ def _draws(case: Case) -> bool:
     return Layout.of(spec.input_labels) is not None
 
 
+def _no_loops(case: Case) -> str:
+    why = _no_generator(case)
+    if not why and not plays_loops(case.description.main.input_labels):
+        why = f"{case.player.name}.{case.description.main.name} is not asked for loops by phase " \
+              "and tempo"
+    return why
+
+
 def _no_conditions(case: Case) -> str:
     if _no_generator(case) and _no_effect(case):
         return f"{case.player.name} has no method that makes audio"
@@ -119,6 +128,8 @@ JUDGES: dict[str, Judge] = {row.name: row for row in (
           f"{HERE}.paired"),
     Judge("playing", "how a model that draws sample after sample plays when it hears only itself",
           _not_drawn, _draws, f"{HERE}.playing", seconds=20.0, seeds=3),
+    Judge("loops", "whether a model makes loops, in tempo, that obey", _no_loops,
+          lambda case: not _no_loops(case), f"{HERE}.looping", seconds=4.0, seeds=3),
     Judge("generation", "how like real sound is what a model makes by itself",
           _no_generator, lambda case: not _no_generator(case), f"{HERE}.generation"),
     Judge("reconstruction", "how near the output comes to the input",
