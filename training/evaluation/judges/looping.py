@@ -150,7 +150,7 @@ class _Asker:
                                                    self.rate))
 
     def repeats(self) -> list[float]:
-        """Of latents of a loop in which nothing is to vary, bar after bar, mean over three loops."""
+        """Of latents of a loop in which nothing is to vary, bar after bar: mean of three."""
         model = self.case.model
         if not isinstance(model, LoopModel):
             return []
@@ -165,7 +165,7 @@ class _Asker:
         return [float(value) for value in np.mean(found, axis=0)]
 
     def code_rank(self, ruler: LoopJudge, sounds: list[FloatArray], length: int) -> float | None:
-        """Whether loops made from the codes of held-out ones have their rhythms; no knob is said."""
+        """Whether loops made from the codes of held-out ones have their rhythms."""
         model = self.case.model
         if not isinstance(model, LoopModel) or "embed" not in model.methods:
             return None
@@ -199,7 +199,8 @@ class _Asker:
             "line between codes": sounds[2::3], "one loop held": sounds[0::3],
             "crossfade of sounds": [(1 - fade) * a + fade * b
                                     for a, b in zip(sounds[0::3], sounds[1::3], strict=True)]}
-        return {name: path_figures([Path(sound, PATH_BPM, PATH_BARS) for sound in each], self.rate, ruler.points)
+        return {name: path_figures([Path(sound, PATH_BPM, PATH_BARS) for sound in each],
+                                   self.rate, ruler.points)
                 for name, each in kinds.items()}
 
 
