@@ -253,6 +253,9 @@ static int check_kind(const struct look *l) {
         return code ? code : fits(l, op->in_a, 2 * (uint64_t)channels, rows);
 #ifndef TUDOR_NO_NOISE
     case OP_NOISE: code = check_seed(l); break;
+    case OP_KEYED_NOISE:
+        code = check_seed(l);
+        return code ? code : fits(l, op->in_a, 1, rows);
     case OP_CATEGORICAL: return check_draw(l, 1);
     case OP_LOGISTIC_MIXTURE: return check_draw(l, 3);
     case OP_EMBED: return check_embed(l);
@@ -281,7 +284,8 @@ int tudor_check_op(struct look *l) {
     if (op->kind == 0 || op->kind >= OP_END) return TUDOR_ERROR_KIND;
     l->facts = tudor_op_facts[op->kind];
 #ifndef TUDOR_NO_NOISE /* else nobody reads it */
-    if (op->attr_seed && l->facts.state != OP_STATE_COUNTER && l->facts.state != OP_STATE_DRAW)
+    if (op->attr_seed && l->facts.state != OP_STATE_COUNTER && l->facts.state != OP_STATE_DRAW &&
+        op->kind != OP_KEYED_NOISE)
         return TUDOR_ERROR_RESERVED;
 #endif
     if ((code = check_numbers(l)) != 0) return code;

@@ -48,7 +48,13 @@ void tudor_noise_multiply(const struct map_args *a, uint32_t seed, uint32_t key,
     counter_write(counter, start + a->rows);
 }
 
-/* g: four uniforms (variance 4/3) scaled to variance 1 */
+/* Close to normal: the sum of four uniforms (variance 4/3), `lanes` apart, scaled to variance 1. */
+static float noise_normal(uint32_t n, uint32_t lanes, uint32_t key) {
+    const float low = noise_uniform(n, key) + noise_uniform(n + lanes, key);
+    const float high = noise_uniform(n + 2 * lanes, key) + noise_uniform(n + 3 * lanes, key);
+    return (low + high) * 0.866025404f;
+}
+
 void tudor_latent_sample(const struct map_args *a, uint32_t seed, uint32_t key, float temperature, float *counter) {
     const uint32_t start = counter_read(counter), latents = a->channels;
     for (uint32_t r = 0; r < a->rows; r++) {
@@ -56,13 +62,26 @@ void tudor_latent_sample(const struct map_args *a, uint32_t seed, uint32_t key, 
         const float *x = (const float *)a->x.data + r * a->x.row;
         float *y = (float *)a->y.data + r * a->y.row;
         for (uint32_t c = 0; c < latents; c++) {
-            const uint32_t n = first + c;
-            const float low = noise_uniform(n, key) + noise_uniform(n + latents, key);
-            const float high = noise_uniform(n + 2 * latents, key) + noise_uniform(n + 3 * latents, key);
-            const float g = (low + high) * 0.866025404f;
+            const float g = noise_normal(first + c, latents, key);
             const float log_std = V_MIN(V_MAX(x[latents + c], -10.0f), 2.0f);
             y[c] = v_flush(scalar_fma(temperature * v_exp(log_std), g, x[c]));
         }
     }
     counter_write(counter, start + a->rows);
+}
+
+/* The nearest whole number that a counter may be; NaN: 0. Of x + 0.5 it would be too much from 2^23 on. */
+static uint32_t whole_number(float x) {
+    const float held = x >= 0.0f ? V_MIN(x, (float)(COUNTER_PERIOD - 1)) : 0.0f;
+    const uint32_t whole = (uint32_t)held;
+    return whole + (held - (float)whole >= 0.5f);
+}
+
+void tudor_keyed_noise(const struct map_args *a, uint32_t seed, uint32_t key) {
+    for (uint32_t r = 0; r < a->rows; r++) {
+        const uint32_t number = whole_number(*((const float *)a->x.data + r * a->x.row));
+        const uint32_t first = number * 4 * a->channels + seed;
+        float *y = (float *)a->y.data + r * a->y.row;
+        for (uint32_t c = 0; c < a->channels; c++) y[c] = noise_normal(first + c, a->channels, key);
+    }
 }

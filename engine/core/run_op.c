@@ -267,6 +267,7 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
         tudor_latent_sample(place_map(p, o), op->seed, key_of(p, op), *values_of_attribute(p, op->attr_a),
                             p->words + op->state);
         break;
+    case OP_KEYED_NOISE: tudor_keyed_noise(place_map(p, o), op->seed, key_of(p, op)); break;
 #endif
 #ifndef TUDOR_NO_RNN
     case OP_LSTM:

@@ -11,7 +11,7 @@ from engine.layers.fixed import Fixed, FixedEach, Repeat, SharedProjection
 from engine.layers.fractional_delay import FractionalDelay
 from engine.layers.harmonics import Harmonics
 from engine.layers.loop import Loop, Past
-from engine.layers.noise import LatentSample, NoiseMultiply
+from engine.layers.noise import KeyedNoise, LatentSample, NoiseMultiply
 from engine.layers.norm import LayerNorm, RMSNorm
 from engine.layers.pitch import PitchTrack
 from engine.layers.pointwise import (
@@ -36,7 +36,8 @@ __all__ = [
     "ELU", "GRU", "LSTM", "Affine", "Attention", "Categorical", "CausalAttention", "Channels",
     "Control", "Conv1d", "ConvTranspose1d", "Delay", "Embed", "Exp", "Film", "Fixed", "FixedEach",
     "FractionalDelay",
-    "GatedStack", "GatedUnit", "Guard", "Harmonics", "Identity", "LatentSample", "LayerNorm",
+    "GatedStack", "GatedUnit", "Guard", "Harmonics", "Identity", "KeyedNoise", "LatentSample",
+    "LayerNorm",
     "LeakyReLU", "Log", "LogisticMixture", "Loop", "NoiseMultiply", "PQMFAnalysis",
     "PQMFSynthesis", "Parallel", "Past", "PitchTrack", "Pointwise", "RMSNorm", "Repeat",
     "Residual", "Sequence", "SharedProjection", "Sigmoid", "Snake", "Softplus", "Sqrt", "State",

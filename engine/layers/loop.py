@@ -24,6 +24,7 @@ from engine.layers.base import (
     Shape,
     State,
     Streaming,
+    all_may_use,
     all_uses,
     call,
     chain_granularity,
@@ -84,6 +85,10 @@ class Loop(Streaming):
     @property
     def uses(self) -> tuple[str, ...]:
         return all_uses((self.net, self.draw))
+
+    @property
+    def may_use(self) -> tuple[str, ...]:
+        return all_may_use((self.net, self.draw))
 
     @property
     def granularity(self) -> int:

@@ -29,6 +29,7 @@ COUNTER_PERIOD = 2**24  # float32 counts exactly up to here; 37 hours of frames 
 MASK = 0xFFFFFFFF
 SEED = "seed"  # the attribute: a whole number
 SEED_LIMIT = 2**24 - 1  # float32 holds it exactly
+ROUNDS = 4  # uniforms of a number that is close to normal
 
 
 def hash32(n: Tensor, key: Tensor | None = None) -> Tensor:
@@ -84,6 +85,22 @@ def uniform(
     return torch.div(bits, 1 << 8, rounding_mode="floor").to(dtype) * 2.0**-23 - 1.0
 
 
+def normal(
+    frames: Tensor, channels: int, seed: int, dtype: torch.dtype, keys: Tensor | None = None
+) -> Tensor:
+    """Noise close to normal: the sum of four uniforms (variance 4/3) scaled to variance 1."""
+    u = uniform(frames, channels * ROUNDS, seed, dtype, keys)  # [batch, rounds * channels, time]
+    a, b, c, d = u.chunk(ROUNDS, dim=1)
+    return ((a + b) + (c + d)) * 0.75**0.5
+
+
+def whole_numbers(x: Tensor) -> Tensor:
+    """The nearest whole numbers that a frame counter may be, int64; what is no number is 0."""
+    held = torch.where(x >= 0, x, torch.zeros_like(x)).clamp(max=float(COUNTER_PERIOD - 1))
+    whole = held.to(torch.int64)  # of held + 0.5 it would be too much from 2^23 on
+    return whole + (held - whole >= 0.5).to(torch.int64)
+
+
 class NoiseMultiply(Streaming):
     """x * uniform noise in [-1, 1): turns a positive envelope into noise of that envelope."""
 
@@ -115,10 +132,9 @@ class NoiseMultiply(Streaming):
 class LatentSample(Streaming):
     """mean + temperature * exp(log_std) * g: a latent drawn around the encoder's mean.
 
-    The input stacks mean and log_std, [batch, 2 * latents, time]. g is close to normal: the sum of
-    four uniforms (variance 4/3) scaled to variance 1. `temperature` is an attribute."""
+    The input stacks mean and log_std, [batch, 2 * latents, time]. g is close to normal.
+    `temperature` is an attribute."""
 
-    ROUNDS = 4
     LOG_STD_RANGE = (-10.0, 2.0)
     ATTRIBUTE = "temperature"
 
@@ -145,11 +161,8 @@ class LatentSample(Streaming):
             temperature = temperature.unsqueeze(2)
         mean, log_std = x.chunk(2, dim=1)
         frames, counter = frame_numbers(state[0], x)
-        lanes = self.out_channels * self.ROUNDS
         keys = stream_keys(x.shape[0], attributes.get(SEED), x.device)
-        u = uniform(frames, lanes, self.seed, x.dtype, keys)  # [batch, rounds * latents, time]
-        a, b, c, d = u.chunk(self.ROUNDS, dim=1)
-        g = ((a + b) + (c + d)) * 0.75**0.5
+        g = normal(frames, self.out_channels, self.seed, x.dtype, keys)
         return mean + temperature * torch.exp(log_std.clamp(*self.LOG_STD_RANGE)) * g, (counter,)
 
     def lower(self, build: Builder, x: Value) -> Value:
@@ -157,3 +170,29 @@ class LatentSample(Streaming):
                         attributes={"seed": self.seed, "seed_attribute": SEED,
                                     "temperature": self.ATTRIBUTE},
                         state_shapes=self.state_shapes())
+
+
+class KeyedNoise(Streaming):
+    """A number [batch, 1, time] -> noise of that number [batch, channels, time], close to normal.
+
+    The same number gives the same noise whenever it comes, so a loop of numbers is a loop of noise;
+    each stream, and another attribute `seed`, gives other noise. Numbers are rounded to the nearest
+    whole one and held from 0 to 2^24 - 1; what is no number counts as 0. Nothing is remembered."""
+
+    def __init__(self, channels: int, seed: int = 3) -> None:
+        super().__init__(1, channels)
+        self.seed = seed
+
+    @property
+    def may_use(self) -> tuple[str, ...]:
+        return (SEED,)
+
+    def forward(
+        self, x: Tensor, state: State, attributes: Attributes | None = None
+    ) -> tuple[Tensor, State]:
+        keys = stream_keys(x.shape[0], (attributes or {}).get(SEED), x.device)
+        return normal(whole_numbers(x), self.out_channels, self.seed, x.dtype, keys), state
+
+    def lower(self, build: Builder, x: Value) -> Value:
+        return build.op("keyed_noise", x, channels=self.out_channels,
+                        attributes={"seed": self.seed, "seed_attribute": SEED})

@@ -15,6 +15,7 @@ from engine.ops import Q16X8
 from export.native.forced import overlaps
 from export.native.nodes import CONVS, Node, Program, Root, View, outermost
 
+NUMBERED = ("embed", "keyed_noise")  # what they read is a whole number, whatever its rows hold
 PENDING = 1.0  # scale of a root that will hold int16, until its range is known
 Key = tuple[tuple[str, ...], ...]
 
@@ -38,11 +39,11 @@ def insert_casts(program: Program, plain: Collection[str] = ()) -> list[Root]:
 
 
 def _number_classes_exactly(program: Program) -> None:
-    """A table is read by number: rows of float32, never rounded to the steps that suit what was
-    written beside the number. So it reads what the copy in between was made from, and a copy that
-    nobody reads any more goes."""
+    """A table, or noise, is read by number: rows of float32, never rounded to the steps that suit
+    what was written beside the number. So it reads what the copy in between was made from, and a
+    copy that nobody reads any more goes."""
     for node in program.nodes:
-        if node.table is not None:
+        if node.kind in NUMBERED:
             node.inputs = [_uncopied(program, view) for view in node.inputs]
     seen = [program.output, *program.fed, *(v for node in program.nodes for v in node.reads())]
     program.nodes[:] = [node for node in program.nodes if node.kind != "copy"

@@ -149,6 +149,11 @@ class Lowering(Fusing):
                                params={"seed": op.attributes["seed"]},
                                attributes={"attr_seed": op.attributes["seed_attribute"]}))
 
+    def _keyed_noise(self, op: Op, view: View) -> View:
+        return self._emit(Node("keyed_noise", op.name, [view], self._root(op.output),
+                               params={"seed": op.attributes["seed"]},
+                               attributes={"attr_seed": op.attributes["seed_attribute"]}))
+
     def _latent_sample(self, op: Op, view: View) -> View:
         return self._emit(Node(
             "gaussian", op.name, [view], self._root(op.output),

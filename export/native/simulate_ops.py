@@ -12,7 +12,14 @@ from engine.layers.base import Streaming, call
 from engine.layers.draw import Categorical, Draw, LogisticMixture
 from engine.layers.fractional_delay import FractionalDelay
 from engine.layers.harmonics import TURN, Harmonics
-from engine.layers.noise import LatentSample, frame_numbers, stream_keys, uniform
+from engine.layers.noise import (
+    LatentSample,
+    frame_numbers,
+    normal,
+    stream_keys,
+    uniform,
+    whole_numbers,
+)
 from engine.layers.pitch import MIDDLE_C_HZ, PitchTrack
 from engine.layers.pointwise import INPUT_LIMIT
 from export.native.file import clean
@@ -140,14 +147,15 @@ class Operations:
 
     def _gaussian(self, node: Node, x: Tensor) -> Tensor:
         mean, log_std = x.chunk(2)
-        count = len(mean) * LatentSample.ROUNDS
         keys = self._keys(node, x)
-        u = uniform(self._frames(x), count, node.params["seed"], x.dtype, keys)[0]
-        a, b, c, d = u.chunk(4)
-        g = ((a + b) + (c + d)) * torch.tensor(0.75**0.5, dtype=x.dtype)
+        g = normal(self._frames(x), len(mean), node.params["seed"], x.dtype, keys)[0]
         temperature = self.attributes[node.attributes["attr_a"]]
         spread = temperature * self.maths.exp(log_std.clamp(*LatentSample.LOG_STD_RANGE))
         return self.maths.fma(spread, g, mean)  # type: ignore[no-any-return]
+
+    def _keyed_noise(self, node: Node, x: Tensor) -> Tensor:
+        numbers, keys = whole_numbers(x[None]), self._keys(node, x)
+        return normal(numbers, node.out.channels, node.params["seed"], x.dtype, keys)[0]
 
     def _lstm(self, node: Node, x: Tensor) -> Tensor:
         """`x`: input parts of gates i, f, g, o, biases included."""

@@ -55,10 +55,26 @@ def noise_bits(w: Writer, op: Op, x: str, lanes: int) -> str:
     w.keep(w.node("Cast", after, to=TensorProto.FLOAT))
     frames = w.node("Range", _whole(w, 0), time, _whole(w, 1))
     frames = w.node("Mod", w.node("Add", count, frames), period)
-    n = w.node("Mul", w.node("Unsqueeze", frames, w.ints(1)), _whole(w, lanes))
+    return _bits(w, op, x, w.node("Unsqueeze", frames, w.ints(1)), lanes)
+
+
+def _bits(w: Writer, op: Op, x: str, numbers: str, lanes: int) -> str:
+    """Whole numbers below 2^32, [batch, lanes, time], of whole `numbers` [batch, 1, time]."""
+    n = w.node("Mul", numbers, _whole(w, lanes))
     places = np.arange(lanes)[:, None] + op.attributes["seed"]
     n = w.node("Add", n, w.const(places, np.int64, "lanes"))
     return _hash(w, w.node("BitwiseAnd", n, _whole(w, MASK32)), _stream_keys(w, op, x))
+
+
+def numbered_bits(w: Writer, op: Op, x: str, lanes: int) -> str:
+    """The same of the nearest whole numbers that a counter may be, in place of a counter."""
+    # NaN compares false, so it becomes 0.
+    held = w.node("Where", w.node("GreaterOrEqual", x, w.const(0.0)), x, w.const(0.0))
+    held = w.node("Min", held, w.const(float(COUNTER_PERIOD - 1)))
+    whole = w.node("Floor", held)
+    above = w.node("GreaterOrEqual", w.node("Sub", held, whole), w.const(0.5))
+    number, one = (w.node("Cast", v, to=TensorProto.INT64) for v in (whole, above))
+    return _bits(w, op, x, w.node("Add", number, one), lanes)
 
 
 def uniform(w: Writer, bits: str) -> str:

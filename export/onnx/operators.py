@@ -210,20 +210,24 @@ def control(w: Writer, op: Op, x: str) -> str:
     return str(w.node("Expand", w.attribute(op.attributes["attribute"], 3), shape))
 
 
-def _uniform(w: Writer, x: str, lanes: int, op: Op) -> str:
-    return draws.uniform(w, draws.noise_bits(w, op, x, lanes))
-
-
 def noise_multiply(w: Writer, op: Op, x: str) -> str:
-    return w.node("Mul", x, _uniform(w, x, op.output.channels, op))
+    return w.node("Mul", x, draws.uniform(w, draws.noise_bits(w, op, x, op.output.channels)))
+
+
+def _normal(w: Writer, op: Op, x: str, noise_bits: Callable[..., str]) -> str:
+    u = draws.uniform(w, noise_bits(w, op, x, op.output.channels * NOISE_ROUNDS))
+    a, b, c, d = w.node("Split", u, axis=1, num_outputs=NOISE_ROUNDS, outputs=NOISE_ROUNDS)
+    g = w.node("Add", w.node("Add", a, b), w.node("Add", c, d))
+    return str(w.node("Mul", g, w.const(0.75**0.5)))
+
+
+def keyed_noise(w: Writer, op: Op, x: str) -> str:
+    return _normal(w, op, x, draws.numbered_bits)
 
 
 def latent_sample(w: Writer, op: Op, x: str) -> str:
     mean, log_std = w.node("Split", x, axis=1, num_outputs=2, outputs=2)
-    u = _uniform(w, x, op.output.channels * NOISE_ROUNDS, op)
-    a, b, c, d = w.node("Split", u, axis=1, num_outputs=NOISE_ROUNDS, outputs=NOISE_ROUNDS)
-    g = w.node("Add", w.node("Add", a, b), w.node("Add", c, d))
-    g = w.node("Mul", g, w.const(0.75**0.5))
+    g = _normal(w, op, x, draws.noise_bits)
     low, high = (w.const(limit) for limit in LOG_STD_RANGE)
     spread = w.node("Exp", w.node("Clip", log_std, low, high))
     spread = w.node("Mul", w.attribute(op.attributes["temperature"], 3), spread)
@@ -247,7 +251,7 @@ EMIT: dict[str, Callable[..., str]] = {
     "norm": norm, "attention": attention,
     "mul": _plain("Mul"), "concat": _plain("Concat", axis=1), "slice": channel_slice,
     "fractional_delay": fractional_delay, "delay": delay, "affine": affine,
-    "noise_multiply": noise_multiply,
+    "noise_multiply": noise_multiply, "keyed_noise": keyed_noise,
     "latent_sample": latent_sample, "categorical": draws.categorical,
     "logistic_mixture": draws.logistic_mixture, "embed": draws.embed, "control": control,
     "pitch_track": tones.pitch_track, "harmonics": tones.harmonics,

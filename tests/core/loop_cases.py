@@ -18,6 +18,7 @@ from engine.layers import (
     Embed,
     GatedUnit,
     Guard,
+    KeyedNoise,
     LeakyReLU,
     LogisticMixture,
     Loop,
@@ -76,8 +77,16 @@ def recurrent() -> Streaming:
                     Conv1d(2, 1, 3, stride=2))
 
 
+def keyed(channels: int = 10) -> Streaming:
+    """The class that was drawn is the number of the noise that the next one is drawn by."""
+    net = Sequence(Parallel(Sequence(Channels(2, 0, 1), Conv1d(1, channels, 2)),
+                            Sequence(Channels(2, 1, 2), KeyedNoise(channels, seed=4))),
+                   Tanh(channels), Conv1d(channels, CLASSES, 1))
+    return Sequence(Loop(net, Categorical(CLASSES)), Embed(CLASSES, 1, mu_law_table(CLASSES)))
+
+
 LOOPS: dict[str, Callable[[], Streaming]] = {
-    "loop": wavenet, "loop_tiers": tiers, "loop_recurrent": recurrent,
+    "loop": wavenet, "loop_tiers": tiers, "loop_recurrent": recurrent, "loop_keyed": keyed,
 }
 
 

@@ -13,7 +13,7 @@ from tests.core.native_cases import case, noise
 from tests.firmware.machines import assert_same_bits, instruction_sets
 
 BLOCKS, FIRST = 40, 24
-FORCED = ("loop", "loop_tiers")  # the third has a convolution behind what it draws
+FORCED = ("loop", "loop_tiers", "loop_keyed")  # the other has a convolution behind what it draws
 CHUNKS = {"blocks": (1,), "odd": (5, 1, 2, 7), "at once": (FIRST,)}
 torch.set_num_threads(1)
 

@@ -56,6 +56,9 @@ MUTANTS = [
     ("kernels_tones.inc", "if (a->x.row != 1)", "if (0)", "tones", ()),
     ("kernels_tones.inc", "words[1] ? words[1] : step", "step", "tones", ()),
     ("draw.c", "x + 0.5f", "x + 1.5f", "loop", ()),
+    ("noise.c", "number * 4 * a->channels", "number * 3 * a->channels", "loop_keyed", ()),
+    ("run_op.c", "tudor_keyed_noise(place_map(p, o), op->seed, key_of(p, op))",
+     "tudor_keyed_noise(place_map(p, o), op->seed, 0)", "loop_keyed", ("batch=2",)),
 ]
 FLAGS = ("-std=c11", "-O1", "-ffp-contract=off", "-DTUDOR_NO_AVX512")
 

@@ -11,7 +11,7 @@ import torch
 
 from engine.description import Description
 from engine.errors import ConfigError
-from engine.layers import Conv1d, Loop, Sequence, Tanh
+from engine.layers import Channels, Conv1d, Identity, KeyedNoise, Loop, Parallel, Sequence, Tanh
 from engine.layers.base import Streaming
 from export.native.casts import insert_casts
 from export.native.export import lower
@@ -146,6 +146,19 @@ def test_no_copy_of_a_class_stays_among_rows_of_16_bits():
         if node.kind == "embed":
             assert outermost(node.inputs[0].root)[0].scale == 0
     assert not any("embed/dequantise" in node.name for node in program.nodes)
+
+
+def test_noise_reads_its_number_as_it_was_made():
+    beside = Parallel(Identity(1), Tanh(1), Conv1d(1, 1, 2), combine="concat")
+    layers = Sequence(beside, Parallel(Sequence(Channels(3, 0, 1), KeyedNoise(3)),
+                                       Conv1d(3, 3, 3)), Conv1d(3, 1, 1))
+    for net_ in (layers, net("loop_keyed")):
+        program, _ = lowered(net_)
+        insert_casts(program)
+        (noise,) = (node for node in program.nodes if node.kind == "keyed_noise")
+        assert outermost(noise.inputs[0].root)[0].scale == 0
+        assert not any(f"{noise.name}/dequantise" in node.name for node in program.nodes)
+        assert any(node.kind == "quantise" for node in program.nodes)
 
 
 # --- what it costs ------------------------------------------------------------------------------
