@@ -31,6 +31,7 @@ class LoopModel(Model):
     measure what the coder gives and takes."""
 
     config: LoopConfig
+    knob_units: Tensor
 
     def __init__(self, config: LoopConfig) -> None:
         super().__init__()
@@ -91,8 +92,8 @@ class LoopModel(Model):
     def embedding(self) -> tuple[Streaming, ...]:
         """From standardised latents to codes of whole windows."""
         level, codes = self.config.levels, self.config.codes
-        return (*self.windows.layers(level), Channels(2 * codes, 0, codes),
-                self.windows.whiten[level], self.uniform)  # type: ignore[return-value]
+        whiten: Any = self.windows.whiten[level]
+        return (*self.windows.layers(level), Channels(2 * codes, 0, codes), whiten, self.uniform)
 
     def declared_attributes(self) -> tuple[Attribute, ...]:
         own = (Attribute(TEMPERATURE, 1, 1.0, 0.0, 4.0, "spread of what is drawn", ("",)),
