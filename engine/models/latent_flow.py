@@ -31,6 +31,7 @@ from engine.layers import (
     State,
     Streaming,
 )
+from engine.models.base import Model
 from engine.models.chain import Link
 from engine.models.loops import LoopModel
 from engine.models.loops_config import LoopConfig, Width
@@ -155,8 +156,8 @@ class LatentFlow(LoopModel):
     family: ClassVar[str] = "latent_flow"
     config: LatentFlowConfig
 
-    def __init__(self, config: LatentFlowConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: LatentFlowConfig, codec: Model | None = None) -> None:
+        super().__init__(config, codec)
         size, told = config.chunk * config.latents, self.features.out_channels
         wide = config.history_width
         self.before = Parallel(

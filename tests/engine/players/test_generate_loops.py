@@ -53,7 +53,7 @@ def test_the_code_of_a_sound(model, tmp_path, capsys):
     for name, level in (("a", 0.5), ("b", 0.05)):
         soundfile.write(tmp_path / f"{name}.wav", level * rng.uniform(-1, 1, RATE), RATE)
         made(model, tmp_path / f"of-{name}.wav", bars=1.0, code=str(tmp_path / f"{name}.wav"))
-    said = [line for line in capsys.readouterr().err.splitlines() if "code" in line]
+    said = [line for line in capsys.readouterr().err.splitlines() if "bars at" in line]
     assert len(said) == 2
     assert said[0] != said[1]
 
