@@ -10,6 +10,8 @@ the tempi, in the styles and with the knobs of the held-out ones, from codes tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,10 @@ from engine.models.loops import LoopModel
 from engine.models.loops_config import KNOBS, STYLE, VARIATION
 from engine.scores import loops as rows
 from training.data.audio_folder import scan
-from training.data.loop_facts import LoopFacts, facts_of, read_table
+from training.data.loop_cache import LEAST_SECONDS
+from training.data.loop_facts import LoopFacts, Told, bars_by_length, facts_of, read_table
 from training.evaluation import loop_table
-from training.evaluation.judges.case import Case
+from training.evaluation.judges.case import Case, Part
 from training.evaluation.judges.findings import Findings, keep_sound
 from training.evaluation.judges.generating import played
 from training.evaluation.judges.loops import LoopJudge, Loops, evaluate_loops
@@ -52,16 +55,14 @@ def judge(case: Case) -> Findings:
     length = round(case.seconds * rate)
     real = Loops([tiled(sound, length) for _, sound in known], [each.bpm for each in facts])
     before, why = learnt(case)
-    training = [part.audio(rate, spec.out_channels).mean(axis=0)
-                for part in before[:: -(-len(before) // LEARNT_LOOPS) or 1]]
-    heard = Loops([tiled(sound, length) for sound in training if len(sound) > rate // 2],
-                  [1.0] * sum(len(sound) > rate // 2 for sound in training)) if training else None
+    heard = _learnt(before[:: -(-len(before) // LEARNT_LOOPS) or 1], rate, spec.out_channels,
+                    length)
     ask = _Asker(case, facts)
     case.progress("what the model makes")
     draws = [Loops(ask.sounds(seed), real.bpm) for seed in range(max(1, case.seeds))]
     ruler = LoopJudge(real, rate, heard)
     case.progress("figures")
-    result = evaluate_loops(real, draws, rate, heard, _others(case, real, training, length),
+    result = evaluate_loops(real, draws, rate, heard, _others(case, real, heard, length),
                             case.baselines, ruler)
     result = {**case.facts("loops", len(real), sum(map(len, real.sounds)) / rate), **result}
     grids = loop_table.grids(result, case.player.name)
@@ -207,8 +208,23 @@ class _Asker:
                 for name, each in kinds.items()}
 
 
-def _others(case: Case, real: Loops, training: list[FloatArray], length: int
-            ) -> dict[str, Loops]:
+def _learnt(parts: Sequence[Part], rate: int, channels: int, length: int) -> Loops | None:
+    """Training loops as they sound, with their tempi by table or length; None without any."""
+    sounds, tempi = [], []
+    tables: dict[FilePath, dict[str, Told]] = {}
+    for part in parts:
+        sound = part.audio(rate, channels).mean(axis=0)
+        if len(sound) < LEAST_SECONDS * rate:
+            continue
+        folder = part.source.path.parent
+        known = tables.setdefault(folder, read_table(folder)).get(part.source.path.name)
+        bars = bars_by_length(len(sound) / rate) if known is None else known.bars
+        sounds.append(tiled(sound, length))
+        tempi.append(240 * bars * rate / len(sound))
+    return Loops(sounds, tempi) if sounds else None
+
+
+def _others(case: Case, real: Loops, heard: Loops | None, length: int) -> dict[str, Loops]:
     """Held-out and training loops through the codec; latents of noise."""
     model = case.model
     if not case.baselines or not isinstance(model, LoopModel) or model.codec is None:
@@ -228,9 +244,9 @@ def _others(case: Case, real: Loops, training: list[FloatArray], length: int
             return made
 
         found["codec"] = Loops(through(list(real.sounds)), real.bpm)
-        copies = [tiled(sound, length) for sound in training[: len(real)]]
-        if copies:
-            found["codec_learnt"] = Loops(through(copies), list(real.bpm)[: len(copies)])
+        if heard is not None:
+            some = heard.some(len(real))
+            found["codec_learnt"] = Loops(through(list(some.sounds)), some.bpm)
     rng = torch.Generator().manual_seed(0)
     frames = -(-length // model.config.compression)
     z = torch.randn(len(real), model.config.latents, frames, generator=rng)
