@@ -20,8 +20,7 @@ from tests.export.test_drawing_exports import FORMS
 from tests.firmware.machines import assert_same_bits, instruction_sets
 
 PAIRS = [pytest.param(case, form, id=f"{'-'.join(case)}-{form}")
-         for case in LOOPS for form in FORMS
-         if not (case[1] == "steps" and form in ("bf16w", "q16x8"))]
+         for case in LOOPS for form in FORMS]
 
 
 def exported(case, form, folder):
