@@ -25,9 +25,18 @@ from engine.description import DECODE, GENERATE, Method
 from engine.errors import ConfigError
 from engine.models.base import Model
 from engine.players.base import Player
+from engine.scores.loops import plays_loops
+from export.native.export import lower
 from export.native.forced import Forced, Signal, first_frames
 from export.native.nodes import CONVS, Program
-from export.quantise.drawn import Drawn, analysis_for, conditions, follows, own_latents, own_sound
+from export.quantise.drawn import (
+    Drawn,
+    analysis_for,
+    conditions,
+    follows,
+    made_in_float,
+    own_sound,
+)
 from export.quantise.recordings import Material
 from export.quantise.sensitivity import (
     AUDIO,
@@ -168,6 +177,17 @@ def latents_inside(model: Model, name: str, audio: Tensor) -> Tensor | None:
     coder, own = inside
     maker = analysis_for(coder, coder.methods[own])
     return None if maker is None else coder.offline(maker, audio[None])[0]
+
+
+def own_latents(model: Model, spec: Method, material: Material, held_out: bool) -> Tensor | None:
+    """Latents that a method makes by itself as `spec` takes them; None if there is none."""
+    for name, maker in model.methods.items():
+        if plays_loops(maker.input_labels) and (maker.out_channels, maker.out_ratio) == (
+                spec.in_channels, spec.in_ratio):
+            program = lower({name: model.graph(name)}, model.describe("calibration"))[name]
+            x = conditions(model, maker, material, held_out)
+            return torch.from_numpy(made_in_float(model, name, program, x))
+    return None
 
 
 @torch.no_grad()

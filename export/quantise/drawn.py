@@ -106,17 +106,6 @@ def made_in_float(model: Model, name: str, program: Program, x: FloatArray) -> F
     return made
 
 
-def own_latents(model: Model, spec: Method, material: Material, held_out: bool) -> Tensor | None:
-    """Latents that a method makes by itself as `spec` takes them; None if there is none."""
-    for name, maker in model.methods.items():
-        if plays_loops(maker.input_labels) and (maker.out_channels, maker.out_ratio) == (
-                spec.in_channels, spec.in_ratio):
-            program = lower({name: model.graph(name)}, model.describe("calibration"))[name]
-            x = conditions(model, maker, material, held_out)
-            return torch.from_numpy(made_in_float(model, name, program, x))
-    return None
-
-
 def sounds(model: Model, description: Description, material: Material, held_out: bool
            ) -> dict[str, Forced]:
     """What every method that reads its own output hears, and what the float32 model then draws."""
