@@ -62,7 +62,7 @@ def test_what_goes_on_from_numbers_is_not_replayed_as_draws():
 @pytest.mark.parametrize("form", ["float32", "q16x8"])
 def test_a_loop_that_goes_wrong_is_found(form, few, tmp_path, monkeypatch):
     """By its rows, not by its hash."""
-    model, out, done = exported(("latent_flow", "loops"), form, tmp_path)
+    _, out, done = exported(("latent_flow", "loops"), form, tmp_path)
     assert done.report.passed
     monkeypatch.setattr("export.verify.difference", lambda *_: "")
     other = loop_model(("latent_flow", "loops"))
