@@ -31,6 +31,7 @@ from engine.layers import (
     State,
     Streaming,
 )
+from engine.models.base import Model
 from engine.models.chain import Link
 from engine.models.loops import LoopModel
 from engine.models.loops_config import LoopConfig, Width
@@ -63,20 +64,26 @@ class Velocity(nn.Module):
         self.first = Conv1d(size + context, width, 1)
         self.second = Conv1d(width, width, 1)
         self.last = Conv1d(width, size, 1)
-        self.times = nn.Sequential(nn.Linear(6, 64), nn.SiLU(), nn.Linear(64, 2 * width))
+        self.times = nn.ModuleList((nn.Linear(6, 64), nn.Linear(64, 2 * width)))
         nn.init.zeros_(self.last.weight)
 
-    def biases(self, t: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-        """[..., width] each, of times [...] and steps [...]."""
+    @staticmethod
+    def said(t: Tensor, d: Tensor) -> Tensor:
+        """Times and steps [...] as what biases are made of [..., 6]."""
         octaves = -torch.log2(d.clamp_min(1 / 256)) / 4  # a step of 0 is the least
-        said = torch.stack((t, torch.sin(pi * t), torch.cos(pi * t), torch.sin(2 * pi * t),
+        return torch.stack((t, torch.sin(pi * t), torch.cos(pi * t), torch.sin(2 * pi * t),
                             d, octaves), dim=-1)
-        first, second = self.times(said).chunk(2, dim=-1)
-        return first, second
+
+    def biases(self, said: Tensor) -> tuple[Tensor, Tensor]:
+        """[..., width] each, of what is `said`."""
+        first, second = self.times
+        hidden = first(said)
+        biases = second(hidden * torch.sigmoid(hidden))
+        return biases[..., : self.width], biases[..., self.width :]
 
     def forward(self, x: Tensor, context: Tensor, t: Tensor, d: Tensor) -> Tensor:
         """`x` [batch, size, rows], `context` [batch, context, rows], `t` and `d` [batch, rows]."""
-        first, second = (b.transpose(1, 2) for b in self.biases(t, d))
+        first, second = (b.transpose(1, 2) for b in self.biases(self.said(t, d)))
         act = nn.functional.leaky_relu
         h = act(self.first(torch.cat((x, context), dim=1), ())[0] + first, self.SLOPE)
         h = act(self.second(h, ())[0] + second, self.SLOPE)
@@ -88,9 +95,14 @@ class Flow(Streaming):
     """[x | context] -> x, moved from noise to data in equal steps: the velocity at fixed times, so
     that its biases are constants. All steps have the same weights."""
 
+    said: Tensor
+
     def __init__(self, velocity: Velocity, context: int, steps: int) -> None:
         super().__init__(velocity.size + context, velocity.size)
         self.velocity, self.steps = velocity, steps
+        begins = torch.arange(steps) / steps
+        self.register_buffer("said", velocity.said(begins, torch.full((steps,), 1 / steps)),
+                             persistent=False)  # [steps, 6]
 
     def macs_per_frame(self) -> float:
         velocity = self.velocity
@@ -100,8 +112,7 @@ class Flow(Streaming):
     def weights(self, step: int) -> list[tuple[Tensor, Tensor]]:
         """Weight and bias of each layer; the last ones make the step as long as it is."""
         velocity, each = self.velocity, 1 / self.steps
-        like = velocity.first.weight
-        later = velocity.biases(like.new_tensor(step * each), like.new_tensor(each))
+        later = velocity.biases(self.said[step])
         found = []
         for layer, bias in zip((velocity.first, velocity.second), later, strict=True):
             assert layer.bias is not None
@@ -145,8 +156,8 @@ class LatentFlow(LoopModel):
     family: ClassVar[str] = "latent_flow"
     config: LatentFlowConfig
 
-    def __init__(self, config: LatentFlowConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: LatentFlowConfig, codec: Model | None = None) -> None:
+        super().__init__(config, codec)
         size, told = config.chunk * config.latents, self.features.out_channels
         wide = config.history_width
         self.before = Parallel(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from engine.layers import LatentSample, Sequence
+from engine.models.base import Model
 from engine.models.chain import Link
 from engine.models.loops import LoopModel
 from engine.models.loops_config import LoopConfig
@@ -27,8 +28,8 @@ class LatentVAE(LoopModel):
     family: ClassVar[str] = "latent_vae"
     config: LatentVAEConfig
 
-    def __init__(self, config: LatentVAEConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: LatentVAEConfig, codec: Model | None = None) -> None:
+        super().__init__(config, codec)
         self.planned_chunk = Sequence(self.features, self.plan)
 
     def making(self) -> tuple[Link, ...]:

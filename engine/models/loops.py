@@ -31,11 +31,15 @@ class LoopModel(Model):
     measure what the coder gives and takes."""
 
     config: LoopConfig
+    knob_units: Tensor
 
-    def __init__(self, config: LoopConfig) -> None:
+    def __init__(self, config: LoopConfig, codec: Model | None = None) -> None:
+        """`codec`: a model of the configuration's `coder`; training leaves it as it is."""
         super().__init__()
-        self.config = config
-        self.codec = _coder(config)
+        assert codec is None or isinstance(codec, Coded)
+        self.config, self.codec = config, codec
+        if codec is not None:
+            codec.requires_grad_(False)
         self.heard, self.made = Measured(config.latents), Measured(config.latents)
         self.held = held(config)
         told = features(config)
@@ -92,8 +96,8 @@ class LoopModel(Model):
     def embedding(self) -> tuple[Streaming, ...]:
         """From standardised latents to codes of whole windows."""
         level, codes = self.config.levels, self.config.codes
-        return (*self.windows.layers(level), Channels(2 * codes, 0, codes),
-                self.windows.whiten[level], self.uniform)  # type: ignore[return-value]
+        whiten: Any = self.windows.whiten[level]
+        return (*self.windows.layers(level), Channels(2 * codes, 0, codes), whiten, self.uniform)
 
     def declared_attributes(self) -> tuple[Attribute, ...]:
         own = (Attribute(TEMPERATURE, 1, 1.0, 0.0, 4.0, "spread of what is drawn", ("",)),
@@ -162,6 +166,22 @@ class LoopModel(Model):
                               for name, place in zip(self.config.styles, places, strict=True)}
         return said
 
+    @torch.no_grad()
+    def latents_of(self, rows: Tensor) -> Tensor:
+        """Latents [batch, latents, frames] of conditions, from fresh state."""
+        return self.offline("generate", rows)
+
+    @torch.no_grad()
+    def sound_of(self, latents: Tensor) -> Tensor:
+        """Audio [batch, channels, samples] of latents [batch, latents, frames]."""
+        return self.offline("decode", latents)
+
+    @torch.no_grad()
+    def code_of(self, sound: Tensor) -> Tensor | None:
+        """Codes [batch, codes, windows] of sound [batch, channels, samples] from a bar line on,
+        whole windows; None for a model that finds none."""
+        return self.offline("embed", sound) if "embed" in self.methods else None
+
     # --- what training asks for -------------------------------------------------------------
 
     def planned(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -170,17 +190,3 @@ class LoopModel(Model):
         told = self.features(rows, ())[0]
         mean, log_std = self.plan(told, ())[0].chunk(2, dim=1)
         return told, mean, log_std
-
-
-def _coder(config: LoopConfig) -> Coded | None:
-    """The coder of a configuration, which training leaves as it is."""
-    from engine.models.registry import build
-
-    if not config.coder:
-        return None
-    settings = dict(config.coder)
-    coder = build(str(settings.pop("family")), settings)
-    assert isinstance(coder, Coded)
-    for parameter in coder.parameters():
-        parameter.requires_grad_(False)
-    return coder

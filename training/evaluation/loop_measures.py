@@ -27,8 +27,8 @@ STEPS = 16  # of a bar
 BEATS = 4
 SILENT = 1e-4  # amplitude below which a sound is silent, as where onsets are looked for
 LOCKS = {"lock16": (16.0,), "lock4": (4.0,), "lockx": (15.3, 13.7)}  # events a bar
-TEMPO_BPM = (90.0, 180.0)  # an octave: each rhythm has one tempo in it
-TEMPO_MARGIN = 1.2  # how far beyond the asked tempi others are looked for
+TEMPO_REACH = 1.3  # tempi are looked for between the asked one over this and times this: less than
+# the third at which most rhythms are like themselves as well, more than from 4 sixteenths to 5
 TEMPO_STEP = 0.0025  # of a tempo, from one that is tried to the next
 TEMPO_TOLERANCE = 0.02
 LONGEST_LAG = 0.7  # of the envelope: of longer lags too little is left to compare
@@ -51,8 +51,7 @@ class Rhythm:
     profile: Array  # [STEPS], sums to 1; zeros of silence
 
 
-def rhythm_of(sound: FloatArray, rate_hz: int, bpm: float, bar: float = 0.0,
-              tempo_range: tuple[float, float] = TEMPO_BPM) -> Rhythm:
+def rhythm_of(sound: FloatArray, rate_hz: int, bpm: float, bar: float = 0.0) -> Rhythm:
     """Of a mono sound [samples] at an asked tempo, `bar` being the bar position of its start."""
     strength = envelope(sound, rate_hz)
     place = bar_positions(len(strength), bpm, bar)
@@ -60,16 +59,10 @@ def rhythm_of(sound: FloatArray, rate_hz: int, bpm: float, bar: float = 0.0,
     correlation = autocorrelation(strength)
     return Rhythm(
         beat=at_lag(correlation, beat), bar=at_lag(correlation, BEATS * beat),
-        tempo=tempo_by_autocorrelation(correlation, tempo_range),
+        tempo=tempo_by_autocorrelation(correlation, (bpm / TEMPO_REACH, bpm * TEMPO_REACH)),
         profile=profile(strength, place),
         **{name: float(np.mean([lock(strength, place, k) for k in events]))
            for name, events in LOCKS.items()})
-
-
-def tempo_range_of(bpm: Array) -> tuple[float, float]:
-    """Where tempi are looked for: those that are asked for, and a margin that is less than the
-    third or half more or less at which rhythms are like themselves as well."""
-    return float(np.min(bpm)) / TEMPO_MARGIN, float(np.max(bpm)) * TEMPO_MARGIN
 
 
 def tempo_hit(tempo: float, bpm: float) -> bool:
@@ -141,8 +134,7 @@ def profile(strength: Array, place: Array) -> Array:
     return means / total if total > 0 else np.zeros(STEPS)
 
 
-def tempo_by_autocorrelation(correlation: Array,
-                             tempo_range: tuple[float, float] = TEMPO_BPM) -> float:
+def tempo_by_autocorrelation(correlation: Array, tempo_range: tuple[float, float]) -> float:
     """The tempo of `tempo_range` at which an envelope is most like itself a beat later, two beats
     counting half and a bar a quarter; 0 where nothing is like anything."""
     low, high = tempo_range

@@ -127,7 +127,7 @@ def spread_of(model: LatentFlow) -> tuple[Tensor, Tensor]:
     at = config.place(CODE)
     rows[:, at : at + config.codes] = 2 * torch.rand(
         SPREAD_LOOPS, config.codes, 1, generator=rng) - 1
-    z = model.made.taken_back(model.offline("generate", rows.to(device)))
+    z = model.made.taken_back(model.latents_of(rows.to(device)))
     return z.mean(dim=(0, 2)), z.std(dim=(0, 2)).clamp_min(1e-3)
 
 

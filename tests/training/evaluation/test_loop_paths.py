@@ -37,6 +37,7 @@ def test_a_step_is_rougher_than_a_glide() -> None:
     assert step["largest_step"] == pytest.approx(1, rel=0.02)
     assert glide["step_over_median"] == pytest.approx(1, rel=0.02)
     assert glide["smoothness"] == pytest.approx(1, abs=1e-6)
+    assert tremble["largest_step"] == pytest.approx(3 / 7, rel=0.02)
     assert tremble["smoothness"] is not None
     assert tremble["smoothness"] < 0.6
 

@@ -49,14 +49,14 @@ def test_likelihood_of_drawn_latents_is_divergence_of_posteriors_and_their_entro
     for kind in ("samples", "posteriors"):
         objective = PlanObjective(model, config(PlanSettings, loss_on=kind)).eval()
         values = []
-        for seed in range(200):  # the same codes for both
+        for seed in range(1000):  # the same codes for both
             torch.manual_seed(seed)
             values.append(float(objective.planned(batch(model), 2)[0]["nats_per_frame"]))
         found[kind] = sum(values) / len(values)
     _, spread = objective.standard(batch(model))
     entropy = float((spread.log() + 0.5 * torch.log(torch.tensor(2 * torch.pi * torch.e))
                      ).sum(dim=1).mean())
-    assert abs(found["samples"] - found["posteriors"] - entropy) < 0.03
+    assert abs(found["samples"] - found["posteriors"] - entropy) < 0.05
     assert abs(entropy) > 0.1
 
 

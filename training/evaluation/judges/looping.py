@@ -150,7 +150,7 @@ class _Asker:
                                                    self.rate))
 
     def repeats(self) -> list[float]:
-        """Of latents of a loop in which nothing is to vary, bar after bar, mean over three loops."""
+        """Of latents of a loop in which nothing is to vary, bar after bar: mean of three."""
         model = self.case.model
         if not isinstance(model, LoopModel):
             return []
@@ -159,13 +159,13 @@ class _Asker:
             bpm = PATH_BPM
             x = rows.conditions(self.labels, self.spec.in_ratio, self.rate, REPEAT_BARS, bpm,
                                 rows.made_up_code(self.codes, seed))
-            z = model.offline("generate", torch.from_numpy(x)[None])[0].numpy()
+            z = model.latents_of(torch.from_numpy(x)[None])[0].numpy()
             bar = rows.bar_seconds(bpm) * self.rate / model.config.compression
             found.append(repeat_errors(z[:, : round(REPEAT_BARS * bar)], bar))
         return [float(value) for value in np.mean(found, axis=0)]
 
     def code_rank(self, ruler: LoopJudge, sounds: list[FloatArray], length: int) -> float | None:
-        """Whether loops made from the codes of held-out ones have their rhythms; no knob is said."""
+        """Whether loops made from the codes of held-out ones have their rhythms."""
         model = self.case.model
         if not isinstance(model, LoopModel) or "embed" not in model.methods:
             return None
@@ -173,7 +173,10 @@ class _Asker:
         said = []
         for sound, facts in zip(sounds, self.facts, strict=True):
             window = tiled(sound, spec.ratio)
-            code = model.offline("embed", torch.from_numpy(window)[None, None])[0, :, 0].numpy()
+            heard = torch.from_numpy(window)[None, None].expand(1, spec.in_channels, -1)
+            found = model.code_of(heard)
+            assert found is not None
+            code = found[0, :, 0].numpy()
             said.append(rows.conditions(self.labels, self.spec.in_ratio, self.rate,
                                         length / self.rate / rows.bar_seconds(facts.bpm),
                                         facts.bpm, code))
@@ -199,7 +202,8 @@ class _Asker:
             "line between codes": sounds[2::3], "one loop held": sounds[0::3],
             "crossfade of sounds": [(1 - fade) * a + fade * b
                                     for a, b in zip(sounds[0::3], sounds[1::3], strict=True)]}
-        return {name: path_figures([Path(sound, PATH_BPM, PATH_BARS) for sound in each], self.rate, ruler.points)
+        return {name: path_figures([Path(sound, PATH_BPM, PATH_BARS) for sound in each],
+                                   self.rate, ruler.points)
                 for name, each in kinds.items()}
 
 
@@ -227,10 +231,9 @@ def _others(case: Case, real: Loops, training: list[FloatArray], length: int
         copies = [tiled(sound, length) for sound in training[: len(real)]]
         if copies:
             found["codec_learnt"] = Loops(through(copies), list(real.bpm)[: len(copies)])
-    decode = model.methods["decode"]
     rng = torch.Generator().manual_seed(0)
-    frames = -(-length // decode.in_ratio)
-    z = torch.randn(len(real), decode.in_channels, frames, generator=rng)
-    y = model.offline("decode", model.made.offline(z)).mean(dim=1).numpy()[:, :length]
+    frames = -(-length // model.config.compression)
+    z = torch.randn(len(real), model.config.latents, frames, generator=rng)
+    y = model.sound_of(model.made.offline(z)).mean(dim=1).numpy()[:, :length]
     found["gaussian"] = Loops([np.ascontiguousarray(row) for row in y], real.bpm)
     return found

