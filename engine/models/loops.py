@@ -88,7 +88,8 @@ class LoopModel(Model):
             encode = self.codec._chains[self._coding[0]]
             chains["embed"] = Chain.of(
                 *zip(encode.names, encode.layers, strict=True), ("heard", self.heard),
-                *(("windows", layer) for layer in self.embedding()), inputs=encode.inputs,
+                *((f"windows{i}", layer) for i, layer in enumerate(self.embedding())),
+                inputs=encode.inputs,
                 outputs=tuple(f"{CODE} {i + 1}" for i in range(config.codes)), role="embed")
         return chains
 

@@ -47,14 +47,16 @@ NORMAL_TO_UNIFORM = 0.851  # tanh(.851 w) of a normal w is nearly uniform over -
 NEAREST = 1e-3  # to the end of that range: codes there are 4.5 standard deviations off
 TEMPERATURE = "temperature"
 FLOOR = 2.0**-40  # of a share of noise, as a variance
+# What conditions are held in; all others in -1 ... 1.
+RANGES: dict[str, tuple[float, float]] = {
+    PHASE: (0.0, 1.0), TEMPO: (-2.0, 2.0), VARIATION: (0.0, 1.0),
+    **dict.fromkeys(KNOBS, (-4.0, 4.0)), **dict.fromkeys(STYLE, (-1.0, 1.0))}
 
 
 def held(config: LoopConfig) -> Sequence:
     """Conditions, each held in the range that it may have."""
-    ranges = {PHASE: (0.0, 1.0), TEMPO: (-2.0, 2.0), VARIATION: (0.0, 1.0),
-              **dict.fromkeys(KNOBS, (-4.0, 4.0))}
     low, high = (torch.tensor(each) for each in zip(
-        *(ranges.get(label, (-1.0, 1.0)) for label in config.labels), strict=True))
+        *(RANGES.get(label, (-1.0, 1.0)) for label in config.labels), strict=True))
     count, ones = len(low), torch.ones(len(low))
     return Sequence(FixedEach(ones, -low), LeakyReLU(count, 0.0), FixedEach(-ones, high - low),
                     LeakyReLU(count, 0.0), FixedEach(-ones, high))

@@ -20,12 +20,20 @@ from tests.export.test_drawing_exports import FORMS
 from tests.firmware.machines import assert_same_bits, instruction_sets
 
 PAIRS = [pytest.param(case, form, id=f"{'-'.join(case)}-{form}")
-         for case in LOOPS for form in FORMS
-         if not (case[1] == "steps" and form in ("bf16w", "q16x8"))]
+         for case in LOOPS for form in FORMS]
+
+
+def loop_model(case):
+    """A flow that moves what it is given: without training it hardly would."""
+    model = small_model(*case)
+    if case[0] == "latent_flow":
+        with torch.no_grad():
+            model.velocity.last.weight.mul_(60)
+    return model
 
 
 def exported(case, form, folder):
-    model = small_model(*case)
+    model = loop_model(case)
     to, suffix, dtype = FORMS[form]
     out = folder / f"x.{suffix}"
     stored = Stored("x", model, {"model": {"family": case[0], **SMALL[case[0]][case[1]]}}, True,
@@ -51,15 +59,18 @@ def test_what_goes_on_from_numbers_is_not_replayed_as_draws():
     assert not feeds_back(small_model("latent_vae", "loops"), "generate")
 
 
-def test_a_loop_that_goes_wrong_is_found(few, tmp_path):
-    """Of another past than its own: red."""
-    model, out, _ = exported(("latent_flow", "loops"), "float32", tmp_path)
-    assert verify(out, model).passed
-    other = small_model("latent_flow", "loops")
+@pytest.mark.parametrize("form", ["float32", "q16x8"])
+def test_a_loop_that_goes_wrong_is_found(form, few, tmp_path, monkeypatch):
+    """By its rows, not by its hash."""
+    _, out, done = exported(("latent_flow", "loops"), form, tmp_path)
+    assert done.report.passed
+    monkeypatch.setattr("export.verify.difference", lambda *_: "")
+    other = loop_model(("latent_flow", "loops"))
     with torch.no_grad():
-        other.velocity.first.weight[0, 0] += 0.05
-    report = verify(lambda: load(out), other)
-    assert not report.passed
+        other.velocity.last.weight.mul_(-1)
+    found = verify(out, other).methods
+    assert not found["generate"].passed
+    assert found["decode"].passed
 
 
 @pytest.mark.parametrize("form", ["float32", "q16x8"])
