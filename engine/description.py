@@ -18,7 +18,7 @@ METADATA_KEY = "tudor"  # extra file `tudor.json` in a .ts, metadata property in
 METADATA_VERSION = 1
 # What a method is for, as core/roles.inc says it; code compares with these, never with names.
 ROLES = tuple(native_format.roles())
-EFFECT, ENCODE, DECODE, GENERATE, SCORE = ROLES
+EFFECT, ENCODE, DECODE, GENERATE, SCORE, EMBED = ROLES
 
 
 @dataclass(frozen=True)

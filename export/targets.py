@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError, TudorError, nearest
 from engine.models.store import Stored
+from engine.scores.loops import plays_loops
 from export.verify import Report, verify, weights_hash
 
 if TYPE_CHECKING:
@@ -158,15 +159,16 @@ def _request(stored: Stored, dtype: str, calibrate: Path | None, keep: tuple[str
              tell: Callable[[str], None]) -> Request:
     """The audio to calibrate and compare with; bf16w needs it for the comparison alone."""
     from export.quantise.calibration import Request, generated, material, synthesised
-    from export.quantise.drawn import hears_audio
+    from export.quantise.drawn import hearing
 
-    if not hears_audio(stored.model):
+    heard = hearing(stored.model)
+    if heard is None:
         return Request(dtype, generated(stored.model, calibrate), keep, tell)
-    rate = stored.model.sample_rate_hz
-    channels = stored.model.methods[next(iter(stored.model.methods))].in_channels
+    rate, channels = stored.model.sample_rate_hz, heard.in_channels
+    loops = any(plays_loops(spec.input_labels) for spec in stored.model.methods.values())
     tell("reading audio")
     try:
-        audio = material(stored.name, stored.settings, calibrate, rate, channels)
+        audio = material(stored.name, stored.settings, calibrate, rate, channels, loops)
     except ConfigError:
         if dtype != "bf16w":
             raise

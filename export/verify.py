@@ -17,10 +17,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
 from math import inf, log10
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,14 +29,12 @@ from engine.layers.noise import SEED
 from engine.models.base import Model
 from engine.players.base import FloatArray, Player, load
 from export.differences import Differences, gap
+from export.fed_back import ends_at_loop, feeds_back, gone_on, sounded
 from export.passages import IRREGULAR, REGULAR_BLOCKS, offline, passages, passes, stream
 from export.replay import draws, replay
+from export.verdict import LEAST_SNR_DB, MethodReport, Report
 
 TOLERANCE = 1e-4  # largest absolute error that a float32 export may have
-# Numbers in fewer bits err by more, and by how much depends on the model: the export itself tells,
-# on music. Here, on noise as loud as that music but of another kind, only a broken file stays below
-# these.
-LEAST_SNR_DB = {"bf16w": 15.0, "q16x8": 6.0, "int8": 3.0}
 MOST_MISSED = {"bf16w": 0.003, "q16x8": 0.01}  # likewise, by draws on average, as a probability
 PLAIN_SAMPLES = 4096  # of each pass, through the slow plain C reference
 CONSISTENT_DB = 40.0  # streamed against one block, where a backend's rounding may differ
@@ -47,71 +43,9 @@ CONSISTENT_DB = 40.0  # streamed against one block, where a backend's rounding m
 GUARDED_TOLERANCE = 1e-2
 DRAWN_SAMPLES = 2048  # of each stream that is replayed: outside the C runtime loops are slow
 DRAWN_BLOCKS = 32
+FED_BACK_SAMPLES = 16384  # of each stream of a loop of chunks
 EDGE = 1e-3  # a draw may differ where the noise is so close to another, as a probability
 PlayerFactory = Callable[[], Player]
-
-
-@dataclass(frozen=True)
-class MethodReport:
-    """How far the streamed output of a method is from offline PyTorch, over all passes.
-
-    `float32_error` is how far PyTorch's own float32 is from float64 on the same input: an export
-    that adds in another order cannot be closer than about twice that. `guarded_error` is the
-    largest error where the input is wrong (NaN, infinity, 1e30); the others leave that out."""
-
-    method: str
-    max_abs_error: float
-    snr_db: float
-    peak: float
-    float32_error: float
-    guarded_error: float
-    frames: int
-    passed: bool
-    consistent: bool = True  # quantised: streamed as in one block (native: fast as plain C, bits)
-    # Of a method that draws what it puts out; `max_abs_error` is then the largest miss of a draw.
-    draws: int = 0
-    same_draws: int = 0
-    mean_miss: float = 0.0
-
-
-@dataclass(frozen=True)
-class Report:
-    """The verification of one file. `problem` says why it failed before or besides figures."""
-
-    file: str
-    backend: str
-    tolerance: float
-    methods: dict[str, MethodReport] = field(default_factory=dict)
-    problem: str = ""
-    dtype: str = "float32"
-
-    @property
-    def least_snr_db(self) -> float:
-        """What is asked of a quantised file; float32 must keep to the tolerance instead."""
-        return LEAST_SNR_DB.get(self.dtype, -inf)
-
-    @property
-    def passed(self) -> bool:
-        """True when every method was compared and stays within the tolerance."""
-        return not self.problem and bool(self.methods) and all(
-            m.passed for m in self.methods.values()
-        )
-
-    @property
-    def max_abs_error(self) -> float:
-        """The worst method's error; `inf` when nothing could be compared."""
-        return max((m.max_abs_error for m in self.methods.values()), default=inf)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers for JSON; endless ones become null."""
-        methods = {
-            name: {k: None if v in (inf, -inf) else v for k, v in asdict(m).items()}
-            for name, m in self.methods.items()
-        }
-        return {"file": self.file, "backend": self.backend, "dtype": self.dtype,
-                "tolerance": self.tolerance if self.dtype == "float32" else None,
-                "least_snr_db": LEAST_SNR_DB.get(self.dtype),
-                "passed": self.passed, "problem": self.problem, "methods": methods}
 
 
 def verify(
@@ -181,6 +115,8 @@ def _verify_method(
 ) -> MethodReport:
     """All passes over one method; `exact` is `model` in float64."""
     spec = model.methods[method]
+    if feeds_back(model, method):
+        return _verify_fed_back(player, exact, spec, tolerance, dtype)
     if draws(model, method):
         return _verify_draws(player, exact, spec, dtype)
     x = passages(spec)
@@ -245,6 +181,45 @@ def _verify_draws(player: Player, exact: Model, spec: Method, dtype: str) -> Met
     passed = worst <= EDGE if dtype == "float32" else few
     return MethodReport(spec.name, worst, inf, peak, 0.0, worst, x.shape[1], passed, consistent,
                         draws, same, missed)
+
+
+def _verify_fed_back(player: Player, exact: Model, spec: Method, tolerance: float, dtype: str
+                     ) -> MethodReport:
+    """All passes over a loop that goes on from numbers that it has made."""
+    x = passages(spec, FED_BACK_SAMPLES)
+    if dtype != "float32":
+        x *= _fitting(player.description, spec.name, x)
+    ends = ends_at_loop(exact, spec.name)
+    sums, guarded, consistent = Differences(), 0.0, True
+    for number, (settings, plan) in enumerate(passes(exact)):
+        values = {k: torch.from_numpy(v).double() for k, v in settings.items()}
+        for name, value in settings.items():
+            player.set(name, value)
+        for sizes in plan:
+            blocks = None if sizes is IRREGULAR else DRAWN_BLOCKS
+            player.reset()
+            y = stream(player, spec, x, sizes, blocks)
+            frames = y.shape[1] // spec.out_frames * spec.in_frames
+            if dtype != "float32":
+                consistent &= _consistent(player, spec, x, y)
+            if ends == spec.name:
+                whole = gone_on(exact, ends, torch.from_numpy(x[:, :frames]), torch.from_numpy(y),
+                                values)
+            else:
+                player.reset()
+                z = stream(player, player.methods[ends], x, sizes, blocks)
+                whole = sounded(exact, spec.name, ends, torch.from_numpy(z), values)
+            right = y.shape[1] * 3 // 4 if frames == x.shape[1] else y.shape[1]
+            reference = whole.numpy().astype(np.float32)
+            if dtype == "float32" or number == 0:
+                sums.add(y[:, :right], reference[:, :right])
+            guarded = max(guarded, gap(y[:, right:], reference[:, right:]))
+    if dtype == "float32":
+        passed = sums.error <= tolerance and guarded <= max(tolerance, GUARDED_TOLERANCE)
+    else:
+        passed = consistent and sums.snr_db >= LEAST_SNR_DB[dtype] and guarded < inf
+    return MethodReport(spec.name, sums.error, sums.snr_db, sums.peak, 0.0, guarded, x.shape[1],
+                        passed, consistent)
 
 
 def _fitting(description: Description, method: str, x: FloatArray) -> np.float32:

@@ -83,7 +83,18 @@ def generate(
     ] = None,
     tempo: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(help="Quarters a minute of the score, in place of its own.", min=5, max=1000)
+        typer.Option(help="Quarters a minute: of the score, in place of its own; of a loop.",
+                     min=5, max=1000)
+    ] = None,
+    bars: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Of a model of loops: how long, in bars.")
+    ] = None,
+    code: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NUMBERS|FILE", help="Of a model of loops: which loop. Numbers of -1 "
+                     "to 1 with commas between, or a sound that begins at a bar line; without, "
+                     "it is made up, another for each seed.")
     ] = None,
     prime: Annotated[
         Optional[Path],  # noqa: UP045
@@ -117,12 +128,14 @@ def generate(
     Example: tudor generate violin.tudor gigue.wav --score 1006_7 --tempo 100
 
     Example: tudor generate violin.tudor on.wav --prime mine.wav --seconds 20
+
+    Example: tudor generate loops.tudor loop.wav --bars 16 --tempo 128 --seed 1
     """
     from engine.players.generate_file import generate_file
     from nn_tudor.native import as_native
 
     generate_file(as_native(model, backend), out, seconds, seed, settings or [], conditions, method,
-                  score, tempo, prime, keep_prime, follow)
+                  score, tempo, prime, keep_prime, follow, bars, code)
 
 
 def verify(

@@ -126,6 +126,9 @@ def train(
     quantise: Annotated[
         str | None, typer.Option(help="learn to be exported with rounded weights: q16x8")
     ] = None,
+    coder: Annotated[
+        str | None, typer.Option(help="what is trained on latents: the model that makes them")
+    ] = None,
 ) -> None:
     """Train a model on a folder of audio. The same command resumes a run that was stopped;
     Ctrl-C saves it first.
@@ -145,7 +148,7 @@ def train(
 
     console = Console(quiet=not first_process())
     run = resolve(preset, data, assignments or [], out, steps=steps, minutes=minutes, seed=seed,
-                  start_from=start_from, quantise=quantise)
+                  start_from=start_from, quantise=quantise, coder=coder)
     if target is not None:
         from engine.boards.fit import require_fit
         from engine.models.registry import build

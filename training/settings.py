@@ -6,6 +6,7 @@ a `Settings` class; `training/run/config.py` makes one class of those that a run
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,6 +45,10 @@ class Settings(BaseModel):
     def fine_tuned(cls, table: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         """`[training]` of a preset or run as the beginning of one that starts from weights."""
         return table
+
+    @classmethod
+    def complete(cls, model: dict[str, Any], training: dict[str, Any], data: Path) -> None:
+        """Fill in, in place, what `[model]` does not say and another part of the run decides."""
 
     def check_model(self, model: ModelConfig) -> None:
         """A `ConfigError` for settings that this model cannot have."""

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from engine.layers.base import State, Streaming
 from engine.layers.conv import Conv1d, ConvTranspose1d
+from engine.layers.pointwise import Snake
 
 if TYPE_CHECKING:
     from engine.graph import Builder, Value
@@ -42,6 +43,62 @@ class Repeat(ConvTranspose1d):
     def __init__(self, channels: int, times: int) -> None:
         super().__init__(channels, channels, times, times, bias=False)
         _hold(self, torch.eye(channels)[:, :, None].expand(-1, -1, times), None)
+
+
+class Measured(Conv1d):
+    """scale * x + bias for each channel by itself: what was measured, stored and never trained."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 1, groups=channels)
+        del self.weight, self.bias
+        self.register_buffer("weight", torch.ones(channels, 1, 1))
+        self.register_buffer("bias", torch.zeros(channels))
+        self.exact = True
+
+    @torch.no_grad()
+    def set(self, scale: Tensor, bias: Tensor) -> None:
+        """Both [channels]."""
+        assert self.bias is not None
+        self.weight.copy_(scale[:, None, None])
+        self.bias.copy_(bias)
+
+    def taken_back(self, y: Tensor) -> Tensor:
+        """What `y` was made of."""
+        assert self.bias is not None
+        return (y - self.bias[:, None]) / self.weight[:, 0]
+
+
+class Unfold(ConvTranspose1d):
+    """A row of `times` frames, one behind the other in its channels, as these frames."""
+
+    def __init__(self, channels: int, times: int) -> None:
+        super().__init__(channels * times, channels, times, times, bias=False)
+        weight = torch.eye(channels).expand(times, -1, -1)  # [frame, in, out]
+        each = torch.eye(times)[:, None, None, :] * weight[..., None]  # [frame, in, out, kernel]
+        _hold(self, each.reshape(channels * times, channels, times), None)
+        self.times = times
+
+    def taken_back(self, y: Tensor) -> Tensor:
+        """Frames as rows again."""
+        return folded(y, self.times)
+
+
+def folded(x: Tensor, times: int) -> Tensor:
+    """What `Unfold` makes frames of: [batch, channels, frames] -> [batch, channels * times, rows].
+    """
+    batch, channels, frames = x.shape
+    rows = x.reshape(batch, channels, frames // times, times)
+    return rows.permute(0, 3, 1, 2).reshape(batch, times * channels, frames // times)
+
+
+class FixedSnake(Snake):
+    """x + sin(alpha x)^2 / alpha with one constant alpha: for alpha 1/2, x + 1 - cos(x)."""
+
+    def __init__(self, channels: int, alpha: float = 0.5) -> None:
+        super().__init__(channels, alpha)
+        value = self.alpha.detach()
+        del self.alpha
+        self.register_buffer("alpha", value, persistent=False)
 
 
 def _hold(conv: Conv1d | ConvTranspose1d, weight: Tensor, bias: Tensor | None) -> None:

@@ -78,6 +78,10 @@ class Model(HasMethods, nn.Module):
         """Take the weights of a model that differs by nothing but `config.may_differ`."""
         self.load_state_dict(other.state_dict())
 
+    def inside(self, method: str) -> tuple[Model, str] | None:
+        """The model inside this one whose method `method` is, if it is one's."""
+        return None
+
     # --- what follows -----------------------------------------------------------------------
 
     @cached_property

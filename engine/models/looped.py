@@ -19,6 +19,7 @@ from engine.errors import TudorError
 from engine.layers import Embed, LogisticMixture, Loop, Parallel, Sequence, State, Streaming
 from engine.layers.base import Attributes, chain_state_shapes, run_chain
 from engine.layers.draw import Draw
+from engine.layers.fixed import Measured, Unfold
 from engine.models.base import Model
 
 
@@ -124,10 +125,13 @@ class Followed:
 def taken_back(method: Method, behind: Iterable[Streaming], y: Tensor) -> Tensor:
     """What went into the layers `behind` for `y` to come out."""
     for layer in reversed(tuple(behind)):
-        if not isinstance(layer, Embed):
+        if isinstance(layer, Embed):
+            y = nearest_row(layer.table, y)
+        elif isinstance(layer, Measured | Unfold):
+            y = layer.taken_back(y)
+        else:
             raise TudorError(f"{method.name}: {type(layer).__name__} behind a draw cannot be taken "
                              "back")
-        y = nearest_row(layer.table, y)
     return y
 
 

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from engine.errors import ConfigError, nearest
 from engine.models.base import Model, ModelConfig
+from engine.models.latent_flow import LatentFlow, LatentFlowConfig
+from engine.models.latent_vae import LatentVAE, LatentVAEConfig
 from engine.models.raw_vae import RawVAE
 from engine.models.raw_vae_config import RawVAEConfig
 from engine.models.two_tier import TwoTier, TwoTierConfig
@@ -28,12 +30,31 @@ class Family:
     data: str = "crops"
 
 
+def _with_coder(kind: Callable[..., Model]) -> Callable[[Any], Model]:
+    """How to build a family whose configuration holds another model's, its coder."""
+    def made(config: Any) -> Model:
+        settings = dict(config.coder)
+        if not settings:
+            return kind(config)
+        family = str(settings.pop("family", ""))
+        coder = build(family, settings)
+        if coder.coder is None:
+            raise ConfigError(f"model.coder: family {family!r} does not encode and decode")
+        return kind(config, coder)
+
+    return made
+
+
 FAMILIES: dict[str, Family] = {
     "raw_vae": Family(RawVAEConfig, RawVAE, "variational autoencoder of the waveform"),
     "wavenet": Family(WaveNetConfig, WaveNet, "sound drawn sample by sample, dilated convolutions",
                       "autoregressive", "performed"),
     "two_tier": Family(TwoTierConfig, TwoTier, "sound drawn sample by sample, in two rates",
                        "autoregressive", "performed"),
+    "latent_vae": Family(LatentVAEConfig, _with_coder(LatentVAE),
+                         "loops from a code, by their latents", "loop_plan", "loops"),
+    "latent_flow": Family(LatentFlowConfig, _with_coder(LatentFlow),
+                          "loops drawn chunk by chunk, by their latents", "loop_flow", "loops"),
 }
 
 

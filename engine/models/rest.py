@@ -48,6 +48,9 @@ def silence(model: Model, method: str) -> Tensor | None:
     decode, what its own encoder makes of them. None where it starts from zeros."""
     if not model.starts_at_rest(method):
         return None
+    inside = model.inside(method)
+    if inside is not None:
+        return silence(*inside)
     spec = model.methods[method]
     frames = _blocks(model, method) * spec.in_frames
     like = next(model.parameters())

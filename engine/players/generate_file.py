@@ -16,6 +16,7 @@ from engine.audio import shown_name
 from engine.description import GENERATE, Method
 from engine.errors import AudioError, ConfigError, nearest
 from engine.players.base import FloatArray, Player, load
+from engine.players.loop_file import asked_loop
 from engine.players.play_file import (
     apply_setting,
     check_latents,
@@ -24,6 +25,7 @@ from engine.players.play_file import (
     write_output,
 )
 from engine.players.prime import block_frames, followed, primed, read_prime
+from engine.scores import loops
 from engine.scores.choose import DEFAULT_SCORE, played_seconds, score_notes
 from engine.scores.conditions import FREE, GATE, PITCH, kind_of, voices_of
 from engine.scores.conditions import conditions as notes_as_conditions
@@ -36,7 +38,7 @@ def generate_file(
     model: str, out: Path, seconds: float | None, seed: int | None, settings: list[str],
     conditions: Path | None, method: str | None, score: str | None = None,
     tempo: float | None = None, prime: Path | None = None, keep_prime: bool = False,
-    follow: Path | None = None,
+    follow: Path | None = None, bars: float | None = None, code: str | None = None,
 ) -> None:
     """Generate `seconds` of sound into `out`; see `tudor generate --help`."""
     if keep_prime and prime is None:
@@ -62,8 +64,18 @@ def generate_file(
         y = followed(player, spec, sound, held)
         _written(player, spec, out, y, time.perf_counter() - started, console)
         return
-    played = None
-    if _plays_notes(player, spec, held, conditions, score, tempo):
+    played, said = None, None
+    if loops.plays_loops(spec.input_labels) and conditions is None:
+        if score is not None:
+            raise ConfigError(f"--score: {player.name} plays no notes but loops; give --bars, "
+                              "--tempo and --code")
+        said, seconds = asked_loop(player, spec, seconds, bars, tempo, code, seed or 0, console)
+    elif bars is not None or code is not None:
+        option = "--bars" if bars is not None else "--code"
+        raise ConfigError(f"{option}: {player.name} makes no loops, {spec.name} reads "
+                          f"{', '.join(spec.input_labels)}" if conditions is None else
+                          f"{option} and --conditions say two different things; give one")
+    elif _plays_notes(player, spec, held, conditions, score, tempo):
         score = DEFAULT_SCORE if score is None else score
         played = score_notes(score, seed or 0, seconds, tempo)
         seconds = played_seconds(score, played) if seconds is None else seconds
@@ -75,10 +87,12 @@ def generate_file(
     if conditions is not None:
         x = _fill(read_input(player, spec, conditions, console), frames)
     elif played is not None:
-        said = notes_as_conditions(played, spec.in_ratio, player.sample_rate_hz,
-                                   voices_of(spec.input_labels),
-                                   frames * spec.in_ratio / player.sample_rate_hz)
-        x[: len(said)] = _fill(said, frames)
+        notes = notes_as_conditions(played, spec.in_ratio, player.sample_rate_hz,
+                                    voices_of(spec.input_labels),
+                                    frames * spec.in_ratio / player.sample_rate_hz)
+        x[: len(notes)] = _fill(notes, frames)
+    elif said is not None:
+        x = _fill(said, frames)
     for channel, value in held.items():
         x[channel] = value
     before = np.zeros((spec.out_channels, 0), np.float32)

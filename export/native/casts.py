@@ -147,16 +147,21 @@ def _float_inputs(node: Node, nodes: list[Node]) -> None:
 
 
 def _cast_inputs(program: Program, plain: Collection[str]) -> None:
-    """Float rows that convolutions read get an int16 copy, made right after their last writer."""
+    """Float rows that convolutions read get an int16 copy, made right after their last writer; in
+    parts, each after its own, where a convolution reads some before others are written."""
     copies = {root: Root(root.channels, root.rows, scale=PENDING)
               for root in _conv_inputs(program, plain) if not root.scale}
     for root, copy in copies.items():
-        writers = [at for at, node in enumerate(program.nodes)
-                   if outermost(node.out)[0] is root]
-        names = [program.nodes[at].name for at in writers] or ["input"]
-        cast = Node("quantise", f"{names[-1]}/quantise", [_whole(root)], copy,
-                    loop=bool(writers) and program.nodes[writers[-1]].loop)
-        program.nodes.insert(max(writers, default=-1) + 1, cast)
+        writers = [node for node in program.nodes if outermost(node.out)[0] is root]
+        if not writers:
+            program.nodes.insert(0, Node("quantise", "input/quantise", [_whole(root)], copy))
+        elif len(writers) > 1 and _read_in_parts(program, root, writers[-1], plain):
+            for node in writers:
+                first = outermost(node.out)[1]
+                place = Root(node.out.channels, copy.rows, home=copy, offset=first)
+                _quantise_after(program, node, View(root, first, node.out.channels), place)
+        else:
+            _quantise_after(program, writers[-1], _whole(root), copy)
     for node in program.nodes:
         if node.kind in CONVS and node.name not in plain:
             for index, view in enumerate(node.inputs):
@@ -164,6 +169,18 @@ def _cast_inputs(program: Program, plain: Collection[str]) -> None:
                 if top in copies:
                     node.inputs[index] = View(copies[top], first + view.first, view.channels,
                                               view.delay)
+
+
+def _read_in_parts(program: Program, root: Root, last: Node, plain: Collection[str]) -> bool:
+    """Whether a convolution stands before the last writer of rows that it reads."""
+    return any(node.kind in CONVS and node.name not in plain
+               and any(outermost(view.root)[0] is root for view in node.inputs)
+               for node in program.nodes[: program.nodes.index(last)])
+
+
+def _quantise_after(program: Program, node: Node, view: View, place: Root) -> None:
+    cast = Node("quantise", f"{node.name}/quantise", [view], place, loop=node.loop)
+    program.nodes.insert(program.nodes.index(node) + 1, cast)
 
 
 def _whole(root: Root) -> View:

@@ -1,7 +1,8 @@
 """A loop whose draws are known: teacher forcing for native programs.
 
-What a loop draws, it reads a row later. With all draws given, nothing is left that has to be done
-row by row: every operation runs over the whole signal at once, in the order in which it stands.
+What a loop draws, or makes without a draw, it reads a row later. With all of that given, nothing is
+left that has to be done row by row: every operation runs over the whole signal at once, in the
+order in which it stands.
 
     draws, given ----+--> quantise, copies --> read one row late by the loop's first operations
                      |
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from engine.errors import ConfigError
 from export.native.nodes import Node, Program, Root, View, outermost
 
 
@@ -48,9 +50,31 @@ def draw_of(program: Program) -> Node | None:
 
 def judged(program: Program) -> View:
     """What tells one version of a method from another on the same signal: its output, or, where
-    the output is drawn, the numbers that it is drawn from."""
+    the output is drawn, the numbers that it is drawn from. See `judged_end` too."""
     draw = draw_of(program)
     return program.output if draw is None else draw.inputs[0]
+
+
+def end_of(program: Program) -> Node | None:
+    """The operation that writes what its own loop reads, where that is no draw."""
+    if not program.fed or draw_of(program) is not None:
+        return None
+    writing = [node for node in program.nodes if node.loop and writes(node, program.fed)]
+    if len(writing) != 1 or len(program.fed) != 1:
+        raise ConfigError("a loop that reads back without a draw what several operations write "
+                          "cannot be played with known rows; export as float32")
+    return writing[0]
+
+
+def judged_end(program: Program) -> Node | None:
+    """The end of such a loop, where its rows tell one version of a method from another: with
+    nothing but constants behind, for with known rows the output would only say them again."""
+    end = end_of(program)
+    if end is None:
+        return None
+    behind = program.nodes[program.nodes.index(end) + 1 :]
+    learnt = any(node.core.is_convolution and not node.exact and not node.loop for node in behind)
+    return None if learnt else end
 
 
 def overlaps(view: View, root: Root) -> bool:

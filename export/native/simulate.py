@@ -21,7 +21,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from export.native.forced import Forced, Signal, ahead, judged, writes
+from export.native.forced import (
+    Forced,
+    Signal,
+    ahead,
+    end_of,
+    judged,
+    judged_end,
+    writes,
+)
 from export.native.maths import Maths
 from export.native.nodes import Node, Program, Root, View, outermost
 from export.native.simulate_ops import Operations
@@ -78,17 +86,25 @@ class Simulator(Operations):
     @torch.no_grad()
     def run(self, signal: Signal) -> Tensor:
         """[in_channels, time] -> [out_channels, time'] of the method. Where a loop draws: what it
-        draws from, [channels, rows of the loop]."""
+        draws from, [channels, rows of the loop]; where it ends without a draw and nothing learnt
+        is behind it: what it makes after the rows that were given."""
         self.start(signal)
         for at in range(len(self.program.nodes)):
             self.step(at)
-        return self.real(judged(self.program))
+        end = judged_end(self.program)
+        return self.real(judged(self.program)) if end is None else self.made(end)
+
+    def made(self, end: Node) -> Tensor:
+        """What the end of a loop makes after the rows that were given."""
+        return self._rounded(end.out, self._play(end))[1]
 
     def step(self, at: int) -> None:
         """Node number `at`; then rows that nobody reads any more are let go."""
         node = self.program.nodes[at]
         if at in self._ahead or writes(node, self.program.fed):
             y = self.real(View(node.out, 0, node.out.channels))  # was given
+            if self.before is not None and node.core.is_convolution:
+                self._play(node)
         else:
             y = self._store(node.out, self._play(node))
         if self.watch is not None:
@@ -115,17 +131,20 @@ class Simulator(Operations):
         rows = self._rows[top][first : first + view.channels]
         return F.pad(rows, (view.delay, 0))[:, : rows.shape[1]] if view.delay else rows
 
+    def _rounded(self, root: Root, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows as `root` keeps them, and as real numbers."""
+        scale = self.scale_of(root)
+        if not scale:
+            kept = torch.where(y.abs() >= TINY, y, torch.zeros_like(y))
+            return kept, kept
+        inverse = torch.tensor(1.0, dtype=torch.float32) / torch.tensor(scale, dtype=torch.float32)
+        kept = (y * inverse).round().clamp(*INT16_RANGE)
+        return kept, kept * torch.tensor(scale, dtype=torch.float32)
+
     def _store(self, root: Root, y: Tensor) -> Tensor:
         """Put rows into their place, rounded as the place asks; returns them as real numbers."""
         top, first = outermost(root)
-        scale = self.scale_of(root)
-        if scale:
-            inverse = torch.tensor(1.0, dtype=torch.float32) / torch.tensor(
-                scale, dtype=torch.float32)
-            kept = (y * inverse).round().clamp(*INT16_RANGE)
-            real = kept * torch.tensor(scale, dtype=torch.float32)
-        else:
-            kept = real = torch.where(y.abs() >= TINY, y, torch.zeros_like(y))
+        kept, real = self._rounded(root, y)
         if root is top:
             self._rows[top] = kept
             return real
@@ -212,7 +231,8 @@ def _last_readers(program: Program) -> dict[int, list[Root]]:
     for at, node in enumerate(program.nodes):
         for root in (node.out, *(view.root for view in node.reads())):
             last[outermost(root)[0]] = at
-    for kept in (program.output, judged(program)):
+    end = end_of(program)
+    for kept in (program.output, judged(program), *(end.reads() if end else ())):
         last.pop(outermost(kept.root)[0], None)
     done: dict[int, list[Root]] = {}
     for root, at in last.items():

@@ -3,6 +3,9 @@
     --calibrate DIR          the user's recordings
     a run directory          the folder it was trained on, if that is still there
     a preset                 synthesised techno loops, of seeds that no preset was trained on
+    a model of loops         the same, where none of the above applies. Only what hears audio and
+                             the coder's decoder are calibrated with it: what plays loops is told
+                             made-up codes and tempi (`loops.py`)
     a model that only        no audio, but what the model itself generates (`drawn.py`), with
     generates                conditions from the folder if one is given
 
@@ -23,6 +26,7 @@ import numpy as np
 from engine.errors import ConfigError
 from engine.models.base import Model
 from engine.presets import preset_names
+from engine.scores.loops import plays_loops
 from export.quantise.recordings import (
     CALIBRATION_SECONDS,
     HELD_OUT_SECONDS,
@@ -60,8 +64,9 @@ class Request:
 
 
 def material(name: str, settings: dict[str, Any], folder: Path | None, rate_hz: int,
-             channels: int) -> Material:
-    """Audio for the model called `name`: from `folder`, else as the table above says."""
+             channels: int, loops: bool = False) -> Material:
+    """Audio for the model called `name`: from `folder`, else as the table above says. `loops`:
+    whether it plays some."""
     if folder is not None:
         return from_folder(folder, rate_hz, channels)
     trained_on = settings.get("data", {}).get("folder")
@@ -71,7 +76,7 @@ def material(name: str, settings: dict[str, Any], folder: Path | None, rate_hz: 
                               "name a folder of audio with --calibrate DIR")
         share = settings.get("training", {}).get("validation_fraction") or HELD_OUT_SHARE
         return from_folder(Path(trained_on), rate_hz, channels, share)
-    if name in preset_names():
+    if loops or name in preset_names():
         return synthesised(rate_hz, channels)
     raise ConfigError(f"{name} comes without audio to calibrate with: name a folder of audio with "
                       "--calibrate DIR, such as the model should play")
@@ -83,6 +88,11 @@ def generated(model: Model, folder: Path | None) -> Material:
 
     nothing = np.zeros((1, 0), np.float32)
     source, given = "what the float32 model draws, for rests and steps as conditions", {}
+    if any(plays_loops(spec.input_labels) for spec in model.methods.values()):
+        if folder is not None:
+            raise ConfigError(f"--calibrate {folder}: this model hears no audio and is calibrated "
+                              "with loops of its own; leave the option out")
+        source = "loops of the float32 model, for made-up codes and tempi"
     if folder is not None:
         given = {name: conditions_in(folder, spec) for name, spec in model.methods.items()}
         source = f"what the float32 model draws, for the conditions in {folder}"

@@ -25,9 +25,18 @@ from engine.description import DECODE, GENERATE, Method
 from engine.errors import ConfigError
 from engine.models.base import Model
 from engine.players.base import Player
+from engine.scores.loops import plays_loops
+from export.native.export import lower
 from export.native.forced import Forced, Signal, first_frames
 from export.native.nodes import CONVS, Program
-from export.quantise.drawn import Drawn, analysis_for, conditions, follows, own_sound
+from export.quantise.drawn import (
+    Drawn,
+    analysis_for,
+    conditions,
+    follows,
+    made_in_float,
+    own_sound,
+)
 from export.quantise.recordings import Material
 from export.quantise.sensitivity import (
     AUDIO,
@@ -126,7 +135,8 @@ def aim_of(spec: Method, drawn: bool = False) -> Aim:
 @torch.no_grad()
 def signals(model: Model, material: Material, held_out: bool) -> dict[str, Tensor]:
     """What every method of `model` hears of the audio, [in_channels, frames]; of what generates,
-    conditions. Not those that read their own output: `export.quantise.drawn`."""
+    conditions; of the decoder of a coder inside, what that makes of audio. Not those that read
+    their own output: `export.quantise.drawn`."""
     audio = material.held_out if held_out else material.calibration
     whole = audio.shape[1] // model.ratio * model.ratio
     x = torch.from_numpy(audio[:, :whole])
@@ -146,11 +156,38 @@ def signals(model: Model, material: Material, held_out: bool) -> dict[str, Tenso
             found[name] = torch.from_numpy(given[:, : given.shape[1] // spec.in_frames
                                                  * spec.in_frames])
             continue
-        if maker is None:
+        if maker is not None:
+            found[name] = model.offline(maker, x[None])[0]
+            continue
+        made = latents_inside(model, name, x)
+        if made is None:
+            made = own_latents(model, spec, material, held_out)
+        if made is None:
             raise ConfigError(f"{model.family}.{name} takes {spec.in_channels} channels that no "
                               "other method makes from audio: it cannot be calibrated")
-        found[name] = model.offline(maker, x[None])[0]
+        found[name] = made
     return found
+
+
+def latents_inside(model: Model, name: str, audio: Tensor) -> Tensor | None:
+    """What the coder inside makes of `audio` for its method `name` to take back, if it can."""
+    inside = model.inside(name)
+    if inside is None or not audio.shape[1]:
+        return None
+    coder, own = inside
+    maker = analysis_for(coder, coder.methods[own])
+    return None if maker is None else coder.offline(maker, audio[None])[0]
+
+
+def own_latents(model: Model, spec: Method, material: Material, held_out: bool) -> Tensor | None:
+    """Latents that a method makes by itself as `spec` takes them; None if there is none."""
+    for name, maker in model.methods.items():
+        if plays_loops(maker.input_labels) and (maker.out_channels, maker.out_ratio) == (
+                spec.in_channels, spec.in_ratio):
+            program = lower({name: model.graph(name)}, model.describe("calibration"))[name]
+            x = conditions(model, maker, material, held_out)
+            return torch.from_numpy(made_in_float(model, name, program, x))
+    return None
 
 
 @torch.no_grad()
@@ -190,8 +227,8 @@ def compare(model: Model, audio: FloatArray, heard: Mapping[str, float],
             continue
         aim = aim_of(spec, name in drawn)
         distances: tuple[float | None, float | None] = (None, None)
-        if (spec.out_ratio == 1 and name not in drawn and spec.role != GENERATE
-                and not follows(model, name)):
+        if (spec.out_ratio == 1 and audio.shape[1] and name not in drawn
+                and spec.role != GENERATE and not follows(model, name)):
             distances = (_distance(model, name, exact[name], audio),
                          _distance(model, name, played[name], audio))
         snr = decibels(1.0, error_ratio(exact[name], played[name]))
@@ -207,7 +244,7 @@ def _distance(model: Model, method: str, output: Tensor, audio: FloatArray) -> f
     spec = model.methods[method]
     late = spec.lookahead_samples
     if spec.role == DECODE:
-        late = model.main.lookahead_samples
+        late = (model.inside(method) or (model,))[0].main.lookahead_samples
     whole = output[:, late:].float()
     target = torch.from_numpy(audio[:, : whole.shape[1]])
     if whole.shape != target.shape:

@@ -6,8 +6,8 @@ the loop really goes when it plays. Recordings would not do: which conditions be
 through what layers behind the loop they came, a model does not say; and what a network makes of
 others' sounds is not what it makes of its own.
 
-    conditions    what the model's own analysis makes of audio, if it has one; else arrays that
-                  the user gives; else rests and steps
+    conditions    of what plays loops, loops (`loops.py`); what the model's own analysis makes of
+                  audio, if it has one; else arrays that the user gives; else rests and steps
     held out      the same with other noise, and where the user gave arrays, with others of them
 """
 
@@ -28,11 +28,13 @@ from engine.errors import ConfigError, TudorError
 from engine.models.base import Model
 from engine.players.base import load
 from engine.players.native_model import NativeFile, NativeModel
+from engine.scores.loops import plays_loops
 from export.native.export import compile_programs, lower
-from export.native.forced import Forced, draw_of, gate_of
-from export.native.nodes import Node, Program, View, outermost
+from export.native.forced import Forced, draw_of, end_of, gate_of
+from export.native.nodes import Node, Program, Root, View, outermost
 from export.native.simulate import Simulator
 from export.native.simulate_ops import draw_layer
+from export.quantise.loops import loop_conditions
 from export.quantise.recordings import FloatArray, Material
 from export.quantise.sensitivity import SAME_DB, decibels, error_ratio
 from export.replay import is_looped
@@ -66,10 +68,10 @@ def analysis_for(model: Model, spec: Method) -> str | None:
     return next(made, None)
 
 
-def hears_audio(model: Model) -> bool:
-    """Whether some method takes audio, so that audio can be calibrated with."""
-    return any(spec.in_ratio == 1 and not is_looped(model, name) and not follows(model, name)
-               for name, spec in model.methods.items())
+def hearing(model: Model) -> Method | None:
+    """The first method that takes audio, so that audio can be calibrated with."""
+    return next((spec for name, spec in model.methods.items() if spec.in_ratio == 1
+                 and not is_looped(model, name) and not follows(model, name)), None)
 
 
 def follows(model: Model, name: str) -> str | None:
@@ -86,17 +88,22 @@ def own_sound(model: Model, name: str, material: Material, held_out: bool) -> Te
     drawing = follows(model, name)
     assert drawing is not None
     spec, wanted = model.methods[drawing], model.methods[name]
-    description = model.describe("calibration")
-    program = lower({drawing: model.graph(drawing)}, description)[drawing]
+    program = lower({drawing: model.graph(drawing)}, model.describe("calibration"))[drawing]
     x = filled(conditions(model, spec, material, held_out), program,
                HELD_OUT_DRAWS if held_out else CALIBRATION_DRAWS)
-    player = NativeModel(NativeFile.from_bytes(compile_programs(
-        {drawing: program}, replace(description, methods={drawing: spec}))))
-    audio = player.process(drawing, x[None])[0]
+    audio = made_in_float(model, drawing, program, x)
     given = {"audio": audio[0],
              **{label: np.repeat(row, spec.in_ratio) for label, row in zip(
                  spec.input_labels, x, strict=True)}}
     return torch.from_numpy(np.stack([given[label] for label in wanted.input_labels]))
+
+
+def made_in_float(model: Model, name: str, program: Program, x: FloatArray) -> FloatArray:
+    """What the float32 model makes of `x` [in_channels, frames] in the C runtime."""
+    alone = replace(model.describe("calibration"), methods={name: model.methods[name]})
+    player = NativeModel(NativeFile.from_bytes(compile_programs({name: program}, alone)))
+    made: FloatArray = player.process(name, x[None])[0]
+    return made
 
 
 def sounds(model: Model, description: Description, material: Material, held_out: bool
@@ -107,8 +114,11 @@ def sounds(model: Model, description: Description, material: Material, held_out:
     draws = HELD_OUT_DRAWS if held_out else CALIBRATION_DRAWS
     found = {}
     for name, program in programs.items():
-        x = conditions(model, model.methods[name], material, held_out)
-        found[name] = record(program, description, name, filled(x, program, draws), held_out)
+        spec = model.methods[name]
+        x = conditions(model, spec, material, held_out)
+        if not plays_loops(spec.input_labels):
+            x = filled(x, program, draws)
+        found[name] = record(program, description, name, x, held_out)
     return found
 
 
@@ -119,6 +129,9 @@ def conditions(model: Model, spec: Method, material: Material, held_out: bool,
     audio, or rests and steps."""
     if spec.name in material.conditions:
         return material.conditions[spec.name][held_out]
+    if plays_loops(spec.input_labels):
+        return loop_conditions(spec, model.sample_rate_hz, held_out,
+                               HELD_OUT_DRAWS if held_out else CALIBRATION_DRAWS)
     maker = analysis_for(model, spec)
     if maker is None:
         return steps(spec, frames, seed=int(held_out))
@@ -178,11 +191,10 @@ def filled(x: FloatArray, program: Program, draws: int) -> FloatArray:
 
 def record(program: Program, description: Description, method: str, x: FloatArray,
            held_out: bool = False) -> Forced:
-    """Play conditions `x` [in_channels, frames] and note the draws. `held_out`: other noise."""
+    """Play conditions `x` [in_channels, frames] and note the draws, or what the loop makes without
+    one. `held_out`: other noise in the draws."""
     draw = draw_of(program)
-    if draw is None:
-        raise ConfigError(f"{method} reads its own output without drawing it: fewer bits than "
-                          "float32 cannot be calibrated for it")
+    end_of(program)  # refuses what cannot be played with known rows
     place = program.fed[0]
     with _other_noise(draw, held_out):
         model = probe(program, description, method, place)
@@ -193,8 +205,11 @@ def record(program: Program, description: Description, method: str, x: FloatArra
 
 
 @contextmanager
-def _other_noise(draw: Node, other: bool) -> Iterator[None]:
+def _other_noise(draw: Node | None, other: bool) -> Iterator[None]:
     """A draw's own seed, another while it lasts."""
+    if draw is None:
+        yield
+        return
     seed = draw.params["seed"]
     draw.params["seed"] = seed + OTHER_NOISE if other else seed
     try:
@@ -212,7 +227,12 @@ def probe(program: Program, description: Description, method: str, view: View) -
         output_labels=tuple(map(str, range(view.channels))),
         granularity_samples=spec.ratio * rows)
     alone = replace(description, methods={method: shown})
-    seen = Program(program.input, view, program.nodes, program.fed)
+    nodes = program.nodes
+    if outermost(view.root)[0].scale:
+        plain = Root(view.channels, view.root.rows)
+        nodes = [*nodes, Node("dequantise", "probe/dequantise", [view], plain)]
+        view = View(plain, 0, view.channels)
+    seen = Program(program.input, view, nodes, program.fed)
     return NativeModel(NativeFile.from_bytes(compile_programs({method: seen}, alone)))
 
 

@@ -15,7 +15,7 @@ from engine.models.base import Model
 from engine.models.rest import from_zeros
 from engine.players.base import load
 from export.native.export import compile_model, compile_programs, lower, write_native
-from export.native.forced import Forced, Signal
+from export.native.forced import Signal, draw_of
 from export.native.nodes import CONVS, Node, Program, Root, outermost
 from export.native.simulate import Simulator
 from export.quantise.calibration import Request
@@ -30,7 +30,8 @@ from export.quantise.comparison import (
     played_outputs,
     signals,
 )
-from export.quantise.drawn import Drawn, check_draws, loss, sounds
+from export.quantise.drawn import Drawn, check_draws, loss, record, sounds
+from export.quantise.loops import both, check_rows
 from export.quantise.scales import cast, find_scales, find_weights
 from export.quantise.sensitivity import SAME_DB, decibels, error_ratio, keep_auto, macs
 from export.quantise.settings import through_range
@@ -76,9 +77,14 @@ def _compared(model: Model, path: Path, description: Description, request: Reque
     _check_simulation(made.programs, attributes, inputs, played)
     losses: dict[str, Drawn] = {}
     for name, sound in drawn.items():
-        program = made.programs[name]
-        check_draws(program, description, name, attributes, sound.x.numpy(), path)
-        losses[name], exact[name], played[name] = loss(program, attributes, sound)
+        program, x = made.programs[name], sound.x.numpy()
+        if draw_of(program) is None:
+            own = record(program, description, name, x)
+            check_rows(program, name, attributes, own, path)
+            exact[name], played[name] = both(program, attributes, sound)
+        else:
+            check_draws(program, description, name, attributes, x, path)
+            losses[name], exact[name], played[name] = loss(program, attributes, sound)
     layers = layer_table(made.programs, attributes, {**inputs, **drawn})
     methods = compare(model, audio, heard, exact, played, request.auto, layers, losses)
     return Comparison(request.dtype, material.source, heard_seconds(model, {**inputs, **drawn}),
@@ -143,7 +149,7 @@ def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[st
     find_weights(programs, attributes, inputs, choices, wide)
     if request.auto:
         request.tell("choosing layers to keep at int16 weights")
-        aims = {name: aim_of(spec, isinstance(inputs[name], Forced)).kept
+        aims = {name: aim_of(spec, draw_of(programs[name]) is not None).kept
                 for name, spec in model.methods.items()}
         wide = keep_auto(programs, attributes, inputs, choices, aims, wide)
     notes += [f"{name}: {count} outputs take coarser steps, so that their sums fit into 32 bits"

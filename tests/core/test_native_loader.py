@@ -211,14 +211,8 @@ def test_a_damaged_loop_is_refused(field: str, value: int, message: str) -> None
     ("loop", "embed", "weights_bytes", 0, "weights lie outside"),
     ("loop", "embed", "weights", NONE - 63, "weights lie outside"),
     ("loop", "embed", "dtype", 1, "number format"),
-    ("loop_keyed", "keyed_noise", "attr_seed", 99, "attribute"),
-    ("loop_keyed", "keyed_noise", "in_a", 1 << 20, "outside its buffer"),
-    ("loop_keyed", "keyed_noise", "in_a", 2, "channel counts"),
-    ("loop_keyed", "keyed_noise", "act", 3, "unknown kind"),
-    ("loop_keyed", "keyed_noise", "dtype", 1, "number format"),
-    ("loop_keyed", "keyed_noise", "in_b", 1 << 20, "None"),
 ])
-def test_damaged_draws_tables_and_noise_are_refused(
+def test_damaged_draws_and_tables_are_refused(
     name: str, kind: str, field: str, value: float, message: str
 ) -> None:
     data = changed("op", field, value, conv_of(name, kind=fmt.ops()[kind]), name)

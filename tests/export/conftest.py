@@ -13,3 +13,8 @@ def few(monkeypatch):
     monkeypatch.setattr("export.quantise.drawn.CHECKED_DRAWS", 512)
     monkeypatch.setattr("export.verify.DRAWN_SAMPLES", 256)
     monkeypatch.setattr("export.verify.DRAWN_BLOCKS", 8)
+    monkeypatch.setattr("export.quantise.calibration.CALIBRATION_SECONDS", 8.0)
+    monkeypatch.setattr("export.quantise.calibration.HELD_OUT_SECONDS", 4.0)
+    monkeypatch.setattr("export.quantise.loops.CALIBRATION_SECONDS", 8.0)
+    monkeypatch.setattr("export.quantise.loops.HELD_OUT_SECONDS", 4.0)
+    monkeypatch.setattr("export.verify.FED_BACK_SAMPLES", 4096)

@@ -11,10 +11,15 @@ from engine.models.registry import build
 
 torch.set_num_threads(1)  # small blocks gain nothing, and test workers share the cores
 
+CODER: dict[str, Any] = {"latents": 4, "compression": 64, "bands": 8, "strides": [4, 2],
+                         "widths": [6, 8, 10]}
+LOOP: dict[str, Any] = {"coder": {"family": "raw_vae", **CODER}, "latents": 4, "compression": 64,
+                        "chunk": 2, "levels": 2, "codes": 3, "width": 8, "layers": 1,
+                        "window_width": 6}
+
 SMALL: dict[str, dict[str, dict[str, Any]]] = {
     "raw_vae": {
-        "mono": {"latents": 4, "compression": 64, "bands": 8, "strides": [4, 2],
-                 "widths": [6, 8, 10]},
+        "mono": CODER,
         "stereo": {"channels": 2, "latents": 3, "compression": 32, "bands": 4, "strides": [8],
                    "widths": [8, 6], "sample_rate_hz": 48000, "shared_noise": True},
         "one latent": {"latents": 1, "compression": 8, "bands": 2, "strides": [4],
@@ -45,12 +50,18 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
                    "release_ms": 5},
         "free": {"layers": 3, "width": 8, "inner": 8, "voices": 0, "parts": 2, "frame": 4},
     },
+    "latent_vae": {"loops": LOOP},
+    "latent_flow": {
+        "loops": {**LOOP, "styles": ["a", "b"], "history_width": 8, "history": 2, "flow_width": 8},
+        "steps": {**LOOP, "history_width": 6, "history": 1, "flow_width": 6, "steps": 4},
+    },
 }
 
 DRAWING = [(family, name) for family in ("wavenet", "two_tier") for name in SMALL[family]]
+LOOPS = [(family, name) for family in ("latent_vae", "latent_flow") for name in SMALL[family]]
 # What does not draw can be compared with offline PyTorch; what draws is replayed.
 CASES = [(family, name) for family, shapes in SMALL.items() for name in shapes
-         if (family, name) not in DRAWING]
+         if (family, name) not in DRAWING + LOOPS]
 
 
 def small_model(family: str = "raw_vae", name: str = "mono", seed: int = 0) -> Model:

@@ -7,6 +7,7 @@ from training.data.crop_data import Crops
 from training.data.images import Images
 from training.data.labelled import Labelled
 from training.data.latents import Latents
+from training.data.loops import Loops
 from training.data.pairs import Pairs
 from training.data.performed import Performed
 from training.run.common_config import check_owner
@@ -16,6 +17,7 @@ DATA: dict[str, type[Data]] = {
     "pairs": Pairs,
     "labelled": Labelled,
     "latents": Latents,
+    "loops": Loops,
     "images": Images,
     "performed": Performed,
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from training.objectives.autoencoder import AutoencoderObjective
 from training.objectives.autoregressive import AutoregressiveObjective
 from training.objectives.base import Objective
+from training.objectives.loop_flow import FlowObjective
+from training.objectives.loop_plan import PlanObjective
 from training.objectives.paired import PairedObjective
 from training.run.common_config import check_owner
 
@@ -12,6 +14,8 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "autoencoder": AutoencoderObjective,
     "paired": PairedObjective,
     "autoregressive": AutoregressiveObjective,
+    "loop_plan": PlanObjective,
+    "loop_flow": FlowObjective,
 }
 
 

@@ -128,6 +128,8 @@ def resolve(preset: str, data: Path, assignments: list[str], out: Path | None = 
             [parse_assignment(text, known) for text in assignments])
     given = {key: value for key, value in options.items() if value is not None}
     training.update(given)
+    for owner in rows:
+        owner.complete(model, training, data)
     limits: dict[str, Any] = {}
     if "minutes" in training and "steps" not in training:
         limits["steps"] = None  # a budget in minutes replaces the default one in steps

@@ -11,7 +11,7 @@ import torch
 
 from engine.description import Description
 from engine.errors import ConfigError
-from engine.layers import Channels, Conv1d, Identity, KeyedNoise, Loop, Parallel, Sequence, Tanh
+from engine.layers import Channels, Conv1d, Identity, KeyedNoise, Parallel, Sequence, Tanh
 from engine.layers.base import Streaming
 from export.native.casts import insert_casts
 from export.native.export import lower
@@ -201,13 +201,6 @@ def test_held_out_draws_are_others():
 
 
 # --- mistakes -----------------------------------------------------------------------------------
-
-
-def test_what_is_no_draw_cannot_be_calibrated():
-    layers = Loop(Sequence(Conv1d(1, 1, 3), Tanh(1)), Tanh(1))
-    program, description = lowered(layers)
-    with pytest.raises(ConfigError, match="without drawing it"):
-        record(program, description, "forward", np.zeros((1, 8), np.float32))
 
 
 def test_folders_of_conditions(tmp_path):

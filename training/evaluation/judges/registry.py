@@ -12,6 +12,7 @@ from importlib import import_module
 
 from engine.description import EFFECT, GENERATE
 from engine.errors import ConfigError, nearest
+from engine.scores.loops import plays_loops
 from training.data.pairs import PARTS
 from training.evaluation.judges.case import Case
 from training.evaluation.judges.classes import class_input
@@ -84,12 +85,22 @@ def _draws(case: Case) -> bool:
     if _not_drawn(case):
         return False
     spec = case.description.main
+    from engine.layers.draw import Draw
     from engine.models.looped import Looped
     from training.evaluation.asked_notes import Layout
 
     if case.model is not None:
-        return Looped.of(case.model, spec.name) is not None
+        looped = Looped.of(case.model, spec.name)
+        return looped is not None and isinstance(looped.loop.draw, Draw)
     return Layout.of(spec.input_labels) is not None
+
+
+def _no_loops(case: Case) -> str:
+    why = _no_generator(case)
+    if not why and not plays_loops(case.description.main.input_labels):
+        why = f"{case.player.name}.{case.description.main.name} is not asked for loops by phase " \
+              "and tempo"
+    return why
 
 
 def _no_conditions(case: Case) -> str:
@@ -117,6 +128,8 @@ JUDGES: dict[str, Judge] = {row.name: row for row in (
     Judge("paired", "how near an effect comes to the target of its input",
           _no_pairs, lambda case: case.kind == "pairs" and case.role == EFFECT,
           f"{HERE}.paired"),
+    Judge("loops", "whether a model makes loops, in tempo, that obey", _no_loops,
+          lambda case: not _no_loops(case), f"{HERE}.looping", seconds=4.0, seeds=3),
     Judge("playing", "how a model that draws sample after sample plays when it hears only itself",
           _not_drawn, _draws, f"{HERE}.playing", seconds=20.0, seeds=3),
     Judge("generation", "how like real sound is what a model makes by itself",

@@ -1,0 +1,66 @@
+"""What `tudor generate` asks a model of loops for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from engine.description import Method
+from engine.errors import ConfigError
+from engine.players.base import FloatArray, Player
+from engine.players.play_file import read_input
+from engine.scores import loops
+
+EMBED = "embed"  # the method that finds the code of a sound
+
+
+def asked_loop(
+    player: Player, spec: Method, seconds: float | None, bars: float | None, bpm: float | None,
+    code: str | None, seed: int, console: Console,
+) -> tuple[FloatArray, float]:
+    """Conditions [in_channels, frames], and seconds of sound. `code`: numbers, or a sound file from
+    a bar line on; without one it is made up, after `seed`."""
+    if seconds is not None and bars is not None:
+        raise ConfigError("--seconds and --bars say two different things; give one")
+    if bars is not None and not 0 < bars <= 10000:
+        raise ConfigError(f"--bars must lie in 0 to 10000, got {bars:g}")
+    bpm = loops.USUAL_BPM if bpm is None else bpm
+    bar = loops.bar_seconds(bpm)
+    bars = (loops.DEFAULT_BARS if seconds is None else seconds / bar) if bars is None else bars
+    said = loop_code(player, spec, code, seed, console)
+    x = loops.conditions(spec.input_labels, spec.in_ratio, player.sample_rate_hz, bars, bpm, said)
+    shown = ",".join(f"{number:.2f}" for number in (said if said.ndim == 1 else said[:, 0]))
+    console.print(f"{bars:g} bars at {bpm:g} BPM, code {shown}", highlight=False, soft_wrap=True)
+    return x, bars * bar
+
+
+def loop_code(player: Player, spec: Method, code: str | None, seed: int, console: Console
+              ) -> FloatArray:
+    """[codes], or [codes, windows] of a sound that is longer than a window."""
+    count = len(loops.code_places(spec.input_labels))
+    if code is None:
+        return loops.made_up_code(count, seed)
+    if not Path(code).is_file():
+        return loops.read_code(code, count)
+    return code_of(player, Path(code), console)
+
+
+def code_of(player: Player, sound: Path, console: Console) -> FloatArray:
+    """The code of a sound that begins at a bar line [codes]: of its first window. A shorter one is
+    heard again and again."""
+    spec = player.methods.get(EMBED)
+    if spec is None:
+        raise ConfigError(f"--code {sound}: {player.name} has no method {EMBED!r}, so it finds no "
+                          "code of a sound; give numbers")
+    heard = read_input(player, spec, sound, console)
+    wanted = spec.ratio + spec.lookahead_samples
+    if not heard.shape[1]:
+        raise ConfigError(f"--code {sound}: holds no sound")
+    frames = -(-wanted // spec.in_frames) * spec.in_frames
+    repeated = np.take(heard, np.arange(frames) % heard.shape[1], axis=1)
+    # What comes out is late by the coder's delay, which is a small part of a window.
+    found = player.process(spec.name, np.ascontiguousarray(repeated[:, : spec.in_frames]))
+    player.reset()
+    return found[:, 0]

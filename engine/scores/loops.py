@@ -1,0 +1,88 @@
+"""What a model of loops is told (`engine/models/loops_config.py` says what each condition means).
+
+    phase   0 .. .1 .. .2 ...  1|0 ..      where in the bar each chunk will be heard
+    tempo   log2(BPM / 128)
+    code    which loop it is, for each bar or for all of it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, log2
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ConfigError
+
+FloatArray = NDArray[np.float32]
+PHASE, TEMPO, CODE = "phase", "tempo", "code"
+USUAL_BPM = 128.0  # tempo 0
+LEAST_BPM, MOST_BPM = 40.0, 300.0
+DEFAULT_BARS = 8
+BEATS = 4
+LARGEST_CODE = 0.95  # of a code that is made up: the very ends are rare in what was learnt from
+
+
+def plays_loops(labels: Sequence[str]) -> bool:
+    """Whether a method with such conditions is one that makes loops."""
+    return PHASE in labels and TEMPO in labels
+
+
+def code_places(labels: Sequence[str]) -> range:
+    """Which conditions are the numbers of the code."""
+    found = [i for i, label in enumerate(labels) if label.startswith(f"{CODE} ")]
+    return range(found[0], found[-1] + 1) if found else range(0)
+
+
+def tempo_of(bpm: float) -> float:
+    """The condition `tempo` for so many beats a minute."""
+    if not LEAST_BPM <= bpm <= MOST_BPM:
+        raise ConfigError(f"the tempo of a loop must lie in {LEAST_BPM:g} to {MOST_BPM:g} BPM, got "
+                          f"{bpm:g}")
+    return log2(bpm / USUAL_BPM)
+
+
+def bar_seconds(bpm: float) -> float:
+    """Length of a bar of four beats."""
+    return BEATS * 60 / bpm
+
+
+def made_up_code(count: int, seed: int) -> FloatArray:
+    """A code of `count` numbers: the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    return (LARGEST_CODE * rng.uniform(-1, 1, count)).astype(np.float32)
+
+
+def read_code(text: str, count: int) -> FloatArray:
+    """The numbers of `--code 0.1,-0.5,...`."""
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        numbers = np.array([float(part) for part in parts], np.float32)
+    except ValueError:
+        raise ConfigError(f"--code {text}: {count} numbers of -1 to 1 with commas between them, "
+                          "or a sound file") from None
+    if len(numbers) != count or not (np.abs(numbers) <= 1).all():
+        raise ConfigError(f"--code {text}: this model's code is {count} numbers of -1 to 1, got "
+                          f"{len(numbers)}")
+    return numbers
+
+
+def conditions(
+    labels: Sequence[str], row_samples: int, rate_hz: int, bars: float, bpm: float,
+    code: FloatArray, start_bar: float = 0.0,
+) -> FloatArray:
+    """Rows [conditions, chunks] for so many bars, the last chunk whole. `code`: [codes], or
+    [codes, bars], one for each of them. All else is 0: as usual, and every bar the same."""
+    seconds = bar_seconds(bpm)
+    count = max(1, ceil(bars * seconds * rate_hz / row_samples - 1e-9))
+    place = start_bar + np.arange(count) * (row_samples / rate_hz / seconds)
+    bar = np.floor(place + 1e-9)
+    x = np.zeros((len(labels), count), np.float32)
+    x[labels.index(PHASE)] = np.clip(place - bar, 0, 1)
+    x[labels.index(TEMPO)] = tempo_of(bpm)
+    each = code if code.ndim == 2 else code[:, None]
+    places = code_places(labels)
+    x[places.start : places.stop] = each[:, np.minimum(
+        (bar - np.floor(start_bar)).astype(int), each.shape[1] - 1)]
+    return x

@@ -1,0 +1,171 @@
+"""Data "loops": loops that go round, with their bars, tempi, knobs and styles."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from engine.errors import ConfigError
+from engine.models.registry import build
+from engine.models.store import load_model
+from tests.training.training_helpers import QUIET
+from training.data.base import Shard
+from training.data.loop_facts import bars_by_length, read_table, styles_of
+from training.data.loops import Loops, LoopSettings
+
+RATE, RATIO = 16000, 128
+CODER = "techno-tiny"
+SHAPE = {"width": 8, "window_width": 8, "layers": 1, "chunk": 8, "levels": 5}
+
+
+def clicks(bpm, bars, seed=0):
+    """A click on every beat, louder on the first of a bar."""
+    beat = 60 / bpm
+    t = np.arange(round(4 * bars * beat * RATE)) / RATE
+    rng = np.random.default_rng(seed)
+    loud = np.where(t // beat % 4 == 0, 0.8, 0.3)
+    return (loud * np.exp(-60 * (t % beat)) * rng.standard_normal(len(t))).astype(np.float32)
+
+
+def folder(path, table=True, sounds=((125, 1), (128, 2), (140, 4), (120, 1))):
+    path.mkdir(parents=True, exist_ok=True)
+    lines = ["file,bpm,bars,style"]
+    for i, (bpm, bars) in enumerate(sounds):
+        soundfile.write(path / f"{i}.wav", clicks(bpm, bars, i), RATE)
+        lines.append(f"{i}.wav,{bpm},{bars},{'even' if i % 2 == 0 else 'odd'}")
+    if table:
+        (path / "metadata.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def prepared(tmp_path, sounds, **changes):
+    model = {"family": "latent_vae"}
+    settings = dict(SHAPE)
+    LoopSettings.complete(settings, {"coder": CODER}, sounds)
+    config = SimpleNamespace(**{**LoopSettings(coder=CODER, crop_seconds=2.0,
+                                               validation_fraction=0.3).model_dump(),
+                                "seed": 3, "batch_size": 3, **changes})
+    made = build(model["family"], settings)
+    data = Loops(sounds, config, tmp_path / "cache")
+    data.look()
+    data.prepare(made, QUIET)
+    return data, made
+
+
+def test_a_model_takes_the_shape_of_its_coder_and_the_styles_of_the_folder(tmp_path):
+    data, model = prepared(tmp_path, folder(tmp_path / "a"))
+    assert model.config.styles == ("even", "odd")
+    assert (model.config.latents, model.config.compression) == (16, RATIO)
+    assert model.codec.latents
+    assert abs(float(model.heard.weight[0, 0, 0] * model.made.weight[0, 0, 0]) - 1) < 1e-6
+    assert "120 to 140 BPM" in data.found()
+
+
+def test_a_crop_says_where_in_the_bar_it_is(tmp_path):
+    data, model = prepared(tmp_path, folder(tmp_path / "a"))
+    config = model.config
+    crop = data._crop("0.wav", 0)
+    bar = 240 / 125 * RATE / RATIO  # frames
+    phase = crop["rows"][config.place("phase")]
+    assert np.allclose(phase, np.arange(data.chunks) * 8 / bar % 1, atol=1e-4)
+    assert np.allclose(crop["rows"][config.place("tempo")], np.log2(125 / 128), atol=1e-3)
+    assert (crop["bar"] == np.arange(data.chunks) * 8 // bar).all()
+    assert crop["since"][0] == 0
+
+
+def test_a_loop_goes_round(tmp_path):
+    """Latents behind its end are those of its beginning: what is at the seam was heard."""
+    data, _ = prepared(tmp_path, folder(tmp_path / "a", sounds=[(125, 1), (120, 1), (125, 2)]))
+    frames = data.cache.periods["0.wav"] // RATIO
+    assert frames * RATIO == data.cache.periods["0.wav"]
+    both = data.cache.read("0.wav", 0, 2 * frames)
+    assert np.abs(both[:16, frames : frames + 100] - both[:16, :100]).max() < 1e-4
+    # The first frame has heard the end of the loop; without, it would be another.
+    coder = load_model(CODER).model
+    sound = torch.from_numpy(clicks(125, 1, 0))[None, None]
+    alone = coder.distribution(sound[..., : 8 * RATIO])[0][0, :, 0].detach().numpy()
+    assert np.abs(alone - both[:16, 0]).max() > 1e-3
+
+
+def test_windows_begin_at_bar_lines(tmp_path):
+    data, model = prepared(tmp_path, folder(tmp_path / "a"))
+    crop = data._crop("1.wav", 300)
+    bar = data.cache.periods["1.wav"] / RATIO / 2
+    first = int(300 // bar)
+    for i in range(int(crop["bar"].max()) + 1):
+        begin = round((first + i) * bar)
+        wanted = data.cache.read("1.wav", begin, model.config.window_frames)[:16]
+        assert np.array_equal(crop["windows"][i], wanted)
+
+
+def test_batches_are_functions_of_seed_and_number(tmp_path):
+    data, _ = prepared(tmp_path, folder(tmp_path / "a"))
+    one, again, other = data.batch(4, Shard()), data.batch(4, Shard()), data.batch(5, Shard())
+    for name in one.tensors:
+        assert torch.equal(one[name], again[name])
+    assert not torch.equal(one["mean"], other["mean"])
+    assert set(data.example(2).tensors) == set(one.tensors)
+    for name, value in data.example(3).tensors.items():
+        assert value.shape == one[name].shape, name
+
+
+def test_without_a_table_a_loop_is_a_whole_number_of_bars(tmp_path):
+    assert [bars_by_length(seconds) for seconds in (1.92, 2.0, 3.9, 8.0, 2.66)] == [1, 1, 2, 4, 1]
+    data, _ = prepared(tmp_path, folder(tmp_path / "a", table=False))
+    assert {name: facts.bars for name, facts in data.cache.facts.items()} == {
+        "0.wav": 1, "1.wav": 2, "2.wav": 4, "3.wav": 1}
+    assert "a whole number of bars each" in data.found()
+
+
+def test_knobs_follow_the_sound(tmp_path):
+    path = folder(tmp_path / "a", sounds=[(125, 1), (125, 1)])
+    soundfile.write(path / "1.wav", 0.1 * clicks(125, 1, 0), RATE)
+    data, _ = prepared(tmp_path, path)
+    loud, soft = (data.cache.facts[f"{i}.wav"].knobs for i in (0, 1))
+    assert abs(loud[2] - soft[2] - 20) < 0.5
+    assert abs(loud[1] - soft[1]) < 0.05
+    assert abs(loud[0] - 4 / (240 / 125)) < 0.6
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("0.wav,125,zero,a", "line 2: bars must be"), ("0.wav,125,1000,a", "line 2: bars must be"),
+])
+def test_a_table_that_cannot_be_meant(tmp_path, line, said):
+    path = folder(tmp_path / "a")
+    (path / "metadata.csv").write_text("file,bpm,bars,style\n" + line + "\n", "utf-8")
+    with pytest.raises(ConfigError) as raised:
+        read_table(path)
+    assert said in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_what_is_no_loop_is_left_out(tmp_path):
+    path = folder(tmp_path / "a")
+    soundfile.write(path / "long.wav", np.tile(clicks(125, 1), 40), RATE)
+    soundfile.write(path / "short.wav", clicks(125, 1)[:4000], RATE)
+    soundfile.write(path / "silent.wav", np.zeros(2 * RATE, np.float32), RATE)
+    data, _ = prepared(tmp_path, path)
+    reasons = {each.name: each.reason for each in data.skipped}
+    assert "at most 64" in reasons["long.wav"]
+    assert "no loop" in reasons["short.wav"]
+    assert "silent" in reasons["silent.wav"]
+
+
+def test_styles_are_folders_where_no_table_says_them():
+    assert styles_of(["a/x.wav", "b/y.wav", "z.wav"], {}) == ("a", "b")
+    assert styles_of(["a/x.wav"], {}) == ()
+
+
+@pytest.mark.parametrize(("coder", "said"), [
+    ("", "training.coder is not set"), ("bach-pi", "has no"),
+])
+def test_coders_that_are_none(tmp_path, coder, said):
+    config = SimpleNamespace(**{**LoopSettings(coder=coder).model_dump(), "seed": 0,
+                                "batch_size": 2})
+    data = Loops(folder(tmp_path / "a"), config, tmp_path / "cache")
+    with pytest.raises(ConfigError, match=said):
+        data.look()

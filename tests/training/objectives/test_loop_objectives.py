@@ -1,0 +1,143 @@
+"""Plans and flows learn: their losses are what they should be, and fall."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from engine.errors import ConfigError
+from engine.layers.fixed import folded
+from tests.export.small_models import small_model
+from training.data.base import Batch
+from training.objectives.base import Moment
+from training.objectives.loop_flow import FlowObjective, FlowSettings, mixed, normal_as_played
+from training.objectives.loop_plan import PlanObjective, PlanSettings
+
+CHUNKS = 8
+
+
+def config(kind=FlowSettings, **changes):
+    return SimpleNamespace(**{**kind().model_dump(), "learning_rate": 3e-3, "betas": (0.9, 0.99),
+                              "gradient_clip": 1.0, "seed": 0, **changes})
+
+
+def batch(model, size=6, seed=0):
+    shape = model.config
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(*dims):
+        return torch.randn(*dims, generator=generator)
+
+    bars = 2
+    place = torch.arange(CHUNKS) * shape.chunk
+    return Batch(
+        1.0, mean=noise(size, shape.latents, CHUNKS * shape.chunk),
+        log_std=0.3 * noise(size, shape.latents, CHUNKS * shape.chunk) - 1,
+        rows=torch.rand(size, len(shape.labels), CHUNKS, generator=generator),
+        style=torch.arange(size) % 3 - 1,
+        windows=noise(size, bars, shape.latents, shape.window_frames),
+        bar=(place // shape.window_frames).clamp_max(1).expand(size, -1),
+        since=(place % shape.window_frames).expand(size, -1))
+
+
+def test_likelihood_of_drawn_latents_is_divergence_of_posteriors_and_their_entropy():
+    """Document 003, section 4.2: the two objectives are one."""
+    model = small_model("latent_vae", "loops").eval()
+    found = {}
+    for kind in ("samples", "posteriors"):
+        objective = PlanObjective(model, config(PlanSettings, loss_on=kind)).eval()
+        values = []
+        for seed in range(1000):  # the same codes for both
+            torch.manual_seed(seed)
+            values.append(float(objective.planned(batch(model), 2)[0]["nats_per_frame"]))
+        found[kind] = sum(values) / len(values)
+    _, spread = objective.standard(batch(model))
+    entropy = float((spread.log() + 0.5 * torch.log(torch.tensor(2 * torch.pi * torch.e))
+                     ).sum(dim=1).mean())
+    assert abs(found["samples"] - found["posteriors"] - entropy) < 0.05
+    assert abs(entropy) > 0.1
+
+
+@pytest.mark.parametrize(("family", "kind", "settings"), [
+    ("latent_vae", PlanObjective, PlanSettings), ("latent_flow", FlowObjective, FlowSettings)])
+def test_losses_fall(family, kind, settings):
+    torch.manual_seed(0)
+    model = small_model(family, "loops")
+    objective = kind(model, config(settings)).train()
+    objective.start()
+    data = batch(model)
+    first = [objective.step(data, Moment(learning_rate=3e-3)) for _ in range(10)]
+    for _ in range(150):
+        objective.step(data, Moment(learning_rate=3e-3))
+    last = [objective.step(data, Moment(learning_rate=3e-3)) for _ in range(10)]
+    for name in ("nats_per_frame", *(["flow"] if family == "latent_flow" else [])):
+        before, after = (sum(float(terms[name]) for terms in each) / 10 for each in (first, last))
+        assert after < before - 0.02, name
+
+
+def test_the_coder_stays_as_it_is():
+    model = small_model("latent_flow", "loops")
+    for parameter in model.codec.parameters():
+        parameter.requires_grad_(False)
+    before = {name: value.clone() for name, value in model.codec.state_dict().items()}
+    objective = FlowObjective(model, config()).train()
+    objective.start()
+    for _ in range(3):
+        objective.step(batch(model), Moment(learning_rate=1e-2))
+    assert all(torch.equal(value, before[name])
+               for name, value in model.codec.state_dict().items())
+
+
+def test_the_plan_learns_nothing_of_the_flow():
+    model = small_model("latent_flow", "loops")
+    objective = FlowObjective(model, config()).train()
+    torch.manual_seed(0)
+    terms = objective.losses(batch(model), Moment())
+    (terms["flow"] + terms["shortcut"]).backward()
+    assert all(p.grad is None or not p.grad.any() for p in model.plan.parameters())
+    assert all(p.grad is None or not p.grad.any() for p in model.windows.parameters())
+    assert any(p.grad is not None and p.grad.any() for p in model.velocity.parameters())
+
+
+def test_codes_are_whitened_and_chosen_by_bar_and_place():
+    model = small_model("latent_vae", "loops")
+    objective = PlanObjective(model, config(PlanSettings)).train()
+    for seed in range(300):
+        objective.conditions(batch(model, seed=seed), 2)
+    rows = torch.cat([objective.conditions(batch(model, seed=seed), 2)[0] for seed in range(20)])
+    at = model.config.place("code")
+    normal = torch.atanh(rows[:, at : at + 3].clamp(-0.999, 0.999)) / 0.851
+    assert abs(float(normal.mean())) < 0.15
+    assert abs(float(normal.std()) - 1) < 0.15
+    # One code for a window of 8 frames, two for level 1, four for level 0.
+    for level, changes in ((2, 1), (1, 3), (0, 7)):
+        one = objective.conditions(batch(model), level)[0][0, at]
+        assert int((one[1:] != one[:-1]).sum()) == changes
+
+
+def test_lengths_of_codes_are_drawn():
+    objective = PlanObjective(small_model("latent_vae", "loops"), config(PlanSettings))
+    drawn = [objective.drawn_level(torch.tensor([u])) for u in torch.linspace(0, 0.999, 1000)]
+    shares = [drawn.count(level) / 1000 for level in (2, 1, 0)]
+    assert abs(shares[0] - 0.4) < 0.01
+    assert abs(shares[1] - 0.2) < 0.01
+    assert set(drawn) == {0, 1, 2}
+
+
+def test_noise_is_that_of_players():
+    x = normal_as_played(torch.zeros(1000, 100))
+    assert abs(float(x.mean())) < 0.02
+    assert abs(float(x.std()) - 1) < 0.02
+    assert float(x.abs().max()) < 12**0.5 + 1e-5
+    start, aim = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+    assert torch.equal(mixed(start, aim, torch.zeros(2, 4)), start)
+    assert folded(aim, 2).shape == (2, 6, 2)
+
+
+def test_models_of_another_kind_are_refused():
+    with pytest.raises(ConfigError, match="makes no loops"):
+        PlanObjective(small_model("raw_vae", "mono"), config(PlanSettings))
+    with pytest.raises(ConfigError, match="has no flow"):
+        FlowObjective(small_model("latent_vae", "loops"), config())

@@ -1,0 +1,121 @@
+"""Latents of loops that go round: each file once through the coder, as a stream that has heard its
+own end before it begins, and that goes on for some time after it has begun again.
+
+    sound     |... end of the loop| whole loop | whole loop again ...
+    latents   | left out          | z0 z1 ...                      z_n |
+
+A frame holds the posterior's means, then its log_stds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.audio_check import SILENT_BELOW, AudioCheck
+from engine.errors import TudorError
+from engine.files import atomic_write
+from engine.models.coded import Coded
+from training.data.audio_folder import Source
+from training.data.cache import Entry
+from training.data.decode import decoded, unfit
+from training.data.latent_cache import LatentCache
+from training.data.loop_facts import LoopFacts, Told, facts_of
+
+FloatArray = NDArray[np.float32]
+FACTS = "loops.json"
+WARM_SECONDS = 1.0  # of its own end that a loop has heard before it begins
+LEAST_SECONDS, MOST_SECONDS = 0.5, 64.0  # of what is a loop
+
+
+class LoopCache(LatentCache):
+    """`more_frames`: latents beyond the loop's end. `facts`: what is known of each usable file."""
+
+    def __init__(self, *given: Any, model: Coded, table: dict[str, Told], more_frames: int,
+                 **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.model: Coded | None = model.eval()
+        self.table, self.more_frames = table, more_frames
+        self.channels = 2 * model.coded
+        self.periods: dict[str, int] = {}  # samples of each loop
+        self.facts: dict[str, LoopFacts] = {}
+        self._measured = self._read_facts()
+
+    def fill(self, sources: Any, progress: Callable[[Source], None] | None = None) -> Any:
+        skipped = super().fill(sources, progress)
+        for name in self.usable():
+            kept = self._measured[name]
+            self.periods[name] = int(kept["samples"])
+            self.facts[name] = LoopFacts(kept["bars"], kept["bpm"], kept["style"],
+                                         tuple(kept["knobs"]))
+        with atomic_write(self.folder / FACTS) as temporary:
+            temporary.write_text(json.dumps({name: self._measured[name]
+                                             for name in self.usable()}), "utf-8")
+        return skipped
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _key(self) -> dict[str, Any]:
+        return {**super()._key(), "more": self.more_frames,
+                "told": {name: asdict(told) for name, told in sorted(self.table.items())}}
+
+    def _read_facts(self) -> dict[str, Any]:
+        try:
+            found = json.loads((self.folder / FACTS).read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _fresh(self, entry: Entry, source: Source) -> bool:
+        known = bool(entry.reason) or source.name in self._measured
+        return known and super()._fresh(entry, source)
+
+    def _checked(self, source: Source, known: Entry) -> Entry:
+        check, rate = AudioCheck(self.audio_channels), self.audio_rate_hz
+        if source.seconds > MOST_SECONDS:
+            return replace(known, reason=f"{source.seconds:.0f} s long: a loop has at most "
+                                         f"{MOST_SECONDS:g}")
+        blocks = list(decoded(source, rate, self.audio_channels, check))
+        loop = np.concatenate(blocks).T if blocks else np.zeros((1, 0), np.float32)
+        reason = unfit(check, source)
+        if reason is None and loop.shape[1] < LEAST_SECONDS * rate:
+            reason = f"shorter than {LEAST_SECONDS:g} s: no loop"
+        if reason is None and float(np.abs(loop).max(initial=0.0)) < SILENT_BELOW:
+            reason = f"silent at {rate} Hz"
+        if reason is not None:
+            return replace(known, reason=reason)
+        latents = self._round(np.ascontiguousarray(loop))
+        if not np.isfinite(latents).all():
+            return replace(known, reason="the coder makes numbers of it that are not finite")
+        if not self._fits(len(latents)):
+            return replace(known, reason=f"the cache is full (training.cache_gb is "
+                                         f"{self.limit_gb:g})")
+        with atomic_write(self._file(source.name)) as temporary:
+            latents.tofile(temporary)
+        facts = facts_of(loop.mean(axis=0), rate, source.name, self.table)
+        self._measured[source.name] = {"samples": loop.shape[1], **asdict(facts)}
+        return replace(known, frames=len(latents), peak=1.0, stored=True, channels=check.channels,
+                       sounds=((0, len(latents)),),
+                       notes=tuple(finding.text for finding in check.findings()))
+
+    @torch.no_grad()
+    def _round(self, loop: FloatArray) -> FloatArray:
+        """Means and log_stds [frames, 2 * latents] of a loop [channels, samples] gone round."""
+        if self.model is None:
+            raise TudorError("the cache was filled before; its coder is gone")
+        ratio, late = self.spec.out_ratio, self.spec.lookahead_samples
+        warm = -(-round(WARM_SECONDS * self.audio_rate_hz) // self.spec.ratio) * self.spec.ratio
+        frames = -(-loop.shape[1] // ratio) + self.more_frames
+        total = warm + -(-(frames * ratio + late) // self.spec.ratio) * self.spec.ratio
+        places = (np.arange(total) - warm) % loop.shape[1]
+        sound = torch.from_numpy(np.ascontiguousarray(loop[:, places]))[None]
+        mean, log_std = self.model.distribution(sound)
+        first = (warm + late) // ratio
+        both = torch.cat((mean, log_std), dim=1)[0, :, first : first + frames]
+        return np.ascontiguousarray(both.numpy().T)

@@ -1,0 +1,115 @@
+"""What is known of each loop of a folder: how many bars it has, how fast it is, what it is like.
+
+    folder/metadata.csv     file, bpm, bars, style, as `tudor corpus techno` writes it; or nothing:
+                            then a file is a whole number of bars, and styles are folders
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ConfigError
+from training.data.labelled import class_of
+from training.data.tempo import tempo_of_loop
+from training.evaluation.descriptors import NAMES, curves
+from training.evaluation.onsets import onsets
+
+FloatArray = NDArray[np.float32]
+METADATA = "metadata.csv"
+LEAST_BPM, MOST_BPM = 60.0, 240.0  # of what a table may say
+LONGEST_BARS = 64
+BEATS = 4  # of a bar
+USUAL_BPM = (90.0, 180.0)  # between which a loop of unknown tempo is taken to be, the end excluded
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a table says of a file."""
+
+    bars: int
+    style: str
+
+
+@dataclass(frozen=True)
+class LoopFacts:
+    """Of one loop. `knobs`: onsets a second, median centroid in octaves above 1 Hz, level in dBFS.
+    """
+
+    bars: int
+    bpm: float
+    style: str
+    knobs: tuple[float, float, float]
+
+
+def read_table(folder: Path) -> dict[str, Told]:
+    """What `metadata.csv` says, by file name; nothing where there is none. An error names the line
+    that cannot be meant."""
+    path = folder / METADATA
+    if not path.is_file():
+        return {}
+    found = {}
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        try:
+            table = csv.DictReader(file)
+            if not {"file", "bars"} <= set(table.fieldnames or ()):
+                return {}
+            for number, row in enumerate(table, 2):
+                found[str(row["file"])] = _told(row, f"{path}, line {number}")
+        except csv.Error as error:
+            raise ConfigError(f"{path}: {error}") from None
+    return found
+
+
+def _told(row: dict[str, str | None], where: str) -> Told:
+    text = row["bars"] or ""
+    if not text.isdecimal() or not 1 <= int(text) <= LONGEST_BARS:
+        raise ConfigError(f"{where}: bars must be a whole number of 1 to {LONGEST_BARS}, got "
+                          f"{text!r}")
+    return Told(int(text), (row.get("style") or "").strip())
+
+
+def style_of(name: str, table: dict[str, Told]) -> str:
+    """The style of a file: that of the table, else the folder that it lies in."""
+    return table[name].style if name in table else class_of(name)
+
+
+def styles_of(names: Iterable[str], table: dict[str, Told]) -> tuple[str, ...]:
+    """Styles of a folder in alphabetical order; none where there are not two of them."""
+    found = sorted({style_of(name, table) for name in names} - {""})
+    return tuple(found) if len(found) > 1 else ()
+
+
+def bars_by_length(seconds: float) -> int:
+    """Of a loop that is a whole number of bars in four-four time: 1, 2, 4, ..., so that the tempo
+    is a usual one."""
+    bars = 1
+    while bars < LONGEST_BARS and BEATS * 60 * bars / seconds < USUAL_BPM[0]:
+        bars *= 2
+    return bars
+
+
+def _bars_of(loop: FloatArray, rate_hz: int) -> int:
+    """Of a loop of which nobody said it: by what its onsets agree with, else by its length."""
+    heard = tempo_of_loop(loop, rate_hz)
+    return heard[1] if heard is not None else bars_by_length(len(loop) / rate_hz)
+
+
+def facts_of(loop: FloatArray, rate_hz: int, name: str, table: dict[str, Told]) -> LoopFacts:
+    """Measured on a whole loop [samples]."""
+    seconds = len(loop) / rate_hz
+    bars = table[name].bars if name in table else _bars_of(loop, rate_hz)
+    twice = np.tile(loop, 2)[None]  # what is at the seam is heard too
+    found = curves(twice, rate_hz, max(1, round(rate_hz * 0.016)))
+    centroid = found[NAMES.index("centroid")]
+    heard = centroid[np.isfinite(centroid)]
+    level = 10 * np.log10(float(np.mean(np.square(loop, dtype=np.float64))) + 1e-12)
+    return LoopFacts(
+        bars, BEATS * 60 * bars / seconds, style_of(name, table),
+        (len(onsets(twice, rate_hz)) / (2 * seconds),
+         float(np.log2(np.median(heard))) if len(heard) else 0.0, level))

@@ -1,0 +1,142 @@
+"""The objective "loop_flow": a plan (`loop_plan.py`), and a flow that draws what it leaves open.
+
+    x0 noise, x1 latents of a chunk;  x = (1 - t) x0 + t x1
+    velocity(x, t, 0)  ->  x1 - x0                               rectified flow
+    velocity(x, t, 2d) ->  where two steps of d lead, as one     shortcut
+
+The plan learns nothing of the flow, or its code would be left unused: a flow that sees the chunks
+before guesses most of what a code could tell. For the same reason these are noisy; and so the flow
+learns to live with what it has drawn itself.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.errors import ConfigError
+from engine.models.base import Model
+from engine.models.latent_flow import LatentFlow
+from engine.models.loops_config import VARIATION
+from engine.scores.loops import CODE, PHASE, USUAL_BPM, bar_seconds
+from training.data.base import Batch
+from training.objectives.base import Moment, Terms
+from training.objectives.loop_plan import PlanObjective, PlanSettings
+from training.settings import Count, NotNegative, Unit
+
+GAINS = (0.7, 1.5)  # by which latents are made to vary more, at least and at most
+SPREAD_LOOPS, SPREAD_CHUNKS = 32, 48  # in which that is measured
+LEAST_STEPS = 8  # into which a shortcut is divided at first
+
+
+class FlowSettings(PlanSettings):
+    """Keys of `[training]` of what draws loops."""
+
+    history_noise: NotNegative = 0.5  # at most, on the chunks before, in standard deviations
+    shortcut_share: Unit = 0.3  # of draws that learn long steps
+    draws: Count = 4  # for each chunk of a batch
+
+
+class FlowObjective(PlanObjective):
+    """Takes batches of data `loops`."""
+
+    settings = FlowSettings
+    watched = "flow"
+    model: LatentFlow  # type: ignore[assignment]
+
+    def __init__(self, model: Model, config: Any) -> None:
+        if not isinstance(model, LatentFlow):
+            raise ConfigError(f"family {model.family!r} has no flow; the objective 'loop_flow' "
+                              "trains that of latent_flow")
+        super().__init__(model, config)
+
+    def losses(self, batch: Batch, at: Moment) -> Terms:
+        level = self.drawn_level(at.shard.draw(torch.rand, (1,))) if self.training else (
+            self.model.config.levels)
+        terms, told, plan, z = self.planned(batch, level)
+        context = self.model.heard_before(told.detach(), plan.detach(), self._before(z))
+        flow, shortcut = self._flow(z, context)
+        # Both parts of about the same size: gradients are clipped together.
+        plan = terms["loss"] / self.model.config.latents
+        return {**terms, "loss": plan + flow + shortcut, "flow": flow, "shortcut": shortcut}
+
+    def finished(self, model: Model, corpus: Tensor | None) -> Model:
+        """A copy whose latents vary as much as what was learnt from: few long steps fall short of
+        it, which is heard as a lower level."""
+        assert isinstance(model, LatentFlow)
+        copy = deepcopy(model).eval()
+        mean, std = spread_of(copy)
+        gain = std.reciprocal().clamp(*GAINS)
+        made = copy.made
+        scale, bias = made.weight[:, 0, 0], made.bias
+        assert bias is not None
+        made.set(scale * gain, bias + scale * mean * (1 - gain))
+        return copy
+
+    def _before(self, z: Tensor) -> Tensor:
+        """The chunk before each [batch, size, chunks], with noise of a strength of each example."""
+        before = torch.nn.functional.pad(z, (1, 0))[:, :, :-1]
+        if not self.training:
+            return before
+        most = self.config.history_noise
+        strength = most * torch.rand(len(z), 1, 1, device=z.device)
+        return before + strength * torch.randn_like(before)
+
+    def _flow(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Both losses, in parts of a standardised latent's variance."""
+        draws, velocity = self.config.draws, self.model.velocity
+        aim, context = (each.repeat(draws, 1, 1) for each in (z, context))
+        start = normal_as_played(aim)
+        times = torch.rand(len(aim), aim.shape[2], device=z.device)
+        zero = torch.zeros_like(times)
+        here = mixed(start, aim, times)
+        flow = (velocity(here, context, times, zero) - (aim - start)).square().mean()
+        count = max(1, round(self.config.shortcut_share * len(aim)))
+        aim, start, context = aim[:count], start[:count], context[:count]
+        with torch.no_grad():
+            halves = torch.randint(0, LEAST_STEPS.bit_length() - 1, times[:count].shape,
+                                   device=z.device)
+            whole = torch.exp2(-halves.float())  # 1, 1/2, 1/4: of the step that is learnt
+            steps = torch.rand_like(whole) / whole
+            t = (steps.floor() * whole).clamp_max(1 - whole)
+            half = whole / 2
+            small = torch.where(half > 1 / LEAST_STEPS, half, torch.zeros_like(half))
+            x = mixed(start, aim, t)
+            first = velocity(x, context, t, small)
+            second = velocity(x + half[:, None] * first, context, t + half, small)
+            led = (first + second) / 2
+        shortcut = (velocity(x, context, t, whole) - led).square().mean()
+        return flow, shortcut
+
+
+@torch.no_grad()
+def spread_of(model: LatentFlow) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each standardised latent over loops with codes of the whole
+    box, each [latents]; noise is new in every bar."""
+    config = model.config
+    device = next(model.parameters()).device
+    rng = torch.Generator().manual_seed(0)
+    rows = torch.zeros(SPREAD_LOOPS, len(config.labels), SPREAD_CHUNKS)
+    turn = config.row_samples / config.sample_rate_hz / bar_seconds(USUAL_BPM)
+    start = torch.rand(SPREAD_LOOPS, 1, generator=rng)
+    rows[:, config.place(PHASE)] = (start + turn * torch.arange(SPREAD_CHUNKS)) % 1
+    rows[:, config.place(VARIATION)] = 1
+    at = config.place(CODE)
+    rows[:, at : at + config.codes] = 2 * torch.rand(
+        SPREAD_LOOPS, config.codes, 1, generator=rng) - 1
+    z = model.made.taken_back(model.latents_of(rows.to(device)))
+    return z.mean(dim=(0, 2)), z.std(dim=(0, 2)).clamp_min(1e-3)
+
+
+def normal_as_played(like: Tensor) -> Tensor:
+    """Noise as players draw it: the sum of four uniform numbers, variance 1."""
+    four = torch.rand((4, *like.shape), device=like.device) * 2 - 1
+    return four.sum(dim=0) * 0.75**0.5
+
+
+def mixed(start: Tensor, aim: Tensor, t: Tensor) -> Tensor:
+    """On the straight line, `t` [batch, chunks] of the way."""
+    return start + t[:, None] * (aim - start)

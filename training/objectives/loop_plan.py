@@ -1,0 +1,168 @@
+"""The objective "loop_plan": a code for a stretch of latents, and a plan that makes them of it
+(document 003, section 4.2).
+
+    windows -> posterior of the code -> drawn -> conditions -> plan -> mean, log_std of latents
+
+What the plan should make likely can be said in three ways (`loss_on`):
+
+    samples      -ln N(z; mean, std) of latents z drawn from the coder's posterior
+    means        the same of the posterior's means
+    posteriors   KL of the coder's posterior from the plan's
+
+The first and the last are one objective: in the mean over z the first is the last and the entropy
+of the posterior, which no weight of this model changes; drawing z only makes its gradient noisier.
+
+The length of the code is drawn for every batch: one for a window, or 2, 4, ... of them.
+"""
+
+from __future__ import annotations
+
+from math import log, pi
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from engine.errors import ConfigError
+from engine.layers.fixed import folded
+from engine.models.base import Model
+from engine.models.loops import LoopModel
+from engine.models.loops_config import KNOBS, STYLE
+from engine.models.loops_parts import NORMAL_TO_UNIFORM
+from engine.scores.loops import CODE
+from training.data.base import Batch
+from training.objectives.base import Moment, Objective, Terms
+from training.settings import NotNegative, Settings, Unit
+
+LOG_STD_RANGE = (-4.0, 2.0)  # of what a plan says of standardised latents
+MEMORY = 0.99  # of how codes were spread over the last batches
+
+
+class PlanSettings(Settings):
+    """Keys of `[training]` of what plans loops."""
+
+    loss_on: Literal["samples", "means", "posteriors"] = "samples"
+    code_weight: NotNegative = 1.0  # of what codes carry beside what they explain, both in nats
+    code_free_bits: NotNegative = 0.1  # nats of each number of a code that cost nothing
+    # How often the code is a single point; every longer one is half as likely as the one before.
+    point_share: Annotated[float, Field(gt=0, le=1)] = 0.4
+    knob_dropout: Unit = 0.25  # share of examples in which a knob, or the style, is not said
+
+
+class PlanObjective(Objective):
+    """Takes batches of data `loops`."""
+
+    settings = PlanSettings
+    watched = "nats_per_frame"
+    model: LoopModel
+
+    def __init__(self, model: Model, config: Any) -> None:
+        if not isinstance(model, LoopModel):
+            raise ConfigError(f"family {model.family!r} makes no loops; this objective trains "
+                              "those that do")
+        super().__init__(model, config)
+
+    def losses(self, batch: Batch, at: Moment) -> Terms:
+        level = self.drawn_level(at.shard.draw(torch.rand, (1,))) if self.training else (
+            self.model.config.levels)
+        return self.planned(batch, level)[0]
+
+    def drawn_level(self, at: Tensor) -> int:
+        """A length of the code, as the level of its encoder: the highest is a single point."""
+        most, share = self.model.config.levels, self.config.point_share
+        left = float(at.flatten()[0])
+        for level in range(most, 0, -1):
+            if left < share:
+                return level
+            left -= share
+            share /= 2
+        return 0
+
+    def planned(self, batch: Batch, level: int) -> tuple[Terms, Tensor, Tensor, Tensor]:
+        """The losses; then features, the plan's mean and standardised latents to be made, each
+        [batch, channels, chunks]."""
+        model, config = self.model, self.config
+        rows, kl = self.conditions(batch, level)
+        told, mean, log_std = model.planned(rows)
+        log_std = log_std.clamp(*LOG_STD_RANGE)
+        aim, spread = self.standard(batch)
+        size = model.config.chunk
+        z = folded(aim + spread * torch.randn_like(aim), size)
+        known, wide = folded(aim, size), folded(spread, size)
+        distance = {
+            "samples": (z - mean).square(), "means": (known - mean).square(),
+            "posteriors": (known - mean).square() + wide.square(),
+        }[config.loss_on]
+        nats = 0.5 * distance * torch.exp(-2 * log_std) + log_std
+        nats = nats + (-wide.log() - 0.5 if config.loss_on == "posteriors" else 0.5 * log(2 * pi))
+        frames = size << level  # for a code
+        per_frame = nats.sum(dim=1).mean() / size
+        free = kl.clamp_min(config.code_free_bits).sum(dim=1)
+        code = free.mean() / frames
+        terms = {"loss": per_frame + config.code_weight * code, "nats_per_frame": per_frame,
+                 "code_nats": kl.sum(dim=1).mean(),
+                 "explained": 1 - (z - mean).square().mean() / z.square().mean()}
+        return terms, told, mean, z
+
+    def standard(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Standardised means and standard deviations of the coder's posterior, as in `batch`."""
+        heard = self.model.heard
+        scale = heard.weight[:, 0]
+        mean = heard(batch["mean"], ())[0]
+        return mean, (batch["log_std"].exp() * scale).clamp_min(1e-4)
+
+    def conditions(self, batch: Batch, level: int) -> tuple[Tensor, Tensor]:
+        """Rows [batch, conditions, chunks] with codes drawn for their windows and some knobs not
+        said; nats of each number of the codes [codes of the batch, codes]."""
+        model, config = self.model, self.model.config
+        rows = batch["rows"].clone()
+        windows = batch["windows"]
+        count, bars = windows.shape[:2]
+        z = model.heard(windows.flatten(0, 1), ())[0]
+        mean, log_std = model.windows(z, level)  # [batch * bars, codes, codes in a window]
+        drawn = mean + log_std.exp() * torch.randn_like(mean)
+        whiten: Any = model.windows.whiten[level]
+        if self.training:
+            self._follow(whiten, mean, log_std)
+        uniform = torch.tanh(NORMAL_TO_UNIFORM * whiten(drawn, ())[0])
+        inside = uniform.shape[2]  # codes in a window
+        which = (batch["since"] // (config.chunk << level)).clamp_max(inside - 1)
+        place = batch["bar"] * inside + which  # [batch, chunks]
+        codes = uniform.unflatten(0, (count, bars)).transpose(2, 3).flatten(1, 2)
+        at = config.place(CODE)
+        chosen = codes.gather(1, place[..., None].expand(-1, -1, config.codes))
+        rows[:, at : at + config.codes] = chosen.transpose(1, 2)
+        self._knobs(rows, batch["style"])
+        kl = 0.5 * (mean.square() + torch.exp(2 * log_std) - 1) - log_std
+        real = batch["bar"].amax(dim=1)[:, None] >= torch.arange(bars, device=kl.device)
+        return rows, kl.transpose(1, 2).unflatten(0, (count, bars))[real].flatten(0, 1)
+
+    def _knobs(self, rows: Tensor, style: Tensor) -> None:
+        """Style as a place on the map; some of what is said is taken back, by example."""
+        config = self.model.config
+
+        def said() -> Tensor:
+            share = self.config.knob_dropout if self.training else 0.0
+            return (torch.rand(len(rows), 1, device=rows.device) >= share).float()
+
+        for label in KNOBS:
+            rows[:, config.place(label)] *= said()
+        if config.styles:
+            known = (style >= 0).float()[:, None] * said()
+            places = torch.tanh(self.model.style_map(style.clamp_min(0))) * known
+            at = config.place(STYLE[0])
+            rows[:, at : at + len(STYLE)] = places[:, :, None]
+
+    @torch.no_grad()
+    def _follow(self, whiten: Any, mean: Tensor, log_std: Tensor) -> None:
+        """Codes become standard normal over all that is learnt: the prior that knobs speak is met
+        by what was learnt from (`WindowEncoder.whiten`)."""
+        centre = mean.mean(dim=(0, 2))
+        spread = (mean.var(dim=(0, 2), unbiased=False)
+                  + torch.exp(2 * log_std).mean(dim=(0, 2))).sqrt()
+        std = 1 / whiten.weight[:, 0, 0]
+        middle = -whiten.bias * std
+        std, middle = (MEMORY * old + (1 - MEMORY) * new
+                       for old, new in ((std, spread), (middle, centre)))
+        whiten.set(1 / std.clamp_min(1e-3), -middle / std.clamp_min(1e-3))
