@@ -18,6 +18,7 @@ from engine.boards.board import BOARDS, board_named
 from engine.boards.fit import Fit, fit, percent
 from engine.boards.fit_command import read_task
 from engine.boards.work import IN_A_ROW
+from engine.description import DECODE, EFFECT, ENCODE, GENERATE
 from engine.errors import ConfigError, TudorError
 from engine.players.native_model import NativeFile
 from firmware.fits import model_file
@@ -31,7 +32,7 @@ UNREAD = 0xFFFF
 OVERLOAD = 900  # per mille of a callback: OVERLOAD of firmware/daisy/rig.c
 STACK_SPARE = 1024  # bytes: PLACES_STACK_SPARE of firmware/daisy/places.h
 # The methods that a way plays, one after the other, by their roles.
-ROLES = {"effect": ("effect",), "bend": ("encode", "decode"), "source": ("generate", "decode")}
+ROLES = {"effect": (EFFECT,), "bend": (ENCODE, DECODE), "source": (GENERATE, DECODE)}
 NUMBERS = ("slot", "slots", "rate_hz", "block_samples", "load", "load_worst", "misses", "overloads",
            "faults", "dropped", "latency_samples", "stack", "stack_room", "unsaved")
 WORDS = ("version", "state", "model", "way")

@@ -108,7 +108,8 @@ int tudor_op(const tudor_model *model, int method, int index, tudor_op_info *inf
     info->macs = tudor_op_macs(op, values, buffers);
     info->cost = tudor_op_cost(op, values, buffers);
     const uint64_t row_bytes = (uint64_t)out->channels * number_bytes(to);
-    info->weights_bytes = op->weights_bytes;
+    /* Nobody has checked the fields of an op that reads no weights. */
+    info->weights_bytes = facts_of(op)->weights == OP_WEIGHTS_NONE ? 0 : op->weights_bytes;
     info->state_bytes = sizeof(float) * tudor_state_words(op, values) + to->history * row_bytes;
     info->scratch_bytes = to->history ? 0 : to->rows * row_bytes;
     info->in_channels = in->channels;

@@ -91,7 +91,7 @@ REFUSALS = [
     ("method", "loop_first", 1, 0, "loop is damaged"),
     ("method", "loop_ops", 1, 0, "loop is damaged"),
     ("method", "loop_rows", 1, 0, "loop is damaged"),
-    ("method", "role", 6, 0, "unknown role"),
+    ("method", "role", 7, 0, "unknown role"),
     ("method", "role", NONE, 0, "unknown role"),
     ("method", "role", 1 << 31, 0, "unknown role"),
     ("method", "start", 2, 0, "start of a method"),

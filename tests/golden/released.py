@@ -18,7 +18,7 @@ from engine.description import Description
 from engine.ops import DTYPES
 from engine.players.native_model import NativeFile, NativeModel
 from engine.presets import shipped_names, shipped_native
-from tests.golden.golden import example
+from tests.golden.material import example
 
 DIGESTS = Path(__file__).parent / "released.json"
 

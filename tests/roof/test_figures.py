@@ -272,24 +272,19 @@ def test_new_weights_stand_beside_those_of_before(
 ) -> None:
     """What was shipped in 0.1 is shown for as long as something else is shipped now."""
     from scripts import preset_cards
+    from scripts.preset_measure import digest
 
     name, rows = "techno-tiny", preset_cards.measured
     before = rows(name, SOUND / "before")
     assert before is not None
     for other in (False, True):
-        old = {**before, "weights": "other" if other else figures_weights(name)}
+        old = {**before, "weights": "other" if other else digest(name)}
         monkeypatch.setattr(preset_cards, "measured", lambda each, folder=SOUND, old=old: (
             rows(each) if folder == SOUND else old if each == name else None))
         page = "\n".join(preset_cards.sound_page())
         assert ("|  | original | in 0.1 | now |" in page) is other
         assert (f'src="sound/before/{name}-real.mp3"' in page) is other
         assert ("| in 0.1 | " in page) is other
-
-
-def figures_weights(name: str) -> str:
-    from scripts.preset_measure import digest
-
-    return digest(name)
 
 
 def test_what_was_measured_is_json_of_a_line_for_each_material(figures: ModuleType) -> None:
