@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engine.description import GENERATE, Method
 from engine.models.autoregressive_heads import Predicted
 from engine.models.base import Model
+from engine.models.loops import LoopModel
 from engine.scores.loops import plays_loops
 
 FRAMES = 24
@@ -67,12 +68,14 @@ def with_weights(model: Model) -> Model:
     """Weights of our own. What a mixture is drawn from keeps its scales, and gets a prediction that
     decays: loops of other weights run into their limits, where all arithmetic is alike."""
     import torch
+    loops = isinstance(model, LoopModel)
     heads = [module for module in model.modules() if isinstance(module, Predicted)]
     biases = [torch.as_tensor(head.out.bias).detach().clone() for head in heads]
     for key, parameter in model.named_parameters():
         parameter.data = torch.from_numpy(_weights(key, tuple(parameter.shape)))
-        half = 0.5 if key.endswith("out.weight") else 1.0  # a wide net says much
-        parameter.data *= half * ODD if heads else 1.0
+        # A wide net says much; a loop of chunks would run into its limits.
+        half = 0.5 if key.endswith("out.weight") or loops else 1.0
+        parameter.data *= half * ODD if heads or loops else 1.0
     for head, bias in zip(heads, biases, strict=True):
         head.out.bias = torch.nn.Parameter(bias + SPREAD * (bias < 0))
         head.taps.weight.data *= 0.25
