@@ -17,7 +17,6 @@ from torch import Tensor
 
 from engine.errors import TudorError
 from engine.layers.base import run_chain
-from engine.layers.draw import Draw
 from engine.models.base import Model
 from engine.models.looped import Looped, flat
 
@@ -25,7 +24,7 @@ from engine.models.looped import Looped, flat
 def feeds_back(model: Model, method: str) -> bool:
     """Whether a method is a loop whose end is no draw."""
     parts = Looped.of(model, method)
-    return parts is not None and not isinstance(parts.loop.draw, Draw)
+    return parts is not None and not parts.draws
 
 
 def ends_at_loop(model: Model, method: str) -> str:

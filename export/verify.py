@@ -143,10 +143,7 @@ def _verify_method(
             if dtype == "float32" or number == 0:
                 sums.add(streamed[:, :right], reference[:, :right])
             guarded = max(guarded, gap(streamed[:, right:], reference[:, right:]))
-    if dtype == "float32":
-        passed = sums.error <= tolerance and guarded <= max(tolerance, GUARDED_TOLERANCE)
-    else:  # what is louder than all calibration audio is clipped, so only NaN must not come out
-        passed = consistent and sums.snr_db >= LEAST_SNR_DB[dtype] and guarded < inf
+    passed = _passed(sums, guarded, consistent, tolerance, dtype)
     return MethodReport(method, sums.error, sums.snr_db, sums.peak, rounding, guarded, x.shape[1],
                         passed, consistent)
 
@@ -214,12 +211,18 @@ def _verify_fed_back(player: Player, exact: Model, spec: Method, tolerance: floa
             if dtype == "float32" or number == 0:
                 sums.add(y[:, :right], reference[:, :right])
             guarded = max(guarded, gap(y[:, right:], reference[:, right:]))
-    if dtype == "float32":
-        passed = sums.error <= tolerance and guarded <= max(tolerance, GUARDED_TOLERANCE)
-    else:
-        passed = consistent and sums.snr_db >= LEAST_SNR_DB[dtype] and guarded < inf
+    passed = _passed(sums, guarded, consistent, tolerance, dtype)
     return MethodReport(spec.name, sums.error, sums.snr_db, sums.peak, 0.0, guarded, x.shape[1],
                         passed, consistent)
+
+
+def _passed(sums: Differences, guarded: float, consistent: bool, tolerance: float, dtype: str
+            ) -> bool:
+    """Whether the outputs that were compared are near enough."""
+    if dtype == "float32":
+        return sums.error <= tolerance and guarded <= max(tolerance, GUARDED_TOLERANCE)
+    # What is louder than all calibration audio is clipped, so only NaN must not come out.
+    return consistent and sums.snr_db >= LEAST_SNR_DB[dtype] and guarded < inf
 
 
 def _fitting(description: Description, method: str, x: FloatArray) -> np.float32:

@@ -88,9 +88,14 @@ def uniform(
 def normal(
     frames: Tensor, channels: int, seed: int, dtype: torch.dtype, keys: Tensor | None = None
 ) -> Tensor:
-    """Noise close to normal: the sum of four uniforms (variance 4/3) scaled to variance 1."""
+    """Noise close to normal, of the numbers `frames`."""
     u = uniform(frames, channels * ROUNDS, seed, dtype, keys)  # [batch, rounds * channels, time]
-    a, b, c, d = u.chunk(ROUNDS, dim=1)
+    return sum_of_uniforms(*u.chunk(ROUNDS, dim=1))
+
+
+def sum_of_uniforms(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
+    """Close to normal: the sum of four uniforms over -1 ... 1 (variance 4/3), scaled to variance 1.
+    """
     return ((a + b) + (c + d)) * 0.75**0.5
 
 

@@ -84,8 +84,13 @@ class Velocity(nn.Module):
     def forward(self, x: Tensor, context: Tensor, t: Tensor, d: Tensor) -> Tensor:
         """`x` [batch, size, rows], `context` [batch, context, rows], `t` and `d` [batch, rows]."""
         first, second = (b.transpose(1, 2) for b in self.biases(self.said(t, d)))
+        return self.told(torch.cat((x, context), dim=1), first, second)
+
+    def told(self, joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Of x and context joined, the hidden layers' biases being known: [..., width, rows] or
+        [width, 1]."""
         act = nn.functional.leaky_relu
-        h = act(self.first(torch.cat((x, context), dim=1), ())[0] + first, self.SLOPE)
+        h = act(self.first(joined, ())[0] + first, self.SLOPE)
         h = act(self.second(h, ())[0] + second, self.SLOPE)
         moved: Tensor = self.last(h, ())[0]
         return moved
@@ -121,13 +126,12 @@ class Flow(Streaming):
         return [*found, (velocity.last.weight * each, velocity.last.bias * each)]
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        conv, act = nn.functional.conv1d, nn.functional.leaky_relu
-        size, slope = self.velocity.size, self.velocity.SLOPE
+        velocity, size = self.velocity, self.velocity.size
         moved, context = x[:, :size], x[:, size:]
         for step in range(self.steps):
-            first, second, last = self.weights(step)
-            h = act(conv(torch.cat((moved, context), dim=1), *first), slope)
-            moved = moved + conv(act(conv(h, *second), slope), *last)
+            first, second = (bias.unsqueeze(1) for bias in velocity.biases(self.said[step]))
+            joined = torch.cat((moved, context), dim=1)
+            moved = moved + velocity.told(joined, first, second) * (1 / self.steps)
         return moved, state
 
     def lower(self, build: Builder, x: Value) -> Value:

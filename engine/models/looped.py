@@ -42,6 +42,11 @@ class Looped:
         return None
 
     @property
+    def draws(self) -> bool:
+        """Whether the loop's end is a draw that has a probability."""
+        return isinstance(self.loop.draw, Draw)
+
+    @property
     def draw(self) -> Draw:
         """The loop's end, if it is one whose draws have a probability."""
         if not isinstance(self.loop.draw, Draw):

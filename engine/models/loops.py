@@ -21,9 +21,9 @@ from engine.layers.noise import SEED, SEED_LIMIT
 from engine.models.base import Model
 from engine.models.chain import Chain, Link
 from engine.models.coded import Coded
-from engine.models.loops_config import KNOB_UNITS, KNOBS, STYLE, LoopConfig
+from engine.models.loops_config import KNOB_UNITS, STYLE, LoopConfig
 from engine.models.loops_parts import TEMPERATURE, Plan, WindowEncoder, features, held, uniform
-from engine.scores.loops import CODE
+from engine.scores.loops import CODE, KNOBS
 
 
 class LoopModel(Model):
@@ -161,9 +161,9 @@ class LoopModel(Model):
             label: {"unit": unit, "mean": round(m, 4), "std": round(s, 4)}
             for label, unit, m, s in zip(KNOBS, KNOB_UNITS, mean, std, strict=True)}
         if self.config.styles:
-            places = torch.tanh(self.style_map.weight).tolist()
-            said["styles"] = {name: [round(x, 4) for x in place]
-                              for name, place in zip(self.config.styles, places, strict=True)}
+            said["styles"] = {
+                name: [round(x, 4) for x in place] for name, place in
+                zip(self.config.styles, self.style_places().tolist(), strict=True)}
         return said
 
     @torch.no_grad()
@@ -181,6 +181,10 @@ class LoopModel(Model):
         """Codes [batch, codes, windows] of sound [batch, channels, samples] from a bar line on,
         whole windows; None for a model that finds none."""
         return self.offline("embed", sound) if "embed" in self.methods else None
+
+    def style_places(self) -> Tensor:
+        """Where the styles lie on the map [styles, 2]."""
+        return torch.tanh(self.style_map.weight)
 
     # --- what training asks for -------------------------------------------------------------
 

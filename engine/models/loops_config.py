@@ -18,9 +18,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, model_validator
 
 from engine.models.base import ModelConfig
-from engine.scores.loops import CODE, PHASE, TEMPO
+from engine.scores.loops import CODE, KNOBS, PHASE, TEMPO
 
-KNOBS = ("density", "brightness", "loudness")
+KNOB_REACH = 4.0  # standard deviations to either side
 KNOB_UNITS = ("onsets a second", "octaves above 1 Hz", "dBFS")
 STYLE = ("style x", "style y")
 VARIATION = "variation"
@@ -77,3 +77,8 @@ class LoopConfig(ModelConfig):
     def place(self, label: str) -> int:
         """Which of the conditions `label` is; of the codes the first."""
         return self.labels.index(f"{CODE} 1" if label == CODE else label)
+
+
+def knob(value: float, mean: float, std: float) -> float:
+    """What a knob stands at for a measured value, of what varies so where it is learnt."""
+    return min(max((value - mean) / std, -KNOB_REACH), KNOB_REACH)

@@ -34,13 +34,8 @@ from engine.layers import (
 from engine.layers.control import Control
 from engine.layers.fixed import FixedSnake, Measured
 from engine.layers.noise import KeyedNoise
-from engine.models.loops_config import (
-    KNOBS,
-    STYLE,
-    VARIATION,
-    LoopConfig,
-)
-from engine.scores.loops import CODE, PHASE, TEMPO, USUAL_BPM
+from engine.models.loops_config import KNOB_REACH, STYLE, VARIATION, LoopConfig
+from engine.scores.loops import CODE, KNOBS, PHASE, TEMPO, USUAL_BPM, bar_seconds
 
 TURNS = (1, 2, 4, 8, 16)  # a bar: how often what tells the place in it goes round
 NORMAL_TO_UNIFORM = 0.851  # tanh(.851 w) of a normal w is nearly uniform over -1 ... 1
@@ -50,7 +45,7 @@ FLOOR = 2.0**-40  # of a share of noise, as a variance
 # What conditions are held in; all others in -1 ... 1.
 RANGES: dict[str, tuple[float, float]] = {
     PHASE: (0.0, 1.0), TEMPO: (-2.0, 2.0), VARIATION: (0.0, 1.0),
-    **dict.fromkeys(KNOBS, (-4.0, 4.0)), **dict.fromkeys(STYLE, (-1.0, 1.0))}
+    **dict.fromkeys(KNOBS, (-KNOB_REACH, KNOB_REACH)), **dict.fromkeys(STYLE, (-1.0, 1.0))}
 
 
 def held(config: LoopConfig) -> Sequence:
@@ -158,7 +153,8 @@ def chunk_noise(config: LoopConfig, chunk_seconds: float) -> Streaming:
     phase, tempo = config.place(PHASE), config.place(TEMPO)
     seconds = torch.zeros(1, count, 1)
     seconds[0, tempo] = -log(2.0)
-    chunks = torch.tensor([log(240 / USUAL_BPM / chunk_seconds)])  # in a bar at the usual tempo
+    # In a bar at the usual tempo.
+    chunks = torch.tensor([log(bar_seconds(USUAL_BPM) / chunk_seconds)])
     number = Parallel(Channels(count, phase, phase + 1),
                       Sequence(Fixed(seconds, chunks), Exp(1)), combine="product")
     warmth = Sequence(Control(count, TEMPERATURE), Fixed(torch.ones(size, 1, 1)))

@@ -31,14 +31,14 @@ def asked_loop(
     bars = (loops.DEFAULT_BARS if seconds is None else seconds / bar) if bars is None else bars
     said = loop_code(player, spec, code, seed, console)
     x = loops.conditions(spec.input_labels, spec.in_ratio, player.sample_rate_hz, bars, bpm, said)
-    shown = ",".join(f"{number:.2f}" for number in (said if said.ndim == 1 else said[:, 0]))
+    shown = ",".join(f"{number:.2f}" for number in said)
     console.print(f"{bars:g} bars at {bpm:g} BPM, code {shown}", highlight=False, soft_wrap=True)
     return x, bars * bar
 
 
 def loop_code(player: Player, spec: Method, code: str | None, seed: int, console: Console
               ) -> FloatArray:
-    """[codes], or [codes, windows] of a sound that is longer than a window."""
+    """[codes]: made up, read, or found in a sound."""
     count = len(loops.code_places(spec.input_labels))
     if code is None:
         return loops.made_up_code(count, seed)
@@ -55,12 +55,10 @@ def code_of(player: Player, sound: Path, console: Console) -> FloatArray:
         raise ConfigError(f"--code {sound}: {player.name} has no method {EMBED!r}, so it finds no "
                           "code of a sound; give numbers")
     heard = read_input(player, spec, sound, console)
-    wanted = spec.ratio + spec.lookahead_samples
     if not heard.shape[1]:
         raise ConfigError(f"--code {sound}: holds no sound")
-    frames = -(-wanted // spec.in_frames) * spec.in_frames
-    repeated = np.take(heard, np.arange(frames) % heard.shape[1], axis=1)
     # What comes out is late by the coder's delay, which is a small part of a window.
-    found = player.process(spec.name, np.ascontiguousarray(repeated[:, : spec.in_frames]))
+    window = np.take(heard, np.arange(spec.in_frames) % heard.shape[1], axis=1)
+    found = player.process(spec.name, window)
     player.reset()
     return found[:, 0]

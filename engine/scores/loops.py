@@ -17,6 +17,7 @@ from engine.errors import ConfigError
 
 FloatArray = NDArray[np.float32]
 PHASE, TEMPO, CODE = "phase", "tempo", "code"
+KNOBS = ("density", "brightness", "loudness")
 USUAL_BPM = 128.0  # tempo 0
 LEAST_BPM, MOST_BPM = 40.0, 300.0
 DEFAULT_BARS = 8
@@ -46,6 +47,11 @@ def tempo_of(bpm: float) -> float:
 def bar_seconds(bpm: float) -> float:
     """Length of a bar of four beats."""
     return BEATS * 60 / bpm
+
+
+def bpm_of(bars: float, seconds: float) -> float:
+    """The tempo at which so many bars last so long."""
+    return BEATS * 60 * bars / seconds
 
 
 def made_up_code(count: int, seed: int) -> FloatArray:

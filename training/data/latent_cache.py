@@ -86,18 +86,27 @@ class LatentCache(Cache):
         reason = unfit(check, source)
         if reason is None and peak < SILENT_BELOW:
             reason = f"silent at {self.audio_rate_hz} Hz"
-        if reason is None and not np.isfinite(latents).all():
+        if reason is not None:
+            return replace(known, reason=reason)
+        ratio, frames = self.spec.out_ratio, len(latents)
+        sounds = tuple((a // ratio, min(-(-b // ratio), frames)) for a, b in stretches.found())
+        return self._kept(known, latents, check, sounds)
+
+    def _kept(self, known: Entry, latents: FloatArray, check: AudioCheck,
+              sounds: tuple[tuple[int, int], ...] = ()) -> Entry:
+        """Latents [frames, channels] of a file that is fit, written if they are fit too. `sounds`:
+        where they are those of sound; without, everywhere."""
+        reason = None
+        if not np.isfinite(latents).all():
             reason = "the coder makes numbers of it that are not finite"
-        if reason is None and not self._fits(len(latents)):
+        elif not self._fits(len(latents)):
             reason = f"the cache is full (training.cache_gb is {self.limit_gb:g})"
         if reason is not None:
             return replace(known, reason=reason)
-        with atomic_write(self._file(source.name)) as temporary:
+        with atomic_write(self._file(known.name)) as temporary:
             latents.tofile(temporary)
-        ratio, frames = self.spec.out_ratio, len(latents)
-        sounds = tuple((a // ratio, min(-(-b // ratio), frames)) for a, b in stretches.found())
-        return replace(known, frames=frames, peak=1.0, stored=True, channels=check.channels,
-                       sounds=sounds or ((0, frames),),
+        return replace(known, frames=len(latents), peak=1.0, stored=True, channels=check.channels,
+                       sounds=sounds or ((0, len(latents)),),
                        notes=tuple(finding.text for finding in check.findings()))
 
     def _encoded(self, source: Source, check: AudioCheck, stretches: Stretches

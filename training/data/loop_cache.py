@@ -90,19 +90,11 @@ class LoopCache(LatentCache):
             reason = f"silent at {rate} Hz"
         if reason is not None:
             return replace(known, reason=reason)
-        latents = self._round(np.ascontiguousarray(loop))
-        if not np.isfinite(latents).all():
-            return replace(known, reason="the coder makes numbers of it that are not finite")
-        if not self._fits(len(latents)):
-            return replace(known, reason=f"the cache is full (training.cache_gb is "
-                                         f"{self.limit_gb:g})")
-        with atomic_write(self._file(source.name)) as temporary:
-            latents.tofile(temporary)
-        facts = facts_of(loop.mean(axis=0), rate, source.name, self.table)
-        self._measured[source.name] = {"samples": loop.shape[1], **asdict(facts)}
-        return replace(known, frames=len(latents), peak=1.0, stored=True, channels=check.channels,
-                       sounds=((0, len(latents)),),
-                       notes=tuple(finding.text for finding in check.findings()))
+        entry = self._kept(known, self._round(np.ascontiguousarray(loop)), check)
+        if entry.stored:
+            facts = facts_of(loop.mean(axis=0), rate, source.name, self.table)
+            self._measured[source.name] = {"samples": loop.shape[1], **asdict(facts)}
+        return entry
 
     @torch.no_grad()
     def _round(self, loop: FloatArray) -> FloatArray:

@@ -9,23 +9,22 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
+from engine.scores.loops import KNOBS, bpm_of
 from training.data.labelled import class_of
-from training.data.tempo import tempo_of_loop
-from training.evaluation.descriptors import NAMES, curves
-from training.evaluation.onsets import onsets
+from training.data.tempo import LOWEST_BPM, tempo_of_loop
+from training.evaluation.loop_measures import measured_knobs
 
 FloatArray = NDArray[np.float32]
 METADATA = "metadata.csv"
 LEAST_BPM, MOST_BPM = 60.0, 240.0  # of what a table may say
 LONGEST_BARS = 64
-BEATS = 4  # of a bar
-USUAL_BPM = (90.0, 180.0)  # between which a loop of unknown tempo is taken to be, the end excluded
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def bars_by_length(seconds: float) -> int:
     """Of a loop that is a whole number of bars in four-four time: 1, 2, 4, ..., so that the tempo
     is a usual one."""
     bars = 1
-    while bars < LONGEST_BARS and BEATS * 60 * bars / seconds < USUAL_BPM[0]:
+    while bars < LONGEST_BARS and bpm_of(bars, seconds) < LOWEST_BPM:
         bars *= 2
     return bars
 
@@ -104,12 +103,7 @@ def facts_of(loop: FloatArray, rate_hz: int, name: str, table: dict[str, Told]) 
     """Measured on a whole loop [samples]."""
     seconds = len(loop) / rate_hz
     bars = table[name].bars if name in table else _bars_of(loop, rate_hz)
-    twice = np.tile(loop, 2)[None]  # what is at the seam is heard too
-    found = curves(twice, rate_hz, max(1, round(rate_hz * 0.016)))
-    centroid = found[NAMES.index("centroid")]
-    heard = centroid[np.isfinite(centroid)]
-    level = 10 * np.log10(float(np.mean(np.square(loop, dtype=np.float64))) + 1e-12)
-    return LoopFacts(
-        bars, BEATS * 60 * bars / seconds, style_of(name, table),
-        (len(onsets(twice, rate_hz)) / (2 * seconds),
-         float(np.log2(np.median(heard))) if len(heard) else 0.0, level))
+    found = measured_knobs([np.tile(loop, 2)], rate_hz)  # what is at the seam is heard too
+    density, brightness, loudness = (float(found[name][0]) for name in KNOBS)
+    return LoopFacts(bars, bpm_of(bars, seconds), style_of(name, table),
+                     (density, brightness if isfinite(brightness) else 0.0, loudness))

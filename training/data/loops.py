@@ -24,9 +24,9 @@ from engine.errors import ConfigError
 from engine.models.base import Model
 from engine.models.coded import Coded
 from engine.models.loops import LoopModel
-from engine.models.loops_config import KNOBS, VARIATION
+from engine.models.loops_config import VARIATION, knob
 from engine.models.store import load_model
-from engine.scores.loops import PHASE, TEMPO, tempo_of
+from engine.scores.loops import KNOBS, PHASE, TEMPO, bar_seconds, tempo_of
 from training.data.audio_folder import scan
 from training.data.base import Batch, Shard
 from training.data.crop_data import CachedCrops, refreshed
@@ -59,9 +59,8 @@ class LoopSettings(Settings):
         coder = coder_model(str(training["coder"]))
         assert coder.coder is not None
         decode = coder.coder[1]
-        model.update(coder={"family": coder.family, **coder.config.model_dump(mode="json")},
-                     sample_rate_hz=coder.sample_rate_hz, latents=decode.in_channels,
-                     compression=decode.in_ratio)
+        model.update(coder=shape_of(coder), sample_rate_hz=coder.sample_rate_hz,
+                     latents=decode.in_channels, compression=decode.in_ratio)
         if "styles" not in model and data.is_dir():
             names = [source.name for source in scan(data).sources]
             model["styles"] = list(styles_of(names, read_table(data)))
@@ -91,7 +90,8 @@ class Loops(CachedCrops):
         self.chunks = max(1, round(self.config.crop_seconds * shape.sample_rate_hz
                                    / shape.row_samples))
         self.frames = self.chunks * shape.chunk
-        self.bars = int(self.frames * shape.compression / shape.sample_rate_hz * MOST_BPM / 240) + 2
+        seconds = self.frames * shape.compression / shape.sample_rate_hz
+        self.bars = int(seconds / bar_seconds(MOST_BPM)) + 2
         self.cache = LoopCache(
             self.cache_folder, self._coder, self.spec, self.config.cache_gb, model=coder,
             table=self.table, more_frames=self.frames + shape.window_frames + 1)
@@ -171,9 +171,8 @@ class Loops(CachedCrops):
         rows = np.zeros((len(shape.labels), self.chunks), np.float32)
         rows[shape.place(PHASE)] = places / bar_frames - numbers
         rows[shape.place(TEMPO)] = tempo_of(facts.bpm)
-        knobs = (np.array(facts.knobs) - self.knob_mean) / self.knob_std
-        for label, value in zip(KNOBS, knobs, strict=True):
-            rows[shape.place(label)] = np.clip(value, -4, 4)
+        for label, *told in zip(KNOBS, facts.knobs, self.knob_mean, self.knob_std, strict=True):
+            rows[shape.place(label)] = knob(*told)
         if shape.noise:
             rows[shape.place(VARIATION)] = 1.0
         windows = np.zeros((self.bars, shape.latents, shape.window_frames), np.float32)
@@ -205,9 +204,13 @@ def coder_model(name: str) -> Coded:
     return stored.model
 
 
+def shape_of(coder: Coded) -> dict[str, Any]:
+    """A coder's `[model]`, as that of what is trained on its latents holds it."""
+    return {"family": coder.family, **coder.config.model_dump(mode="json")}
+
+
 def _check_coder(model: LoopModel, coder: Coded, name: str) -> None:
     """An error for a coder of another shape than the one inside the model."""
-    own = {"family": coder.family, **coder.config.model_dump(mode="json")}
-    if model.config.coder != own:
+    if model.config.coder != shape_of(coder):
         raise ConfigError(f"training.coder: {name} is not the coder that this model was made for; "
                           "leave [model] without a coder to take its shape")

@@ -16,7 +16,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.loop_measures import BEATS, ENVELOPE_HZ, STEPS, envelope, lock
+from engine.scores.loops import BEATS, bpm_of
+from training.evaluation.loop_measures import ENVELOPE_HZ, STEPS, envelope, lock
 
 FloatArray = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -35,7 +36,7 @@ def tempo_of_loop(sound: FloatArray, rate_hz: int) -> tuple[float, int] | None:
     """(BPM, bars) of a mono loop [samples]; None ("missing") where nothing beats."""
     seconds = len(sound) / rate_hz
     bars_that_fit = [bars for bars in BARS if seconds > 0 and
-                     LOWEST_BPM * (1 - SLACK) <= bars * 240 / seconds < HIGHEST_BPM * (1 + SLACK)]
+                     LOWEST_BPM * (1 - SLACK) <= bpm_of(bars, seconds) < HIGHEST_BPM * (1 + SLACK)]
     if not bars_that_fit:
         return None
     strength, place = _once(sound, rate_hz)
@@ -44,7 +45,7 @@ def tempo_of_loop(sound: FloatArray, rate_hz: int) -> tuple[float, int] | None:
     if not agreeing:
         return None
     best = max(agreeing, key=lambda bars: agreeing[bars])
-    return best * 240 / seconds, best
+    return bpm_of(best, seconds), best
 
 
 def _once(sound: FloatArray, rate_hz: int) -> tuple[Array, Array]:

@@ -3,31 +3,16 @@ and whether its code says which loop it makes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.loop_measures import level_and_centroid, level_db, onsets_per_second
-
 FloatArray = NDArray[np.float32]
 Array = NDArray[np.float64]
 
-KNOBS = ("density", "brightness", "loudness")
 LEAST_DRAWS = 5  # of which a rank correlation says anything
-
-
-def measured_knobs(sounds: Sequence[FloatArray], rate_hz: int) -> dict[str, Array]:
-    """What the knobs are about, of mono sounds: onsets a second, median centroid in octaves (NaN of
-    a silent sound), RMS level in dB: each [sounds]."""
-    centroids = [level_and_centroid(sound, rate_hz)[1] for sound in sounds]
-    known = [row[np.isfinite(row)] for row in centroids]
-    return {
-        "density": np.array([onsets_per_second(sound, rate_hz) for sound in sounds]),
-        "brightness": np.array([np.median(row) if len(row) else np.nan for row in known]),
-        "loudness": np.array([level_db(sound) for sound in sounds]),
-    }
 
 
 def knob_response(asked: Mapping[str, NDArray[Any]], measured: Mapping[str, NDArray[Any]]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.scores.loops import bar_seconds
 from training.evaluation.judges.sounds import colored_noise
 from training.evaluation.loop_measures import STEPS
 
@@ -58,7 +59,7 @@ def floors(sounds: Sequence[FloatArray], bpm: Sequence[float], bars: Sequence[fl
     frame = FRAME_SECONDS * rate_hz
     found: dict[str, list[FloatArray]] = {"own_steps": [], "own_frames": [], "all_frames": []}
     for index, (sound, tempo, bar) in enumerate(zip(sounds, bpm, bars, strict=True)):
-        step = rate_hz * 240 / tempo / STEPS
+        step = rate_hz * bar_seconds(tempo) / STEPS
         # Cut a little before the grid's lines: sounds begin on them.
         first = (-bar * STEPS % 1 - EARLY) % 1 * step
         key = seed * len(sounds) + index

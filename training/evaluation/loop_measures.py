@@ -10,12 +10,14 @@ a generator was asked for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.scores.loops import BEATS, bar_seconds
 from training.evaluation.onsets import onset_strength, peaks
 from training.evaluation.spectra import bins_hz, decibels, magnitudes
 
@@ -24,7 +26,6 @@ Array = NDArray[np.float64]
 
 ENVELOPE_HZ = 100
 STEPS = 16  # of a bar
-BEATS = 4
 SILENT = 1e-4  # amplitude below which a sound is silent, as where onsets are looked for
 LOCKS = {"lock16": (16.0,), "lock4": (4.0,), "lockx": (15.3, 13.7)}  # events a bar
 TEMPO_REACH = 1.3  # tempi are looked for between the asked one over this and times this: less than
@@ -90,7 +91,7 @@ def heard(sound: FloatArray) -> bool:
 
 def bar_positions(frames: int, bpm: float, bar: float = 0.0) -> Array:
     """Where in the bars the frames of an envelope lie: [frames]."""
-    return bar + np.arange(frames) / ENVELOPE_HZ * bpm / (60 * BEATS)
+    return bar + np.arange(frames) / ENVELOPE_HZ / bar_seconds(bpm)
 
 
 def autocorrelation(strength: Array) -> Array:
@@ -169,6 +170,18 @@ def level_and_centroid(sound: FloatArray, rate_hz: int) -> tuple[Array, Array]:
     level = decibels(mean, LEVEL_FLOOR)
     centroid = bins_hz(window, rate_hz) @ spectrum / spectrum.sum(axis=0)
     return level, np.where(level > QUIET_DB, np.log2(np.maximum(centroid, 1.0)), np.nan)
+
+
+def measured_knobs(sounds: Sequence[FloatArray], rate_hz: int) -> dict[str, Array]:
+    """What the knobs are about, of mono sounds: onsets a second, median centroid in octaves (NaN of
+    a silent sound), RMS level in dB: each [sounds]."""
+    centroids = [level_and_centroid(sound, rate_hz)[1] for sound in sounds]
+    known = [row[np.isfinite(row)] for row in centroids]
+    return {
+        "density": np.array([onsets_per_second(sound, rate_hz) for sound in sounds]),
+        "brightness": np.array([np.median(row) if len(row) else np.nan for row in known]),
+        "loudness": np.array([level_db(sound) for sound in sounds]),
+    }
 
 
 def motion(sound: FloatArray, rate_hz: int) -> tuple[Array, Array]:

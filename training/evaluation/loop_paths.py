@@ -13,13 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.scores.loops import bar_seconds
 from training.evaluation.descriptors import descriptor_mmd, points
-from training.evaluation.loop_measures import (
-    BEATS,
-    level_and_centroid,
-    level_db,
-    onsets_per_second,
-)
+from training.evaluation.loop_measures import measured_knobs
 
 FloatArray = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -44,7 +40,7 @@ class Path:
 
     def part(self, rate_hz: int, first: int, count: int = 1) -> FloatArray:
         """Bars of the sound: [samples]."""
-        start, end = bar_edges(first, count, rate_hz * 60 * BEATS / self.bpm)
+        start, end = bar_edges(first, count, rate_hz * bar_seconds(self.bpm))
         if end > len(self.sound):
             raise ValueError(f"{self.bars} bars at {self.bpm:g} BPM are longer than the sound")
         return self.sound[start:end]
@@ -60,14 +56,8 @@ def bar_edges(first: int, count: int, bar_rows: float) -> tuple[int, int]:
 def bar_curves(path: Path, rate_hz: int) -> Array:
     """Level in dB, median centroid in octaves (NaN of a silent bar) and onsets a second of each
     bar: [CURVES, bars]."""
-    rows = []
-    for index in range(path.bars):
-        sound = path.part(rate_hz, index)
-        centroid = level_and_centroid(sound, rate_hz)[1]
-        known = centroid[np.isfinite(centroid)]
-        rows.append([level_db(sound), float(np.median(known)) if len(known) else np.nan,
-                     onsets_per_second(sound, rate_hz)])
-    return np.array(rows).T
+    found = measured_knobs([path.part(rate_hz, index) for index in range(path.bars)], rate_hz)
+    return np.stack([found[name] for name in ("loudness", "brightness", "density")])
 
 
 def curve_figures(curve: Array) -> dict[str, float | None]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import ConfigError
+from engine.layers.noise import ROUNDS, sum_of_uniforms
 from engine.models.base import Model
 from engine.models.latent_flow import LatentFlow
 from engine.models.loops_config import VARIATION
@@ -54,9 +55,7 @@ class FlowObjective(PlanObjective):
         super().__init__(model, config)
 
     def losses(self, batch: Batch, at: Moment) -> Terms:
-        level = self.drawn_level(at.shard.draw(torch.rand, (1,))) if self.training else (
-            self.model.config.levels)
-        terms, told, plan, z = self.planned(batch, level)
+        terms, told, plan, z = self.planned(batch, self.level(at))
         context = self.model.heard_before(told.detach(), plan.detach(), self._before(z))
         flow, shortcut = self._flow(z, context)
         # Both parts of about the same size: gradients are clipped together.
@@ -132,9 +131,8 @@ def spread_of(model: LatentFlow) -> tuple[Tensor, Tensor]:
 
 
 def normal_as_played(like: Tensor) -> Tensor:
-    """Noise as players draw it: the sum of four uniform numbers, variance 1."""
-    four = torch.rand((4, *like.shape), device=like.device) * 2 - 1
-    return four.sum(dim=0) * 0.75**0.5
+    """Noise as players draw it, of any numbers."""
+    return sum_of_uniforms(*torch.rand((ROUNDS, *like.shape), device=like.device) * 2 - 1)
 
 
 def mixed(start: Tensor, aim: Tensor, t: Tensor) -> Tensor:

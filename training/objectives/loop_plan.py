@@ -28,9 +28,9 @@ from engine.errors import ConfigError
 from engine.layers.fixed import folded
 from engine.models.base import Model
 from engine.models.loops import LoopModel
-from engine.models.loops_config import KNOBS, STYLE
+from engine.models.loops_config import STYLE
 from engine.models.loops_parts import NORMAL_TO_UNIFORM
-from engine.scores.loops import CODE
+from engine.scores.loops import CODE, KNOBS
 from training.data.base import Batch
 from training.objectives.base import Moment, Objective, Terms
 from training.settings import NotNegative, Settings, Unit
@@ -64,9 +64,13 @@ class PlanObjective(Objective):
         super().__init__(model, config)
 
     def losses(self, batch: Batch, at: Moment) -> Terms:
-        level = self.drawn_level(at.shard.draw(torch.rand, (1,))) if self.training else (
-            self.model.config.levels)
-        return self.planned(batch, level)[0]
+        return self.planned(batch, self.level(at))[0]
+
+    def level(self, at: Moment) -> int:
+        """The length of a step's codes: drawn in training, else a single point."""
+        if not self.training:
+            return self.model.config.levels
+        return self.drawn_level(at.shard.draw(torch.rand, (1,)))
 
     def drawn_level(self, at: Tensor) -> int:
         """A length of the code, as the level of its encoder: the highest is a single point."""
@@ -150,7 +154,7 @@ class PlanObjective(Objective):
             rows[:, config.place(label)] *= said()
         if config.styles:
             known = (style >= 0).float()[:, None] * said()
-            places = torch.tanh(self.model.style_map(style.clamp_min(0))) * known
+            places = self.model.style_places()[style.clamp_min(0)] * known
             at = config.place(STYLE[0])
             rows[:, at : at + len(STYLE)] = places[:, :, None]
 

@@ -13,11 +13,12 @@ from engine.errors import ConfigError
 from engine.layers.base import call
 from engine.layers.fixed import Measured, Unfold, folded
 from engine.models.coded import Coded
-from engine.models.loops_config import KNOBS, VARIATION
+from engine.models.loops_config import VARIATION
 from engine.models.loops_parts import TURNS, features, held, normal, uniform
 from engine.models.registry import FAMILIES, build, configure
 from engine.models.store import load_model
 from engine.scores import loops
+from engine.scores.loops import KNOBS
 from tests.export.small_models import LOOPS, SMALL, small_model
 
 BPM = 125.0

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.training.evaluation.loop_helpers import FOUR, RATE, clicks, tone
-from training.evaluation.loop_controls import code_rank, knob_response, measured_knobs
+from training.evaluation.loop_controls import code_rank, knob_response
+from training.evaluation.loop_measures import measured_knobs
 
 DRAWS = 100
 

@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from engine.models.loops import LoopModel
-from engine.models.loops_config import KNOBS, STYLE, VARIATION
+from engine.models.loops_config import STYLE, VARIATION, knob
 from engine.scores import loops as rows
+from engine.scores.loops import KNOBS
 from training.data.audio_folder import scan
 from training.data.loop_cache import LEAST_SECONDS
 from training.data.loop_facts import LoopFacts, Told, bars_by_length, facts_of, read_table
@@ -30,8 +31,9 @@ from training.evaluation.judges.findings import Findings, keep_sound
 from training.evaluation.judges.generating import played
 from training.evaluation.judges.loops import LoopJudge, Loops, evaluate_loops
 from training.evaluation.judges.sounds import learnt
-from training.evaluation.loop_controls import code_rank, knob_response, measured_knobs
+from training.evaluation.loop_controls import code_rank, knob_response
 from training.evaluation.loop_floors import tiled
+from training.evaluation.loop_measures import measured_knobs
 from training.evaluation.loop_paths import Path, path_figures, repeat_errors
 
 FloatArray = NDArray[np.float32]
@@ -97,8 +99,7 @@ class _Asker:
         self.case, self.facts, self.rate = case, facts, case.player.sample_rate_hz
         self.spec = case.description.main
         self.labels = self.spec.input_labels
-        self.units = case.description.provenance.get("conditions") or (
-            case.model.units() if isinstance(case.model, LoopModel) else {})
+        self.units = case.description.provenance.get("conditions", {})
         self.codes = len(rows.code_places(self.labels))
         self.held = case.set_up(case.player)
 
@@ -107,15 +108,15 @@ class _Asker:
         return self._played([self._said(facts, 1000 * seed + i)
                              for i, facts in enumerate(self.facts)], self.case.seconds)
 
-    def _said(self, facts: LoopFacts, seed: int, bars: float | None = None) -> FloatArray:
+    def _said(self, facts: LoopFacts, seed: int) -> FloatArray:
         """Conditions for a loop like the one of `facts`."""
-        bars = self.case.seconds / rows.bar_seconds(facts.bpm) if bars is None else bars
-        x = rows.conditions(self.labels, self.spec.in_ratio, self.rate, bars, facts.bpm,
+        x = rows.conditions(self.labels, self.spec.in_ratio, self.rate,
+                            self.case.seconds / rows.bar_seconds(facts.bpm), facts.bpm,
                             rows.made_up_code(self.codes, seed))
         for name, value in zip(KNOBS, facts.knobs, strict=True):
             unit = self.units.get(name)
             if unit:
-                x[self.labels.index(name)] = np.clip((value - unit["mean"]) / unit["std"], -4, 4)
+                x[self.labels.index(name)] = knob(value, unit["mean"], unit["std"])
         place = self.units.get("styles", {}).get(facts.style)
         if place is not None and STYLE[0] in self.labels:
             at = self.labels.index(STYLE[0])
@@ -168,15 +169,16 @@ class _Asker:
     def code_rank(self, ruler: LoopJudge, sounds: list[FloatArray], length: int) -> float | None:
         """Whether loops made from the codes of held-out ones have their rhythms."""
         model = self.case.model
-        if not isinstance(model, LoopModel) or "embed" not in model.methods:
+        if not isinstance(model, LoopModel) or model.codec is None:
             return None
-        spec = model.methods["embed"]
+        window = model.config.window_frames * model.config.compression
+        channels = model.codec.main.in_channels
         said = []
         for sound, facts in zip(sounds, self.facts, strict=True):
-            window = tiled(sound, spec.ratio)
-            heard = torch.from_numpy(window)[None, None].expand(1, spec.in_channels, -1)
+            heard = torch.from_numpy(tiled(sound, window))[None, None].expand(1, channels, -1)
             found = model.code_of(heard)
-            assert found is not None
+            if found is None:
+                return None
             code = found[0, :, 0].numpy()
             said.append(rows.conditions(self.labels, self.spec.in_ratio, self.rate,
                                         length / self.rate / rows.bar_seconds(facts.bpm),
@@ -220,7 +222,7 @@ def _learnt(parts: Sequence[Part], rate: int, channels: int, length: int) -> Loo
         known = tables.setdefault(folder, read_table(folder)).get(part.source.path.name)
         bars = bars_by_length(len(sound) / rate) if known is None else known.bars
         sounds.append(tiled(sound, length))
-        tempi.append(240 * bars * rate / len(sound))
+        tempi.append(rows.bpm_of(bars, len(sound) / rate))
     return Loops(sounds, tempi) if sounds else None
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import AudioError
+from engine.scores.loops import bar_seconds
 from training.evaluation.borders import border_flux
 from training.evaluation.descriptors import Units, descriptor_mmd, points
 from training.evaluation.loop_floors import floors
@@ -68,7 +69,7 @@ class Loops:
 
     def part(self, rate_hz: int, start: int, end: int) -> Loops:
         """A stretch of each sound, in samples; bars go on where they would be."""
-        bars = [bar + start / rate_hz * bpm / 240
+        bars = [bar + start / rate_hz / bar_seconds(bpm)
                 for bar, bpm in zip(self.bars, self.bpm, strict=True)]
         return Loops([sound[start:end] for sound in self.sounds], self.bpm, bars)
 

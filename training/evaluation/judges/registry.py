@@ -85,13 +85,12 @@ def _draws(case: Case) -> bool:
     if _not_drawn(case):
         return False
     spec = case.description.main
-    from engine.layers.draw import Draw
     from engine.models.looped import Looped
     from training.evaluation.asked_notes import Layout
 
     if case.model is not None:
         looped = Looped.of(case.model, spec.name)
-        return looped is not None and isinstance(looped.loop.draw, Draw)
+        return looped is not None and looped.draws
     return Layout.of(spec.input_labels) is not None
 
 
