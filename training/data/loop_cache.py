@@ -26,7 +26,7 @@ from training.data.audio_folder import Source
 from training.data.cache import Entry
 from training.data.decode import decoded, unfit
 from training.data.latent_cache import LatentCache
-from training.data.loop_facts import LoopFacts, Told, facts_of
+from training.data.loop_facts import LoopFacts, Told, facts_of, no_tempo
 
 FloatArray = NDArray[np.float32]
 FACTS = "loops.json"
@@ -90,9 +90,11 @@ class LoopCache(LatentCache):
             reason = f"silent at {rate} Hz"
         if reason is not None:
             return replace(known, reason=reason)
+        facts = facts_of(loop.mean(axis=0), rate, source.name, self.table)
+        if (reason := no_tempo(facts)) is not None:
+            return replace(known, reason=reason)
         entry = self._kept(known, self._round(np.ascontiguousarray(loop)), check)
         if entry.stored:
-            facts = facts_of(loop.mean(axis=0), rate, source.name, self.table)
             self._measured[source.name] = {"samples": loop.shape[1], **asdict(facts)}
         return entry
 

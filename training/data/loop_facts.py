@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigError
-from engine.scores.loops import KNOBS, bpm_of
+from engine.scores.loops import KNOBS, LEAST_BPM, bpm_of
 from training.data.labelled import class_of
 from training.data.tempo import LOWEST_BPM, tempo_of_loop
 from training.evaluation.loop_measures import measured_knobs
 
 FloatArray = NDArray[np.float32]
 METADATA = "metadata.csv"
-LEAST_BPM, MOST_BPM = 60.0, 240.0  # of what a table may say
+MOST_BPM = 240.0  # of a loop to learn from; what is played goes further
 LONGEST_BARS = 64
 
 
@@ -97,6 +97,14 @@ def _bars_of(loop: FloatArray, rate_hz: int) -> int:
     """Of a loop of which nobody said it: by what its onsets agree with, else by its length."""
     heard = tempo_of_loop(loop, rate_hz)
     return heard[1] if heard is not None else bars_by_length(len(loop) / rate_hz)
+
+
+def no_tempo(facts: LoopFacts) -> str | None:
+    """Why nothing is to be learnt from a loop: so fast or slow is none."""
+    if LEAST_BPM <= facts.bpm <= MOST_BPM:
+        return None
+    return (f"{facts.bars} bars of it are {facts.bpm:.0f} BPM: a loop has {LEAST_BPM:g} to "
+            f"{MOST_BPM:g} BPM")
 
 
 def facts_of(loop: FloatArray, rate_hz: int, name: str, table: dict[str, Told]) -> LoopFacts:

@@ -155,6 +155,20 @@ def test_what_is_no_loop_is_left_out(tmp_path):
     assert "silent" in reasons["silent.wav"]
 
 
+@pytest.mark.parametrize(("seconds", "bars"), [(0.6, None), (2.0, 5), (20.0, 1)])
+def test_a_tempo_that_no_loop_has_is_no_loop(tmp_path, seconds, bars):
+    """Else training would end at the crop that asks for it."""
+    path = folder(tmp_path / "a", table=bars is not None)
+    soundfile.write(path / "x.wav", np.tile(clicks(125, 8), 2)[: round(seconds * RATE)], RATE)
+    if bars is not None:
+        with (path / "metadata.csv").open("a", encoding="utf-8") as table:
+            table.write(f"x.wav,,{bars},odd\n")
+    data, _ = prepared(tmp_path, path)
+    reasons = {each.name: each.reason for each in data.skipped}
+    assert set(reasons) == {"x.wav"}
+    assert "40 to 240 BPM" in reasons["x.wav"]
+
+
 def test_styles_are_folders_where_no_table_says_them():
     assert styles_of(["a/x.wav", "b/y.wav", "z.wav"], {}) == ("a", "b")
     assert styles_of(["a/x.wav"], {}) == ()
