@@ -166,17 +166,18 @@ class LatentFlow(LoopModel):
         wide = config.history_width
         self.before = Parallel(
             chunk_noise(config, config.row_samples / config.sample_rate_hz),
-            Sequence(self.features, Parallel(
-                Identity(told), Sequence(self.plan, Channels(2 * size, 0, size)),
-                combine="concat")), combine="concat")
-        past = GatedStack(Conv1d(told + 2 * size, wide, 1), None,
+            Sequence(self.features, Parallel(Identity(told), self.plan, combine="concat")),
+            combine="concat")
+        self.spelling = self.spelt_out  # for training: a plan that is drawn is not spelt out
+        planned = told + config.width
+        past = GatedStack(Conv1d(planned + size, wide, 1), None,
                           [2**i for i in range(config.history)])
         self._context = (Sequence(
-            Parallel(Channels(told + 2 * size, 0, told + size), past, combine="concat"),
-            Conv1d(told + size + wide, wide, 1), LeakyReLU(wide)),)
+            Parallel(Channels(planned + size, 0, planned), past, combine="concat"),
+            Conv1d(planned + wide, wide, 1), LeakyReLU(wide)),)
         flow = Flow(Velocity(size, wide, config.flow_width), wide, config.steps)
         self._flow = (flow,)  # in tuples: both stand in the loop
-        whole = told + 3 * size
+        whole = planned + 2 * size
         heard = Sequence(Channels(whole, size, whole), self._context[0])
         self.loop = Loop(Sequence(
             Parallel(Channels(whole, 0, size), heard, combine="concat"), flow), Guard(size))
@@ -190,6 +191,6 @@ class LatentFlow(LoopModel):
         return ("before", self.before), ("loop", self.loop)
 
     def heard_before(self, told: Tensor, plan: Tensor, before: Tensor) -> Tensor:
-        """Context [batch, history_width, chunks] of features, plan and the chunk before each, as
+        """Context [batch, history_width, chunks] of features, plans and the chunk before each, as
         the loop works it out, from fresh state."""
         return self._context[0].offline(torch.cat((told, plan, before), dim=1))

@@ -30,7 +30,7 @@ class LatentVAE(LoopModel):
 
     def __init__(self, config: LatentVAEConfig, codec: Model | None = None) -> None:
         super().__init__(config, codec)
-        self.planned_chunk = Sequence(self.features, self.plan)
+        self.planned_chunk = Sequence(self.features, self.plan, self.spelt_out)
 
     def making(self) -> tuple[Link, ...]:
         size = self.config.chunk * self.config.latents

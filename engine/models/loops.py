@@ -22,7 +22,15 @@ from engine.models.base import Model
 from engine.models.chain import Chain, Link
 from engine.models.coded import Coded
 from engine.models.loops_config import KNOB_UNITS, STYLE, LoopConfig
-from engine.models.loops_parts import TEMPERATURE, Plan, WindowEncoder, features, held, uniform
+from engine.models.loops_parts import (
+    TEMPERATURE,
+    Plan,
+    WindowEncoder,
+    features,
+    held,
+    spelt_out,
+    uniform,
+)
 from engine.scores.loops import CODE, KNOBS
 
 
@@ -44,7 +52,7 @@ class LoopModel(Model):
         self.held = held(config)
         told = features(config)
         # In a tuple: a family puts both into the layers of its own that hold them.
-        self._planning = (told, Plan(config, told.out_channels))
+        self._planning = (told, Plan(config, told.out_channels), spelt_out(config))
         self.windows, self.uniform = WindowEncoder(config), uniform(config.codes)
         self.unfold = Unfold(config.latents, config.chunk)
         # Of density, brightness and loudness: means, then standard deviations, in onsets a second,
@@ -60,8 +68,13 @@ class LoopModel(Model):
 
     @property
     def plan(self) -> Plan:
-        """From features to means and log_stds of a chunk."""
+        """From features to a chunk's plan."""
         return self._planning[1]
+
+    @property
+    def spelt_out(self) -> Streaming:
+        """From a chunk's plan to means and log_stds of its latents."""
+        return self._planning[2]
 
     def making(self) -> tuple[Link, ...]:
         """From guarded conditions to rows of standardised latents [chunk * latents]."""
@@ -188,9 +201,11 @@ class LoopModel(Model):
 
     # --- what training asks for -------------------------------------------------------------
 
-    def planned(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features [batch, features, rows] of conditions, and the plan's mean and log_std for
-        standardised latents [batch, chunk * latents, rows] (`engine.layers.fixed.folded`)."""
+    def planned(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features [batch, features, rows] of conditions, the plan [batch, width, rows], and its
+        mean and log_std for standardised latents [batch, chunk * latents, rows]
+        (`engine.layers.fixed.folded`)."""
         told = self.features(rows, ())[0]
-        mean, log_std = self.plan(told, ())[0].chunk(2, dim=1)
-        return told, mean, log_std
+        plan = self.plan(told, ())[0]
+        mean, log_std = self.spelt_out(plan, ())[0].chunk(2, dim=1)
+        return told, plan, mean, log_std

@@ -1,7 +1,7 @@
 """Parts of the models of loops: what conditions become, and a loop's plan and code.
 
     latents -> `WindowEncoder` -> code, one for a window or 2, 4, ... of them
-    conditions with a code -> `features` -> `Plan` -> mean and log_std of every latent of a chunk
+    conditions with a code -> `features` -> `Plan` -> a chunk's plan -> mean and log_std of its latents
 
 A plan has no memory: the same place in the bar and the same code give the same chunk.
 """
@@ -99,15 +99,19 @@ def uniform(codes: int) -> Sequence:
 
 
 class Plan(Sequence):
-    """Features -> means of a chunk's latents, frame by frame, then as many log_stds: a perceptron
-    with gated residual layers (document 003, section 4: the decoder of the second VAE)."""
+    """Features -> a chunk's plan [width], of which `spelt_out` makes latents: a perceptron with
+    gated residual layers (document 003, section 4: the decoder of the second VAE)."""
 
     def __init__(self, config: LoopConfig, features: int) -> None:
-        width, size = config.width, config.chunk * config.latents
+        width = config.width
         unit = [Residual(LeakyReLU(width), Conv1d(width, 2 * width, 1), GatedUnit(2 * width),
                          Conv1d(width, width, 1)) for _ in range(config.layers)]
-        super().__init__(Conv1d(features, width, 1), *unit, LeakyReLU(width),
-                         Conv1d(width, 2 * size, 1))
+        super().__init__(Conv1d(features, width, 1), *unit, LeakyReLU(width))
+
+
+def spelt_out(config: LoopConfig) -> Conv1d:
+    """A chunk's plan -> means of its latents, frame by frame, then as many log_stds."""
+    return Conv1d(config.width, 2 * config.chunk * config.latents, 1)
 
 
 class WindowEncoder(nn.Module):

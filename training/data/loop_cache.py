@@ -4,11 +4,12 @@ own end before it begins, and that goes on for some time after it has begun agai
     sound     |... end of the loop| whole loop | whole loop again ...
     latents   | left out          | z0 z1 ...                      z_n |
 
-A frame holds the posterior's means, then its log_stds.
+A frame holds the posterior's means, its log_stds, and levels of bands (`band_levels.py`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -23,6 +24,7 @@ from engine.errors import TudorError
 from engine.files import atomic_write
 from engine.models.coded import Coded
 from training.data.audio_folder import Source
+from training.data.band_levels import BANDS, band_levels
 from training.data.cache import Entry
 from training.data.decode import decoded, unfit
 from training.data.latent_cache import LatentCache
@@ -35,15 +37,18 @@ LEAST_SECONDS, MOST_SECONDS = 0.5, 64.0  # of what is a loop
 
 
 class LoopCache(LatentCache):
-    """`more_frames`: latents beyond the loop's end. `facts`: what is known of each usable file."""
+    """`more_frames`: latents beyond the loop's end. `spread_db`: by how much loops are made louder
+    or lower before they are encoded, each by a gain of its own: a level that says nothing of the
+    loop is what a knob can be learnt from. `facts`: what is known of each usable file."""
 
     def __init__(self, *given: Any, model: Coded, table: dict[str, Told], more_frames: int,
-                 **named: Any) -> None:
+                 spread_db: float, **named: Any) -> None:
         super().__init__(*given, **named)
         self.model: Coded | None = model.eval()
-        self.table, self.more_frames = table, more_frames
-        self.channels = 2 * model.coded
+        self.table, self.more_frames, self.spread_db = table, more_frames, spread_db
+        self.channels = 2 * model.coded + BANDS
         self.periods: dict[str, int] = {}  # samples of each loop
+        self.gains_db: dict[str, float] = {}
         self.facts: dict[str, LoopFacts] = {}
         self._measured = self._read_facts()
 
@@ -52,6 +57,7 @@ class LoopCache(LatentCache):
         for name in self.usable():
             kept = self._measured[name]
             self.periods[name] = int(kept["samples"])
+            self.gains_db[name] = float(kept["gain_db"])
             self.facts[name] = LoopFacts(kept["bars"], kept["bpm"], kept["style"],
                                          tuple(kept["knobs"]))
         with atomic_write(self.folder / FACTS) as temporary:
@@ -62,7 +68,8 @@ class LoopCache(LatentCache):
     # --- inside -----------------------------------------------------------------------------
 
     def _key(self) -> dict[str, Any]:
-        return {**super()._key(), "more": self.more_frames,
+        return {**super()._key(), "more": self.more_frames, "bands": BANDS,
+                "spread_db": self.spread_db,
                 "told": {name: asdict(told) for name, told in sorted(self.table.items())}}
 
     def _read_facts(self) -> dict[str, Any]:
@@ -90,12 +97,15 @@ class LoopCache(LatentCache):
             reason = f"silent at {rate} Hz"
         if reason is not None:
             return replace(known, reason=reason)
+        gain_db = gain_of(source.name, self.spread_db)
+        loop = loop * np.float32(10 ** (gain_db / 20))
         facts = facts_of(loop.mean(axis=0), rate, source.name, self.table)
         if (reason := no_tempo(facts)) is not None:
             return replace(known, reason=reason)
         entry = self._kept(known, self._round(np.ascontiguousarray(loop)), check)
         if entry.stored:
-            self._measured[source.name] = {"samples": loop.shape[1], **asdict(facts)}
+            self._measured[source.name] = {"samples": loop.shape[1], "gain_db": gain_db,
+                                           **asdict(facts)}
         return entry
 
     @torch.no_grad()
@@ -111,5 +121,15 @@ class LoopCache(LatentCache):
         sound = torch.from_numpy(np.ascontiguousarray(loop[:, places]))[None]
         mean, log_std = self.model.distribution(sound)
         first = (warm + late) // ratio
-        both = torch.cat((mean, log_std), dim=1)[0, :, first : first + frames]
-        return np.ascontiguousarray(both.numpy().T)
+        both = torch.cat((mean, log_std), dim=1)[0, :, first : first + frames].numpy()
+        heard = sound[0, :, warm:].mean(dim=0).numpy()[: frames * ratio]
+        levels = band_levels(heard, self.audio_rate_hz, ratio)
+        return np.ascontiguousarray(np.concatenate((both, levels)).T)
+
+
+def gain_of(name: str, spread_db: float) -> float:
+    """In dB, of a file: the same whenever it is asked for. Three quarters are lower than it was,
+    for what is already loud would clip."""
+    digest = hashlib.sha256(name.encode()).digest()
+    place = int.from_bytes(digest[:4], "big") / 2**32  # 0 ... 1
+    return spread_db * (place - 0.75)

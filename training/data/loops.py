@@ -28,6 +28,7 @@ from engine.models.loops_config import VARIATION, knob
 from engine.models.store import load_model
 from engine.scores.loops import KNOBS, PHASE, TEMPO, bar_seconds, tempo_of
 from training.data.audio_folder import scan
+from training.data.band_levels import BANDS
 from training.data.base import Batch, Shard
 from training.data.crop_data import CachedCrops, refreshed
 from training.data.latents import coder_named
@@ -49,6 +50,7 @@ class LoopSettings(Settings):
     crop_seconds: Positive = 4.0
     validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     cache_gb: NotNegative = 20.0
+    level_spread_db: NotNegative = 8.0  # between the loudest and the lowest that a loop is made
 
     @classmethod
     def complete(cls, model: dict[str, Any], training: dict[str, Any], data: Path) -> None:
@@ -67,10 +69,10 @@ class LoopSettings(Settings):
 
 
 class Loops(CachedCrops):
-    """Batches: "mean", "log_std" [batch, latents, frames] of the coder; "rows" [batch, conditions,
-    chunks], codes 0; "style" [batch], -1: none; and for the codes "windows" [batch, bars, latents,
-    frames], "bar" and "since" [batch, chunks]: which window each chunk has its code of, and frames
-    since its beginning."""
+    """Batches: "mean", "log_std" [batch, latents, frames] of the coder; "levels" [batch, BANDS,
+    frames], standardised; "rows" [batch, conditions, chunks], codes 0; "style" [batch], -1: none;
+    and for the codes "windows" [batch, bars, latents, frames], "bar" and "since" [batch, chunks]:
+    which window each chunk has its code of, and frames since its beginning."""
 
     settings = LoopSettings
     tensor = "mean"
@@ -94,7 +96,8 @@ class Loops(CachedCrops):
         self.bars = int(seconds / bar_seconds(MOST_BPM)) + 2
         self.cache = LoopCache(
             self.cache_folder, self._coder, self.spec, self.config.cache_gb, model=coder,
-            table=self.table, more_frames=self.frames + shape.window_frames + 1)
+            table=self.table, more_frames=self.frames + shape.window_frames + 1,
+            spread_db=self.config.level_spread_db)
         self.cache.check(self.sources, self.config.coder)
         self.skipped = refreshed(self.cache, self._found, console)
         self.cache.coder = self.cache.model = None  # their memory
@@ -128,6 +131,7 @@ class Loops(CachedCrops):
         noise = torch.randn(size, shape.latents, self.frames)
         return self._batch({
             "mean": noise, "log_std": 0 * noise - 1,
+            "levels": torch.randn(size, BANDS, self.frames),
             "rows": torch.zeros(size, len(shape.labels), chunks),
             "style": torch.zeros(size, dtype=torch.int64) - 1,
             "windows": torch.randn(size, self.bars, shape.latents, shape.window_frames),
@@ -149,11 +153,16 @@ class Loops(CachedCrops):
         """Spread of latents and knobs over what is learnt from."""
         names = [sound.name for sound in self.parts.learn]
         parts = [self.cache.read(sound.name, 0, len(sound)) for sound in self.parts.learn]
-        both = np.concatenate(parts, axis=1).astype(np.float64)
-        mean, log_std = np.split(both, 2)
+        mean, log_std, levels = self._split(np.concatenate(parts, axis=1).astype(np.float64))
+        self.level_mean = levels.mean(axis=1, keepdims=True)
+        self.level_std = levels.std(axis=1, keepdims=True).clip(1e-3)
         spread = np.sqrt(mean.var(axis=1) + np.exp(2 * log_std).mean(axis=1)).clip(1e-3)
         knobs = np.array([self.cache.facts[name].knobs for name in names])
-        self.knob_mean, self.knob_std = knobs.mean(axis=0), knobs.std(axis=0).clip(1e-3)
+        # 0 is as usual before gains: they are no part of what a folder sounds like.
+        usual = knobs.copy()
+        usual[:, KNOBS.index("loudness")] -= [self.cache.gains_db[name] for name in names]
+        self.knob_mean = usual.mean(axis=0)
+        self.knob_std = np.sqrt(np.square(knobs - self.knob_mean).mean(axis=0)).clip(1e-3)
         units = np.stack((self.knob_mean, self.knob_std))
         model.measure(*(torch.from_numpy(each).float()
                         for each in (mean.mean(axis=1), spread, units)))
@@ -166,8 +175,8 @@ class Loops(CachedCrops):
         first = int(numbers[0])
         begins = np.round(np.arange(first, int(numbers[-1]) + 1) * bar_frames).astype(int)
         at = begins[0]
-        both = self.cache.read(name, at, start + self.frames + shape.window_frames - at)
-        mean, log_std = np.split(both, 2)
+        mean, log_std, levels = self._split(
+            self.cache.read(name, at, start + self.frames + shape.window_frames - at))
         rows = np.zeros((len(shape.labels), self.chunks), np.float32)
         rows[shape.place(PHASE)] = places / bar_frames - numbers
         rows[shape.place(TEMPO)] = tempo_of(facts.bpm)
@@ -181,9 +190,16 @@ class Loops(CachedCrops):
             windows[i, :, : piece.shape[1]] = piece
         style = shape.styles.index(facts.style) if facts.style in shape.styles else -1
         here = slice(start - at, start - at + self.frames)
-        return {"mean": mean[:, here], "log_std": log_std[:, here], "rows": rows,
+        levels = ((levels[:, here] - self.level_mean) / self.level_std).astype(np.float32)
+        return {"mean": mean[:, here], "log_std": log_std[:, here], "levels": levels, "rows": rows,
                 "style": np.array(style), "windows": windows, "bar": numbers - first,
                 "since": np.maximum(0, places - begins[numbers - first])}
+
+    @staticmethod
+    def _split(frames: NDArray[Any]) -> list[NDArray[Any]]:
+        """Means, log_stds and levels, of what the cache holds [channels, frames]."""
+        coded = (len(frames) - BANDS) // 2
+        return np.split(frames, (coded, 2 * coded))
 
     def _joined(self, found: list[dict[str, FloatArray]]) -> Batch:
         return self._batch({key: torch.from_numpy(np.stack([each[key] for each in found]))

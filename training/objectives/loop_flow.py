@@ -22,7 +22,7 @@ from engine.layers.noise import ROUNDS, sum_of_uniforms
 from engine.models.base import Model
 from engine.models.latent_flow import LatentFlow
 from engine.models.loops_config import VARIATION
-from engine.scores.loops import CODE, PHASE, USUAL_BPM, bar_seconds
+from engine.scores.loops import CODE, KNOBS, PHASE, USUAL_BPM, bar_seconds
 from training.data.base import Batch
 from training.objectives.base import Moment, Terms
 from training.objectives.loop_plan import PlanObjective, PlanSettings
@@ -67,7 +67,7 @@ class FlowObjective(PlanObjective):
         it, which is heard as a lower level."""
         assert isinstance(model, LatentFlow)
         copy = deepcopy(model).eval()
-        mean, std = spread_of(copy)
+        mean, std = spread_of(copy, self.knob_mean.clamp(-0.9, 0.9))
         gain = std.reciprocal().clamp(*GAINS)
         made = copy.made
         scale, bias = made.weight[:, 0, 0], made.bias
@@ -112,9 +112,10 @@ class FlowObjective(PlanObjective):
 
 
 @torch.no_grad()
-def spread_of(model: LatentFlow) -> tuple[Tensor, Tensor]:
+def spread_of(model: LatentFlow, knobs: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each standardised latent over loops with codes of the whole
-    box, each [latents]; noise is new in every bar."""
+    box, each [latents]; noise is new in every bar. `knobs`: what each stands at in the mean; their
+    squares are 1 in the mean."""
     config = model.config
     device = next(model.parameters()).device
     rng = torch.Generator().manual_seed(0)
@@ -123,6 +124,9 @@ def spread_of(model: LatentFlow) -> tuple[Tensor, Tensor]:
     start = torch.rand(SPREAD_LOOPS, 1, generator=rng)
     rows[:, config.place(PHASE)] = (start + turn * torch.arange(SPREAD_CHUNKS)) % 1
     rows[:, config.place(VARIATION)] = 1
+    at = config.place(KNOBS[0])
+    rows[:, at : at + len(KNOBS)] = (knobs.cpu() + (1 - knobs.cpu().square()).sqrt() * torch.randn(
+        SPREAD_LOOPS, len(KNOBS), generator=rng))[..., None]
     at = config.place(CODE)
     rows[:, at : at + config.codes] = 2 * torch.rand(
         SPREAD_LOOPS, config.codes, 1, generator=rng) - 1

@@ -12,6 +12,11 @@ What the plan should make likely can be said in three ways (`loss_on`):
 The first and the last are one objective: in the mean over z the first is the last and the entropy
 of the posterior, which no weight of this model changes; drawing z only makes its gradient noisier.
 
+Beside the latents a plan tells how loud each band of sound is in every frame, by a layer that only
+training has: latents also hold how waves lie, which no code can say, and without it the little
+that a listener follows is a small part of the likelihood. A code says nothing that knobs say: what
+the two have in common, over the last batches, is a loss.
+
 The length of the code is drawn for every batch: one for a window, or 2, 4, ... of them.
 """
 
@@ -22,15 +27,17 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.errors import ConfigError
+from engine.layers import Conv1d
 from engine.layers.fixed import folded
 from engine.models.base import Model
 from engine.models.loops import LoopModel
 from engine.models.loops_config import STYLE
 from engine.models.loops_parts import NORMAL_TO_UNIFORM
 from engine.scores.loops import CODE, KNOBS
+from training.data.band_levels import BANDS
 from training.data.base import Batch
 from training.objectives.base import Moment, Objective, Terms
 from training.settings import NotNegative, Settings, Unit
@@ -47,7 +54,10 @@ class PlanSettings(Settings):
     code_free_bits: NotNegative = 0.1  # nats of each number of a code that cost nothing
     # How often the code is a single point; every longer one is half as likely as the one before.
     point_share: Annotated[float, Field(gt=0, le=1)] = 0.4
-    knob_dropout: Unit = 0.25  # share of examples in which a knob, or the style, is not said
+    knob_dropout: Unit = 0.05  # share of examples in which a knob is not said
+    style_dropout: Unit = 0.3  # the same of the style
+    band_weight: NotNegative = 1.0  # of how loud bands are, in nats
+    knob_code_weight: NotNegative = 4.0  # of squared correlations of codes and knobs
 
 
 class PlanObjective(Objective):
@@ -56,12 +66,19 @@ class PlanObjective(Objective):
     settings = PlanSettings
     watched = "nats_per_frame"
     model: LoopModel
+    shared: Tensor  # correlations of codes and knobs, over the last batches
+    knob_mean: Tensor  # of the rows that were learnt from
 
     def __init__(self, model: Model, config: Any) -> None:
         if not isinstance(model, LoopModel):
             raise ConfigError(f"family {model.family!r} makes no loops; this objective trains "
                               "those that do")
         super().__init__(model, config)
+        shape = model.config
+        self.bands = Conv1d(shape.width, shape.chunk * BANDS, 1)
+        self.band_log_std = nn.Parameter(torch.zeros(BANDS))
+        self.register_buffer("shared", torch.zeros(shape.codes, len(KNOBS)))
+        self.register_buffer("knob_mean", torch.zeros(len(KNOBS)))
 
     def losses(self, batch: Batch, at: Moment) -> Terms:
         return self.planned(batch, self.level(at))[0]
@@ -84,11 +101,11 @@ class PlanObjective(Objective):
         return 0
 
     def planned(self, batch: Batch, level: int) -> tuple[Terms, Tensor, Tensor, Tensor]:
-        """The losses; then features, the plan's mean and standardised latents to be made, each
+        """The losses; then features, plans and standardised latents to be made, each
         [batch, channels, chunks]."""
         model, config = self.model, self.config
-        rows, kl = self.conditions(batch, level)
-        told, mean, log_std = model.planned(rows)
+        rows, kl, shared = self.conditions(batch, level)
+        told, plan, mean, log_std = model.planned(rows)
         log_std = log_std.clamp(*LOG_STD_RANGE)
         aim, spread = self.standard(batch)
         size = model.config.chunk
@@ -104,10 +121,23 @@ class PlanObjective(Objective):
         per_frame = nats.sum(dim=1).mean() / size
         free = kl.clamp_min(config.code_free_bits).sum(dim=1)
         code = free.mean() / frames
-        terms = {"loss": per_frame + config.code_weight * code, "nats_per_frame": per_frame,
-                 "code_nats": kl.sum(dim=1).mean(),
-                 "explained": 1 - (z - mean).square().mean() / z.square().mean()}
-        return terms, told, mean, z
+        bands, heard = self._bands(plan, batch["levels"])
+        loss = (per_frame + config.code_weight * code + config.band_weight * bands
+                + config.knob_code_weight * shared)
+        terms = {"loss": loss, "nats_per_frame": per_frame, "code_nats": kl.sum(dim=1).mean(),
+                 "explained": 1 - (z - mean).square().mean() / z.square().mean(),
+                 "heard": heard, "knobs_in_code": self.shared.square().sum()}
+        return terms, told, plan, z
+
+    def _bands(self, plan: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Nats a frame of how loud bands are, and which part of it is explained; `levels`
+        [batch, BANDS, frames]."""
+        size = self.model.config.chunk
+        aim = folded(levels, size)
+        missed = (aim - self.bands(plan, ())[0]).square()
+        log_std = self.band_log_std.clamp(*LOG_STD_RANGE).repeat(size)[:, None]
+        nats = 0.5 * missed * torch.exp(-2 * log_std) + log_std
+        return nats.sum(dim=1).mean() / size, 1 - missed.mean() / aim.square().mean()
 
     def standard(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Standardised means and standard deviations of the coder's posterior, as in `batch`."""
@@ -116,9 +146,10 @@ class PlanObjective(Objective):
         mean = heard(batch["mean"], ())[0]
         return mean, (batch["log_std"].exp() * scale).clamp_min(1e-4)
 
-    def conditions(self, batch: Batch, level: int) -> tuple[Tensor, Tensor]:
+    def conditions(self, batch: Batch, level: int) -> tuple[Tensor, Tensor, Tensor]:
         """Rows [batch, conditions, chunks] with codes drawn for their windows and some knobs not
-        said; nats of each number of the codes [codes of the batch, codes]."""
+        said; nats of each number of the codes [codes of the batch, codes]; what codes and knobs
+        have in common, a scalar."""
         model, config = self.model, self.model.config
         rows = batch["rows"].clone()
         windows = batch["windows"]
@@ -129,7 +160,11 @@ class PlanObjective(Objective):
         whiten: Any = model.windows.whiten[level]
         if self.training:
             self._follow(whiten, mean, log_std)
-        uniform = torch.tanh(NORMAL_TO_UNIFORM * whiten(drawn, ())[0])
+        normal = whiten(drawn, ())[0]
+        first = config.place(KNOBS[0])
+        shared = self._shared(normal.mean(dim=2).unflatten(0, (count, bars))[:, 0],
+                              rows[:, first : first + len(KNOBS), 0])
+        uniform = torch.tanh(NORMAL_TO_UNIFORM * normal)
         inside = uniform.shape[2]  # codes in a window
         which = (batch["since"] // (config.chunk << level)).clamp_max(inside - 1)
         place = batch["bar"] * inside + which  # [batch, chunks]
@@ -140,20 +175,31 @@ class PlanObjective(Objective):
         self._knobs(rows, batch["style"])
         kl = 0.5 * (mean.square() + torch.exp(2 * log_std) - 1) - log_std
         real = batch["bar"].amax(dim=1)[:, None] >= torch.arange(bars, device=kl.device)
-        return rows, kl.transpose(1, 2).unflatten(0, (count, bars))[real].flatten(0, 1)
+        return rows, kl.transpose(1, 2).unflatten(0, (count, bars))[real].flatten(0, 1), shared
+
+    def _shared(self, codes: Tensor, knobs: Tensor) -> Tensor:
+        """`codes` [batch, codes] and `knobs` [batch, knobs], both about 0 with variance 1: a
+        scalar whose gradient is that of their squared correlations over the last batches (one
+        batch is too small to tell them from chance)."""
+        here = codes.T @ (knobs - self.knob_mean) / len(knobs)
+        if self.training:
+            with torch.no_grad():
+                self.shared.lerp_(here, 1 - MEMORY)
+                self.knob_mean.lerp_(knobs.mean(dim=0), 1 - MEMORY)
+        return 2 * (self.shared * here).sum()
 
     def _knobs(self, rows: Tensor, style: Tensor) -> None:
         """Style as a place on the map; some of what is said is taken back, by example."""
         config = self.model.config
 
-        def said() -> Tensor:
-            share = self.config.knob_dropout if self.training else 0.0
+        def said(share: float) -> Tensor:
+            share = share if self.training else 0.0
             return (torch.rand(len(rows), 1, device=rows.device) >= share).float()
 
         for label in KNOBS:
-            rows[:, config.place(label)] *= said()
+            rows[:, config.place(label)] *= said(self.config.knob_dropout)
         if config.styles:
-            known = (style >= 0).float()[:, None] * said()
+            known = (style >= 0).float()[:, None] * said(self.config.style_dropout)
             places = self.model.style_places()[style.clamp_min(0)] * known
             at = config.place(STYLE[0])
             rows[:, at : at + len(STYLE)] = places[:, :, None]

@@ -137,7 +137,7 @@ def test_the_loop_is_what_training_worked_out_at_once():
     model = small_model("latent_flow", "loops")
     x, size, values = rows(model), model.config.chunk, model.default_attributes()
     z = folded(model.made.taken_back(model.offline("generate", x)), size)
-    told, plan, _ = model.planned(model.held.offline(x))
+    told, plan, _, _ = model.planned(model.held.offline(x))
     context = model.heard_before(told, plan, F.pad(z, (1, 0))[:, :, :-1])
     first = next(iter(model.before))
     noise = call(first, model.held.offline(x), first.init_state(1), values)[0]

@@ -13,6 +13,7 @@ from engine.errors import ConfigError
 from engine.models.registry import build
 from engine.models.store import load_model
 from tests.training.training_helpers import QUIET
+from training.data.band_levels import BANDS, band_levels
 from training.data.base import Shard
 from training.data.loop_facts import bars_by_length, read_table, styles_of
 from training.data.loops import Loops, LoopSettings
@@ -126,9 +127,40 @@ def test_knobs_follow_the_sound(tmp_path):
     soundfile.write(path / "1.wav", 0.1 * clicks(125, 1, 0), RATE)
     data, _ = prepared(tmp_path, path)
     loud, soft = (data.cache.facts[f"{i}.wav"].knobs for i in (0, 1))
-    assert abs(loud[2] - soft[2] - 20) < 0.5
+    gains = [data.cache.gains_db[f"{i}.wav"] for i in (0, 1)]
+    assert abs((loud[2] - gains[0]) - (soft[2] - gains[1]) - 20) < 0.5
     assert abs(loud[1] - soft[1]) < 0.05
     assert abs(loud[0] - 4 / (240 / 125)) < 0.6
+
+
+def test_loops_are_learnt_at_levels_of_their_own(tmp_path):
+    path = folder(tmp_path / "a", sounds=[(125, 1)] * 8)
+    data, _ = prepared(tmp_path, path)
+    gains = [data.cache.gains_db[f"{i}.wav"] for i in range(8)]
+    assert -6 <= min(gains) < max(gains) <= 2
+    assert max(gains) - min(gains) > 3
+    levels = [data.cache.facts[f"{i}.wav"].knobs[2] - gain for i, gain in enumerate(gains)]
+    assert max(levels) - min(levels) < 0.8
+    assert abs(data.knob_mean[2] - np.mean(levels)) < 0.1  # 0: as loud as the folder
+    plain, _ = prepared(tmp_path / "plain", path, level_spread_db=0.0)
+    assert set(plain.cache.gains_db.values()) == {0.0}
+
+
+def test_levels_of_bands_go_with_the_sound(tmp_path):
+    hop, seconds = 128, 1.0
+    time = np.arange(round(seconds * RATE)) / RATE
+    tone = (np.sin(2 * np.pi * 1000 * time) * (time >= 0.5)).astype(np.float32)
+    levels = band_levels(tone, RATE, hop)
+    assert levels.shape == (BANDS, len(tone) // hop)
+    loudest = int(levels[:, -20:].mean(axis=1).argmax())
+    edges = np.geomspace(50, RATE / 2, BANDS + 1)
+    assert edges[loudest] < 1000 < edges[loudest + 1]
+    begun = int(np.flatnonzero(levels[loudest] > levels[loudest].max() - 6)[0])
+    assert abs(begun - 0.5 * RATE / hop) <= 1
+    half = band_levels(tone * np.float32(0.5), RATE, hop)
+    assert abs(float((levels - half)[loudest, -20:].mean()) - 6.02) < 0.01
+    assert np.array_equal(levels[:, : int(0.4 * RATE / hop)].round(3),
+                          np.full((BANDS, int(0.4 * RATE / hop)), -80, np.float32))
 
 
 @pytest.mark.parametrize(("line", "said"), [

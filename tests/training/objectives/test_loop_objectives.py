@@ -10,6 +10,7 @@ import torch
 from engine.errors import ConfigError
 from engine.layers.fixed import folded
 from tests.export.small_models import small_model
+from training.data.band_levels import BANDS
 from training.data.base import Batch
 from training.objectives.base import Moment
 from training.objectives.loop_flow import FlowObjective, FlowSettings, mixed, normal_as_played
@@ -35,6 +36,7 @@ def batch(model, size=6, seed=0):
     return Batch(
         1.0, mean=noise(size, shape.latents, CHUNKS * shape.chunk),
         log_std=0.3 * noise(size, shape.latents, CHUNKS * shape.chunk) - 1,
+        levels=noise(size, BANDS, CHUNKS * shape.chunk),
         rows=torch.rand(size, len(shape.labels), CHUNKS, generator=generator),
         style=torch.arange(size) % 3 - 1,
         windows=noise(size, bars, shape.latents, shape.window_frames),
@@ -115,6 +117,38 @@ def test_codes_are_whitened_and_chosen_by_bar_and_place():
     for level, changes in ((2, 1), (1, 3), (0, 7)):
         one = objective.conditions(batch(model), level)[0][0, at]
         assert int((one[1:] != one[:-1]).sum()) == changes
+
+
+def test_codes_learn_to_leave_to_knobs_what_knobs_say():
+    """Latents that go with a knob that is seldom said: without the loss so do codes."""
+    found = {}
+    for weight in (0.0, 30.0):
+        torch.manual_seed(0)
+        model = small_model("latent_vae", "loops")
+        objective = PlanObjective(model, config(PlanSettings, knob_code_weight=weight,
+                                                knob_dropout=1.0)).train()
+        objective.start()
+        for seed in range(500):
+            given = batch(model, size=24, seed=seed)
+            told = torch.randn(24, 1, generator=torch.Generator().manual_seed(seed))
+            given.tensors["rows"][:, model.config.place("density")] = told
+            given.tensors["windows"][:, :, 0] += 2 * told[..., None]
+            given.tensors["mean"] += 2 * told[..., None]
+            objective.step(given, Moment(learning_rate=3e-3))
+        found[weight] = float(objective.shared.square().sum())
+    assert found[0.0] > 0.2
+    assert found[30.0] < 0.3 * found[0.0]
+
+
+def test_plans_tell_how_loud_bands_are():
+    model = small_model("latent_vae", "loops")
+    objective = PlanObjective(model, config(PlanSettings)).train()
+    objective.start()
+    data = batch(model)
+    heard = [float(objective.step(data, Moment(learning_rate=3e-3))["heard"])
+             for _ in range(300)]
+    assert heard[0] < 0.05
+    assert sum(heard[-20:]) / 20 > heard[0] + 0.1
 
 
 def test_lengths_of_codes_are_drawn():

@@ -105,14 +105,13 @@ class _Asker:
 
     def sounds(self, seed: int) -> list[FloatArray]:
         """A mono sound for each held-out loop; the code of each is made up."""
-        return self._played([self._said(facts, 1000 * seed + i)
+        return self._played([self._said(facts, rows.made_up_code(self.codes, 1000 * seed + i))
                              for i, facts in enumerate(self.facts)], self.case.seconds)
 
-    def _said(self, facts: LoopFacts, seed: int) -> FloatArray:
+    def _said(self, facts: LoopFacts, code: FloatArray) -> FloatArray:
         """Conditions for a loop like the one of `facts`."""
         x = rows.conditions(self.labels, self.spec.in_ratio, self.rate,
-                            self.case.seconds / rows.bar_seconds(facts.bpm), facts.bpm,
-                            rows.made_up_code(self.codes, seed))
+                            self.case.seconds / rows.bar_seconds(facts.bpm), facts.bpm, code)
         for name, value in zip(KNOBS, facts.knobs, strict=True):
             unit = self.units.get(name)
             if unit:
@@ -144,7 +143,8 @@ class _Asker:
         asked = {name: rng.uniform(-KNOB_REACH, KNOB_REACH, KNOB_LOOPS) for name in KNOBS}
         said = []
         for i in range(KNOB_LOOPS):
-            x = self._said(self.facts[i % len(self.facts)], 77000 + i)
+            x = self._said(self.facts[i % len(self.facts)],
+                           rows.made_up_code(self.codes, 77000 + i))
             for name in KNOBS:
                 x[self.labels.index(name)] = asked[name][i]
             said.append(x)
@@ -167,7 +167,8 @@ class _Asker:
         return [float(value) for value in np.mean(found, axis=0)]
 
     def code_rank(self, ruler: LoopJudge, sounds: list[FloatArray], length: int) -> float | None:
-        """Whether loops made from the codes of held-out ones have their rhythms."""
+        """Whether loops made from the codes of held-out ones, and what knobs measure of them, have
+        their rhythms."""
         model = self.case.model
         if not isinstance(model, LoopModel) or model.codec is None:
             return None
@@ -179,10 +180,10 @@ class _Asker:
             found = model.code_of(heard)
             if found is None:
                 return None
-            code = found[0, :, 0].numpy()
-            said.append(rows.conditions(self.labels, self.spec.in_ratio, self.rate,
-                                        length / self.rate / rows.bar_seconds(facts.bpm),
-                                        facts.bpm, code))
+            x = self._said(facts, found[0, :, 0].numpy())
+            if VARIATION in self.labels:
+                x[self.labels.index(VARIATION)] = 0.0
+            said.append(x)
         made = Loops(self._played(said, length / self.rate), [each.bpm for each in self.facts])
         return code_rank(np.stack([row.profile for row in ruler.rhythms(made)]), ruler.profiles)
 
