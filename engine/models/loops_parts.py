@@ -1,7 +1,7 @@
 """Parts of the models of loops: what conditions become, and a loop's plan and code.
 
     latents -> `WindowEncoder` -> code, one for a window or 2, 4, ... of them
-    conditions with a code -> `features` -> `Plan` -> a chunk's plan -> mean and log_std of its latents
+    conditions with a code -> `features` -> `Plan` -> a plan -> mean and log_std of a chunk's latents
 
 A plan has no memory: the same place in the bar and the same code give the same chunk.
 """

@@ -1,0 +1,283 @@
+"""Second levels of loops: what a plan is learnt by, plan against flow, steps of a flow, lengths of
+a code, each trained from scratch for the same processor time, judged on loops nobody learns from.
+
+    python -m scripts.loop_trials OUT             trains what is not there, measures, keeps
+    python -m scripts.loop_trials OUT --minutes 4 --seeds 2
+
+OUT gets the corpora and a run TRIAL-SEED of each trial; the same command goes on where it was
+stopped, and `--keep` writes what is there, of the seeds that have every trial. Figures go into
+docs/sound/loop-trials.json; `python scripts/figures.py` writes the tables of docs/loops.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from engine.files import atomic_write
+from scripts.preset_cards import rows
+from scripts.preset_clips import SOUND
+from scripts.trial_runs import TUDOR_BY_PROCESSOR, each, keep, spread, tudor
+
+CODER, MINUTES = "techno-tiny", 6.0
+LEARNT, HELD = ("techno", 200, 0), ("techno", 4, 1000)  # kind, minutes and seed of `tudor corpus`
+FIGURES = SOUND / "loop-trials.json"
+SHAPE = {"width": 160, "layers": 3}
+FLOW = {"history_width": 96, "history": 5, "flow_width": 192}
+COMMON = {"data": "loops", "batch_size": 16, "crop_seconds": 4.0, "learning_rate": 1e-3,
+          "warmup_steps": 100}
+# Of the judge's figures: heading, digits.
+COLUMNS = {
+    "descriptor_mmd": ("descriptor MMD ↓", 3), "rhythm_mmd": ("rhythm MMD ↓", 3),
+    "beat": ("beat", 2), "bar": ("bar", 2), "lock16": ("lock16", 2), "lock4": ("lock4", 2),
+    "tempo_hit": ("tempo hit ↑", 2), "level_error_db": ("level dB", 1),
+    "neighbour_low_db": ("nearest 5 % dB", 1),
+}
+FLOORS = {"real": "held-out loops (ceiling)", "codec": "through the codec (ceiling)",
+          "own_steps": "own quarter-beats shuffled (floor)",
+          "shuffled_latents": "shuffled latents (floor)",
+          "own_frames": "own frames shuffled (floor)",
+          "gaussian": "N(0, 1) latents (floor)"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """`title` in the table; which run it is of, and the steps that it is judged with."""
+
+    title: str
+    family: str
+    objective: str
+    loss_on: str = "samples"
+    steps: int = 1
+    run: str = ""
+
+
+def _plan(title: str, loss_on: str) -> Trial:
+    return Trial(title, "latent_vae", "loop_plan", loss_on)
+
+
+TRIALS = {
+    "samples": _plan("VAE 2, likelihood of latents drawn", "samples"),
+    "means": _plan("VAE 2, likelihood of means", "means"),
+    "posteriors": _plan("VAE 2, divergence of posteriors", "posteriors"),
+    **{f"flow-{steps}": Trial(f"flow, {steps} step{'s' if steps > 1 else ''}", "latent_flow",
+                              "loop_flow", steps=steps, run="flow-1") for steps in (1, 2, 4, 32)},
+}
+
+
+def corpus(out: Path, name: str, made: tuple[str, int, int]) -> Path:
+    """A folder of sounds, made once."""
+    folder, (kind, minutes, seed) = out / name, made
+    if not folder.exists():
+        making = out / f"{name}.making"
+        shutil.rmtree(making, ignore_errors=True)
+        tudor(out / f"{name}.log", "corpus", kind, making, "--minutes", minutes, "--seed", seed)
+        making.rename(folder)
+    return folder
+
+
+def configuration(trial: Trial) -> str:
+    """A trial's file for `tudor train`."""
+    model = {"family": trial.family, **SHAPE, **(FLOW if trial.family == "latent_flow" else {})}
+    training = {"objective": trial.objective, "coder": CODER, **COMMON, "loss_on": trial.loss_on}
+    return "\n".join(["[model]", *(f"{key} = {json.dumps(value)}" for key, value in model.items()),
+                      "", "[training]",
+                      *(f"{key} = {json.dumps(value)}" for key, value in training.items()), ""])
+
+
+def run(name: str, seed: int, minutes: float, out: Path) -> None:
+    """Train and measure a trial, as far as that is still to be done."""
+    trial, target = TRIALS[name], judged(out, name, seed)
+    if target.exists():
+        return
+    folder = out / f"{trial.run or name}-{seed}"
+    done = folder.with_suffix(".trained")
+    if not done.exists():
+        file = out / f"{trial.run or name}.toml"
+        file.write_text(configuration(trial), "utf-8")
+        tudor(folder.with_suffix(".log"), "train", file, "--data", corpus(out, "learnt", LEARNT),
+              "--out", folder, "--minutes", minutes, "--seed", seed, command=TUDOR_BY_PROCESSOR)
+        done.touch()
+    if trial.steps > 1:
+        folder = stepped(folder, trial.steps, out / f"{name}-{seed}")
+    told = tudor(target.with_suffix(".judged"), "evaluate", folder,
+                 "--data", corpus(out, "held", HELD), "--json")
+    if trial.family == "latent_vae":
+        told = json.dumps({**json.loads(told), "lengths": lengths(folder, out)})
+    with atomic_write(target) as temporary:
+        temporary.write_text(told, "utf-8")
+
+
+def judged(out: Path, name: str, seed: int) -> Path:
+    """Where figures of a trial are kept: it is done when they are there."""
+    return out / f"{name}-{seed}.json"
+
+
+def stepped(folder: Path, steps: int, to: Path) -> Path:
+    """A run's copy that takes so many steps; its latents are made to vary anew."""
+    import tomli_w
+
+    from engine.files import WEIGHTS_FILE
+    from engine.models.store import load_model, read_settings, save_weights
+
+    settings = read_settings(folder / "config.toml")
+    settings["model"]["steps"] = steps
+    to.mkdir(exist_ok=True)
+    shutil.copy(folder / WEIGHTS_FILE, to / WEIGHTS_FILE)
+    for name in ("held_out.json",):
+        shutil.copy(folder / name, to / name)
+    (to / "config.toml").write_text(tomli_w.dumps(settings), "utf-8")
+    model: Any = load_model(str(to)).model
+    # As before any gain: what `heard` takes off.
+    scale, bias = model.heard.weight[:, 0, 0], model.heard.bias
+    model.made.set(1 / scale, -bias / scale)
+    save_weights(_objective(model, settings).finished(model, None), to / WEIGHTS_FILE)
+    return to
+
+
+def _objective(model: Any, settings: dict[str, Any]) -> Any:
+    """What a run was trained by."""
+    from types import SimpleNamespace
+
+    from training.objectives.registry import OBJECTIVES
+
+    kind = OBJECTIVES[settings["training"]["objective"]]
+    return kind(model, SimpleNamespace(**{**kind.settings().model_dump(),
+                                          **settings["training"]}))
+
+
+def lengths(folder: Path, out: Path) -> list[dict[str, Any]]:
+    """Figures of each length of a run's code."""
+    from types import SimpleNamespace
+
+    from rich.console import Console
+
+    from engine.audio import match_channels, read_audio
+    from engine.models.store import load_model, read_settings
+    from training.data.loops import Loops as LoopData
+    from training.data.loops import LoopSettings
+    from training.evaluation.judges.loops import LoopJudge, Loops
+    from training.evaluation.loop_floors import tiled
+    from training.evaluation.loop_lengths import by_length
+
+    settings = read_settings(folder / "config.toml")
+    model: Any = load_model(str(folder)).model
+    sounds = corpus(out, "held", HELD)
+    known = {key: value for key, value in settings["training"].items()
+             if key in LoopSettings.model_fields}
+    data = LoopData(sounds, SimpleNamespace(**{**LoopSettings().model_dump(), **known,
+                                               "validation_fraction": 0.0, "seed": 0,
+                                               "batch_size": 16}), out / "held-cache")
+    data.look()
+    kept = model.state_dict()
+    data.prepare(model, Console(quiet=True))
+    model.load_state_dict(kept)
+    rate = model.config.sample_rate_hz
+    names = sorted(data.cache.facts)
+    loops = [tiled(match_channels(read_audio(sounds / name)[0], 1, 1)[:, 0], 4 * rate)
+             for name in names]
+    real = Loops(loops, [data.cache.facts[name].bpm for name in names])
+    return by_length(model, _objective(model, settings), data, LoopJudge(real, rate))
+
+
+def gathered(out: Path, seeds: list[int], minutes: float) -> dict[str, Any]:
+    """What was measured: of each trial the figures of every seed, and what they are read by."""
+    found: dict[str, Any] = {"series": {"minutes": minutes, "seeds": seeds}}
+    for name, trial in TRIALS.items():
+        told = [json.loads(judged(out, name, seed).read_text("utf-8")) for seed in seeds]
+        found[name] = {
+            "steps": [steps_of(out / f"{trial.run or name}-{seed}") for seed in seeds],
+            "figures": [{**{key: one["results"]["model"].get(key) for key in COLUMNS},
+                         "code_rank": one["code_rank"]} for one in told]}
+        if trial.family == "latent_vae":
+            found[name]["lengths"] = [one["lengths"] for one in told]
+    found["read_by"] = {name: {key: told[0]["results"].get(name, {}).get(key) for key in COLUMNS}
+                        for name in FLOORS if name in told[0]["results"]}
+    return found
+
+
+def steps_of(folder: Path) -> int:
+    """That a run took."""
+    return max(json.loads(line)["step"]
+               for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines())
+
+
+# --- what is told of it ---------------------------------------------------------------------------
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """Means of the seeds, the range that they have, and what they are read by."""
+    def cells(seeds: list[dict[str, float | None]]) -> list[str]:
+        return [spread([one.get(key) for one in seeds], digits)
+                for key, (_, digits) in (*COLUMNS.items(), ("code_rank", ("", 2)))]
+
+    lines = [["", *(heading for heading, _ in COLUMNS.values()), "code: rank ↓", "training steps"]]
+    lines += [[trial.title, *cells(found[name]["figures"]), f"{mean(found[name]['steps']):.0f}"]
+              for name, trial in TRIALS.items()]
+    lines += [[FLOORS[name], *cells([row]), "-"] for name, row in found["read_by"].items()]
+    return rows(*lines)
+
+
+def length_table(found: dict[str, Any]) -> list[str]:
+    """What each length of a code costs and gives, of the plan learnt by drawn latents."""
+    of_seeds = found["samples"]["lengths"]
+    lines = [["codes for a window", "nats a frame ↓", "explained ↑", "nats in a code",
+              "descriptor MMD ↓", "rhythm MMD ↓", "bar", "MMD halfway / at the ends →1",
+              "largest step / range: loudness ↓", "centroid ↓"]]
+    for at in zip(*of_seeds, strict=True):
+        def cell(*keys: str, digits: int = 2, at: tuple[Any, ...] = at) -> str:
+            values = list(at)
+            for key in keys:
+                values = [value[key] for value in values]
+            return spread(values, digits)
+
+        lines.append([
+            str(at[0]["codes"]), cell("nats_per_frame"), cell("explained"),
+            cell("code_nats", digits=1), cell("descriptor_mmd", digits=3),
+            cell("rhythm_mmd", digits=3), cell("bar"), cell("path", "middle_over_ends"),
+            cell("path", "level_db", "largest_step"),
+            cell("path", "centroid_octaves", "largest_step")])
+    return rows(*lines)
+
+
+def page(what: str) -> list[str]:
+    """A table of docs/loops.md, `levels` or `lengths`; what to run where there are no figures."""
+    if not FIGURES.exists():
+        return ["*Not run yet: `python -m scripts.loop_trials OUT`.*"]
+    found = json.loads(FIGURES.read_text("utf-8"))
+    series = found["series"]
+    seeds = len(series["seeds"])
+    return [f"{series['minutes']:g} minutes of processor time each, {seeds} "
+            f"seed{'s' if seeds > 1 else ''}.", "",
+            *(table(found) if what == "levels" else length_table(found))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of processor time for each")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1, help="so many at once, one thread each")
+    parser.add_argument("--keep", action="store_true", help="train nothing, write what is there")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    seeds = list(range(1, options.seeds + 1))
+    if not options.keep:
+        corpus(options.out, "learnt", LEARNT)
+        corpus(options.out, "held", HELD)
+        each([(name, seed) for seed in seeds for name in TRIALS],
+             lambda job: run(*job, options.minutes, options.out), options.jobs)
+    whole = [seed for seed in seeds
+             if all(judged(options.out, name, seed).exists() for name in TRIALS)]
+    if not whole:
+        raise SystemExit(f"{options.out}: no seed has every trial yet")
+    keep(FIGURES, gathered(options.out, whole, options.minutes))
+
+
+if __name__ == "__main__":
+    main()
