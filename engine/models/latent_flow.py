@@ -1,9 +1,13 @@
 """Loops by a flow: chunk after chunk, noise becomes latents that go on from those before.
 
-    conditions -> features -> plan  (`latent_vae`)     once a chunk
+    conditions -> features -> plan -> mean, log_std  (`latent_vae`)     once a chunk
               +-> noise, of the place in the bar or new
     chunks before -+-> gated layers, dilations 1, 2, 4, ... -> context
-    noise -> x;  x = x + d velocity(x, t, d, context),  t = 0, d, 2d, ... below 1    -> the chunk
+    noise -> x;  x = x + d velocity(x, t, d, context),  t = 0, d, 2d, ... below 1
+    mean + exp(log_std) x -> the chunk
+
+What is drawn is what the plan leaves open, in its own standard deviations: rhythm and level are the
+plan's however well the flow has learnt.
 
 Rectified flow (Liu et al. 2023): velocity points from noise to data on straight lines. A shortcut
 (Frans et al. 2025) also knows how long a step it takes, so that one step can be enough.
@@ -21,6 +25,7 @@ from torch import Tensor, nn
 from engine.layers import (
     Channels,
     Conv1d,
+    Exp,
     GatedStack,
     Guard,
     Identity,
@@ -54,7 +59,8 @@ class LatentFlowConfig(LoopConfig):
 
 class Velocity(nn.Module):
     """Where `x` is to move at time `t` by a step of `d`: a perceptron of x and the context, whose
-    hidden layers are biased by t and d."""
+    hidden layers are biased by t and d, and a share of x, of each number by t and d: most of
+    a velocity is linear in x, which hidden layers would spend their width on."""
 
     SLOPE = 0.2
 
@@ -64,7 +70,7 @@ class Velocity(nn.Module):
         self.first = Conv1d(size + context, width, 1)
         self.second = Conv1d(width, width, 1)
         self.last = Conv1d(width, size, 1)
-        self.times = nn.ModuleList((nn.Linear(6, 64), nn.Linear(64, 2 * width)))
+        self.times = nn.ModuleList((nn.Linear(6, 64), nn.Linear(64, 2 * width + size)))
         nn.init.zeros_(self.last.weight)
 
     @staticmethod
@@ -74,25 +80,24 @@ class Velocity(nn.Module):
         return torch.stack((t, torch.sin(pi * t), torch.cos(pi * t), torch.sin(2 * pi * t),
                             d, octaves), dim=-1)
 
-    def biases(self, said: Tensor) -> tuple[Tensor, Tensor]:
-        """[..., width] each, of what is `said`."""
+    def biases(self, said: Tensor) -> tuple[Tensor, ...]:
+        """Of what is `said`: biases of both hidden layers [..., width], shares of x [..., size]."""
         first, second = self.times
         hidden = first(said)
-        biases = second(hidden * torch.sigmoid(hidden))
-        return biases[..., : self.width], biases[..., self.width :]
+        found, wide = second(hidden * torch.sigmoid(hidden)), self.width
+        return found[..., :wide], found[..., wide : 2 * wide], found[..., 2 * wide :]
 
     def forward(self, x: Tensor, context: Tensor, t: Tensor, d: Tensor) -> Tensor:
         """`x` [batch, size, rows], `context` [batch, context, rows], `t` and `d` [batch, rows]."""
-        first, second = (b.transpose(1, 2) for b in self.biases(self.said(t, d)))
-        return self.told(torch.cat((x, context), dim=1), first, second)
+        return self.told(x, context, *(b.transpose(1, 2) for b in self.biases(self.said(t, d))))
 
-    def told(self, joined: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        """Of x and context joined, the hidden layers' biases being known: [..., width, rows] or
-        [width, 1]."""
+    def told(self, x: Tensor, context: Tensor, first: Tensor, second: Tensor, share: Tensor
+             ) -> Tensor:
+        """`biases` being known: [..., width, rows] or [width, 1]."""
         act = nn.functional.leaky_relu
-        h = act(self.first(joined, ())[0] + first, self.SLOPE)
+        h = act(self.first(torch.cat((x, context), dim=1), ())[0] + first, self.SLOPE)
         h = act(self.second(h, ())[0] + second, self.SLOPE)
-        moved: Tensor = self.last(h, ())[0]
+        moved: Tensor = self.last(h, ())[0] + share * x
         return moved
 
 
@@ -111,13 +116,13 @@ class Flow(Streaming):
 
     def macs_per_frame(self) -> float:
         velocity = self.velocity
-        return self.steps * float(sum(layer.weight.numel() for layer in (
+        return self.steps * float(velocity.size + sum(layer.weight.numel() for layer in (
             velocity.first, velocity.second, velocity.last)))
 
     def weights(self, step: int) -> list[tuple[Tensor, Tensor]]:
         """Weight and bias of each layer; the last ones make the step as long as it is."""
         velocity, each = self.velocity, 1 / self.steps
-        later = velocity.biases(self.said[step])
+        *later, _ = velocity.biases(self.said[step])
         found = []
         for layer, bias in zip((velocity.first, velocity.second), later, strict=True):
             assert layer.bias is not None
@@ -129,9 +134,8 @@ class Flow(Streaming):
         velocity, size = self.velocity, self.velocity.size
         moved, context = x[:, :size], x[:, size:]
         for step in range(self.steps):
-            first, second = (bias.unsqueeze(1) for bias in velocity.biases(self.said[step]))
-            joined = torch.cat((moved, context), dim=1)
-            moved = moved + velocity.told(joined, first, second) * (1 / self.steps)
+            biases = (bias.unsqueeze(1) for bias in velocity.biases(self.said[step]))
+            moved = moved + velocity.told(moved, context, *biases) * (1 / self.steps)
         return moved, state
 
     def lower(self, build: Builder, x: Value) -> Value:
@@ -150,6 +154,13 @@ class Flow(Streaming):
                         attributes={"kernel_size": 1, "stride": 1, "dilation": 1, "groups": 1},
                         weights={"weight": weight, "bias": bias},
                         macs_per_frame=float(weight.numel()))
+            share = 1 + self.velocity.biases(self.said[step])[2] / self.steps
+            with build.scope(f"step{step}_share"):
+                moved = build.op(
+                    "conv1d", moved, channels=size,
+                    attributes={"kernel_size": 1, "stride": 1, "dilation": 1, "groups": size},
+                    weights={"weight": share[:, None, None], "bias": torch.zeros(size)},
+                    macs_per_frame=float(size))
             moved = build.op("add", moved, h)
         return moved
 
@@ -163,13 +174,13 @@ class LatentFlow(LoopModel):
     def __init__(self, config: LatentFlowConfig, codec: Model | None = None) -> None:
         super().__init__(config, codec)
         size, told = config.chunk * config.latents, self.features.out_channels
-        wide = config.history_width
+        wide, planned = config.history_width, told + config.width
+        # Noise | means | log_stds | features | plan
         self.before = Parallel(
             chunk_noise(config, config.row_samples / config.sample_rate_hz),
-            Sequence(self.features, Parallel(Identity(told), self.plan, combine="concat")),
-            combine="concat")
-        self.spelling = self.spelt_out  # for training: a plan that is drawn is not spelt out
-        planned = told + config.width
+            Sequence(self.features, Parallel(Identity(told), self.plan, combine="concat"), Parallel(
+                Sequence(Channels(planned, told, planned), self.spelt_out), Identity(planned),
+                combine="concat")), combine="concat")
         past = GatedStack(Conv1d(planned + size, wide, 1), None,
                           [2**i for i in range(config.history)])
         self._context = (Sequence(
@@ -177,10 +188,14 @@ class LatentFlow(LoopModel):
             Conv1d(planned + wide, wide, 1), LeakyReLU(wide)),)
         flow = Flow(Velocity(size, wide, config.flow_width), wide, config.steps)
         self._flow = (flow,)  # in tuples: both stand in the loop
-        whole = planned + 2 * size
-        heard = Sequence(Channels(whole, size, whole), self._context[0])
-        self.loop = Loop(Sequence(
-            Parallel(Channels(whole, 0, size), heard, combine="concat"), flow), Guard(size))
+        whole = 4 * size + planned  # with the chunk before
+        heard = Sequence(Channels(whole, 3 * size, whole), self._context[0])
+        drawn = Sequence(
+            Parallel(Channels(whole, 0, size), heard, combine="concat"), flow)
+        spread = Sequence(Channels(whole, 2 * size, 3 * size), Exp(size))
+        self.loop = Loop(Sequence(Parallel(
+            Channels(whole, size, 2 * size), Parallel(spread, drawn, combine="product"))),
+            Guard(size))
 
     @property
     def velocity(self) -> Velocity:

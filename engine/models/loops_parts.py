@@ -1,7 +1,7 @@
 """Parts of the models of loops: what conditions become, and a loop's plan and code.
 
     latents -> `WindowEncoder` -> code, one for a window or 2, 4, ... of them
-    conditions with a code -> `features` -> `Plan` -> a plan -> mean and log_std of a chunk's latents
+    conditions with a code -> `features` -> `Plan` -> plan -> mean, log_std of a chunk's latents
 
 A plan has no memory: the same place in the bar and the same code give the same chunk.
 """
@@ -41,6 +41,7 @@ TURNS = (1, 2, 4, 8, 16)  # a bar: how often what tells the place in it goes rou
 NORMAL_TO_UNIFORM = 0.851  # tanh(.851 w) of a normal w is nearly uniform over -1 ... 1
 NEAREST = 1e-3  # to the end of that range: codes there are 4.5 standard deviations off
 TEMPERATURE = "temperature"
+LOG_STD_RANGE, MOST_MEAN = (-4.0, 2.0), 8.0  # of what a plan says of standardised latents
 FLOOR = 2.0**-40  # of a share of noise, as a variance
 # What conditions are held in; all others in -1 ... 1.
 RANGES: dict[str, tuple[float, float]] = {
@@ -50,11 +51,15 @@ RANGES: dict[str, tuple[float, float]] = {
 
 def held(config: LoopConfig) -> Sequence:
     """Conditions, each held in the range that it may have."""
-    low, high = (torch.tensor(each) for each in zip(
-        *(RANGES.get(label, (-1.0, 1.0)) for label in config.labels), strict=True))
+    return Sequence(*between(*(torch.tensor(each) for each in zip(
+        *(RANGES.get(label, (-1.0, 1.0)) for label in config.labels), strict=True))))
+
+
+def between(low: Tensor, high: Tensor) -> tuple[Streaming, ...]:
+    """Numbers held in a range each, both [channels]."""
     count, ones = len(low), torch.ones(len(low))
-    return Sequence(FixedEach(ones, -low), LeakyReLU(count, 0.0), FixedEach(-ones, high - low),
-                    LeakyReLU(count, 0.0), FixedEach(-ones, high))
+    return (FixedEach(ones, -low), LeakyReLU(count, 0.0), FixedEach(-ones, high - low),
+            LeakyReLU(count, 0.0), FixedEach(-ones, high))
 
 
 def features(config: LoopConfig) -> Streaming:
@@ -109,9 +114,13 @@ class Plan(Sequence):
         super().__init__(Conv1d(features, width, 1), *unit, LeakyReLU(width))
 
 
-def spelt_out(config: LoopConfig) -> Conv1d:
-    """A chunk's plan -> means of its latents, frame by frame, then as many log_stds."""
-    return Conv1d(config.width, 2 * config.chunk * config.latents, 1)
+def spelt_out(config: LoopConfig) -> Sequence:
+    """A chunk's plan -> means of its latents, frame by frame, then as many log_stds in
+    `LOG_STD_RANGE`, all of standardised latents."""
+    size = config.chunk * config.latents
+    low, high = (torch.full((2 * size,), MOST_MEAN * sign) for sign in (-1, 1))
+    low[size:], high[size:] = LOG_STD_RANGE
+    return Sequence(Conv1d(config.width, 2 * size, 1), *between(low, high))
 
 
 class WindowEncoder(nn.Module):
@@ -141,11 +150,14 @@ class WindowEncoder(nn.Module):
             found += [self.mixing[i], self.halving[i]]  # type: ignore[list-item]
         return [*found, self.mixing[level], self.heads[level]]  # type: ignore[list-item]
 
-    def forward(self, z: Tensor, level: int) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, level: int, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
         """`z` [batch, latents, frames] -> mean, log_std, each [batch, codes, codes in z], before
-        they are whitened."""
-        for layer in self.layers(level):
+        they are whitened. `dropout`: share of numbers between layers that training leaves out."""
+        *layers, head = self.layers(level)
+        for layer in layers:
             z = layer(z, layer.init_state(z.shape[0], z.dtype, z.device))[0]
+            z = nn.functional.dropout(z, dropout, self.training)
+        z = head(z, head.init_state(z.shape[0], z.dtype, z.device))[0]
         mean, log_std = z.chunk(2, dim=1)
         return mean, log_std.clamp(*self.LOG_STD_RANGE)
 

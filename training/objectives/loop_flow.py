@@ -1,6 +1,6 @@
 """The objective "loop_flow": a plan (`loop_plan.py`), and a flow that draws what it leaves open.
 
-    x0 noise, x1 latents of a chunk;  x = (1 - t) x0 + t x1
+    x0 noise, x1 what the plan leaves open of a chunk;  x = (1 - t) x0 + t x1
     velocity(x, t, 0)  ->  x1 - x0                               rectified flow
     velocity(x, t, 2d) ->  where two steps of d lead, as one     shortcut
 
@@ -36,7 +36,8 @@ LEAST_STEPS = 8  # into which a shortcut is divided at first
 class FlowSettings(PlanSettings):
     """Keys of `[training]` of what draws loops."""
 
-    history_noise: NotNegative = 0.5  # at most, on the chunks before, in standard deviations
+    history_noise: NotNegative = 0.7  # at most, on the chunks before, in standard deviations
+    history_dropout: Unit = 0.1  # share of examples that hear nothing of the chunks before
     shortcut_share: Unit = 0.3  # of draws that learn long steps
     draws: Count = 4  # for each chunk of a batch
 
@@ -55,12 +56,12 @@ class FlowObjective(PlanObjective):
         super().__init__(model, config)
 
     def losses(self, batch: Batch, at: Moment) -> Terms:
-        terms, told, plan, z = self.planned(batch, self.level(at))
+        terms, told, plan, z, left = self.planned(batch, self.level(at))
         context = self.model.heard_before(told.detach(), plan.detach(), self._before(z))
-        flow, shortcut = self._flow(z, context)
+        flow, shortcut = self._flow(left.detach(), context)
         # Both parts of about the same size: gradients are clipped together.
-        plan = terms["loss"] / self.model.config.latents
-        return {**terms, "loss": plan + flow + shortcut, "flow": flow, "shortcut": shortcut}
+        planned = terms["loss"] / self.model.config.latents
+        return {**terms, "loss": planned + flow + shortcut, "flow": flow, "shortcut": shortcut}
 
     def finished(self, model: Model, corpus: Tensor | None) -> Model:
         """A copy whose latents vary as much as what was learnt from: few long steps fall short of
@@ -80,12 +81,12 @@ class FlowObjective(PlanObjective):
         before = torch.nn.functional.pad(z, (1, 0))[:, :, :-1]
         if not self.training:
             return before
-        most = self.config.history_noise
-        strength = most * torch.rand(len(z), 1, 1, device=z.device)
-        return before + strength * torch.randn_like(before)
+        strength, kept = torch.rand(2, len(z), 1, 1, device=z.device)
+        noise = self.config.history_noise * strength * torch.randn_like(before)
+        return (before + noise) * (kept >= self.config.history_dropout)
 
     def _flow(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Both losses, in parts of a standardised latent's variance."""
+        """Both losses, in parts of the variance of `z`."""
         draws, velocity = self.config.draws, self.model.velocity
         aim, context = (each.repeat(draws, 1, 1) for each in (z, context))
         start = normal_as_played(aim)

@@ -35,14 +35,13 @@ from engine.layers.fixed import folded
 from engine.models.base import Model
 from engine.models.loops import LoopModel
 from engine.models.loops_config import STYLE
-from engine.models.loops_parts import NORMAL_TO_UNIFORM
+from engine.models.loops_parts import LOG_STD_RANGE, NORMAL_TO_UNIFORM
 from engine.scores.loops import CODE, KNOBS
 from training.data.band_levels import BANDS
 from training.data.base import Batch
 from training.objectives.base import Moment, Objective, Terms
 from training.settings import NotNegative, Settings, Unit
 
-LOG_STD_RANGE = (-4.0, 2.0)  # of what a plan says of standardised latents
 MEMORY = 0.99  # of how codes were spread over the last batches
 
 
@@ -58,6 +57,10 @@ class PlanSettings(Settings):
     style_dropout: Unit = 0.3  # the same of the style
     band_weight: NotNegative = 1.0  # of how loud bands are, in nats
     knob_code_weight: NotNegative = 4.0  # of squared correlations of codes and knobs
+    # Against knowing windows by heart, of which a folder has few: noise on them in standard
+    # deviations, and the share of numbers that is left out between the encoder's layers.
+    window_noise: NotNegative = 0.5
+    window_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
 
 class PlanObjective(Objective):
@@ -100,13 +103,12 @@ class PlanObjective(Objective):
             share /= 2
         return 0
 
-    def planned(self, batch: Batch, level: int) -> tuple[Terms, Tensor, Tensor, Tensor]:
-        """The losses; then features, plans and standardised latents to be made, each
-        [batch, channels, chunks]."""
+    def planned(self, batch: Batch, level: int) -> tuple[Terms, Tensor, Tensor, Tensor, Tensor]:
+        """The losses; then features, plans, standardised latents to be made, and what the plan
+        leaves open of these, in its standard deviations; each [batch, channels, chunks]."""
         model, config = self.model, self.config
         rows, kl, shared = self.conditions(batch, level)
         told, plan, mean, log_std = model.planned(rows)
-        log_std = log_std.clamp(*LOG_STD_RANGE)
         aim, spread = self.standard(batch)
         size = model.config.chunk
         z = folded(aim + spread * torch.randn_like(aim), size)
@@ -127,7 +129,7 @@ class PlanObjective(Objective):
         terms = {"loss": loss, "nats_per_frame": per_frame, "code_nats": kl.sum(dim=1).mean(),
                  "explained": 1 - (z - mean).square().mean() / z.square().mean(),
                  "heard": heard, "knobs_in_code": self.shared.square().sum()}
-        return terms, told, plan, z
+        return terms, told, plan, z, (z - mean) * torch.exp(-log_std)
 
     def _bands(self, plan: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
         """Nats a frame of how loud bands are, and which part of it is explained; `levels`
@@ -155,7 +157,10 @@ class PlanObjective(Objective):
         windows = batch["windows"]
         count, bars = windows.shape[:2]
         z = model.heard(windows.flatten(0, 1), ())[0]
-        mean, log_std = model.windows(z, level)  # [batch * bars, codes, codes in a window]
+        if self.training:
+            z = z + self.config.window_noise * torch.randn_like(z)
+        # [batch * bars, codes, codes in a window]
+        mean, log_std = model.windows(z, level, self.config.window_dropout)
         drawn = mean + log_std.exp() * torch.randn_like(mean)
         whiten: Any = model.windows.whiten[level]
         if self.training:
