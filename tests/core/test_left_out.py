@@ -1,0 +1,142 @@
+"""Convolutions that an attribute leaves out: the steps of a flow that nobody asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.players import native_format as fmt
+from engine.players.native_model import NativeFile, NativeModel
+from export.native.export import compile_programs, lower
+from export.native.file import seal
+from export.native.nodes import CONVS
+from tests.core.native_cases import FloatArray
+from tests.core.test_native_bits import CHUNKS, assert_same_bits
+from tests.export.small_models import small_model
+from tests.firmware.machines import instruction_sets
+
+ROWS = 96
+ASKED = (1, 2, 3, 4)
+
+
+def compiled(skipping: bool = True) -> bytes:
+    """A flow of up to four steps; not `skipping`: all are always worked out."""
+    model = small_model("latent_flow", "steps")
+    description = model.describe("steps")
+    programs = lower({"generate": model.graph("generate")}, description)
+    for node in programs["generate"].nodes:
+        if not skipping and node.kind in CONVS:
+            node.attributes.pop("attr_a", None)
+            node.params.pop("seed", None)
+    return compile_programs({**programs}, description)
+
+
+@pytest.fixture(scope="module")
+def file() -> NativeFile:
+    return NativeFile.from_bytes(compiled())
+
+
+def conditions(file: NativeFile, streams: int = 1) -> FloatArray:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (streams, file.methods["generate"].in_channels, ROWS))
+    return x.astype(np.float32)
+
+
+def made(model: NativeModel, x: FloatArray, steps: float, chunks: tuple[int, ...] = (ROWS,)
+         ) -> FloatArray:
+    model.reset()
+    model.set("steps", np.float32([steps]))
+    parts, at, turn = [], 0, 0
+    while at < ROWS:
+        count = min(chunks[turn % len(chunks)], ROWS - at)
+        parts.append(model.process("generate", np.ascontiguousarray(x[:, :, at : at + count])))
+        at, turn = at + count, turn + 1
+    return np.concatenate(parts, axis=2)
+
+
+@pytest.mark.parametrize("steps", ASKED)
+def test_leaving_out_changes_no_bit(file, steps):
+    x = conditions(file)
+    whole = NativeModel(NativeFile.from_bytes(compiled(skipping=False)), isa="ref")
+    wanted = made(whole, x, steps)
+    for isa in instruction_sets():
+        assert_same_bits(made(NativeModel(file, isa=isa), x, steps), wanted)
+    model = NativeModel(file)
+    for chunk in CHUNKS:
+        assert_same_bits(made(model, x, steps, (chunk, 1)), wanted)
+
+
+def test_other_steps_are_other_sounds(file):
+    x, model = conditions(file), NativeModel(file)
+    found = [made(model, x, steps) for steps in ASKED]
+    assert_same_bits(found[2], found[1])  # between two numbers the lower one
+    assert not np.array_equal(found[0], found[1])
+    assert not np.array_equal(found[1], found[3])
+
+
+def test_each_stream_has_steps_of_its_own(file):
+    x = conditions(file, 2)
+    both = NativeModel(file, batch=2)
+    for stream, steps in enumerate((1, 4)):
+        both.set("steps", np.float32([steps]), stream)
+    y = both.process("generate", x)
+    for stream, steps in enumerate((1, 4)):
+        alone = NativeModel(file, batch=2)
+        alone.set("steps", np.float32([steps]))
+        assert_same_bits(alone.process("generate", x)[stream], y[stream])
+    assert not np.array_equal(y[0], y[1])
+
+
+def test_steps_may_change_while_it_plays(file):
+    x, model = conditions(file), NativeModel(file)
+    model.set("steps", np.float32([1]))
+    first = model.process("generate", np.ascontiguousarray(x[:, :, : ROWS // 2]))
+    state = model.save_state()
+    model.set("steps", np.float32([4]))
+    then = model.process("generate", np.ascontiguousarray(x[:, :, ROWS // 2 :]))
+    other = NativeModel(file)
+    other.load_state(state)
+    other.set("steps", np.float32([4]))
+    assert_same_bits(other.process("generate", np.ascontiguousarray(x[:, :, ROWS // 2 :])), then)
+    assert np.isfinite(first).all()
+
+
+@pytest.mark.parametrize("slices", [1, 2, 3, 5, 16])
+def test_slices_leave_out_the_same(file, slices):
+    x, spec = conditions(file), file.methods["generate"]
+    for steps in ASKED:
+        wanted = made(NativeModel(file), x, steps)
+        model = NativeModel(file)
+        model.set("steps", np.float32([steps]))
+        got = np.zeros_like(wanted)
+        for row in range(ROWS):
+            part = np.ascontiguousarray(x[:, :, row : row + 1])
+            out = np.zeros((1, spec.out_channels, wanted.shape[2] // ROWS), np.float32)
+            for index in range(slices):
+                model.process_slice("generate", part, out, index, slices)
+            got[:, :, row * out.shape[2] : (row + 1) * out.shape[2]] = out
+        assert_same_bits(got, wanted)
+
+
+@pytest.mark.parametrize("attribute", [99, fmt.constants()["NONE"] - 1])
+def test_an_attribute_that_is_not_there_is_refused(attribute):
+    data = bytearray(compiled())
+    header = fmt.unpack("header", bytes(data), fmt.record_bytes("prefix"))
+    size = fmt.record_bytes("op")
+    places = [int(header["ops"]) + i * size for i in range(int(header["ops_count"]))]
+    conv = next(at for at in places if fmt.unpack("op", bytes(data), at)["kind"] ==
+                fmt.ops()["conv"] and fmt.unpack("op", bytes(data), at)["attr_a"] !=
+                fmt.constants()["NONE"])
+    fields = {**fmt.unpack("op", bytes(data), conv), "attr_a": attribute}
+    data[conv : conv + size] = fmt.pack("op", **fields)
+    with pytest.raises(Exception, match="attribute"):
+        NativeFile.from_bytes(seal(bytes(data)))
+
+
+def test_weights_of_all_steps_lie_in_one_place(file):
+    ops = file.ops("generate")
+    for name in ("first", "second", "last"):
+        found = [op for op in ops if op.name.endswith(f"/{name}/conv1d")]
+        assert len(found) == 4
+        assert len({op.weights_offset for op in found}) == 1
+        assert found[0].weights_bytes > 0
