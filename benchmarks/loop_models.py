@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
 from engine.description import GENERATE
 from engine.models.base import Model
+from engine.models.latent_flow import LatentFlow
 from engine.models.registry import build, configure
 from engine.presets import preset_settings
 
@@ -37,10 +40,13 @@ def loop_model(name: str) -> Model:
     inside = build(family, coder)
     assert inside.coder is not None
     decode = inside.coder[1]
-    return build("latent_flow", configure("latent_flow", {
+    model = build("latent_flow", configure("latent_flow", {
         "coder": {"family": family, **coder}, "sample_rate_hz": inside.sample_rate_hz,
         "latents": decode.in_channels, "compression": decode.in_ratio, "styles": STYLES,
         **settings})).eval()
+    assert isinstance(model, LatentFlow)
+    nn.init.normal_(model.velocity.last.weight, std=0.05)  # training begins at zeros
+    return model
 
 
 def played(model: Model) -> str:

@@ -131,18 +131,18 @@ class Flow(Streaming):
     def lower(self, build: Builder, x: Value) -> Value:
         size = self.velocity.size
         moved = build.op("slice", x, channels=size, attributes={"start": 0, "stop": size})
-        if self.places is None:
-            return build.op("add", moved, self._only_step(build, x))
         context = build.op("slice", x, channels=x.channels - size,
                            attributes={"start": size, "stop": x.channels})
+        if self.places is None:
+            return build.op("add", moved, self._only_step(build, x))
         return self._steps(build, x, moved, context)
 
     def _only_step(self, build: Builder, x: Value) -> Value:
         """One step from 0 to 1: its biases are constants."""
         velocity = self.velocity
         layers = (velocity.first, velocity.second, velocity.last)
-        for number, (layer, more) in enumerate(zip(
-                layers, (*velocity.biases(self.said[0]), 0.0), strict=True)):
+        at_once = (*velocity.biases(self.said[0]), torch.zeros_like(self.said[0, :1]))
+        for number, (layer, more) in enumerate(zip(layers, at_once, strict=True)):
             assert layer.bias is not None
             if number:
                 x = build.op("leaky_relu", x, attributes={"slope": velocity.SLOPE})
