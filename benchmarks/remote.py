@@ -22,6 +22,7 @@ from benchmarks.results import time_figures
 from benchmarks.stimulus import beats
 from benchmarks.subject import LATENT_GAIN, label
 from engine.errors import ConfigError, TudorError
+from engine.players.native_file import distinct_bytes
 from engine.players.native_model import MethodInfo, NativeFile, NativeModel
 from firmware.host.build import program
 from firmware.host.play import parse_output
@@ -98,7 +99,7 @@ class _Run:
         self.method = file.chosen(wanted.method)
         self.spec, self.rate_hz = file.methods[self.method], file.sample_rate_hz
         self.macs = sum(op.macs for op in file.ops(self.method)) / self.spec.frame_samples
-        self.weights_bytes = sum(op.weights_bytes for op in file.ops(self.method))
+        self.weights_bytes = distinct_bytes(file.ops(self.method))
         self.notes: list[str] = []
         say(f"{remote.host}: copying {file.path.name}")
         remote.send("model", file.path.read_bytes())

@@ -10,7 +10,7 @@ from engine.errors import ConfigError, nearest
 from engine.ops import BF16W, DTYPES, FLOAT32, Q16X8
 from export.native.casts import insert_casts
 from export.native.export import compile_programs, lower
-from export.native.nodes import CONVS, Integers, Node, Program
+from export.native.nodes import CONVS, Integers, Node, Program, outermost
 
 ROW_SCALE = 2.0**-12  # real value of one unit in every int16 row
 LARGEST = 127
@@ -40,12 +40,14 @@ def compiled(model: ShapeModel, dtype: str) -> bytes | None:
 def convert(program: Program, dtype: str) -> None:
     """Other number formats for a lowered method, in place; an error names what has no form."""
     if dtype == Q16X8:
-        for root in insert_casts(program):
+        for root in insert_casts(program, {node.name for node in program.nodes if node.exact}):
             root.scale = ROW_SCALE
     for node in program.nodes:
-        if node.kind in CONVS and dtype == BF16W:
+        if node.kind not in CONVS or node.exact:
+            continue
+        if dtype == BF16W:
             node.dtype = "bfloat16"
-        elif node.kind in CONVS and dtype == Q16X8:
+        elif dtype == Q16X8 and all(outermost(view.root)[0].scale for view in node.inputs):
             _round(node)
 
 

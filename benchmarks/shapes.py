@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks import wavenet
+from benchmarks.loop_models import SETTINGS, loop_model, played
 from benchmarks.nam import NamWaveNet
 from benchmarks.two_tier import two_tier
 from engine.boards.cost import MethodCost, OpCost, method_cost
@@ -49,10 +50,10 @@ SMALL_RATE_HZ = 48000
 SMALL_BLOCKS = {"nam-a1": (16, 64), "lstm-16": (256,), "gru-8": (256,)}
 # These draw from their own output, sample by sample, and have no peers that play files
 # (shape_loop.py): the published network; one of 149 kMAC a sample; two rates; a draw of 256 classes
-# and an embedding alone.
+# and an embedding alone; models of loops, chunk by chunk.
 WAVENETS = {"ar-wavenet/1": wavenet.Sizes(),
             "ar-wavenet-149k/1": wavenet.Sizes(stacks=2, layers=9, skip=64, end=64)}
-LOOPS = (*WAVENETS, "ar-two-tier/64", "ar-draw/64")
+LOOPS = (*WAVENETS, "ar-two-tier/64", "ar-draw/64", *SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,8 @@ def build_case(name: str, seed: int = 0) -> ShapeModel:
 
 
 def is_loop(model: ShapeModel) -> bool:
-    """Whether a case draws from its own output."""
-    return any(isinstance(segment.chain, Loop) for segment in model.segments)
+    """Whether a case goes on from its own output."""
+    return any(isinstance(part, Loop) for part in model.modules())
 
 
 def wavenet_case(sizes: wavenet.Sizes, name: str = "ar-wavenet/1") -> ShapeModel:
@@ -189,8 +190,13 @@ def wavenet_case(sizes: wavenet.Sizes, name: str = "ar-wavenet/1") -> ShapeModel
 
 
 def _loop_case(name: str) -> ShapeModel:
-    """Two rates, or no network at all: what was drawn chooses a row of logits."""
+    """Two rates; no network at all: what was drawn chooses a row of logits; a model of loops."""
     kind, _, block = name.partition("/")
+    if name in SETTINGS:
+        model = loop_model(name)
+        whole = Sequence(*model.layers_of(played(model)))
+        return ShapeModel(name, model.sample_rate_hz, int(block), [Segment(whole, 1)],
+                          model.declared_attributes())
     if kind == "ar-two-tier":
         loop = two_tier()
     else:

@@ -6,7 +6,7 @@ layer tables read the finished `Graph`. Nothing here needs PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -55,6 +55,12 @@ class Op:
         """Numbers carried from block to block, per stream."""
         return sum(int(np.prod(shape)) for shape in self.state_shapes)
 
+    @property
+    def weights_key(self) -> tuple[tuple[Any, ...], ...]:
+        """Where its weights lie: the same for operations that share all of theirs, () for none."""
+        return tuple((name, w.__array_interface__["data"][0], w.shape)
+                     for name, w in sorted(self.weights.items()))
+
     def reads(self) -> tuple[int, ...]:
         """Numbers of the values that it reads."""
         if self.kind == "feed":
@@ -98,8 +104,16 @@ class Graph:
 
     @property
     def weight_count(self) -> int:
-        """Numbers stored."""
-        return sum(op.weight_count for op in self.ops)
+        """Numbers stored, those that operations share once."""
+        known = repeats(op.weights_key for op in self.ops)
+        return sum(op.weight_count for op, back in zip(self.ops, known, strict=True) if not back)
+
+
+def repeats(keys: Iterable[object]) -> list[int]:
+    """For each of some operations' weights, in order, how many before it the same stood first: 0
+    for those that are new, and for what is empty."""
+    first: dict[object, int] = {}
+    return [at - first.setdefault(key, at) if key else 0 for at, key in enumerate(keys)]
 
 
 class Builder:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import ConfigError, TudorError, nearest
 from engine.models.store import Stored
 from engine.scores.loops import plays_loops
+from export.threads import one_thread
 from export.verify import Report, verify, weights_hash
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def check(to: str, out: Path, dtype: str = "float32") -> Target:
     return target
 
 
+@one_thread()
 def export_model(
     stored: Stored, target: Target, out: Path, dtype: str = "float32",
     calibrate: Path | None = None, keep: tuple[str, ...] = (),

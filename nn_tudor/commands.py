@@ -93,8 +93,8 @@ def generate(
     code: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="NUMBERS|FILE", help="Of a model of loops: which loop. Numbers of -1 "
-                     "to 1 with commas between, or a sound that begins at a bar line; without, "
-                     "it is made up, another for each seed.")
+                     "to 1 with commas between, a file of them, a seed, or a sound that begins at "
+                     "a bar line; without, it is made up, another for each --seed.")
     ] = None,
     prime: Annotated[
         Optional[Path],  # noqa: UP045

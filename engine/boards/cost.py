@@ -7,10 +7,10 @@ One MAC (multiply-accumulate) is two floating-point operations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.description import Description
-from engine.graph import Graph, Op
+from engine.graph import Graph, Op, repeats
 
 FLOAT_BYTES = 4
 
@@ -28,6 +28,7 @@ class OpCost:
     weights_bytes: int  # as float32
     state_bytes: int  # of one stream, as float32
     delay_seconds: float = 0.0  # by which its output is later than the method's input
+    shares: bool = False  # its weights are those of an operation before
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class MethodCost:
     @property
     def weights_bytes(self) -> int:
         """Bytes of weights that one block reads at least once."""
-        return sum(op.weights_bytes for op in self.ops)
+        return sum(op.weights_bytes for op in self.ops if not op.shares)
 
     @property
     def state_bytes(self) -> int:
@@ -75,7 +76,9 @@ def op_cost(op: Op, input_rate_hz: float) -> OpCost:
 
 def method_cost(graph: Graph, input_rate_hz: float) -> MethodCost:
     """Costs of a lowered method whose input has `input_rate_hz` frames per second."""
-    return MethodCost(graph.method, tuple(op_cost(op, input_rate_hz) for op in graph.ops))
+    return MethodCost(graph.method, tuple(
+        replace(op_cost(op, input_rate_hz), shares=back > 0)
+        for op, back in zip(graph.ops, repeats(op.weights_key for op in graph.ops), strict=True)))
 
 
 def described_cost(description: Description, method: str | None = None) -> MethodCost:

@@ -119,7 +119,7 @@ def _apart(task: Task, board: Board, room: dict[str, int], items: list[Item], dt
     reads: list[int] = []  # of each operation
     for i, work in enumerate(task.works):
         found = work.stretches if work.stretches and task.dtype == dtype else (
-            (-1 - i, work.weights_bytes(dtype)),)
+            (work.same_as - 1 - i, work.weights_bytes(dtype)),)
         for at, size in found:
             if size and (at in often or len(often) < PARTS_LIMIT):
                 often[at] = max(often.get(at, 0), round(passes(task, i, calls, board) / calls, 6))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, lcm
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine.boards.board import STATE_BYTES
 from engine.boards.cost import OpCost, op_cost
 from engine.errors import ConfigError
+from engine.graph import repeats
 from engine.ops import ACTS, BF16W, CORE, DTYPES, FLOAT32, KINDS, Q16X8, core_op
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Work:
     exact: bool = False  # float32, whatever the others are
     method: str = ""  # where several are played in a row: whose operation it is
     stretches: tuple[tuple[int, int], ...] = ()  # of a file's weights: offset, bytes
+    same_as: int = 0  # so many operations before is the first with the same weights; 0: its own
 
     def format(self, dtype: str) -> str:
         """The number format in which it runs where the others run in `dtype`."""
@@ -114,7 +116,7 @@ class Task:
     @property
     def weights(self) -> int:
         """Numbers that one block reads at least once."""
-        return sum(work.weights for work in self.works)
+        return sum(work.weights for work in self.works if not work.same_as)
 
     @property
     def state(self) -> int:
@@ -123,7 +125,7 @@ class Task:
 
     def weights_bytes(self, dtype: str) -> int:
         """Bytes that one block reads at least once."""
-        return sum(work.weights_bytes(dtype) for work in self.works)
+        return sum(work.weights_bytes(dtype) for work in self.works if not work.same_as)
 
     def call_samples(self, block: int) -> int:
         """Samples played at once where the host hands over `block`: whole frames."""
@@ -150,8 +152,9 @@ def task_of_model(model: Model, name: str, method: str | None = None) -> Task:
     for key, spec in zip(names, specs, strict=True):
         graph = model.graph(key)
         fused = _fused(graph)
-        works += [_work(op, op_cost(op, rate / spec.in_ratio), op.output.index in fused,
-                        key if len(names) > 1 else "") for op in graph.ops]
+        works += [replace(_work(op, op_cost(op, rate / spec.in_ratio), op.output.index in fused,
+                                key if len(names) > 1 else ""), same_as=back) for op, back in
+                  zip(graph.ops, repeats(op.weights_key for op in graph.ops), strict=True)]
     graphs = {key: model.graph(key) for key in model.methods}
     scratch = max(_alive(g, model.methods[key].in_frames) / model.methods[key].ratio
                   for key, g in graphs.items())
@@ -246,9 +249,11 @@ def task_of_file(file: NativeFile, method: str | None = None) -> Task:
     _check_row(names, [(s.in_channels, s.in_ratio, s.out_channels, s.out_ratio) for s in specs])
     # That of any weights which are not float32: some layers stay so in every number format.
     dtype = FORMATS[max((op.dtype for table in tables for op in table), default=0)]
-    works = tuple(_work_of_file(op, file.sample_rate_hz / spec.frame_samples, dtype,
-                                name if len(names) > 1 else "")
-                  for name, spec, table in zip(names, specs, tables, strict=True) for op in table)
+    works = [_work_of_file(op, file.sample_rate_hz / spec.frame_samples, dtype,
+                           name if len(names) > 1 else "")
+             for name, spec, table in zip(names, specs, tables, strict=True) for op in table]
+    places = repeats((op.weights_offset,) if op.weights_bytes else () for t in tables for op in t)
+    works = [replace(work, same_as=back) for work, back in zip(works, places, strict=True)]
 
     frame = max(m.frame_samples for m in file.methods.values())
 
@@ -261,8 +266,8 @@ def task_of_file(file: NativeFile, method: str | None = None) -> Task:
     size = file.path.stat().st_size if file.path.exists() else None
     return Task(file.name, IN_A_ROW.join(names), file.sample_rate_hz,
                 lcm(*(s.frame_samples for s in specs)), sum(s.latency_samples for s in specs),
-                works, instance, max(sum(w.weights for w in works), (size or 0) // 4),
-                sum(len(file.ops(m)) for m in file.methods), size, dtype,
+                tuple(works), instance, max(sum(w.weights for w in works if not w.same_as),
+                (size or 0) // 4), sum(len(file.ops(m)) for m in file.methods), size, dtype,
                 is_mono=len(specs) == 1 and _is_mono(specs[0]))
 
 

@@ -99,10 +99,17 @@ static int check_side(const struct look *l, uint32_t frames) {
     return rows_of(l, value(l, op->in_b)) == frames ? 0 : TUDOR_ERROR_RATE;
 }
 
+static int check_attribute_length(const struct look *l, uint32_t attribute, uint32_t count) {
+    if (attribute >= header_of(l->model)->attributes_count) return TUDOR_ERROR_ATTRIBUTE;
+    return attribute_of(l->model, attribute)->count == count ? 0 : TUDOR_ERROR_ATTRIBUTE;
+}
+
 static int check_conv(const struct look *l) {
     const struct format_op *op = l->op;
     const struct format_value *in = value(l, op->in_a), *out = value(l, op->out);
     int code = check_conv_shape(op, in, out);
+    if (!code && op->attr_a != FORMAT_NONE)
+        code = op->phases == 1 ? check_attribute_length(l, op->attr_a, 1) : TUDOR_ERROR_SHAPE;
     if (code) return code;
     const uint32_t in_rows = rows_of(l, in), out_rows = rows_of(l, out);
     if (in_rows % op->stride || (uint64_t)in_rows / op->stride * op->phases != out_rows) return TUDOR_ERROR_RATE;
@@ -138,11 +145,6 @@ static int check_rnn(const struct look *l) {
     if (op->weights_bytes != floats * 4 || tudor_weights_outside(header_of(l->model), op->weights, floats * 4))
         return TUDOR_ERROR_WEIGHTS;
     return 0;
-}
-
-static int check_attribute_length(const struct look *l, uint32_t attribute, uint32_t count) {
-    if (attribute >= header_of(l->model)->attributes_count) return TUDOR_ERROR_ATTRIBUTE;
-    return attribute_of(l->model, attribute)->count == count ? 0 : TUDOR_ERROR_ATTRIBUTE;
 }
 
 static int check_affine(const struct look *l) {

@@ -56,6 +56,22 @@ static void (*conv_kernel(const struct tudor_kernels *k, const struct format_op 
     return op->kind == OP_CONV ? k->conv : k->depthwise;
 }
 
+/* The values that an attribute has in the stream that is played. */
+static const float *values_of_attribute(const struct play *p, uint32_t attribute) {
+    return tudor_attribute_values(p->t, p->stream, attribute);
+}
+
+/* Whether an attribute says that nothing depends on what comes out. */
+static int is_left_out(const struct play *p, const struct format_op *op) {
+    return op->attr_a != FORMAT_NONE && !(*values_of_attribute(p, op->attr_a) > (float)op->seed);
+}
+
+static void put_zeros(const struct rows *y, uint32_t rows, uint32_t channels) {
+    const size_t size = y->scale != 0.0f ? sizeof(int16_t) : sizeof(float);
+    char *row = y->data;
+    for (uint32_t r = 0; r < rows; r++, row += y->row * size) memset(row, 0, channels * size);
+}
+
 static void run_conv(const struct play *p, const struct format_op *op, struct op_plan *o, uint32_t first_unit,
                      uint32_t end_unit) {
     struct conv_args *a = &o->args.conv;
@@ -63,6 +79,10 @@ static void run_conv(const struct play *p, const struct format_op *op, struct op
     a->frames = p->frames * o->rows;
     a->x = at(p, o->x);
     a->y.data = at(p, o->y);
+    if (is_left_out(p, op)) {
+        put_zeros(&a->y, a->frames, p->values[op->out].channels);
+        return;
+    }
     a->side.data = optional_at(p, o->b);
     a->finish.pre.data = optional_at(p, o->pre);
     a->finish.post.data = optional_at(p, o->post);
@@ -162,11 +182,6 @@ static void run_rows(const struct play *p, struct op_plan *o, void (*kernel)(con
 #endif
     (void)half;
     kernel(a);
-}
-
-/* The values that an attribute has in the stream that is played. */
-static const float *values_of_attribute(const struct play *p, uint32_t attribute) {
-    return tudor_attribute_values(p->t, p->stream, attribute);
 }
 
 static void run_affine(const struct play *p, const struct format_op *op, struct op_plan *o) {

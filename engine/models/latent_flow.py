@@ -15,13 +15,13 @@ Rectified flow (Liu et al. 2023): velocity points from noise to data on straight
 
 from __future__ import annotations
 
-from math import pi
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
+from engine.description import Attribute
 from engine.layers import (
     Channels,
     Conv1d,
@@ -33,17 +33,13 @@ from engine.layers import (
     Loop,
     Parallel,
     Sequence,
-    State,
-    Streaming,
 )
 from engine.models.base import Model
 from engine.models.chain import Link
+from engine.models.flow import STEPS, Flow, Velocity
 from engine.models.loops import LoopModel
 from engine.models.loops_config import LoopConfig, Width
 from engine.models.loops_parts import chunk_noise
-
-if TYPE_CHECKING:
-    from engine.graph import Builder, Value
 
 
 class LatentFlowConfig(LoopConfig):
@@ -52,117 +48,9 @@ class LatentFlowConfig(LoopConfig):
     history_width: Width = 96  # of what reads the chunks before
     history: Annotated[int, Field(ge=1, le=12)] = 6  # layers of it, dilations 1, 2, 4, ...
     flow_width: Width = 192  # of the velocity
-    steps: Literal[1, 2, 4, 8, 16, 32] = 1  # from noise to a chunk
+    steps: Literal[1, 2, 4, 8, 16, 32] = 1  # from noise to a chunk, at most
 
     noise: ClassVar[bool] = True
-
-
-class Velocity(nn.Module):
-    """Where `x` is to move at time `t` by a step of `d`: a perceptron of x and the context, whose
-    hidden layers are biased by t and d, and a share of x, of each number by t and d: most of
-    a velocity is linear in x, which hidden layers would spend their width on."""
-
-    SLOPE = 0.2
-
-    def __init__(self, size: int, context: int, width: int) -> None:
-        super().__init__()
-        self.size, self.width = size, width
-        self.first = Conv1d(size + context, width, 1)
-        self.second = Conv1d(width, width, 1)
-        self.last = Conv1d(width, size, 1)
-        self.times = nn.ModuleList((nn.Linear(6, 64), nn.Linear(64, 2 * width + size)))
-        nn.init.zeros_(self.last.weight)
-
-    @staticmethod
-    def said(t: Tensor, d: Tensor) -> Tensor:
-        """Times and steps [...] as what biases are made of [..., 6]."""
-        octaves = -torch.log2(d.clamp_min(1 / 256)) / 4  # a step of 0 is the least
-        return torch.stack((t, torch.sin(pi * t), torch.cos(pi * t), torch.sin(2 * pi * t),
-                            d, octaves), dim=-1)
-
-    def biases(self, said: Tensor) -> tuple[Tensor, ...]:
-        """Of what is `said`: biases of both hidden layers [..., width], shares of x [..., size]."""
-        first, second = self.times
-        hidden = first(said)
-        found, wide = second(hidden * torch.sigmoid(hidden)), self.width
-        return found[..., :wide], found[..., wide : 2 * wide], found[..., 2 * wide :]
-
-    def forward(self, x: Tensor, context: Tensor, t: Tensor, d: Tensor) -> Tensor:
-        """`x` [batch, size, rows], `context` [batch, context, rows], `t` and `d` [batch, rows]."""
-        return self.told(x, context, *(b.transpose(1, 2) for b in self.biases(self.said(t, d))))
-
-    def told(self, x: Tensor, context: Tensor, first: Tensor, second: Tensor, share: Tensor
-             ) -> Tensor:
-        """`biases` being known: [..., width, rows] or [width, 1]."""
-        act = nn.functional.leaky_relu
-        h = act(self.first(torch.cat((x, context), dim=1), ())[0] + first, self.SLOPE)
-        h = act(self.second(h, ())[0] + second, self.SLOPE)
-        moved: Tensor = self.last(h, ())[0] + share * x
-        return moved
-
-
-class Flow(Streaming):
-    """[x | context] -> x, moved from noise to data in equal steps: the velocity at fixed times, so
-    that its biases are constants. All steps have the same weights."""
-
-    said: Tensor
-
-    def __init__(self, velocity: Velocity, context: int, steps: int) -> None:
-        super().__init__(velocity.size + context, velocity.size)
-        self.velocity, self.steps = velocity, steps
-        begins = torch.arange(steps) / steps
-        self.register_buffer("said", velocity.said(begins, torch.full((steps,), 1 / steps)),
-                             persistent=False)  # [steps, 6]
-
-    def macs_per_frame(self) -> float:
-        velocity = self.velocity
-        return self.steps * float(velocity.size + sum(layer.weight.numel() for layer in (
-            velocity.first, velocity.second, velocity.last)))
-
-    def weights(self, step: int) -> list[tuple[Tensor, Tensor]]:
-        """Weight and bias of each layer; the last ones make the step as long as it is."""
-        velocity, each = self.velocity, 1 / self.steps
-        *later, _ = velocity.biases(self.said[step])
-        found = []
-        for layer, bias in zip((velocity.first, velocity.second), later, strict=True):
-            assert layer.bias is not None
-            found.append((layer.weight, layer.bias + bias))
-        assert velocity.last.bias is not None
-        return [*found, (velocity.last.weight * each, velocity.last.bias * each)]
-
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        velocity, size = self.velocity, self.velocity.size
-        moved, context = x[:, :size], x[:, size:]
-        for step in range(self.steps):
-            biases = (bias.unsqueeze(1) for bias in velocity.biases(self.said[step]))
-            moved = moved + velocity.told(moved, context, *biases) * (1 / self.steps)
-        return moved, state
-
-    def lower(self, build: Builder, x: Value) -> Value:
-        size = self.velocity.size
-        moved = build.op("slice", x, channels=size, attributes={"start": 0, "stop": size})
-        context = build.op("slice", x, channels=x.channels - size,
-                           attributes={"start": size, "stop": x.channels})
-        for step in range(self.steps):
-            h = x if not step else build.op("concat", moved, context, channels=x.channels)
-            for number, (weight, bias) in enumerate(self.weights(step)):
-                if number:
-                    h = build.op("leaky_relu", h, attributes={"slope": self.velocity.SLOPE})
-                with build.scope(f"step{step}_{number}"):
-                    h = build.op(
-                        "conv1d", h, channels=weight.shape[0],
-                        attributes={"kernel_size": 1, "stride": 1, "dilation": 1, "groups": 1},
-                        weights={"weight": weight, "bias": bias},
-                        macs_per_frame=float(weight.numel()))
-            share = 1 + self.velocity.biases(self.said[step])[2] / self.steps
-            with build.scope(f"step{step}_share"):
-                moved = build.op(
-                    "conv1d", moved, channels=size,
-                    attributes={"kernel_size": 1, "stride": 1, "dilation": 1, "groups": size},
-                    weights={"weight": share[:, None, None], "bias": torch.zeros(size)},
-                    macs_per_frame=float(size))
-            moved = build.op("add", moved, h)
-        return moved
 
 
 class LatentFlow(LoopModel):
@@ -196,6 +84,13 @@ class LatentFlow(LoopModel):
         self.loop = Loop(Sequence(Parallel(
             Channels(whole, size, 2 * size), Parallel(spread, drawn, combine="product"))),
             Guard(size))
+
+    def declared_attributes(self) -> tuple[Attribute, ...]:
+        most, own = self.config.steps, super().declared_attributes()
+        if most == 1:
+            return own
+        help_text = "from noise to a chunk: 1, 2, 4, ...; more cost more"
+        return (*own, Attribute(STEPS, 1, float(most), 1.0, float(most), help_text, ("",)))
 
     @property
     def velocity(self) -> Velocity:

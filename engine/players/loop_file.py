@@ -14,6 +14,7 @@ from engine.players.play_file import read_input
 from engine.scores import loops
 
 EMBED = "embed"  # the method that finds the code of a sound
+NUMBER_FILES = (".npy", ".txt", ".csv")  # that hold a code as it is
 
 
 def asked_loop(
@@ -39,24 +40,37 @@ def asked_loop(
 def loop_code(player: Player, spec: Method, code: str | None, seed: int, console: Console
               ) -> FloatArray:
     """[codes]: made up, read, or found in a sound."""
-    count = len(loops.code_places(spec.input_labels))
     if code is None:
-        return loops.made_up_code(count, seed)
-    if not Path(code).is_file():
-        return loops.read_code(code, count)
-    return code_of(player, Path(code), console)
+        return loops.made_up_code(len(loops.code_places(spec.input_labels)), seed)
+    return code_at(player, spec, code, f"--code {code}", console)
 
 
-def code_of(player: Player, sound: Path, console: Console) -> FloatArray:
+def code_at(player: Player, spec: Method, text: str, said: str, console: Console) -> FloatArray:
+    """The code [codes] that a user means: numbers with commas between, one number as the seed of
+    what is made up, a file of numbers, or a sound from a bar line on. `said`: as the user said it.
+    """
+    count, path = len(loops.code_places(spec.input_labels)), Path(text)
+    if path.is_file():
+        if path.suffix.lower() in NUMBER_FILES:
+            return loops.read_code_file(path, count, said)
+        return code_of(player, path, said, console)
+    if count > 1 and text.strip().isdecimal():
+        return loops.made_up_code(count, int(text))
+    if "," not in text and path.suffix[1:].isalnum() and not path.suffix[1:].isdecimal():
+        raise ConfigError(f"{said}: there is no such file")
+    return loops.read_code(text, count, said)
+
+
+def code_of(player: Player, sound: Path, said: str, console: Console) -> FloatArray:
     """The code of a sound that begins at a bar line [codes]: of its first window. A shorter one is
     heard again and again."""
     spec = player.methods.get(EMBED)
     if spec is None:
-        raise ConfigError(f"--code {sound}: {player.name} has no method {EMBED!r}, so it finds no "
-                          "code of a sound; give numbers")
+        raise ConfigError(f"{said}: {player.name} has no method {EMBED!r}, so it finds no code of "
+                          "a sound; give numbers")
     heard = read_input(player, spec, sound, console)
     if not heard.shape[1]:
-        raise ConfigError(f"--code {sound}: holds no sound")
+        raise ConfigError(f"{said}: holds no sound")
     # What comes out is late by the coder's delay, which is a small part of a window.
     window = np.take(heard, np.arange(spec.in_frames) % heard.shape[1], axis=1)
     found = player.process(spec.name, window)

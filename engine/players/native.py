@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.description import Description, Method
 from engine.players.base import FloatArray, Player
+from engine.players.native_file import distinct_bytes
 from engine.players.native_model import NativeFile, NativeModel
 
 
@@ -53,7 +54,7 @@ class NativePlayer(Player):
         return sum(op.state_bytes for op in self._file.ops(method)) * self.batch
 
     def weights_bytes(self, method: str) -> int:
-        return sum(op.weights_bytes for op in self._file.ops(method))
+        return distinct_bytes(self._file.ops(method))
 
     def operations(self) -> dict[str, list[dict[str, Any]]]:
         """The op table of every method, with rates per second of audio."""

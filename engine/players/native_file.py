@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -97,6 +98,11 @@ class OpInfo:
     weights_offset: int  # in the file's weights
     params_offset: int
     params_bytes: int  # numbers that are no weights of a convolution: an activation's, a norm's
+
+
+def distinct_bytes(ops: Iterable[OpInfo]) -> int:
+    """Bytes of the weights of some operations, those that several have once."""
+    return sum({op.weights_offset: op.weights_bytes for op in ops if op.weights_bytes}.values())
 
 
 class NativeFile:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil, log2
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,18 +61,49 @@ def made_up_code(count: int, seed: int) -> FloatArray:
     return (LARGEST_CODE * rng.uniform(-1, 1, count)).astype(np.float32)
 
 
-def read_code(text: str, count: int) -> FloatArray:
-    """The numbers of `--code 0.1,-0.5,...`."""
+def read_code(text: str, count: int, said: str = "") -> FloatArray:
+    """The numbers of `0.1,-0.5,...`; `said`: where they stand, for messages."""
+    said = said or f"--code {text}"
     parts = [part.strip() for part in text.split(",")]
     try:
         numbers = np.array([float(part) for part in parts], np.float32)
     except ValueError:
-        raise ConfigError(f"--code {text}: {count} numbers of -1 to 1 with commas between them, "
-                          "or a sound file") from None
-    if len(numbers) != count or not (np.abs(numbers) <= 1).all():
-        raise ConfigError(f"--code {text}: this model's code is {count} numbers of -1 to 1, got "
+        raise ConfigError(f"{said}: {count} numbers of -1 to 1 with commas between them, or a "
+                          "sound file") from None
+    if len(numbers) != count:
+        raise ConfigError(f"{said}: this model's code is {count} numbers of -1 to 1, got "
                           f"{len(numbers)}")
+    if not (np.abs(numbers) <= 1).all():
+        raise ConfigError(f"{said}: {count} numbers of -1 to 1, got {float(_worst(numbers)):g}")
     return numbers
+
+
+def _worst(numbers: FloatArray) -> np.float32:
+    """That which lies farthest outside; what is no number before all."""
+    return numbers[np.argmax(np.where(np.isnan(numbers), np.inf, np.abs(numbers)))]
+
+
+def read_code_file(path: Path, count: int, said: str) -> FloatArray:
+    """A code from a file of numbers: .npy, or text with commas or white space between."""
+    if path.suffix.lower() == ".npy":
+        try:
+            text = ",".join(str(float(number)) for number in np.load(path).reshape(-1))
+        except (ValueError, TypeError, OSError) as error:
+            raise ConfigError(f"{said}: no array of numbers ({str(error).splitlines()[0]})"
+                              ) from None
+    else:
+        try:
+            text = ",".join(path.read_text("utf-8").replace(",", " ").split())
+        except (OSError, UnicodeDecodeError):
+            raise ConfigError(f"{said}: no text that can be read") from None
+    return read_code(text, count, said)
+
+
+def line_between(start: FloatArray, end: FloatArray) -> FloatArray:
+    """Rows [channels, rows] that go from those of `start` to those of `end` along a straight line;
+    what is the same in both stays as it is."""
+    way = np.linspace(0, 1, start.shape[1], dtype=np.float32)
+    return start + (end - start) * way
 
 
 def conditions(

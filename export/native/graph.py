@@ -169,6 +169,9 @@ class Lowering(Fusing):
         depthwise = groups == out == view.channels and groups > 1
         params = {"kernel": kernel, "stride": op.attributes["stride"],
                   "dilation": op.attributes["dilation"], "groups": groups, "phases": 1}
+        names = {}
+        if "above" in op.attributes:
+            names["attr_a"], params["seed"] = op.attributes["above"]
         taps = weight.transpose(2, 1, 0).reshape(kernel * per_group, out)  # [taps * in, out]
         if depthwise:
             runs = [(taps, bias)]
@@ -179,7 +182,7 @@ class Lowering(Fusing):
                     for g in range(groups)]
         return self._emit(Node("depthwise" if depthwise else "conv", op.name, [view],
                                self._root(op.output), params=params, runs=runs,
-                               exact=is_exact(op)))
+                               attributes=names, exact=is_exact(op)))
 
     def _conv_transpose1d(self, op: Op, view: View) -> View:
         weight, bias = op.weights["weight"], op.weights.get("bias")  # [in, out / groups, kernel]

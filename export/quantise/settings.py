@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.description import Attribute
-from export.native.nodes import Program
+from export.native.nodes import CONVS, Program
 
 SETTINGS = 16  # over the length of the signal
 
@@ -30,9 +30,9 @@ def through_range(defaults: Mapping[str, Tensor], declared: Mapping[str, Attribu
 def only_rows(read: Iterable[tuple[str, str]]) -> set[str]:
     """Attributes that enter as rows and in no other way, from pairs of an operation's kind and an
     attribute that it reads."""
-    pairs = set(read)
+    pairs = set(read)  # a convolution that is left out changes nothing
     return ({name for kind, name in pairs if kind == "control"}
-            - {name for kind, name in pairs if kind != "control"})
+            - {name for kind, name in pairs if kind not in ("control", *CONVS)})
 
 
 def settings_of(attribute: Attribute) -> Tensor:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from benchmarks.loop_models import SETTINGS, loop_model, played
 from benchmarks.nam import NamWaveNet
 from benchmarks.shape_backends import (
     NativeRunner,
@@ -18,6 +19,7 @@ from benchmarks.shape_backends import (
 from benchmarks.shape_loop import PyTorchLoop
 from benchmarks.shape_numbers import compiled, parse_dtypes
 from benchmarks.shapes import (
+    LOOPS,
     WAVENETS,
     Layer,
     build_case,
@@ -30,6 +32,8 @@ from benchmarks.shapes import (
 )
 from benchmarks.suite import Effort, add_ratios, run_shapes
 from benchmarks.wavenet import Sizes
+from engine.boards.fit import FITS, fit
+from engine.boards.work import task_of_model
 from engine.errors import ConfigError
 from engine.layers import Residual
 from engine.players.native_model import NativeFile
@@ -42,7 +46,8 @@ SMALL = [name for name in case_names() if published_mmacs(name) is None]
 def test_there_are_six_networks_and_the_small_cases():
     assert len(NETWORKS) == 6
     assert SMALL == ["nam-a1/16", "nam-a1/64", "lstm-16/256", "gru-8/256", "ar-wavenet/1",
-                     "ar-wavenet-149k/1", "ar-two-tier/64", "ar-draw/64"]
+                     "ar-wavenet-149k/1", "ar-two-tier/64", "ar-draw/64",
+                     "loops-daisy/512", "loops-pi/2048", "loops-desktop/2048"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -56,7 +61,7 @@ def test_arithmetic_is_as_published(name):
 @pytest.mark.parametrize("name", case_names())
 def test_segments_cover_a_block_exactly(name):
     model = build_case(name)
-    assert model.in_frames[0] == model.block_samples
+    assert model.in_frames[0] == (1 if name in SETTINGS else model.block_samples)
     for method, x in zip(model.methods.values(), model.inputs(), strict=True):
         assert x.shape[1] * method.in_ratio == model.block_samples
         assert x.shape[0] == method.in_channels
@@ -83,7 +88,7 @@ def test_pairs_and_feeding():
 
 
 @pytest.mark.parametrize("name", ["brave/128", "rave-raspberry/2048",
-                                  *[name for name in SMALL if not name.startswith("ar-")]])
+                                  *[name for name in SMALL if name not in LOOPS]])
 def test_every_backend_computes_the_same(name):
     model = build_case(name)
     runners = [PlayerRunner(PyTorchPlayer(model), model), TorchScriptRunner(model),
@@ -227,3 +232,29 @@ def test_callbacks_of_two_rates_share_a_block():
     for samples, ratios in row["callbacks"].items():
         assert 1.0 <= ratios["by_cost"] < (1.3 if samples == 1 else 1.1)
     assert any("dearest over mean callback" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(("name", "board", "dtype"), [
+    ("loops-daisy/512", "daisy", "q16x8"), ("loops-pi/2048", "pi4", "float32"),
+    ("loops-desktop/2048", "desktop", "float32")])
+def test_models_of_loops_are_what_their_boards_bear(name, board, dtype):
+    model = loop_model(name)
+    assert model.methods[played(model)].in_ratio == int(name.partition("/")[2])
+    generate = task_of_model(model, name, "generate")
+    whole = fit(task_of_model(model, name, played(model)), board, dtype)
+    assert whole.verdict == FITS
+    if board == "daisy":
+        assert generate.macs_per_second <= 12e6
+        assert generate.weights <= 270_000
+    if board == "pi4":
+        assert whole.worst_callback.high <= 0.3
+    seconds = int(name.partition("/")[2]) / model.sample_rate_hz
+    assert build_case(name).cost().macs_per_block(seconds) == pytest.approx(
+        whole.macs_per_second * seconds)
+
+
+def test_a_model_of_loops_is_timed_in_every_number_format():
+    report = run_shapes(True, ["loops-daisy/512"], Console(quiet=True),
+                        Effort(0.1, 5, 0.01, 1.0), ("float32", "bf16w", "q16x8"))
+    assert [row["backend"] for row in report.results] == ["native", "native-bf16w", "native-q16x8"]
+    assert all(0 < row["rtf_p50"] < 1 for row in report.results)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.models.registry import build
 from engine.models.store import Stored
 from engine.players.base import load
 from engine.players.native_model import NativeModel
@@ -50,6 +51,29 @@ def test_every_target_makes_the_same_loops(case, form, few, tmp_path):
         x = rows(model)[0].numpy()
         y = load(out).process("generate", x)
         assert np.abs(y - model.offline("generate", rows(model))[0].numpy()).max() < 1e-4
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if FORMS[form][2] == "float32"])
+def test_steps_are_asked_for_while_it_plays(form, few, tmp_path):
+    """In the same file; the same as a model of so many steps alone."""
+    model = small_model("latent_flow", "steps")
+    with torch.no_grad():
+        model.velocity.last.weight.mul_(10)
+    to, suffix, dtype = FORMS[form]
+    out, x = tmp_path / f"x.{suffix}", rows(model)
+    export_model(Stored("x", model, {}, True, None), check(to, out, dtype), out, dtype)
+    player, made = load(out), []
+    for steps in (1, 2, 4):
+        alone = build("latent_flow", {**SMALL["latent_flow"]["steps"], "steps": steps}).eval()
+        alone.load_state_dict(model.state_dict())
+        assert ("steps" in alone.default_attributes()) == (steps > 1)
+        wanted = alone.offline("generate", x)[0].numpy()
+        player.reset()
+        player.set("steps", steps)
+        made.append(player.process("generate", x[0].numpy()))
+        assert made[-1].shape == wanted.shape
+        assert np.abs(made[-1] - wanted).max() < 1e-4
+    assert all(np.abs(a - b).max() > 1e-2 for a, b in pairwise(made))
 
 
 def test_what_goes_on_from_numbers_is_not_replayed_as_draws():

@@ -127,7 +127,8 @@ def _bars(axis: Any, curves: Mapping[str, Array], ends: Array, row: int, title: 
                   color="#0f766e" if index == 0 else None, alpha=1 if index == 0 else 0.7)
     for value, color in zip(ends[row], ("#1e293b", "#94a3b8"), strict=True):
         axis.axhline(2**value if octaves else value, linestyle="--", linewidth=1, color=color)
-    if octaves:
+    low, high = axis.get_ylim()
+    if octaves and low > 0 and high > 2 * low:  # in less there are no powers of two to be named
         axis.set_yscale("log", base=2)
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
     axis.set(xlabel="bar", ylabel=title)

@@ -195,11 +195,7 @@ class _Asker:
             a, b = (rows.made_up_code(self.codes, 9000 + 2 * pair + i) for i in (0, 1))
             ends = [rows.conditions(self.labels, self.spec.in_ratio, self.rate, PATH_BARS,
                                     PATH_BPM, code) for code in (a, b)]
-            way = np.linspace(0, 1, ends[0].shape[1], dtype=np.float32)
-            between = ends[0].copy()
-            at = rows.code_places(self.labels)
-            between[at.start : at.stop] = a[:, None] + (b - a)[:, None] * way
-            said += [*ends, between]
+            said += [*ends, rows.line_between(*ends)]
         sounds = self._played(said, seconds)
         fade = np.linspace(0, 1, len(sounds[0]), dtype=np.float32)
         kinds: dict[str, list[FloatArray]] = {
