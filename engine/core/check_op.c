@@ -108,8 +108,10 @@ static int check_conv(const struct look *l) {
     const struct format_op *op = l->op;
     const struct format_value *in = value(l, op->in_a), *out = value(l, op->out);
     int code = check_conv_shape(op, in, out);
+#ifndef TUDOR_NO_CONTROL
     if (!code && op->attr_a != FORMAT_NONE)
         code = op->phases == 1 ? check_attribute_length(l, op->attr_a, 1) : TUDOR_ERROR_SHAPE;
+#endif
     if (code) return code;
     const uint32_t in_rows = rows_of(l, in), out_rows = rows_of(l, out);
     if (in_rows % op->stride || (uint64_t)in_rows / op->stride * op->phases != out_rows) return TUDOR_ERROR_RATE;

@@ -61,6 +61,7 @@ static const float *values_of_attribute(const struct play *p, uint32_t attribute
     return tudor_attribute_values(p->t, p->stream, attribute);
 }
 
+#ifndef TUDOR_NO_CONTROL
 /* Whether an attribute says that nothing depends on what comes out. */
 static int is_left_out(const struct play *p, const struct format_op *op) {
     return op->attr_a != FORMAT_NONE && !(*values_of_attribute(p, op->attr_a) > (float)op->seed);
@@ -71,6 +72,7 @@ static void put_zeros(const struct rows *y, uint32_t rows, uint32_t channels) {
     char *row = y->data;
     for (uint32_t r = 0; r < rows; r++, row += y->row * size) memset(row, 0, channels * size);
 }
+#endif
 
 static void run_conv(const struct play *p, const struct format_op *op, struct op_plan *o, uint32_t first_unit,
                      uint32_t end_unit) {
@@ -79,10 +81,12 @@ static void run_conv(const struct play *p, const struct format_op *op, struct op
     a->frames = p->frames * o->rows;
     a->x = at(p, o->x);
     a->y.data = at(p, o->y);
+#ifndef TUDOR_NO_CONTROL
     if (is_left_out(p, op)) {
         put_zeros(&a->y, a->frames, p->values[op->out].channels);
         return;
     }
+#endif
     a->side.data = optional_at(p, o->b);
     a->finish.pre.data = optional_at(p, o->pre);
     a->finish.post.data = optional_at(p, o->post);
