@@ -226,26 +226,23 @@ def test_what_is_held_out_is_for_measuring_only(figures: ModuleType) -> None:
 
 def test_every_shipped_preset_can_be_seen_and_heard() -> None:
     """Its part of the page shows what lies there, all of it and nothing else."""
-    names = ("sound.md", "violin.md", "loops.md")
-    pages = ((ROOT / "docs" / name).read_text("utf-8") for name in names)
-    parts, drawn, looped = (re.split(rf"^{mark} (.+)$", text, flags=re.M)
-                            for mark, text in zip(("###", "##", "###"), pages, strict=True))
+    parts, drawn, looped = (
+        re.split(rf"^{mark} (.+)$", (ROOT / "docs" / page).read_text("utf-8"), flags=re.M)
+        for page, mark in (("sound.md", "###"), ("violin.md", "##"), ("loops.md", "###")))
     assert parts[1::2] == coded_names()
     assert [name for name in looped[1::2] if name in shipped_names()] == loop_names()
     shown: set[str] = set()
     every = (*parts[1:], *drawn[1:], *looped[1:])
     for name, part in zip(every[::2], every[1::2], strict=True):
-        if name not in shipped_names():
-            continue
-        if "Not measured yet" in part:  # which another test minds
+        if name not in shipped_names() or "Not measured yet" in part:  # which another test minds
             continue
         players = re.findall(r'<audio controls preload="none" [^>]*src="sound/([^"]+\.mp3)"', part)
         pictures = re.findall(r"!\[spectrogram: [^\]]+\]\(sound/([^)]+\.webp)\)", part)
         assert {path.removesuffix(".mp3") for path in players} == {
             path.removesuffix(".webp") for path in pictures}
-        looped_one = name in loop_names()
-        assert sum(path.startswith(f"{name}-") for path in players) == (3 if looped_one else 2)
-        assert sum(path.startswith("original-") for path in players) == (1 if looped_one else 2)
+        counts = [sum(path.startswith(f"{what}-") for path in players) for what in
+                  (name, "original")]
+        assert counts == ([3, 1] if name in loop_names() else [2, 2])
         shown |= {*players, *pictures}
     there = {str(path.relative_to(SOUND)) for path in SOUND.rglob("*")
              if path.suffix in (".mp3", ".webp")}
