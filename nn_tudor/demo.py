@@ -22,11 +22,15 @@ from engine.audio import match_channels, write_audio
 from engine.errors import TudorError
 from engine.friendly import friendly
 from engine.players.base import FloatArray
+from engine.presets import shipped_names
 
 if TYPE_CHECKING:
     from training.data.audio_folder import Source
 
 PRESET = "techno-tiny"
+LOOP_PRESETS = ("loops-pi", "loops-tiny")  # the first that ships plays the last step
+NEW_LOOPS = ((1, 122), (2, 128), (3, 136))  # seed and BPM of each
+NEW_BARS = 4
 TRAIN_SEED, HELD_OUT_SEED = 0, 1000
 LISTEN_SECONDS = 20  # of a held-out sound, however long it is
 JUDGED_SECONDS, JUDGED_FILES_SECONDS = 60, 300  # of one held-out file, and of all of them
@@ -111,6 +115,18 @@ class Demo:
             sounds.append(sound)
         return sounds
 
+    def new_loops(self) -> list[Path]:
+        """Loops that nobody trained on, from nothing, by a preset that makes some."""
+        name = next((name for name in LOOP_PRESETS if name in shipped_names()), None)
+        if name is None:
+            return []
+        sounds = []
+        for seed, bpm in NEW_LOOPS:
+            sounds.append(self.out / f"new_loop_{seed}.wav")
+            self.call("tudor", "generate", name, sounds[-1], "--bars", NEW_BARS, "--tempo", bpm,
+                      "--seed", seed)
+        return sounds
+
     def run(self) -> Path:
         """Everything; returns the report."""
         self.out.mkdir(parents=True, exist_ok=True)
@@ -123,9 +139,10 @@ class Demo:
         sounds = self.play(files, source)
         self.call("rtf-bench", *files, "--block", "128,512,2048", "--seconds", 5,
                   "--json", self.out / "bench.json", "--plot", self.out / "bench.png")
+        new = self.new_loops()
         from nn_tudor.report import write_report
 
-        return write_report(self.out, source, sounds, self.commands, self.seconds)
+        return write_report(self.out, source, sounds, new, self.commands, self.seconds)
 
 
 def _outlast(command: list[str], keep: bool) -> tuple[int, str]:

@@ -25,9 +25,11 @@ NAMES = {
 
 
 def write_report(
-    folder: Path, source: Path, sounds: list[Path], commands: list[str], seconds: dict[str, float]
+    folder: Path, source: Path, sounds: list[Path], new: list[Path], commands: list[str],
+    seconds: dict[str, float],
 ) -> Path:
-    """`report.html` in `folder`, from the JSON files and sounds that the demo left there."""
+    """`report.html` in `folder`, from the JSON files and sounds that the demo left there. `new`:
+    loops from nothing, none where no preset makes some."""
     evaluation = json.loads((folder / "evaluation.json").read_text())
     verification = json.loads((folder / "verify.json").read_text())
     bench = json.loads((folder / "bench.json").read_text())
@@ -50,12 +52,20 @@ def write_report(
         "<h2>Training</h2>", image("training.png", "loss over time"),
         "<h2>The exports, compared with offline PyTorch</h2>", _verification_table(verification),
         "<h2>Speed</h2>", _machine(bench["machine"]), _bench_table(bench["results"]),
-        image("bench.png", "block times against the deadline"),
+        image("bench.png", "block times against the deadline"), *_new_loops(new, folder),
         "<h2>The commands</h2>",
         f"<pre>{html.escape(chr(10).join(commands))}</pre>",
         table(["step", "seconds"], [[step, f"{s:.1f}"] for step, s in seconds.items()]),
     ]
     return write_page(folder / "report.html", "tudor demo", parts)
+
+
+def _new_loops(new: list[Path], folder: Path) -> list[str]:
+    if not new:
+        return []
+    plot_spectrograms(new, folder / "new_loops.png")
+    return ["<h2>New loops that nobody trained on</h2>", *map(_player, new),
+            image("new_loops.png", "spectrograms of new loops")]
 
 
 def _sentence(evaluation: dict[str, Any]) -> str:

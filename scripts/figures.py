@@ -6,9 +6,10 @@
     python scripts/figures.py --check    exits with 1 and names what is stale
 
 A mark is a line `<!-- figures: WHAT -->`; what lies between it and `<!-- end -->` is written here:
-`presets` and `drawn` (README's tables), a preset's name (its card), `heard` (docs/sound.md),
-`played` and `trials-...` (docs/violin.md), `discriminators` (docs/quality.md), `shipped` and
-`targets` (tables of all presets that code sound). A shipped preset without a card gets one.
+`presets`, `drawn` and `looped` (README's tables), a preset's name (its card), `heard`
+(docs/sound.md), `played` and `trials-...` (docs/violin.md), `loops` (docs/loops.md),
+`discriminators` (docs/quality.md), `shipped` and `targets` (tables of all presets that code sound).
+A shipped preset without a card gets one.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def figures(what: str) -> str:
 
     parts = {"presets": _presets, "heard": sound_page, "shipped": shipped_table,
              "targets": _targets, "drawn": _drawn, "played": _played,
-             "discriminators": _discriminators}
+             "discriminators": _discriminators, "looped": _looped, "loops": _loops}
     lines = (parts[what]() if what in parts else
              _trials(what.removeprefix(TRIALS)) if what.startswith(TRIALS) else _card(what))
     return "\n".join(lines) + "\n"
@@ -64,11 +65,11 @@ def short(row: dict[str, Any]) -> tuple[str, str, str, str]:
 def _presets() -> list[str]:
     from engine.presets import preset_names
     from scripts.preset_cards import readme_cells, rows
-    from scripts.preset_measure import draws
+    from scripts.preset_measure import codes
 
     lines = [["preset", "rate", "parameters", "MMAC/s", "latency", "energy score (noise)",
               "texture dB", "held latents", "targets", "distance"]]
-    coded = [name for name in preset_names() if not draws(name)]
+    coded = [name for name in preset_names() if codes(name)]
     for row in sorted(map(facts, coded), key=lambda row: row["parameters"]):
         name = row["name"]
         lines.append([f"[`{name}`](engine/presets/{name}.md)", *short(row),
@@ -85,6 +86,19 @@ def _drawn() -> list[str]:
 
 def _played() -> list[str]:
     from scripts.preset_drawn import page
+
+    return page()
+
+
+def _looped() -> list[str]:
+    from scripts.preset_loops import readme_rows
+    from scripts.preset_measure import loop_names
+
+    return readme_rows({name: short(facts(name)) for name in loop_names()})
+
+
+def _loops() -> list[str]:
+    from scripts.preset_loops import page
 
     return page()
 
@@ -124,16 +138,17 @@ def _fits(name: str) -> str:
 
 def _card(name: str) -> list[str]:
     from engine.description import ENCODE
-    from scripts import preset_drawn
+    from scripts import preset_drawn, preset_loops
     from scripts.preset_cards import data_rows, sound_part
-    from scripts.preset_measure import card_of, draws
+    from scripts.preset_measure import card_of, codes, draws
 
     row, card = facts(name), card_of(name)
     rate, parameters, macs, latency = short(row)
     methods = row["methods"]
     main = methods[row["main"]]
-    if draws(name):
-        return preset_drawn.card(name, _fits(name), short(row), main)
+    if not codes(name):
+        own = preset_drawn if draws(name) else preset_loops
+        return own.card(name, _fits(name), short(row), main)
     encode = next(each for each in methods.values() if each["role"] == ENCODE)
     frame, hertz = encode["out_ratio"], row["sample_rate_hz"]
     return [
@@ -158,8 +173,8 @@ def stale() -> list[Path]:
 def measure(names: list[str]) -> None:
     """Measure `names`, or all whose weights are not those that were measured; cards for all."""
     from engine.presets import shipped_names
-    from scripts import preset_drawn
-    from scripts.preset_measure import current, draws, forget
+    from scripts import preset_drawn, preset_loops
+    from scripts.preset_measure import current, draws, forget, makes_loops
     from scripts.preset_measure import measure as measure_one
 
     if unknown := set(names) - set(shipped_names()):
@@ -168,7 +183,8 @@ def measure(names: list[str]) -> None:
     for name in names:
         forget(name)
     for name in names or [name for name in shipped_names() if not current(name)]:
-        (preset_drawn.measure if draws(name) else measure_one)(name)
+        (preset_drawn.measure if draws(name) else
+         preset_loops.measure if makes_loops(name) else measure_one)(name)
 
 
 def begin_cards() -> None:

@@ -1,9 +1,11 @@
 """Writes NAME.places beside every shipped NAME.tudor: where each weight of NAME.safetensors lies.
 
-    python scripts/places.py
+    python scripts/places.py [NAME ...]
 
 Run it when a preset's weights or the native format have changed. The order is found by exporting
-the same shape with a number of its own for every weight.
+the same shape with a number of its own for every weight. A preset with another's weights inside
+(NAME.packed) has those of its coder in the coder's NAME.safetensors alone; what its native file
+does not hold as it is, NAME.places holds itself.
 """
 
 from __future__ import annotations
@@ -13,18 +15,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.description import Description
 from engine.files import atomic_write
-from engine.models.shipped import pack_places
-from engine.models.store import build_from, load_model
+from engine.models.base import Model
+from engine.models.loops import LoopModel
+from engine.models.shipped import bits_of, pack_places
+from engine.models.store import build_from, load_weights, read_settings
 from engine.players.native_model import NativeFile, NativeModel
-from engine.presets import preset_names, shipped_native
+from engine.presets import preset_names, preset_path, shipped_native
 from export.native.export import compile_programs, lower
 
 FIRST = 0x40800001  # bits after those of 4.0: ordinary values that nothing else has
+MOST_STARTS = 1000  # that are tried for a tensor
+CODER = "codec."  # how the names of a coder's weights begin inside a model of loops
 
 
 def places(name: str) -> bytes:
@@ -32,9 +40,26 @@ def places(name: str) -> bytes:
     native = shipped_native(name)
     if native is None:
         raise SystemExit(f"{name} ships no native file")
-    stored = load_model(name, native.with_suffix(".safetensors"))
+    model = of_checkout(name)
     description = Description.from_json(NativeFile(native).metadata, str(native))
-    marked = build_from(stored.settings).eval()
+    shipped, positions = native.read_bytes(), _positions(name, native, description)
+    words = np.frombuffer(shipped[: len(shipped) // 4 * 4], "<u4")
+    kept, found = [], []
+    parts = np.split(positions, np.cumsum([v.numel() for v in model.state_dict().values()])[:-1])
+    for (key, values), places in zip(model.state_dict().items(), parts, strict=True):
+        lies = _found(words, places, bits_of([values]))
+        if lies is None:
+            kept.append(key)
+        else:
+            found.append(lies)
+    if kept and not isinstance(model, LoopModel):
+        raise SystemExit(f"{name}: a weight is not in the native file as it is: {kept[0]}")
+    return pack_places(shipped, model.state_dict(), np.concatenate(found), kept)
+
+
+def _positions(name: str, native: Path, description: Description) -> NDArray[np.int64]:
+    """Of each weight in order the word of the native file; -1 for what is not there."""
+    marked = build_from(read_settings(preset_path(name))).eval()
     count = 0
     for values in marked.state_dict().values():
         numbers = np.arange(count, count + values.numel(), dtype=np.uint32) + np.uint32(FIRST)
@@ -46,12 +71,42 @@ def places(name: str) -> bytes:
     found = np.flatnonzero((numbers >= 0) & (numbers < count))
     positions = np.full(count, -1, np.int64)
     positions[numbers[found][::-1]] = found[::-1]  # the first of several
-    if (positions < 0).any():
-        raise SystemExit(f"{name}: a weight is not in the native file as it is")
-    shipped = native.read_bytes()
     # Weights lie at the end; what is told before them may have been of another length.
-    positions += (len(shipped) - len(file)) // 4
-    return pack_places(shipped, stored.model.state_dict(), positions)
+    positions[positions >= 0] += (native.stat().st_size - len(file)) // 4
+    return positions
+
+
+def _found(words: NDArray[np.uint32], places: NDArray[np.int64], bits: NDArray[np.uint32]
+           ) -> NDArray[np.int64] | None:
+    """Where the file holds a tensor's `bits`: at `places`, or as far from each other as those; None
+    where it does not. (What two operations have in common a file holds once, so that what stands
+    behind it moves.)"""
+    if (places < 0).any():
+        return None
+    telling = int(np.argmax(bits != 0))
+    starts = np.flatnonzero(words == bits[telling])[:MOST_STARTS] - places[telling]
+    for shift in (0, *starts):
+        moved = places + shift
+        if moved.min() >= 0 and moved.max() < len(words) and np.array_equal(words[moved], bits):
+            return moved
+    return None
+
+
+def of_checkout(name: str) -> Model:
+    """A preset's model with the weights of its NAME.safetensors, and of its coder's."""
+    path = preset_path(name).with_suffix(".safetensors")
+    settings = read_settings(preset_path(name))
+    model = build_from(settings).eval()
+    if isinstance(model, LoopModel):
+        tensors = load_file(path)
+        model.adopt(of_checkout(settings["training"]["coder"]))
+        inside = {key for key in model.state_dict() if key.startswith(CODER)}
+        wrong = model.load_state_dict(tensors, strict=False)
+        if set(wrong.missing_keys) != inside or wrong.unexpected_keys:
+            raise SystemExit(f"{path.name} does not fit {name}.toml")
+    else:
+        load_weights(model, path)
+    return model
 
 
 def starts_like(native: Path) -> dict[str, bytes]:
@@ -63,11 +118,10 @@ def starts_like(native: Path) -> dict[str, bytes]:
 
 
 def main() -> None:
-    for name in preset_names():
-        native = shipped_native(name)
-        if native is None:
+    for name in sys.argv[1:] or preset_names():
+        if shipped_native(name) is None:
             continue
-        with atomic_write(native.with_suffix(".places")) as temporary:
+        with atomic_write(preset_path(name).with_suffix(".places")) as temporary:
             temporary.write_bytes(places(name))
         print(f"{name}.places written")
 

@@ -61,14 +61,14 @@ def _joined(parts: list[tuple[Path, float]], rate_hz: int, channels: int) -> Flo
     return np.ascontiguousarray(np.concatenate(found, axis=1))
 
 
-def keep(stem: str, audio: FloatArray, rate_hz: int) -> None:
+def keep(stem: str, audio: FloatArray, rate_hz: int, compression: float = 0.55) -> None:
     """A sound [channels, samples] as MP3 and as a picture."""
     import soundfile
 
     SOUND.mkdir(parents=True, exist_ok=True)
     with atomic_write(SOUND / f"{stem}.mp3") as temporary:
         soundfile.write(temporary, np.clip(audio.T, -1, 1), rate_hz, format="MP3",
-                        bitrate_mode="CONSTANT", compression_level=0.55)
+                        bitrate_mode="CONSTANT", compression_level=compression)
     _picture(SOUND / f"{stem}.webp", match_channels(audio, 1)[0], rate_hz)
 
 

@@ -26,6 +26,7 @@ PARTS = WORK / "parts"
 CARD_KEYS = {"purpose", "board", "dtype", "held_out", "training", "sources"}
 SEED = 1000  # of all that is held out; presets learn from other seeds
 NOTES = "notes"
+LOOP_FAMILIES = ("latent_flow", "latent_vae")
 
 
 class Recordings(NamedTuple):
@@ -67,8 +68,18 @@ class Material:
 
 
 def draws(name: str) -> bool:
-    """Whether a preset draws sound from notes; else it codes sound that it is given."""
+    """Whether a preset draws sound from notes."""
     return bool(preset_settings(name)["training"].get("objective") == "autoregressive")
+
+
+def makes_loops(name: str) -> bool:
+    """Whether a preset makes loops from nothing."""
+    return bool(preset_settings(name)["model"]["family"] in LOOP_FAMILIES)
+
+
+def codes(name: str) -> bool:
+    """Whether a preset codes sound that it is given."""
+    return not draws(name) and not makes_loops(name)
 
 
 def drawn_names() -> list[str]:
@@ -78,7 +89,12 @@ def drawn_names() -> list[str]:
 
 def coded_names() -> list[str]:
     """Shipped presets that code what they are given."""
-    return [name for name in shipped_names() if not draws(name)]
+    return [name for name in shipped_names() if codes(name)]
+
+
+def loop_names() -> list[str]:
+    """Shipped presets that make loops."""
+    return [name for name in shipped_names() if makes_loops(name)]
 
 
 def card_of(name: str) -> dict[str, Any]:

@@ -47,6 +47,12 @@ class Settings(BaseModel):
         return table
 
     @classmethod
+    def recipe(cls, model: dict[str, Any]) -> dict[str, Any]:
+        """`[model]` of a preset or run as that of another run, which starts from nothing: without
+        what came from the sounds that the first one learnt from."""
+        return model
+
+    @classmethod
     def complete(cls, model: dict[str, Any], training: dict[str, Any], data: Path) -> None:
         """Fill in, in place, what `[model]` does not say and another part of the run decides."""
 

@@ -18,9 +18,10 @@ from engine.errors import ConfigError, ModelFileError
 from engine.files import WEIGHTS_FILE, atomic_write
 from engine.models.base import Model
 from engine.models.coded import Coded
+from engine.models.loops import LoopModel
 from engine.models.registry import build
 from engine.models.shipped import shipped_weights
-from engine.presets import shipped_native
+from engine.presets import preset_path, shipped_native
 from engine.resolve import PRESET, RUN, resolve
 
 LATENTS_KEY = "latents"  # of the safetensors metadata
@@ -82,10 +83,10 @@ def _preset(name: str, settings: dict[str, Any]) -> Stored:
     """With the weights that its native file holds, if it ships one."""
     model, native = build_from(settings), shipped_native(name)
     if native is not None:
-        tensors, latents = shipped_weights(native)
+        tensors, latents = shipped_weights(native, preset_path(name).with_suffix(".places"))
         _put(model, tensors, native)
-        if isinstance(model, Coded):
-            model.set_latents(latents)
+        if (coder := _coder_of(model)) is not None:
+            coder.set_latents(latents)
     return Stored(name, model.eval(), settings, native is not None, native)
 
 
@@ -98,8 +99,14 @@ def load_weights(model: Model, path: Path) -> None:
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(f"{path} is not a readable safetensors file: {error}") from None
     _put(model, tensors, path)
-    if isinstance(model, Coded):
-        model.set_latents(_measured(path))
+    if (coder := _coder_of(model)) is not None:
+        coder.set_latents(_measured(path))
+
+
+def _coder_of(model: Model) -> Coded | None:
+    """Whose latents are measured: those of the model, or of the coder inside it."""
+    inside = model.codec if isinstance(model, LoopModel) else model
+    return inside if isinstance(inside, Coded) else None
 
 
 def _put(model: Model, tensors: dict[str, Tensor], path: Path) -> None:
@@ -136,7 +143,8 @@ def save_weights(model: Model, path: Path) -> None:
     """Weights to a safetensors file, whole or not at all."""
     # Copies: a layer that has two names is written under both, and safetensors takes no views.
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
-    measured = model.latents if isinstance(model, Coded) else ()
+    coder = _coder_of(model)
+    measured = () if coder is None else coder.latents
     latents = json.dumps([latent.plain() for latent in measured])
     with atomic_write(path) as temporary:
         try:

@@ -15,7 +15,14 @@ from engine.boards.work import task_of_file
 from engine.ops import DTYPES
 from engine.players.base import load
 from engine.players.native_model import NativeFile
-from engine.presets import preset_path, preset_settings, shipped_names, shipped_native
+from engine.presets import (
+    packed_path,
+    preset_path,
+    preset_settings,
+    shipped_names,
+    shipped_native,
+)
+from scripts.preset_measure import makes_loops
 from scripts.quantised import wanted
 from training.corpus.techno import render_loop
 
@@ -32,7 +39,10 @@ def test_every_preset_of_a_board_that_wants_fewer_bits_ships_them() -> None:
         if preset_settings(name)["card"]["board"] == "daisy":
             assert there == {"float32", "q16x8"}
     folder = preset_path("techno-tiny").parent
-    files = {f"{name}.tudor" for name in shipped_names()}
+    packed = {name for name in shipped_names() if packed_path(name).exists()}
+    assert packed == {name for name in shipped_names() if makes_loops(name)}
+    assert {path.stem for path in folder.glob("*.packed")} == packed
+    files = {f"{name}.tudor" for name in shipped_names() if name not in packed}
     files |= {f"{name}.{dtype}.tudor" for name, dtype in formats.items()}
     assert {path.name for path in folder.glob("*.tudor")} == files, "nothing else ships"
 

@@ -13,7 +13,7 @@ from engine.models.base import Model
 from engine.models.loops import LoopModel
 from engine.scores.loops import plays_loops
 
-FRAMES = 24
+FRAMES, MOST_SAMPLES = 24, 2**16  # of each method, or as many as two frames have
 SPREAD = 1.25  # added to log scales of what is drawn, so that it is loud enough to tell
 ODD = 1.7  # no power of two: bfloat16 would hold the 15 levels as they are, and nothing be rounded
 FloatArray = NDArray[np.float32]
@@ -38,9 +38,14 @@ def noise(key: str, shape: tuple[int, int]) -> FloatArray:
     return x
 
 
+def frames_of(frame_samples: int) -> int:
+    """How many frames of so many samples a golden input has."""
+    return min(FRAMES, max(2, MOST_SAMPLES // frame_samples))
+
+
 def example(spec: Method) -> FloatArray:
     """Noise with what a guard has to catch; for what generates a note, silence, another."""
-    rows = FRAMES * spec.ratio // spec.in_ratio
+    rows = frames_of(spec.ratio) * spec.ratio // spec.in_ratio
     x = noise(spec.name, (spec.in_channels, rows))
     if spec.role != GENERATE or plays_loops(spec.input_labels):
         return x

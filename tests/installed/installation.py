@@ -75,5 +75,6 @@ class Environment:
         module = {"tudor": "nn_tudor.cli", "rtf-bench": "benchmarks.commands"}[program]
         start = f"import sys; sys.argv[0] = {program!r}; from {module} import main; main()"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        environment["XDG_CACHE_HOME"] = str(folder / "cache")
         return subprocess.run([str(self.python), "-c", start, *arguments], cwd=folder, text=True,
                               capture_output=True, env=environment, timeout=300)

@@ -15,6 +15,7 @@ import soundfile
 from installation import ROOT, Environment, copied, own_files
 
 from engine.presets import preset_names
+from scripts.preset_measure import loop_names
 
 LEFT_OUT = {f"engine/presets/{name}.safetensors" for name in preset_names()}  # in the .tudor files
 MOST_BYTES = 15_000_000
@@ -78,12 +79,15 @@ def plays_without_pytorch(environment: Environment, folder: Path) -> None:
         ("tudor", "run", "techno-tiny", "in.wav", "out.wav"),
         ("tudor", "fit", "techno-tiny", "--target", "daisy"),
         ("tudor", "flash", "daisy", "--model", "techno-daisy", "--dry-run"),
+        *(("tudor", "generate", name, f"{name}.wav", "--bars", "1") for name in loop_names()),
         ("rtf-bench", str(model), "--block", "512", "--seconds", "0.1", "--warmup", "0",
          "--no-cold"),
     ):
         done = environment.run(folder, program, *arguments)
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
     assert len(soundfile.read(folder / "out.wav")[0]) == 16000
+    assert all(np.abs(soundfile.read(folder / f"{name}.wav")[0]).max() > 1e-3
+               for name in loop_names()), "put together from what is installed"
     lacking = environment.run(folder, "tudor", "train", "techno-tiny", "--data", "loops", "--out",
                               "run")
     assert lacking.returncode == 1

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from nn_tudor.report import levels, table
+from engine.presets import shipped_names
+from nn_tudor.demo import LOOP_PRESETS, Demo
+from nn_tudor.report import _new_loops, levels, table
 
 MARKERS = ("<audio", "spectrograms.png", "bench.png", "training.png", "spectral distance", "rtf",
            "energy score", "octaves.png", "fine.png", "texture.png")
@@ -53,6 +55,34 @@ def test_the_whole_walk(tmp_path: Path):
     for name in ("octaves.png", "fine.png", "texture.png"):
         assert (out / name).stat().st_size > 1000
     assert all(r["passed"] for r in json.loads((out / "verify.json").read_text()))
+    makes = set(LOOP_PRESETS) & set(shipped_names())
+    assert ("new loops that nobody trained on" in page) == bool(makes)
+    assert len(list(out.glob("new_loop_*.wav"))) == (3 if makes else 0)
+
+
+@pytest.mark.parametrize("shipped", [["loops-tiny", "techno-tiny"], ["loops-pi", "loops-tiny"], []])
+def test_it_ends_with_new_loops_of_the_first_preset_that_makes_some(
+    shipped: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[object, ...]] = []
+
+    def call(self: Demo, program: str, *words: object, keep: Path | None = None) -> None:
+        called.append(words)
+        tone = np.sin(np.arange(16000) * 0.1 * len(called))
+        soundfile.write(words[2], 0.5 * tone, 16000)
+
+    monkeypatch.setattr("nn_tudor.demo.shipped_names", lambda: shipped)
+    monkeypatch.setattr(Demo, "call", call)
+    found = Demo(tmp_path, 0.1, None, 1.0).new_loops()
+    parts = "".join(_new_loops(found, tmp_path))
+    if not shipped:
+        assert (found, parts, called) == ([], "", [])
+        return
+    assert [path.name for path in found] == [f"new_loop_{seed}.wav" for seed in (1, 2, 3)]
+    assert {words[1] for words in called} == {shipped[0]}
+    assert len({words[words.index("--tempo") + 1] for words in called}) == 3
+    assert parts.count("<audio") == 3
+    assert (tmp_path / "new_loops.png").stat().st_size > 1000
 
 
 def test_a_wrong_folder_is_one_line(tmp_path: Path):

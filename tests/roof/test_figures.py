@@ -14,12 +14,12 @@ import soundfile
 import engine.presets
 from engine.presets import preset_names, shipped_names
 from scripts.drawn_trials import TABLES
-from scripts.preset_measure import coded_names
+from scripts.preset_measure import coded_names, loop_names
 from training.corpus.real import only_measured
 
 ROOT = Path(__file__).parents[2]
 SOUND = ROOT / "docs" / "sound"
-MOST_SOUND_BYTES = 3_000_000
+MOST_SOUND_BYTES = 4_000_000
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +39,11 @@ def test_no_figure_is_stale(figures: ModuleType) -> None:
 def test_every_preset_has_its_marks(figures: ModuleType) -> None:
     marked = {path: [found[2] for found in figures.MARK.finditer(path.read_text("utf-8"))]
               for path in figures.files()}
-    assert marked[ROOT / "README.md"] == ["presets", "drawn"]
+    assert marked[ROOT / "README.md"] == ["presets", "drawn", "looped"]
     trials = [f"{figures.TRIALS}{name}" for name in TABLES]
     for page, marks in (("sound", ["heard"]), ("presets", ["targets"]),
                         ("quality", ["shipped", "discriminators"]),
-                        ("violin", ["played", *trials])):
+                        ("violin", ["played", *trials]), ("loops", ["loops"])):
         assert marked[ROOT / "docs" / f"{page}.md"] == marks
     for name in preset_names():
         assert marked[ROOT / "engine" / "presets" / f"{name}.md"] == [name]
@@ -226,28 +226,29 @@ def test_what_is_held_out_is_for_measuring_only(figures: ModuleType) -> None:
 
 def test_every_shipped_preset_can_be_seen_and_heard() -> None:
     """Its part of the page shows what lies there, all of it and nothing else."""
-    pages = ((ROOT / "docs" / name).read_text("utf-8") for name in ("sound.md", "violin.md"))
-    parts, drawn = (re.split(rf"^{mark} (.+)$", text, flags=re.M)
-                    for mark, text in zip(("###", "##"), pages, strict=True))
+    parts, drawn, looped = (
+        re.split(rf"^{mark} (.+)$", (ROOT / "docs" / page).read_text("utf-8"), flags=re.M)
+        for page, mark in (("sound.md", "###"), ("violin.md", "##"), ("loops.md", "###")))
     assert parts[1::2] == coded_names()
+    assert [name for name in looped[1::2] if name in shipped_names()] == loop_names()
     shown: set[str] = set()
-    for name, part in zip([*parts[1::2], *drawn[1::2]], [*parts[2::2], *drawn[2::2]], strict=True):
-        if name not in shipped_names():
-            continue
-        if "Not measured yet" in part:  # which another test minds
+    every = (*parts[1:], *drawn[1:], *looped[1:])
+    for name, part in zip(every[::2], every[1::2], strict=True):
+        if name not in shipped_names() or "Not measured yet" in part:  # which another test minds
             continue
         players = re.findall(r'<audio controls preload="none" [^>]*src="sound/([^"]+\.mp3)"', part)
         pictures = re.findall(r"!\[spectrogram: [^\]]+\]\(sound/([^)]+\.webp)\)", part)
         assert {path.removesuffix(".mp3") for path in players} == {
             path.removesuffix(".webp") for path in pictures}
-        assert sum(path.startswith(f"{name}-") for path in players) == 2
-        assert sum(path.startswith("original-") for path in players) == 2
+        counts = [sum(path.startswith(f"{what}-") for path in players) for what in
+                  (name, "original")]
+        assert counts == ([3, 1] if name in loop_names() else [2, 2])
         shown |= {*players, *pictures}
     there = {str(path.relative_to(SOUND)) for path in SOUND.rglob("*")
              if path.suffix in (".mp3", ".webp")}
     assert shown <= there
     measured = tuple(f"{name}-" for name in shipped_names()
-                     if {f"{name}-real.mp3", f"{name}-bach.mp3"} & shown)
+                     if {f"{name}-real.mp3", f"{name}-bach.mp3", f"{name}-morph.mp3"} & shown)
     assert measured
     assert {path for path in there - shown if path.startswith(("original-", *measured))} == set()
     assert sum((SOUND / path).stat().st_size for path in there
@@ -258,9 +259,10 @@ def test_pictures_and_players_are_of_the_same_sound() -> None:
     for path in SOUND.rglob("*.mp3"):
         info = soundfile.info(path)
         assert info.channels in (1, 2)
-        assert 1.5 < info.duration < 6, path.name
+        assert 1.5 < info.duration < (14 if path.stem.endswith("-morph") else 6), path.name
         original = SOUND / f"original-{path.stem.rpartition('-')[2]}-{info.samplerate // 1000}k.mp3"
-        if path.stem.startswith(("original-", "drawn-")):  # trials are heard beside each other
+        # Trials are heard beside each other, and loops from nothing have no original.
+        if path.stem.startswith(("original-", "drawn-", *loop_names())):
             continue
         assert abs(soundfile.info(original).frames - info.frames) <= 2 * 1152, path.name
         sound, _ = soundfile.read(path)

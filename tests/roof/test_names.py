@@ -21,6 +21,7 @@ FREE = ("engine/models", "export/nn", "engine/players/torchscript.py")
 OTHERS = {
     ("benchmarks/op_cases.py", "forward"): "the name that the cases give their own method",
     ("nn_tudor/cli.py", "generate"): "a command",
+    ("nn_tudor/demo.py", "generate"): "a command",
     ("training/objectives/losses.py", "forward"): "the norm of a Fourier transform",
     ("training/objectives/ticks.py", "forward"): "the name that PyTorch gives a layer's own",
 }

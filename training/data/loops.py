@@ -53,6 +53,12 @@ class LoopSettings(Settings):
     level_spread_db: NotNegative = 8.0  # between the loudest and the lowest that a loop is made
 
     @classmethod
+    def recipe(cls, model: dict[str, Any]) -> dict[str, Any]:
+        """Coder and styles are taken anew: from `training.coder`, and from the folder."""
+        taken = {"coder", "sample_rate_hz", "latents", "compression", "styles"}
+        return {key: value for key, value in model.items() if key not in taken}
+
+    @classmethod
     def complete(cls, model: dict[str, Any], training: dict[str, Any], data: Path) -> None:
         """A model that has no coder yet takes the shape of the one that is named, and the styles
         that the folder has."""

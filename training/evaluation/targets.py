@@ -81,37 +81,39 @@ def _texture(result: Result) -> float | None:
     return None if own is None or real is None else own - real
 
 
-def _below(limit: float) -> Callable[[float], bool]:
+def below(limit: float) -> Callable[[float], bool]:
+    """Met by what is no larger."""
     return lambda value: value <= limit
 
 
-def _above(limit: float) -> Callable[[float], bool]:
+def above(limit: float) -> Callable[[float], bool]:
+    """Met by what is no smaller."""
     return lambda value: value >= limit
 
 
 TARGETS = (
     Target("energy", "energy score over that of noise with the right octave-band envelopes",
-           "at most 0.75", _against_noise, _below(0.75)),
+           "at most 0.75", _against_noise, below(0.75)),
     Target("texture", "texture less the original's, dB", "within ±0.3", _texture,
            lambda value: abs(value) <= 0.3, shown="{:+.2f}"),
     Target("modulation", "modulation at the frame rate over the original's", "0.8 to 1.2",
            _sound("modulation_ratio"), lambda value: 0.8 <= value <= 1.2),
     Target("octaves", "worst level error of an octave, dB", "at most 1",
-           _sound("octave_error_db"), _below(1.0)),
-    Target("mel", "log-mel, dB", "at most 3", _score("log_mel_db"), _below(3.0), shown="{:.1f}"),
-    Target("onsets", "onset F", "at least 0.93", _score("onset_f"), _above(0.93)),
+           _sound("octave_error_db"), below(1.0)),
+    Target("mel", "log-mel, dB", "at most 3", _score("log_mel_db"), below(3.0), shown="{:.1f}"),
+    Target("onsets", "onset F", "at least 0.93", _score("onset_f"), above(0.93)),
     Target("held", "held latents: share of the energy above 700 Hz at multiples of the frame rate",
-           "at most 0.1", _alone("held_at_frame_rate"), _below(0.1)),
+           "at most 0.1", _alone("held_at_frame_rate"), below(0.1)),
     Target("start", "click at the start, silence in, dBFS", "below -60", _alone("start_dbfs"),
-           _below(-60.0), shown="{:.0f}"),
-    Target("reset", "click after a reset, dBFS", "below -60", _alone("reset_dbfs"), _below(-60.0),
+           below(-60.0), shown="{:.0f}"),
+    Target("reset", "click after a reset, dBFS", "below -60", _alone("reset_dbfs"), below(-60.0),
            shown="{:.0f}"),
     Target("partials", "partials of notes kept to, Hz", "at least 1500",
-           _sound("partials_to_hz"), _above(1500.0), NOTES, "{:.0f}", (0, SMALL_HZ)),
+           _sound("partials_to_hz"), above(1500.0), NOTES, "{:.0f}", (0, SMALL_HZ)),
     Target("partials", "partials of notes kept to, Hz", "at least 3000",
-           _sound("partials_to_hz"), _above(3000.0), NOTES, "{:.0f}", (SMALL_HZ, float("inf"))),
+           _sound("partials_to_hz"), above(3000.0), NOTES, "{:.0f}", (SMALL_HZ, float("inf"))),
     Target("pitch", "share of clear frames of notes within 20 cents", "at least 0.9",
-           _sound("pitch_kept"), _above(0.9), NOTES),
+           _sound("pitch_kept"), above(0.9), NOTES),
 )
 
 

@@ -122,6 +122,9 @@ def resolve(preset: str, data: Path, assignments: list[str], out: Path | None = 
     if options.get("start_from") is not None:
         for owner in rows:
             training = owner.fine_tuned(training, options)
+    elif resolve_model(preset).kind != SETTINGS:
+        for owner in rows:
+            model = owner.recipe(model)
     known = {"model": list(FAMILIES[family].config.model_fields),
              "training": [key for owner in rows for key in owner.names()]}
     assign({"model": model, "training": training},

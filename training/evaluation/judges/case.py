@@ -73,6 +73,7 @@ class Case:
     settings: dict[str, Any] | None  # of a run or preset
     named: str | Path | None = None  # as a user names it
     run: Path | None = None  # a run directory
+    learnt: Path | None = None  # what it learnt from, where it does not tell
     limit: int | None = None  # files of the folder
     seconds: float = 5.0  # of each sound that is generated
     seeds: int = 8  # sounds that are generated, of each class where there are classes

@@ -35,6 +35,7 @@ from training.evaluation.loop_controls import code_rank, knob_response
 from training.evaluation.loop_floors import tiled
 from training.evaluation.loop_measures import measured_knobs
 from training.evaluation.loop_paths import Path, path_figures, repeat_errors
+from training.evaluation.loop_targets import LINE, target_grid
 
 FloatArray = NDArray[np.float32]
 MOST_LOOPS, LEARNT_LOOPS = 50, 200
@@ -83,7 +84,7 @@ def judge(case: Case) -> Findings:
         notes.append(f"code of a held-out loop: its own rhythm ranks at {result['code_rank']:.2f} "
                      "(0: always first, 0.5: chance)")
     result["paths"] = ask.paths(ruler)
-    grids.append(loop_table.path_grid(result["paths"]))
+    grids += [loop_table.path_grid(result["paths"]), target_grid(result)]
     kept = [(f"loop_{i + 1}.wav", f"made, at {bpm:.0f} BPM", sound) for i, (sound, bpm) in
             enumerate(zip(draws[0].sounds[:KEPT], real.bpm, strict=False))]
     kept.append(("held_out.wav", f"held out: {known[0][0]}", real.sounds[0]))
@@ -199,7 +200,7 @@ class _Asker:
         sounds = self._played(said, seconds)
         fade = np.linspace(0, 1, len(sounds[0]), dtype=np.float32)
         kinds: dict[str, list[FloatArray]] = {
-            "line between codes": sounds[2::3], "one loop held": sounds[0::3],
+            LINE: sounds[2::3], "one loop held": sounds[0::3],
             "crossfade of sounds": [(1 - fade) * a + fade * b
                                     for a, b in zip(sounds[0::3], sounds[1::3], strict=True)]}
         return {name: path_figures([Path(sound, PATH_BPM, PATH_BARS) for sound in each],

@@ -38,6 +38,8 @@ def spread_over(
 
 def learnt(case: Case) -> tuple[list[Part], str]:
     """What the run learnt from, as far as it is there; else why it is not known."""
+    if case.learnt is not None:
+        return [Part(source) for source in scan(case.learnt).sources], ""
     folder = (case.settings or {}).get("data", {}).get("folder")
     if case.run is None or folder is None:
         return [], f"{case.player.name} does not tell what it learnt from, as a run directory does"

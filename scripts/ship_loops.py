@@ -1,0 +1,186 @@
+"""Makes a shipped preset of a run of a family of loops.
+
+    python scripts/ship_loops.py RUN NAME --source TEXT     all files of engine/presets/NAME.*
+    python scripts/ship_loops.py RUN NAME --exact ...       weights as they were trained
+
+The run's coder must be a shipped preset: its weights ship there alone. Those of the generator are
+rounded to 8 significant bits (bfloat16) unless `--exact` is given: written as float32 they then
+pack into a third of the bytes, and every figure is measured with them as they ship.
+
+`[model]` and `[training]` of NAME.toml are written anew, what stands there for people (`summary`,
+`[card]`) stays. A new one gets a card of what the run tells; `--source` says, for each corpus, what
+it learnt from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from engine.files import atomic_write
+from engine.models.loops import LoopModel
+from engine.models.store import Stored, load_model, save_weights
+from engine.presets import packed_path, preset_path, preset_settings, shipped_native
+from engine.presets.packed import pack
+from scripts.places import CODER, places
+
+# Which board a preset is for, by the end of its name, and the numbers that it plays.
+BOARDS = {"tiny": ("pi4", "float32"), "daisy": ("daisy", "q16x8"), "pi": ("pi4", "float32"),
+          "desktop": ("desktop", "float32")}
+PLACES = {"daisy": "a Daisy", "pi4": "one core of a Raspberry Pi 4",
+          "desktop": "one core of a laptop"}
+ABOUT = "# What the card says and `make figures` cannot measure; docs/presets.md tells of the keys."
+NUMBERS = re.compile(r"\[\n((?:    [\d.]+,\n)+)\]")  # a list that was written over several lines
+OWN_KEYS = ("steps", "minutes", "seed", "start_from")  # of a run, not of what is trained
+
+
+def ship(run: Path, name: str, sources: list[str], exact: bool = False) -> None:
+    """Write every file of the preset."""
+    from scripts import quantised
+    from scripts.preset_measure import checked_card
+
+    stored = load_model(str(run))
+    model, coder = stored.model, str(stored.settings["training"].get("coder", ""))
+    if not isinstance(model, LoopModel):
+        raise SystemExit(f"{run}: family {model.family!r} makes no loops")
+    check_coder(model, coder, run)
+    if not exact:
+        round_weights(model)
+    settings = preset(stored.settings, name)
+    about = people(name, run, stored.settings, sources)
+    checked_card(about["card"], f"engine/presets/{name}.toml")
+    for old in preset_path(name).parent.glob(f"{name}.*tudor"):
+        old.unlink()
+    with atomic_write(preset_path(name)) as temporary:
+        temporary.write_text(toml(about, settings), "utf-8")
+    weights = preset_path(name).with_suffix(".safetensors")
+    save_own(model, weights)
+    native = exported(Stored(name, model, settings, True, weights))
+    coder_native = shipped_native(coder)
+    assert coder_native is not None
+    with atomic_write(packed_path(name)) as temporary:
+        temporary.write_bytes(pack(native, coder, coder_native.read_bytes()))
+    with atomic_write(preset_path(name).with_suffix(".places")) as temporary:
+        temporary.write_bytes(places(name))
+    if (dtype := about["card"]["dtype"]) != "float32":
+        quantised.ready(name, dtype)
+    for path in sorted(preset_path(name).parent.glob(f"{name}.*")):
+        print(f"{path.name}: {path.stat().st_size:,} bytes")
+    print(f"{name}: its whole native file has {len(native):,} bytes")
+
+
+def check_coder(model: LoopModel, coder: str, run: Path) -> None:
+    """Give the model its coder's measured latents, if that is a shipped preset with the very
+    weights."""
+    if not coder or shipped_native(coder) is None:
+        raise SystemExit(f"{run}: training.coder is {coder!r}; what ships wants a shipped preset")
+    known = load_model(coder).model
+    own = {} if model.codec is None else model.codec.state_dict()
+    if own.keys() != known.state_dict().keys() or not all(
+            torch.equal(own[key], values) for key, values in known.state_dict().items()):
+        raise SystemExit(f"{run}: its coder has not the weights that {coder} ships now; train it "
+                         "anew")
+    model.adopt(known)
+
+
+@torch.no_grad()
+def round_weights(model: LoopModel) -> None:
+    """Matrices of all but the coder to the nearest number of 8 significant bits; biases, and what
+    was measured, stay."""
+    for key, values in model.named_parameters():
+        if values.dim() > 1 and not key.startswith(CODER):
+            values.copy_(values.bfloat16().float())
+    model.changed()
+
+
+def save_own(model: LoopModel, path: Path) -> None:
+    """Weights but for the coder's."""
+    from safetensors.torch import load_file, save_file
+
+    save_weights(model, path)
+    own = {key: values for key, values in load_file(path).items() if not key.startswith(CODER)}
+    with atomic_write(path) as temporary:
+        save_file(own, temporary)
+
+
+def exported(stored: Stored) -> bytes:
+    """The whole native file."""
+    from export.targets import TARGETS, export_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{stored.name}.tudor"
+        export_model(stored, TARGETS["native"], path)
+        return path.read_bytes()
+
+
+# --- NAME.toml ------------------------------------------------------------------------------------
+
+
+def preset(run: dict[str, Any], name: str) -> dict[str, Any]:
+    """`[model]` and `[training]` of a run's settings, without what belongs to that run alone or is
+    so anyway."""
+    from training.run.config import training_config
+
+    training = run["training"]
+    usual = training_config({key: training[key] for key in ("objective", "data")},
+                            run["model"]["family"]).model_dump(mode="json")
+    kept = {key: value for key, value in training.items() if key in ("objective", "data", "coder")
+            or (key not in OWN_KEYS and value != usual.get(key))}
+    return {"model": run["model"], "training": kept}
+
+
+def people(name: str, run: Path, settings: dict[str, Any], sources: list[str]) -> dict[str, Any]:
+    """`summary` and `[card]`: what stands there, or what the run tells."""
+    if preset_path(name).exists():
+        before = preset_settings(name)
+        found = {key: before[key] for key in ("summary", "card") if key in before}
+        if "card" in found:
+            return found
+    if not sources:
+        raise SystemExit(f"{name} has no card yet: say what it learnt from with --source "
+                         "'`tudor corpus techno --minutes 150 --seed 0`', once for each corpus")
+    board, dtype = BOARDS.get(name.rpartition("-")[2], BOARDS["desktop"])
+    training = settings["training"]
+    rate = settings["model"]["sample_rate_hz"] // 1000
+    steps = max(json.loads(line)["step"]
+                for line in (run / "metrics.jsonl").read_text("utf-8").splitlines())
+    return {"summary": f"new techno loops in tempo, for {PLACES[board]} ({rate} kHz)", "card": {
+        "purpose": "New techno loops that nobody trained on, locked to a clock, steered while they "
+                   f"play: for {PLACES[board]}.",
+        "board": board, "dtype": dtype, "held_out": ["techno"],
+        "training": [f"`tudor train {name} --data LOOPS --seed {training['seed']}`: {steps:,} "
+                     f"steps of {training['batch_size']} crops of {training['crop_seconds']:g} s"],
+        "notes": "One seed. Nobody has judged it by ear.",
+        "sources": [{"what": what, "licence": "MIT, as this project"} for what in sources]}}
+
+
+def toml(about: dict[str, Any], settings: dict[str, Any]) -> str:
+    """The file, as others are written."""
+    text = "\n".join((tomli_w.dumps({"summary": about["summary"]}), tomli_w.dumps(settings), ABOUT,
+                      tomli_w.dumps({"card": about["card"]})))
+    return NUMBERS.sub(lambda found: f"[{', '.join(found[1].replace(',', '').split())}]", text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--source", action="append", default=[],
+                        help="what a new preset learnt from, as its card says it")
+    parser.add_argument("--exact", action="store_true", help="round no weights")
+    options = parser.parse_args()
+    ship(options.run, options.name, options.source, options.exact)
+
+
+if __name__ == "__main__":
+    main()
