@@ -48,10 +48,14 @@ RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(KNOBS, (-KNOB_REACH, KNOB_REACH)), **dict.fromkeys(STYLE, (-1.0, 1.0))}
 
 
+def ranges(config: LoopConfig) -> tuple[tuple[float, float], ...]:
+    """The range that each condition may have."""
+    return tuple(RANGES.get(label, (-1.0, 1.0)) for label in config.labels)
+
+
 def held(config: LoopConfig) -> Sequence:
-    """Conditions, each held in the range that it may have."""
-    low, high = (torch.tensor(each) for each in zip(
-        *(RANGES.get(label, (-1.0, 1.0)) for label in config.labels), strict=True))
+    """Conditions, each held in its range."""
+    low, high = (torch.tensor(each) for each in zip(*ranges(config), strict=True))
     count, ones = len(low), torch.ones(len(low))
     return Sequence(FixedEach(ones, -low), LeakyReLU(count, 0.0), FixedEach(-ones, high - low),
                     LeakyReLU(count, 0.0), FixedEach(-ones, high))

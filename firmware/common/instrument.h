@@ -6,6 +6,7 @@
 #include "mapping.h"
 #include "module.h"
 #include "rates.h"
+#include "tape.h"
 #include "transport.h"
 
 #include <stdatomic.h>
@@ -83,11 +84,13 @@ struct player {
     float depth[MODULE_CVS], volts[MODULE_CVS]; /* of each CV: the share that is heard; what came last */
     struct knobs *knobs; /* its slot's */
     float frozen[MODULE_CHANNELS][MODULE_LATENTS]; /* of each stream */
-    float jump[MODULE_LATENTS], jump_goal[MODULE_LATENTS];
+    float jump[MODULE_LATENTS], place[2][MODULE_LATENTS]; /* two places, and what lies between them, glided to */
     float freeze; /* 0 free, 1 frozen */
     uint32_t caught, attributes_used; /* frozen holds a row; floats of attributes */
     uint64_t walked; /* segments, 32 bits of fraction */
     uint64_t walk_at; /* position of the last row, where walks follow beats */
+    uint64_t heard, lasts; /* positions: where the present frame sounds; its length */
+    struct tape tape;
     int32_t walk_turns; /* 2 to the power of this in a beat; WALK_STILL: none */
     float row_seconds, shown[MODULE_LATENTS];
     float cost; /* of its operations in a sample of the board, to be compared with another model's */
@@ -240,6 +243,10 @@ void player_step(struct player *p, uint32_t samples);
 void edit_rows(const tudor_module *m, struct player *p, float *rows, int generated);
 void player_attributes(struct player *p);
 uint64_t player_heard(const tudor_module *m, const struct player *p); /* position when the coming frame sounds */
+/* place.c */
+void place_draw(const tudor_module *m, struct player *p, uint32_t end, uint32_t number);
+void place_jump(const tudor_module *m, struct player *p, uint32_t number);
+void place_step(struct player *p);
 /* walk.c */
 #define WALK_STILL (-64)
 void walk_step(struct player *p, uint64_t position);

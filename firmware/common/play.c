@@ -6,8 +6,9 @@
 /* The model to silence. What is on its way through the buffers stays, so that time goes on. */
 static void clear_model(struct player *p) {
     for (uint32_t i = 0; i < p->stages; i++) tudor_reset_method(p->t, p->stage[i].method);
+    tape_clear(&p->tape);
     memset(p->jump, 0, sizeof p->jump);
-    memset(p->jump_goal, 0, sizeof p->jump_goal);
+    if (!p->subject.loops) memset(p->place, 0, sizeof p->place); /* which loop it is, is no state */
     p->walked = 0;
     p->caught = 0;
     p->freeze = 0.0f;
@@ -138,6 +139,11 @@ static void run_part(const tudor_module *m, struct player *p, uint32_t stage, ui
     if (stage == 1 && part == 0 && p->edited == 1) {
         if (!is_sound(p->buffer[1], (size_t)p->streams * p->latents * p->rows, EXPLODED_LATENT)) p->faulty = 1;
         edit_rows(m, p, p->buffer[1], 0);
+    }
+    if (stage == 1 && part == 0 && p->tape.size) {
+        if (!is_sound(p->buffer[1], (size_t)p->tape.width * p->tape.count, EXPLODED_LATENT)) p->faulty = 1;
+        tape_rows(&p->tape, p->buffer[1], p->heard, p->lasts,
+                  m->controls.frozen ? p->mapping.tape * m->transport.meter : 0);
     }
     const float *const in = p->buffer[stage];
     float *const out = p->buffer[stage + 1];

@@ -198,6 +198,7 @@ int player_lay(struct player *p, const tudor_module *m, struct region *fast, str
     if (refused) return complain(why, MODULE_ERROR_MODEL, 0, tudor_error_text(refused), 0, 0, 0);
     lay_rates(p, &m->config, fast, bulk);
     lay_buffers(p, fast);
+    tape_lay(&p->tape, p, bulk);
     void *const near = take(fast, need.fast_bytes), *const far = take(bulk, need.bulk_bytes);
     if (!fast->base) return 0;
     const int error = tudor_init(&p->model, p->streams, p->frame, near, need.fast_bytes, far, need.bulk_bytes, &p->t);

@@ -4,7 +4,7 @@
 static const char *const action_names[ACTIONS] = {"freeze", "reset", "next", "jump", "record", "loop", "play",
                                                   "clock", "tap", "downbeat"};
 static const char *const scalar_names[SCALARS] = {"wet", "input", "output", "swap", "walk", "rate", "pitch",
-                                                  "tempo"};
+                                                  "tempo", "morph"};
 
 struct scalar {
     float base, low, high, least, most; /* a knob's range where none is given; the target's own limits */
@@ -13,6 +13,7 @@ static const struct scalar scalars[SCALARS] = {
     {1.0f, 0.0f, 1.0f, 0.0f, 1.0f},   {1.0f, 0.0f, 2.0f, 0.0f, 4.0f},  {1.0f, 0.0f, 1.0f, 0.0f, 2.0f},
     {0.0f, 0.0f, 1.0f, 0.0f, 64.0f},  {0.0f, 0.0f, 1.0f, 0.0f, 4.0f},  {0.5f, 0.0f, 4.0f, 0.0f, 20.0f},
     {0.0f, -2.0f, 2.0f, -5.0f, 5.0f}, {120.0f, 60.0f, 200.0f, TEMPO_LEAST, TEMPO_MOST},
+    {0.0f, 0.0f, 1.0f, 0.0f, 1.0f},
 };
 
 static int index_word(struct reader *r, uint32_t at, uint32_t count, const char *what, uint16_t *index) {
@@ -120,7 +121,7 @@ int read_target(struct reader *r, struct connection *c, uint32_t *used) {
             c->high = scalars[i].high;
             if (i == TARGET_PITCH && !has_pitch(r->subject, r->mapping->way)) return wrong(r, "the model has no ", word, " to play");
             if (i == TARGET_PITCH && c->input == IN_BENDER) c->low = -1.0f / 6.0f, c->high = 1.0f / 6.0f;
-            if (r->mapping->way == MODULE_EFFECT && (i == TARGET_SWAP || i == TARGET_WALK || i == TARGET_RATE))
+            if (r->mapping->way == MODULE_EFFECT && (i == TARGET_SWAP || i == TARGET_WALK || i == TARGET_RATE || i == TARGET_MORPH))
                 return wrong(r, "played as an effect, no latents can be moved by ", word, ": use 'way bend'");
             if (i == TARGET_TEMPO) r->mapping->has_tempo = 1;
             if (i == TARGET_SWAP) c->high = way_swaps(r->subject, r->mapping->way);
@@ -131,7 +132,7 @@ int read_target(struct reader *r, struct connection *c, uint32_t *used) {
     if (is_word(word, "attribute")) return attribute_target(r, c, used);
     if (is_word(word, "depth")) return depth_target(r, c, used);
     return wrong(r, "there is no target ", word,
-                 "; known: wet input output swap walk rate pitch tempo latent spread attribute depth, and for gates "
+                 "; known: wet input output swap walk rate morph pitch tempo latent spread attribute depth, and for gates "
                  "freeze reset next jump record loop play clock tap downbeat");
 }
 
