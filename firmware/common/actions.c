@@ -17,6 +17,7 @@ static void perform(tudor_module *m, uint32_t action, int on, uint32_t place, ui
     case ACTION_LOOP: gesture_loop(m, !k->gesture.looping, time); break;
     case ACTION_RESET: m->voice[m->voice[1].player ? 1 : 0].reset = 1; break;
     case ACTION_NEXT: request_next(m); break;
+    case ACTION_CAPTURE: capture_begin(m); break;
     default:
         if (p) place_jump(m, p, place);
     }

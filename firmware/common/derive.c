@@ -81,7 +81,8 @@ static size_t derive_loops(const struct subject *subject, uint32_t slots, struct
     if (subject->seed >= 0) say(&s, "cc14 attribute seed 0 127 smooth=0\n");
     say(&s, "note jump\ngate1 jump at=bar\ngate2 clock 4\ngate3 freeze\ngate4 reset\n");
     if (slots > 1) say(&s, "gate5 next at=bar\n");
-    say(&s, "gate6 downbeat\ngate7 record at=bar\ngate8 loop\n");
+    say(&s, "gate6 downbeat\ngate7 record at=bar\n");
+    say(&s, tudor_find_role(subject->model, TUDOR_ROLE_EMBED) >= 0 ? "gate8 capture at=bar\n" : "gate8 loop\n");
     return s.at;
 }
 

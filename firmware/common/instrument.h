@@ -183,6 +183,7 @@ struct limiter {
 struct slot {
     struct player *player;
     _Atomic uint32_t ready, offered;
+    struct capture *_Atomic capture; /* null: none is open */
     struct knobs knobs; /* the audio thread's, as long as a model is ready; so is */
     uint32_t narrow;    /* two streams were too much */
     char name[MODULE_NAME];
@@ -247,6 +248,10 @@ uint64_t player_heard(const tudor_module *m, const struct player *p); /* positio
 void place_draw(const tudor_module *m, struct player *p, uint32_t end, uint32_t number);
 void place_jump(const tudor_module *m, struct player *p, uint32_t number);
 void place_step(struct player *p);
+void place_set(struct player *p, const float *free);
+/* capture.c */
+void capture_begin(tudor_module *m);
+void capture_step(tudor_module *m);
 /* walk.c */
 #define WALK_STILL (-64)
 void walk_step(struct player *p, uint64_t position);

@@ -19,6 +19,12 @@ void place_jump(const tudor_module *m, struct player *p, uint32_t number) {
     place_draw(m, p, player_scalar(p, TARGET_MORPH) >= 0.5f, number);
 }
 
+/* The same with numbers of all that wanders. */
+void place_set(struct player *p, const float *free) {
+    float *const place = p->place[player_scalar(p, TARGET_MORPH) >= 0.5f];
+    for (uint32_t at = 0; at < p->free_count; at++) place[p->free[at]] = flushed(clamped(free[at], -1.0f, 1.0f));
+}
+
 /* Latents glide to where they shall be; a code does not, since it is heard a chunk at a time. */
 void place_step(struct player *p) {
     const float morph = player_scalar(p, TARGET_MORPH);

@@ -199,6 +199,7 @@ int module_unload(tudor_module *m, uint32_t slot) {
         return MODULE_ERROR_BUSY;
     }
     m->slots[slot].player = 0;
+    atomic_store(&m->slots[slot].capture, 0);
     if (!atomic_load(&m->slots[slot].offered)) set_name(m->slots[slot].name, 0);
     return 0;
 }

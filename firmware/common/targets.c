@@ -2,7 +2,7 @@
 #include "instrument.h"
 
 static const char *const action_names[ACTIONS] = {"freeze", "reset", "next", "jump", "record", "loop", "play",
-                                                  "clock", "tap", "downbeat"};
+                                                  "capture", "clock", "tap", "downbeat"};
 static const char *const scalar_names[SCALARS] = {"wet", "input", "output", "swap", "walk", "rate", "pitch",
                                                   "tempo", "morph"};
 
@@ -98,6 +98,8 @@ static int action_target(struct reader *r, struct connection *c, uint32_t action
     c->index = (uint16_t)action;
     if (c->input < IN_CC || (c->input > IN_NOTE && c->input < IN_GATE))
         return wrong(r, "only a gate, a note, a cc, beat or bar can do ", r->lines.words[1], "");
+    if (action == ACTION_CAPTURE && (!r->subject->loops || tudor_find_role(r->subject->model, TUDOR_ROLE_EMBED) < 0))
+        return wrong(r, "the model finds no loop in a sound: it cannot ", r->lines.words[1], "");
     if (action < ACTION_CLOCK) return 0;
     if (ticks) return wrong(r, "beats come from the clock and cannot be its ", r->lines.words[1], "");
     c->attribute = 1;
@@ -133,7 +135,7 @@ int read_target(struct reader *r, struct connection *c, uint32_t *used) {
     if (is_word(word, "depth")) return depth_target(r, c, used);
     return wrong(r, "there is no target ", word,
                  "; known: wet input output swap walk rate morph pitch tempo latent spread attribute depth, and for gates "
-                 "freeze reset next jump record loop play clock tap downbeat");
+                 "freeze reset next jump record loop play capture clock tap downbeat");
 }
 
 void scalar_defaults(struct mapping *m) {

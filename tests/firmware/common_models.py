@@ -168,6 +168,9 @@ def loops(seed: int = 0) -> bytes:
     for parameter in model.parameters():
         scale = parameter.abs().mean().clamp_min(0.05)
         parameter.add_(0.2 * scale * torch.randn(parameter.shape))
+    for parameter in model.windows.heads[2].parameters():
+        parameter.mul_(6)  # codes all over their range
+    next(model.plan.parameters())[:, -3:].mul_(8)  # which are heard
     return compile_graphs({m: model.graph(m) for m in model.methods}, model.describe("loops"))
 
 
