@@ -27,8 +27,10 @@ static void perform(tudor_module *m, uint32_t action, int on, uint32_t place, ui
 static uint64_t early(const tudor_module *m, uint32_t action) {
     const struct player *const p = leading((tudor_module *)(uintptr_t)m);
     if (!p || (action != ACTION_JUMP && action != ACTION_FREEZE)) return 0;
-    const uint32_t half_frame = p->frame * p->down / p->up / 2;
+    const uint32_t frame = p->frame * p->down / p->up, half_frame = frame / 2;
     const uint32_t late = p->latency_samples + m->limiter_samples + m->config.heard_samples;
+    if (action == ACTION_FREEZE && p->tape.size)
+        return (uint64_t)m->transport.step * (late + tape_early(p, frame) + m->config.block_samples);
     if (p->edited == 0) return (uint64_t)m->transport.step * (late + half_frame); /* for the frame that begins next */
     return (uint64_t)m->transport.step * (late > half_frame ? late - half_frame : 0);
 }

@@ -72,6 +72,8 @@ struct player {
     struct resampler in[MODULE_CHANNELS], out[MODULE_CHANNELS];
     struct fifo from_board[MODULE_CHANNELS], to_board[MODULE_CHANNELS];
     float *buffer[3]; /* before, between and behind the stages, [channels][rows] */
+    float *piece[2];  /* what is decoded at once, where a frame is handed on in pieces: rows, and samples */
+    uint32_t pieces, decoded, decoded_rows; /* how many; latents and rows of a frame that are decoded */
     float *attributes, *attributes_set;
     uint64_t due;
     uint32_t skip, part, faulty, reset;
@@ -228,6 +230,11 @@ struct tudor_module {
 int player_prepare(struct player *p, const tudor_module *m, const void *file, size_t bytes, const char *mapping,
                    size_t mapping_bytes, module_complaint *why);
 int player_lay(struct player *p, const tudor_module *m, struct region *fast, struct region *bulk, module_complaint *why);
+/* pieces.c */
+void share_parts(struct player *p, uint64_t first, uint64_t second);
+void plan_pieces(struct player *p, uint32_t block);
+void lay_pieces(struct player *p, struct region *fast);
+int run_piece(struct player *p, uint32_t part, float **y, uint32_t *samples);
 /* play.c */
 void player_start(struct player *p);
 void player_reset(struct player *p);

@@ -29,6 +29,12 @@ void tape_lay(struct tape *t, const struct player *p, struct region *bulk) {
     t->heard = take(bulk, t->size * sizeof *t->heard);
 }
 
+/* How long before its end a frame comes to the tape: what has to be known by then to be heard at one of its rows. */
+uint32_t tape_early(const struct player *p, uint32_t frame) {
+    const uint32_t fine = p->schedule.slices * FINE;
+    return p->schedule.slices == 1 ? frame : frame - (uint32_t)((uint64_t)frame * p->stage[0].parts / fine);
+}
+
 void tape_clear(struct tape *t) { t->next = t->written = t->holds = 0; }
 
 static uint32_t place_of(const struct tape *t, uint32_t ago) { /* of the row that was recorded so many rows ago, from 1 */
@@ -61,7 +67,7 @@ static int find_loop(struct tape *t, uint32_t end, uint32_t span, uint32_t loop)
 /* Whether repeating begins or ends at this row. A line of a beat that is less than a frame away is meant. */
 static void turn(struct tape *t, uint32_t loop, uint32_t now, uint32_t span) {
     if (t->holds == (loop > 0)) return;
-    const int32_t ahead = (int32_t)((now + PARTS / 2) / PARTS * PARTS - now), near = (int32_t)(t->count * span);
+    const int32_t ahead = (int32_t)((now + PARTS / 2) / PARTS * PARTS - now), near = (int32_t)((t->count + 1) * span);
     const int is_near = ahead <= near && -ahead <= near;
     if (is_near && ahead > (int32_t)(span / 2)) return; /* at the row on the line */
     t->holds = loop && find_loop(t, is_near ? now + (uint32_t)ahead : now, span, loop);

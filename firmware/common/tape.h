@@ -19,6 +19,7 @@ struct tape {
 
 int tape_wanted(const struct player *p);
 void tape_lay(struct tape *t, const struct player *p, struct region *bulk);
+uint32_t tape_early(const struct player *p, uint32_t frame);
 void tape_clear(struct tape *t);
 void tape_rows(struct tape *t, float *rows, uint64_t begins, uint64_t lasts, uint32_t beats);
 

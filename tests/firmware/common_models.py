@@ -175,7 +175,7 @@ def loops(seed: int = 0) -> bytes:
 
 
 @cache
-def beats() -> bytes:
+def beats(chunk: int = CHUNK) -> bytes:
     """Makes a click where the bar's quarters are, by `phase` and `tempo` alone; its latents are the
     place in the bar at each row and what it moves in a thousand samples. `code 1` is the level."""
     said, latents = ("phase", "tempo", "code 1"), ("place", "speed", "level")
@@ -183,13 +183,13 @@ def beats() -> bytes:
                            torch.tensor([log(1000 * 128 / 240 / LOOP_RATE)])), Exp(1))
     told = Parallel(Fixed(torch.tensor([[[1.0], [0.0], [0.0]]])), speed,
                     Fixed(torch.tensor([[[0.0], [0.0], [1.0]]])), combine="concat")
-    rows = ConvTranspose1d(3, 3, CHUNK, CHUNK, bias=False)
+    rows = ConvTranspose1d(3, 3, chunk, chunk, bias=False)
     samples = ConvTranspose1d(3, 2, COMPRESSION, COMPRESSION, bias=False)
     for net in (rows, samples):
         net.requires_grad_(False)
         net.weight.zero_()
     rows.weight[:] = torch.eye(3)[:, :, None]
-    rows.weight[1, 0] = torch.arange(CHUNK) * COMPRESSION / 1000
+    rows.weight[1, 0] = torch.arange(chunk) * COMPRESSION / 1000
     samples.weight[0, 0] = 8 * pi
     samples.weight[1, 0] = 8 * pi * torch.arange(COMPRESSION) / 1000
     samples.weight[2, 1] = 1.0
@@ -199,7 +199,7 @@ def beats() -> bytes:
                      LeakyReLU(1, 0.0))
     level = Fixed(torch.tensor([[[0.0], [1.0]]]))
     methods = {
-        "generate": (Method("generate", 3, CHUNK * COMPRESSION, 3, COMPRESSION, said, latents,
+        "generate": (Method("generate", 3, chunk * COMPRESSION, 3, COMPRESSION, said, latents,
                             role="generate"), _graph("generate", 3, told, rows)),
         "decode": (Method("decode", 3, COMPRESSION, 1, 1, latents, ("audio",)),
                    _graph("decode", 3, samples, Parallel(click, level))),

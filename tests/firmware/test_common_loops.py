@@ -14,19 +14,18 @@ from engine.description import Description
 from engine.players.native_model import NativeFile
 from firmware.host.build import rack
 from firmware.host.play import command, run_there
-from firmware.simulate_rack import Racked, events, play_rack
+from firmware.simulate_rack import Racked
 from tests.firmware.common_models import (
     CHUNK,
     COMPRESSION,
     LOOP_RATE,
     FloatArray,
     beats,
-    coder,
     composer,
     loops,
 )
-from tests.firmware.common_play import BLOCK, RATE, native, refusal
-from tests.firmware.machines import assert_same_bits, machine
+from tests.firmware.common_play import BLOCK, RATE, native
+from tests.firmware.machines import machine
 from tests.firmware.test_common_clock import FIRST, clock, gate, silent
 
 Row = tuple[float, str, int, float]
@@ -203,3 +202,24 @@ def test_beats_are_heard_within_two_milliseconds_of_the_clock(bpm: float, heard:
     beat = (at - FIRST) * bpm / 60
     off = (beat - np.round(beat)) * 60 / bpm
     assert np.abs(off).max() < 0.002
+
+
+@pytest.mark.parametrize(("chunk", "most", "mean"), [(8, 0.075, 0.064), (4, 0.064, 0.032)])
+def test_a_knob_is_heard_after_a_chunk_at_most_and_a_piece(
+    chunk: int, most: float, mean: float
+) -> None:
+    """A row of controls holds for a chunk, of 64 and of 32 ms; the work of one is spread over as
+    long, but what is decoded is heard while the rest is still to be decoded."""
+    moments = [2.0 + 0.5 * i + 0.0071 * i for i in range(20)]
+    rows = [(0.0, "knob", 0, 1.0), *((at, "knob", 0, i % 2) for i, at in enumerate(moments))]
+    mapping = "way source\nknob1 latent 3 -0.4 0.4 smooth=0\ntempo 20\n"
+    run = native([beats(chunk)], mapping, rows, audio=silent(13))
+    y, late = run.audio[0], []
+    for at in moments[1:]:
+        begin = round((at - 0.02) * RATE)
+        steps = np.abs(y[begin + 48 : begin + RATE // 5] - y[begin : begin + RATE // 5 - 48])
+        late.append((begin + 48 + int(np.argmax(steps > 0.2))) / RATE - at)
+        assert steps.max() > 0.2
+    assert np.mean(late) < mean
+    assert 0.005 < min(late) < 0.02
+    assert max(late) < most
