@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -103,6 +105,21 @@ def test_a_board_without_captures_plays_on() -> None:
 def test_a_model_that_finds_no_codes_says_so() -> None:
     said = refusal("way source\ngate1 capture\n", beats())
     assert said == "m0: line 2: the model finds no loop in a sound: it cannot 'capture'"
+
+
+def test_it_stays_in_its_memory() -> None:
+    """Under sanitizers, at both rates, with jumps, freezes and a reset meanwhile."""
+    watched = replace(machine("native"), flags=(
+        "-DTUDOR_ONLY_SCALAR", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"))
+    rows = [(0.0, "tempo", 0, 125.0), (0.0, "at beat", 0, 0.0), (0.5, "gate", 0, 1.0),
+            (2.5, "gate", 1, 1.0), (4.8, "gate", 1, 0.0), (4.9, "midi", 0, 0x904864),
+            (5.2, "gate", 2, 1.0)]
+    for rate_hz in (LOOP_RATE, 3 * LOOP_RATE):
+        run = play_rack(watched, [loops()], maps=[MAPPING + "gate2 freeze\ngate3 reset\n"],
+                        audio=sound(rate_hz), script=events(rows, rate_hz), rate=rate_hz,
+                        block=BLOCK, captures=1)
+        assert int(run.facts["captured"]) > 0
+        assert run.audio.std() > 0.01
 
 
 @pytest.mark.parametrize("target", ["aarch64", "m7"])
