@@ -6,7 +6,7 @@ This is the metadata of every exported file (as JSON) and needs no PyTorch.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import inf, lcm
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,8 @@ class Method:
     receptive_field_samples: float = 1
     granularity_samples: int = 1
     role: str = ""  # one of `ROLES`; without one, a method called like a role has it
+    # (low, high) of each input, where they are not latents that a corpus has measured.
+    input_ranges: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.role:
@@ -53,6 +55,10 @@ class Method:
                 raise ValueError(
                     f"method {self.name}: {count} {side} channels, but {len(labels)} labels"
                 )
+
+        if self.input_ranges and len(self.input_ranges) != self.in_channels:
+            raise ValueError(f"method {self.name}: {self.in_channels} input channels, but "
+                             f"{len(self.input_ranges)} ranges")
 
     @property
     def ratio(self) -> int:
@@ -201,11 +207,17 @@ class Description(HasMethods):
         for method in data["methods"].values():
             if method["receptive_field_samples"] == inf:
                 method["receptive_field_samples"] = None
+            del method["input_ranges"]
         data["latents"] = [latent.plain() for latent in self.latents]
         if not self.controls:
             del data["controls"]
-        if self.latents:  # once more as plain pairs: firmware/common reads these, without a parser
+        # Plain pairs, which firmware/common reads without a parser.
+        if self.latents:
             data["latent_ranges"] = [[latent.low, latent.high] for latent in self.latents]
+        ranges = {name: method.input_ranges for name, method in self.methods.items()
+                  if method.input_ranges}
+        if ranges:
+            data["input_ranges"] = ranges
         return json.dumps(data)
 
     @classmethod
@@ -220,7 +232,9 @@ class Description(HasMethods):
                     f"{source}: written by a newer tudor (metadata version {version}, this one "
                     f"reads {METADATA_VERSION}); upgrade nn-tudor"
                 )
-            data["methods"] = {k: _method(v) for k, v in data["methods"].items()}
+            ranges = data.pop("input_ranges", {})
+            data["methods"] = {k: _method(v, ranges.get(k, ()))
+                               for k, v in data["methods"].items()}
             data["attributes"] = {
                 k: Attribute(**{**v, "labels": tuple(v["labels"])})
                 for k, v in data["attributes"].items()
@@ -233,11 +247,12 @@ class Description(HasMethods):
             raise ModelFileError(f"{source}: its tudor metadata is damaged ({error})") from None
 
 
-def _method(data: dict[str, Any]) -> Method:
+def _method(data: dict[str, Any], ranges: Iterable[tuple[float, float]]) -> Method:
     field_samples = data["receptive_field_samples"]
     return Method(**{
         **data,
         "input_labels": tuple(data["input_labels"]),
         "output_labels": tuple(data["output_labels"]),
         "receptive_field_samples": inf if field_samples is None else field_samples,
+        "input_ranges": tuple((low, high) for low, high in ranges),
     })

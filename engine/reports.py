@@ -192,6 +192,8 @@ def _method_facts(method: Method, rate: int) -> dict[str, Any]:
         "latency_samples": method.lookahead_samples + method.ratio - 1,
         "latency_ms": 1000 * (method.lookahead_samples + method.ratio - 1) / rate,
         "receptive_field_samples": None if field == inf else field,
+        "inputs": [{"label": label, "low": low, "high": high} for label, (low, high) in
+                   zip(method.input_labels, method.input_ranges, strict=False)],
     }
 
 
@@ -221,6 +223,11 @@ def _print_facts(console: Console, facts: dict[str, Any]) -> None:
         )
     console.print(table)
     console.print(LATENCY, highlight=False)
+    ranged = facts["methods"][facts["main"]]["inputs"]
+    if ranged:
+        console.print(f"  inputs of {facts['main']}: " + ", ".join(
+            f"{each['label']} {each['low']:g} ... {each['high']:g}" for each in ranged),
+            highlight=False, soft_wrap=True)
     for name, a in facts["attributes"].items():
         console.print(f"  {name} ({a['size']} x {a['minimum']:g} ... {a['maximum']:g}, "
                       f"default {a['default']:g}): {a['help']}", highlight=False, soft_wrap=True)

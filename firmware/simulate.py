@@ -130,6 +130,7 @@ def _play(
         maps=[settled(*each) for each in zip(maps, twice, strict=True)], audio=audio,
         script=converted(rows, board, seconds, seed, how), channels=(channels, channels),
         calibration=text, seed=seed, lane=4096, stereo="".join(str(int(two)) for two in twice),
+        captures=int(board.name != "daisy"),
         **{**board.words, "slots": max(board.slots, len(files))},
     )
 

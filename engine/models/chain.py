@@ -44,16 +44,17 @@ class Chain:
     outputs: tuple[str, ...]
     in_ratio: int = 1  # audio samples per input frame
     role: str = ""
+    ranges: tuple[tuple[float, float], ...] = ()  # of each input, where the layers hold it in one
 
     @classmethod
     def of(
         cls, *links: Link, inputs: tuple[str, ...], outputs: tuple[str, ...], in_ratio: int = 1,
-        role: str = "",
+        role: str = "", ranges: tuple[tuple[float, float], ...] = (),
     ) -> Chain:
         """From layers, or pairs of a name and a layer."""
         pairs = [link if isinstance(link, tuple) else ("", link) for link in links]
         names, layers = zip(*pairs, strict=True)
-        return cls(names, layers, inputs, outputs, in_ratio, role)
+        return cls(names, layers, inputs, outputs, in_ratio, role, ranges)
 
     @property
     def uses(self) -> tuple[str, ...]:
@@ -74,7 +75,7 @@ class Chain:
             int(out_ratio), self.inputs, self.outputs,
             ceil(chain_lookahead(self.layers) * self.in_ratio),
             inf if field == inf else ceil(Fraction(field) * self.in_ratio),
-            1 if said % block == 0 else block, self.role,
+            1 if said % block == 0 else block, self.role, self.ranges,
         )
 
     def state_shapes(self) -> list[Shape]:

@@ -28,6 +28,7 @@ from engine.models.loops_parts import (
     WindowEncoder,
     features,
     held,
+    ranges,
     spelt_out,
     uniform,
 )
@@ -87,14 +88,14 @@ class LoopModel(Model):
             Guard(count), ("held", self.held), *self.making(), ("frames", self.unfold),
             ("made", self.made))
         generate = Chain.of(*made, inputs=config.labels, outputs=labels,
-                            in_ratio=config.row_samples, role="generate")
+                            in_ratio=config.row_samples, role="generate", ranges=ranges(config))
         if self.codec is None:
             return {"generate": generate}
         decode = self.codec._chains[self._coding[1]]
         sound = tuple(zip(decode.names, decode.layers, strict=True))
         chains = {
             "play": Chain.of(*made, *sound, inputs=config.labels, outputs=decode.outputs,
-                             in_ratio=config.row_samples, role="generate"),
+                             in_ratio=config.row_samples, role="generate", ranges=ranges(config)),
             "generate": generate, "decode": decode,
         }
         if config.embed:

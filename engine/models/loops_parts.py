@@ -49,10 +49,14 @@ RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(KNOBS, (-KNOB_REACH, KNOB_REACH)), **dict.fromkeys(STYLE, (-1.0, 1.0))}
 
 
+def ranges(config: LoopConfig) -> tuple[tuple[float, float], ...]:
+    """The range that each condition may have."""
+    return tuple(RANGES.get(label, (-1.0, 1.0)) for label in config.labels)
+
+
 def held(config: LoopConfig) -> Sequence:
-    """Conditions, each held in the range that it may have."""
-    return Sequence(*between(*(torch.tensor(each) for each in zip(
-        *(RANGES.get(label, (-1.0, 1.0)) for label in config.labels), strict=True))))
+    """Conditions, each held in its range."""
+    return Sequence(*between(*(torch.tensor(each) for each in zip(*ranges(config), strict=True))))
 
 
 def between(low: Tensor, high: Tensor) -> tuple[Streaming, ...]:

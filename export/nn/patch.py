@@ -8,11 +8,21 @@ the model's, and has a labelled slider for whatever may be set.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from engine.description import GENERATE, Attribute, Description, Method
 from engine.files import atomic_write
 from engine.scores.conditions import CLASS, FREE, GATE, LOUDNESS, PITCH
+from engine.scores.loops import (
+    BEATS,
+    LEAST_BPM,
+    MOST_BPM,
+    PHASE,
+    TEMPO,
+    USUAL_BPM,
+    plays_loops,
+)
 from export.nn.boxes import Patch
 from export.nn.maxpat import max_text
 from export.nn.pd import pd_text
@@ -68,7 +78,8 @@ def effect_patch(host: str, name: str, description: Description, method: Method)
 
 
 def voice_patch(host: str, name: str, description: Description) -> Patch | None:
-    """Keys in, if it has a pitch, and audio out; None for a model that is not there to generate."""
+    """Keys in, if it has a pitch, time, if it makes loops, and audio out; None for a model that is
+    not there to generate."""
     method = description.main
     if method.role != GENERATE or method.out_ratio != 1:
         return None
@@ -77,7 +88,9 @@ def voice_patch(host: str, name: str, description: Description) -> Patch | None:
     model = _model(patch, name, description, method, LEFT, 200)
     at = {label: inlet for inlet, label in enumerate(method.input_labels)}
     sources = _keys(patch) if {PITCH, GATE} <= at.keys() else {}
-    if LOUDNESS in at:
+    if plays_loops(method.input_labels):
+        _loops(patch, method, model)
+    elif LOUDNESS in at:
         sources[LOUDNESS] = (patch.add("slider", "loudness, bels", ASIDE, 144, minimum=-5,
                                        maximum=-1, value=-2, outlets=("float",)),)
     if FREE in at:
@@ -110,6 +123,31 @@ def _keys(patch: Patch) -> dict[str, tuple[int, ...]]:
     patch.connect(note, above)
     play = patch.add("toggle", "its gate", ASIDE, 118, outlets=("int",))
     return {PITCH: (octaves,), GATE: (held, play)}
+
+
+def _loops(patch: Patch, method: Method, model: int) -> None:
+    """A tempo, the place in the bar that runs with it, and a slider for every other condition."""
+    tempo = patch.add("number", "beats a minute", LEFT, 92, outlets=("float",),
+                      minimum=LEAST_BPM, maximum=MOST_BPM, value=USUAL_BPM)
+    bars = patch.add("object", f"/ {60 * BEATS}.", LEFT, 118, inlets=2, outlets=("float",))
+    phase = patch.add("object", "phasor~", LEFT, 144, inlets=2, outlets=("signal",))
+    share = patch.add("object", f"/ {USUAL_BPM:g}.", LEFT + 130, 118, inlets=2, outlets=("float",))
+    octaves = patch.add("object", "log 2", LEFT + 130, 144, inlets=2, outlets=("float",))
+    signal = patch.add("object", "sig~", LEFT + 130, 172, outlets=("signal",))
+    for chain in ((tempo, bars, phase), (tempo, share, octaves, signal)):
+        for source, target in pairwise(chain):
+            patch.connect(source, target)
+    for inlet, label in enumerate(method.input_labels):
+        if label in (PHASE, TEMPO):
+            patch.connect(phase if label == PHASE else signal, model, 0, inlet)
+            continue
+        low, high = method.input_ranges[inlet] if method.input_ranges else (-1.0, 1.0)
+        y = 92 + ROW * inlet
+        slider = patch.add("slider", label, ASIDE, y, outlets=("float",), minimum=low,
+                           maximum=high, value=min(max(0.0, low), high))
+        held = patch.add("object", "sig~", ASIDE + COLUMN + 70, y, outlets=("signal",))
+        patch.connect(slider, held)
+        patch.connect(held, model, 0, inlet)
 
 
 def latents_patch(host: str, name: str, description: Description) -> Patch:

@@ -1,13 +1,6 @@
 /* What gates do: at once, or at the line of a beat or bar that they wait for. */
 #include "instrument.h"
 
-static void jump(tudor_module *m, struct player *p, uint32_t place) {
-    for (uint32_t i = 0; i < p->latents; i++) {
-        const float half = 0.5f * (p->subject.ranges[i].high - p->subject.ranges[i].low);
-        p->jump_goal[i] = 0.75f * half * uniform(hashed(m->config.seed ^ (place * 0x9E3779B9u)) + i);
-    }
-}
-
 /* ---- doing it ---- */
 
 /* `line`: where it belongs, if it has a grid. */
@@ -24,8 +17,9 @@ static void perform(tudor_module *m, uint32_t action, int on, uint32_t place, ui
     case ACTION_LOOP: gesture_loop(m, !k->gesture.looping, time); break;
     case ACTION_RESET: m->voice[m->voice[1].player ? 1 : 0].reset = 1; break;
     case ACTION_NEXT: request_next(m); break;
+    case ACTION_CAPTURE: capture_begin(m); break;
     default:
-        if (p) jump(m, p, place);
+        if (p) place_jump(m, p, place);
     }
 }
 
@@ -33,7 +27,11 @@ static void perform(tudor_module *m, uint32_t action, int on, uint32_t place, ui
 static uint64_t early(const tudor_module *m, uint32_t action) {
     const struct player *const p = leading((tudor_module *)(uintptr_t)m);
     if (!p || (action != ACTION_JUMP && action != ACTION_FREEZE)) return 0;
-    const uint32_t half_frame = p->frame * p->down / p->up / 2, late = p->latency_samples + m->limiter_samples;
+    const uint32_t frame = p->frame * p->down / p->up, half_frame = frame / 2;
+    const uint32_t late = p->latency_samples + m->limiter_samples + m->config.heard_samples;
+    if (action == ACTION_FREEZE && p->tape.size)
+        return (uint64_t)m->transport.step * (late + tape_early(p, frame) + m->config.block_samples);
+    if (p->edited == 0) return (uint64_t)m->transport.step * (late + half_frame); /* for the frame that begins next */
     return (uint64_t)m->transport.step * (late > half_frame ? late - half_frame : 0);
 }
 

@@ -50,12 +50,49 @@ static size_t derive_voice(const struct subject *subject, uint32_t slots, struct
     return s.at;
 }
 
+/* The input that is labelled so, "code 2" being a code. */
+static int labelled(const tudor_method_info *info, const char *name) {
+    const size_t length = strlen(name);
+    const char *label = info->in_labels;
+    for (uint32_t i = 0; label && i < info->in_channels; i++, label = strchr(label, '\n'), label += label != 0)
+        if (!strncmp(label, name, length) && (!label[length] || label[length] == '\n' || label[length] == ' ')) return (int)i;
+    return -1;
+}
+
+/* Loops: two of them and the way between, what they are like, a clock, and new ones at the bar. What a small panel has
+ * comes first. */
+static size_t derive_loops(const struct subject *subject, uint32_t slots, struct sentence s) {
+    static const struct { const char *source, *label, *rest; } moved[] = {
+        {"knob2", "density", " -2 2  # density"}, {"knob3", "brightness", " -2 2  # brightness"},
+        {"knob4", "variation", "  # variation"}, {"knob7", "loudness", " -2 2  # loudness"},
+        {"knob8", "style x", "  # style"}, {"knob9", "style y", "  # style"}, {"cv1", "code", "  # code"},
+        {"cv2", "density", " -2 2  # density"}, {"cv3", "brightness", " -2 2  # brightness"},
+        {"cv4", "variation", "  # variation"}};
+    tudor_method_info info;
+    if (tudor_method(subject->model, generating_method(subject->model), &info)) return 0;
+    say(&s, "way source\nknob1 morph\n");
+    for (uint32_t i = 0; i < sizeof moved / sizeof *moved; i++)
+        derive_latent(&s, moved[i].source, labelled(&info, moved[i].label), moved[i].rest);
+    say(&s, "knob5 walk\nknob6 rate 0.0625 1 unit=beat\n");
+    for (uint32_t i = 0, cc = 20; i < info.in_channels && i < MODULE_LATENTS; i++)
+        if ((int)i != subject->clock[CLOCK_PHASE] && (int)i != subject->clock[CLOCK_TEMPO])
+            derive_line(&s, "cc", cc++, "latent", i + 1);
+    say(&s, "cc1 morph\n");
+    if (subject->seed >= 0) say(&s, "cc14 attribute seed 0 127 smooth=0\n");
+    say(&s, "note jump\ngate1 jump at=bar\ngate2 clock 4\ngate3 freeze\ngate4 reset\n");
+    if (slots > 1) say(&s, "gate5 next at=bar\n");
+    say(&s, "gate6 downbeat\ngate7 record at=bar\n");
+    say(&s, tudor_find_role(subject->model, TUDOR_ROLE_EMBED) >= 0 ? "gate8 capture at=bar\n" : "gate8 loop\n");
+    return s.at;
+}
+
 /* A knob for the mix, then knobs and CVs over the latents, and what knobs are left over those CVs' depths; without
  * latents knobs over the model's attributes. Where there is but one slot, no gate asks for the next. */
 size_t derive_mapping(const struct subject *subject, uint32_t slots, char *text, size_t size) {
     struct sentence s = {text, size, 0};
     const uint32_t way = first_way(subject), latents = way_latents(subject, way);
     if (way == MODULE_SOURCE && subject->gate >= 0) return derive_voice(subject, slots, s);
+    if (way == MODULE_SOURCE && subject->loops) return derive_loops(subject, slots, s);
     const int pitch = has_pitch(subject, way);
     const uint32_t knobs = latents < 7 ? latents : 7; /* behind the first */
     static const char *const moving[] = {"freeze", "next", "jump", "reset", "record", "loop"},

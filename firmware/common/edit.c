@@ -1,7 +1,6 @@
 /* What controls do to a model: attributes once a frame, latents row by row. */
 #include "instrument.h"
 
-#define JUMP_SECONDS 0.05f
 #define FREEZE_SECONDS 0.03f
 #define LATENT_LIMIT 8.0f /* where the runtime's own guard clamps */
 
@@ -28,6 +27,10 @@ static void attributes_from_connections(struct player *p) {
             float *const value = &p->attributes[attribute_at(p, c->attribute) + c->index];
             *value = pass ? *value + c->value : c->value;
         }
+    if (p->subject.seed >= 0) { /* a whole number, whatever a controller's 127ths make of it */
+        float *const seed = &p->attributes[attribute_at(p, p->subject.seed)];
+        *seed = (float)(uint32_t)(clamped(*seed, 0.0f, 0x1p24f - 1.0f) + 0.5f);
+    }
     if (p->subject.pitch >= 0) p->attributes[attribute_at(p, p->subject.pitch)] = pitch_value(p);
 }
 
@@ -76,8 +79,9 @@ static void gather(struct player *p) {
     }
 }
 
-/* Whether this row is the one that is held. */
+/* Whether this row is the one that is held. What has a tape holds more than a row. */
 static int freeze_step(const tudor_module *m, struct player *p) {
+    if (p->tape.size) return 0;
     const float step = p->row_seconds / FREEZE_SECONDS;
     const int catches = m->controls.frozen && !p->caught;
     p->freeze = clamped(p->freeze + (m->controls.frozen ? step : -step), 0.0f, 1.0f);
@@ -106,11 +110,10 @@ static void swap_row(const struct player *p, float *z, float amount) {
 /* Where walks and jumps have come to in this row, for all streams. */
 static void move_step(const tudor_module *m, struct player *p, float *walked, float t, uint64_t position) {
     const float walk = p->walk[0] + t * (p->walk[1] - p->walk[0]);
-    const float glide = p->row_seconds / (p->row_seconds + JUMP_SECONDS);
+    place_step(p);
     for (uint32_t at = 0; at < p->free_count; at++) {
         const uint32_t i = p->free[at];
         const float half = 0.5f * (p->subject.ranges[i].high - p->subject.ranges[i].low);
-        p->jump[i] = flushed(p->jump[i] + glide * (p->jump_goal[i] - p->jump[i]));
         walked[i] = walk > 0.0f ? walk * half * walk_of(m, p, i) : 0.0f;
     }
     if (!m->controls.frozen) walk_step(p, position);
@@ -124,7 +127,7 @@ static void move_row(const struct player *p, const float *walked, float *z) {
     }
 }
 
-/* What the model is told of time, as it will be when the row is heard. */
+/* What the model is told of time, as it will be when the row begins to be heard. */
 static void tell_time(const tudor_module *m, const struct player *p, float *z, uint64_t position) {
     const int *const at = p->subject.clock;
     const struct transport *const t = &m->transport;
@@ -154,6 +157,8 @@ void edit_rows(const tudor_module *m, struct player *p, float *rows, int generat
     const uint32_t last = p->rows - 1;
     const uint64_t begins = player_heard(m, p), row_step = (uint64_t)(p->row_seconds * (float)m->config.sample_rate_hz *
                                                                       (float)m->transport.step);
+    p->heard = begins;
+    p->lasts = row_step * p->rows;
     gather(p);
     for (uint32_t r = 0; r < p->rows; r++) {
         const float t = (float)(r + 1) / (float)p->rows;
@@ -167,7 +172,7 @@ void edit_rows(const tudor_module *m, struct player *p, float *rows, int generat
             freeze_row(p, p->frozen[s], z, catches);
             swap_row(p, z, p->swap[0] + t * (p->swap[1] - p->swap[0]));
             finish_row(p, z, t);
-            if (p->way == MODULE_SOURCE) tell_time(m, p, z, position);
+            if (p->way == MODULE_SOURCE) tell_time(m, p, z, begins + r * row_step);
             for (uint32_t i = 0; i < p->latents; i++) own[i * p->rows] = z[i];
         }
     }

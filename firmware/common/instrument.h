@@ -6,6 +6,7 @@
 #include "mapping.h"
 #include "module.h"
 #include "rates.h"
+#include "tape.h"
 #include "transport.h"
 
 #include <stdatomic.h>
@@ -71,6 +72,8 @@ struct player {
     struct resampler in[MODULE_CHANNELS], out[MODULE_CHANNELS];
     struct fifo from_board[MODULE_CHANNELS], to_board[MODULE_CHANNELS];
     float *buffer[3]; /* before, between and behind the stages, [channels][rows] */
+    float *piece[2];  /* what is decoded at once, where a frame is handed on in pieces: rows, and samples */
+    uint32_t pieces, decoded, decoded_rows; /* how many; latents and rows of a frame that are decoded */
     float *attributes, *attributes_set;
     uint64_t due;
     uint32_t skip, part, faulty, reset;
@@ -83,11 +86,13 @@ struct player {
     float depth[MODULE_CVS], volts[MODULE_CVS]; /* of each CV: the share that is heard; what came last */
     struct knobs *knobs; /* its slot's */
     float frozen[MODULE_CHANNELS][MODULE_LATENTS]; /* of each stream */
-    float jump[MODULE_LATENTS], jump_goal[MODULE_LATENTS];
+    float jump[MODULE_LATENTS], place[2][MODULE_LATENTS]; /* two places, and what lies between them, glided to */
     float freeze; /* 0 free, 1 frozen */
     uint32_t caught, attributes_used; /* frozen holds a row; floats of attributes */
     uint64_t walked; /* segments, 32 bits of fraction */
     uint64_t walk_at; /* position of the last row, where walks follow beats */
+    uint64_t heard, lasts; /* positions: where the present frame sounds; its length */
+    struct tape tape;
     int32_t walk_turns; /* 2 to the power of this in a beat; WALK_STILL: none */
     float row_seconds, shown[MODULE_LATENTS];
     float cost; /* of its operations in a sample of the board, to be compared with another model's */
@@ -180,6 +185,7 @@ struct limiter {
 struct slot {
     struct player *player;
     _Atomic uint32_t ready, offered;
+    struct capture *_Atomic capture; /* null: none is open */
     struct knobs knobs; /* the audio thread's, as long as a model is ready; so is */
     uint32_t narrow;    /* two streams were too much */
     char name[MODULE_NAME];
@@ -224,6 +230,11 @@ struct tudor_module {
 int player_prepare(struct player *p, const tudor_module *m, const void *file, size_t bytes, const char *mapping,
                    size_t mapping_bytes, module_complaint *why);
 int player_lay(struct player *p, const tudor_module *m, struct region *fast, struct region *bulk, module_complaint *why);
+/* pieces.c */
+void share_parts(struct player *p, uint64_t first, uint64_t second);
+void plan_pieces(struct player *p, uint32_t block);
+void lay_pieces(struct player *p, struct region *fast);
+int run_piece(struct player *p, uint32_t part, float **y, uint32_t *samples);
 /* play.c */
 void player_start(struct player *p);
 void player_reset(struct player *p);
@@ -240,6 +251,14 @@ void player_step(struct player *p, uint32_t samples);
 void edit_rows(const tudor_module *m, struct player *p, float *rows, int generated);
 void player_attributes(struct player *p);
 uint64_t player_heard(const tudor_module *m, const struct player *p); /* position when the coming frame sounds */
+/* place.c */
+void place_draw(const tudor_module *m, struct player *p, uint32_t end, uint32_t number);
+void place_jump(const tudor_module *m, struct player *p, uint32_t number);
+void place_step(struct player *p);
+void place_set(struct player *p, const float *free);
+/* capture.c */
+void capture_begin(tudor_module *m);
+void capture_step(tudor_module *m);
 /* walk.c */
 #define WALK_STILL (-64)
 void walk_step(struct player *p, uint64_t position);

@@ -146,6 +146,7 @@ static int read_way(struct reader *r) {
                 return MODULE_ERROR_WAY;
             }
             r->mapping->way = ways[i].way;
+            take_way(r->subject, ways[i].way);
             return 0;
         }
     return wrong(r, "way wants effect, bend or source, not ", word, 0);
@@ -175,12 +176,21 @@ static int read_time(struct reader *r) {
     return r->mapping->has_tempo = 1, 0;
 }
 
-int read_mapping(const struct subject *subject, const char *text, size_t bytes, struct mapping *m,
-                 module_complaint *why) {
+/* "tape BARS": how much `freeze` repeats of a model of loops. */
+static int read_tape(struct reader *r) {
+    const struct word word = r->lines.count == 2 ? r->lines.words[1] : (struct word){"", 0};
+    uint32_t bars;
+    if (!read_index(word, "", 1, 8, &bars)) return wrong(r, "tape wants the bars that a freeze repeats, from 1 to 8, not ", word, 0);
+    return r->mapping->tape = bars + 1, 0;
+}
+
+int read_mapping(struct subject *subject, const char *text, size_t bytes, struct mapping *m, module_complaint *why) {
     struct reader r = {subject, m, {text, text + bytes, 0, 0, {{0, 0}}}, why};
     memset(m, 0, sizeof *m);
     m->way = first_way(subject);
+    take_way(subject, m->way);
     m->meter = 4;
+    m->tape = 1;
     m->rate_unit = m->stereo = NONE;
     scalar_defaults(m);
     if (bytes > TEXT_LIMIT) return complain(why, MODULE_ERROR_TEXT, 0, "the mapping is longer than 16384 bytes", 0, 0, 0);
@@ -190,9 +200,10 @@ int read_mapping(const struct subject *subject, const char *text, size_t bytes, 
         const struct word word = r.lines.words[0];
         error = is_word(word, "way")                                ? read_way(&r)
                 : is_word(word, "stereo")                           ? read_stereo(&r)
+                : is_word(word, "tape")                             ? read_tape(&r)
                 : is_word(word, "meter") || is_word(word, "tempo") ? read_time(&r)
                                                                     : read_connection(&r);
     }
-    if (m->way == MODULE_SOURCE) m->base[TARGET_WALK] = 0.5f; /* something must move */
+    if (m->way == MODULE_SOURCE && !subject->loops) m->base[TARGET_WALK] = 0.5f; /* something must move */
     return error;
 }

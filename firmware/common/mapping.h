@@ -26,10 +26,10 @@ float calibrated(const struct calibration *c, float reading, float low, float hi
 void plain_calibration(struct calibration *c, uint32_t input); /* as an input is read without a file */
 
 enum target { TARGET_WET, TARGET_INPUT, TARGET_OUTPUT, TARGET_SWAP, TARGET_WALK, TARGET_RATE, TARGET_PITCH,
-              TARGET_TEMPO, SCALARS, TARGET_LATENT = SCALARS, TARGET_SPREAD, TARGET_ATTRIBUTE, TARGET_DEPTH,
+              TARGET_TEMPO, TARGET_MORPH, SCALARS, TARGET_LATENT = SCALARS, TARGET_SPREAD, TARGET_ATTRIBUTE, TARGET_DEPTH,
               TARGET_ACTION };
 enum action { ACTION_FREEZE, ACTION_RESET, ACTION_NEXT, ACTION_JUMP, ACTION_RECORD, ACTION_LOOP, ACTION_PLAY,
-              ACTION_CLOCK, ACTION_TAP, ACTION_DOWNBEAT, ACTIONS };
+              ACTION_CAPTURE, ACTION_CLOCK, ACTION_TAP, ACTION_DOWNBEAT, ACTIONS };
 
 #define AT_BAR UINT16_MAX
 
@@ -54,6 +54,7 @@ struct mapping {
     uint32_t way, count, meter; /* meter: beats in a bar */
     uint32_t stereo;            /* enum module_stereo: NONE until a line says it */
     uint32_t rate_unit;         /* of the rate of walks: NONE until a line says it */
+    uint32_t tape;              /* bars that a loop's freeze repeats */
     uint32_t has_tempo;         /* a line gives the tempo, or moves it */
     uint32_t depths;            /* bits of CVs whose depth is moved by a line */
     struct connection connections[CONNECTIONS];
@@ -81,7 +82,9 @@ struct subject {
     int clock[CLOCK_INPUTS]; /* inputs of the generating method that say where in the song it is, -1: none */
     int pitch_bent;          /* input of decode that is a pitch in octaves: bending transposes it; -1: none */
     int gate, loudness, free; /* other inputs of a voice, which is played by pitch and gate, -1: none */
-    struct range ranges[MODULE_LATENTS];
+    int loops, variation;     /* it makes loops of a code, told by the clock; input that says how much bars differ, -1: none */
+    int seed;                 /* attribute: a whole number; -1: none */
+    struct range ranges[MODULE_LATENTS]; /* of what is moved in the way that is played */
     float rest[MODULE_LATENTS]; /* what a source's inputs are until something moves them */
 };
 
@@ -93,12 +96,15 @@ int effect_method(const tudor_model *model);
 int generating_method(const tudor_model *model);
 int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_channels, struct subject *subject,
              module_complaint *why);
+/* Ranges as the file says them: of the latents, or of what generates in the way `source`. */
+void take_way(struct subject *s, uint32_t way);
+void find_ranges(const char *json, const char *method, struct range *ranges, uint32_t count);
 /* What a way of playing gives: the first one that is possible, its latents, those that trade places, a pitch. */
 uint32_t first_way(const struct subject *s);
 uint32_t way_latents(const struct subject *s, uint32_t way);
 float way_swaps(const struct subject *s, uint32_t way);
 int has_pitch(const struct subject *s, uint32_t way);
-int read_mapping(const struct subject *subject, const char *text, size_t bytes, struct mapping *mapping,
+int read_mapping(struct subject *subject, const char *text, size_t bytes, struct mapping *mapping,
                  module_complaint *why);
 size_t derive_mapping(const struct subject *subject, uint32_t slots, char *text, size_t size);
 int read_calibration(const char *text, size_t bytes, struct calibration *calibration, module_complaint *why);
@@ -109,7 +115,7 @@ int read_curve(struct word word, uint32_t *curve);
 /* ---- reading: mapping.c reads lines and options, targets.c what they move ---- */
 
 struct reader {
-    const struct subject *subject;
+    struct subject *subject;
     struct mapping *mapping;
     struct lines lines;
     module_complaint *why;

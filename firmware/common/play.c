@@ -6,8 +6,9 @@
 /* The model to silence. What is on its way through the buffers stays, so that time goes on. */
 static void clear_model(struct player *p) {
     for (uint32_t i = 0; i < p->stages; i++) tudor_reset_method(p->t, p->stage[i].method);
+    tape_clear(&p->tape);
     memset(p->jump, 0, sizeof p->jump);
-    memset(p->jump_goal, 0, sizeof p->jump_goal);
+    if (!p->subject.loops) memset(p->place, 0, sizeof p->place); /* which loop it is, is no state */
     p->walked = 0;
     p->caught = 0;
     p->freeze = 0.0f;
@@ -110,35 +111,44 @@ static float line(uint32_t left, uint32_t i) {
 }
 static uint32_t less(uint32_t left, uint32_t by) { return left > by ? left - by : 0; }
 
-/* Hands a frame on. One that is no audio becomes silence; the last good sample dies away in a line, and the next good
+/* Hands a frame on, or a piece of one: [out_channels][samples]. One that is no audio becomes silence; the last good sample dies away in a line, and the next good
  * frame comes in on one. */
-static int end_frame(struct player *p) {
-    float *const y = p->buffer[p->stages];
-    const int fault = p->faulty || !is_sound(y, (size_t)p->out_channels * p->frame, EXPLODED);
+static int hand_on(struct player *p, float *y, uint32_t samples) {
+    const int fault = p->faulty || !is_sound(y, (size_t)p->out_channels * samples, EXPLODED);
     p->faulty = 0;
     if (fault) {
-        memset(y, 0, (size_t)p->out_channels * p->frame * sizeof(float));
+        memset(y, 0, (size_t)p->out_channels * samples * sizeof(float));
         memcpy(p->ending, p->last, sizeof p->ending);
         p->ends_in = p->begins_in = ENDING_SAMPLES;
     }
     for (uint32_t c = 0; c < p->out_channels; c++) {
-        float *const channel = y + (size_t)c * p->frame;
-        for (uint32_t i = 0; i < p->frame && i < p->begins_in; i++)
+        float *const channel = y + (size_t)c * samples;
+        for (uint32_t i = 0; i < samples && i < p->begins_in; i++)
             channel[i] = (1.0f - line(p->begins_in, i)) * channel[i] + line(p->ends_in, i) * p->ending[c];
-        for (uint32_t i = 0; i < p->frame; i++) fifo_put(&p->to_board[c], channel[i]);
-        p->last[c] = channel[p->frame - 1];
+        for (uint32_t i = 0; i < samples; i++) fifo_put(&p->to_board[c], channel[i]);
+        p->last[c] = channel[samples - 1];
     }
-    p->ends_in = less(p->ends_in, p->frame);
-    if (!fault) p->begins_in = less(p->begins_in, p->frame);
+    p->ends_in = less(p->ends_in, samples);
+    if (!fault) p->begins_in = less(p->begins_in, samples);
     return fault;
+}
+
+/* What lies between two stages: controls, or a tape. */
+static void between(const tudor_module *m, struct player *p) {
+    if (p->edited == 1) {
+        if (!is_sound(p->buffer[1], (size_t)p->streams * p->latents * p->rows, EXPLODED_LATENT)) p->faulty = 1;
+        edit_rows(m, p, p->buffer[1], 0);
+    }
+    if (p->tape.size) {
+        if (!is_sound(p->buffer[1], (size_t)p->tape.width * p->tape.count, EXPLODED_LATENT)) p->faulty = 1;
+        tape_rows(&p->tape, p->buffer[1], p->heard, p->lasts,
+                  m->controls.frozen ? p->mapping.tape * m->transport.meter : 0);
+    }
 }
 
 /* Something of a stage; `parts` 1 is all of it. */
 static void run_part(const tudor_module *m, struct player *p, uint32_t stage, uint32_t part, uint32_t parts) {
-    if (stage == 1 && part == 0 && p->edited == 1) {
-        if (!is_sound(p->buffer[1], (size_t)p->streams * p->latents * p->rows, EXPLODED_LATENT)) p->faulty = 1;
-        edit_rows(m, p, p->buffer[1], 0);
-    }
+    if (stage == 1 && part == 0) between(m, p);
     const float *const in = p->buffer[stage];
     float *const out = p->buffer[stage + 1];
     const int error = parts == 1 ? tudor_process(p->t, p->stage[stage].method, in, out, p->frame)
@@ -146,22 +156,30 @@ static void run_part(const tudor_module *m, struct player *p, uint32_t stage, ui
     if (error) p->faulty = 1;
 }
 
+/* The same of the second one, where both share a frame's slices. */
+static int run_second(const tudor_module *m, struct player *p, uint32_t part) {
+    uint32_t samples;
+    float *y;
+    if (part == 0) between(m, p);
+    if (run_piece(p, part, &y, &samples)) p->faulty = 1;
+    return y ? hand_on(p, y, samples) : 0;
+}
+
 static int run_slice(const tudor_module *m, struct player *p) {
-    const uint32_t slices = p->schedule.slices, slice = p->part++;
+    const uint32_t slices = p->schedule.slices, slice = p->part++, first = p->stage[0].parts;
+    int fault = 0;
     if (slice == 0) begin_frame(m, p);
-    if (p->stages == 1) {
-        run_part(m, p, 0, slice, slices);
-    } else if (slices == 1) {
-        run_part(m, p, 0, 0, 1);
-        run_part(m, p, 1, 0, 1);
-    } else {
-        const uint32_t first = p->stage[0].parts;
-        for (uint32_t i = slice * FINE; i < (slice + 1) * FINE; i++)
-            run_part(m, p, i < first ? 0 : 1, i < first ? i : i - first, i < first ? first : p->stage[1].parts);
+    if (p->part == slices) p->part = 0;
+    if (p->stages == 2 && slices > 1) {
+        for (uint32_t i = slice * FINE; i < (slice + 1) * FINE; i++) {
+            if (i < first) run_part(m, p, 0, i, first);
+            else fault |= run_second(m, p, i - first);
+        }
+        return fault;
     }
-    if (p->part < slices) return 0;
-    p->part = 0;
-    return end_frame(p);
+    run_part(m, p, 0, slice, slices);
+    if (p->stages == 2) run_part(m, p, 1, 0, 1);
+    return p->part ? 0 : hand_on(p, p->buffer[p->stages], p->frame);
 }
 
 static void draw(const tudor_module *m, struct player *p, float *const *out) {

@@ -121,6 +121,7 @@ int player_prepare(struct player *p, const tudor_module *m, const void *file, si
     error = plan_schedule(&p->schedule, p->frame, m->config.block_samples, p->up, p->down, p->way != MODULE_SOURCE);
     if (error)
         return complain(why, error, 0, "block, frame and sample rates have too little in common", 0, 0, 0);
+    plan_pieces(p, m->config.block_samples);
     const uint32_t taps = m->config.resample_taps, out = half_taps_out(p, taps);
     p->latency_samples = at_board(p, (uint64_t)p->latency_samples + p->schedule.prime) + half_taps_in(p, taps) + out;
     p->after_samples = at_board(p, p->after_samples) + out;
@@ -177,17 +178,11 @@ static void lay_buffers(struct player *p, struct region *fast) {
 /* Two methods share a frame's slices by what they cost. */
 static int share_slices(struct player *p) {
     uint64_t worst, cost[2] = {0, 0};
-    const uint32_t fine = p->schedule.slices * FINE;
     for (uint32_t i = 0; i < p->stages; i++)
         if (tudor_slice_costs(p->t, p->stage[i].method, p->frame, 1, &worst, &cost[i])) return MODULE_ERROR_MODEL;
     p->cost = (float)(cost[0] + cost[1]) * (float)p->up / ((float)p->down * (float)p->frame);
-    p->stage[0].parts = p->schedule.slices;
-    if (p->stages == 1) return 0;
-    uint64_t first = (fine * cost[0] + (cost[0] + cost[1]) / 2) / (cost[0] + cost[1]);
-    if (first < 1) first = 1;
-    if (first > fine - 1) first = fine - 1;
-    p->stage[0].parts = (uint32_t)first;
-    p->stage[1].parts = fine - (uint32_t)first;
+    if (p->stages == 1) p->stage[0].parts = p->schedule.slices;
+    else if (p->pieces == 1) share_parts(p, cost[0], cost[1]);
     return 0;
 }
 
@@ -198,6 +193,8 @@ int player_lay(struct player *p, const tudor_module *m, struct region *fast, str
     if (refused) return complain(why, MODULE_ERROR_MODEL, 0, tudor_error_text(refused), 0, 0, 0);
     lay_rates(p, &m->config, fast, bulk);
     lay_buffers(p, fast);
+    lay_pieces(p, fast);
+    tape_lay(&p->tape, p, bulk);
     void *const near = take(fast, need.fast_bytes), *const far = take(bulk, need.bulk_bytes);
     if (!fast->base) return 0;
     const int error = tudor_init(&p->model, p->streams, p->frame, near, need.fast_bytes, far, need.bulk_bytes, &p->t);

@@ -44,6 +44,7 @@ void module_process(tudor_module *m, const float *const *in, float *const *out) 
     output_block(m, out);
     voices_end(m);
     keep_step(m);
+    capture_step(m);
     atomic_store_explicit(&m->now, atomic_load_explicit(&m->now, memory_order_relaxed) + m->config.block_samples,
                           memory_order_release);
     meter(m, began);

@@ -1,6 +1,8 @@
 /* Starting the instrument, and filling its slots. */
 #include "instrument.h"
 
+#define LOOP_B 0x20000u /* the place that a loop's morphing leads to, until it jumps there; no note's */
+
 void module_defaults(module_config *c) {
     memset(c, 0, sizeof *c);
     c->sample_rate_hz = 48000;
@@ -183,6 +185,7 @@ int module_load_parts(tudor_module *m, uint32_t slot, const char *name, const vo
     }
     set_name(m->slots[slot].name, name);
     p->knobs = &m->slots[slot].knobs;
+    if (p->subject.loops) place_draw(m, p, 1, LOOP_B);
     m->slots[slot].player = p;
     atomic_store(&m->slots[slot].ready, 1);
     return 0;
@@ -196,6 +199,7 @@ int module_unload(tudor_module *m, uint32_t slot) {
         return MODULE_ERROR_BUSY;
     }
     m->slots[slot].player = 0;
+    atomic_store(&m->slots[slot].capture, 0);
     if (!atomic_load(&m->slots[slot].offered)) set_name(m->slots[slot].name, 0);
     return 0;
 }

@@ -2,7 +2,6 @@
 #include "instrument.h"
 
 #define RANGE_DEFAULT 3.0f /* of a latent that the file gives no range for: a unit Gaussian is inside of it */
-#define METADATA_LIMIT (1u << 20)
 #define QUIET (-5.0f) /* of a voice's loudness, in bels of full scale */
 #define MIDDLING (-2.0f)
 #define LOUD (-1.0f)
@@ -30,12 +29,25 @@ int effect_method(const tudor_model *model) {
     return -1;
 }
 
+/* One whose latents are played by decode comes first: a tape may lie between them. */
 int generating_method(const tudor_model *model) {
-    const struct signature g = method_for(model, TUDOR_ROLE_GENERATE), d = method_for(model, TUDOR_ROLE_DECODE);
-    const int fits = d.found && g.info.out_channels == d.info.in_channels && g.info.out_ratio == d.info.in_ratio &&
-                     is_audio(d.info.out_channels, d.info.out_ratio);
-    if (!g.found || !is_latent(g.info.in_channels, g.info.in_ratio)) return -1;
-    return fits || is_audio(g.info.out_channels, g.info.out_ratio) ? tudor_find_role(model, TUDOR_ROLE_GENERATE) : -1;
+    const struct signature d = method_for(model, TUDOR_ROLE_DECODE);
+    tudor_method_info g;
+    int found = -1;
+    for (int i = 0; tudor_method(model, i, &g) == 0; i++) {
+        if (g.role != TUDOR_ROLE_GENERATE || !is_latent(g.in_channels, g.in_ratio)) continue;
+        if (d.found && g.out_channels == d.info.in_channels && g.out_ratio == d.info.in_ratio &&
+            is_audio(d.info.out_channels, d.info.out_ratio))
+            return i;
+        if (found < 0 && is_audio(g.out_channels, g.out_ratio)) found = i;
+    }
+    return found;
+}
+
+static struct signature generating(const tudor_model *model) {
+    struct signature s = {.found = 0};
+    s.found = tudor_method(model, generating_method(model), &s.info) == 0;
+    return s;
 }
 
 uint32_t module_ways(const tudor_model *model) {
@@ -52,65 +64,6 @@ uint32_t module_ways(const tudor_model *model) {
     return ways;
 }
 
-/* A number of JSON. Returns what stands behind it, null if there is none. */
-static const char *json_number(const char *at, const char *end, float *value) {
-    double mantissa = 0;
-    int negative = 0, digits = 0, exponent = 0, shift = 0, fraction = 0;
-    if (at < end && *at == '-') negative = 1, at++;
-    for (; at < end && ((*at >= '0' && *at <= '9') || (*at == '.' && !fraction)); at++) {
-        if (*at == '.') {
-            fraction = 1;
-        } else if (++digits <= 17) {
-            mantissa = mantissa * 10.0 + (double)(*at - '0');
-            shift -= fraction;
-        } else {
-            shift += !fraction;
-        }
-    }
-    if (digits == 0) return 0;
-    if (at < end && (*at == 'e' || *at == 'E')) {
-        int minus = 0;
-        if (++at < end && (*at == '-' || *at == '+')) minus = *at++ == '-';
-        for (; at < end && *at >= '0' && *at <= '9'; at++)
-            if (exponent < 1000) exponent = exponent * 10 + (*at - '0');
-        if (minus) exponent = -exponent;
-    }
-    exponent = exponent + shift;
-    if (exponent > 30 || digits > 300) return 0;
-    for (; exponent > 0; exponent--) mantissa *= 10.0;
-    for (; exponent < 0 && exponent > -60; exponent++) mantissa /= 10.0;
-    *value = exponent < 0 || mantissa > 1e30 ? 0.0f : (float)(negative ? -mantissa : mantissa);
-    return at;
-}
-
-static const char *skip(const char *at, const char *end, char wanted) {
-    while (at && at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r')) at++;
-    return at && at < end && *at == wanted ? at + 1 : 0;
-}
-
-/* "latent_ranges": [[low, high], ...] in the file's metadata, as far as it goes. */
-static void find_ranges(const char *json, struct range *ranges, uint32_t count) {
-    static const char key[] = "\"latent_ranges\"";
-    const char *at = json ? strstr(json, key) : 0;
-    if (!at) return;
-    const size_t length = strlen(at);
-    const char *const end = at + (length < METADATA_LIMIT ? length : METADATA_LIMIT);
-    at = skip(skip(at + sizeof key - 1, end, ':'), end, '[');
-    for (uint32_t i = 0; at && i < count; i++) {
-        struct range r;
-        at = skip(at, end, '[');
-        while (at && at < end && *at == ' ') at++;
-        if (!at || !(at = json_number(at, end, &r.low))) return;
-        at = skip(at, end, ',');
-        while (at && at < end && *at == ' ') at++;
-        if (!at || !(at = json_number(at, end, &r.high))) return;
-        at = skip(at, end, ']');
-        if (!at || !(r.low < r.high) || r.low < -100.0f || r.high > 100.0f) return;
-        ranges[i] = r;
-        at = skip(at, end, ',');
-    }
-}
-
 static int attribute_named(const tudor_model *model, const char *name, uint32_t *count) {
     tudor_attribute_info info;
     const int index = tudor_find_attribute(model, name);
@@ -121,9 +74,10 @@ static int attribute_named(const tudor_model *model, const char *name, uint32_t 
 
 /* Inputs with a meaning of their own. Pitches come first, by unit. */
 static const char *const control_names[] = {"pitch", "pitch_hz", "pitch_oct", "loudness", "clarity", "gate", "free",
-                                            "class", "phase", "tempo", "bar"}; /* the last as enum clock_input */
+                                            "class", "variation", "code", "phase", "tempo", "bar"}; /* the last as enum
+                                                                                         clock_input */
 #define PITCHES (PITCH_OCTAVES + 1)
-enum { LOUDNESS = PITCHES, CLARITY, GATE, FREE, CLASS, CLOCK }; /* a class is chosen, and does not wander */
+enum { LOUDNESS = PITCHES, CLARITY, GATE, FREE, CLASS, VARIATION, CODE, CLOCK }; /* a class is chosen, and does not wander */
 #define CONTROLS ((int)(sizeof control_names / sizeof *control_names))
 
 /* Which of the first `count` controls the next of the labels is, "gate 2" being a gate, or -1; moves on. */
@@ -148,16 +102,21 @@ static int pitch_input(const tudor_method_info *info, enum pitch_unit *unit) {
     return -1;
 }
 
-/* Controls have a meaning of their own: they neither wander nor trade places. */
-uint32_t free_latents(const tudor_method_info *info, uint8_t at[MODULE_LATENTS]) {
+static uint32_t labelled(const tudor_method_info *info, int control, uint8_t at[MODULE_LATENTS]) {
     const char *labels = info->in_labels;
     uint32_t count = 0;
     for (uint32_t i = 0; i < info->in_channels && i < MODULE_LATENTS; i++)
-        if (next_label(&labels, CONTROLS) < 0) at[count++] = (uint8_t)i;
+        if (next_label(&labels, CONTROLS) == control) at[count++] = (uint8_t)i;
     return count;
 }
 
-/* A source rests at the middle of its ranges; tones that nothing was encoded for are clear there. */
+/* Controls have a meaning of their own: they neither wander nor trade places. Of a loop its code alone does. */
+uint32_t free_latents(const tudor_method_info *info, uint8_t at[MODULE_LATENTS]) {
+    const uint32_t codes = labelled(info, CODE, at);
+    return codes ? codes : labelled(info, -1, at);
+}
+
+/* A source rests at the middle of its ranges: tones that nothing was encoded for are clear there. */
 static void make_clear(const tudor_model *model, struct subject *s) {
     const struct signature d = method_for(model, TUDOR_ROLE_DECODE);
     if (!d.found) return;
@@ -175,8 +134,8 @@ static void find_pitch(const tudor_model *model, struct subject *s) {
         s->pitch = attribute_named(model, control_names[u], &count);
     }
     if (s->pitch >= 0 && count != 1) s->pitch = -1;
-    const struct signature g = method_for(model, TUDOR_ROLE_GENERATE), d = method_for(model, TUDOR_ROLE_DECODE);
-    const struct signature *const from = generating_method(model) >= 0 ? &g : &d;
+    const struct signature g = generating(model), d = method_for(model, TUDOR_ROLE_DECODE);
+    const struct signature *const from = g.found ? &g : &d;
     if (s->pitch >= 0 || !from->found || from->info.in_channels > MODULE_LATENTS) return;
     s->pitch_latent = pitch_input(&from->info, &s->pitch_unit);
     if (d.found && d.info.in_channels <= MODULE_LATENTS)
@@ -185,32 +144,57 @@ static void find_pitch(const tudor_model *model, struct subject *s) {
 }
 
 static void find_clock(const tudor_model *model, struct subject *s) {
-    const struct signature g = method_for(model, TUDOR_ROLE_GENERATE);
+    const struct signature g = generating(model);
     for (int i = 0; i < CLOCK_INPUTS; i++) s->clock[i] = -1;
-    if (!g.found || generating_method(model) < 0) return;
+    s->variation = -1;
+    if (!g.found) return;
     const char *labels = g.info.in_labels;
-    for (uint32_t i = 0; i < g.info.in_channels; i++) {
+    int codes = 0;
+    for (uint32_t i = 0; i < g.info.in_channels && i < MODULE_LATENTS; i++) {
         const int control = next_label(&labels, CONTROLS);
         if (control >= CLOCK) s->clock[control - CLOCK] = (int)i;
+        if (control == VARIATION) s->variation = (int)i;
+        codes += control == CODE;
     }
+    s->loops = codes > 0 && s->clock[CLOCK_PHASE] >= 0;
 }
 
 /* Of a voice, the first of each kind: what has a pitch in octaves and a gate. It rests with its gate shut. */
 static void find_voice(const tudor_model *model, struct subject *s) {
-    const struct signature g = method_for(model, TUDOR_ROLE_GENERATE);
+    const struct signature g = generating(model);
     s->gate = s->loudness = s->free = -1;
-    if (generating_method(model) < 0 || s->pitch_latent < 0 || s->pitch_unit != PITCH_OCTAVES) return;
+    if (!g.found || s->pitch_latent < 0 || s->pitch_unit != PITCH_OCTAVES) return;
     const char *labels = g.info.in_labels;
     for (uint32_t i = 0; i < g.info.in_channels && i < MODULE_LATENTS; i++) {
         const int control = next_label(&labels, CONTROLS);
         if (control == GATE && s->gate < 0) s->gate = (int)i;
         if (control == LOUDNESS && s->loudness < 0) s->loudness = (int)i;
         if (control == FREE && s->free < 0) s->free = (int)i;
+    }
+}
+
+/* Gates are shut. */
+static void rest_voice(const tudor_method_info *info, struct subject *s) {
+    const char *labels = info->in_labels;
+    for (uint32_t i = 0; s->pitch_unit == PITCH_OCTAVES && i < info->in_channels && i < MODULE_LATENTS; i++) {
+        const int control = next_label(&labels, CONTROLS);
         if (control == GATE || control == FREE) s->ranges[i] = (struct range){0.0f, 1.0f}, s->rest[i] = 0.0f;
     }
     if (s->gate < 0 || s->loudness < 0) return;
     s->ranges[s->loudness] = (struct range){QUIET, LOUD};
     s->rest[s->loudness] = MIDDLING;
+}
+
+void take_way(struct subject *s, uint32_t way) {
+    const struct signature g = generating(s->model);
+    const int generates = way == MODULE_SOURCE && g.found;
+    for (uint32_t i = 0; i < MODULE_LATENTS; i++) s->ranges[i] = (struct range){-RANGE_DEFAULT, RANGE_DEFAULT};
+    find_ranges(tudor_metadata(s->model), generates ? g.info.name : 0, s->ranges, MODULE_LATENTS);
+    if (!generates) make_clear(s->model, s);
+    for (uint32_t i = 0; i < MODULE_LATENTS; i++) s->rest[i] = 0.5f * (s->ranges[i].low + s->ranges[i].high);
+    if (!generates) return;
+    if (s->pitch_latent >= 0) rest_voice(&g.info, s);
+    if (s->variation >= 0) s->rest[s->variation] = s->ranges[s->variation].low; /* every bar the same */
 }
 
 int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_channels, struct subject *s,
@@ -230,11 +214,9 @@ int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_chan
     s->scale = s->bias >= 0 ? attribute_named(model, "scale", &count) : -1;
     find_pitch(model, s);
     find_clock(model, s);
-    for (uint32_t i = 0; i < MODULE_LATENTS; i++) s->ranges[i] = (struct range){-RANGE_DEFAULT, RANGE_DEFAULT};
-    find_ranges(tudor_metadata(model), s->ranges, MODULE_LATENTS);
-    make_clear(model, s);
-    for (uint32_t i = 0; i < MODULE_LATENTS; i++) s->rest[i] = 0.5f * (s->ranges[i].low + s->ranges[i].high);
     find_voice(model, s);
+    s->seed = attribute_named(model, "seed", &count);
+    take_way(s, first_way(s));
     return 0;
 }
 

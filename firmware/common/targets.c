@@ -2,9 +2,9 @@
 #include "instrument.h"
 
 static const char *const action_names[ACTIONS] = {"freeze", "reset", "next", "jump", "record", "loop", "play",
-                                                  "clock", "tap", "downbeat"};
+                                                  "capture", "clock", "tap", "downbeat"};
 static const char *const scalar_names[SCALARS] = {"wet", "input", "output", "swap", "walk", "rate", "pitch",
-                                                  "tempo"};
+                                                  "tempo", "morph"};
 
 struct scalar {
     float base, low, high, least, most; /* a knob's range where none is given; the target's own limits */
@@ -13,6 +13,7 @@ static const struct scalar scalars[SCALARS] = {
     {1.0f, 0.0f, 1.0f, 0.0f, 1.0f},   {1.0f, 0.0f, 2.0f, 0.0f, 4.0f},  {1.0f, 0.0f, 1.0f, 0.0f, 2.0f},
     {0.0f, 0.0f, 1.0f, 0.0f, 64.0f},  {0.0f, 0.0f, 1.0f, 0.0f, 4.0f},  {0.5f, 0.0f, 4.0f, 0.0f, 20.0f},
     {0.0f, -2.0f, 2.0f, -5.0f, 5.0f}, {120.0f, 60.0f, 200.0f, TEMPO_LEAST, TEMPO_MOST},
+    {0.0f, 0.0f, 1.0f, 0.0f, 1.0f},
 };
 
 static int index_word(struct reader *r, uint32_t at, uint32_t count, const char *what, uint16_t *index) {
@@ -97,6 +98,8 @@ static int action_target(struct reader *r, struct connection *c, uint32_t action
     c->index = (uint16_t)action;
     if (c->input < IN_CC || (c->input > IN_NOTE && c->input < IN_GATE))
         return wrong(r, "only a gate, a note, a cc, beat or bar can do ", r->lines.words[1], "");
+    if (action == ACTION_CAPTURE && (!r->subject->loops || tudor_find_role(r->subject->model, TUDOR_ROLE_EMBED) < 0))
+        return wrong(r, "the model finds no loop in a sound: it cannot ", r->lines.words[1], "");
     if (action < ACTION_CLOCK) return 0;
     if (ticks) return wrong(r, "beats come from the clock and cannot be its ", r->lines.words[1], "");
     c->attribute = 1;
@@ -120,7 +123,7 @@ int read_target(struct reader *r, struct connection *c, uint32_t *used) {
             c->high = scalars[i].high;
             if (i == TARGET_PITCH && !has_pitch(r->subject, r->mapping->way)) return wrong(r, "the model has no ", word, " to play");
             if (i == TARGET_PITCH && c->input == IN_BENDER) c->low = -1.0f / 6.0f, c->high = 1.0f / 6.0f;
-            if (r->mapping->way == MODULE_EFFECT && (i == TARGET_SWAP || i == TARGET_WALK || i == TARGET_RATE))
+            if (r->mapping->way == MODULE_EFFECT && (i == TARGET_SWAP || i == TARGET_WALK || i == TARGET_RATE || i == TARGET_MORPH))
                 return wrong(r, "played as an effect, no latents can be moved by ", word, ": use 'way bend'");
             if (i == TARGET_TEMPO) r->mapping->has_tempo = 1;
             if (i == TARGET_SWAP) c->high = way_swaps(r->subject, r->mapping->way);
@@ -131,8 +134,8 @@ int read_target(struct reader *r, struct connection *c, uint32_t *used) {
     if (is_word(word, "attribute")) return attribute_target(r, c, used);
     if (is_word(word, "depth")) return depth_target(r, c, used);
     return wrong(r, "there is no target ", word,
-                 "; known: wet input output swap walk rate pitch tempo latent spread attribute depth, and for gates "
-                 "freeze reset next jump record loop play clock tap downbeat");
+                 "; known: wet input output swap walk rate morph pitch tempo latent spread attribute depth, and for gates "
+                 "freeze reset next jump record loop play capture clock tap downbeat");
 }
 
 void scalar_defaults(struct mapping *m) {

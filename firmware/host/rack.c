@@ -3,7 +3,7 @@
  *   rack models=A,B maps=X,- events=E [in=I] [out=O] [trace=T] [calibration=C] [rate=48000] [block=48] [seconds=N]
  *        [channels=IN,OUT] [taps=32] [overlap=0] [fade=30] [seed=1] [digest=1] [lane=256] [derive=1]
  *        [count=PART] [from=BLOCK] [marks=1] [times=FILE] [tables=131072] [heard=0] [meter=4] [turns=1] [slots=8]
- *        [restore=FILE] [save=FILE] [catch=1] [stereo=0..]
+ *        [restore=FILE] [save=FILE] [catch=1] [stereo=0..] [captures=1]
  *   rack calibration=C calibrated=FILE
  *
  * Models go to slots in turn; a map "-" is derived. A model that is refused is said and skipped. E holds module_event
@@ -15,6 +15,7 @@
  * turns=1: only one model is loaded at a time, the others when they are wanted. restore: what a run before has saved at
  * its end. calibrated: only reads the calibration, and writes struct calibration of every knob and CV; what is wrong is said.
  * Facts go to standard output, a line each: "name value". */
+#include "capture.h"
 #include "counter.h"
 #include "platform.h"
 #include "rack.h"
@@ -59,6 +60,7 @@ static void play(struct rack *r) {
     for (uint32_t at = 0, n = 0; at < r->samples; at += block, n++) {
         if (n == r->count_from) rack_counts_begin((int)r->marks);
         if (r->turns) rack_take_turns(r);
+        if (r->captures && capture_attend(r->m)) print_fact("captured", at);
         rack_push_due(r, at + block);
         rack_run_host(r);
         gather(r, at, in);

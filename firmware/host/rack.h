@@ -23,7 +23,7 @@ struct rack {
     const char *models, *maps, *events_path, *in_path, *out_path, *trace_path, *calibration, *calibrated, *count,
         *times_path, *restore, *save, *stereo;
     struct { char name[64], map[64]; } turn[MODULE_SLOTS]; /* models that take turns */
-    uint32_t turns, loaded;
+    uint32_t turns, loaded, captures; /* captures: what is played in may become a place */
     uint32_t samples, seconds, digest, derive, count_from, marks, tables;
     uint32_t ticks, host_meter;
     float load, load_each, host_tempo;

@@ -1,4 +1,5 @@
-/* The rack's models: loaded, taking turns, and what is kept of what hands have set. */
+/* The rack's models: loaded, taking turns, capturing, and what is kept of what hands have set. */
+#include "capture.h"
 #include "platform.h"
 #include "rack.h"
 #include "words.h"
@@ -37,6 +38,9 @@ static void load(struct rack *r, uint32_t slot, const char *name, const char *ma
     print_fact("streams", need.streams);
     print_fact("fast_bytes", need.fast_bytes);
     print_fact("bulk_bytes", need.bulk_bytes);
+    const size_t more = r->captures ? capture_bytes(r->m, slot) : 0;
+    if (more && capture_open(r->m, slot, platform_memory(more, 0), more)) rack_die("capture", "was refused");
+    if (more) print_fact("capture_bytes", more);
 }
 
 static _Noreturn void derive(struct rack *r) {

@@ -21,7 +21,8 @@ void rack_parse(struct rack *r, int count, char **words) {
         {"taps", &c->resample_taps}, {"overlap", &c->overlap}, {"fade", &c->fade_ms}, {"seed", &c->seed},
         {"digest", &r->digest}, {"derive", &r->derive}, {"lane", &c->lane_events}, {"from", &r->count_from},
         {"marks", &r->marks}, {"tables", &r->tables}, {"heard", &c->heard_samples}, {"meter", &r->host_meter},
-        {"turns", &r->turns}, {"slots", &c->slots}, {"catch", &c->catch_up}};
+        {"turns", &r->turns}, {"slots", &c->slots}, {"catch", &c->catch_up},
+        {"captures", &r->captures}};
     for (int i = 1; i < count; i++) {
         const char *value;
         int known = 0;

@@ -8,6 +8,7 @@
  * Threads: audio (real-time, one core), analog inputs, gates, MIDI; and this one, which loads models, answers for the
  * status, shows the LEDs, saves what hands have set, and tells systemd's watchdog that sound still flows. */
 #include "audio.h"
+#include "capture.h"
 #include "check.h"
 #include "controls.h"
 #include "moment.h"
@@ -201,6 +202,7 @@ static int attend(struct instrument *it, int socket) {
         module_read_status(it->m, &status);
         show(it, &status);
         note_narrow(it, &status);
+        capture_attend(it->m);
         saves_attend(&it->saves, it->m, (uint32_t)(moment_now_ns() / 1000000u));
         if ((!ready && status.blocks > 8) || (++shown * SHOW_MS >= PULSE_MS && status.blocks != seen)) {
             notify(ready ? "WATCHDOG=1" : "READY=1\nWATCHDOG=1");

@@ -1,5 +1,6 @@
 #include "slots.h"
 
+#include "capture.h"
 #include "notes.h"
 
 #include <dirent.h>
@@ -86,7 +87,12 @@ static const char *load(tudor_module *m, uint32_t slot, const char *folder, cons
                                              need.bulk_bytes, &why);
     }
     free(map);
-    if (!error) return 0;
+    if (!error) {
+        const size_t more = capture_bytes(m, slot);
+        void *const beside = more ? memory(more) : 0;
+        if (more && (!beside || capture_open(m, slot, beside, more))) note("%.60s: there is no memory to capture", file);
+        return 0;
+    }
     free(data);
     free(fast);
     free(bulk);

@@ -4,6 +4,7 @@
  *   common_fuzz events SEED COUNT BLOCK MODEL...     COUNT events of every kind, valid and not
  *   common_fuzz texts SEED COUNT TEXT MODEL          COUNT damaged copies of a mapping, and of itself as calibration
  *   common_fuzz saves SEED COUNT SAVED MODEL         COUNT damaged copies of what a module has saved, and played on */
+#include "capture.h"
 #include "module.h"
 
 #include <stdio.h>
@@ -63,7 +64,7 @@ static uint32_t clock_now(void *context) {
     return ticks += any() % (late_often ? 4 : 64) == 0 ? 5000000 : 100; /* now and then a block comes late */
 }
 
-static struct { void *fast, *bulk; } slots[MODULE_SLOTS];
+static struct { void *fast, *bulk, *beside; } slots[MODULE_SLOTS];
 
 static void try_load(tudor_module *m, const struct model *models, uint32_t count) {
     const uint32_t slot = any() % 4;
@@ -73,12 +74,16 @@ static void try_load(tudor_module *m, const struct model *models, uint32_t count
     if (module_unload(m, slot)) return;
     free(slots[slot].fast);
     free(slots[slot].bulk);
-    slots[slot].fast = slots[slot].bulk = 0;
+    free(slots[slot].beside);
+    slots[slot].fast = slots[slot].bulk = slots[slot].beside = 0;
     if (any() % 4 == 0 || module_measure(m, model->bytes, model->size, 0, 0, &need, &why)) return;
     slots[slot].fast = memory(need.fast_bytes);
     slots[slot].bulk = memory(need.bulk_bytes);
     if (module_load(m, slot, "any", model->bytes, model->size, 0, 0, slots[slot].fast, need.fast_bytes,
                     slots[slot].bulk, need.bulk_bytes, &why)) exit(7);
+    const size_t more = capture_bytes(m, slot);
+    slots[slot].beside = memory(more);
+    if (more && any() % 4 && capture_open(m, slot, slots[slot].beside, more)) exit(8);
 }
 
 static int fuzz_events(uint64_t count, uint32_t block, const struct model *models, uint32_t model_count) {
@@ -109,6 +114,7 @@ static int fuzz_events(uint64_t count, uint32_t block, const struct model *model
         }
         for (uint32_t i = 0; i < block; i++) in[0][i] = number(), in[1][i] = number();
         module_process(m, (const float *const *)in, out);
+        if (any() % 16 == 0) (void)capture_attend(m);
         for (uint32_t i = 0; i < block; i++)
             for (uint32_t ch = 0; ch < 2; ch++)
                 if (!(out[ch][i] <= c.ceiling && out[ch][i] >= -c.ceiling)) return 5;

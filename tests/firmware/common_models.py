@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import log, pi
 
 import numpy as np
 import torch
@@ -10,10 +11,21 @@ from numpy.typing import NDArray
 
 from engine.description import Attribute, Description, Method
 from engine.graph import Builder, Graph
-from engine.layers import Conv1d, ConvTranspose1d, LeakyReLU, Sequence, Streaming
+from engine.layers import (
+    Conv1d,
+    ConvTranspose1d,
+    Exp,
+    Fixed,
+    LeakyReLU,
+    Parallel,
+    Sequence,
+    Streaming,
+)
+from engine.layers.fixed import FixedSnake
 from engine.layers.pointwise import Guard
 from engine.models.raw_vae import RawVAE
 from engine.models.raw_vae_config import RawVAEConfig
+from engine.models.registry import build
 from export.native.export import compile_graphs
 
 FloatArray = NDArray[np.float32]
@@ -136,3 +148,60 @@ def composer(latents: int = 4, ratio: int = 16, inputs: int = 3, kind: str = "ch
         play: (Method(play, latents, ratio, 1, 1, names, ("audio",), role="decode"),
                _graph(play, latents, decoder)),
     })
+
+
+LOOP_RATE, COMPRESSION, CHUNK = 16000, 128, 8  # 125 latent rows a second, 64 ms for a chunk
+
+
+@cache
+def loops(seed: int = 0) -> bytes:
+    """A small flow of loops with random weights and a coder without noise: all of its methods."""
+    torch.manual_seed(seed)
+    shape = {"latents": 4, "compression": COMPRESSION}
+    model = build("latent_flow", {
+        **shape, "sample_rate_hz": LOOP_RATE, "chunk": CHUNK, "codes": 3, "levels": 2, "width": 12,
+        "layers": 1, "window_width": 6, "history_width": 8, "history": 2, "flow_width": 8,
+        "styles": ["a", "b"], "coder": {
+            **shape, "family": "raw_vae", "sample_rate_hz": LOOP_RATE, "bands": 8,
+            "strides": [4, 4], "widths": [6, 8, 10], "noise": False}})
+    model = model.eval().requires_grad_(False)
+    for parameter in model.parameters():
+        scale = parameter.abs().mean().clamp_min(0.05)
+        parameter.add_(0.2 * scale * torch.randn(parameter.shape))
+    for parameter in model.windows.heads[2].parameters():
+        parameter.mul_(6)  # codes all over their range
+    next(model.plan.parameters())[:, -3:].mul_(8)  # which are heard
+    return compile_graphs({m: model.graph(m) for m in model.methods}, model.describe("loops"))
+
+
+@cache
+def beats(chunk: int = CHUNK) -> bytes:
+    """Makes a click where the bar's quarters are, by `phase` and `tempo` alone; its latents are the
+    place in the bar at each row and what it moves in a thousand samples. `code 1` is the level."""
+    said, latents = ("phase", "tempo", "code 1"), ("place", "speed", "level")
+    speed = Sequence(Fixed(torch.tensor([[[0.0], [log(2)], [0.0]]]),
+                           torch.tensor([log(1000 * 128 / 240 / LOOP_RATE)])), Exp(1))
+    told = Parallel(Fixed(torch.tensor([[[1.0], [0.0], [0.0]]])), speed,
+                    Fixed(torch.tensor([[[0.0], [0.0], [1.0]]])), combine="concat")
+    rows = ConvTranspose1d(3, 3, chunk, chunk, bias=False)
+    samples = ConvTranspose1d(3, 2, COMPRESSION, COMPRESSION, bias=False)
+    for net in (rows, samples):
+        net.requires_grad_(False)
+        net.weight.zero_()
+    rows.weight[:] = torch.eye(3)[:, :, None]
+    rows.weight[1, 0] = torch.arange(chunk) * COMPRESSION / 1000
+    samples.weight[0, 0] = 8 * pi
+    samples.weight[1, 0] = 8 * pi * torch.arange(COMPRESSION) / 1000
+    samples.weight[2, 1] = 1.0
+    cosine = Parallel(Fixed(torch.tensor([[[1.0], [0.0]]])), Sequence(
+        Fixed(torch.tensor([[[1.0], [0.0]]])), FixedSnake(1)), combine="concat")
+    click = Sequence(cosine, Fixed(torch.tensor([[[200.0], [-200.0]]]), torch.tensor([0.4])),
+                     LeakyReLU(1, 0.0))
+    level = Fixed(torch.tensor([[[0.0], [1.0]]]))
+    methods = {
+        "generate": (Method("generate", 3, chunk * COMPRESSION, 3, COMPRESSION, said, latents,
+                            role="generate"), _graph("generate", 3, told, rows)),
+        "decode": (Method("decode", 3, COMPRESSION, 1, 1, latents, ("audio",)),
+                   _graph("decode", 3, samples, Parallel(click, level))),
+    }
+    return _file("beats", LOOP_RATE, methods)

@@ -12,7 +12,7 @@ import pytest
 from firmware.host.build import COMMON, CORE
 from tests.core.core_build import need
 from tests.firmware.common_build import SANITIZED, STRICT, driver
-from tests.firmware.common_models import coder, generator, vae, wire
+from tests.firmware.common_models import beats, coder, generator, loops, vae, wire
 
 MAPPING = """# every kind of line
 way bend
@@ -85,6 +85,20 @@ def test_a_million_random_events_under_sanitizers(files: list[Path]) -> None:
         assert float(facts["peak"]) > 0.5
         states |= int(facts["states"])
     assert states == 0b11111, "not every state was visited"
+
+
+def test_loops_under_sanitizers(tmp_path: Path) -> None:
+    """Their derived mapping: jumps and freezes in time, clocks, seeds, two rates."""
+    program, files = driver("common_fuzz.c", *SANITIZED), []
+    for name, data in (("loops", loops()), ("beats", beats(4)), ("wire", wire())):
+        files.append(tmp_path / name)
+        files[-1].write_bytes(data)
+    for seed, block in ((5, 48), (6, 256)):
+        done = execute(program, "events", seed, 60_000, block, *files)
+        assert done.returncode == 0, done.stderr[-3000:]
+        facts = dict(re.findall(r"(\w+)=([\d.]+)", done.stdout))
+        assert facts["events"] == "60000"
+        assert float(facts["peak"]) > 0.1
 
 
 @pytest.mark.parametrize("seed", [1, 2])

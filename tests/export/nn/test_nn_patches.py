@@ -148,6 +148,28 @@ def test_keys_are_joined_to_pitch_and_gate_of_a_voice(voice: Any) -> None:
     assert not [b for b in boxes if b[3].startswith("adc")]
 
 
+def test_time_and_sliders_are_joined_to_a_model_of_loops(tmp_path: Path) -> None:
+    model = small_model("latent_flow", "loops")
+    write_patches(tmp_path / "l.ts", model.describe("x"))
+    boxes, cords = pd_boxes(tmp_path / "l.pd")
+    method = model.methods["play"]
+    assert reached(boxes, cords, "nn~ l.ts play 512") == ["dac~ 1 2"] * 2
+    assert reached(boxes, cords, "/ 240.") == ["phasor~"]
+    assert reached(boxes, cords, "/ 128.") == ["log 2"]
+    told = {}
+    for source, _, target, inlet in cords:
+        if boxes[target][3:6] == ["nn~", "l.ts", "play"] and boxes[source][3] == "sig~":
+            sliders = [boxes[s] for s, _, t, _ in cords if t == source and boxes[s][3] == "hsl"]
+            for b in sliders:
+                told[method.input_labels[inlet]] = (b[12], float(b[6]), float(b[7]))
+    assert told == {label: (label.replace(" ", "_"), *ends) for label, ends in zip(
+        method.input_labels, method.input_ranges, strict=True) if label not in ("phase", "tempo")}
+    assert "set seed" in {b[3] + " " + b[4] for b in boxes if b[0] == "msg"}
+    assert [boxes[s][3] for s, _, t, inlet in cords
+            if boxes[t][3:6] == ["nn~", "l.ts", "play"] and inlet == 0 and boxes[s][0] == "obj"
+            and not boxes[s][3].startswith("loadbang")] == ["phasor~"]
+
+
 def test_an_effect_that_takes_conditions_hears_audio_alone(voice: Any) -> None:
     folder, _ = voice
     boxes, cords = pd_boxes(folder / "v.forward.pd")
