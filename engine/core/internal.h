@@ -282,8 +282,8 @@ void tudor_embed(const struct map_args *a, const float *table, uint32_t count);
 void tudor_noise_multiply(const struct map_args *a, uint32_t seed, uint32_t key, float *counter);
 void tudor_latent_sample(const struct map_args *a, uint32_t seed, uint32_t key, float temperature, float *counter);
 void tudor_keyed_noise(const struct map_args *a, uint32_t seed, uint32_t key);
-void tudor_spectrum(const struct transform_args *a);
-void tudor_resynth(const struct transform_args *a);
+void tudor_spectrum(const struct transform_args *a, const struct tudor_kernels *k);
+void tudor_resynth(const struct transform_args *a, const struct tudor_kernels *k);
 void tudor_guard(const struct map_args *a, uint64_t *nonfinite);
 
 #endif
