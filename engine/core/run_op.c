@@ -232,6 +232,18 @@ static void run_draw(const struct play *p, const struct format_op *op, struct op
 }
 #endif
 
+#ifndef TUDOR_NO_SPECTRUM
+static void run_transform(const struct play *p, const struct format_op *op, struct op_plan *o) {
+    struct transform_args *a = &o->args.transform;
+    a->x.data = at(p, o->x);
+    a->y.data = at(p, o->y);
+    a->state = p->words + op->state;
+    a->key = key_of(p, op);
+    a->rows = p->frames * (op->kind == OP_RESYNTH ? o->rows / a->hop : o->rows);
+    (op->kind == OP_RESYNTH ? tudor_resynth : tudor_spectrum)(a, p->t->kernels);
+}
+#endif
+
 static void run_two(const struct play *p, const struct format_op *op, struct op_plan *o,
                     void (*kernel)(const struct map_args *)) {
 #ifndef TUDOR_NO_FORCE
@@ -270,6 +282,10 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
 #ifndef TUDOR_NO_TONES
     case OP_PITCH_TRACK: run_pitch_track(p, op, o); break;
     case OP_HARMONICS: run_harmonics(p, op, o); break;
+#endif
+#ifndef TUDOR_NO_SPECTRUM
+    case OP_SPECTRUM:
+    case OP_RESYNTH: run_transform(p, op, o); break;
 #endif
 #ifndef TUDOR_NO_NORM
     case OP_NORM: run_norm(p, o); break;
