@@ -99,11 +99,6 @@ static int check_side(const struct look *l, uint32_t frames) {
     return rows_of(l, value(l, op->in_b)) == frames ? 0 : TUDOR_ERROR_RATE;
 }
 
-static int check_attribute_length(const struct look *l, uint32_t attribute, uint32_t count) {
-    if (attribute >= header_of(l->model)->attributes_count) return TUDOR_ERROR_ATTRIBUTE;
-    return attribute_of(l->model, attribute)->count == count ? 0 : TUDOR_ERROR_ATTRIBUTE;
-}
-
 static int check_conv(const struct look *l) {
     const struct format_op *op = l->op;
     const struct format_value *in = value(l, op->in_a), *out = value(l, op->out);

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Rows of channels in memory: row r begins at data + r * row. The numbers are float32 if scale is 0, else int16
  * that stand for q * scale. Kernels for float32 do not look at the scale: nobody hands them other rows. */
@@ -14,6 +15,21 @@ struct rows {
     size_t row; /* numbers */
     float scale;
 };
+
+static inline size_t bytes_of_number(const struct rows *rows) {
+    return rows->scale != 0.0f ? sizeof(int16_t) : sizeof(float);
+}
+
+static inline void skip(struct rows *rows, uint32_t count, uint32_t channels) {
+    const size_t numbers = (size_t)count * rows->row + channels;
+    if (rows->data) rows->data = (char *)rows->data + numbers * bytes_of_number(rows);
+}
+
+static inline void put_zeros(const struct rows *y, uint32_t rows, uint32_t channels) {
+    const size_t size = bytes_of_number(y);
+    char *row = y->data;
+    for (uint32_t r = 0; r < rows; r++, row += y->row * size) memset(row, 0, channels * size);
+}
 
 /* After the sum: y = act(sum + pre) + post. Rows without data are not there. */
 struct finish {

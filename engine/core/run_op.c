@@ -16,10 +16,8 @@ static void *optional_at(const struct play *p, struct place place) {
     return place.buffer == FORMAT_NONE ? 0 : at(p, place);
 }
 
-static void skip(struct rows *rows, uint32_t count, uint32_t channels) {
-    const size_t numbers = (size_t)count * rows->row + channels;
-    if (rows->data) rows->data = (char *)rows->data + numbers * (rows->scale != 0.0f ? sizeof(int16_t) : sizeof(float));
-}
+/* Rows in and out of an op's arguments, of whatever kind these are. */
+#define PLACE(args, p, o) ((args)->x.data = at(p, (o)->x), (args)->y.data = at(p, (o)->y))
 
 /* A convolution that is cut: into runs, and for slices into units. */
 struct cut_conv {
@@ -65,12 +63,6 @@ static const float *values_of_attribute(const struct play *p, uint32_t attribute
 /* Whether an attribute says that nothing depends on what comes out. */
 static int is_left_out(const struct play *p, const struct format_op *op) {
     return op->attr_a != FORMAT_NONE && !(*values_of_attribute(p, op->attr_a) > (float)op->seed);
-}
-
-static void put_zeros(const struct rows *y, uint32_t rows, uint32_t channels) {
-    const size_t size = y->scale != 0.0f ? sizeof(int16_t) : sizeof(float);
-    char *row = y->data;
-    for (uint32_t r = 0; r < rows; r++, row += y->row * size) memset(row, 0, channels * size);
 }
 #endif
 
@@ -129,8 +121,7 @@ static void run_rnn(const struct play *p, const struct format_op *op, struct op_
 static void run_norm(const struct play *p, struct op_plan *o) {
     struct norm_args *a = &o->args.norm;
     a->rows = p->frames * o->rows;
-    a->x.data = at(p, o->x);
-    a->y.data = at(p, o->y);
+    PLACE(a, p, o);
     p->t->kernels->norm(a);
 }
 #endif
@@ -139,8 +130,7 @@ static void run_norm(const struct play *p, struct op_plan *o) {
 static void run_attention(const struct play *p, const struct format_op *op, struct op_plan *o) {
     struct attention_args *a = &o->args.attention;
     a->rows = p->frames * o->rows;
-    a->x.data = at(p, o->x);
-    a->y.data = at(p, o->y);
+    PLACE(a, p, o);
     a->state = p->words + op->state;
     p->t->kernels->attention(a);
 }
@@ -150,8 +140,7 @@ static void run_attention(const struct play *p, const struct format_op *op, stru
 static void run_pitch_track(const struct play *p, const struct format_op *op, struct op_plan *o) {
     struct pitch_args *a = &o->args.pitch;
     a->rows = p->frames * o->rows;
-    a->x.data = at(p, o->x);
-    a->y.data = at(p, o->y);
+    PLACE(a, p, o);
     a->state = p->words + op->state;
     p->t->kernels->pitch_track(a);
 }
@@ -159,8 +148,7 @@ static void run_pitch_track(const struct play *p, const struct format_op *op, st
 static void run_harmonics(const struct play *p, const struct format_op *op, struct op_plan *o) {
     struct tone_args *a = &o->args.tone;
     a->rows = p->frames * (o->rows / a->hop);
-    a->x.data = at(p, o->x);
-    a->y.data = at(p, o->y);
+    PLACE(a, p, o);
     a->state = p->words + op->state;
     p->t->kernels->harmonics(a);
 }
@@ -169,8 +157,7 @@ static void run_harmonics(const struct play *p, const struct format_op *op, stru
 static struct map_args *place_map(const struct play *p, struct op_plan *o) {
     struct map_args *a = &o->args.map;
     a->rows = p->frames * o->rows;
-    a->x.data = at(p, o->x);
-    a->y.data = at(p, o->y);
+    PLACE(a, p, o);
     a->b.data = optional_at(p, o->b);
     return a;
 }
@@ -235,8 +222,7 @@ static void run_draw(const struct play *p, const struct format_op *op, struct op
 #ifndef TUDOR_NO_SPECTRUM
 static void run_transform(const struct play *p, const struct format_op *op, struct op_plan *o) {
     struct transform_args *a = &o->args.transform;
-    a->x.data = at(p, o->x);
-    a->y.data = at(p, o->y);
+    PLACE(a, p, o);
     a->state = p->words + op->state;
     a->key = key_of(p, op);
     a->rows = p->frames * (op->kind == OP_RESYNTH ? o->rows / a->hop : o->rows);
