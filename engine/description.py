@@ -55,7 +55,6 @@ class Method:
                 raise ValueError(
                     f"method {self.name}: {count} {side} channels, but {len(labels)} labels"
                 )
-
         if self.input_ranges and len(self.input_ranges) != self.in_channels:
             raise ValueError(f"method {self.name}: {self.in_channels} input channels, but "
                              f"{len(self.input_ranges)} ranges")

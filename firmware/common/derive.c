@@ -78,7 +78,7 @@ static size_t derive_loops(const struct subject *subject, uint32_t slots, struct
         if ((int)i != subject->clock[CLOCK_PHASE] && (int)i != subject->clock[CLOCK_TEMPO])
             derive_line(&s, "cc", cc++, "latent", i + 1);
     say(&s, "cc1 morph\n");
-    if (subject->seed >= 0) say(&s, "cc14 attribute seed 0 127 smooth=0\n");
+    if (tudor_find_attribute(subject->model, "seed") >= 0) say(&s, "cc14 attribute seed 0 127 smooth=0\n");
     say(&s, "note jump\ngate1 jump at=bar\ngate2 clock 4\ngate3 freeze\ngate4 reset\n");
     if (slots > 1) say(&s, "gate5 next at=bar\n");
     say(&s, "gate6 downbeat\ngate7 record at=bar\n");

@@ -27,10 +27,6 @@ static void attributes_from_connections(struct player *p) {
             float *const value = &p->attributes[attribute_at(p, c->attribute) + c->index];
             *value = pass ? *value + c->value : c->value;
         }
-    if (p->subject.seed >= 0) { /* a whole number, whatever a controller's 127ths make of it */
-        float *const seed = &p->attributes[attribute_at(p, p->subject.seed)];
-        *seed = (float)(uint32_t)(clamped(*seed, 0.0f, 0x1p24f - 1.0f) + 0.5f);
-    }
     if (p->subject.pitch >= 0) p->attributes[attribute_at(p, p->subject.pitch)] = pitch_value(p);
 }
 

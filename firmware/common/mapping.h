@@ -83,7 +83,6 @@ struct subject {
     int pitch_bent;          /* input of decode that is a pitch in octaves: bending transposes it; -1: none */
     int gate, loudness, free; /* other inputs of a voice, which is played by pitch and gate, -1: none */
     int loops, variation;     /* it makes loops of a code, told by the clock; input that says how much bars differ, -1: none */
-    int seed;                 /* attribute: a whole number; -1: none */
     struct range ranges[MODULE_LATENTS]; /* of what is moved in the way that is played */
     float rest[MODULE_LATENTS]; /* what a source's inputs are until something moves them */
 };

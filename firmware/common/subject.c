@@ -215,7 +215,6 @@ int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_chan
     find_pitch(model, s);
     find_clock(model, s);
     find_voice(model, s);
-    s->seed = attribute_named(model, "seed", &count);
     take_way(s, first_way(s));
     return 0;
 }

@@ -57,6 +57,11 @@ def test_every_input_has_its_own_range() -> None:
         run = native([loops()], lines, rows, seconds=1)
         for i in range(2, 8):
             assert numbers(run, i)[-1] == pytest.approx(RANGES[i][end], abs=1e-5), LABELS[i]
+    half = "way source\n" + "".join(f"cc{i} latent {i + 1} 0.5 0.5\n" for i in range(2, 8))
+    run = native([loops()], half, [(0.2, "midi", 0, 0xB00000 + (i << 8)) for i in range(2, 8)],
+                 seconds=1)
+    for i in range(2, 8):  # over the range that the instrument knows, a half is where it is
+        assert numbers(run, i)[-1] == pytest.approx(0.5, abs=1e-5), LABELS[i]
 
 
 def test_ranges_of_latents_are_not_those_of_what_makes_them() -> None:
@@ -109,6 +114,8 @@ def test_a_loop_stands_until_something_asks_for_another() -> None:
     assert run.audio.std() > 0.01
     for i in range(2, 8):
         assert np.ptp(numbers(run, i)[10:]) == 0, LABELS[i]
+    run = native([beats()], "way source\nnote jump\n", [], seconds=3)
+    assert np.ptp(run.status["latent"][:, 2]) == 0, "its code"
 
 
 def test_a_note_is_the_same_loop_whatever_was_before() -> None:

@@ -110,7 +110,16 @@ def test_what_goes_on_is_as_if_nothing_had_been_held() -> None:
     line = 60 * RATE // 125
     assert same[: 10 * line].all(), "beat 10.4: the loop ends at 10"
     assert not same[11 * line : 18 * line].any()
-    assert same[19 * line + SETTLED :].all(), "beat 18.75: it goes on at 19"
+    assert same[19 * line + SETTLED :].all(), "freed at beat 18.8"
+
+
+def test_freezing_again_waits_for_a_loop_of_its_own() -> None:
+    y = frozen(125, 18, 5.0, (9.0, "gate", 0, 0.0), (9.4, "gate", 0, 1.0))
+    free, length, line = frozen(125, 18, at=20.0), 4 * 60 * RATE // 125, 60 * RATE // 125
+    first = 20 * line + SETTLED // 4  # freed at beat 18.8; what was held has died away
+    assert np.array_equal(y[first : 22 * line], free[first : 22 * line])
+    assert apart(y, first, 2 * length, length) == 0
+    assert apart(y, 6 * RATE, RATE, 3 * length) > 0.1
 
 
 def test_at_the_bar_the_loop_is_a_whole_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from math import pi
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from engine.errors import ConfigError
+from engine.description import Description
+from engine.errors import ConfigError, ModelFileError
 from engine.layers.base import call
 from engine.layers.fixed import Measured, Unfold, folded
 from engine.models.coded import Coded
@@ -71,6 +73,17 @@ def test_streaming_is_offline_for_any_chunking(case):
                 assert (parts - whole).abs().max() < 1e-5
         assert whole.shape[2] > 0
         assert whole.std() > 1e-4
+
+
+def test_files_keep_the_range_of_every_input():
+    described = small_model("latent_flow", "loops").describe("x")
+    text = described.to_json()
+    assert Description.from_json(text, "x").methods == described.methods
+    assert set(json.loads(text)["input_ranges"]) == {"play", "generate"}
+    broken = json.loads(text)
+    broken["input_ranges"]["play"].pop()
+    with pytest.raises(ModelFileError, match="11 input channels, but 10 ranges"):
+        Description.from_json(json.dumps(broken), "x")
 
 
 def test_play_is_decode_of_generate():
