@@ -48,7 +48,7 @@ class CoreOp:
     @property
     def reads_past(self) -> bool:
         """Whether it looks at past rows of what it reads, `kernel` in all."""
-        return self.state in ("CACHE", "WINDOW", "TRACK")
+        return self.state in ("CACHE", "WINDOW", "TRACK", "TRANSFORM")
 
     @property
     def is_recurrent(self) -> bool:
@@ -58,7 +58,7 @@ class CoreOp:
     @property
     def draws(self) -> bool:
         """Whether it draws counter noise."""
-        return self.state in ("COUNTER", "DRAW")
+        return self.state in ("COUNTER", "DRAW", "INVERSE")
 
     @property
     def is_draw(self) -> bool:
@@ -76,7 +76,8 @@ class CoreOp:
         frames = (kernel - phases * groups) // stride
         return {"COUNTER": 1, "DRAW": 1 + in_channels // out_channels, "HIDDEN": 2 * out_channels,
                 "WINDOW": 1 + kernel, "TRACK": 1 + frames * phases + 2 * kernel,
-                "PHASE": 2 + 2 * kernel}.get(self.state, 0)
+                "PHASE": 2 + 2 * kernel, "TRANSFORM": 2 * kernel,
+                "INVERSE": 5 + 5 * kernel - phases}.get(self.state, 0)
 
 
 @dataclass(frozen=True)

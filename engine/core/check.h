@@ -31,8 +31,19 @@ static inline int check_window(const struct look *l, const struct format_value *
     return back + in->delay > l->buffers[in->buffer].history ? TUDOR_ERROR_HISTORY : 0;
 }
 
+static inline int check_attribute_length(const struct look *l, uint32_t attribute, uint32_t count) {
+    if (attribute >= header_of(l->model)->attributes_count) return TUDOR_ERROR_ATTRIBUTE;
+    return attribute_of(l->model, attribute)->count == count ? 0 : TUDOR_ERROR_ATTRIBUTE;
+}
+
+static inline int check_seed(const struct look *l) {
+    return l->op->attr_seed ? check_attribute_length(l, l->op->attr_seed - 1, 1) : 0;
+}
+
 int tudor_check_op(struct look *l);
 int tudor_check_pitch(const struct look *l);
 int tudor_check_harmonics(const struct look *l);
+int tudor_check_spectrum(const struct look *l);
+int tudor_check_resynth(const struct look *l);
 
 #endif

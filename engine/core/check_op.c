@@ -140,11 +140,6 @@ static int check_rnn(const struct look *l) {
     return 0;
 }
 
-static int check_attribute_length(const struct look *l, uint32_t attribute, uint32_t count) {
-    if (attribute >= header_of(l->model)->attributes_count) return TUDOR_ERROR_ATTRIBUTE;
-    return attribute_of(l->model, attribute)->count == count ? 0 : TUDOR_ERROR_ATTRIBUTE;
-}
-
 static int check_affine(const struct look *l) {
     const struct format_op *op = l->op;
     const uint32_t channels = value(l, op->out)->channels;
@@ -156,10 +151,6 @@ static int check_affine(const struct look *l) {
 }
 
 #ifndef TUDOR_NO_NOISE
-static int check_seed(const struct look *l) {
-    return l->op->attr_seed ? check_attribute_length(l, l->op->attr_seed - 1, 1) : 0;
-}
-
 /* `parts` numbers for each of `classes` inputs of an output. */
 static int check_draw(const struct look *l, uint32_t parts) {
     const struct format_op *op = l->op;
@@ -242,6 +233,10 @@ static int check_kind(const struct look *l) {
     case OP_PITCH_TRACK: return tudor_check_pitch(l);
     case OP_HARMONICS: return tudor_check_harmonics(l);
 #endif
+#ifndef TUDOR_NO_SPECTRUM
+    case OP_SPECTRUM: return tudor_check_spectrum(l);
+    case OP_RESYNTH: return tudor_check_resynth(l);
+#endif
 #ifndef TUDOR_NO_NORM
     case OP_NORM: code = check_norm(l); break;
 #endif
@@ -285,7 +280,7 @@ int tudor_check_op(struct look *l) {
     l->facts = tudor_op_facts[op->kind];
 #ifndef TUDOR_NO_NOISE /* else nobody reads it */
     if (op->attr_seed && l->facts.state != OP_STATE_COUNTER && l->facts.state != OP_STATE_DRAW &&
-        op->kind != OP_KEYED_NOISE)
+        l->facts.state != OP_STATE_INVERSE && op->kind != OP_KEYED_NOISE)
         return TUDOR_ERROR_RESERVED;
 #endif
     if ((code = check_numbers(l)) != 0) return code;

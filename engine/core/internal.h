@@ -11,6 +11,11 @@
 #include "kernels.h"
 #include "tudor.h"
 
+#if defined(TUDOR_NO_NOISE) || defined(TUDOR_NO_LOG) /* what these ops are made of */
+#undef TUDOR_NO_SPECTRUM
+#define TUDOR_NO_SPECTRUM
+#endif
+
 static inline const void *file_at(const tudor_model *m, uint32_t offset) {
     return (const char *)m->file + offset;
 }
@@ -60,7 +65,7 @@ struct conv_shape tudor_conv_shape(const struct format_op *op, const struct form
 #define TUDOR_ALL_UNITS UINT32_MAX
 /* What ops.inc says of a kind. */
 struct op_facts {
-    uint32_t inputs : 2, weights : 2, rows : 3, state : 3, acts : 1, output_cost : 8, input_cost : 8;
+    uint32_t inputs : 2, weights : 2, rows : 3, state : 4, acts : 1, output_cost : 8, input_cost : 8;
 };
 extern const struct op_facts tudor_op_facts[OP_END];
 static inline const struct op_facts *facts_of(const struct format_op *op) { return &tudor_op_facts[op->kind]; }
@@ -70,6 +75,7 @@ static inline uint32_t tudor_pitch_parts(const struct format_op *op) {
     return (op->kernel - op->phases * op->groups) / op->stride;
 }
 #endif
+#define TUDOR_EXPONENTIALS (256u + 32u) /* numbers of two tables of resynth (resynth.c) */
 /* Words of a stream's state that are its own. */
 static inline uint64_t tudor_state_words(const struct format_op *op, const struct format_value *values) {
     const uint32_t out = values[op->out].channels;
@@ -89,6 +95,10 @@ static inline uint64_t tudor_state_words(const struct format_op *op, const struc
     case OP_STATE_TRACK:
         return 1ull + (uint64_t)tudor_pitch_parts(op) * op->phases + 2ull * op->kernel;
     case OP_STATE_PHASE: return 2ull + 2ull * op->kernel;
+#endif
+#ifndef TUDOR_NO_SPECTRUM
+    case OP_STATE_TRANSFORM: return 2ull * op->kernel;
+    case OP_STATE_INVERSE: return 1 + 4 * (op->kernel / 2 + 1ull) + op->kernel - op->phases + 2ull * op->kernel;
 #endif
     default: return 0;
     }
@@ -159,6 +169,7 @@ struct op_plan {
         struct attention_args attention;
         struct pitch_args pitch;
         struct tone_args tone;
+        struct transform_args transform;
     } args;
 };
 
@@ -271,6 +282,8 @@ void tudor_embed(const struct map_args *a, const float *table, uint32_t count);
 void tudor_noise_multiply(const struct map_args *a, uint32_t seed, uint32_t key, float *counter);
 void tudor_latent_sample(const struct map_args *a, uint32_t seed, uint32_t key, float temperature, float *counter);
 void tudor_keyed_noise(const struct map_args *a, uint32_t seed, uint32_t key);
+void tudor_spectrum(const struct transform_args *a);
+void tudor_resynth(const struct transform_args *a);
 void tudor_guard(const struct map_args *a, uint64_t *nonfinite);
 
 #endif

@@ -103,6 +103,16 @@ struct tone_args {
     float *state;
 };
 
+/* From sound to a spectrum, or back: not in the table, but plain C for every machine. */
+struct transform_args {
+    struct rows x, y;
+    uint32_t rows;           /* of the spectrum */
+    uint32_t fft, hop;       /* samples of a window; from one to the next */
+    uint32_t seed, key;      /* of the noise: random.h */
+    const float *tables;
+    float *state;
+};
+
 static inline struct rows rows_at(float *data, size_t row) { return (struct rows){data, row, 0.0f}; }
 
 struct tudor_kernels {

@@ -171,6 +171,19 @@ static void plan_tone(const struct planned *m, struct tone_args *a) {
 }
 #endif
 
+#ifndef TUDOR_NO_SPECTRUM
+static void plan_transform(const struct planned *m, struct op_plan *o) {
+    const struct format_op *op = m->op;
+    struct transform_args *a = &o->args.transform;
+    *a = (struct transform_args){.x = row_of(m, op->in_a), .y = row_of(m, op->out), .fft = op->kernel,
+                                 .hop = op->stride, .seed = op->seed, .tables = params_of(m)};
+    if (op->kind == OP_RESYNTH)
+        a->hop = op->phases;
+    else /* the window of the first frame ends at the newest of its rows */
+        o->x.offset += (ptrdiff_t)(a->x.row * sizeof(float)) * ((ptrdiff_t)op->stride - (ptrdiff_t)op->kernel);
+}
+#endif
+
 static void plan_op(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
     const struct place none = {.buffer = FORMAT_NONE};
@@ -196,6 +209,10 @@ static void plan_op(const struct planned *m, struct op_plan *o) {
         plan_pitch(m, o);
     } else if (op->kind == OP_HARMONICS) {
         plan_tone(m, &o->args.tone);
+#endif
+#ifndef TUDOR_NO_SPECTRUM
+    } else if (op->kind == OP_SPECTRUM || op->kind == OP_RESYNTH) {
+        plan_transform(m, o);
 #endif
 #ifndef TUDOR_NO_NORM
     } else if (op->kind == OP_NORM) {

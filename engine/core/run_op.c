@@ -142,6 +142,25 @@ static void run_harmonics(const struct play *p, const struct format_op *op, stru
 }
 #endif
 
+#ifndef TUDOR_NO_SPECTRUM
+static void place_transform(const struct play *p, const struct format_op *op, struct op_plan *o) {
+    struct transform_args *a = &o->args.transform;
+    a->x.data = at(p, o->x);
+    a->y.data = at(p, o->y);
+    a->state = p->words + op->state;
+}
+
+static void run_spectrum(const struct play *p, const struct format_op *op, struct op_plan *o) {
+    struct transform_args *a = &o->args.transform;
+    place_transform(p, op, o);
+    a->rows = p->frames * o->rows;
+    tudor_spectrum(a);
+    const struct map_args logarithms = {.x = a->y, .y = a->y, .rows = a->rows, .channels = op->kernel / 2 + 1,
+                                        .finish = {.act = ACT_LOG, .slope = op->slope}};
+    p->t->kernels->map(&logarithms);
+}
+#endif
+
 static struct map_args *place_map(const struct play *p, struct op_plan *o) {
     struct map_args *a = &o->args.map;
     a->rows = p->frames * o->rows;
@@ -213,6 +232,16 @@ static void run_draw(const struct play *p, const struct format_op *op, struct op
 }
 #endif
 
+#ifndef TUDOR_NO_SPECTRUM
+static void run_resynth(const struct play *p, const struct format_op *op, struct op_plan *o) {
+    struct transform_args *a = &o->args.transform;
+    place_transform(p, op, o);
+    a->rows = p->frames * (o->rows / a->hop);
+    a->key = key_of(p, op);
+    tudor_resynth(a);
+}
+#endif
+
 static void run_two(const struct play *p, const struct format_op *op, struct op_plan *o,
                     void (*kernel)(const struct map_args *)) {
 #ifndef TUDOR_NO_FORCE
@@ -251,6 +280,10 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
 #ifndef TUDOR_NO_TONES
     case OP_PITCH_TRACK: run_pitch_track(p, op, o); break;
     case OP_HARMONICS: run_harmonics(p, op, o); break;
+#endif
+#ifndef TUDOR_NO_SPECTRUM
+    case OP_SPECTRUM: run_spectrum(p, op, o); break;
+    case OP_RESYNTH: run_resynth(p, op, o); break;
 #endif
 #ifndef TUDOR_NO_NORM
     case OP_NORM: run_norm(p, o); break;

@@ -53,6 +53,10 @@ uint32_t tudor_params_bytes(const struct format_op *op, const struct format_valu
     case OP_PITCH_TRACK: return pair;
     case OP_HARMONICS: return 2 * pair;
 #endif
+#ifndef TUDOR_NO_SPECTRUM
+    case OP_SPECTRUM: return op->kernel * (uint32_t)sizeof(float);
+    case OP_RESYNTH: return (op->kernel + TUDOR_EXPONENTIALS) * (uint32_t)sizeof(float);
+#endif
     default: return 0;
     }
 }

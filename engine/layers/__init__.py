@@ -30,6 +30,7 @@ from engine.layers.pointwise import (
 )
 from engine.layers.pqmf import PQMFAnalysis, PQMFSynthesis
 from engine.layers.recurrent import GRU, LSTM
+from engine.layers.spectrum import Resynth, Spectrum
 from engine.layers.stack import GatedStack
 
 __all__ = [
@@ -40,6 +41,6 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU", "Log", "LogisticMixture", "Loop", "NoiseMultiply", "PQMFAnalysis",
     "PQMFSynthesis", "Parallel", "Past", "PitchTrack", "Pointwise", "RMSNorm", "Repeat",
-    "Residual", "Sequence", "SharedProjection", "Sigmoid", "Snake", "Softplus", "Sqrt", "State",
-    "Streaming", "Tanh", "mu_law_table", "split_state",
+    "Residual", "Resynth", "Sequence", "SharedProjection", "Sigmoid", "Snake", "Softplus",
+    "Spectrum", "Sqrt", "State", "Streaming", "Tanh", "mu_law_table", "split_state",
 ]

@@ -9,6 +9,8 @@ from math import ceil
 import numpy as np
 
 from engine.graph import Op
+from engine.layers.spectrum import exponentials
+from engine.layers.transform import sines
 from engine.ops import KINDS
 from export.native.file import FloatArray
 from export.native.fuse import Fusing, is_exact
@@ -136,6 +138,20 @@ class Lowering(Fusing):
             "harmonics", op.name, [view], self._root(op.output),
             params={"kernel": a["count"], "phases": a["ratio"], "seed": a["middle_c"]},
             extra=np.array(ramps, np.float32)))
+
+    def _spectrum(self, op: Op, view: View) -> View:
+        a = op.attributes
+        return self._emit(Node(
+            "spectrum", op.name, [view], self._root(op.output), slope=a["floor"],
+            params={"kernel": a["fft"], "stride": a["ratio"]}, extra=sines(a["fft"])))
+
+    def _resynth(self, op: Op, view: View) -> View:
+        a = op.attributes
+        table = np.concatenate((sines(a["fft"]), exponentials(a["fft"] // a["ratio"])))
+        return self._emit(Node(
+            "resynth", op.name, [view], self._root(op.output), extra=table,
+            params={"kernel": a["fft"], "phases": a["ratio"], "seed": a["seed"]},
+            attributes={"attr_seed": a["seed_attribute"]}))
 
     def _fractional_delay(self, op: Op, sound: View, lag: View) -> View:
         a = op.attributes

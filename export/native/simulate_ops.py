@@ -13,6 +13,7 @@ from engine.layers.draw import Categorical, Draw, LogisticMixture
 from engine.layers.fractional_delay import FractionalDelay
 from engine.layers.harmonics import TURN, Harmonics
 from engine.layers.noise import (
+    SEED,
     LatentSample,
     frame_numbers,
     normal,
@@ -22,6 +23,7 @@ from engine.layers.noise import (
 )
 from engine.layers.pitch import MIDDLE_C_HZ, PitchTrack
 from engine.layers.pointwise import INPUT_LIMIT
+from engine.layers.spectrum import Resynth, Spectrum
 from export.native.file import clean
 from export.native.nodes import Node, View
 
@@ -134,6 +136,18 @@ class Operations:
         return tone_layer(node).offline(x[None])[0]
 
     _pitch_track = _harmonics = _tone
+
+    def _spectrum(self, node: Node, x: Tensor) -> Tensor:
+        """As PyTorch has it: sums have another order."""
+        p = node.params
+        return Spectrum(p["kernel"], p["stride"], node.slope).offline(x[None])[0]
+
+    def _resynth(self, node: Node, x: Tensor) -> Tensor:
+        """As PyTorch has it: phases are the runtime's, sums have another order."""
+        p, seed = node.params, self.attributes.get(node.attributes["attr_seed"])
+        layer = Resynth(p["kernel"], p["phases"], p["seed"])
+        given = {} if seed is None else {SEED: seed}
+        return layer(x[None], layer.init_state(1, x.dtype), given)[0][0]  # type: ignore[no-any-return]
 
     def _frames(self, x: Tensor) -> Tensor:
         return frame_numbers(torch.zeros(1, 1, dtype=torch.float64), x[None])[0]
