@@ -179,8 +179,8 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="folder of data that was not trained on")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     judge: Annotated[
-        str | None, typer.Option(help="reconstruction, paired, generation, playing, conditional "
-                                      "or objective; the model's role decides otherwise")
+        str | None, typer.Option(help="reconstruction, paired, generation, playing, conditional, "
+                                      "strokes or objective; the model's role decides otherwise")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="use so many files at most")

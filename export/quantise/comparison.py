@@ -50,6 +50,7 @@ from export.quantise.sensitivity import (
     macs,
 )
 from export.replay import is_looped
+from export.resynthesised import resynthesised
 from training.objectives.losses import spectral_distance
 
 FloatArray = NDArray[np.float32]
@@ -223,7 +224,7 @@ def compare(model: Model, audio: FloatArray, heard: Mapping[str, float],
     those whose `exact` and `played` are what they draw from."""
     losses, drawn = {}, drawn or {}
     for name, spec in model.methods.items():
-        if name not in exact:
+        if name not in exact or resynthesised(model, name):
             continue
         aim = aim_of(spec, name in drawn)
         distances: tuple[float | None, float | None] = (None, None)

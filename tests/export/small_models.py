@@ -55,6 +55,11 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
         "loops": {**LOOP, "styles": ["a", "b"], "history_width": 8, "history": 2, "flow_width": 8},
         "steps": {**LOOP, "history_width": 6, "history": 1, "flow_width": 6, "steps": 4},
     },
+    "spectrogram_gan": {
+        "drums": {"sample_rate_hz": 8000, "fft": 128, "hop": 32, "classes": ["a", "b"],
+                  "subclasses": ["one", "two"], "z": 3, "noise": 2, "conditions": 8, "width": 8,
+                  "frames": 40, "fade": 8},
+    },
 }
 
 DRAWING = [(family, name) for family in ("wavenet", "two_tier") for name in SMALL[family]]
