@@ -10,7 +10,7 @@
 static int check_window_sizes(const struct format_op *op, uint32_t hop) {
     const uint32_t fft = op->kernel;
     if (fft < FFT_LEAST || fft > FFT_MOST || fft & (fft - 1) || hop == 0 || hop & (hop - 1)) return TUDOR_ERROR_SHAPE;
-    return hop * LEAST_OVERLAP > fft || fft / hop > MOST_OVERLAP ? TUDOR_ERROR_SHAPE : 0;
+    return hop > fft / LEAST_OVERLAP || fft / hop > MOST_OVERLAP ? TUDOR_ERROR_SHAPE : 0;
 }
 
 static int check_tables(const struct look *l) {

@@ -1,6 +1,6 @@
-/* The discrete Fourier transform of complex numbers, by passes of four and a last one of two where they do not divide:
- * Stockham's order, in which nothing has to be sorted by reversed bits, and whose inner loops run over neighbours.
- * Only +, - and x, in an order that the size alone decides: the same bits on every machine. */
+/* The discrete Fourier transform of complex numbers, by passes of four and a last one of two where four do not divide:
+ * Stockham's order, in which nothing is ever sorted and inner loops run over neighbours. Only +, - and x, in an order
+ * that the size alone decides: the same bits on every machine. */
 #include "fft.h"
 
 /* A factor e^(-2 pi i at / size). */
@@ -8,55 +8,71 @@ struct turn {
     float re, im;
 };
 
-static struct turn turn_at(const struct fft *f, uint32_t at) {
+static inline struct turn turn_at(const struct fft *f, uint32_t at) {
     return (struct turn){f->sine[at + f->size / 4], -f->sine[at]};
 }
 
-/* Four parts of the input, `part` numbers apart, into four neighbours `step` apart, of which all but the first are
- * turned. `from`: real parts, then imaginary ones, `count` each; `to` alike. */
-static void four(const float *restrict from, float *restrict to, uint32_t count, uint32_t step,
-                 const struct turn *turns) {
-    const uint32_t part = count / 4;
-    const float *restrict const re = from, *restrict const im = from + count;
-    float *restrict const out_re = to, *restrict const out_im = to + count;
-    const struct turn a = turns[0], b = turns[1], c = turns[2];
-    for (uint32_t q = 0; q < step; q++) {
-        const float sum_re = re[q] + re[q + 2 * part], sum_im = im[q] + im[q + 2 * part];
-        const float gap_re = re[q] - re[q + 2 * part], gap_im = im[q] - im[q + 2 * part];
-        const float odd_re = re[q + part] + re[q + 3 * part], odd_im = im[q + part] + im[q + 3 * part];
-        const float off_re = re[q + part] - re[q + 3 * part], off_im = im[q + part] - im[q + 3 * part];
-        const float one_re = gap_re + off_im, one_im = gap_im - off_re;
-        const float two_re = sum_re - odd_re, two_im = sum_im - odd_im;
-        const float three_re = gap_re - off_im, three_im = gap_im + off_re;
-        out_re[q] = sum_re + odd_re;
-        out_im[q] = sum_im + odd_im;
-        out_re[q + step] = one_re * a.re - one_im * a.im;
-        out_im[q + step] = one_re * a.im + one_im * a.re;
-        out_re[q + 2 * step] = two_re * b.re - two_im * b.im;
-        out_im[q + 2 * step] = two_re * b.im + two_im * b.re;
-        out_re[q + 3 * step] = three_re * c.re - three_im * c.im;
-        out_im[q + 3 * step] = three_re * c.im + three_im * c.re;
+/* The transform of four numbers. */
+struct four {
+    float re[4], im[4];
+};
+
+static inline struct four four_of(const float *re, const float *im, uint32_t apart) {
+    const float sum_re = re[0] + re[2 * apart], sum_im = im[0] + im[2 * apart];
+    const float gap_re = re[0] - re[2 * apart], gap_im = im[0] - im[2 * apart];
+    const float odd_re = re[apart] + re[3 * apart], odd_im = im[apart] + im[3 * apart];
+    const float off_re = re[apart] - re[3 * apart], off_im = im[apart] - im[3 * apart];
+    return (struct four){{sum_re + odd_re, gap_re + off_im, sum_re - odd_re, gap_re - off_im},
+                         {sum_im + odd_im, gap_im - off_re, sum_im - odd_im, gap_im + off_re}};
+}
+
+static inline void put(float *re, float *im, float x_re, float x_im, struct turn by) {
+    *re = x_re * by.re - x_im * by.im;
+    *im = x_re * by.im + x_im * by.re;
+}
+
+/* The first pass: each four have factors of their own. Real parts, then as many imaginary ones. */
+static void first_pass(const struct fft *f, const float *restrict re, float *restrict to, uint32_t count) {
+    const float *restrict const im = re + count;
+    float *restrict const to_im = to + count;
+    for (uint32_t p = 0; p < count / 4; p++) {
+        const struct four x = four_of(re + p, im + p, count / 4);
+        const struct turn a = turn_at(f, 2 * p), b = turn_at(f, 4 * p), c = turn_at(f, 6 * p);
+        to[4 * p] = x.re[0];
+        to_im[4 * p] = x.im[0];
+        put(to + 4 * p + 1, to_im + 4 * p + 1, x.re[1], x.im[1], a);
+        put(to + 4 * p + 2, to_im + 4 * p + 2, x.re[2], x.im[2], b);
+        put(to + 4 * p + 3, to_im + 4 * p + 3, x.re[3], x.im[3], c);
     }
 }
 
-/* The last pass of four, whose factors are all 1. */
-static void last_four(const float *restrict from, float *restrict to, uint32_t count) {
+/* A later pass: `step` fours share their factors. */
+static void pass(const struct fft *f, const float *restrict from, float *restrict to, uint32_t count, uint32_t step) {
+    const uint32_t part = count / 4, apart = 2 * step;
+    for (uint32_t p = 0; p < part / step; p++) {
+        const float *restrict const re = from + p * step, *restrict const im = re + count;
+        float *restrict const to_re = to + 4 * p * step, *restrict const to_im = to_re + count;
+        const struct turn a = turn_at(f, apart * p), b = turn_at(f, 2 * apart * p), c = turn_at(f, 3 * apart * p);
+        for (uint32_t q = 0; q < step; q++) {
+            const struct four x = four_of(re + q, im + q, part);
+            to_re[q] = x.re[0];
+            to_im[q] = x.im[0];
+            put(to_re + q + step, to_im + q + step, x.re[1], x.im[1], a);
+            put(to_re + q + 2 * step, to_im + q + 2 * step, x.re[2], x.im[2], b);
+            put(to_re + q + 3 * step, to_im + q + 3 * step, x.re[3], x.im[3], c);
+        }
+    }
+}
+
+/* The last pass, whose factors are 1. */
+static void last_four(const float *restrict re, float *restrict to, uint32_t count) {
     const uint32_t part = count / 4;
-    const float *restrict const re = from, *restrict const im = from + count;
-    float *restrict const out_re = to, *restrict const out_im = to + count;
     for (uint32_t q = 0; q < part; q++) {
-        const float sum_re = re[q] + re[q + 2 * part], sum_im = im[q] + im[q + 2 * part];
-        const float gap_re = re[q] - re[q + 2 * part], gap_im = im[q] - im[q + 2 * part];
-        const float odd_re = re[q + part] + re[q + 3 * part], odd_im = im[q + part] + im[q + 3 * part];
-        const float off_re = re[q + part] - re[q + 3 * part], off_im = im[q + part] - im[q + 3 * part];
-        out_re[q] = sum_re + odd_re;
-        out_im[q] = sum_im + odd_im;
-        out_re[q + part] = gap_re + off_im;
-        out_im[q + part] = gap_im - off_re;
-        out_re[q + 2 * part] = sum_re - odd_re;
-        out_im[q + 2 * part] = sum_im - odd_im;
-        out_re[q + 3 * part] = gap_re - off_im;
-        out_im[q + 3 * part] = gap_im + off_re;
+        const struct four x = four_of(re + q, re + count + q, part);
+        for (uint32_t k = 0; k < 4; k++) {
+            to[q + k * part] = x.re[k];
+            to[count + q + k * part] = x.im[k];
+        }
     }
 }
 
@@ -71,21 +87,18 @@ static void last_two(const float *restrict from, float *restrict to, uint32_t co
 
 float *tudor_fft(const struct fft *f, float *numbers, float *space) {
     const uint32_t count = f->size / 2;
-    uint32_t length = count, step = 1;
-    float *from = numbers, *to = space;
-    for (; length > 4; length /= 4, step *= 4) {
-        const uint32_t apart = f->size / length;
-        for (uint32_t p = 0; p < length / 4; p++) {
-            const struct turn turns[3] = {turn_at(f, apart * p), turn_at(f, 2 * apart * p), turn_at(f, 3 * apart * p)};
-            four(from + step * p, to + 4 * step * p, count, step, turns);
-        }
+    float *from = space, *to = numbers;
+    first_pass(f, numbers, space, count);
+    for (uint32_t step = 4; step < count; step *= 4) {
+        if (count / step == 2)
+            last_two(from, to, count);
+        else if (count / step == 4)
+            last_four(from, to, count);
+        else
+            pass(f, from, to, count, step);
         float *const swapped = from;
         from = to;
         to = swapped;
     }
-    if (length == 4)
-        last_four(from, to, count);
-    else
-        last_two(from, to, count);
-    return to;
+    return from;
 }

@@ -17,10 +17,8 @@ struct fft {
  * `size` numbers of `space`, are overwritten, and one of the two is what comes out and is returned. */
 float *tudor_fft(const struct fft *f, float *numbers, float *space);
 
-/* cos(2 pi n / size) */
-static inline float fft_cosine(const struct fft *f, uint32_t n) { return f->sine[(n + f->size / 4) & (f->size - 1)]; }
-
-/* The periodic Hann window. */
-static inline float fft_window(const struct fft *f, uint32_t n) { return 0.5f - 0.5f * fft_cosine(f, n); }
+/* cos(2 pi n / size) of n up to half the size. The periodic Hann window is 1/2 minus half of it there, and the same with
+ * a plus half the size later. */
+static inline const float *fft_cosines(const struct fft *f) { return f->sine + f->size / 4; }
 
 #endif

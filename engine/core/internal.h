@@ -98,7 +98,7 @@ static inline uint64_t tudor_state_words(const struct format_op *op, const struc
 #endif
 #ifndef TUDOR_NO_SPECTRUM
     case OP_STATE_TRANSFORM: return 2ull * op->kernel;
-    case OP_STATE_INVERSE: return 1 + 4 * (op->kernel / 2 + 1ull) + op->kernel - op->phases + 2ull * op->kernel;
+    case OP_STATE_INVERSE: return 2 + 4 * (op->kernel / 2 + 1ull) + op->kernel - op->phases + 2ull * op->kernel + 2;
 #endif
     default: return 0;
     }

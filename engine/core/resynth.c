@@ -22,17 +22,17 @@
 #define QUIET_LEVELS 1768 /* 1e-3: what is that far below the loudest has no phase of its own */
 #define NOISE_SCALE 0.00478419615f /* of a sum of four bytes to a variance of 1/2 */
 
-/* Where a stream's words are. levels: of the row before, of this one, and of this one's noise. */
+/* Where a stream's words are. Levels: the loudest of the row before; all of it, of this one, and of this one's noise. */
 struct resynth_state {
-    uint32_t *before, *here, *noise, *phases;
+    uint32_t *loudest, *before, *here, *noise, *phases;
     float *overlap, *numbers, *space;
 };
 
 static struct resynth_state state_of(const struct transform_args *a) {
     const uint32_t bins = a->fft / 2 + 1;
-    uint32_t *const words = (uint32_t *)(void *)a->state + 1;
-    float *const rest = a->state + 1 + 4 * (size_t)bins;
-    return (struct resynth_state){words, words + bins, words + 2 * bins, words + 3 * bins,
+    uint32_t *const loudest = (uint32_t *)(void *)a->state + 1, *const words = loudest + 1;
+    float *const rest = a->state + 2 + 4 * (size_t)bins;
+    return (struct resynth_state){loudest, words, words + bins, words + 2 * bins, words + 3 * bins,
                                   rest, rest + a->fft - a->hop, rest + 2 * (size_t)a->fft - a->hop};
 }
 
@@ -73,7 +73,9 @@ static void follow_peak(const struct resynth_state *s, const uint32_t *after, ui
     }
 }
 
-static void integrate(const struct transform_args *a, const struct resynth_state *s, const uint32_t *after) {
+/* Returns the loudest level. */
+static uint32_t integrate(const struct transform_args *a, const struct resynth_state *s, const uint32_t *after) {
+    uint32_t loudest = 0;
     const uint32_t bins = a->fft / 2 + 1, overlap = a->fft / a->hop;
     const uint32_t each = per_bin(overlap), slope = per_row(overlap), advance = UINT32_MAX / overlap + 1;
     const uint32_t *const here = s->here, *const before = s->before;
@@ -82,24 +84,25 @@ static void integrate(const struct transform_args *a, const struct resynth_state
         while (peak + 1 < bins && here[peak + 1] >= here[peak]) peak++;
         end = peak + 1;
         while (end < bins && here[end] < here[end - 1]) end++;
+        if (here[peak] > loudest) loudest = here[peak];
         uint32_t phase = s->phases[peak] + peak * advance;
         if (peak > 0 && peak + 1 < bins)
             phase += (here[peak + 1] - here[peak - 1] + before[peak + 1] - before[peak - 1]) * slope;
         follow_peak(s, after, each, first, peak, end, phase);
     }
+    return loudest;
 }
 
-/* sin and cos of a phase: the nearest quarter of a turn, and polynomials of what is left. */
-static void circle(uint32_t phase, float *sine, float *cosine) {
-    const uint32_t quarter = (phase + 0x20000000u) >> 30, rest = phase - (quarter << 30);
+/* e^(2 pi i phase / 2^32), by the table's nearest turn and two terms each of what is left. */
+static inline void circle(const struct fft *f, uint32_t shift, uint32_t phase, float *re, float *im) {
+    const uint32_t at = (phase + (1u << (shift - 1))) >> shift, rest = phase - (at << shift);
     int32_t part;
     memcpy(&part, &rest, sizeof part);
     const float x = (float)part * (6.28318531f / 4294967296.0f), z = x * x;
-    const float s = ((-0.000195152959f * z + 0.00833216087f) * z - 0.166666546f) * z * x + x;
-    const float c = ((2.44331571e-5f * z - 0.00138873162f) * z + 0.0416666456f) * z * z - 0.5f * z + 1.0f;
-    const float across = quarter & 1 ? c : s, along = quarter & 1 ? s : c;
-    *sine = quarter & 2 ? -across : across;
-    *cosine = (quarter + 1) & 2 ? -along : along;
+    const float along = 1.0f - 0.5f * z, across = x - x * z * 0.166666667f;
+    const float s = f->sine[at & (f->size - 1)], c = f->sine[(at + f->size / 4) & (f->size - 1)];
+    *re = c * along - s * across;
+    *im = s * along + c * across;
 }
 
 /* Around 0 and close to normal. */
@@ -108,31 +111,26 @@ static float byte_noise(uint32_t bits) {
     return (float)((int32_t)((pairs & 0xffffu) + (pairs >> 16)) - 510);
 }
 
-static uint32_t loudest(const uint32_t *levels, uint32_t bins) {
-    uint32_t most = 0;
-    for (uint32_t m = 0; m < bins; m++) most = levels[m] > most ? levels[m] : most;
-    return most;
-}
-
-/* Complex values of all bins; what has no phase of its own takes a random one. Of the last the real part alone counts,
- * and stands where the first one's imaginary part would. `number`: of the noise. */
-static void fill(const struct transform_args *a, const struct resynth_state *s, uint32_t number, float *re) {
-    const uint32_t bins = a->fft / 2 + 1, here = loudest(s->here, bins), before = loudest(s->before, bins);
-    const uint32_t loud = here > before ? here : before;
-    const uint32_t least = loud >= QUIET_LEVELS ? loud - QUIET_LEVELS + 1 : 0;
+/* Complex values of all bins, real parts and then imaginary ones. What is below `least` takes a random phase. `number`: of
+ * the noise. */
+static void fill(const struct transform_args *a, const struct resynth_state *s, uint32_t number, uint32_t least,
+                 float *re) {
+    const struct fft f = {a->tables, a->fft};
+    const uint32_t bins = a->fft / 2 + 1;
     const float *const steps = a->tables + a->fft;
     /* windows that overlap at random add up to less than those of one sound */
     const float scale = scalar_sqrt((float)(a->fft / a->hop)) * NOISE_SCALE;
-    float *const im = re + bins - 1;
+    uint32_t shift = 32;
+    while (1u << (32 - shift) < a->fft) shift--;
     for (uint32_t m = 0; m < bins; m++) {
         const uint32_t one = noise_hash(number + m, a->key), two = noise_hash(number + bins + m, a->key);
-        float sine, cosine;
-        if (s->here[m] < least) s->phases[m] = one ^ two;
-        circle(s->phases[m], &sine, &cosine);
+        const uint32_t phase = s->here[m] < least ? one ^ two : s->phases[m];
         const float tone = amplitude(steps, s->here[m]), noise = amplitude(steps, s->noise[m]) * scale;
-        const float along = tone * cosine + noise * byte_noise(one), across = tone * sine + noise * byte_noise(two);
-        *(m + 1 < bins ? &re[m] : &im[0]) = along;
-        if (m > 0 && m + 1 < bins) im[m] = across;
+        float along, across;
+        circle(&f, shift, phase, &along, &across);
+        s->phases[m] = phase;
+        re[m] = tone * along + noise * byte_noise(one);
+        re[bins + m] = tone * across + noise * byte_noise(two);
     }
 }
 
@@ -140,15 +138,15 @@ static void fill(const struct transform_args *a, const struct resynth_state *s, 
  * ones. Imaginary parts come first: so the transform goes backwards. */
 static void pack(const struct fft *f, const float *re, float *numbers) {
     const uint32_t half = f->size / 2;
-    const float *const im = re + half;
+    const float *const im = re + half + 1;
     float *const out_im = numbers, *const out_re = numbers + half;
-    out_re[0] = re[0] + im[0];
-    out_im[0] = re[0] - im[0];
+    out_re[0] = re[0] + re[half];
+    out_im[0] = re[0] - re[half];
     for (uint32_t k = 1; k <= half / 2; k++) {
         const uint32_t j = half - k;
         const float sum_re = re[k] + re[j], sum_im = im[k] - im[j];
         const float gap_re = re[k] - re[j], gap_im = im[k] + im[j];
-        const float c = fft_cosine(f, k), s = f->sine[k];
+        const float c = fft_cosines(f)[k], s = f->sine[k];
         const float turned_re = gap_re * c - gap_im * s, turned_im = gap_re * s + gap_im * c;
         out_re[k] = sum_re - turned_im;
         out_im[k] = sum_im + turned_re;
@@ -157,19 +155,27 @@ static void pack(const struct fft *f, const float *re, float *numbers) {
     }
 }
 
-/* Adds the window to what is there; its first `hop` samples are complete. Phases are those of its middle. */
-static void overlap_add(const struct transform_args *a, const struct resynth_state *s, const float *found, float *y) {
-    const struct fft f = {a->tables, a->fft};
-    const uint32_t half = a->fft / 2, kept = a->fft - a->hop;
-    for (uint32_t i = 0; i < a->fft; i++) {
-        const uint32_t at = (i / 2 + half / 2) & (half - 1);
-        const float sound = (i & 1 ? found[at] : found[half + at]) * fft_window(&f, i);
-        const float sum = i < kept ? s->overlap[i] + sound : sound;
-        if (i < a->hop)
-            y[i * a->y.row] = v_flush(sum);
-        else
-            s->overlap[i - a->hop] = v_flush(sum);
+/* The samples of a window, under it. Phases are those of its middle. */
+static void window(const struct fft *f, const float *found, float *sound) {
+    const uint32_t half = f->size / 2, quarter = half / 2;
+    const float *const cosine = fft_cosines(f), *const re = found + half, *const im = found;
+    float *const late = sound + half;
+    for (uint32_t i = 0; i < quarter; i++) {
+        const float even = 0.5f * cosine[2 * i], odd = 0.5f * cosine[2 * i + 1];
+        sound[2 * i] = re[quarter + i] * (0.5f - even);
+        sound[2 * i + 1] = im[quarter + i] * (0.5f - odd);
+        late[2 * i] = re[i] * (0.5f + even);
+        late[2 * i + 1] = im[i] * (0.5f + odd);
     }
+}
+
+/* Adds them to what is there; the first `hop` samples are complete. */
+static void overlap_add(const struct transform_args *a, const struct resynth_state *s, const float *sound, float *y) {
+    const uint32_t kept = a->fft - a->hop;
+    float *const later = s->overlap;
+    for (uint32_t i = 0; i < a->hop; i++) y[i * a->y.row] = v_flush(later[i] + sound[i]);
+    for (uint32_t i = a->hop; i < kept; i++) later[i - a->hop] = later[i] + sound[i];
+    for (uint32_t i = kept; i < a->fft; i++) later[i - a->hop] = sound[i];
 }
 
 static void resynth_row(const struct transform_args *a, const struct resynth_state *s, uint32_t number, const float *x,
@@ -178,17 +184,21 @@ static void resynth_row(const struct transform_args *a, const struct resynth_sta
     const uint32_t bins = a->fft / 2 + 1;
     uint32_t *const after = (uint32_t *)(void *)s->numbers;
     for (uint32_t m = 0; m < bins; m++) after[m] = level_of(x[m]);
-    integrate(a, s, after);
-    fill(a, s, number, s->space);
+    const uint32_t loudest = integrate(a, s, after), loud = loudest > *s->loudest ? loudest : *s->loudest;
+    fill(a, s, number, loud >= QUIET_LEVELS ? loud - QUIET_LEVELS + 1 : 0, s->space);
+    *s->loudest = loudest;
     memcpy(s->before, s->here, bins * sizeof *after);
     memcpy(s->here, after, bins * sizeof *after);
     for (uint32_t m = 0; m < bins; m++) s->noise[m] = level_of(x[bins + m]);
     pack(&f, s->space, s->numbers);
-    overlap_add(a, s, tudor_fft(&f, s->numbers, s->space), y);
+    float *const found = tudor_fft(&f, s->numbers, s->space);
+    float *const sound = found == s->numbers ? s->space : s->numbers;
+    window(&f, found, sound);
+    overlap_add(a, s, sound, y);
 }
 
-/* state: rows played so far | levels of the row before, of this one, and of its noise | phases | what later samples
- * already have | scratch for two windows. The row that comes in is the one after. */
+/* state: rows played so far | the loudest level of the row before | levels of that row, of this one, of its noise | phases |
+ * sums of later samples | scratch for two windows. What comes in is the row after. */
 void tudor_resynth(const struct transform_args *a) {
     const struct resynth_state s = state_of(a);
     const uint32_t start = counter_read(a->state), lanes = a->fft + 2;

@@ -7,10 +7,14 @@
 
 /* The newest window, even samples as real parts and odd ones as imaginary ones. */
 static void window_of(const struct fft *f, const float *x, size_t row, float *numbers) {
-    const uint32_t half = f->size / 2;
-    for (uint32_t i = 0; i < half; i++) {
-        numbers[i] = x[2 * i * row] * fft_window(f, 2 * i);
-        numbers[half + i] = x[(2 * i + 1) * row] * fft_window(f, 2 * i + 1);
+    const uint32_t half = f->size / 2, quarter = half / 2;
+    const float *const cosine = fft_cosines(f), *const late = x + half * row;
+    for (uint32_t i = 0; i < quarter; i++) {
+        const float even = 0.5f * cosine[2 * i], odd = 0.5f * cosine[2 * i + 1];
+        numbers[i] = x[2 * i * row] * (0.5f - even);
+        numbers[half + i] = x[(2 * i + 1) * row] * (0.5f - odd);
+        numbers[quarter + i] = late[2 * i * row] * (0.5f + even);
+        numbers[half + quarter + i] = late[(2 * i + 1) * row] * (0.5f + odd);
     }
 }
 
@@ -26,7 +30,7 @@ static void magnitudes(const struct fft *f, const float *re, float *y) {
         const uint32_t j = half - k;
         const float even_re = re[k] + re[j], even_im = im[k] - im[j];
         const float odd_re = im[k] + im[j], odd_im = re[j] - re[k];
-        const float c = fft_cosine(f, k), s = f->sine[k];
+        const float c = fft_cosines(f)[k], s = f->sine[k];
         const float turned_re = odd_re * c + odd_im * s, turned_im = odd_im * c - odd_re * s;
         y[k] = magnitude(even_re + turned_re, even_im + turned_im, 0.5f * scale);
         y[j] = magnitude(even_re - turned_re, even_im - turned_im, 0.5f * scale);

@@ -69,22 +69,23 @@ class Spectrum(Streaming):
 
     @property
     def receptive_field(self) -> float:
-        return self.fft
+        return self.fft - 1
 
     def macs_per_frame(self) -> float:
         return transform_macs(self.fft) / self.hop
 
     def state_shapes(self) -> list[Shape]:
-        return [(1, self.fft - self.hop)]
+        return [(1, self.fft - 1 - self.hop)]
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         both = torch.cat((state[0], x), dim=2)
-        windows = both.squeeze(1).unfold(1, self.fft, self.hop)  # [batch, frames, fft]
-        re, im = self.transform.bins(windows * self.window.to(x.dtype))
+        # Not even looked at: the window begins with 0.
+        windows = F.pad(both.squeeze(1).unfold(1, self.fft - 1, self.hop), (1, 0))
+        re, im = self.transform.bins(windows * self.window.to(x.dtype))  # [batch, frames, bins]
         power = (re.square() + im.square()) * (2.0 / self.fft) ** 2
         # Of the power and not its root, so that silence has no infinite gradient.
         logs = torch.log(power.clamp_min(self.floor**2)) * 0.5
-        return logs.transpose(1, 2), (both[:, :, self.hop - self.fft :],)
+        return logs.transpose(1, 2), (both[:, :, self.hop + 1 - self.fft :],)
 
     def lower(self, build: Builder, x: Value) -> Value:
         return build.op(
@@ -193,7 +194,7 @@ class Resynth(Streaming):
         peaks = self._peaks(here)
         step = (step.gather(1, peaks) + along) & MASK
         loudest = torch.maximum(here, before).max(dim=1, keepdim=True)[0]
-        goes_on = here.gt(loudest - QUIET_LEVELS).to(torch.int64)
+        goes_on = here.ge(loudest - (QUIET_LEVELS - 1)).to(torch.int64)
         step = step * goes_on + others * (-goes_on + 1)
         whole = words.to(torch.int64)
         run = _scripted_phases() if torch.jit.is_tracing() else _run_phases

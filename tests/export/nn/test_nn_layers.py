@@ -14,6 +14,7 @@ from engine.layers import (
     PitchTrack,
     RMSNorm,
     Softplus,
+    Spectrum,
     Sqrt,
     Streaming,
 )
@@ -25,6 +26,7 @@ LAYERS: dict[str, Streaming] = {
     "attention": CausalAttention(3, 3, 4),
     "pitch_track": PitchTrack(16, 16000.0, 100, 40, 0.7),
     "pitch_track_decimated": PitchTrack(16, 48000.0, 100, 40, 0.7),
+    "spectrum": Spectrum(128, 8, 1e-3),
     "harmonics": Harmonics(4, 10, 16000.0, 7, (100.0, 900.0), (-1.0, 1.0)),
 }
 

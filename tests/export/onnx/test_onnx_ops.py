@@ -98,7 +98,7 @@ def _each(values: np.ndarray) -> np.ndarray:
 
 
 READ_ATTRIBUTES = ("affine", "control", "latent_sample", "categorical", "logistic_mixture", "feed",
-                   "noise_multiply", "keyed_noise")
+                   "noise_multiply", "keyed_noise", "resynth")
 
 
 @pytest.mark.parametrize(("kind", "each"), [
