@@ -12,6 +12,7 @@ from engine.models.autoregressive_heads import Predicted
 from engine.models.base import Model
 from engine.models.loops import LoopModel
 from engine.scores.loops import plays_loops
+from engine.scores.strokes import plays_strokes
 
 FRAMES = 24
 SPREAD = 1.25  # added to log scales of what is drawn, so that it is loud enough to tell
@@ -39,12 +40,17 @@ def noise(key: str, shape: tuple[int, int]) -> FloatArray:
 
 
 def example(spec: Method) -> FloatArray:
-    """Noise with what a guard has to catch; for what generates a note, silence, another."""
+    """Noise with what a guard has to catch; for what generates a note, silence, another; for what a
+    gate triggers some strokes."""
     rows = FRAMES * spec.ratio // spec.in_ratio
     x = noise(spec.name, (spec.in_channels, rows))
     if spec.role != GENERATE or plays_loops(spec.input_labels):
         return x
     at = {label: index for index, label in enumerate(spec.input_labels)}
+    if plays_strokes(spec.input_labels):  # one of them with what a guard has to catch
+        x[at["gate"]] = 0
+        x[at["gate"], [3, rows // 2, rows // 2 + 1, rows - 4]] = 1
+        return x
     pitch, loudness = x[at["pitch_oct"]], x[at["loudness"]]
     pitch[np.isfinite(pitch)] *= 0.25  # three semitones about middle C
     loudness[3], loudness[5] = -0.5, -np.inf
