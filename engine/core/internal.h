@@ -284,8 +284,8 @@ void tudor_noise_multiply(const struct map_args *a, uint32_t seed, uint32_t key,
 void tudor_latent_sample(const struct map_args *a, uint32_t seed, uint32_t key, float temperature, float *counter);
 void tudor_keyed_noise(const struct map_args *a, uint32_t seed, uint32_t key);
 void tudor_note(const struct map_args *a, float most, float *state);
-void tudor_spectrum(const struct transform_args *a);
-void tudor_resynth(const struct transform_args *a);
+void tudor_spectrum(const struct transform_args *a, const struct tudor_kernels *k);
+void tudor_resynth(const struct transform_args *a, const struct tudor_kernels *k);
 void tudor_guard(const struct map_args *a, uint64_t *nonfinite);
 
 #endif

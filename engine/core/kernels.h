@@ -109,6 +109,7 @@ struct transform_args {
     uint32_t rows;           /* of the spectrum */
     uint32_t fft, hop;       /* samples of a window; from one to the next */
     uint32_t seed, key;      /* of the noise: random.h */
+    float floor;             /* of magnitudes */
     const float *tables;
     float *state;
 };

@@ -176,7 +176,7 @@ static void plan_transform(const struct planned *m, struct op_plan *o) {
     const struct format_op *op = m->op;
     struct transform_args *a = &o->args.transform;
     *a = (struct transform_args){.x = row_of(m, op->in_a), .y = row_of(m, op->out), .fft = op->kernel,
-                                 .hop = op->stride, .seed = op->seed, .tables = params_of(m)};
+                                 .hop = op->stride, .seed = op->seed, .floor = op->slope, .tables = params_of(m)};
     if (op->kind == OP_RESYNTH)
         a->hop = op->phases;
     else /* the window of the first frame ends at the newest of its rows */

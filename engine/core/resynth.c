@@ -1,8 +1,8 @@
 /* Logarithms of magnitudes, of a tone and of noise, to sound. Noise has random complex values. A tone's phases are
  * integrated (Prusa, Balazs and Sondergaard 2017), without a queue: each bin belongs to the peak of its own row that it
- * rises to (regions of influence as in Beauregard, Harish and Wyse 2015), peaks go on from the row before, and the others
- * follow theirs along frequency. Levels, their differences and phases are whole numbers, so every program has the same.
- * Plain C for every machine. */
+ * rises to (regions of influence as in Beauregard, Harish and Wyse 2015), peaks go on from the row before, and the
+ * others follow theirs along frequency. Levels, their differences and phases are whole numbers, so every program has the
+ * same. Plain C for every machine. */
 #include "fft.h"
 #include "internal.h"
 #include "random.h"
@@ -22,7 +22,7 @@
 #define QUIET_LEVELS 1768 /* 1e-3: what is that far below the loudest has no phase of its own */
 #define NOISE_SCALE 0.00478419615f /* of a sum of four bytes to a variance of 1/2 */
 
-/* Where a stream's words are. Levels: the loudest of the row before; all of it, of this one, and of this one's noise. */
+/* Where a stream's words are. Levels: the loudest of the row before; all of it, of this one, of this one's noise. */
 struct resynth_state {
     uint32_t *loudest, *before, *here, *noise, *phases;
     float *overlap, *numbers, *space;
@@ -49,8 +49,8 @@ static float amplitude(const float *steps, uint32_t level) {
     return level ? size : 0.0f;
 }
 
-/* A phase's change per level, in 2^-32 of a turn: over frequency with the slope in time, half for each of two bins; over
- * time with the slope in frequency, half for each of two rows. The window is as a Gaussian of 0.25645 size^2. */
+/* A phase's change per level, in 2^-32 of a turn: over frequency with the slope in time, half for each of two bins;
+ * over time with the slope in frequency, half for each of two rows. The window is as a Gaussian of 0.25645 size^2. */
 static uint32_t per_bin(uint32_t overlap) { return 171192u * overlap; }
 static uint32_t per_row(uint32_t overlap) { return 2603019u / overlap; }
 
@@ -111,8 +111,8 @@ static float byte_noise(uint32_t bits) {
     return (float)((int32_t)((pairs & 0xffffu) + (pairs >> 16)) - 510);
 }
 
-/* Complex values of all bins, real parts and then imaginary ones. What is below `least` takes a random phase. `number`: of
- * the noise. */
+/* Complex values of all bins, real parts and then imaginary ones. What is below `least` takes a random phase.
+ * `number`: of the noise. */
 static void fill(const struct transform_args *a, const struct resynth_state *s, uint32_t number, uint32_t least,
                  float *re) {
     const struct fft f = {a->tables, a->fft};
@@ -197,9 +197,10 @@ static void resynth_row(const struct transform_args *a, const struct resynth_sta
     overlap_add(a, s, sound, y);
 }
 
-/* state: rows played so far | the loudest level of the row before | levels of that row, of this one, of its noise | phases |
- * sums of later samples | scratch for two windows. What comes in is the row after. */
-void tudor_resynth(const struct transform_args *a) {
+/* state: rows played so far | the loudest level of the row before | levels of that row, of this one, of its noise |
+ * phases | sums of later samples | scratch for two windows. What comes in is the row after. */
+void tudor_resynth(const struct transform_args *a, const struct tudor_kernels *k) {
+    (void)k;
     const struct resynth_state s = state_of(a);
     const uint32_t start = counter_read(a->state), lanes = a->fft + 2;
     for (uint32_t r = 0; r < a->rows; r++)

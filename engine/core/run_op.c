@@ -142,25 +142,6 @@ static void run_harmonics(const struct play *p, const struct format_op *op, stru
 }
 #endif
 
-#ifndef TUDOR_NO_SPECTRUM
-static void place_transform(const struct play *p, const struct format_op *op, struct op_plan *o) {
-    struct transform_args *a = &o->args.transform;
-    a->x.data = at(p, o->x);
-    a->y.data = at(p, o->y);
-    a->state = p->words + op->state;
-}
-
-static void run_spectrum(const struct play *p, const struct format_op *op, struct op_plan *o) {
-    struct transform_args *a = &o->args.transform;
-    place_transform(p, op, o);
-    a->rows = p->frames * o->rows;
-    tudor_spectrum(a);
-    const struct map_args logarithms = {.x = a->y, .y = a->y, .rows = a->rows, .channels = op->kernel / 2 + 1,
-                                        .finish = {.act = ACT_LOG, .slope = op->slope}};
-    p->t->kernels->map(&logarithms);
-}
-#endif
-
 static struct map_args *place_map(const struct play *p, struct op_plan *o) {
     struct map_args *a = &o->args.map;
     a->rows = p->frames * o->rows;
@@ -233,12 +214,14 @@ static void run_draw(const struct play *p, const struct format_op *op, struct op
 #endif
 
 #ifndef TUDOR_NO_SPECTRUM
-static void run_resynth(const struct play *p, const struct format_op *op, struct op_plan *o) {
+static void run_transform(const struct play *p, const struct format_op *op, struct op_plan *o) {
     struct transform_args *a = &o->args.transform;
-    place_transform(p, op, o);
-    a->rows = p->frames * (o->rows / a->hop);
+    a->x.data = at(p, o->x);
+    a->y.data = at(p, o->y);
+    a->state = p->words + op->state;
     a->key = key_of(p, op);
-    tudor_resynth(a);
+    a->rows = p->frames * (op->kind == OP_RESYNTH ? o->rows / a->hop : o->rows);
+    (op->kind == OP_RESYNTH ? tudor_resynth : tudor_spectrum)(a, p->t->kernels);
 }
 #endif
 
@@ -283,8 +266,8 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_HARMONICS: run_harmonics(p, op, o); break;
 #endif
 #ifndef TUDOR_NO_SPECTRUM
-    case OP_SPECTRUM: run_spectrum(p, op, o); break;
-    case OP_RESYNTH: run_resynth(p, op, o); break;
+    case OP_SPECTRUM:
+    case OP_RESYNTH: run_transform(p, op, o); break;
 #endif
 #ifndef TUDOR_NO_NORM
     case OP_NORM: run_norm(p, o); break;

@@ -61,6 +61,15 @@ uint32_t tudor_params_bytes(const struct format_op *op, const struct format_valu
     }
 }
 
+#ifndef TUDOR_NO_SPECTRUM
+/* Of a row: a transform, and what is done to each bin. Counted on a Cortex-M7, in MACs as below. */
+static uint64_t transform_macs(const struct format_op *op) {
+    uint64_t passes = 0;
+    while (op->kernel >> passes > 1) passes++;
+    return 5 * op->kernel * passes / 2 + (op->kind == OP_RESYNTH ? 200 : 80) * (op->kernel / 2 + 1ull);
+}
+#endif
+
 uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *values,
                        const struct format_buffer *buffers) {
     const struct format_value *in = &values[op->in_a], *out = &values[op->out];
@@ -79,6 +88,10 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
         return in_rows / op->stride * (lags * (op->stride / op->groups + compared / op->stride) +
                                        (2ull * op->groups + 1) * compared + (2ull * op->seed - 1) * op->kernel);
     }
+#endif
+#ifndef TUDOR_NO_SPECTRUM
+    if (op->kind == OP_SPECTRUM) return in_rows / op->stride * transform_macs(op);
+    if (op->kind == OP_RESYNTH) return in_rows * transform_macs(op);
 #endif
 #ifndef TUDOR_NO_RNN
     if (op->kind == OP_LSTM) return in_rows * 4 * h * h;

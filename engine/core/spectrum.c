@@ -38,7 +38,7 @@ static void magnitudes(const struct fft *f, const float *re, float *y) {
 }
 
 /* x: fft - hop rows before. state: scratch for two windows. */
-void tudor_spectrum(const struct transform_args *a) {
+void tudor_spectrum(const struct transform_args *a, const struct tudor_kernels *k) {
     const struct fft f = {a->tables, a->fft};
     for (uint32_t r = 0; r < a->rows; r++) {
         const float *x = (const float *)a->x.data + (size_t)r * a->hop * a->x.row;
@@ -46,6 +46,9 @@ void tudor_spectrum(const struct transform_args *a) {
         window_of(&f, x, a->x.row, numbers);
         magnitudes(&f, tudor_fft(&f, numbers, numbers + a->fft), (float *)a->y.data + r * a->y.row);
     }
+    const struct map_args logarithms = {.x = a->y, .y = a->y, .rows = a->rows, .channels = a->fft / 2 + 1,
+                                        .finish = {.act = ACT_LOG, .slope = a->floor}};
+    k->map(&logarithms);
 }
 
 #else

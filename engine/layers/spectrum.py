@@ -72,7 +72,7 @@ class Spectrum(Streaming):
         return self.fft - 1
 
     def macs_per_frame(self) -> float:
-        return transform_macs(self.fft) / self.hop
+        return (transform_macs(self.fft) + 80.0 * self.out_channels) / self.hop
 
     def state_shapes(self) -> list[Shape]:
         return [(1, self.fft - 1 - self.hop)]
@@ -150,7 +150,7 @@ class Resynth(Streaming):
         return (SEED,)
 
     def macs_per_frame(self) -> float:
-        return transform_macs(self.fft) + 80.0 * self.bins
+        return transform_macs(self.fft) + 200.0 * self.bins
 
     def state_shapes(self) -> list[Shape]:
         """Frames so far; levels of the last two, of the last one's noise; phases, their upper and

@@ -41,7 +41,7 @@ def hann(size: int) -> Tensor:
 
 def transform_macs(size: int) -> float:
     """Of a window, either way, as the C runtime does it."""
-    return 2.5 * size * np.log2(size)
+    return 2.5 * size * float(np.log2(size))
 
 
 def _angles(rows: int, columns: int, turn: int) -> NDArray[np.float64]:

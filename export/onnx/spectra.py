@@ -124,12 +124,12 @@ def _phases(w: Writer, tones: str, others: str, words: str, bins: int, overlap: 
     rise = w.node("Add", w.slice(rise, 1, ALL, 1), w.slice(rise, 0, -1, 1))
     along = w.node("Mul", w.node("CumSum", rise, _int(w, 1)), _int(w, -PER_BIN * overlap))
     along = _padded(w, along, 1, 0)
-    both = w.node("Add", here, before)
-    slope = w.node("Sub", w.slice(both, 2, ALL, 1), w.slice(both, 0, -2, 1))
+    sums = w.node("Add", here, before)
+    slope = w.node("Sub", w.slice(sums, 2, ALL, 1), w.slice(sums, 0, -2, 1))
     slope = w.node("Mul", _padded(w, slope, 1, 1), _int(w, PER_FRAME // overlap))
-    bin_ = np.arange(bins)[:, None]
-    step = w.node("Sub", w.node("Add", slope, _int(w, bin_ * (TURN // overlap))), along)
-    peaks = _peaks(w, here, bin_)
+    advance = np.arange(bins)[:, None] * (TURN // overlap)
+    step = w.node("Sub", w.node("Add", slope, _int(w, advance)), along)
+    peaks = _peaks(w, here, bins)
     step = w.node("Add", w.node("GatherElements", step, peaks, axis=1), along)
     step = w.node("BitwiseAnd", step, _int(w, TURN - 1))
     loudest = w.node("ReduceMax", w.node("Where", w.node("Less", here, before), before, here),
@@ -143,8 +143,8 @@ def _phases(w: Writer, tones: str, others: str, words: str, bins: int, overlap: 
     last, phases = _run(w, phase, peaks, step, keeps)
     halves = (w.node("Div", last, _int(w, HALF_WORD)),
               w.node("BitwiseAnd", last, _int(w, HALF_WORD - 1)))
-    halves = [w.node("Unsqueeze", half, w.ints(1)) for half in halves]
-    w.keep(w.node("Cast", w.node("Concat", *halves, axis=1), to=TensorProto.FLOAT))
+    both = [w.node("Unsqueeze", half, w.ints(1)) for half in halves]
+    w.keep(w.node("Cast", w.node("Concat", *both, axis=1), to=TensorProto.FLOAT))
     return phases
 
 
@@ -153,9 +153,9 @@ def _padded(w: Writer, x: str, first: int, last: int) -> str:
     return str(w.node("Pad", x, w.ints(0, first, 0, 0, last, 0)))
 
 
-def _peaks(w: Writer, here: str, bin_: NDArray[np.float64]) -> str:
+def _peaks(w: Writer, here: str, bins: int) -> str:
     """The peak that each bin belongs to."""
-    bins, one = len(bin_), _int(w, 1)
+    one = _int(w, 1)
     rises = w.node("GreaterOrEqual", w.slice(here, 1, ALL, 1), w.slice(here, 0, -1, 1))
     rises = w.node("Cast", rises, to=TensorProto.INT64)
     up = w.node("Pad", rises, w.ints(0, 1, 0, 0, 0, 0), one)
@@ -164,7 +164,7 @@ def _peaks(w: Writer, here: str, bin_: NDArray[np.float64]) -> str:
     region = _padded(w, w.node("CumSum", start, _int(w, 1)), 1, 0)
     # The peak of region r into place r, all other bins into one that nobody reads.
     place = w.node("Where", w.node("Greater", peak, _int(w, 0)), region, _int(w, bins))
-    numbers = w.node("Add", w.node("Mul", place, _int(w, 0)), _int(w, bin_))
+    numbers = w.node("Add", w.node("Mul", place, _int(w, 0)), _int(w, np.arange(bins)[:, None]))
     spare = w.node("Pad", w.node("Mul", region, _int(w, 0)), w.ints(0, 0, 0, 0, 1, 0))
     table = w.node("ScatterElements", spare, place, numbers, axis=1)
     return str(w.node("GatherElements", table, region, axis=1))

@@ -117,7 +117,7 @@ def test_text_size_on_cortex_m7(tmp_path: Path, capsys: pytest.CaptureFixture[st
     sizes = {}
     small = tuple(f"-DTUDOR_NO_{what}"
                   for what in ("RNN", "NOISE", "LOOP", "NORM", "LOG", "ATTENTION", "CONTROL",
-                               "TONES", "PARTS"))
+                               "TONES", "SPECTRUM", "PARTS"))
     no_int, no_bf16, no_float = "-DTUDOR_NO_INT", "-DTUDOR_NO_BF16", "-DTUDOR_NO_FLOAT"
     for what, flags in (("conv", (*small, no_int, no_bf16)),
                         ("integers", (*small, no_bf16, no_float)), ("all", ())):
