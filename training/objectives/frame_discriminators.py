@@ -46,6 +46,8 @@ class FrameDiscriminator(nn.Module):
         self.size = sizes[-1] * left
         self.score = spectral_norm(nn.Conv1d(self.size, 1, 1))
         self.asked = nn.Conv1d(conditions, self.size, 1, bias=False) if conditions else None
+        if self.asked is not None:
+            nn.init.normal_(self.asked.weight, 0.0, self.size**-0.5)
 
     def forward(self, heard: Tensor, told: Tensor | None = None) -> Opinion:
         x = heard if heard.dim() == 4 else heard[:, None]
@@ -57,7 +59,7 @@ class FrameDiscriminator(nn.Module):
         scores = self.score(h)
         if self.asked is not None and told is not None:
             given = F.adaptive_avg_pool1d(told, h.shape[2])
-            scores = scores + (h * self.asked(given)).sum(dim=1, keepdim=True) / self.size**0.5
+            scores = scores + (h * self.asked(given)).sum(dim=1, keepdim=True)
         return Opinion(scores, tuple(features))
 
 

@@ -66,7 +66,7 @@ class FrameGameSettings(GanSettings):
 
     game = FrameGameConfig
 
-    mode_seeking: NotNegative = 0.01  # against the adversarial loss
+    mode_seeking: NotNegative = 0.003  # against the adversarial loss
     # How often a class, and as often a subclass, is not said: nothing asked for is any.
     condition_dropout: Unit = 0.1
     adversarial: FrameGameConfig | None = FrameGameConfig()
