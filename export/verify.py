@@ -34,7 +34,7 @@ from export.differences import Differences, gap
 from export.fed_back import ends_at_loop, feeds_back, gone_on, sounded
 from export.passages import IRREGULAR, REGULAR_BLOCKS, offline, passages, passes, stream
 from export.replay import draws, replay
-from export.resynthesised import resynthesised
+from export.resynthesised import logarithms, magnitudes, resynthesised
 from export.verdict import LEAST_SNR_DB, MethodReport, Report
 
 TOLERANCE = 1e-4  # largest absolute error that a float32 export may have
@@ -128,6 +128,7 @@ def _verify_method(
     x = passages(spec)
     if dtype != "float32":
         x *= _fitting(player.description, method, x)
+    logs = 0 if dtype == "float32" else logarithms(model, method)
     sums, rounding, guarded, consistent = Differences(), 0.0, 0.0, True
     for number, (settings, plan) in enumerate(passes(model)):
         if SEED not in player.attributes:  # a file of before there were seeds
@@ -146,6 +147,8 @@ def _verify_method(
                 consistent &= _consistent(player, spec, x, streamed)
             reference = whole if blocks is None else whole[:, : streamed.shape[1]]
             # Ranges were found with attributes at their defaults: elsewhere rows may be clipped.
+            if logs:
+                streamed, reference = magnitudes(streamed[:logs]), magnitudes(reference[:logs])
             if dtype == "float32" or number == 0:
                 sums.add(streamed[:, :right], reference[:, :right])
             guarded = max(guarded, gap(streamed[:, right:], reference[:, right:]))

@@ -18,9 +18,9 @@ OLDEST = 4095
 
 
 class Note(Streaming):
-    """[batch, 1 + values, time]: a gate, then values -> [batch, values + 1, time]: the values of the
-    frame in which the gate last rose above a half, then its age, the frames since then: 0 in that
-    frame, `most` at most. Before the first gate values are 0 and the age is `most`.
+    """[batch, 1 + values, time]: a gate, then values -> [batch, values + 1, time]: the values of
+    the frame in which the gate last rose above a half, then its age, the frames since then: 0 in
+    that frame, `most` at most. Before the first gate values are 0 and the age is `most`.
 
     Nothing is rounded: what comes out are numbers that went in, and counts."""
 

@@ -50,7 +50,7 @@ from export.quantise.sensitivity import (
     macs,
 )
 from export.replay import is_looped
-from export.resynthesised import resynthesised
+from export.resynthesised import HIGHEST, logarithms, resynthesised
 from training.objectives.losses import spectral_distance
 
 FloatArray = NDArray[np.float32]
@@ -232,7 +232,11 @@ def compare(model: Model, audio: FloatArray, heard: Mapping[str, float],
                 and spec.role != GENERATE and not follows(model, name)):
             distances = (_distance(model, name, exact[name], audio),
                          _distance(model, name, played[name], audio))
-        snr = decibels(1.0, error_ratio(exact[name], played[name]))
+        pair = exact[name], played[name]
+        logs = logarithms(model, name)
+        if logs:
+            pair = tuple(y[:logs].clamp(max=HIGHEST).exp() for y in pair)  # type: ignore[assignment]
+        snr = decibels(1.0, error_ratio(*pair))
         losses[name] = MethodLoss(name, heard[name], round(snr, 2),
                                   aim.kept if auto else aim.plain, *distances,
                                   drawn.get(name), (layers or {}).get(name, ()))

@@ -23,7 +23,12 @@ from torch import Tensor
 
 from engine.errors import ConfigError, nearest
 from engine.models.registry import explain
-from training.objectives.discriminators import DISCRIMINATORS, Build, Discriminators
+from training.objectives.discriminators import (
+    DISCRIMINATORS,
+    Build,
+    Discriminators,
+    Opinion,
+)
 from training.objectives.gan_losses import (
     GAN_OBJECTIVES,
     discriminator_loss,
@@ -228,14 +233,19 @@ class Adversary:
         start = int(torch.randint(spare + 1, ())) if spare > 0 else 0
         return slice(start, start + self.window_samples)
 
+    def _opinions(self, heard: Tensor, told: Tensor | None) -> list[Opinion]:
+        found: list[Opinion] = (self.networks(heard) if told is None
+                                else self.networks(heard, told))
+        return found
+
     def _discriminate(self, fake: Tensor, real: Tensor, told: Tensor | None) -> Tensor:
         config = self.config
         self.networks.requires_grad_(True)
         penalised = config.r1_weight > 0 and self.steps % config.r1_steps == 0
         if penalised:
             real = real.detach().requires_grad_(True)
-        opinions = self.networks(real, told)
-        loss = total = discriminator_loss(self.objective, opinions, self.networks(fake, told))
+        opinions = self._opinions(real, told)
+        loss = total = discriminator_loss(self.objective, opinions, self._opinions(fake, told))
         if penalised:
             total = loss + 0.5 * config.r1_weight * config.r1_steps * gradient_penalty(
                 opinions, real)
@@ -252,13 +262,13 @@ class Adversary:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         self.networks.requires_grad_(False)  # gradients reach the sound only
         config = self.config
-        opinions = self.networks(fake, told)
+        opinions = self._opinions(fake, told)
         adversarial = generator_loss(self.objective, opinions)
         figures = {**figures, "adversarial_loss": adversarial.detach()}
         if not config.feature_weight and not config.logs_features:
             return weight * adversarial, figures
         with torch.no_grad():
-            wanted = self.networks(real, told)
+            wanted = self._opinions(real, told)
         matching = feature_matching(wanted, opinions)
         return (weight * adversarial + config.feature_weight * matching,
                 {**figures, "feature_matching": matching.detach()})
