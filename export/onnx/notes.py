@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from onnx import TensorProto, helper
+from typing import Any
+
+from onnx import NodeProto, TensorProto, helper
 
 from engine.graph import Op
 from export.onnx.writer import ALL, Writer
@@ -23,10 +25,10 @@ def note(w: Writer, op: Op, x: str) -> str:
 def _run(w: Writer, was_open: str, held: str, is_open: str, values: str, most: float
          ) -> tuple[str, str, str]:
     """The gate and what is held after the block, and what comes out [batch, channels, frames]."""
-    def node(kind: str, inputs: list[str], output: str, **more: int) -> None:
+    def node(kind: str, inputs: list[str], output: str, **more: Any) -> None:
         nodes.append(helper.make_node(kind, inputs, [f"note_{output}"], **more))
 
-    nodes: list[object] = []
+    nodes: list[NodeProto] = []
     first, last, end = w.ints(0), w.ints(-1), w.ints(ALL)
     axis = w.ints(1)
     node("Greater", ["note_open", "note_was_open"], "edge")

@@ -26,6 +26,7 @@ from training.objectives.frame_game import (
     strokes_before,
 )
 from training.objectives.gan_losses import gradient_penalty
+from training.run.health import LossHealth
 
 FRAMES = 48
 
@@ -258,6 +259,17 @@ def test_state_goes_through_a_checkpoint():
         torch.manual_seed(5)
         each.last = each.step(data, Moment(step=3, learning_rate=1e-3))
     assert float(found.last["loss"].detach()) == float(other.last["loss"].detach())
+
+
+def test_a_loss_that_rises_is_no_divergence():
+    """Checkpoints are kept on, and the run goes on: no loss of a game falls."""
+    found, health = objective().train(), LossHealth()
+    terms = found.losses(batch(found.model), Moment())
+    for factor in (1, 3, 30):
+        for _ in range(100):
+            health.look(found.watch({name: factor * term for name, term in terms.items()}))
+        health.check(0, 1e-3)
+        assert not health.worse_than(1.5)
 
 
 def test_mistakes_are_one_line():
