@@ -23,7 +23,7 @@ from time import process_time
 import numpy as np
 
 from benchmarks.inverters import Array, Stft, griffin_lim, polar, rtisi_la, rtpghi, spsi
-from benchmarks.op_cases import describe, method_of
+from benchmarks.op_cases import METHOD, describe, method_of
 from engine.audio import read_audio, resample
 from engine.errors import TudorError
 from engine.graph import Builder
@@ -67,15 +67,15 @@ def _by(phases: Callable[[Stft, Array], Array]) -> Callable[[Stft, Array], Array
 def resynth(t: Stft, magnitudes: Array) -> Array:
     """What the C runtime makes of it, lined up with `Stft.inverse`."""
     layer = Resynth(t.fft, t.hop)
-    build = Builder("forward", layer.in_channels)
+    build = Builder(METHOD, layer.in_channels)
     graph = build.finish(layer.lower(build, build.input))
     player = NativeModel(NativeFile.from_bytes(
-        compile_graphs({"forward": graph}, describe(method_of(layer)))))
+        compile_graphs({METHOD: graph}, describe(method_of(layer)))))
     more = t.fft // t.hop  # until the last window is complete
     x = np.full((1, layer.in_channels, len(magnitudes) + more), LOG_RANGE[0], np.float32)
     x[0, : layer.bins, : len(magnitudes)] = np.log(2 * magnitudes / t.fft).T
     x[0, : layer.bins, len(magnitudes)] = x[0, : layer.bins, len(magnitudes) - 1]
-    y = player.process("forward", x)[0, 0, t.hop :]
+    y = player.process(METHOD, x)[0, 0, t.hop :]
     return np.asarray(y[: (len(magnitudes) - 1) * t.hop + t.fft], np.float64)
 
 

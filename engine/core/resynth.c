@@ -1,8 +1,8 @@
 /* Logarithms of magnitudes, of a tone and of noise, to sound. Noise has random complex values. A tone's phases are
  * integrated (Prusa, Balazs and Sondergaard 2017), without a queue: each bin belongs to the peak of its own row that it
  * rises to (regions of influence as in Beauregard, Harish and Wyse 2015), peaks go on from the row before, and the
- * others follow theirs along frequency. Levels, their differences and phases are whole numbers, so every program has the
- * same. Plain C for every machine. */
+ * others follow theirs along frequency. Levels, their differences and phases are whole numbers, so every program has
+ * the same. Plain C for every machine. */
 #include "fft.h"
 #include "internal.h"
 #include "random.h"
