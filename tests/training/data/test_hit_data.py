@@ -18,6 +18,7 @@ from training.data.hits import LOUDEST, Hits, HitSettings, stroke_audio
 
 RATE, HOP, FFT = 8000, 32, 128
 HERTZ = {"kick": 125.0, "snare": 500.0, "hat": 2000.0}
+SECONDS = {"kick": 0.3, "snare": 0.1, "hat": 0.06}
 
 
 def hit(hertz, seconds=0.15, late=0.0, level=0.5):
@@ -33,7 +34,7 @@ def folder(path, genres=("a", "b"), each=6, table=False, loose=False):
             inside = path / genre / name if genre else path / name
             inside.mkdir(parents=True, exist_ok=True)
             for i in range(each):
-                soundfile.write(inside / f"{i}.wav", hit(hertz, late=0.02 * i), RATE)
+                soundfile.write(inside / f"{i}.wav", hit(hertz, SECONDS[name], late=0.02 * i), RATE)
                 lines.append(f"{(inside / f'{i}.wav').relative_to(path).as_posix()},{name},{genre},"
                              f"{0.25 + 0.1 * i:.2f}")
     if table:
@@ -113,10 +114,10 @@ def test_a_stroke_begins_with_its_onset_and_is_tuned():
 
 def test_a_crop_holds_what_its_rows_ask_for(tmp_path):
     data, shape = prepared(tmp_path, folder(tmp_path / "d", table=True), tuned=0.0)
-    batch = data.batch(0, Shard())
-    audio, rows = batch["audio"], batch["rows"]
-    assert audio.shape == (8, 1, data.frames * HOP)
-    assert rows.shape == (8, len(shape.labels), data.frames)
+    batches = [data.batch(number, Shard()) for number in range(6)]
+    audio, rows = (torch.cat([batch[name] for batch in batches]) for name in ("audio", "rows"))
+    assert audio.shape == (48, 1, data.frames * HOP)
+    assert rows.shape == (48, len(shape.labels), data.frames)
     at = shape.labels.index
     seen = 0
     for sound, said in zip(audio[:, 0].numpy(), rows.numpy(), strict=True):
@@ -133,8 +134,9 @@ def test_a_crop_holds_what_its_rows_ask_for(tmp_path):
             assert np.abs(part).max() == pytest.approx(LOUDEST * asked[at("velocity")], rel=0.02)
             assert round(float(asked[at("velocity")]) * 100) % 10 == 5  # that of the table
             assert not asked[-shape.z :].any()
+            name = next(name for name in HERTZ if asked[at(name)])
+            assert not part[round(SECONDS[name] * RATE) + 8 :].any()  # nothing of the one before
             if len(part) > 12 * HOP:
-                name = next(name for name in HERTZ if asked[at(name)])
                 heard = np.abs(np.fft.rfft(part, RATE)).argmax()
                 assert heard == pytest.approx(HERTZ[name], rel=0.1)
                 seen += 1

@@ -27,6 +27,7 @@ from training.objectives.frame_game import (
 )
 from training.objectives.gan_losses import gradient_penalty
 from training.run.health import LossHealth
+from training.run.noise import vary_noise
 
 FRAMES = 48
 
@@ -126,6 +127,7 @@ def test_each_stroke_has_a_z_of_its_own():
 def test_two_draws_differ_by_z_alone():
     """Without z's influence mode seeking sees no distance, whatever the frames' noise does."""
     found = objective().train()
+    vary_noise(found.model)  # as in a run: other noise in every call
     data = batch(found.model)
     with torch.no_grad():
         free = float(found.losses(data, Moment())["mode_seeking"])
