@@ -65,7 +65,8 @@ def times(many: ctypes.CDLL, size: int) -> tuple[float, float, float]:
     return *(1e6 * float(np.median(t)) / rows for t in (ours, theirs)), float(away)
 
 
-def main() -> None:
+def fft_time() -> None:
+    """A table of microseconds."""
     print("| window | transform of | runtime | numpy | ratio | difference |")
     print("|---|---|---|---|---|---|")
     with TemporaryDirectory() as folder:
@@ -77,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    fft_time()

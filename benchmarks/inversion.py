@@ -1,6 +1,6 @@
 """How well sound is made from magnitudes alone: `Resynth` beside what else there is.
 
-    python -m benchmarks.inversion [--sizes 512/128 1024/256] [--quick]
+    python -m benchmarks.inversion [--sizes 512/128,1024/256] [--quick]
 
 Real sounds at 16 kHz, 1.5 seconds at most: drums and loops of sonic-pi-samples and, where
 fluidsynth and a soundfont are installed, notes of instruments. Spectral convergence is of the
@@ -10,7 +10,6 @@ others are numpy, in float64.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import struct
 import subprocess
@@ -19,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from benchmarks.inverters import Array, Stft, griffin_lim, polar, rtisi_la, rtpghi, spsi
 from benchmarks.op_cases import METHOD, describe, method_of
@@ -179,24 +180,24 @@ def measured(size: str, ways: tuple[Way, ...], clips: dict[str, Array]
     return rows
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--sizes", nargs="+", default=SIZES, help="fft/hop, such as 512/128")
-    parser.add_argument("--quick", action="store_true", help="RTPGHI and resynth alone")
-    given = parser.parse_args(arguments)
+def inversion(
+    sizes: Annotated[str, typer.Option(help="fft/hop, commas between")] = ",".join(SIZES),
+    quick: Annotated[bool, typer.Option(help="RTPGHI and resynth alone")] = False,
+) -> None:
+    """How well sound is made from magnitudes alone: a table."""
     clips = sounds()
     groups = ["all", *dict.fromkeys(name.split("/")[0] for name in clips)]
     counts = {group: sum(group in ("all", name.split("/")[0]) for name in clips)
               for group in groups}
-    ways = tuple(way for way in WAYS if not given.quick or way.name in QUICK)
+    ways = tuple(way for way in WAYS if not quick or way.name in QUICK)
     print("| fft/hop | way | frames ahead | "
           + " | ".join(f"{group} ({counts[group]})" for group in groups) + " | µs a frame |")
     print("|---|---|---|" + "---|" * (len(groups) + 1))
-    for size in given.sizes:
+    for size in sizes.split(","):
         for way, found, spent in measured(size, ways, clips):
             cells = " | ".join(f"{found[group]:.1f}" for group in groups)
             print(f"| {size} | {way.name} | {way.frames} | {cells} | {spent:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(inversion)
