@@ -76,7 +76,7 @@ class CoreOp:
         frames = (kernel - phases * groups) // stride
         return {"COUNTER": 1, "DRAW": 1 + in_channels // out_channels, "HIDDEN": 2 * out_channels,
                 "WINDOW": 1 + kernel, "TRACK": 1 + frames * phases + 2 * kernel,
-                "PHASE": 2 + 2 * kernel, "TRANSFORM": 2 * kernel,
+                "PHASE": 2 + 2 * kernel, "LATCH": 1 + out_channels, "TRANSFORM": 2 * kernel,
                 "INVERSE": 8 + 5 * kernel - phases}.get(self.state, 0)
 
 

@@ -8,6 +8,8 @@ A method that draws what it puts out is not compared but replayed (`export/repla
 must draw the same as float64 does after the same past, but where the noise lay on an edge. With
 fewer bits some draws are others; how far the noise missed them, on average, is bounded.
 
+A method that makes sound of log-magnitudes is judged in two parts (`export/resynthesised.py`).
+
 What goes in is loud, quiet, silent, and wrong (NaN, infinity, 1e30); attributes stand at their
 defaults in one pass and somewhere else in another.
 """
@@ -32,6 +34,7 @@ from export.differences import Differences, gap
 from export.fed_back import ends_at_loop, feeds_back, gone_on, sounded
 from export.passages import IRREGULAR, REGULAR_BLOCKS, offline, passages, passes, stream
 from export.replay import draws, replay
+from export.resynthesised import logarithms, magnitudes, resynthesised
 from export.verdict import LEAST_SNR_DB, MethodReport, Report
 
 TOLERANCE = 1e-4  # largest absolute error that a float32 export may have
@@ -116,12 +119,16 @@ def _verify_method(
     """All passes over one method; `exact` is `model` in float64."""
     spec = model.methods[method]
     if feeds_back(model, method):
-        return _verify_fed_back(player, exact, spec, tolerance, dtype)
+        return _verify_by(player, exact, spec, ends_at_loop(exact, method), tolerance, dtype)
+    made_of = resynthesised(model, method)
+    if made_of:
+        return _verify_by(player, exact, spec, made_of, tolerance, dtype)
     if draws(model, method):
         return _verify_draws(player, exact, spec, dtype)
     x = passages(spec)
     if dtype != "float32":
         x *= _fitting(player.description, method, x)
+    logs = 0 if dtype == "float32" else logarithms(model, method)
     sums, rounding, guarded, consistent = Differences(), 0.0, 0.0, True
     for number, (settings, plan) in enumerate(passes(model)):
         if SEED not in player.attributes:  # a file of before there were seeds
@@ -140,6 +147,8 @@ def _verify_method(
                 consistent &= _consistent(player, spec, x, streamed)
             reference = whole if blocks is None else whole[:, : streamed.shape[1]]
             # Ranges were found with attributes at their defaults: elsewhere rows may be clipped.
+            if logs:
+                streamed, reference = magnitudes(streamed[:logs]), magnitudes(reference[:logs])
             if dtype == "float32" or number == 0:
                 sums.add(streamed[:, :right], reference[:, :right])
             guarded = max(guarded, gap(streamed[:, right:], reference[:, right:]))
@@ -180,13 +189,13 @@ def _verify_draws(player: Player, exact: Model, spec: Method, dtype: str) -> Met
                         draws, same, missed)
 
 
-def _verify_fed_back(player: Player, exact: Model, spec: Method, tolerance: float, dtype: str
-                     ) -> MethodReport:
-    """All passes over a loop that goes on from numbers that it has made."""
+def _verify_by(player: Player, exact: Model, spec: Method, ends: str, tolerance: float, dtype: str
+               ) -> MethodReport:
+    """All passes over a method that is judged by what another, `ends`, says of its inside: a loop
+    that goes on from numbers that it has made, or what makes sound of log-magnitudes."""
     x = passages(spec, FED_BACK_SAMPLES)
     if dtype != "float32":
         x *= _fitting(player.description, spec.name, x)
-    ends = ends_at_loop(exact, spec.name)
     sums, guarded, consistent = Differences(), 0.0, True
     for number, (settings, plan) in enumerate(passes(exact)):
         values = {k: torch.from_numpy(v).double() for k, v in settings.items()}

@@ -35,6 +35,11 @@ def corpus_command(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="bach only: the movements kept for measuring")
     ] = False,
+    genre: Annotated[
+        list[str] | None,
+        typer.Option(help="drums only: sounds of a genre, in a folder of its own; house, trap, ... "
+                          "or all; may be given several times")
+    ] = None,
     source: Annotated[
         Path | None, typer.Option("--from", help="real only: folder of recordings")] = None,
     licence: Annotated[
@@ -62,7 +67,8 @@ def corpus_command(
     from training.corpus import kinds, real
 
     made = {"--minutes": minutes, "--seed": seed, "--sample-rate-hz": sample_rate_hz,
-            "--channels": channels, "--soundfont": soundfont, "--held-out": held_out or None}
+            "--channels": channels, "--soundfont": soundfont, "--held-out": held_out or None,
+            "--genre": genre or None}
     copied = {"--from": source, "--licence": licence}
     if kind not in (*kinds.KINDS, "real"):
         raise ConfigError(f"unknown corpus {kind!r}{nearest(kind, [*kinds.KINDS, 'real'])}")
@@ -78,7 +84,8 @@ def corpus_command(
             return {"files": len(manifest["files"]), "left_out": manifest["left_out"],
                     "licence": manifest["licence"]}
         paths = kinds.write_corpus(kind, out_dir, 30.0 if minutes is None else minutes, seed or 0,
-                                   sample_rate_hz, channels, progress, soundfont, held_out)
+                                   sample_rate_hz, channels, progress, soundfont, held_out,
+                                   genre or ())
         return {"files": len(paths), **kinds.summary(out_dir)}
 
     console = Console(stderr=True)
@@ -172,8 +179,8 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="folder of data that was not trained on")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     judge: Annotated[
-        str | None, typer.Option(help="reconstruction, paired, generation, playing, conditional "
-                                      "or objective; the model's role decides otherwise")
+        str | None, typer.Option(help="reconstruction, paired, generation, playing, conditional, "
+                                      "strokes or objective; the model's role decides otherwise")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="use so many files at most")

@@ -86,6 +86,7 @@ static inline uint64_t tudor_state_words(const struct format_op *op, const struc
 #endif
 #ifndef TUDOR_NO_NOISE
     case OP_STATE_COUNTER: return 1;
+    case OP_STATE_LATCH: return 1ull + out;
     case OP_STATE_DRAW: return 1ull + values[op->in_a].channels / out;
 #endif
 #ifndef TUDOR_NO_ATTENTION
@@ -282,6 +283,7 @@ void tudor_embed(const struct map_args *a, const float *table, uint32_t count);
 void tudor_noise_multiply(const struct map_args *a, uint32_t seed, uint32_t key, float *counter);
 void tudor_latent_sample(const struct map_args *a, uint32_t seed, uint32_t key, float temperature, float *counter);
 void tudor_keyed_noise(const struct map_args *a, uint32_t seed, uint32_t key);
+void tudor_note(const struct map_args *a, float most, float *state);
 void tudor_spectrum(const struct transform_args *a, const struct tudor_kernels *k);
 void tudor_resynth(const struct transform_args *a, const struct tudor_kernels *k);
 void tudor_guard(const struct map_args *a, uint64_t *nonfinite);

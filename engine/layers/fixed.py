@@ -45,6 +45,18 @@ class Repeat(ConvTranspose1d):
         _hold(self, torch.eye(channels)[:, :, None].expand(-1, -1, times), None)
 
 
+class Shapes(ConvTranspose1d):
+    """Every frame as a sum of constant shapes [in_channels, times], a channel saying how much of
+    each. `ahead`: by how many frames it stands for what is yet to come, so that it meets sound that
+    is as late."""
+
+    def __init__(self, shapes: Tensor, ahead: int = 0) -> None:
+        count, times = shapes.shape
+        super().__init__(count, 1, times, times, bias=False)
+        _hold(self, shapes[:, None], None)
+        self._lookahead = ahead * times
+
+
 class Measured(Conv1d):
     """scale * x + bias for each channel by itself: what was measured, stored and never trained."""
 

@@ -14,6 +14,7 @@ from engine.models.latent_flow import LatentFlow, LatentFlowConfig
 from engine.models.latent_vae import LatentVAE, LatentVAEConfig
 from engine.models.raw_vae import RawVAE
 from engine.models.raw_vae_config import RawVAEConfig
+from engine.models.spectrogram_gan import SpectrogramGAN, SpectrogramGANConfig
 from engine.models.two_tier import TwoTier, TwoTierConfig
 from engine.models.wavenet import WaveNet, WaveNetConfig
 
@@ -55,6 +56,9 @@ FAMILIES: dict[str, Family] = {
                          "loops from a code, by their latents", "loop_plan", "loops"),
     "latent_flow": Family(LatentFlowConfig, _with_coder(LatentFlow),
                           "loops drawn chunk by chunk, by their latents", "loop_flow", "loops"),
+    "spectrogram_gan": Family(SpectrogramGANConfig, SpectrogramGAN,
+                              "strokes that a gate triggers, by frames of a spectrogram",
+                              "frame_game", "hits"),
 }
 
 

@@ -25,7 +25,7 @@ from engine.players.play_file import (
     write_output,
 )
 from engine.players.prime import block_frames, followed, primed, read_prime
-from engine.scores import loops
+from engine.scores import loops, strokes
 from engine.scores.choose import DEFAULT_SCORE, played_seconds, score_notes
 from engine.scores.conditions import FREE, GATE, PITCH, kind_of, voices_of
 from engine.scores.conditions import conditions as notes_as_conditions
@@ -93,6 +93,8 @@ def generate_file(
         x[: len(notes)] = _fill(notes, frames)
     elif said is not None:
         x = _fill(said, frames)
+    elif strokes.plays_strokes(spec.input_labels):
+        x[:] = _strokes(player, spec, held, frames)
     for channel, value in held.items():
         x[channel] = value
     before = np.zeros((spec.out_channels, 0), np.float32)
@@ -137,6 +139,16 @@ def _plays_notes(player: Player, spec: Method, held: dict[int, float], condition
     if score is not None and said:
         raise ConfigError(f"--score and --set {min(said)} say two different things; give one")
     return bool(voices) and conditions is None and not said
+
+
+def _strokes(player: Player, spec: Method, held: dict[int, float], frames: int) -> FloatArray:
+    """One stroke after another, of all classes in turn unless some are held."""
+    labels = spec.input_labels
+    classes = [str(name) for name in player.description.config.get("classes", ())]
+    if any(labels[channel] in classes for channel in held):
+        classes = []
+    every = max(1, round(strokes.EVERY_S * player.sample_rate_hz / spec.in_ratio))
+    return strokes.in_turn(labels, classes, frames, every)
 
 
 def generator(player: Player, method: str | None = None) -> Method:

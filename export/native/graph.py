@@ -160,6 +160,10 @@ class Lowering(Fusing):
             params={"kernel": a["most"] - a["ahead"] + 2, "phases": a["least"],
                     "seed": a["ahead"]}))
 
+    def _note(self, op: Op, view: View) -> View:
+        return self._emit(Node("note", op.name, [view], self._root(op.output),
+                               params={"kernel": op.attributes["most"]}))
+
     def _noise_multiply(self, op: Op, view: View) -> View:
         return self._emit(Node("noise", op.name, [view], self._root(op.output),
                                params={"seed": op.attributes["seed"]},

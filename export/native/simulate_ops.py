@@ -21,6 +21,7 @@ from engine.layers.noise import (
     uniform,
     whole_numbers,
 )
+from engine.layers.note import Note
 from engine.layers.pitch import MIDDLE_C_HZ, PitchTrack
 from engine.layers.pointwise import INPUT_LIMIT
 from engine.layers.spectrum import Resynth, Spectrum
@@ -148,6 +149,9 @@ class Operations:
         layer = Resynth(p["kernel"], p["phases"], p["seed"])
         given = {} if seed is None else {SEED: seed}
         return layer(x[None], layer.init_state(1, x.dtype), given)[0][0]  # type: ignore[no-any-return]
+
+    def _note(self, node: Node, x: Tensor) -> Tensor:
+        return Note(len(x) - 1, node.params["kernel"]).offline(x[None])[0]
 
     def _frames(self, x: Tensor) -> Tensor:
         return frame_numbers(torch.zeros(1, 1, dtype=torch.float64), x[None])[0]

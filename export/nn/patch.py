@@ -23,6 +23,7 @@ from engine.scores.loops import (
     USUAL_BPM,
     plays_loops,
 )
+from engine.scores.strokes import VELOCITY
 from export.nn.boxes import Patch
 from export.nn.maxpat import max_text
 from export.nn.pd import pd_text
@@ -93,6 +94,9 @@ def voice_patch(host: str, name: str, description: Description) -> Patch | None:
     elif LOUDNESS in at:
         sources[LOUDNESS] = (patch.add("slider", "loudness, bels", ASIDE, 144, minimum=-5,
                                        maximum=-1, value=-2, outlets=("float",)),)
+    if VELOCITY in at:
+        sources[VELOCITY] = (patch.add("slider", "velocity", ASIDE, 144, minimum=0, maximum=1,
+                                       value=1, outlets=("float",)),)
     if FREE in at:
         sources[FREE] = (patch.add("toggle", "free", ASIDE + 220, 118, outlets=("int",)),)
     for number, (label, given) in enumerate(sources.items()):

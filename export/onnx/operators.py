@@ -17,7 +17,7 @@ from engine.description import Attribute
 from engine.errors import TudorError
 from engine.graph import Graph, Op
 from engine.ops import KINDS
-from export.onnx import draws, spectra, tones
+from export.onnx import draws, notes, spectra, tones
 from export.onnx.loop import write_loop
 from export.onnx.writer import ALL, Writer
 
@@ -255,7 +255,7 @@ EMIT: dict[str, Callable[..., str]] = {
     "latent_sample": latent_sample, "categorical": draws.categorical,
     "logistic_mixture": draws.logistic_mixture, "embed": draws.embed, "control": control,
     "pitch_track": tones.pitch_track, "harmonics": tones.harmonics,
-    "spectrum": spectra.spectrum, "resynth": spectra.resynth,
+    "note": notes.note, "spectrum": spectra.spectrum, "resynth": spectra.resynth,
 }
 IN_LOOPS = ("feed",)  # what only a loop knows how to write
 

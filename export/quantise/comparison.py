@@ -50,6 +50,7 @@ from export.quantise.sensitivity import (
     macs,
 )
 from export.replay import is_looped
+from export.resynthesised import HIGHEST, logarithms, resynthesised
 from training.objectives.losses import spectral_distance
 
 FloatArray = NDArray[np.float32]
@@ -223,7 +224,7 @@ def compare(model: Model, audio: FloatArray, heard: Mapping[str, float],
     those whose `exact` and `played` are what they draw from."""
     losses, drawn = {}, drawn or {}
     for name, spec in model.methods.items():
-        if name not in exact:
+        if name not in exact or resynthesised(model, name):
             continue
         aim = aim_of(spec, name in drawn)
         distances: tuple[float | None, float | None] = (None, None)
@@ -231,7 +232,11 @@ def compare(model: Model, audio: FloatArray, heard: Mapping[str, float],
                 and spec.role != GENERATE and not follows(model, name)):
             distances = (_distance(model, name, exact[name], audio),
                          _distance(model, name, played[name], audio))
-        snr = decibels(1.0, error_ratio(exact[name], played[name]))
+        pair = exact[name], played[name]
+        logs = logarithms(model, name)
+        if logs:
+            pair = tuple(y[:logs].clamp(max=HIGHEST).exp() for y in pair)  # type: ignore[assignment]
+        snr = decibels(1.0, error_ratio(*pair))
         losses[name] = MethodLoss(name, heard[name], round(snr, 2),
                                   aim.kept if auto else aim.plain, *distances,
                                   drawn.get(name), (layers or {}).get(name, ()))

@@ -6,8 +6,8 @@ the loop really goes when it plays. Recordings would not do: which conditions be
 through what layers behind the loop they came, a model does not say; and what a network makes of
 others' sounds is not what it makes of its own.
 
-    conditions    of what plays loops, loops (`loops.py`); what the model's own analysis makes of
-                  audio, if it has one; else arrays that the user gives; else rests and steps
+    conditions    of what plays loops, loops (`loops.py`); of what a gate triggers, strokes; what
+                  an own analysis makes of audio; arrays that the user gives; else rests and steps
     held out      the same with other noise, and where the user gave arrays, with others of them
 """
 
@@ -29,6 +29,7 @@ from engine.models.base import Model
 from engine.players.base import load
 from engine.players.native_model import NativeFile, NativeModel
 from engine.scores.loops import plays_loops
+from engine.scores.strokes import made_up, plays_strokes
 from export.native.export import compile_programs, lower
 from export.native.forced import Forced, draw_of, end_of, gate_of
 from export.native.nodes import Node, Program, Root, View, outermost
@@ -132,6 +133,8 @@ def conditions(model: Model, spec: Method, material: Material, held_out: bool,
     if plays_loops(spec.input_labels):
         return loop_conditions(spec, model.sample_rate_hz, held_out,
                                HELD_OUT_DRAWS if held_out else CALIBRATION_DRAWS)
+    if plays_strokes(spec.input_labels):
+        return made_up(spec.input_labels, getattr(model.config, "groups", ()), frames, held_out)
     maker = analysis_for(model, spec)
     if maker is None:
         return steps(spec, frames, seed=int(held_out))

@@ -23,7 +23,7 @@ from tests.firmware.machines import instruction_sets
 CHANNELS = 8
 # With scales as rough as here: what grows beyond them, and what may be drawn otherwise.
 COARSE = ("exp", "latent_sample", "keyed_noise", "categorical", "logistic_mixture", "feed",
-          "pitch_track", "harmonics", "resynth")
+          "pitch_track", "harmonics", "resynth", "note")
 ALL = [pytest.param(case, id=f"{kind}-{at}") for kind in CASES
        for at, case in enumerate(cases(kind, CHANNELS))]
 

@@ -55,13 +55,19 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
         "loops": {**LOOP, "styles": ["a", "b"], "history_width": 8, "history": 2, "flow_width": 8},
         "steps": {**LOOP, "history_width": 6, "history": 1, "flow_width": 6, "steps": 4},
     },
+    "spectrogram_gan": {
+        "drums": {"sample_rate_hz": 8000, "fft": 128, "hop": 32, "classes": ["a", "b"],
+                  "subclasses": ["one", "two"], "z": 3, "noise": 2, "conditions": 8, "width": 8,
+                  "frames": 40, "fade": 8},
+    },
 }
 
 DRAWING = [(family, name) for family in ("wavenet", "two_tier") for name in SMALL[family]]
 LOOPS = [(family, name) for family in ("latent_vae", "latent_flow") for name in SMALL[family]]
+STROKES = [("spectrogram_gan", name) for name in SMALL["spectrogram_gan"]]
 # What does not draw can be compared with offline PyTorch; what draws is replayed.
 CASES = [(family, name) for family, shapes in SMALL.items() for name in shapes
-         if (family, name) not in DRAWING + LOOPS]
+         if (family, name) not in DRAWING + LOOPS + STROKES]
 
 
 def small_model(family: str = "raw_vae", name: str = "mono", seed: int = 0) -> Model:

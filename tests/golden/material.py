@@ -11,7 +11,9 @@ from engine.description import GENERATE, Method
 from engine.models.autoregressive_heads import Predicted
 from engine.models.base import Model
 from engine.models.loops import LoopModel
+from engine.models.spectrogram_gan import SpectrogramGAN
 from engine.scores.loops import plays_loops
+from engine.scores.strokes import plays_strokes
 
 FRAMES, MOST_SAMPLES = 24, 2**16  # of each method, or as many as two frames have
 SPREAD = 1.25  # added to log scales of what is drawn, so that it is loud enough to tell
@@ -44,12 +46,17 @@ def frames_of(frame_samples: int) -> int:
 
 
 def example(spec: Method) -> FloatArray:
-    """Noise with what a guard has to catch; for what generates a note, silence, another."""
+    """Noise with what a guard has to catch; for what generates a note, silence, another; for what a
+    gate triggers some strokes."""
     rows = frames_of(spec.ratio) * spec.ratio // spec.in_ratio
     x = noise(spec.name, (spec.in_channels, rows))
     if spec.role != GENERATE or plays_loops(spec.input_labels):
         return x
     at = {label: index for index, label in enumerate(spec.input_labels)}
+    if plays_strokes(spec.input_labels):  # one of them with what a guard has to catch
+        x[at["gate"]] = 0
+        x[at["gate"], [3, rows // 2, rows // 2 + 1, rows - 4]] = 1
+        return x
     pitch, loudness = x[at["pitch_oct"]], x[at["loudness"]]
     pitch[np.isfinite(pitch)] *= 0.25  # three semitones about middle C
     loudness[3], loudness[5] = -0.5, -np.inf
@@ -73,14 +80,14 @@ def with_weights(model: Model) -> Model:
     """Weights of our own. What a mixture is drawn from keeps its scales, and gets a prediction that
     decays: loops of other weights run into their limits, where all arithmetic is alike."""
     import torch
-    loops = isinstance(model, LoopModel)
+    loops, strokes = isinstance(model, LoopModel), isinstance(model, SpectrogramGAN)
     heads = [module for module in model.modules() if isinstance(module, Predicted)]
     biases = [torch.as_tensor(head.out.bias).detach().clone() for head in heads]
     for key, parameter in model.named_parameters():
         parameter.data = torch.from_numpy(_weights(key, tuple(parameter.shape)))
         # A wide net says much; a loop of chunks would run into its limits.
         half = 0.5 if key.endswith("out.weight") or loops else 1.0
-        parameter.data *= half * ODD if heads or loops else 1.0
+        parameter.data *= half * ODD if heads or loops or strokes else 1.0
     for head, bias in zip(heads, biases, strict=True):
         head.out.bias = torch.nn.Parameter(bias + SPREAD * (bias < 0))
         head.taps.weight.data *= 0.25

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from training.corpus import drums, kit, percussion, writing
+from training.corpus import drums, genres, kit, percussion, writing
 from training.corpus.circle import Audio
 from training.corpus.draw import between, chance, log_between, pick, stream
 from training.corpus.filters import audible_hz, shape
@@ -81,6 +81,8 @@ CLASSES: dict[str, tuple[Way, ...]] = {
 }
 ORDER = tuple(CLASSES)
 NAMES = writing.Names("hit", ORDER)
+OF_GENRES = writing.Names("hit", ORDER, groups=tuple(genres.GENRES))
+MACHINES = ("beads", "blip", "hands", "machine")  # ways that are no band's kit
 
 
 def in_a_room(sound: Audio, size_s: float, level: float, rate: int, noises: list[Rng]) -> Audio:
@@ -114,17 +116,30 @@ def _trimmed(sound: Audio, rate: int) -> Audio:
     return np.pad(kept, ((0, 0), (0, round(TAIL_S * rate))))
 
 
+def _way(rng: Rng, of_class: str, genre: str) -> Way:
+    """How a stroke is made: of a genre by machine or kit as often as that has it."""
+    ways = CLASSES[of_class]
+    if not genre:
+        return pick(rng, ways)
+    machine = [name in MACHINES for name, *_ in ways]
+    kit_share = genres.GENRES[genre].kit if not all(machine) and any(machine) else 0.5
+    return pick(rng, ways, [(1 - kit_share) / sum(machine) if made else
+                            kit_share / (len(ways) - sum(machine)) for made in machine])
+
+
 def render_hit(
-    seed: int, index: int, sample_rate_hz: int = 48000, channels: int = 1
+    seed: int, index: int, sample_rate_hz: int = 48000, channels: int = 1,
+    of_genres: tuple[str, ...] = (),
 ) -> tuple[writing.Sound, dict[str, Any]]:
     """Stroke `index` of a seed: (float32 audio [channels, samples], its row of the metadata).
 
-    Classes take turns, so that every corpus holds as many of each.
+    Classes take turns, so that every corpus holds as many of each; then genres, if there are any.
     """
     writing.check_request(seed, index, sample_rate_hz, channels)
     of_class = ORDER[index % len(ORDER)]
+    genre = of_genres[index // len(ORDER) % len(of_genres)] if of_genres else ""
     rng = stream(seed, index, "hit")
-    name, draw, stroke = pick(rng, CLASSES[of_class])
+    name, draw, stroke = _way(rng, of_class, genre)
     spec = draw(rng)
     velocity = between(rng, 0.25, 1.0)
     drive_db = between(rng, 0, 14) if chance(rng, 0.2) else 0.0
@@ -132,6 +147,14 @@ def render_hit(
     room_s = log_between(rng, 0.12, 0.9)
     peak_db = between(rng, -6, -1)
     grain_db = between(rng, -58, -30)
+    more: dict[str, Any] = {}
+    treatment = None
+    if genre:
+        own = stream(seed, index, "genre")
+        spec = genres.of_genre(spec, genre, of_class, own)
+        treatment = genres.draw_treatment(genre, own)
+        drive_db, room, room_s = treatment.drive_db, treatment.room, treatment.room_s
+        more = {"genre": genre}
     sound = stroke(spec, velocity, sample_rate_hz, stream(seed, index, "noise"))
     if drive_db:
         gain = 10 ** (drive_db / 20)
@@ -140,6 +163,8 @@ def render_hit(
     # kick or tom is as smooth as a formula.
     hiss = stream(seed, index, "grain").standard_normal(len(sound))
     sound = sound * (1.0 + 10 ** (grain_db / 20) * hiss)
+    if treatment is not None:
+        sound = genres.treated(sound, treatment, sample_rate_hz)
     if room:
         noises = [stream(seed, index, f"room {side}") for side in range(channels)]
         audio = in_a_room(sound, room_s, room, sample_rate_hz, noises)
@@ -148,7 +173,9 @@ def render_hit(
     audio = _trimmed(audio, sample_rate_hz)
     audio *= 10 ** (peak_db / 20) / np.abs(audio).max()
     voices = {of_class: {"way": name, "drive_db": drive_db, "grain_db": grain_db, "room": room,
-                         "room_s": room_s, **asdict(spec)}}
-    row = writing.row_of(NAMES.file(index, of_class), seed, index, audio, sample_rate_hz, voices,
-                         kind=of_class, way=name, velocity=velocity)
+                         "room_s": room_s, **({} if treatment is None else asdict(treatment)),
+                         **asdict(spec)}}
+    file = OF_GENRES.file(index, of_class, genre) if genre else NAMES.file(index, of_class)
+    row = writing.row_of(file, seed, index, audio, sample_rate_hz, voices, kind=of_class, **more,
+                         way=name, velocity=velocity)
     return audio.astype(np.float32), row

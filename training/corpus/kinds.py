@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.errors import nearest
 from training.corpus import bach, breaks, hits, notes, techno, textures, writing
+from training.corpus.genres import GENRES
+
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,12 @@ class Kind:
     channels: int = 1
     held_out: Kind | None = None  # the part that is for measuring only
     soundfont: bool = False  # whether one can play it
+    of_genres: writing.Names | None = None  # names of its files where they are of genres
 
 
 KINDS: dict[str, Kind] = {
     "techno": Kind(techno.render_loop, writing.LOOPS, 16000),
-    "drums": Kind(hits.render_hit, hits.NAMES),
+    "drums": Kind(hits.render_hit, hits.NAMES, of_genres=hits.OF_GENRES),
     "breaks": Kind(breaks.render_break, breaks.NAMES),
     "textures": Kind(textures.render_texture, textures.NAMES, channels=2),
     "notes": Kind(notes.render_note, notes.NAMES, soundfont=True),
@@ -50,11 +55,12 @@ def write_corpus(
     progress: Callable[[float], None] | None = None,
     soundfont: Path | None = None,
     held_out: bool = False,
+    genres: Sequence[str] = (),
 ) -> list[Path]:
     """Fills `out_dir` with at least `minutes` of whole files, see `writing.write_corpus`.
 
     `soundfont` plays notes through fluidsynth in place of our own synthesis. `held_out`: the part
-    of a kind that nothing should be trained on.
+    of a kind that nothing should be trained on. `genres`: of `GENRES`, each in a folder; ALL: all.
     """
     row = _part(kind, held_out)
     rate = row.sample_rate_hz if sample_rate_hz is None else sample_rate_hz
@@ -71,8 +77,25 @@ def write_corpus(
         more = (str(soundfont.resolve()), soundfont.stat().st_mtime_ns)
     if held_out:
         more = (*more, "held out")
+    names = row.names
+    if genres:
+        if row.of_genres is None:
+            raise ValueError(f"--genre is for drums, not for {kind}")
+        chosen = _genres(genres)
+        render, names = partial(render, of_genres=chosen), row.of_genres
+        more = (*more, "genres", *chosen)
     request: writing.Request = (kind, seed, rate, count, *more)
-    return writing.write_corpus(Path(out_dir), minutes, render, row.names, request, progress)
+    return writing.write_corpus(Path(out_dir), minutes, render, names, request, progress)
+
+
+def _genres(said: Sequence[str]) -> tuple[str, ...]:
+    """Those that are asked for, in order of name, whatever the order they are said in."""
+    if ALL in said:
+        return tuple(sorted(GENRES))
+    for name in said:
+        if name not in GENRES:
+            raise ValueError(f"--genre: unknown genre {name!r}{nearest(name, [*GENRES, ALL])}")
+    return tuple(sorted(set(said)))
 
 
 def _part(kind: str, held_out: bool) -> Kind:

@@ -2,6 +2,7 @@
 
     OUT_DIR/loop_00000.wav, loop_00001.wav, …   metadata.csv   (.partial-* while being made)
     OUT_DIR/kick/kick_00000.wav, snare/snare_00001.wav, …      (where a corpus has classes)
+    OUT_DIR/house/kick/kick_00000.wav, …                       (and groups of them)
     OUT_DIR/1001_1/1001_1_00000.wav, 1001_1/1001_1_00000.notes  (and text beside each sound)
 """
 
@@ -41,23 +42,35 @@ class Names:
     word: str = "loop"
     classes: tuple[str, ...] = ()
     beside: str = ""  # suffix of the text file that each sound has beside it
+    groups: tuple[str, ...] = ()  # folders around those of the classes
 
     @property
     def words(self) -> str:
         """Several of them."""
         return f"{self.word}s"
 
-    def file(self, index: int, of_class: str = "") -> str:
+    def file(self, index: int, of_class: str = "", group: str = "") -> str:
         """Name of one file inside the corpus, with `/` whatever the system."""
         name = of_class or self.word
-        return f"{name}/{name}_{index:05d}.wav" if self.classes else f"{name}_{index:05d}.wav"
+        around = f"{group}/" if group else ""
+        own = f"{name}_{index:05d}.wav"
+        return f"{around}{name}/{own}" if self.classes else own
 
     def owns(self, name: str) -> bool:
         """Whether a file of that name may have been written by an earlier run."""
         suffix = rf"\.wav|{re.escape(self.beside)}" if self.beside else r"\.wav"
         if not self.classes:
             return re.fullmatch(rf"{self.word}_\d{{5,}}({suffix})", name) is not None
-        return re.fullmatch(rf"({'|'.join(self.classes)})/\1_\d{{5,}}({suffix})", name) is not None
+        around = f"({'|'.join(self.groups)})/" if self.groups else "()"
+        return re.fullmatch(rf"{around}({'|'.join(self.classes)})/\2_\d{{5,}}({suffix})",
+                            name) is not None
+
+    @property
+    def folders(self) -> Iterator[str]:
+        """That may hold sounds, the inner ones before those around them."""
+        for group in self.groups:
+            yield from (f"{group}/{name}" for name in self.classes)
+        yield from self.groups or self.classes
 
     def with_text(self, sounds: list[str]) -> list[str]:
         """All files of these sounds: themselves, and what lies beside them."""
@@ -219,7 +232,7 @@ def _render_into(
             else:
                 audio, row = render(len(names))
                 path = staging / row["file"]
-                path.parent.mkdir(exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 if beside:
                     path.with_suffix(beside).write_text(row.pop(BESIDE), "utf-8")
                 soundfile.write(path, _sound(audio, row).T, row["sample_rate_hz"],
@@ -245,13 +258,13 @@ def _replace(out_dir: Path, staging: Path, made: list[str], names: Names) -> Non
     if not (out_dir / METADATA).exists():
         (staging / METADATA).replace(out_dir / METADATA)
     for name in made:
-        (out_dir / name).parent.mkdir(exist_ok=True)
+        (out_dir / name).parent.mkdir(parents=True, exist_ok=True)
         (staging / name).replace(out_dir / name)
     for old in set(_files(out_dir)) - {*made, METADATA}:
         if names.owns(old):
             (out_dir / old).unlink()
-    for of_class in names.classes:
-        if (out_dir / of_class).is_dir() and not any((out_dir / of_class).iterdir()):
-            (out_dir / of_class).rmdir()
+    for folder in names.folders:
+        if (out_dir / folder).is_dir() and not any((out_dir / folder).iterdir()):
+            (out_dir / folder).rmdir()
     if (staging / METADATA).exists():
         os.replace(staging / METADATA, out_dir / METADATA)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from training.data.base import Data
 from training.data.crop_data import Crops
+from training.data.hits import Hits
 from training.data.images import Images
 from training.data.labelled import Labelled
 from training.data.latents import Latents
@@ -18,6 +19,7 @@ DATA: dict[str, type[Data]] = {
     "labelled": Labelled,
     "latents": Latents,
     "loops": Loops,
+    "hits": Hits,
     "images": Images,
     "performed": Performed,
 }

@@ -4,6 +4,7 @@ such a phase; what is played with differs:
 
     autoencoder      a stretch of what was decoded, the encoder staying as it is
     autoregressive   windows that the model has drawn by itself (`free_running.py`)
+    spectrogram_gan  frames of log-magnitudes, and what was asked for (`frame_game.py`)
 
     |-- phase 1: no discriminators --|-- phase 2: they listen --|-- and are heard -- ... end
                                    start               start + warmup_steps
@@ -22,12 +23,18 @@ from torch import Tensor
 
 from engine.errors import ConfigError, nearest
 from engine.models.registry import explain
-from training.objectives.discriminators import DISCRIMINATORS, Discriminators
+from training.objectives.discriminators import (
+    DISCRIMINATORS,
+    Build,
+    Discriminators,
+    Opinion,
+)
 from training.objectives.gan_losses import (
     GAN_OBJECTIVES,
     discriminator_loss,
     feature_matching,
     generator_loss,
+    gradient_penalty,
 )
 from training.run.schedule import begins, start_of
 
@@ -59,6 +66,14 @@ class GanConfig(BaseModel):
         tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
         Field(strict=False),
     ] = (0.5, 0.9)
+    # Of the penalty on slopes where sound is real (R1), each `r1_steps` steps of the
+    # discriminators, so many times as heavy (Karras et al. 2020); 0: none.
+    r1_weight: NotNegative = 0.0
+    r1_steps: Annotated[int, Field(ge=1)] = 8
+
+    known: ClassVar[dict[str, Build]] = DISCRIMINATORS  # rows that `discriminators` may name
+    # Whether features are compared for the log alone, where `feature_weight` is 0.
+    logs_features: ClassVar[bool] = True
 
     # Whether what is heard are whole examples, other ones for each step of the discriminators, or
     # places in the same ones.
@@ -87,8 +102,8 @@ class GanConfig(BaseModel):
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            if name not in DISCRIMINATORS:
-                raise ValueError(f"unknown discriminator{nearest(name, DISCRIMINATORS)}")
+            if name not in cls.known:
+                raise ValueError(f"unknown discriminator{nearest(name, cls.known)}")
         return value
 
 
@@ -124,17 +139,21 @@ class Adversary:
     """The discriminators with their optimiser. Not a module of the training loop: it takes its own
     steps, and sums gradients over processes by itself."""
 
-    def __init__(self, config: GanConfig, channels: int, rate_hz: int, seed: int) -> None:
+    def __init__(self, config: GanConfig, channels: int, rate_hz: int, seed: int,
+                 conditions: int = 0) -> None:
+        """`conditions`: how many are told to the discriminators beside what they hear."""
         self.config = config
         self.window_samples = config.stretch_samples(rate_hz)
         self.objective = GAN_OBJECTIVES[config.objective]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
-            self.networks = Discriminators(config.discriminators, channels, config.width)
+            self.networks = Discriminators(config.discriminators, channels, config.width,
+                                           config.known, conditions)
         self.optimizer = torch.optim.Adam(
             self.networks.parameters(), config.learning_rate, betas=config.betas)
         self.began_step = -1  # -1: not yet
         self.turn_steps = config.turn_steps
+        self.steps = 0  # of the discriminators
 
     def began(self, step: int, seconds: float, progress: float) -> bool:
         """Whether the phase has begun; once it has, a longer budget does not end it."""
@@ -166,71 +185,93 @@ class Adversary:
                     state[name] = value.to(device)
 
     def play(
-        self, output: Tensor, audio: Tensor, step: int
+        self, output: Tensor, audio: Tensor, step: int, told: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One turn on a batch (aligned, [batch, channels, time]): the steps of the discriminators,
         and the model's adversarial loss on what the last of them heard, 0 during warm-up; figures
-        for the log."""
+        for the log. `told`: conditions of both, [batch, conditions, time]."""
         with torch.autocast(output.device.type, enabled=False):
             losses = []
-            for fake, real in self._turns(output.float(), audio.float()):
-                losses.append(self._discriminate(fake.detach(), real))
+            for fake, real, given in self._turns(output.float(), audio.float(), told):
+                losses.append(self._discriminate(fake.detach(), real, given))
             figures = {"discriminator_loss": torch.stack(losses).mean()}
             if not self.warm(step):
                 return output.new_zeros(()), figures
-            return self._generate(fake, real, self.weight(step), figures)
+            return self._generate(fake, real, given, self.weight(step), figures)
 
     def state(self) -> dict[str, Any]:
         """All that resuming needs."""
         return {"networks": self.networks.state_dict(), "optimizer": self.optimizer.state_dict(),
-                "began_step": self.began_step}
+                "began_step": self.began_step, "steps": self.steps}
 
     def load(self, state: dict[str, Any]) -> None:
         """The inverse of `state`."""
         self.networks.load_state_dict(state["networks"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.began_step = int(state["began_step"])
+        self.steps = int(state.get("steps", 0))  # checkpoints before the penalty do not have it
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _turns(self, output: Tensor, audio: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """What each step of the discriminators hears, made and real."""
+    def _turns(
+        self, output: Tensor, audio: Tensor, told: Tensor | None
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """What each step of the discriminators hears, made and real, and is told."""
         count = self.config.discriminator_steps
         if self.config.others:
-            yield from zip(output.chunk(count), audio.chunk(count), strict=True)
+            given = [None] * count if told is None else told.chunk(count)
+            yield from zip(output.chunk(count), audio.chunk(count), given, strict=True)
             return
         for _ in range(count):
-            yield self._window(output, audio)
+            stretch = self._stretch(output.shape[-1])
+            yield (output[..., stretch], audio[..., stretch],
+                   None if told is None else told[..., stretch])
 
-    def _window(self, output: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """The same stretch of both."""
-        spare = output.shape[-1] - self.window_samples
+    def _stretch(self, length: int) -> slice:
+        """The same of all that is heard."""
+        spare = length - self.window_samples
         start = int(torch.randint(spare + 1, ())) if spare > 0 else 0
-        stretch = slice(start, start + self.window_samples)
-        return output[..., stretch], audio[..., stretch]
+        return slice(start, start + self.window_samples)
 
-    def _discriminate(self, fake: Tensor, real: Tensor) -> Tensor:
+    def _opinions(self, heard: Tensor, told: Tensor | None) -> list[Opinion]:
+        found: list[Opinion] = (self.networks(heard) if told is None
+                                else self.networks(heard, told))
+        return found
+
+    def _discriminate(self, fake: Tensor, real: Tensor, told: Tensor | None) -> Tensor:
+        config = self.config
         self.networks.requires_grad_(True)
-        loss = discriminator_loss(self.objective, self.networks(real), self.networks(fake))
+        penalised = config.r1_weight > 0 and self.steps % config.r1_steps == 0
+        if penalised:
+            real = real.detach().requires_grad_(True)
+        opinions = self._opinions(real, told)
+        loss = total = discriminator_loss(self.objective, opinions, self._opinions(fake, told))
+        if penalised:
+            total = loss + 0.5 * config.r1_weight * config.r1_steps * gradient_penalty(
+                opinions, real)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        total.backward()  # type: ignore[no-untyped-call]
         _average_gradients(self.networks)
         self.optimizer.step()
+        self.steps += 1
         return loss.detach()
 
     def _generate(
-        self, fake: Tensor, real: Tensor, weight: float, figures: dict[str, Tensor]
+        self, fake: Tensor, real: Tensor, told: Tensor | None, weight: float,
+        figures: dict[str, Tensor],
     ) -> tuple[Tensor, dict[str, Tensor]]:
         self.networks.requires_grad_(False)  # gradients reach the sound only
         config = self.config
-        opinions = self.networks(fake)
+        opinions = self._opinions(fake, told)
         adversarial = generator_loss(self.objective, opinions)
+        figures = {**figures, "adversarial_loss": adversarial.detach()}
+        if not config.feature_weight and not config.logs_features:
+            return weight * adversarial, figures
         with torch.no_grad():
-            wanted = self.networks(real)
+            wanted = self._opinions(real, told)
         matching = feature_matching(wanted, opinions)
-        figures = {**figures, "adversarial_loss": adversarial.detach(),
-                   "feature_matching": matching.detach()}
-        return weight * adversarial + config.feature_weight * matching, figures
+        return (weight * adversarial + config.feature_weight * matching,
+                {**figures, "feature_matching": matching.detach()})
 
 
 def _average_gradients(networks: torch.nn.Module) -> None:

@@ -136,26 +136,32 @@ class SpectrogramDiscriminator(nn.Module):
         return self.stack(0.5 * torch.log(power + FLOOR**2) / 4)  # about -3 ... 0
 
 
-Build = Callable[[int, int], list[nn.Module]]
+# Channels of what is heard, width, and how many conditions are told beside it.
+Build = Callable[[int, int, int], list[nn.Module]]
 DISCRIMINATORS: dict[str, Build] = {
-    "scales": lambda channels, width: [
+    "scales": lambda channels, width, _: [
         ScaleDiscriminator(channels, width, scale) for scale in SCALES],
-    "periods": lambda channels, width: [
+    "periods": lambda channels, width, _: [
         PeriodDiscriminator(channels, width, period) for period in PERIODS],
-    "spectrograms": lambda channels, width: [
+    "spectrograms": lambda channels, width, _: [
         SpectrogramDiscriminator(channels, width, window) for window in WINDOWS],
-    "patch": lambda channels, width: [PatchDiscriminator(channels, width)],
+    "patch": lambda channels, width, _: [PatchDiscriminator(channels, width)],
 }
 
 
 class Discriminators(nn.Module):
-    """Several kinds together."""
+    """Several kinds together, of the rows `known`. `conditions`: how many are told to each of them
+    beside what it hears; 0: none are."""
 
-    def __init__(self, kinds: tuple[str, ...], channels: int, width: int) -> None:
+    def __init__(self, kinds: tuple[str, ...], channels: int, width: int,
+                 known: dict[str, Build] = DISCRIMINATORS, conditions: int = 0) -> None:
         super().__init__()
         self.networks = nn.ModuleList(
-            network for kind in kinds for network in DISCRIMINATORS[kind](channels, width)
+            network for kind in kinds for network in known[kind](channels, width, conditions)
         )
 
-    def forward(self, audio: Tensor) -> list[Opinion]:
-        return [network(audio) for network in self.networks]
+    def forward(self, heard: Tensor, told: Tensor | None = None) -> list[Opinion]:
+        """`heard`: [batch, channels, time]; `told`: [batch, conditions, time]."""
+        if told is None:
+            return [network(heard) for network in self.networks]
+        return [network(heard, told) for network in self.networks]

@@ -14,7 +14,9 @@ from training.objectives.base import Moment, Objective, Terms
 from training.run.schedule import check_schedule
 from training.settings import Settings
 
-HEARD = ("output", "target")  # of the terms: sounds for the discriminators, not to be logged
+# Of the terms: sounds for the discriminators, not to be logged, and what they are told of them.
+HEARD = ("output", "target")
+TOLD = "told"
 
 
 class GanSettings(Settings):
@@ -43,14 +45,14 @@ class AdversarialObjective(Objective):
 
     first_phase: ClassVar[str]  # what the first phase is about, in a word
 
-    def __init__(self, model: Model, config: Any, channels: int) -> None:
-        """`channels`: of what the discriminators hear."""
+    def __init__(self, model: Model, config: Any, channels: int, conditions: int = 0) -> None:
+        """`channels`: of what the discriminators hear; `conditions`: that they are told."""
         super().__init__(model, config)
         self.adversary: Adversary | None = None
         self.turn: Terms = {}  # figures of the last turn: not every step has one
         if config.adversarial is not None and config.adversarial.on:
             self.adversary = Adversary(config.adversarial, channels, model.sample_rate_hz,
-                                       config.seed)
+                                       config.seed, conditions)
 
     def step(self, batch: Batch, at: Moment) -> Terms:
         """In phase 2 the discriminators take theirs first, on what the model made."""
@@ -58,9 +60,9 @@ class AdversarialObjective(Objective):
         if adversary is not None and adversary.began(at.step, at.seconds, at.progress):
             rate = min(rate, adversary.config.model_rate or rate)
         terms = self.engine.losses(batch, at)
-        output, target = (terms.pop(name, None) for name in HEARD)
+        output, target, told = (terms.pop(name, None) for name in (*HEARD, TOLD))
         if adversary is not None and output is not None and target is not None:
-            heard, self.turn = adversary.play(output, target, at.step)
+            heard, self.turn = adversary.play(output, target, at.step, told)
             terms = {**terms, "loss": terms["loss"] + heard, **self.turn}
         self.descend(terms, rate)
         return terms

@@ -61,3 +61,12 @@ def feature_matching(real: list[Opinion], fake: list[Opinion]) -> Tensor:
         for a, b in zip(r.features, f.features, strict=True)
     ]
     return torch.stack(losses).mean()
+
+
+def gradient_penalty(real: list[Opinion], heard: Tensor) -> Tensor:
+    """Mean over examples of the squared gradient of each one's mean scores by what is real, `heard`
+    [batch, ...] (R1 of Mescheder et al. 2018): a discriminator that is certain of what is real has
+    no slope there."""
+    scores = torch.stack([opinion.scores.flatten(1).mean(dim=1) for opinion in real]).sum()
+    gradient, = torch.autograd.grad(scores, heard, create_graph=True)
+    return gradient.square().flatten(1).sum(dim=1).mean()

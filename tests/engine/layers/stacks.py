@@ -15,6 +15,7 @@ from engine.layers import (
     ConvTranspose1d,
     Delay,
     Exp,
+    FilmStack,
     Fixed,
     FixedEach,
     GatedStack,
@@ -31,6 +32,7 @@ from engine.layers import (
     Residual,
     RMSNorm,
     Sequence,
+    Shapes,
     SharedProjection,
     Sigmoid,
     Snake,
@@ -47,6 +49,7 @@ KINDS = (
     "tanh", "sigmoid", "exp", "log", "sqrt", "softplus", "rms_norm", "layer_norm", "attention",
     "snake", "gated", "noise", "guard", "residual", "parallel_sum", "parallel_product",
     "parallel_concat", "analysis", "synthesis", "past", "fixed", "repeat", "shared", "gated_stack",
+    "film_stack", "shapes",
 )
 
 
@@ -92,6 +95,11 @@ def layer(draw: st.DrawFn, kind: str, channels: int, depth: int = 0) -> Streamin
         conditions = Conv1d(channels, 12, 3, stride=stride) if draw(st.booleans()) else None
         return GatedStack(Conv1d(channels, 3, 2, stride=stride), conditions, [1, 2], pick(2, 3),
                           draw(st.booleans()))
+    if kind == "film_stack":
+        return FilmStack(Conv1d(channels, 3, 2), Conv1d(channels, 12, pick(1, 3)), [1, 2],
+                         pick(2, 3))
+    if kind == "shapes":
+        return Shapes(torch.randn(channels, pick(2, 3)), pick(0, 2))
     if kind in ("analysis", "synthesis"):
         bands = pick(2, 3, 4)
         if kind == "analysis":

@@ -199,3 +199,14 @@ def test_pure_data_opens_them_without_complaint(written: Any, voice: Any) -> Non
         odd = [s for s in said if "couldn't create" not in s and "connection failed" not in s]
         rate = [s for s in odd if s.startswith("wrong-sample-rate:-")]
         assert odd == rate, odd
+
+
+def test_a_voice_of_strokes_has_keys_and_a_velocity(tmp_path: Path) -> None:
+    """What is not connected is 0, and nothing is struck at a velocity of 0."""
+    model = small_model("spectrogram_gan", "drums")
+    write_patches(tmp_path / "drums.ts", model.describe("x"))
+    boxes, cords = pd_boxes(tmp_path / "drums.pd")
+    (voice,) = (index for index, box in enumerate(boxes) if box[3] == "nn~")
+    labels = model.methods[model.main.name].input_labels
+    inlets = {labels[inlet] for _, _, box, inlet in cords if box == voice and inlet < len(labels)}
+    assert {"gate", "pitch_oct", "velocity"} <= inlets

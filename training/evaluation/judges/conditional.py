@@ -28,6 +28,7 @@ from training.evaluation.judges.findings import (
     Findings,
     Grid,
     Plot,
+    drawn_confusion,
     keep_sound,
     number,
     score_grid,
@@ -121,7 +122,7 @@ def _judge_classes(
     found.notes.append("classes are numbered in the order of their folders' names: "
                        + ", ".join(f"{i} {name}" for i, name in enumerate(names)))
     found.plots.append(Plot("classes.png", "which class is heard, of what was asked for",
-                            _drawn_confusion(counts["model"], names)))
+                            drawn_confusion(counts["model"], names)))
     found.sounds += [(f"class_{i + 1}.wav", f"asked for {name}") for i, name in enumerate(names)
                      if keep_sound(case.out, f"class_{i + 1}.wav", made[i][0], rate)]
 
@@ -199,17 +200,6 @@ def _response_grid(rows: list[dict[str, Any]]) -> Grid:
                 [[row["control"], number(row["low"]), number(row["high"]), row["descriptor"],
                   f"{row['rank_correlation']:+.2f}", f"{row['chance']:.2f}",
                   number(row["at_low"]), number(row["at_high"])] for row in rows])
-
-
-def _drawn_confusion(table: NDArray[np.float64], names: list[str]) -> Callable[[Any], None]:
-    def draw(axis: Any) -> None:
-        axis.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), vmin=0, vmax=1,
-                    cmap="Blues")
-        axis.set_xticks(range(len(names)), names, rotation=45)
-        axis.set_yticks(range(len(names)), names)
-        axis.set(xlabel="heard", ylabel="asked for")
-
-    return draw
 
 
 def _drawn_responses(rows: list[dict[str, Any]]) -> Callable[[Any], None]:

@@ -135,6 +135,18 @@ def bars(results: dict[str, dict[str, float | None]], column: Column,
     return draw
 
 
+def drawn_confusion(table: NDArray[Any], names: Sequence[str]) -> Callable[[Any], None]:
+    """A picture of how often each class [asked, heard] is heard."""
+    def draw(axis: Any) -> None:
+        axis.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), vmin=0, vmax=1,
+                    cmap="Blues")
+        axis.set_xticks(range(len(names)), names, rotation=45)
+        axis.set_yticks(range(len(names)), names)
+        axis.set(xlabel="heard", ylabel="asked for")
+
+    return draw
+
+
 def keep_sound(out: Path | None, file: str, audio: NDArray[np.float32], rate_hz: int) -> bool:
     """Write a sound beside the page, if there will be one."""
     if out is None:

@@ -13,6 +13,7 @@ from importlib import import_module
 from engine.description import EFFECT, GENERATE
 from engine.errors import ConfigError, nearest
 from engine.scores.loops import plays_loops
+from engine.scores.strokes import plays_strokes
 from training.data.pairs import PARTS
 from training.evaluation.judges.case import Case
 from training.evaluation.judges.classes import class_input
@@ -102,6 +103,17 @@ def _no_loops(case: Case) -> str:
     return why
 
 
+def _no_strokes(case: Case) -> str:
+    why = _no_generator(case)
+    labels = () if why else case.description.main.input_labels
+    classes = case.description.config.get("classes")
+    if not why and not (plays_strokes(labels) and isinstance(classes, list | tuple)
+                        and len(classes) > 1 and {*classes} <= {*labels}):
+        why = f"{case.player.name}.{case.description.main.name} is not asked for strokes by a " \
+              "gate and weights of classes"
+    return why
+
+
 def _no_conditions(case: Case) -> str:
     if _no_generator(case) and _no_effect(case):
         return f"{case.player.name} has no method that makes audio"
@@ -121,6 +133,9 @@ def _no_objective(case: Case) -> str:
 HERE = "training.evaluation.judges"
 # The first that picks a case is its judge.
 JUDGES: dict[str, Judge] = {row.name: row for row in (
+    Judge("strokes", "whether a gate triggers the strokes that are asked for, as varied as "
+          "recorded ones", _no_strokes, lambda case: not _no_strokes(case), f"{HERE}.strokes",
+          seconds=1.0, seeds=40),
     Judge("conditional", "whether a model makes the class that it is asked for, and follows its "
           "controls", _no_conditions, lambda case: class_input(case) is not None,
           f"{HERE}.conditional"),

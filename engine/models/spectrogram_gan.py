@@ -1,0 +1,288 @@
+"""A drum voice: a gate, what is to be struck, and frames of a spectrogram that become sound.
+
+    gate ------------------------> note: what was asked for at the last gate, and the age since
+    velocity, pitch, class and         |                     |
+    subclass weights, z + noise -------+                 age table
+                                       v                     |
+        fresh noise every frame -> FiLM residual blocks <----+
+                                       v
+                        log-magnitudes of tone and of noise -> resynth -> x -> audio
+                                                                          ^
+                                           age -> silence before an onset +
+
+A sound is heard `fft` samples after its gate. What a frame spreads over the time before, it must
+not: there the stroke before it closes, and then nothing is heard.
+
+A frame stands for `hop` samples, and its age begins anew at each gate. Weights of classes may be
+mixed. A stroke is learnt over `frames`; what is older fades. Trained as the generator of a game
+(Goodfellow et al. 2014) whose judges know what was asked for (Miyato and Koyama 2018). The two
+magnitudes, one whose phase follows from peaks and one of random phase, are our own.
+"""
+
+from __future__ import annotations
+
+from math import pi
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor, nn
+
+from engine.description import Attribute
+from engine.layers import (
+    Channels,
+    Control,
+    Conv1d,
+    Embed,
+    FilmStack,
+    Fixed,
+    FixedEach,
+    Guard,
+    LatentSample,
+    LeakyReLU,
+    NoiseMultiply,
+    Note,
+    Parallel,
+    Resynth,
+    Sequence,
+    Shapes,
+    Streaming,
+    Tanh,
+)
+from engine.layers.base import Attributes, run_chain
+from engine.layers.noise import SEED, SEED_LIMIT
+from engine.models.base import Model, ModelConfig
+from engine.models.chain import Chain, Link
+from engine.scores.conditions import GATE, PITCH
+from engine.scores.strokes import VELOCITY, Z
+
+TEMPERATURE, GRAIN, DECAY = "temperature", "grain", "decay"
+ATTRIBUTES = (
+    Attribute(TEMPERATURE, 1, 1.0, 0.0, 4.0, "how much strokes differ from each other", ("",)),
+    Attribute(GRAIN, 1, 1.0, 0.0, 4.0, "how much frames differ from each other", ("",)),
+    Attribute(DECAY, 1, 1.0, 0.25, 4.0, "how fast a stroke goes by: 2 is twice as fast", ("",)),
+    Attribute(SEED, 1, 0.0, 0.0, float(SEED_LIMIT), "another number, other strokes", ("",)),
+)
+# Log-magnitudes in nepers, as the network has them: MIDDLE + SPAN * x, x about -1 ... 1.
+MIDDLE, SPAN = -5.5, 6.0
+LOWEST, HIGHEST = -1.5, 1.0  # x that the network can say
+SILENT = -20.0  # nepers below what it says: less than `Resynth` plays
+BUMPS, FALLS = 12, (2.0, 6.0, 16.0, 48.0)  # numbers that tell an age
+OPENINGS = ("open", "closing", "opening")  # what the sound of a frame is multiplied with
+OPENING_S = 0.0005
+
+Count = Annotated[int, Field(ge=1, le=4096)]
+
+
+class SpectrogramGANConfig(ModelConfig):
+    """Shape of the family `spectrogram_gan`."""
+
+    sample_rate_hz: Annotated[int, Field(ge=1000, le=384000)] = 48000
+    fft: Annotated[int, Field(ge=128, le=4096)] = 1024
+    hop: Annotated[int, Field(ge=8, le=1024)] = 256
+    classes: tuple[str, ...] = ()  # names of what can be asked for; of the data, if none are given
+    subclasses: tuple[str, ...] = ()
+    z: Annotated[int, Field(ge=1, le=64)] = 12  # numbers that tell strokes of one class apart
+    noise: Count = 8  # fresh random numbers for every frame
+    conditions: Count = 64  # numbers in which everything that was asked for is told
+    width: Count = 96
+    kernel_size: Annotated[int, Field(ge=1, le=9)] = 3
+    dilations: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (1, 2, 4)
+    frames: Annotated[int, Field(ge=8, le=800)] = 192  # of a stroke
+    fade: Annotated[int, Field(ge=1, le=200)] = 48  # frames in which what is older becomes silent
+
+    @field_validator("fft")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError("must be a power of two")
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> SpectrogramGANConfig:
+        if self.fft not in (4 * self.hop, 8 * self.hop, 16 * self.hop):
+            raise ValueError(f"fft must be 4, 8 or 16 times hop ({self.hop})")
+        taken = {attribute.name for attribute in ATTRIBUTES}
+        for label in self.labels:
+            if label in taken:
+                raise ValueError(f"{label!r} is the name of two things that are asked for; call "
+                                 "the class, or its folder, otherwise")
+            taken.add(label)
+        if not self.dilations:
+            raise ValueError("dilations must name a layer at least")
+        return self
+
+    @property
+    def bins(self) -> int:
+        """Of a spectrum."""
+        return self.fft // 2 + 1
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Labels of what is asked for, without gate and z."""
+        return (VELOCITY, PITCH, *self.classes, *self.subclasses)
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of which one of each is asked for, or a mix."""
+        return self.classes, self.subclasses
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the inputs, in order."""
+        return (GATE, *self.asked, *(f"{Z} {i + 1}" for i in range(self.z)))
+
+
+class SpectrogramGAN(Model):
+    """Methods, of a row of conditions for every frame:
+
+    generate      audio
+    magnitudes    what becomes audio: log-magnitudes of tone, then of noise, in nepers; then how
+                  far the sound is open, closing, opening
+    """
+
+    family: ClassVar[str] = "spectrogram_gan"
+    config: SpectrogramGANConfig
+
+    def __init__(self, config: SpectrogramGANConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.strokes = strokes(config)
+        self.told = told(config)
+        self.net = network(config)
+        self.sound = sound(config)
+
+    def chains(self) -> dict[str, Chain]:
+        labels, hop = self.config.labels, self.config.hop
+        frames: tuple[Link, ...] = (
+            Guard(len(labels)), ("strokes", self.strokes), ("told", self.told), ("net", self.net))
+        said = (*(f"{part} {n}" for part in ("tone", "noise") for n in range(self.config.bins)),
+                *OPENINGS)
+        return {
+            "generate": Chain.of(*frames, ("sound", self.sound), inputs=labels,
+                                 outputs=("audio",), in_ratio=hop, role="generate"),
+            "magnitudes": Chain.of(*frames, inputs=labels, outputs=said, in_ratio=hop,
+                                   role="generate")}
+
+    def declared_attributes(self) -> tuple[Attribute, ...]:
+        return ATTRIBUTES
+
+    # --- what training asks for -------------------------------------------------------------
+
+    def told_of(self, x: Tensor, attributes: Attributes) -> Tensor:
+        """What the network is told [batch, numbers, frames] of conditions `x` [batch, labels,
+        frames], from fresh state."""
+        return self._played((self.strokes, self.told), x, attributes)
+
+    def frames_of(self, told: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-magnitudes of tone and of noise, in nepers [batch, bins, frames] each."""
+        both = self._played((self.net,), told, {})[:, : 2 * self.config.bins]
+        tone, noise = both.chunk(2, dim=1)
+        return tone, noise
+
+    def with_noise_of(self, told: Tensor, other: Tensor) -> Tensor:
+        """`told` with the fresh noise that `other` has, both as `told_of` gives them."""
+        first = self.config.conditions
+        last = first + self.config.noise
+        return torch.cat((told[:, :first], other[:, first:last], told[:, last:]), dim=1)
+
+    @staticmethod
+    def _played(layers: tuple[Streaming, ...], x: Tensor, attributes: Attributes) -> Tensor:
+        state = tuple(part for layer in layers
+                      for part in layer.init_state(len(x), x.dtype, x.device))
+        return run_chain(layers, x, state, attributes)[0]
+
+
+def strokes(config: SpectrogramGANConfig) -> Sequence:
+    """Conditions -> what was asked for at the last gate, z with what is drawn for it, and age."""
+    count, asked = len(config.labels), 1 + len(config.asked)
+    mean = torch.cat((torch.eye(config.z), torch.zeros(config.z, config.z)))  # and log_std 0
+    drawn = Sequence(Channels(count, asked, count), Fixed(mean[:, :, None]),
+                     LatentSample(config.z))
+    return Sequence(Parallel(Channels(count, 0, asked), drawn, combine="concat"), Note(count - 1))
+
+
+def told(config: SpectrogramGANConfig) -> Streaming:
+    """What was asked for, and age -> conditions, fresh noise, age in numbers, how far the stroke
+    has faded, in nepers, and how far the sound is open."""
+    count, wide = len(config.labels), config.conditions
+    known = count - 1  # the last is age
+    rows, fading = age_tables(config)
+    age = Sequence(
+        Parallel(Channels(count, known, count), Control(count, DECAY), combine="product"),
+        Parallel(_rows(rows), _rows(fading), combine="concat"))
+    door = Sequence(Channels(count, known, count), _rows(openings(config)))
+    asked = Sequence(Channels(count, 0, known), Conv1d(known, wide, 1), LeakyReLU(wide),
+                     Conv1d(wide, wide, 1), LeakyReLU(wide))
+    fresh = Sequence(Control(count, GRAIN), Fixed(torch.ones(config.noise, 1, 1)),
+                     NoiseMultiply(config.noise))
+    return Parallel(asked, fresh, age, door, combine="concat")
+
+
+def _rows(table: Tensor) -> Embed:
+    """A number -> its row of a known table."""
+    return Embed(len(table), table.shape[1], table)
+
+
+def age_tables(config: SpectrogramGANConfig) -> tuple[Tensor, Tensor]:
+    """Of each age in frames: bumps along its logarithm and what falls off at several speeds
+    [ages, numbers]; nepers that are taken from every magnitude [ages, 1]."""
+    age = torch.arange(config.frames + config.fade, dtype=torch.float32)
+    known = age.clamp_max(config.frames - 1)
+    place = torch.log2(known + 1)[:, None]
+    centres = torch.linspace(0, float(torch.log2(torch.tensor(float(config.frames)))), BUMPS)
+    bumps = torch.exp(-((place - centres) / (centres[1] - centres[0])).square())
+    falls = torch.exp(-known[:, None] / torch.tensor(FALLS))
+    fading = ((age - config.frames + 1) / config.fade).clamp(0, 1)[:, None] * SILENT
+    return torch.cat((bumps, falls), dim=1), fading
+
+
+def network(config: SpectrogramGANConfig) -> Streaming:
+    """What `told` gives -> log-magnitudes of tone, then of noise, in nepers; then how far the sound
+    is open."""
+    wide, width, size = config.conditions, config.width, BUMPS + len(FALLS)
+    heard = wide + config.noise + size
+    count = heard + 1 + len(OPENINGS)
+    both = 2 * config.bins
+    modulating = Conv1d(wide, 2 * width * len(config.dilations), 1)
+    assert modulating.bias is not None
+    with torch.no_grad():  # scales begin at 1
+        modulating.weight.mul_(0.25)
+        for index in range(len(config.dilations)):
+            modulating.bias[2 * index * width : (2 * index + 1) * width] = 1.0
+    stack = FilmStack(
+        Sequence(Channels(count, 0, heard), Conv1d(heard, width, 1)),
+        Sequence(Channels(count, 0, wide), modulating),
+        list(config.dilations), config.kernel_size)
+    last = Conv1d(width, both, 1)
+    nn.init.uniform_(last.weight, -0.05, 0.05)
+    middle, reach = (HIGHEST + LOWEST) / 2, (HIGHEST - LOWEST) / 2
+    heads = Sequence(
+        stack, LeakyReLU(width), last, Tanh(both),
+        FixedEach(torch.full((both,), reach * SPAN), torch.full((both,), middle * SPAN + MIDDLE)))
+    fading = Sequence(Channels(count, heard, heard + 1), Fixed(torch.ones(both, 1, 1)))
+    return Parallel(Parallel(heads, fading), Channels(count, heard + 1, count), combine="concat")
+
+
+def openings(config: SpectrogramGANConfig) -> Tensor:
+    """Of each age in frames, how much of each of `OPENINGS` [ages, 3]. The window of a frame
+    begins to sound a frame after its gate, and its onset lies in the window's last hop."""
+    overlap = config.fft // config.hop
+    table = torch.zeros(overlap + 2, len(OPENINGS))
+    table[0, 0] = table[1, 1] = table[overlap, 2] = table[overlap + 1, 0] = 1
+    return table
+
+
+def sound(config: SpectrogramGANConfig) -> Streaming:
+    """What `network` gives -> audio."""
+    both = 2 * config.bins
+    count = both + len(OPENINGS)
+    played = Resynth(config.fft, config.hop)
+    time = torch.arange(config.hop) + 0.5
+    rise = (time / (OPENING_S * config.sample_rate_hz)).clamp(max=1)
+    shapes = torch.stack((torch.ones(config.hop), 0.5 + 0.5 * torch.cos(time * pi / config.hop),
+                          0.5 - 0.5 * torch.cos(rise * pi)))
+    return Parallel(
+        Sequence(Channels(count, 0, both), played),
+        Sequence(Channels(count, both, count), Shapes(shapes, int(played.lookahead))),
+        combine="product")

@@ -1,0 +1,82 @@
+"""What single strokes are, by where they lie or by what a table says.
+
+    folder/house/kick/a.wav     subclass house, class kick
+    folder/kick/b.wav           class kick
+    folder/metadata.csv         file, kind, genre, velocity, as `tudor corpus drums` writes it; it
+                                goes before folders, and alone says how hard a stroke is
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import ConfigError
+
+METADATA = "metadata.csv"
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """Of one file: names, "" where there is none; `velocity` above 0 to 1, None: not known."""
+
+    of_class: str
+    subclass: str = ""
+    velocity: float | None = None
+
+
+def read_strokes(folder: Path) -> dict[str, Stroke]:
+    """What `metadata.csv` says, by file name; nothing where there is none. An error names the line
+    that cannot be meant."""
+    path = folder / METADATA
+    if not path.is_file():
+        return {}
+    found = {}
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        try:
+            table = csv.DictReader(file)
+            if not {"file", "kind"} <= set(table.fieldnames or ()):
+                return {}
+            for number, row in enumerate(table, 2):
+                found[str(row["file"])] = _told(row, f"{path}, line {number}")
+        except csv.Error as error:
+            raise ConfigError(f"{path}: {error}") from None
+    return found
+
+
+def _told(row: dict[str, str | None], where: str) -> Stroke:
+    text, velocity = (row.get("velocity") or "").strip(), None
+    if text:
+        try:
+            velocity = float(text)
+        except ValueError:
+            velocity = -1.0
+        if not 0 < velocity <= 1:
+            raise ConfigError(f"{where}: velocity must lie above 0, up to 1, got {text!r}")
+    of_class = (row["kind"] or "").strip()
+    if not of_class:
+        raise ConfigError(f"{where}: kind is empty; it names the class of the sound")
+    return Stroke(of_class, (row.get("genre") or "").strip(), velocity)
+
+
+def stroke_of(name: str, table: dict[str, Stroke]) -> Stroke | None:
+    """A file by its name: of the table, else of its folders; None for one that lies in none."""
+    if name in table:
+        return table[name]
+    folders = name.split("/")[:-1]
+    if not folders:
+        return None
+    return Stroke(folders[0]) if len(folders) == 1 else Stroke(folders[1], folders[0])
+
+
+def classes_of(
+    names: Iterable[str], table: dict[str, Stroke]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Classes and subclasses of a folder, in alphabetical order; of one subclass nothing is to be
+    told apart."""
+    found = [stroke for stroke in (stroke_of(name, table) for name in names) if stroke is not None]
+    classes = sorted({stroke.of_class for stroke in found})
+    subclasses = sorted({stroke.subclass for stroke in found} - {""})
+    return tuple(classes), tuple(subclasses) if len(subclasses) > 1 else ()

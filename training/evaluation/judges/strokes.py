@@ -1,0 +1,223 @@
+"""Judge "strokes": whether a voice that a gate triggers makes the strokes that it is asked for, as
+varied as recorded ones.
+
+A classifier learns real strokes, of the run's own training data where that is there, else of half
+of the folder; it hears held-out ones and what the model made. Then it learns from what was made and
+hears the held-out ones. Everything is sound: what a model says of magnitudes is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.errors import AudioError
+from engine.layers.noise import SEED
+from engine.players.base import Player
+from engine.scores.conditions import GATE
+from engine.scores.strokes import VELOCITY
+from training.data.audio_folder import scan
+from training.data.hit_facts import Stroke, read_strokes, stroke_of
+from training.data.hits import SOFTEST, stroke_audio
+from training.evaluation.judges.case import Case, Part
+from training.evaluation.judges.findings import (
+    Column,
+    Findings,
+    Plot,
+    drawn_confusion,
+    keep_sound,
+    score_grid,
+)
+from training.evaluation.judges.sounds import halves, learnt
+from training.evaluation.measures import plain
+from training.evaluation.stroke_measures import (
+    SECONDS,
+    Heard,
+    StrokeClassifier,
+    classifier,
+    diversity,
+    frechet,
+    nearest,
+    pictures,
+    precision_recall,
+)
+
+FloatArray = NDArray[np.float32]
+SUBJECTS = {"model": "model", "recordings": "held-out recordings (ceiling)",
+            "shuffled": "recordings, classes shuffled (floor)", "untrained": "untrained model"}
+COLUMNS = (Column("class_accuracy", "class accuracy", "higher"),
+           Column("taught_accuracy", "accuracy if taught by it", "higher"),
+           Column("frechet", "Fréchet"), Column("precision", "precision", "higher"),
+           Column("recall", "recall", "higher"), Column("diversity", "diversity", "one"),
+           Column("nearest", "nearest in training", "one"))
+MOST_LEARNT, MOST_HELD = 150, 60  # strokes of a class
+LEAST_LEARNT = 4  # strokes of each class, or nothing is learnt
+ENOUGH_TO_TEACH = 16  # strokes of each class that a classifier can learn from
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Strokes as pictures, and the numbers of their classes."""
+
+    x: Tensor
+    labels: Tensor
+    sounds: list[FloatArray]
+
+
+def judge(case: Case) -> Findings:
+    """Figures of what is made beside those of recordings."""
+    names = tuple(case.description.config["classes"])
+    rate = case.player.sample_rate_hz
+    real, held = _recordings(case, names)
+    case.progress("a classifier")
+    net = classifier(real.x, real.labels, len(names))
+    case.progress("what the model makes")
+    made = {"model": _made(case, case.streams(case.seeds), names)}
+    fresh = case.untrained_streams(case.seeds) if case.baselines else None
+    if fresh is not None:
+        made["untrained"] = _made(case, fresh, names)
+    heard = {name: Heard.of(net, each.x, each.labels) for name, each in made.items()}
+    known, ceiling = Heard.of(net, real.x, real.labels), Heard.of(net, held.x, held.labels)
+    results = {name: _figures(each, ceiling, known) for name, each in heard.items()}
+    results["recordings"] = _figures(ceiling, ceiling, known)
+    order = np.random.default_rng(0).permutation(len(held.labels))
+    results["shuffled"] = {"class_accuracy": plain(
+        Heard(ceiling.labels[order], ceiling.heard, ceiling.features).accuracy())}
+    if case.seeds >= ENOUGH_TO_TEACH:
+        for name, each in (*made.items(), ("recordings", real)):
+            results[name]["taught_accuracy"] = _taught(each, held, len(names), net, real)
+    result: dict[str, Any] = {
+        **case.facts("strokes", len(held.labels), sum(map(len, held.sounds)) / rate),
+        "generated": {"sounds": len(made["model"].labels)}, "learnt": len(real.labels),
+        "classes": list(names), "results": results,
+        "confusion": _confusion(heard["model"], len(names)).tolist()}
+    grid = score_grid(f"{case.player.name}: {case.seeds} strokes of each of {len(names)} classes, "
+                      f"against {len(held.labels)} held-out recordings", result, COLUMNS, SUBJECTS)
+    notes = [*case.notes(), "diversity: distance of two strokes of a class, over that of recorded "
+             "ones; Fréchet: over the variance of recorded ones; features are those of a "
+             f"classifier that learnt {len(real.labels)} recordings"]
+    sounds = [(f"stroke_{name}.wav", name) for index, name in enumerate(names)
+              if keep_sound(case.out, f"stroke_{name}.wav", _row(made["model"], index), rate)]
+    return Findings(result, [grid], notes, [Plot(
+        "classes.png", "which class is heard, of what was asked for",
+        drawn_confusion(np.array(result["confusion"]), names))], sounds)
+
+
+# --- collections ---------------------------------------------------------------------------------
+
+
+def _recordings(case: Case, names: Sequence[str]) -> tuple[Collection, Collection]:
+    """Strokes to learn from and held-out ones."""
+    held = case.held_out(scan(case.folder), 1)
+    table = read_strokes(case.folder)
+    known, _ = learnt(case)
+    if known:
+        own = case.settings["data"]["folder"] if case.settings else case.folder
+        sides = (known, read_strokes(Path(own))), (held, table)
+    else:
+        pairs = [(part.source.name, part) for part in held]
+        first, second = halves(pairs, [1.0] * len(pairs))
+        sides = ([held[i] for i in first], table), ([held[i] for i in second], table)
+    return (_collection(case, *sides[0], names, MOST_LEARNT),
+            _collection(case, *sides[1], names, MOST_HELD))
+
+
+def _collection(case: Case, parts: Sequence[Part], table: dict[str, Stroke], names: Sequence[str],
+                most: int) -> Collection:
+    """Not more than `most` of each class, spread over the names of the files."""
+    by_class: dict[str, list[Part]] = {name: [] for name in names}
+    for part in parts:
+        stroke = stroke_of(part.source.name, table)
+        if stroke is not None and stroke.of_class in by_class:
+            by_class[stroke.of_class].append(part)
+    few = [name for name, own in by_class.items() if len(own) < LEAST_LEARNT]
+    if few:
+        raise AudioError(f"{case.folder}: class {few[0]!r} has {len(by_class[few[0]])} sounds to "
+                         f"judge by; it wants {LEAST_LEARNT} of each class that "
+                         f"{case.player.name} has")
+    rate, sounds, labels = case.player.sample_rate_hz, list[FloatArray](), list[int]()
+    for index, own in enumerate(by_class.values()):
+        case.progress(names[index])
+        for part in own[:: -(-len(own) // most)]:
+            audio = part.audio(rate, 1, 2 * SECONDS)[0]
+            if np.abs(audio).max(initial=0.0) > 0:
+                sounds.append(_stroke(audio, rate))
+                labels.append(index)
+    return Collection(pictures(sounds, rate), torch.tensor(labels), sounds)
+
+
+def _stroke(audio: FloatArray, rate_hz: int) -> FloatArray:
+    """From its onset on."""
+    return stroke_audio(audio, rate_hz, round(SECONDS * rate_hz), 0.0)
+
+
+def _made(case: Case, player: Player, names: Sequence[str]) -> Collection:
+    """Strokes of each class that the model makes, its subclasses in turn, of all velocities."""
+    spec, rate = player.description.main, player.sample_rate_hz
+    subclasses = list(player.description.config["subclasses"])
+    late = spec.lookahead_samples / rate
+    sounds, labels = list[FloatArray](), list[int]()
+    before = player.get(SEED)
+    for index, name in enumerate(names):
+        def ask(_: Player, x: FloatArray, number: int, name: str = name) -> None:
+            at = spec.input_labels.index
+            x[at(GATE), :2] = 1
+            x[at(VELOCITY)] = SOFTEST + (1 - SOFTEST) * (number * 0.618034 % 1)
+            x[at(name)] = 1
+            if subclasses:
+                x[at(subclasses[number % len(subclasses)])] = 1
+
+        player.set(SEED, index)
+        for audio in case.generated(player, SECONDS + late, case.seeds, ask):
+            sounds.append(_stroke(audio[0], rate))
+            labels.append(index)
+    player.set(SEED, before)
+    return Collection(pictures(sounds, rate), torch.tensor(labels), sounds)
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+
+def _figures(heard: Heard, real: Heard, known: Heard) -> dict[str, float | None]:
+    """Of a collection, against held-out recordings and what was learnt."""
+    found = {"class_accuracy": plain(heard.accuracy())}
+    if heard is not real:
+        found["frechet"] = plain(frechet(real.features, heard.features))
+        precision, recall = precision_recall(real.features, heard.features)
+        found.update(precision=plain(precision), recall=plain(recall))
+    else:
+        found["frechet"] = plain(frechet(known.features, real.features))
+        precision, recall = precision_recall(known.features, real.features)
+        found.update(precision=plain(precision), recall=plain(recall))
+    usual = diversity(real.features, real.labels)
+    found["diversity"] = plain(diversity(heard.features, heard.labels) / max(usual, 1e-9))
+    found["nearest"] = plain(nearest(heard.features, known.features)
+                             / max(nearest(real.features, known.features), 1e-9))
+    return found
+
+
+def _taught(made: Collection, held: Collection, classes: int, net: StrokeClassifier,
+            real: Collection) -> float | None:
+    """Accuracy on held-out recordings of a classifier that learnt `made`."""
+    other = net if made is real else classifier(made.x, made.labels, classes)
+    return plain(Heard.of(other, held.x, held.labels).accuracy())
+
+
+def _confusion(heard: Heard, classes: int) -> NDArray[np.int64]:
+    """How often each class [asked, heard] is heard."""
+    table = np.zeros((classes, classes), np.int64)
+    np.add.at(table, (heard.labels, heard.heard), 1)
+    return table
+
+
+def _row(made: Collection, index: int) -> FloatArray:
+    """The first strokes of a class one after another [1, samples]."""
+    own = [made.sounds[i] for i in torch.where(made.labels == index)[0][:6].tolist()]
+    return np.concatenate(own)[None]

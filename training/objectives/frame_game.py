@@ -1,0 +1,241 @@
+"""The objective "frame_game": frames of a spectrogram that a discriminator takes for recorded ones
+of what was asked for. The game is that of `adversarial.py`; here is what is played with.
+
+    conditions, z -> model -> tone, noise -> |e^tone + e^noise g| -> discriminators <- recorded
+
+g is the spectrum of white noise: what is judged has the grain of what will be heard. There is no
+first phase: the discriminators listen from the first step on.
+
+Mode seeking (Mao et al. 2019): two draws of z for the same conditions should differ. Both get the
+same noise for frames and for g, or that alone would make them differ.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.errors import ConfigError
+from engine.models.base import Model
+from engine.models.spectrogram_gan import MIDDLE, SPAN, TEMPERATURE, SpectrogramGAN
+from training.data.base import Batch, Shard
+from training.objectives.adversarial import GanConfig
+from training.objectives.base import Moment, Terms, Validation
+from training.objectives.discriminators import Build
+from training.objectives.frame_discriminators import FRAME_DISCRIMINATORS, band_edges
+from training.objectives.gan import AdversarialObjective, GanSettings
+from training.settings import NotNegative, Unit
+
+FLOOR = 3e-5  # of magnitudes, recorded or made: what is below is silence
+AGES = (8.0, 48.0)  # frames in which what tells a stroke's age falls to 1/e
+LEAST_DISTANCE = 1e-2  # of two draws, in scaled log-magnitudes
+LISTENED = 6  # strokes of a validation that can be listened to
+
+
+class FrameGameConfig(GanConfig):
+    """`[training.adversarial]` of frames."""
+
+    known: ClassVar[dict[str, Build]] = FRAME_DISCRIMINATORS
+    logs_features: ClassVar[bool] = False
+
+    start: float | str = 0.0
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    objective: Literal["hinge", "least-squares", "non-saturating", "classical"] = "hinge"
+    discriminators: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("bands",)
+    width: Annotated[int, Field(ge=1, le=512)] = 24
+    weight: NotNegative = 1.0
+    feature_weight: NotNegative = 0.0
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
+    model_rate: Annotated[float, Field(gt=0)] | None = None
+    betas: Annotated[tuple[Unit, Unit], Field(strict=False)] = (0.0, 0.99)
+
+    def stretch_samples(self, rate_hz: int) -> int:
+        return 1 << 30  # crops are heard whole
+
+    def told(self) -> str:
+        return "on log-magnitudes"
+
+
+class FrameGameSettings(GanSettings):
+    """Keys of `[training]`."""
+
+    game = FrameGameConfig
+
+    mode_seeking: NotNegative = 0.003  # against the adversarial loss
+    # How often a class, and as often a subclass, is not said: nothing asked for is any.
+    condition_dropout: Unit = 0.1
+    adversarial: FrameGameConfig | None = FrameGameConfig()
+
+    @field_validator("adversarial", mode="before")
+    @classmethod
+    def _known_adversarial(cls, value: Any) -> GanConfig | None:
+        return cls.game_of(value)
+
+
+class FrameGameObjective(AdversarialObjective):
+    """Takes batches of data `hits`."""
+
+    settings = FrameGameSettings
+    first_phase = "nothing"
+    watched = "spectra"
+    model: SpectrogramGAN
+
+    def __init__(self, model: Model, config: Any) -> None:
+        if not isinstance(model, SpectrogramGAN):
+            raise ConfigError(f"family {model.family!r} makes no frames of log-magnitudes; this "
+                              "objective is for spectrogram_gan")
+        if config.adversarial is None or not config.adversarial.on:
+            raise ConfigError("training.adversarial.on is false: without the game there is nothing "
+                              "to learn")
+        shape = model.config
+        super().__init__(model, config, shape.bins, len(shape.asked) + len(AGES))
+        self.window: Tensor
+        self.register_buffer("window", torch.hann_window(shape.fft), persistent=False)
+
+    def losses(self, batch: Batch, at: Moment) -> Terms:
+        rows = self.conditions(batch["rows"], at.shard)
+        told = self.model.told_of(self.with_z(rows, at.shard), self.attributes(rows))
+        grain = self.white(rows, at.shard)
+        made = heard(*self.model.frames_of(told), grain)
+        terms = {"loss": made.new_zeros(()), "output": made,
+                 "target": scaled(self.spectrum(batch["audio"])), "told": self.told(rows)}
+        weight = self.config.mode_seeking
+        if weight and self.training:
+            half = max(1, len(rows) // 2)
+            other = self.model.told_of(self.with_z(rows, at.shard)[:half],
+                                       self.attributes(rows[:half]))
+            other = self.model.with_noise_of(other, told[:half])
+            again = heard(*self.model.frames_of(other), grain[:half])
+            distance = (made[:half] - again).abs().mean(dim=(1, 2))
+            terms["mode_seeking"] = (1 / (distance + LEAST_DISTANCE)).mean()
+            terms["loss"] = weight * terms["mode_seeking"]
+        return terms
+
+    def watch(self, terms: Terms) -> float:
+        """No loss of a game falls, so none that rises is a sign that it goes wrong; numbers that
+        are not finite are looked for anyway."""
+        return 0.0
+
+    # --- validation -------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def validate(self, model: Model, batches: Any) -> Validation:
+        """How far the statistics of what is made are from those of what was held out: of each band
+        at each age the mean and the spread over strokes, mean difference in nepers."""
+        assert isinstance(model, SpectrogramGAN)
+        own, self.model = self.model, model
+        try:
+            pairs, sounds, fixed = [], dict[str, Tensor](), dict[str, Tensor]()
+            for batch in batches:
+                rows = self.with_z(batch["rows"], Shard())
+                told = model.told_of(rows, self.attributes(rows))
+                made = heard(*model.frames_of(told), self.white(rows, Shard()))
+                pairs.append((made, scaled(self.spectrum(batch["audio"]))))
+            rows = self.with_z(batches[0]["rows"][:LISTENED], Shard())
+            audio = model.offline(model.main.name, rows, **self.attributes(rows))
+        finally:
+            self.model = own
+        for index, (one, real) in enumerate(zip(audio, batches[0]["audio"], strict=False)):
+            sounds[f"made_{index + 1}"], fixed[f"held_out_{index + 1}"] = one, real
+        made, real = (torch.cat(side) for side in zip(*pairs, strict=True))
+        return Validation({"spectra": SPAN * float(apart(made, real))}, sounds, fixed)
+
+    # --- what is played with ----------------------------------------------------------------
+
+    def conditions(self, rows: Tensor, shard: Shard) -> Tensor:
+        """`rows` with some classes and subclasses not said, by example."""
+        shape = self.model.config
+        share = self.config.condition_dropout if self.training else 0.0
+        rows = rows.clone()
+        first = 1 + len(shape.asked) - len(shape.classes) - len(shape.subclasses)
+        for count in (len(shape.classes), len(shape.subclasses)):
+            said = shard.draw(torch.rand, (len(rows), 1, 1), device=rows.device) >= share
+            rows[:, first : first + count] *= said
+            first += count
+        return rows
+
+    def with_z(self, rows: Tensor, shard: Shard) -> Tensor:
+        """`rows` with a z for each stroke, normal."""
+        shape = self.model.config
+        rows, number = rows.clone(), strokes_before(rows[:, 0])  # [batch, frames]
+        most = 4  # strokes of a crop that differ; those after share the last one's
+        z = shard.draw(torch.randn, (len(rows), shape.z, most), device=rows.device)
+        place = number.clamp(0, most - 1)[:, None].expand(-1, shape.z, -1)
+        rows[:, -shape.z :] = z.gather(2, place)
+        return rows
+
+    def attributes(self, rows: Tensor) -> dict[str, Tensor]:
+        """z is given: nothing is added to it."""
+        return {**self.model.default_attributes(), TEMPERATURE: rows.new_zeros(1)}
+
+    def told(self, rows: Tensor) -> Tensor:
+        """What discriminators know: what was asked for at the last gate, and how old that is."""
+        asked = rows[:, 1 : 1 + len(self.model.config.asked)]
+        age = ages(rows[:, 0])[:, None]
+        return torch.cat((asked, *(torch.exp(-age / fall) for fall in AGES)), dim=1)
+
+    def spectrum(self, audio: Tensor) -> Tensor:
+        """Magnitudes [batch, bins, frames] of audio [batch, 1, samples]: frame n ends with hop n,
+        and a sine of amplitude a has a / 2."""
+        return self._frames(audio[:, 0]).abs() / self.window.sum()
+
+    def white(self, rows: Tensor, shard: Shard) -> Tensor:
+        """Frames of white noise, complex [batch, bins, frames], of power 1 in the mean."""
+        samples = rows.shape[2] * self.model.config.hop
+        noise = shard.draw(torch.randn, (len(rows), samples), device=rows.device)
+        return self._frames(noise) / self.window.square().sum().sqrt()
+
+    def _frames(self, x: Tensor) -> Tensor:
+        shape = self.model.config
+        x = F.pad(x, (shape.fft - shape.hop, 0))
+        found: Tensor = torch.stft(x, shape.fft, shape.hop, window=self.window, center=False,
+                                   return_complex=True)
+        return found
+
+
+def heard(tone: Tensor, noise: Tensor, white: Tensor) -> Tensor:
+    """Scaled log-magnitudes of what will sound: tone, and noise with the grain of `white`."""
+    level = torch.exp(noise)
+    power = (torch.exp(tone) + level * white.real).square() + (level * white.imag).square()
+    return _scaled_power(power)
+
+
+def scaled(magnitude: Tensor) -> Tensor:
+    """Log-magnitudes as discriminators hear them, about -1 ... 1."""
+    return _scaled_power(magnitude.square())
+
+
+def _scaled_power(power: Tensor) -> Tensor:
+    return (0.5 * torch.log(power + FLOOR**2) - MIDDLE) / SPAN
+
+
+def strokes_before(gate: Tensor) -> Tensor:
+    """Number of the stroke that each frame belongs to, -1 before the first: int64, as `gate`."""
+    up = gate > 0.5
+    rising = up & ~F.pad(up, (1, 0))[:, :-1]
+    return rising.long().cumsum(dim=1) - 1
+
+
+def ages(gate: Tensor) -> Tensor:
+    """Frames since the last gate, as `gate` [batch, frames]; many before the first."""
+    number = strokes_before(gate)
+    place = torch.arange(gate.shape[1], device=gate.device).expand_as(number)
+    begun = F.pad(number, (1, 0), value=-1)[:, :-1] != number
+    last = torch.where(begun, place, place.new_zeros(())).cummax(dim=1).values
+    return torch.where(number >= 0, place - last, place.new_full((), 4095)).to(gate.dtype)
+
+
+def apart(made: Tensor, real: Tensor) -> Tensor:
+    """Mean difference of the means and of the spreads over strokes, of bands [batch, bins, frames].
+    """
+    edges = band_edges(made.shape[1])
+    bands = [torch.stack([x[:, a:b].mean(dim=1) for a, b in pairwise(edges)],
+                         dim=1) for x in (made, real)]
+    means = bands[0].mean(dim=0) - bands[1].mean(dim=0)
+    spreads = bands[0].std(dim=0) - bands[1].std(dim=0)
+    return means.abs().mean() + spreads.abs().mean()
