@@ -62,8 +62,9 @@ def gone_on(model: Model, method: str, x: Tensor, y: Tensor, attributes: Mapping
 def sounded(model: Model, method: str, ends: str, z: Tensor, attributes: Mapping[str, Tensor]
             ) -> Tensor:
     """What `method` makes of the output `z` [channels, frames] of `ends`, which is its beginning,
-    from fresh state."""
+    from fresh state, in the precision of `model`."""
     first = len(flat(model.layers_of(ends)))
     rest = flat(model.layers_of(method))[first:]
-    state = tuple(part for layer in rest for part in layer.init_state(1, torch.float64, "cpu"))
-    return run_chain(rest, z[None].double(), state, attributes)[0][0]
+    precision = next(model.parameters()).dtype
+    state = tuple(part for layer in rest for part in layer.init_state(1, precision, "cpu"))
+    return run_chain(rest, z[None].to(precision), state, attributes)[0][0]

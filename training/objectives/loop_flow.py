@@ -46,7 +46,7 @@ class FlowObjective(PlanObjective):
     """Takes batches of data `loops`."""
 
     settings = FlowSettings
-    watched = "flow"
+    watched = "nats_per_frame"
     model: LatentFlow  # type: ignore[assignment]
 
     def __init__(self, model: Model, config: Any) -> None:
