@@ -9,6 +9,7 @@ from typing import Any
 from engine.boards.board import BOARDS, board_named
 from engine.boards.fit import FITS, TOO_MUCH, Fit, fit, largest, percent, summary
 from engine.boards.work import Task, task_of_file
+from engine.description import Description
 from engine.errors import ConfigError, ModelFileError, TudorError, nearest
 from engine.files import NATIVE_FILE
 from engine.ops import FLOAT32, Q16X8
@@ -103,7 +104,7 @@ def _better(path: Path, task: Task, target: str) -> str:
         if name and shipped_native(name, Q16X8):
             return f"{how}: name the preset, {name}, which ships in it"
         return f"{how}: tudor export ... --dtype q16x8"
-    best = largest(_shipped(Q16X8 if board_named(target).placed else FLOAT32), target)
+    best = largest(_shipped(Q16X8 if board_named(target).placed else FLOAT32, _role(path)), target)
     return f"the largest preset that fits is {best[0]} in {best[1]}" if best else "no preset fits"
 
 
@@ -111,6 +112,12 @@ def _may(found: Fit) -> str:
     return "fits" if found.verdict == FITS else "may fit"
 
 
-def _shipped(dtype: str) -> list[Task]:
+def _shipped(dtype: str, role: str) -> list[Task]:
+    """Presets that do the same: what codes sound is no help to who wants loops."""
     files = (shipped_native(name, dtype) or shipped_native(name) for name in shipped_names())
-    return [task_of_file(NativeFile(file)) for file in files if file is not None]
+    return [task_of_file(NativeFile(file)) for file in files
+            if file is not None and _role(file) == role]
+
+
+def _role(path: Path) -> str:
+    return Description.from_json(NativeFile(path).metadata, str(path)).main.role

@@ -228,10 +228,10 @@ static int check_kind(const struct look *l) {
     case OP_AFFINE: return check_affine(l);
 #ifndef TUDOR_NO_CONTROL
     case OP_CONTROL: code = check_attribute_length(l, op->attr_a, channels); break;
-#endif
     case OP_NOTE:
         if (channels < 2 || op->kernel == 0 || op->kernel >= 1u << 24) return TUDOR_ERROR_SHAPE;
         break;
+#endif
     case OP_MAP: code = check_act(l, channels); break;
 #ifndef TUDOR_NO_ATTENTION
     case OP_ATTENTION: return check_attention(l);

@@ -253,7 +253,6 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_GATED: run_rows(p, o, k->gated, o->args.map.channels); break;
     case OP_ADD: run_two(p, op, o, k->add); break;
     case OP_MUL: run_two(p, op, o, k->mul); break;
-    case OP_NOTE: tudor_note(place_map(p, o), (float)op->kernel, p->words + op->state); break;
     case OP_AFFINE: run_affine(p, op, o); break;
 #ifndef TUDOR_NO_LOOP
     case OP_FRACTIONAL_DELAY:
@@ -262,6 +261,7 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
 #endif
 #ifndef TUDOR_NO_CONTROL
     case OP_CONTROL: run_control(p, op, o); break;
+    case OP_NOTE: tudor_note(place_map(p, o), (float)op->kernel, p->words + op->state); break;
 #endif
 #ifndef TUDOR_NO_ATTENTION
     case OP_ATTENTION: run_attention(p, op, o); break;

@@ -101,8 +101,9 @@ class Flow(Streaming):
     def macs_per_frame(self) -> float:
         velocity, size = self.velocity, self.velocity.size
         once = (self.in_channels - size) * velocity.width
-        each = (size + size * velocity.width + velocity.second.weight.numel()
-                + velocity.last.weight.numel())
+        if self.places is None:  # else rows of a table multiply x, which are no weights
+            once += size
+        each = size * velocity.width + velocity.second.weight.numel() + velocity.last.weight.numel()
         return float(once + self.steps * each)
 
     def table(self) -> Tensor:

@@ -133,8 +133,10 @@ def test_streams_and_seeds_draw_differently(name: str) -> None:
 
 def test_an_operation_that_no_network_holds_is_a_case_of_its_own() -> None:
     others = tuple(name for name in TOGETHER if name != "norms")
-    assert alone(TOGETHER) == ("alone_fractional_delay",)  # for loops
-    assert set(alone(others)) == {"alone_norm", "alone_fractional_delay"}
+    own = {"alone_fractional_delay",  # for loops
+           "alone_spectrum", "alone_resynth", "alone_note"}
+    assert set(alone(TOGETHER)) == own
+    assert set(alone(others)) == {"alone_norm", *own}
     file, x = setting("alone_norm", 40)
     assert {op.kind for op in file.ops("forward")} == {"norm"}
     wanted = NativeModel(file, isa="ref").process("forward", x)

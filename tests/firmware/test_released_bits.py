@@ -22,7 +22,9 @@ def test_every_file_that_is_shipped_has_its_digests() -> None:
     assert SMALL
     for name, path in released().items():
         assert TOLD[name].keys() == inputs(path).keys()
-    told = [each for digests in TOLD.values() for each in digests.values()]
+    # A model of loops decodes as its coder does, of which it holds the weights.
+    told = [each for name, digests in TOLD.items() for method, each in digests.items()
+            if not (name.startswith("loops-") and method == "decode")]
     assert len(set(told)) == len(told), "no two files play the same"
 
 

@@ -89,6 +89,8 @@ def _state(case: OpCase, generator: torch.Generator) -> State:
         return (torch.tensor([[0.0], [2.0**24 - 3], [123456.0]]),)
     if case.kind == "feed" or (core is not None and core.draws):
         return fresh
+    if case.kind == "note":  # a gate and a count: whole numbers
+        return tuple(torch.randint(0, 2, s.shape, generator=generator).float() for s in fresh)
     return tuple(torch.randn(s.shape, generator=generator) for s in fresh)
 
 
