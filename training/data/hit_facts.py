@@ -8,14 +8,12 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ConfigError
-
-METADATA = "metadata.csv"
+from training.data.told_table import read_told
 
 
 @dataclass(frozen=True)
@@ -30,23 +28,10 @@ class Stroke:
 def read_strokes(folder: Path) -> dict[str, Stroke]:
     """What `metadata.csv` says, by file name; nothing where there is none. An error names the line
     that cannot be meant."""
-    path = folder / METADATA
-    if not path.is_file():
-        return {}
-    found = {}
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        try:
-            table = csv.DictReader(file)
-            if not {"file", "kind"} <= set(table.fieldnames or ()):
-                return {}
-            for number, row in enumerate(table, 2):
-                found[str(row["file"])] = _told(row, f"{path}, line {number}")
-        except csv.Error as error:
-            raise ConfigError(f"{path}: {error}") from None
-    return found
+    return read_told(folder, "kind", _told)
 
 
-def _told(row: dict[str, str | None], where: str) -> Stroke:
+def _told(row: Mapping[str, str | None], where: str) -> Stroke:
     text, velocity = (row.get("velocity") or "").strip(), None
     if text:
         try:

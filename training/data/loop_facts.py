@@ -6,8 +6,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -19,10 +18,10 @@ from engine.errors import ConfigError
 from engine.scores.loops import KNOBS, LEAST_BPM, bpm_of
 from training.data.labelled import class_of
 from training.data.tempo import LOWEST_BPM, tempo_of_loop
+from training.data.told_table import read_told
 from training.evaluation.loop_measures import measured_knobs
 
 FloatArray = NDArray[np.float32]
-METADATA = "metadata.csv"
 MOST_BPM = 240.0  # of a loop to learn from; what is played goes further
 LONGEST_BARS = 64
 
@@ -49,23 +48,10 @@ class LoopFacts:
 def read_table(folder: Path) -> dict[str, Told]:
     """What `metadata.csv` says, by file name; nothing where there is none. An error names the line
     that cannot be meant."""
-    path = folder / METADATA
-    if not path.is_file():
-        return {}
-    found = {}
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        try:
-            table = csv.DictReader(file)
-            if not {"file", "bars"} <= set(table.fieldnames or ()):
-                return {}
-            for number, row in enumerate(table, 2):
-                found[str(row["file"])] = _told(row, f"{path}, line {number}")
-        except csv.Error as error:
-            raise ConfigError(f"{path}: {error}") from None
-    return found
+    return read_told(folder, "bars", _told)
 
 
-def _told(row: dict[str, str | None], where: str) -> Told:
+def _told(row: Mapping[str, str | None], where: str) -> Told:
     text = row["bars"] or ""
     if not text.isdecimal() or not 1 <= int(text) <= LONGEST_BARS:
         raise ConfigError(f"{where}: bars must be a whole number of 1 to {LONGEST_BARS}, got "

@@ -1,0 +1,34 @@
+"""`metadata.csv` beside sounds: what a folder says of its files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from engine.errors import ConfigError
+
+METADATA = "metadata.csv"
+Told = TypeVar("Told")
+
+
+def read_told(folder: Path, column: str, told: Callable[[Mapping[str, str | None], str], Told]
+              ) -> dict[str, Told]:
+    """What the table says, by file name: `told` of each row and of where that stands. Nothing where
+    there is no table, or one without columns `file` and `column`. An error names the line that
+    cannot be meant."""
+    path = folder / METADATA
+    if not path.is_file():
+        return {}
+    found = {}
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        try:
+            table = csv.DictReader(file)
+            if not {"file", column} <= set(table.fieldnames or ()):
+                return {}
+            for number, row in enumerate(table, 2):
+                found[str(row["file"])] = told(row, f"{path}, line {number}")
+        except csv.Error as error:
+            raise ConfigError(f"{path}: {error}") from None
+    return found
