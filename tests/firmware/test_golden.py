@@ -115,7 +115,7 @@ def test_the_host_program(golden: Golden, target: str, cpu: str | None, isa: str
     board = machine(target)
     for method, x in golden.inputs.items():
         if target == "m7" and "embed" in golden.inputs and len(golden.model) > MOST_M7_BYTES:
-            continue  # a Pi's model of loops, with the coder's encoder: that board has not the memory
+            continue  # a model of loops for a Pi: that board has not the memory
         played = play(board, golden.model, x, method=method, frames=CHUNKS, isa=isa, cpu=cpu)
         assert played.facts["isa"] == isa
         assert int(played.facts["nonfinite"]) == (~np.isfinite(x)).sum() > 0
