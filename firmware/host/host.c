@@ -114,11 +114,15 @@ static uint64_t play_all(const struct job *j) {
     return blocks;
 }
 
-static uint32_t longest_block(const struct options *o, uint32_t frame_samples) {
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < o->length_count; i++)
-        if (o->lengths[i] > most) most = o->lengths[i];
-    return most * frame_samples;
+/* Of the blocks that so many frames are played in. */
+static uint32_t longest_block(const struct options *o, uint32_t frames) {
+    uint32_t most = 0, n;
+    for (uint32_t at = 0, blocks = 0; at < frames; at += n, blocks++) {
+        n = o->lengths[blocks % o->length_count];
+        if (n > frames - at) n = frames - at;
+        if (n > most) most = n;
+    }
+    return most;
 }
 
 static tudor *instance(const tudor_model *model, const struct options *o, uint32_t max_samples) {
@@ -161,7 +165,7 @@ void host_main(int count, char **words) {
     const uint32_t frames = rows / (j.info.frame_samples / j.info.in_ratio), frame = j.info.frame_samples;
     if (frames == 0 || frames * (frame / j.info.in_ratio) * j.info.in_channels * sizeof(float) != in_bytes)
         die(1, words[3], "is no whole number of frames");
-    const uint32_t longest = longest_block(&o, frame);
+    const uint32_t longest = longest_block(&o, frames) * frame;
     const size_t out_bytes = sizeof(float) * (frames * frame / j.info.out_ratio) * j.info.out_channels;
     j.total_samples = frames * frame;
     j.out = platform_memory(out_bytes, 0);

@@ -37,13 +37,17 @@ static _Noreturn void stop(const char *what, const char *why) {
     platform_exit(1);
 }
 
-/* Memory is taken once and never given back: two regions, each used from its beginning. */
+/* Memory is taken once and never given back: two regions, each used from its beginning. Where the fast one has not
+ * enough the other gives it: an emulator knows no slow memory. */
 void *platform_memory(size_t bytes, int fast) {
     static char *next[2];
     char *const begin = fast ? &fast_begin : &bulk_begin, *const end = fast ? &fast_end : &bulk_end;
     if (!next[fast]) next[fast] = begin;
     const size_t whole = (bytes + 127) / 64 * 64; /* always some bytes behind what was asked for */
-    if ((size_t)(end - next[fast]) < whole) stop("memory", ": the board has not enough\n");
+    if ((size_t)(end - next[fast]) < whole) {
+        if (fast) return platform_memory(bytes, 0);
+        stop("memory", ": the board has not enough\n");
+    }
     void *memory = next[fast];
     next[fast] += whole;
     return memset(memory, 0, whole);
