@@ -104,13 +104,15 @@ def round_weights(model: LoopModel) -> None:
 
 
 def save_own(model: LoopModel, path: Path) -> None:
-    """Weights but for the coder's."""
+    """Weights but for the coder's; those that bfloat16 holds exactly, in that."""
     from safetensors.torch import load_file, save_file
 
     save_weights(model, path)
     own = {key: values for key, values in load_file(path).items() if not key.startswith(CODER)}
+    short = {key: values.bfloat16() for key, values in own.items()}
     with atomic_write(path) as temporary:
-        save_file(own, temporary)
+        save_file({key: short[key] if torch.equal(short[key].float(), values) else values
+                   for key, values in own.items()}, temporary)
 
 
 def exported(stored: Stored) -> bytes:
