@@ -14,6 +14,8 @@ import numpy as np
 
 from engine.files import atomic_write
 from engine.presets import preset_settings
+from scripts import made_cards
+from scripts.made_cards import Shape, cell, target_lines
 from scripts.preset_cards import Measured, data_rows, rows, tally, to_hear, unmeasured
 from scripts.preset_clips import SOUND, keep
 from scripts.preset_measure import (
@@ -125,10 +127,6 @@ def verdicts(found: Measured) -> list[Verdict]:
     return playing_table.verdicts(found)
 
 
-def _cell(value: float | None, digits: int = 2) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
 PLAYED = {"asked pitch ↑": ("pitch", 2), "clarity ↑": ("clarity", 2), "level dB": ("level_db", 1),
           "jumps →1": ("jumps", 2), "silent seconds ↓": ("quiet_windows", 0),
           "descriptor MMD ↓": ("descriptor_mmd", 3), "loudness jumps apart ↓":
@@ -141,7 +139,7 @@ def played_table(found: Measured) -> list[str]:
     for key, title in playing_table.SUBJECTS.items():
         if (row := found["results"].get(key)) is not None:
             lines.append([f"**{title}**" if key == "model" else title,
-                          *(_cell(row.get(name), digits) for name, digits in PLAYED.values())])
+                          *(cell(row.get(name), digits) for name, digits in PLAYED.values())])
     return rows(*lines)
 
 
@@ -153,15 +151,7 @@ def bits_table(found: Measured) -> list[str]:
                 ["bits per sample ↓", *(f"{bits:.2f}" for _, bits in known)])
 
 
-def target_lines(found: Measured) -> list[str]:
-    """Every target, the figure, and whether it is met."""
-    verdict = verdicts(found)
-    return [f"**Meets {tally(verdict)} targets.**", "",
-            *rows(["target", "wanted", "measured", ""],
-                  *([v.target.title, v.target.wanted, v.text, v.word] for v in verdict))]
-
-
-def card(name: str, fit_row: str, short_row: tuple[str, str, str, str],
+def card(name: str, fit_row: str, short_row: Shape,
          main: dict[str, Any]) -> list[str]:
     """A card's lines between its marks; `main`: facts of its method."""
     about = card_of(name)
@@ -182,41 +172,31 @@ def card(name: str, fit_row: str, short_row: tuple[str, str, str, str],
         f"{found['files']} files, {found['seconds']:.0f} s; {about_it['sounds']} sounds of "
         f"{about_it['seconds']:g} s are drawn to their scores. What each figure means: "
         "[docs/evaluation.md](../../docs/evaluation.md#playing).", "",
-        *target_lines(found), "", *played_table(found), "", *bits_table(found)]
+        *target_lines(verdicts(found)), "", *played_table(found), "", *bits_table(found)]
 
 
-def readme_rows(shapes: dict[str, tuple[str, str, str, str]]) -> list[str]:
+def readme_rows(shapes: dict[str, Shape]) -> list[str]:
     """README's table of presets that draw."""
-    lines = [["preset", "rate", "parameters", "MMAC/s", "asked pitch", "clarity", "bits per sample "
-              "(adaptive prediction)", "targets"]]
-    for name in drawn_names():
-        found = figures_of(name)
-        row = [f"[`{name}`](engine/presets/{name}.md)", *shapes[name][:3]]
-        if found is None:
-            lines.append([*row, *["-"] * 4])
-            continue
+    def said(name: str, found: Measured) -> list[str]:
         model, best = found["results"]["model"], found["results"]["adaptive"]
-        lines.append([*row, _cell(model["pitch"]), _cell(model["clarity"]),
-                      f"{model['bits']:.2f} ({best['bits']:.2f})",
-                      f"[{tally(verdicts(found))}](docs/violin.md#{name})"])
-    return rows(*lines)
+        return [cell(model["pitch"]), cell(model["clarity"]),
+                f"{model['bits']:.2f} ({best['bits']:.2f})",
+                f"[{tally(verdicts(found))}](docs/violin.md#{name})"]
+
+    head = ["asked pitch", "clarity", "bits per sample (adaptive prediction)", "targets"]
+    return made_cards.readme_table(head, shapes, figures_of, said)
 
 
 def page() -> list[str]:
     """docs/violin.md: pictures, players, figures."""
-    lines: list[str] = []
-    for name in drawn_names():
-        found, all_found = figures_of(name), measured(name)
-        lines += [f"## {name}", "", f"{card_of(name)['purpose']} Its card: "
-                  f"[{name}.md](../engine/presets/{name}.md).", ""]
-        if found is None or all_found is None:
-            lines += [unmeasured(name), ""]
-            continue
-        rate = preset_settings(name)["model"]["sample_rate_hz"] // 1000
+    def said(name: str, found: Measured) -> list[str]:
+        rate, about = preset_settings(name)["model"]["sample_rate_hz"] // 1000, measured(name)
+        assert about is not None
         table = [["", "the corpus's own synthesis of these notes", "the preset"]]
-        for what, title in all_found["clips"].items():
+        for what, title in about["clips"].items():
             table.append([title, to_hear(f"original-{what}-{rate}k", f"synthesis: {title}"),
                           to_hear(f"{name}-{what}", f"{name}: {title}")])
-        lines += [*rows(*table), "", *played_table(found), "", *bits_table(found), "",
-                  *target_lines(found), ""]
-    return lines[:-1]
+        return [*rows(*table), "", *played_table(found), "", *bits_table(found), "",
+                *target_lines(verdicts(found))]
+
+    return made_cards.page(drawn_names(), "##", figures_of, said)

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from engine.files import atomic_write
 from engine.players.base import Player
 from engine.presets import preset_settings
+from scripts import made_cards
+from scripts.made_cards import Shape, cell, target_lines
 from scripts.preset_cards import EXPORTED, Measured, data_rows, rows, tally, to_hear, unmeasured
 from scripts.preset_clips import SOUND, keep
 from scripts.preset_measure import (
@@ -165,10 +167,6 @@ def figures_of(name: str) -> Measured | None:
     return None if found is None else found["measured"][HELD]
 
 
-def _cell(value: float | None, digits: int = 2) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
 SUBJECTS = {"model": "model", EXPORTED: "model in the board's number format",
             **loop_table.SUBJECTS}
 COLUMNS = {"descriptor MMD ↓": ("descriptor_mmd", 3), "rhythm MMD ↓": ("rhythm_mmd", 3),
@@ -183,7 +181,7 @@ def loop_figures(found: Measured) -> list[str]:
     for key, title in SUBJECTS.items():
         if (row := found["results"].get(key)) is None:
             continue
-        cells = [_cell(row.get(name), digits) for name, digits in COLUMNS.values()]
+        cells = [cell(row.get(name), digits) for name, digits in COLUMNS.values()]
         if key == "model":
             spread = [found["spread"].get(name) for name, _ in COLUMNS.values()]
             cells = [cell if apart is None else f"{cell} ± {apart / 2:.{digits}f}" for
@@ -195,7 +193,7 @@ def loop_figures(found: Measured) -> list[str]:
 def knob_figures(found: Measured) -> list[str]:
     """Whether each knob is obeyed."""
     return rows(["knob", "rank correlation ↑", "cross-talk ↓", "into"],
-                *([name, _cell(row["spearman"]), _cell(row["cross_talk"]), row["into"] or "-"]
+                *([name, cell(row["spearman"]), cell(row["cross_talk"]), row["into"] or "-"]
                   for name, row in found["knobs"].items()))
 
 
@@ -205,20 +203,12 @@ def path_figures(found: Measured) -> list[str]:
               "MMD of the ends", "halfway / ends →1"]]
     for name, row in found["paths"].items():
         steps = [row[curve]["largest_step"] for curve in ("level_db", "centroid_octaves")]
-        lines.append([name, *map(_cell, steps), _cell(row["middle_mmd"], 3),
-                      _cell(row["ends_mmd"], 3), _cell(row["middle_over_ends"])])
+        lines.append([name, *map(cell, steps), cell(row["middle_mmd"], 3),
+                      cell(row["ends_mmd"], 3), cell(row["middle_over_ends"])])
     return rows(*lines)
 
 
-def target_lines(found: Measured) -> list[str]:
-    """Every target, the figure, and whether it is met."""
-    verdict = verdicts(found)
-    return [f"**Meets {tally(verdict)} targets.**", "",
-            *rows(["target", "wanted", "measured", ""],
-                  *([v.target.title, v.target.wanted, v.text, v.word] for v in verdict))]
-
-
-def card(name: str, fit_row: str, short_row: tuple[str, str, str, str],
+def card(name: str, fit_row: str, short_row: Shape,
          main: dict[str, Any]) -> list[str]:
     """A card's lines between its marks; `main`: facts of its method."""
     about, settings = card_of(name), preset_settings(name)
@@ -241,26 +231,21 @@ def card(name: str, fit_row: str, short_row: tuple[str, str, str, str],
         f"{found['loops']} loops, each with other codes and seeds, at the tempi, styles and knobs "
         "of held-out loops, against those. What each figure means: "
         "[docs/evaluation.md](../../docs/evaluation.md#loops).", "",
-        *target_lines(found), "", *loop_figures(found), "", *knob_figures(found), "",
+        *target_lines(verdicts(found)), "", *loop_figures(found), "", *knob_figures(found), "",
         *path_figures(found)]
 
 
-def readme_rows(shapes: dict[str, tuple[str, str, str, str]]) -> list[str]:
+def readme_rows(shapes: dict[str, Shape]) -> list[str]:
     """README's table of presets that make loops."""
-    lines = [["preset", "rate", "parameters", "MMAC/s", "descriptor MMD (through the codec)",
-              "tempo hit", "bar (real)", "code: rank", "targets"]]
-    for name in loop_names():
-        found = figures_of(name)
-        row = [f"[`{name}`](engine/presets/{name}.md)", *shapes[name][:3]]
-        if found is None:
-            lines.append([*row, *["-"] * 5])
-            continue
+    def said(name: str, found: Measured) -> list[str]:
         model, real, codec = (found["results"][key] for key in ("model", "real", "codec"))
-        lines.append([*row, f"{_cell(model['descriptor_mmd'], 3)} "
-                      f"({_cell(codec['descriptor_mmd'], 3)})", _cell(model["tempo_hit"]),
-                      f"{_cell(model['bar'])} ({_cell(real['bar'])})", _cell(found["code_rank"]),
-                      f"[{tally(verdicts(found))}](docs/loops.md#{name})"])
-    return rows(*lines) if len(lines) > 1 else [NONE]
+        return [f"{cell(model['descriptor_mmd'], 3)} ({cell(codec['descriptor_mmd'], 3)})",
+                cell(model["tempo_hit"]), f"{cell(model['bar'])} ({cell(real['bar'])})",
+                cell(found["code_rank"]), f"[{tally(verdicts(found))}](docs/loops.md#{name})"]
+
+    head = ["descriptor MMD (through the codec)", "tempo hit", "bar (real)", "code: rank",
+            "targets"]
+    return made_cards.readme_table(head, shapes, figures_of, said) if shapes else [NONE]
 
 
 NONE = "No preset of loops comes with weights yet."
@@ -268,19 +253,13 @@ NONE = "No preset of loops comes with weights yet."
 
 def page() -> list[str]:
     """docs/loops.md: pictures, players, figures."""
-    lines: list[str] = []
-    for name in loop_names():
-        found, all_found = figures_of(name), measured(name)
-        lines += [f"### {name}", "", f"{card_of(name)['purpose']} Its card: "
-                  f"[{name}.md](../engine/presets/{name}.md).", ""]
-        if found is None or all_found is None:
-            lines += [unmeasured(name), ""]
-            continue
-        rate = preset_settings(name)["model"]["sample_rate_hz"] // 1000
-        clips = all_found["clips"]
-        lines += [*rows(["a held-out loop", *clips.values()],
-                        [to_hear(f"original-loop-{rate}k", "a held-out loop"),
-                         *(to_hear(f"{name}-{what}", f"{name}: {title}")
-                           for what, title in clips.items())]), "",
-                  *target_lines(found), "", *loop_figures(found), ""]
-    return lines[:-1] or [NONE]
+    def said(name: str, found: Measured) -> list[str]:
+        rate, about = preset_settings(name)["model"]["sample_rate_hz"] // 1000, measured(name)
+        assert about is not None
+        return [*rows(["a held-out loop", *about["clips"].values()],
+                      [to_hear(f"original-loop-{rate}k", "a held-out loop"),
+                       *(to_hear(f"{name}-{what}", f"{name}: {title}")
+                         for what, title in about["clips"].items())]), "",
+                *target_lines(verdicts(found)), "", *loop_figures(found)]
+
+    return made_cards.page(loop_names(), "###", figures_of, said) or [NONE]
