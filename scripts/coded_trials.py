@@ -11,7 +11,6 @@ docs/sound/coded-trials.json; `python scripts/figures.py` writes the table of do
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ from statistics import mean
 from typing import Any
 
 from engine.files import atomic_write
+from scripts import trial_runs
 from scripts.preset_cards import rows
 from scripts.preset_clips import SAMPLES, SOUND
 from scripts.preset_measure import link_recordings
-from scripts.trial_runs import TUDOR_BY_PROCESSOR, each, keep, spread, tudor
+from scripts.trial_runs import TUDOR_BY_PROCESSOR, judged, series, spread, steps, tudor
 
 PRESET, RATE_HZ, MINUTES = "techno-tiny", 16000, 6.0
 # What is learnt: kinds of `tudor corpus` and minutes of each, and the recordings that may be.
@@ -106,11 +106,6 @@ def assigned(name: str) -> list[str]:
     return [f"training.adversarial.{said}" for said in TRIALS[name].settings]
 
 
-def judged(out: Path, name: str, seed: int) -> Path:
-    """Where figures of a run are kept: it is done when they are there."""
-    return out / f"{name}-{seed}.json"
-
-
 def gathered(out: Path, seeds: list[int], minutes: float) -> dict[str, Any]:
     """What was measured: of each trial the figures of every seed, and of no model at all."""
     found: dict[str, Any] = {"series": {"minutes": minutes, "seeds": seeds}}
@@ -120,12 +115,6 @@ def gathered(out: Path, seeds: list[int], minutes: float) -> dict[str, Any]:
                        "figures": [figures(one, "model") for one in told]}
     found["read_by"] = {name: figures(told[0], name) for name in (FLOOR, CEILING, "original")}
     return found
-
-
-def steps(folder: Path) -> int:
-    """That a run took."""
-    return max(json.loads(line)["step"]
-               for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines())
 
 
 def figures(told: dict[str, Any], subject: str) -> dict[str, float | None]:
@@ -157,34 +146,11 @@ def table(found: dict[str, Any]) -> list[str]:
 
 def page() -> list[str]:
     """The table of docs/quality.md; what to run where there are no figures yet."""
-    if not FIGURES.exists():
-        return ["*Not run yet: `python -m scripts.coded_trials OUT`.*"]
-    found = json.loads(FIGURES.read_text("utf-8"))
-    series = found["series"]
-    return [f"{series['minutes']:g} minutes of processor time each, "
-            f"{len(series['seeds'])} seed{'s' if len(series['seeds']) > 1 else ''}.", "",
-            *table(found)]
+    return trial_runs.page(FIGURES, "coded_trials", table)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="of processor time for each")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=1, help="so many at once, one thread each")
-    parser.add_argument("--keep", action="store_true", help="train nothing, write what is there")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    seeds = list(range(1, options.seeds + 1))
-    if not options.keep:
-        learnt(options.out)
-        each([(name, seed) for seed in seeds for name in TRIALS],
-             lambda job: run(*job, options.minutes, options.out), options.jobs)
-    whole = [seed for seed in seeds
-             if all(judged(options.out, name, seed).exists() for name in TRIALS)]
-    if not whole:
-        raise SystemExit(f"{options.out}: no seed has every trial yet")
-    keep(FIGURES, gathered(options.out, whole, options.minutes))
+    series(__doc__ or "", MINUTES, TRIALS, FIGURES, learnt, run, gathered)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
 
 A mark is a line `<!-- figures: WHAT -->`; what lies between it and `<!-- end -->` is written here:
 `presets`, `drawn` and `looped` (README's tables), a preset's name (its card), `heard`
-(docs/sound.md), `played` and `trials-...` (docs/violin.md), `loops` (docs/loops.md),
+(docs/sound.md), `played` and `trials-...` (docs/violin.md), `loops` and `loop-...` (docs/loops.md),
 `discriminators` (docs/quality.md), `shipped` and `targets` (tables of all presets that code sound).
 A shipped preset without a card gets one.
 """
@@ -42,7 +42,8 @@ def figures(what: str) -> str:
 
     parts = {"presets": _presets, "heard": sound_page, "shipped": shipped_table,
              "targets": _targets, "drawn": _drawn, "played": _played,
-             "discriminators": _discriminators, "looped": _looped, "loops": _loops}
+             "discriminators": _discriminators, "looped": _looped, "loops": _loops,
+             "loop-levels": _loop_levels, "loop-lengths": _loop_lengths}
     lines = (parts[what]() if what in parts else
              _trials(what.removeprefix(TRIALS)) if what.startswith(TRIALS) else _card(what))
     return "\n".join(lines) + "\n"
@@ -101,6 +102,18 @@ def _loops() -> list[str]:
     from scripts.preset_loops import page
 
     return page()
+
+
+def _loop_levels() -> list[str]:
+    from scripts.loop_trials import page
+
+    return page("levels")
+
+
+def _loop_lengths() -> list[str]:
+    from scripts.loop_trials import page
+
+    return page("lengths")
 
 
 def _trials(name: str) -> list[str]:

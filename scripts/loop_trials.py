@@ -11,7 +11,6 @@ docs/sound/loop-trials.json; `python scripts/figures.py` writes the tables of do
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from dataclasses import dataclass
@@ -20,17 +19,18 @@ from statistics import mean
 from typing import Any
 
 from engine.files import atomic_write
+from scripts import trial_runs
 from scripts.preset_cards import rows
 from scripts.preset_clips import SOUND
-from scripts.trial_runs import TUDOR_BY_PROCESSOR, each, keep, spread, tudor
+from scripts.trial_runs import TUDOR_BY_PROCESSOR, judged, series, spread, steps, tudor
 
 CODER, MINUTES = "techno-tiny", 6.0
 LEARNT, HELD = ("techno", 200, 0), ("techno", 4, 1000)  # kind, minutes and seed of `tudor corpus`
 FIGURES = SOUND / "loop-trials.json"
 SHAPE = {"width": 160, "layers": 3}
-FLOW = {"history_width": 96, "history": 5, "flow_width": 192}
-COMMON = {"data": "loops", "batch_size": 16, "crop_seconds": 4.0, "learning_rate": 1e-3,
-          "warmup_steps": 100}
+FLOW = {"history_width": 96, "history": 3, "flow_width": 256}
+COMMON = {"data": "loops", "batch_size": 16, "crop_seconds": 4.0, "learning_rate": 1.5e-3,
+          "warmup_steps": 100, "code_weight": 0.8}
 # Of the judge's figures: heading, digits.
 COLUMNS = {
     "descriptor_mmd": ("descriptor MMD ↓", 3), "rhythm_mmd": ("rhythm MMD ↓", 3),
@@ -81,6 +81,12 @@ def corpus(out: Path, name: str, made: tuple[str, int, int]) -> Path:
     return folder
 
 
+def corpora(out: Path) -> None:
+    """What is learnt from, and what all are judged by."""
+    corpus(out, "learnt", LEARNT)
+    corpus(out, "held", HELD)
+
+
 def configuration(trial: Trial) -> str:
     """A trial's file for `tudor train`."""
     model = {"family": trial.family, **SHAPE, **(FLOW if trial.family == "latent_flow" else {})}
@@ -113,11 +119,6 @@ def run(name: str, seed: int, minutes: float, out: Path) -> None:
         temporary.write_text(told, "utf-8")
 
 
-def judged(out: Path, name: str, seed: int) -> Path:
-    """Where figures of a trial are kept: it is done when they are there."""
-    return out / f"{name}-{seed}.json"
-
-
 def stepped(folder: Path, steps: int, to: Path) -> Path:
     """A run's copy that takes so many steps; its latents are made to vary anew."""
     import tomli_w
@@ -129,8 +130,7 @@ def stepped(folder: Path, steps: int, to: Path) -> Path:
     settings["model"]["steps"] = steps
     to.mkdir(exist_ok=True)
     shutil.copy(folder / WEIGHTS_FILE, to / WEIGHTS_FILE)
-    for name in ("held_out.json",):
-        shutil.copy(folder / name, to / name)
+    shutil.copy(folder / "held_out.json", to / "held_out.json")
     (to / "config.toml").write_text(tomli_w.dumps(settings), "utf-8")
     model: Any = load_model(str(to)).model
     # As before any gain: what `heard` takes off.
@@ -191,7 +191,7 @@ def gathered(out: Path, seeds: list[int], minutes: float) -> dict[str, Any]:
     for name, trial in TRIALS.items():
         told = [json.loads(judged(out, name, seed).read_text("utf-8")) for seed in seeds]
         found[name] = {
-            "steps": [steps_of(out / f"{trial.run or name}-{seed}") for seed in seeds],
+            "steps": [steps(out / f"{trial.run or name}-{seed}") for seed in seeds],
             "figures": [{**{key: one["results"]["model"].get(key) for key in COLUMNS},
                          "code_rank": one["code_rank"]} for one in told]}
         if trial.family == "latent_vae":
@@ -199,12 +199,6 @@ def gathered(out: Path, seeds: list[int], minutes: float) -> dict[str, Any]:
     found["read_by"] = {name: {key: told[0]["results"].get(name, {}).get(key) for key in COLUMNS}
                         for name in FLOORS if name in told[0]["results"]}
     return found
-
-
-def steps_of(folder: Path) -> int:
-    """That a run took."""
-    return max(json.loads(line)["step"]
-               for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines())
 
 
 # --- what is told of it ---------------------------------------------------------------------------
@@ -246,37 +240,12 @@ def length_table(found: dict[str, Any]) -> list[str]:
 
 
 def page(what: str) -> list[str]:
-    """A table of docs/loops.md, `levels` or `lengths`; what to run where there are no figures."""
-    if not FIGURES.exists():
-        return ["*Not run yet: `python -m scripts.loop_trials OUT`.*"]
-    found = json.loads(FIGURES.read_text("utf-8"))
-    series = found["series"]
-    seeds = len(series["seeds"])
-    return [f"{series['minutes']:g} minutes of processor time each, {seeds} "
-            f"seed{'s' if seeds > 1 else ''}.", "",
-            *(table(found) if what == "levels" else length_table(found))]
+    """A table of docs/loops.md, `levels` or `lengths`."""
+    return trial_runs.page(FIGURES, "loop_trials", table if what == "levels" else length_table)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="of processor time for each")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=1, help="so many at once, one thread each")
-    parser.add_argument("--keep", action="store_true", help="train nothing, write what is there")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    seeds = list(range(1, options.seeds + 1))
-    if not options.keep:
-        corpus(options.out, "learnt", LEARNT)
-        corpus(options.out, "held", HELD)
-        each([(name, seed) for seed in seeds for name in TRIALS],
-             lambda job: run(*job, options.minutes, options.out), options.jobs)
-    whole = [seed for seed in seeds
-             if all(judged(options.out, name, seed).exists() for name in TRIALS)]
-    if not whole:
-        raise SystemExit(f"{options.out}: no seed has every trial yet")
-    keep(FIGURES, gathered(options.out, whole, options.minutes))
+    series(__doc__ or "", MINUTES, TRIALS, FIGURES, corpora, run, gathered)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ kept of them, and how many seeds are told in one cell."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -61,3 +62,50 @@ def spread(values: list[float | None], digits: int) -> str:
     if len(known) == 1:
         return middle
     return f"{middle} ({min(known):.{digits}f} to {max(known):.{digits}f})"
+
+
+def steps(folder: Path) -> int:
+    """That a run took."""
+    return max(json.loads(line)["step"]
+               for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines())
+
+
+def judged(out: Path, name: str, seed: int) -> Path:
+    """Where figures of a trial are kept: it is done when they are there."""
+    return out / f"{name}-{seed}.json"
+
+
+def series(doc: str, minutes: float, trials: Iterable[str], figures: Path,
+           prepare: Callable[[Path], object], run: Callable[[str, int, float, Path], object],
+           gathered: Callable[[Path, list[int], float], dict[str, Any]]) -> None:
+    """The command of a series: trials for each seed, as far as they are to be done, and the figures
+    of the seeds that have them all."""
+    parser = argparse.ArgumentParser(description=doc.split("\n\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--minutes", type=float, default=minutes, help="of processor time for each")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1, help="so many at once, one thread each")
+    parser.add_argument("--keep", action="store_true", help="train nothing, write what is there")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    seeds, names = list(range(1, options.seeds + 1)), list(trials)
+    if not options.keep:
+        prepare(options.out)
+        each([(name, seed) for seed in seeds for name in names],
+             lambda job: run(*job, options.minutes, options.out), options.jobs)
+    whole = [seed for seed in seeds
+             if all(judged(options.out, name, seed).exists() for name in names)]
+    if not whole:
+        raise SystemExit(f"{options.out}: no seed has every trial yet")
+    keep(figures, gathered(options.out, whole, options.minutes))
+
+
+def page(figures: Path, command: str, table: Callable[[dict[str, Any]], list[str]]) -> list[str]:
+    """A page's table of a series, and how long each was trained; `command` where there are no
+    figures yet."""
+    if not figures.exists():
+        return [f"*Not run yet: `python -m scripts.{command} OUT`.*"]
+    found = json.loads(figures.read_text("utf-8"))
+    about = found["series"]
+    return [f"{about['minutes']:g} minutes of processor time each, {len(about['seeds'])} "
+            f"seed{'s' if len(about['seeds']) > 1 else ''}.", "", *table(found)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from engine.models.base import Model
 from engine.models.registry import build
+from export.native.export import export_native
 
 torch.set_num_threads(1)  # small blocks gain nothing, and test workers share the cores
 
@@ -79,3 +81,10 @@ def small_model(family: str = "raw_vae", name: str = "mono", seed: int = 0) -> M
             scale = parameter.abs().mean().clamp_min(0.05)
             parameter.add_(0.2 * scale * torch.randn(parameter.shape))
     return model
+
+
+def small_file(folder: Path, family: str, name: str) -> str:
+    """Such a model's native file in a folder, float32."""
+    path, small = folder / "x.tudor", small_model(family, name)
+    export_native(small, path, small.describe("x"))
+    return str(path)

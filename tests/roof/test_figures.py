@@ -43,7 +43,8 @@ def test_every_preset_has_its_marks(figures: ModuleType) -> None:
     trials = [f"{figures.TRIALS}{name}" for name in TABLES]
     for page, marks in (("sound", ["heard"]), ("presets", ["targets"]),
                         ("quality", ["shipped", "discriminators"]),
-                        ("violin", ["played", *trials]), ("loops", ["loops"])):
+                        ("violin", ["played", *trials]),
+                        ("loops", ["loop-levels", "loop-lengths", "loops"])):
         assert marked[ROOT / "docs" / f"{page}.md"] == marks
     for name in preset_names():
         assert marked[ROOT / "engine" / "presets" / f"{name}.md"] == [name]

@@ -13,9 +13,8 @@ from typer.testing import CliRunner
 from engine.players.base import load
 from engine.players.loop_file import code_at
 from engine.scores import loops
-from export.native.export import export_native
 from nn_tudor import cli
-from tests.export.small_models import small_model
+from tests.export.small_models import small_file
 from training.evaluation.loop_paths import curve_figures
 from training.evaluation.loop_walk import (
     FADE,
@@ -37,10 +36,7 @@ CODES = np.array([0.5, -0.5, 0.0], np.float32), np.array([-0.5, 0.25, 0.75], np.
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("loops") / "x.tudor"
-    small = small_model("latent_flow", "loops")
-    export_native(small, path, small.describe("x"))
-    return str(path)
+    return small_file(tmp_path_factory.mktemp("loops"), "latent_flow", "loops")
 
 
 def path(*args):

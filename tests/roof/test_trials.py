@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
-from scripts import coded_trials
+from scripts import coded_trials, loop_trials, trial_runs
 from scripts.coded_trials import COLUMNS, PRESET, TRIALS
 from training.run.config import resolve
 
@@ -58,3 +60,47 @@ def test_the_table_has_the_mean_and_the_range_of_whole_seeds(
     assert rows["none"][-1] == "300 |"
     assert rows["noise 128 (floor)"][1] == "0.800"
     assert all(len(row) == 2 + len(COLUMNS) for row in rows.values())
+
+
+@pytest.mark.parametrize("name", loop_trials.TRIALS)
+def test_a_trial_of_loops_can_be_trained(name: str, tmp_path: Path) -> None:
+    trial = loop_trials.TRIALS[name]
+    path, sounds = tmp_path / "x.toml", tmp_path / "sounds"
+    sounds.mkdir()
+    soundfile.write(sounds / "a.wav", np.full(32000, 0.1), 16000)
+    path.write_text(loop_trials.configuration(trial), "utf-8")
+    found: Any = resolve(str(path), sounds, [], minutes=6.0)
+    assert found.training.loss_on == trial.loss_on
+    assert found.training.coder == loop_trials.CODER
+    assert trial.run in ("", *loop_trials.TRIALS)
+
+
+def loops_told(mmd: float) -> dict[str, Any]:
+    """As `tudor evaluate --json` says it, and the lengths."""
+    path = {"middle_over_ends": 1.1, "level_db": {"largest_step": 0.3},
+            "centroid_octaves": {"largest_step": 0.4}}
+    row = {"nats_per_frame": 15.0, "explained": 0.2, "code_nats": 12.0, "descriptor_mmd": mmd,
+           "rhythm_mmd": 0.03, "bar": 0.6, "path": path}
+    return {"results": {"model": {"descriptor_mmd": mmd}, "codec": {"descriptor_mmd": 0.03}},
+            "code_rank": 0.4, "lengths": [{"codes": count, **row} for count in (1, 2)]}
+
+
+def test_tables_of_loops_have_every_trial_and_every_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_trials, "FIGURES", tmp_path / "kept.json")
+    assert "Not run yet" in loop_trials.page("levels")[0]
+    for name, trial in loop_trials.TRIALS.items():
+        folder = tmp_path / f"{trial.run or name}-1"
+        folder.mkdir(exist_ok=True)
+        (folder / "metrics.jsonl").write_text('{"step": 300}\n', "utf-8")
+        trial_runs.judged(tmp_path, name, 1).write_text(json.dumps(loops_told(0.125)), "utf-8")
+    monkeypatch.setattr("sys.argv", ["loop_trials", str(tmp_path), "--keep", "--seeds", "1"])
+    loop_trials.main()
+    levels, lengths = loop_trials.page("levels"), loop_trials.page("lengths")
+    assert levels[0] == "6 minutes of processor time each, 1 seed."
+    rows = {line.split(" | ")[0].lstrip("| "): line.split(" | ") for line in levels[4:]}
+    assert list(rows) == [*(trial.title for trial in loop_trials.TRIALS.values()),
+                          "through the codec (ceiling)"]
+    assert {row[1] for row in rows.values()} == {"0.125", "0.030"}
+    assert [line.split(" | ")[0] for line in lengths[4:]] == ["| 1", "| 2"]

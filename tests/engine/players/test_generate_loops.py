@@ -9,18 +9,14 @@ import soundfile
 from engine.errors import ConfigError
 from engine.players.generate_file import generate_file
 from engine.scores import loops
-from export.native.export import export_native
-from tests.export.small_models import small_model
+from tests.export.small_models import small_file
 
 RATE = 16000
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("loops") / "x.tudor"
-    small = small_model("latent_flow", "loops")
-    export_native(small, path, small.describe("x"))
-    return str(path)
+    return small_file(tmp_path_factory.mktemp("loops"), "latent_flow", "loops")
 
 
 def made(model, out, **options):
