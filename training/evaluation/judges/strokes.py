@@ -186,21 +186,16 @@ def _made(case: Case, player: Player, names: Sequence[str]) -> Collection:
 
 
 def _figures(heard: Heard, real: Heard, known: Heard) -> dict[str, float | None]:
-    """Of a collection, against held-out recordings and what was learnt."""
-    found = {"class_accuracy": plain(heard.accuracy())}
-    if heard is not real:
-        found["frechet"] = plain(frechet(real.features, heard.features))
-        precision, recall = precision_recall(real.features, heard.features)
-        found.update(precision=plain(precision), recall=plain(recall))
-    else:
-        found["frechet"] = plain(frechet(known.features, real.features))
-        precision, recall = precision_recall(known.features, real.features)
-        found.update(precision=plain(precision), recall=plain(recall))
+    """Of a collection, against held-out recordings (these themselves against what was learnt)."""
+    against = known if heard is real else real
+    precision, recall = precision_recall(against.features, heard.features)
     usual = diversity(real.features, real.labels)
-    found["diversity"] = plain(diversity(heard.features, heard.labels) / max(usual, 1e-9))
-    found["nearest"] = plain(nearest(heard.features, known.features)
-                             / max(nearest(real.features, known.features), 1e-9))
-    return found
+    return {"class_accuracy": plain(heard.accuracy()),
+            "frechet": plain(frechet(against.features, heard.features)),
+            "precision": plain(precision), "recall": plain(recall),
+            "diversity": plain(diversity(heard.features, heard.labels) / max(usual, 1e-9)),
+            "nearest": plain(nearest(heard.features, known.features)
+                             / max(nearest(real.features, known.features), 1e-9))}
 
 
 def _taught(made: Collection, held: Collection, classes: int, net: StrokeClassifier,
