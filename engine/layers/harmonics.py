@@ -84,9 +84,6 @@ class Harmonics(Streaming):
     def receptive_field(self) -> float:
         return inf
 
-    def oldest(self, frame: int) -> float:
-        return -inf
-
     def macs_per_frame(self) -> float:
         return self.count * (8.0 * self.hop + 16.0)
 

@@ -35,9 +35,6 @@ class Note(Streaming):
     def receptive_field(self) -> float:
         return inf
 
-    def oldest(self, frame: int) -> float:
-        return -inf
-
     def state_shapes(self) -> list[Shape]:
         """Whether the gate was open; the values that are held, and `most` less the age."""
         return [(1,), (self.out_channels,)]

@@ -94,9 +94,6 @@ class PitchTrack(Streaming):
     def receptive_field(self) -> float:
         return inf
 
-    def oldest(self, frame: int) -> float:
-        return -inf
-
     @property
     def compared(self) -> int:
         """Samples of the newest part, which is compared."""

@@ -142,9 +142,6 @@ class Resynth(Streaming):
     def receptive_field(self) -> float:
         return inf
 
-    def oldest(self, frame: int) -> float:
-        return -inf
-
     @property
     def may_use(self) -> tuple[str, ...]:
         return (SEED,)

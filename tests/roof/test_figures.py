@@ -200,8 +200,7 @@ def test_each_card_has_floors_and_ceilings_and_says_what_is_missed(figures: Modu
     from scripts.preset_measure import RECORDINGS, recordings
 
     for name in filter(figures_of, coded_names()):
-        found = figures_of(name)
-        assert found is not None
+        assert (found := figures_of(name)) is not None
         loops = recordings(name) is RECORDINGS["loops"]
         assert {"held", "loops", *(("other", "notes") if loops else ())} <= set(found)
         card = (ROOT / "engine" / "presets" / f"{name}.md").read_text("utf-8")
