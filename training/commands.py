@@ -30,7 +30,7 @@ def corpus_command(
     channels: Annotated[
         int | None, typer.Option(help="1 mono, 2 stereo (textures 2, the others 1)")] = None,
     soundfont: Annotated[
-        Path | None, typer.Option(help="notes and bach: played from this .sf2 by fluidsynth")
+        Path | None, typer.Option(help="notes, bach and drums: played from this .sf2 by fluidsynth")
     ] = None,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="bach only: the movements kept for measuring")

@@ -1,9 +1,11 @@
-"""The corpus "drums": single strokes by class, of machines and of a band's kit."""
+"""The corpus "drums": single strokes by class, of machines and of a band's kit, both synthesised,
+or of the kits of a soundfont."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from training.corpus import drums, genres, kit, percussion, writing
 from training.corpus.circle import Audio
 from training.corpus.draw import between, chance, log_between, pick, stream
 from training.corpus.filters import audible_hz, shape
+from training.corpus.font_kit import kit_stroke
 from training.corpus.oscillators import decay, seconds
 
 Rng = np.random.Generator
@@ -129,11 +132,12 @@ def _way(rng: Rng, of_class: str, genre: str) -> Way:
 
 def render_hit(
     seed: int, index: int, sample_rate_hz: int = 48000, channels: int = 1,
-    of_genres: tuple[str, ...] = (),
+    of_genres: tuple[str, ...] = (), soundfont: Path | None = None,
 ) -> tuple[writing.Sound, dict[str, Any]]:
     """Stroke `index` of a seed: (float32 audio [channels, samples], its row of the metadata).
 
     Classes take turns, so that every corpus holds as many of each; then genres, if there are any.
+    With a soundfont its kits are struck in place of the synthesis.
     """
     writing.check_request(seed, index, sample_rate_hz, channels)
     of_class = ORDER[index % len(ORDER)]
@@ -155,7 +159,13 @@ def render_hit(
         treatment = genres.draw_treatment(genre, own)
         drive_db, room, room_s = treatment.drive_db, treatment.room, treatment.room_s
         more = {"genre": genre}
-    sound = stroke(spec, velocity, sample_rate_hz, stream(seed, index, "noise"))
+    made = asdict(spec)
+    if soundfont is None:
+        sound = stroke(spec, velocity, sample_rate_hz, stream(seed, index, "noise"))
+    else:
+        name, sound = kit_stroke(soundfont, of_class, genre, velocity, sample_rate_hz,
+                                 stream(seed, index, "kit"))
+        made = {"soundfont": soundfont.name}
     if drive_db:
         gain = 10 ** (drive_db / 20)
         sound = np.tanh(gain * sound) / np.tanh(gain)
@@ -174,7 +184,7 @@ def render_hit(
     audio *= 10 ** (peak_db / 20) / np.abs(audio).max()
     voices = {of_class: {"way": name, "drive_db": drive_db, "grain_db": grain_db, "room": room,
                          "room_s": room_s, **({} if treatment is None else asdict(treatment)),
-                         **asdict(spec)}}
+                         **made}}
     file = OF_GENRES.file(index, of_class, genre) if genre else NAMES.file(index, of_class)
     row = writing.row_of(file, seed, index, audio, sample_rate_hz, voices, kind=of_class, **more,
                          way=name, velocity=velocity)

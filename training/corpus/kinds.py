@@ -36,7 +36,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "techno": Kind(techno.render_loop, writing.LOOPS, 16000),
-    "drums": Kind(hits.render_hit, hits.NAMES, of_genres=hits.OF_GENRES),
+    "drums": Kind(hits.render_hit, hits.NAMES, soundfont=True, of_genres=hits.OF_GENRES),
     "breaks": Kind(breaks.render_break, breaks.NAMES),
     "textures": Kind(textures.render_texture, textures.NAMES, channels=2),
     "notes": Kind(notes.render_note, notes.NAMES, soundfont=True),
@@ -59,7 +59,7 @@ def write_corpus(
 ) -> list[Path]:
     """Fills `out_dir` with at least `minutes` of whole files, see `writing.write_corpus`.
 
-    `soundfont` plays notes through fluidsynth in place of our own synthesis. `held_out`: the part
+    `soundfont` plays notes or strikes drums through fluidsynth in place of our own synthesis. `held_out`: the part
     of a kind that nothing should be trained on. `genres`: of `GENRES`, each in a folder; ALL: all.
     """
     row = _part(kind, held_out)
@@ -69,7 +69,7 @@ def write_corpus(
     more: tuple[object, ...] = ()
     if soundfont is not None:
         if not row.soundfont:
-            raise ValueError(f"a soundfont plays notes or bach, not {kind}")
+            raise ValueError(f"a soundfont plays notes, bach or drums, not {kind}")
         from training.corpus.soundfont import check
 
         check(soundfont)

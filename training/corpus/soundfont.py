@@ -1,4 +1,4 @@
-"""Notes played from a soundfont by the program fluidsynth, if it is installed."""
+"""What the program fluidsynth, if it is installed, plays from a soundfont."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def midi(tune: Melody, curve: Audio, rate: int, program: int) -> bytes:
         if on:
             events.append((tick, on))
     events.append((len(pitch), bytes([0x80, key, 0])))
-    return _file(events, TICK_S)
+    return file_of(events, TICK_S)
 
 
 def midi_of_notes(notes: Sequence[Note], program: int) -> bytes:
@@ -89,10 +89,10 @@ def midi_of_notes(notes: Sequence[Note], program: int) -> bytes:
         events += [(start, bytes([0x90, key, max(1, round(127 * note.velocity))])),
                    (end, bytes([0x80, key, 0]))]
     # At one time notes end before others begin, and the program comes first of all.
-    return _file(sorted(events, key=lambda e: (e[0], e[1][0] == 0x90)), NOTE_TICK_S)
+    return file_of(sorted(events, key=lambda e: (e[0], e[1][0] == 0x90)), NOTE_TICK_S)
 
 
-def _file(events: list[tuple[int, bytes]], tick_s: float) -> bytes:
+def file_of(events: list[tuple[int, bytes]], tick_s: float) -> bytes:
     """(tick, event) in order, as a file of one track."""
     track, before = b"", 0
     for tick, event in events:
@@ -107,17 +107,17 @@ def played(file: Path, family: str, tune: Melody, curve: Audio, rate: int,
            rng: np.random.Generator) -> tuple[int, Audio]:
     """The tune by an instrument of the font and family: (its program, audio [len(curve)])."""
     program = pick(rng, PROGRAMS[family])
-    mono = _rendered(file, midi(tune, curve, rate, program), len(curve), rate)
+    mono = rendered(file, midi(tune, curve, rate, program), len(curve), rate)
     return program, mono
 
 
 def played_notes(file: Path, program: int, notes: Sequence[Note], samples: int, rate: int
                  ) -> Audio:
     """Notes by one instrument of the font [samples]; pitches are rounded to semitones."""
-    return _rendered(file, midi_of_notes(notes, program), samples, rate)
+    return rendered(file, midi_of_notes(notes, program), samples, rate)
 
 
-def _rendered(file: Path, score: bytes, samples: int, rate: int) -> Audio:
+def rendered(file: Path, score: bytes, samples: int, rate: int) -> Audio:
     """What the program makes of a MIDI file [samples], faded at its end."""
     with tempfile.TemporaryDirectory() as folder:
         written, sound = Path(folder) / "note.mid", Path(folder) / "note.wav"

@@ -1,4 +1,4 @@
-"""`metadata.csv` beside sounds: what a folder says of its files."""
+"""`metadata.csv` beside sounds: what a folder, or one in it, says of its files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,21 @@ Told = TypeVar("Told")
 
 def read_told(folder: Path, column: str, told: Callable[[Mapping[str, str | None], str], Told]
               ) -> dict[str, Told]:
-    """What the table says, by file name: `told` of each row and of where that stands. Nothing where
-    there is no table, or one without columns `file` and `column`. An error names the line that
-    cannot be meant."""
-    path = folder / METADATA
-    if not path.is_file():
-        return {}
+    """What the tables say, by file name: `told` of each row and of where that stands; of the folder
+    and of the folders in it, so that corpora lie beside each other. Nothing where there is none, or
+    one without columns `file` and `column`. An error names the line that cannot be meant."""
+    found = {}
+    for path in (folder / METADATA, *sorted(folder.glob(f"*/{METADATA}"))):
+        if path.is_file():
+            within = path.parent.relative_to(folder)
+            found.update({(within / name).as_posix(): value
+                          for name, value in _read(path, column, told).items()})
+    return found
+
+
+def _read(path: Path, column: str, told: Callable[[Mapping[str, str | None], str], Told]
+          ) -> dict[str, Told]:
+    """What one table says."""
     found = {}
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         try:

@@ -63,22 +63,38 @@ class FrameDiscriminator(nn.Module):
         return Opinion(scores, tuple(features))
 
 
-class BandDiscriminator(FrameDiscriminator):
-    """The same on bands: their means, and the spread of the bins within each."""
+class BandFeatures(nn.Module):
+    """Of log-magnitudes [batch, bins, frames] the mean of each band, then its spread within
+    [batch, size, frames]."""
 
-    def __init__(self, bins: int, width: int, conditions: int) -> None:
+    def __init__(self, bins: int) -> None:
+        super().__init__()
         edges = band_edges(bins)
-        super().__init__(2, len(edges) - 1, width, conditions, 2)
+        self.bands = len(edges) - 1
+        self.size = 2 * self.bands
         self.mean: Tensor
-        matrix = torch.zeros(len(edges) - 1, bins)
+        matrix = torch.zeros(self.bands, bins)
         for row, (low, high) in enumerate(pairwise(edges)):
             matrix[row, low:high] = 1 / (high - low)
         self.register_buffer("mean", matrix, persistent=False)
 
-    def forward(self, heard: Tensor, told: Tensor | None = None) -> Opinion:
+    def forward(self, heard: Tensor) -> Tensor:
         mean = self.mean @ heard
         spread = (self.mean @ heard.square() - mean.square()).clamp_min(0)
-        return super().forward(torch.stack((mean, (spread + 1e-4).sqrt()), dim=1), told)
+        return torch.cat((mean, (spread + 1e-4).sqrt()), dim=1)
+
+
+class BandDiscriminator(FrameDiscriminator):
+    """The same on bands: their means, and the spread of the bins within each."""
+
+    def __init__(self, bins: int, width: int, conditions: int) -> None:
+        features = BandFeatures(bins)
+        super().__init__(2, features.bands, width, conditions, 2)
+        self.bands = features
+
+    def forward(self, heard: Tensor, told: Tensor | None = None) -> Opinion:
+        x = self.bands(heard)
+        return super().forward(x.unflatten(1, (2, self.bands.bands)), told)
 
 
 def band_edges(bins: int) -> list[int]:

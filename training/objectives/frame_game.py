@@ -3,8 +3,13 @@ of what was asked for. The game is that of `adversarial.py`; here is what is pla
 
     conditions, z -> model -> tone, noise -> |e^tone + e^noise g| -> discriminators <- recorded
 
-g is the spectrum of white noise: what is judged has the grain of what will be heard. There is no
-first phase: the discriminators listen from the first step on.
+g is the spectrum of white noise: what is judged has the grain of what will be heard.
+
+With `reconstruction` another network says which z a recorded stroke has (`stroke_encoder.py`), and
+the model learns to make that stroke of it, by the energy score (`energy.py`) of log-magnitudes, bin
+by bin and band by band: two draws differ by their noise. Before `adversarial.start` this is all.
+
+    recorded -> encoder -> z, conditions -> model -> heard <-> recorded
 
 Mode seeking (Mao et al. 2019): two draws of z for the same conditions should differ. Both get the
 same noise for frames and for g, or that alone would make them differ.
@@ -27,13 +32,19 @@ from training.data.base import Batch, Shard
 from training.objectives.adversarial import GanConfig
 from training.objectives.base import Moment, Terms, Validation
 from training.objectives.discriminators import Build
-from training.objectives.frame_discriminators import FRAME_DISCRIMINATORS, band_edges
+from training.objectives.frame_discriminators import (
+    FRAME_DISCRIMINATORS,
+    BandFeatures,
+    band_edges,
+)
 from training.objectives.gan import AdversarialObjective, GanSettings
+from training.objectives.stroke_encoder import StrokeEncoder, divergence, drawn
 from training.settings import NotNegative, Unit
 
 FLOOR = 3e-5  # of magnitudes, recorded or made: what is below is silence
 AGES = (8.0, 48.0)  # frames in which what tells a stroke's age falls to 1/e
 LEAST_DISTANCE = 1e-2  # of two draws, in scaled log-magnitudes
+MOST_STROKES = 4  # of a crop that differ in z; those after share the last one's
 LISTENED = 6  # strokes of a validation that can be listened to
 
 
@@ -69,6 +80,8 @@ class FrameGameSettings(GanSettings):
     mode_seeking: NotNegative = 0.003  # against the adversarial loss
     # How often a class, and as often a subclass, is not said: nothing asked for is any.
     condition_dropout: Unit = 0.1
+    reconstruction: NotNegative = 0.0  # weight of making recorded strokes again; 0: the game alone
+    kl_weight: NotNegative = 0.002  # of a nat of what z says of a stroke, against `reconstruction`
     adversarial: FrameGameConfig | None = FrameGameConfig()
 
     @field_validator("adversarial", mode="before")
@@ -81,7 +94,7 @@ class FrameGameObjective(AdversarialObjective):
     """Takes batches of data `hits`."""
 
     settings = FrameGameSettings
-    first_phase = "nothing"
+    first_phase = "reconstruction"
     watched = "spectra"
     model: SpectrogramGAN
 
@@ -96,8 +109,43 @@ class FrameGameObjective(AdversarialObjective):
         super().__init__(model, config, shape.bins, len(shape.asked) + len(AGES))
         self.window: Tensor
         self.register_buffer("window", torch.hann_window(shape.fft), persistent=False)
+        self.encoder: StrokeEncoder | None = None
+        if config.reconstruction:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(config.seed + 2)
+                self.encoder = StrokeEncoder(shape.bins, shape.z)
+            self.bands = BandFeatures(shape.bins)
 
     def losses(self, batch: Batch, at: Moment) -> Terms:
+        if self.encoder is None:
+            return self.played_terms(batch, at)
+        terms = self.learnt_terms(self.encoder, batch, at)
+        if self.adversary is not None and self.adversary.plays(at.step):
+            game = self.played_terms(batch, at)
+            terms = {**terms, **game, "loss": terms["loss"] + game["loss"]}
+        return terms
+
+    def learnt_terms(self, encoder: StrokeEncoder, batch: Batch, at: Moment) -> Terms:
+        """How well recorded strokes are made again, of z that is heard in them."""
+        rows, real = batch["rows"], scaled(self.spectrum(batch["audio"]))
+        number = strokes_before(rows[:, 0])
+        mean, log_std = encoder(real, number, ages(rows[:, 0]), MOST_STROKES)
+        there = (number[:, None] == torch.arange(MOST_STROKES, device=rows.device)[None, :, None])
+        kl = divergence(mean, log_std, there.any(dim=2))
+        z = drawn(mean, log_std, at.shard.draw(torch.randn, mean.shape, device=rows.device))
+        told = self.model.told_of(self.placed(rows, z.transpose(1, 2)), self.attributes(rows))
+        one = heard(*self.model.frames_of(told), self.white(rows, at.shard))
+        with torch.no_grad():  # both draws have the same gradients in the mean
+            again = self.model.told_of(self.placed(rows, z.transpose(1, 2)), self.attributes(rows))
+            other = heard(*self.model.frames_of(again), self.white(rows, at.shard))
+        distance = sum((a - b).abs().mean() - (a - c).abs().mean() for a, b, c in (
+            (one, real, other), (self.bands(one), self.bands(real), self.bands(other))))
+        assert isinstance(distance, Tensor)
+        return {"loss": self.config.reconstruction * (distance + self.config.kl_weight * kl),
+                "reconstruction": distance, "kl": kl}
+
+    def played_terms(self, batch: Batch, at: Moment) -> Terms:
+        """What the discriminators hear, and how far two draws of z lie apart."""
         rows = self.conditions(batch["rows"], at.shard)
         told = self.model.told_of(self.with_z(rows, at.shard), self.attributes(rows))
         grain = self.white(rows, at.shard)
@@ -161,13 +209,14 @@ class FrameGameObjective(AdversarialObjective):
 
     def with_z(self, rows: Tensor, shard: Shard) -> Tensor:
         """`rows` with a z for each stroke, normal."""
-        shape = self.model.config
-        rows, number = rows.clone(), strokes_before(rows[:, 0])  # [batch, frames]
-        most = 4  # strokes of a crop that differ; those after share the last one's
-        z = shard.draw(torch.randn, (len(rows), shape.z, most), device=rows.device)
-        place = number.clamp(0, most - 1)[:, None].expand(-1, shape.z, -1)
-        rows[:, -shape.z :] = z.gather(2, place)
-        return rows
+        shape = (len(rows), self.model.config.z, MOST_STROKES)
+        return self.placed(rows, shard.draw(torch.randn, shape, device=rows.device))
+
+    def placed(self, rows: Tensor, z: Tensor) -> Tensor:
+        """`rows` with the z [batch, z, strokes] of each frame's stroke."""
+        place = strokes_before(rows[:, 0]).clamp(0, z.shape[2] - 1)[:, None]
+        return torch.cat((rows[:, : -z.shape[1]], z.gather(2, place.expand(-1, z.shape[1], -1))),
+                         dim=1)
 
     def attributes(self, rows: Tensor) -> dict[str, Tensor]:
         """z is given: nothing is added to it."""

@@ -205,3 +205,17 @@ def test_what_cannot_be_learnt_is_said(tmp_path):
         short.prepare(build("spectrogram_gan", shape_for(tmp_path / "other")), QUIET)
     with pytest.raises(ConfigError, match="not for 'raw_vae'"):
         short.prepare(build("raw_vae", configure("raw_vae", {})), QUIET)
+
+
+def test_tables_of_folders_in_it_count_too(tmp_path):
+    """Two corpora beside each other are one."""
+    for corpus, kind in (("first", "kick"), ("second", "snare")):
+        folder = tmp_path / corpus
+        folder.mkdir()
+        (folder / "metadata.csv").write_text(f"file,kind,velocity\nhit-0.wav,{kind},0.5\n")
+    found = read_strokes(tmp_path)
+    assert found == {"first/hit-0.wav": Stroke("kick", "", 0.5),
+                     "second/hit-0.wav": Stroke("snare", "", 0.5)}
+    (tmp_path / "second" / "metadata.csv").write_text("file,kind,velocity\na.wav,snare,7\n")
+    with pytest.raises(ConfigError, match=r"second/metadata.csv, line 2"):
+        read_strokes(tmp_path)

@@ -166,7 +166,7 @@ def test_bands_cover_all_bins():
         assert edges[-1] == bins
         assert edges == sorted(set(edges))
     network = FRAME_DISCRIMINATORS["bands"](513, 4, 0)[0]
-    assert network.mean.sum(dim=1).numpy() == pytest.approx(1)
+    assert network.bands.mean.sum(dim=1).numpy() == pytest.approx(1)
 
 
 def test_the_penalty_is_the_squared_slope_where_sound_is_real():
