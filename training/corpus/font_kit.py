@@ -7,7 +7,7 @@ of one corpus share a few dozen renderings.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,7 @@ KEYS: dict[str, tuple[int, ...]] = {
 PLAYED = tuple(sorted(key for keys in KEYS.values() for key in keys))
 
 
-@lru_cache(maxsize=None)
+@cache
 def kit_strokes(file: Path, program: int, velocity: int, tuning: float, rate: int
                 ) -> dict[int, Audio]:
     """Every key of a kit that sounds, [samples] each."""

@@ -59,8 +59,9 @@ def write_corpus(
 ) -> list[Path]:
     """Fills `out_dir` with at least `minutes` of whole files, see `writing.write_corpus`.
 
-    `soundfont` plays notes or strikes drums through fluidsynth in place of our own synthesis. `held_out`: the part
-    of a kind that nothing should be trained on. `genres`: of `GENRES`, each in a folder; ALL: all.
+    `soundfont` plays notes or strikes drums through fluidsynth in place of our own synthesis.
+    `held_out`: the part of a kind that nothing should be trained on. `genres`: of `GENRES`, each in
+    a folder; ALL: all.
     """
     row = _part(kind, held_out)
     rate = row.sample_rate_hz if sample_rate_hz is None else sample_rate_hz

@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,6 +28,7 @@ BANDS, FRAMES = 48, 64
 WINDOW_S = 0.032
 FLOOR, RANGE_DB = 1e-12, 80.0  # of a power
 STEPS, BATCH, RATE = 500, 64, 2e-3
+BINS, STROKES_A_BIN, LEVEL = 50, 10, 1.96  # of `different_bins`
 NEIGHBOURS = 3  # of precision and recall
 
 
@@ -103,6 +105,10 @@ class Heard:
     def of(cls, net: StrokeClassifier, x: Tensor, labels: Tensor) -> Heard:
         return cls(labels.numpy(), *net.hear(x))
 
+    def where(self, chosen: NDArray[np.bool_]) -> Heard:
+        """A part of the collection."""
+        return Heard(self.labels[chosen], self.heard[chosen], self.features[chosen])
+
     def accuracy(self) -> float:
         """Share that is heard as what was asked for, each class counting the same."""
         right = self.heard == self.labels
@@ -148,3 +154,17 @@ def distances(a: Points, b: Points) -> Points:
     """Of all pairs [a, b]."""
     squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
     return np.sqrt(np.maximum(squared, 0))
+
+
+def different_bins(real: Tensor, made: Tensor) -> float:
+    """Share of bins that hold another part of what is made than of what is real, at a level of 5 %
+    (NDB/K: Richardson and Weiss 2018): the bins are cells of k-means of real pictures, up to
+    `BINS` of them."""
+    one, two = (F.avg_pool2d(x, 4).flatten(1).double().numpy() for x in (real, made))
+    count = max(2, min(BINS, len(one) // STROKES_A_BIN))
+    centres, places = kmeans2(one, count, minit="++", rng=np.random.default_rng(0))
+    shares = [np.bincount(place, minlength=count) / len(place)
+              for place in (places, distances(two, centres).argmin(axis=1))]
+    whole = (len(one) * shares[0] + len(two) * shares[1]) / (len(one) + len(two))
+    error = np.sqrt(whole * (1 - whole) * (1 / len(one) + 1 / len(two)))
+    return float((np.abs(shares[0] - shares[1]) > LEVEL * error).mean())

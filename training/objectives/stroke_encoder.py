@@ -40,7 +40,8 @@ class StrokeEncoder(nn.Module):
             x = F.leaky_relu(layer(x), SLOPE)
         own = (number[:, None] == torch.arange(most, device=number.device)[None, :, None])
         early = own * torch.exp(-age / LOUD)[:, None]
-        pooled = [torch.einsum("bcf,bsf->bsc", x, share) / share.sum(dim=2).clamp_min(1e-6)[..., None]
+        pooled = [torch.einsum("bcf,bsf->bsc", x, share)
+                  / share.sum(dim=2, keepdim=True).clamp_min(1e-6)
                   for share in (early, own.to(x.dtype))]
         mean, log_std = self.out(torch.cat(pooled, dim=2)).chunk(2, dim=2)
         return mean, log_std.clamp(-MOST_LOG_STD, MOST_LOG_STD)

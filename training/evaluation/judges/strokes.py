@@ -42,6 +42,7 @@ from training.evaluation.stroke_measures import (
     Heard,
     StrokeClassifier,
     classifier,
+    different_bins,
     diversity,
     frechet,
     nearest,
@@ -51,12 +52,14 @@ from training.evaluation.stroke_measures import (
 
 FloatArray = NDArray[np.float32]
 SUBJECTS = {"model": "model", "recordings": "held-out recordings (ceiling)",
-            "shuffled": "recordings, classes shuffled (floor)", "untrained": "untrained model"}
+            "shuffled": "recordings, classes shuffled (floor)",
+            "class_means": "mean picture of each class (floor)", "untrained": "untrained model"}
 COLUMNS = (Column("class_accuracy", "class accuracy", "higher"),
            Column("taught_accuracy", "accuracy if taught by it", "higher"),
            Column("frechet", "Fréchet"), Column("precision", "precision", "higher"),
            Column("recall", "recall", "higher"), Column("diversity", "diversity", "one"),
-           Column("nearest", "nearest in training", "one"))
+           Column("nearest", "nearest in training", "one"),
+           Column("ndb", "different bins"))
 MOST_LEARNT, MOST_HELD = 150, 60  # strokes of a class
 LEAST_LEARNT = 4  # strokes of each class, or nothing is learnt
 ENOUGH_TO_TEACH = 16  # strokes of each class that a classifier can learn from
@@ -83,16 +86,24 @@ def judge(case: Case) -> Findings:
     fresh = case.untrained_streams(case.seeds) if case.baselines else None
     if fresh is not None:
         made["untrained"] = _made(case, fresh, names)
-    heard = {name: Heard.of(net, each.x, each.labels) for name, each in made.items()}
+    every = {**made, "class_means": _class_means(real), "recordings": held}
     known, ceiling = Heard.of(net, real.x, real.labels), Heard.of(net, held.x, held.labels)
-    results = {name: _figures(each, ceiling, known) for name, each in heard.items()}
-    results["recordings"] = _figures(ceiling, ceiling, known)
+    here = held.labels.unique()
+    heard, results = dict[str, Heard](), dict[str, Any]()
+    for name, each in every.items():
+        heard[name] = Heard.of(net, each.x, each.labels)
+        part = torch.isin(each.labels, here)
+        results[name] = {
+            **_figures(heard[name].where(part.numpy()), ceiling, known.where(
+                torch.isin(real.labels, here).numpy()), name == "recordings"),
+            "ndb": plain(different_bins(real.x[torch.isin(real.labels, here)], each.x[part]))}
     order = np.random.default_rng(0).permutation(len(held.labels))
     results["shuffled"] = {"class_accuracy": plain(
         Heard(ceiling.labels[order], ceiling.heard, ceiling.features).accuracy())}
     if case.seeds >= ENOUGH_TO_TEACH:
         for name, each in (*made.items(), ("recordings", real)):
             results[name]["taught_accuracy"] = _taught(each, held, len(names), net, real)
+    left_out = [name for index, name in enumerate(names) if index not in here]
     result: dict[str, Any] = {
         **case.facts("strokes", len(held.labels), sum(map(len, held.sounds)) / rate),
         "generated": {"sounds": len(made["model"].labels)}, "learnt": len(real.labels),
@@ -103,6 +114,8 @@ def judge(case: Case) -> Findings:
     notes = [*case.notes(), "diversity: distance of two strokes of a class, over that of recorded "
              "ones; Fréchet: over the variance of recorded ones; features are those of a "
              f"classifier that learnt {len(real.labels)} recordings"]
+    if left_out:
+        notes.append(f"fewer than {LEAST_LEARNT} sounds, so not judged: {', '.join(left_out)}")
     sounds = [(f"stroke_{name}.wav", name) for index, name in enumerate(names)
               if keep_sound(case.out, f"stroke_{name}.wav", _row(made["model"], index), rate)]
     return Findings(result, [grid], notes, [Plot(
@@ -114,7 +127,7 @@ def judge(case: Case) -> Findings:
 
 
 def _recordings(case: Case, names: Sequence[str]) -> tuple[Collection, Collection]:
-    """Strokes to learn from and held-out ones."""
+    """Strokes to learn from and held-out ones; classes of which there are too few are left out."""
     held = case.held_out(scan(case.folder), 1)
     table = read_strokes(case.folder)
     known, _ = learnt(case)
@@ -125,32 +138,50 @@ def _recordings(case: Case, names: Sequence[str]) -> tuple[Collection, Collectio
         pairs = [(part.source.name, part) for part in held]
         first, second = halves(pairs, [1.0] * len(pairs))
         sides = ([held[i] for i in first], table), ([held[i] for i in second], table)
-    return (_collection(case, *sides[0], names, MOST_LEARNT),
-            _collection(case, *sides[1], names, MOST_HELD))
+    sorted_out = [_by_class(*side, names) for side in sides]
+    here = [name for name, own in sorted_out[1].items()
+            if min(len(own), len(sorted_out[0][name])) >= LEAST_LEARNT]
+    if len(here) < 2:
+        raise AudioError(f"{case.folder}: {len(here)} of the classes of {case.player.name} "
+                         f"({', '.join(names)}) have {LEAST_LEARNT} sounds to judge by; it wants "
+                         "two such classes, as folders of these names or in metadata.csv")
+    there = [name for name, own in sorted_out[0].items() if len(own) >= LEAST_LEARNT]
+    return (_collection(case, sorted_out[0], there, names, MOST_LEARNT),
+            _collection(case, sorted_out[1], here, names, MOST_HELD))
 
 
-def _collection(case: Case, parts: Sequence[Part], table: dict[str, Stroke], names: Sequence[str],
-                most: int) -> Collection:
-    """Not more than `most` of each class, spread over the names of the files."""
-    by_class: dict[str, list[Part]] = {name: [] for name in names}
+def _by_class(parts: Sequence[Part], table: dict[str, Stroke], names: Sequence[str]
+              ) -> dict[str, list[Part]]:
+    found: dict[str, list[Part]] = {name: [] for name in names}
     for part in parts:
         stroke = stroke_of(part.source.name, table)
-        if stroke is not None and stroke.of_class in by_class:
-            by_class[stroke.of_class].append(part)
-    few = [name for name, own in by_class.items() if len(own) < LEAST_LEARNT]
-    if few:
-        raise AudioError(f"{case.folder}: class {few[0]!r} has {len(by_class[few[0]])} sounds to "
-                         f"judge by; it wants {LEAST_LEARNT} of each class that "
-                         f"{case.player.name} has")
+        if stroke is not None and stroke.of_class in found:
+            found[stroke.of_class].append(part)
+    return found
+
+
+def _collection(case: Case, by_class: dict[str, list[Part]], kept: Sequence[str],
+                names: Sequence[str], most: int) -> Collection:
+    """Not more than `most` of each class of `kept`, spread over the names of the files."""
     rate, sounds, labels = case.player.sample_rate_hz, list[FloatArray](), list[int]()
-    for index, own in enumerate(by_class.values()):
-        case.progress(names[index])
+    for name in kept:
+        case.progress(name)
+        own = by_class[name]
         for part in own[:: -(-len(own) // most)]:
             audio = part.audio(rate, 1, 2 * SECONDS)[0]
             if np.abs(audio).max(initial=0.0) > 0:
                 sounds.append(_stroke(audio, rate))
-                labels.append(index)
+                labels.append(names.index(name))
     return Collection(pictures(sounds, rate), torch.tensor(labels), sounds)
+
+
+def _class_means(real: Collection) -> Collection:
+    """Of every stroke the mean picture of its class: what a model that blurs would make."""
+    means = torch.zeros_like(real.x)
+    for label in real.labels.unique():
+        own = real.labels == label
+        means[own] = real.x[own].mean(dim=0)
+    return Collection(means, real.labels, [])
 
 
 def _stroke(audio: FloatArray, rate_hz: int) -> FloatArray:
@@ -185,9 +216,9 @@ def _made(case: Case, player: Player, names: Sequence[str]) -> Collection:
 # --- figures -------------------------------------------------------------------------------------
 
 
-def _figures(heard: Heard, real: Heard, known: Heard) -> dict[str, float | None]:
+def _figures(heard: Heard, real: Heard, known: Heard, held_out: bool) -> dict[str, float | None]:
     """Of a collection, against held-out recordings (these themselves against what was learnt)."""
-    against = known if heard is real else real
+    against = known if held_out else real
     precision, recall = precision_recall(against.features, heard.features)
     usual = diversity(real.features, real.labels)
     return {"class_accuracy": plain(heard.accuracy()),

@@ -122,20 +122,52 @@ def test_the_family_is_judged_from_its_run_and_untrained(data: Path) -> None:
     torch.manual_seed(0)
     case = open_case(PyTorchPlayer(SpectrogramGAN(config)), data, seconds=1.0, seeds=3)
     found = pick(case)(case)
-    assert set(found.result["results"]) == {"model", "untrained", "recordings", "shuffled"}
+    assert set(found.result["results"]) == {"model", "untrained", "recordings", "shuffled",
+                                            "class_means"}
     assert found.result["results"]["model"]["frechet"] > 0.3
     assert found.result["generated"]["sounds"] == 9
 
 
 def test_what_cannot_be_judged_is_one_line(data: Path, tmp_path: Path) -> None:
-    few = folder_of(tmp_path, {f"{name}/{i}": stroke(0, i) for name in CLASSES[:2]
+    few = folder_of(tmp_path, {f"{name}/{i}": stroke(0, i) for name in CLASSES[:1]
                                for i in range(10)})
-    with pytest.raises(AudioError, match="class 'noise' has 0 sounds to judge by"):
+    with pytest.raises(AudioError, match=r"1 of the classes .* have 4 sounds to judge by"):
         judged(voice(asked), few)
     case = open_case(Plays(lambda x, *_: x, generator()), data)
     assert JUDGES["strokes"].refuses(case)
     with pytest.raises(ConfigError, match=r"played\.make is not asked for strokes"):
         pick(case, "strokes")
+
+
+def test_classes_of_which_there_are_none_are_left_out(tmp_path: Path) -> None:
+    """And said: a folder of real strokes rarely has all that a model makes."""
+    two = folder_of(tmp_path, {f"{name}/{i}": stroke(kind, i) for kind, name in
+                               enumerate(CLASSES[:2]) for i in range(10)})
+    # Of what is left out nothing that the model plays counts.
+    case = open_case(voice(lambda x: asked(x) if asked(x) < 2 else 0), two, seconds=1.0, seeds=12,
+                     baselines=False)
+    found = pick(case)(case)
+    assert found.result["results"]["model"]["class_accuracy"] > 0.9
+    assert any("not judged: noise" in note for note in found.notes)
+    assert sum(found.result["confusion"][2]) == 12
+
+
+def test_a_mean_is_of_its_class_and_like_no_stroke(data: Path) -> None:
+    rows = judged(voice(asked), data)["results"]
+    assert rows["class_means"]["class_accuracy"] > 0.9
+    assert rows["class_means"]["diversity"] < 0.05
+
+
+def test_bins_differ_where_shares_do() -> None:
+    rng = np.random.default_rng(0)
+    def cloud(shares: tuple[float, float], count: int) -> torch.Tensor:
+        which = (rng.random(count) < shares[1]).astype(np.float32)
+        noise = 0.1 * rng.standard_normal((count, 1, 8, 8))
+        return torch.from_numpy((which[:, None, None, None] + noise).astype(np.float32))
+
+    real = cloud((0.5, 0.5), 400)
+    assert measures.different_bins(real, cloud((0.5, 0.5), 400)) < 0.2
+    assert measures.different_bins(real, cloud((0.9, 0.1), 400)) > 0.8
 
 
 def test_measures_of_known_clouds() -> None:
