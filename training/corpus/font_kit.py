@@ -60,7 +60,7 @@ def _audible(sound: Audio) -> Audio:
     """Without the silence at its end, so that all kits are kept at once; faded where it still
     rings, of peak 1."""
     sound = sound / np.abs(sound).max()
-    kept = sound[: int(np.flatnonzero(np.abs(sound) > INAUDIBLE)[-1]) + 1].astype(np.float32)
+    kept = sound[: int(np.flatnonzero(np.abs(sound) > INAUDIBLE)[-1]) + 1].copy()
     fall = len(kept) // 4
     kept[-fall:] *= 0.5 + 0.5 * np.cos(np.pi * np.arange(fall) / fall)
     return kept
@@ -76,7 +76,7 @@ def kit_stroke(file: Path, of_class: str, genre: str, velocity: float, rate: int
         keys = [key for key in KEYS[of_class] if key in there]
         if keys:
             key = pick(rng, keys)
-            return f"kit {program} key {key}", there[key].astype(np.float64)
+            return f"kit {program} key {key}", there[key].copy()
     raise ValueError(f"{file} has no {of_class} among General MIDI's drums")
 
 
