@@ -6,27 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from training.evaluation.judges.findings import Grid
-from training.evaluation.targets import Result, Target, Verdict, above, below
+from training.evaluation.targets import (
+    Result,
+    Target,
+    Verdict,
+    above,
+    against,
+    below,
+    grid_of,
+    own_figure,
+    share,
+    verdicts_of,
+)
 
 LINE = "line between codes"  # of the paths: the one that a player takes
-
-
-def _of(key: str) -> Callable[[Result], float | None]:
-    return lambda result: result["results"]["model"].get(key)
-
-
-def _against(key: str, subject: str, combine: Callable[[float, float], float | None]
-             ) -> Callable[[Result], float | None]:
-    """A figure of the model and the same of another subject, if there are both."""
-    def value(result: Result) -> float | None:
-        own, other = (result["results"].get(name, {}).get(key) for name in ("model", subject))
-        return None if own is None or other is None else combine(own, other)
-
-    return value
-
-
-def _share(own: float, other: float) -> float | None:
-    return own / other if other > 0 else None
 
 
 def _worst(key: str, choose: Callable[[list[float]], float]) -> Callable[[Result], float | None]:
@@ -51,23 +44,23 @@ def _middle(result: Result) -> float | None:
 
 
 TARGETS = (
-    Target("descriptor_mmd", "descriptor MMD", "at most 0.1", _of("descriptor_mmd"), below(0.1),
+    Target("descriptor_mmd", "descriptor MMD", "at most 0.1", own_figure("descriptor_mmd"),
+           below(0.1), shown="{:.3f}"),
+    Target("rhythm_mmd", "rhythm MMD", "at most 0.02", own_figure("rhythm_mmd"), below(0.02),
            shown="{:.3f}"),
-    Target("rhythm_mmd", "rhythm MMD", "at most 0.02", _of("rhythm_mmd"), below(0.02),
-           shown="{:.3f}"),
-    Target("tempo", "share of loops in the tempo asked for", "at least 0.97", _of("tempo_hit"),
-           above(0.97)),
+    Target("tempo", "share of loops in the tempo asked for", "at least 0.97",
+           own_figure("tempo_hit"), above(0.97)),
     Target("lock16", "lock to sixteenths over the codec's", "at least 0.92",
-           _against("lock16", "codec", _share), above(0.92)),
+           against("lock16", "codec", share), above(0.92)),
     Target("lock4", "lock to beats over the codec's", "at least 0.75",
-           _against("lock4", "codec", _share), above(0.75)),
-    Target("bar", "likeness of a bar to the next, noise free", "at least 0.7", _of("bar"),
+           against("lock4", "codec", share), above(0.75)),
+    Target("bar", "likeness of a bar to the next, noise free", "at least 0.7", own_figure("bar"),
            above(0.7)),
-    Target("level", "level against held-out loops, dB", "within ±1", _of("level_error_db"),
+    Target("level", "level against held-out loops, dB", "within ±1", own_figure("level_error_db"),
            lambda value: abs(value) <= 1, shown="{:+.1f}"),
     Target("copies", "nearest 5 % of what was learnt from: further than copies through the codec, "
-           "dB", "above 0", _against("neighbour_low_db", "codec_learnt",
-                                     lambda own, other: own - other),
+           "dB", "above 0", against("neighbour_low_db", "codec_learnt",
+                                    lambda own, other: own - other),
            lambda value: value > 0, shown="{:+.2f}"),
     Target("code", "rank of a loop's own rhythm, made from its code", "at most 0.2",
            lambda result: result.get("code_rank"), below(0.2)),
@@ -84,13 +77,9 @@ TARGETS = (
 
 def verdicts(result: Result) -> list[Verdict]:
     """What was found of every target."""
-    return [Verdict(target, target.value(result)) for target in TARGETS]
+    return verdicts_of(TARGETS, result)
 
 
 def target_grid(result: dict[str, Any]) -> Grid:
     """A table of them, which are noted in the result too."""
-    found = verdicts(result)
-    result["targets"] = {row.target.key: {"value": row.value, "wanted": row.target.wanted,
-                                          "met": row.met} for row in found}
-    return Grid("what is asked of such a model", ["", "wanted", "found", ""], [
-        [row.target.title, row.target.wanted, row.text, row.word] for row in found])
+    return grid_of("what is asked of such a model", TARGETS, result)

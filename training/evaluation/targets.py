@@ -7,9 +7,11 @@ reported, and nothing is chosen by it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from training.evaluation.judges.findings import Grid
 
 Result = dict[str, Any]  # as `evaluate_folder` returns it
 SMALL_HZ = 32000  # models of a lower rate are asked for fewer partials
@@ -59,8 +61,24 @@ def _sound(key: str) -> Callable[[Result], float | None]:
     return lambda result: result["sound"]["subjects"]["model"].get(key)
 
 
-def _score(key: str) -> Callable[[Result], float | None]:
+def own_figure(key: str) -> Callable[[Result], float | None]:
+    """A figure of the model."""
     return lambda result: result["results"]["model"].get(key)
+
+
+def against(key: str, subject: str, combine: Callable[[float, float], float | None]
+            ) -> Callable[[Result], float | None]:
+    """A figure of the model and the same of another subject, if there are both."""
+    def value(result: Result) -> float | None:
+        own, other = (result["results"].get(name, {}).get(key) for name in ("model", subject))
+        return None if own is None or other is None else combine(own, other)
+
+    return value
+
+
+def share(own: float, other: float) -> float | None:
+    """Of a figure in another; none of nothing."""
+    return own / other if other > 0 else None
 
 
 def _alone(key: str) -> Callable[[Result], float | None]:
@@ -100,8 +118,8 @@ TARGETS = (
            _sound("modulation_ratio"), lambda value: 0.8 <= value <= 1.2),
     Target("octaves", "worst level error of an octave, dB", "at most 1",
            _sound("octave_error_db"), below(1.0)),
-    Target("mel", "log-mel, dB", "at most 3", _score("log_mel_db"), below(3.0), shown="{:.1f}"),
-    Target("onsets", "onset F", "at least 0.93", _score("onset_f"), above(0.93)),
+    Target("mel", "log-mel, dB", "at most 3", own_figure("log_mel_db"), below(3.0), shown="{:.1f}"),
+    Target("onsets", "onset F", "at least 0.93", own_figure("onset_f"), above(0.93)),
     Target("held", "held latents: share of the energy above 700 Hz at multiples of the frame rate",
            "at most 0.1", _alone("held_at_frame_rate"), below(0.1)),
     Target("start", "click at the start, silence in, dBFS", "below -60", _alone("start_dbfs"),
@@ -122,3 +140,17 @@ def verdicts(results: dict[str, Result], rate_hz: int) -> list[Verdict]:
     (`HELD`, `NOTES`); of what was not heard there is no figure."""
     return [Verdict(target, target.value(results[target.on]) if target.on in results else None)
             for target in TARGETS if target.rates[0] <= rate_hz < target.rates[1]]
+
+
+def verdicts_of(targets: Sequence[Target], result: Result) -> list[Verdict]:
+    """What was found of each."""
+    return [Verdict(target, target.value(result)) for target in targets]
+
+
+def grid_of(title: str, targets: Sequence[Target], result: Result) -> Grid:
+    """A table of them, which are noted in the result too."""
+    found = verdicts_of(targets, result)
+    result["targets"] = {row.target.key: {"value": row.value, "wanted": row.target.wanted,
+                                          "met": row.met} for row in found}
+    return Grid(title, ["", "wanted", "found", ""], [
+        [row.target.title, row.target.wanted, row.text, row.word] for row in found])

@@ -49,6 +49,8 @@ from training.evaluation.stroke_measures import (
     pictures,
     precision_recall,
 )
+from training.evaluation.stroke_play import played
+from training.evaluation.stroke_targets import target_grid
 
 FloatArray = NDArray[np.float32]
 SUBJECTS = {"model": "model", "recordings": "held-out recordings (ceiling)",
@@ -109,6 +111,8 @@ def judge(case: Case) -> Findings:
         "generated": {"sounds": len(made["model"].labels)}, "learnt": len(real.labels),
         "classes": list(names), "results": results,
         "confusion": _confusion(heard["model"], len(names)).tolist()}
+    case.progress("how it plays")
+    result["played"] = played(case.player, list(names))
     grid = score_grid(f"{case.player.name}: {case.seeds} strokes of each of {len(names)} classes, "
                       f"against {len(held.labels)} held-out recordings", result, COLUMNS, SUBJECTS)
     notes = [*case.notes(), "diversity: distance of two strokes of a class, over that of recorded "
@@ -118,7 +122,7 @@ def judge(case: Case) -> Findings:
         notes.append(f"fewer than {LEAST_LEARNT} sounds, so not judged: {', '.join(left_out)}")
     sounds = [(f"stroke_{name}.wav", name) for index, name in enumerate(names)
               if keep_sound(case.out, f"stroke_{name}.wav", _row(made["model"], index), rate)]
-    return Findings(result, [grid], notes, [Plot(
+    return Findings(result, [grid, target_grid(result)], notes, [Plot(
         "classes.png", "which class is heard, of what was asked for",
         drawn_confusion(np.array(result["confusion"]), names))], sounds)
 
