@@ -6,8 +6,9 @@
     python scripts/figures.py --check    exits with 1 and names what is stale
 
 A mark is a line `<!-- figures: WHAT -->`; what lies between it and `<!-- end -->` is written here:
-`presets`, `drawn` and `looped` (README's tables), a preset's name (its card), `heard`
+`presets`, `drawn`, `looped` and `struck` (README's tables), a preset's name (its card), `heard`
 (docs/sound.md), `played` and `trials-...` (docs/violin.md), `loops` and `loop-...` (docs/loops.md),
+`strokes` (docs/drums.md),
 `discriminators` (docs/quality.md), `shipped` and `targets` (tables of all presets that code sound).
 A shipped preset without a card gets one.
 """
@@ -43,7 +44,8 @@ def figures(what: str) -> str:
     parts = {"presets": _presets, "heard": sound_page, "shipped": shipped_table,
              "targets": _targets, "drawn": _drawn, "played": _played,
              "discriminators": _discriminators, "looped": _looped, "loops": _loops,
-             "loop-levels": _loop_levels, "loop-lengths": _loop_lengths}
+             "struck": _struck, "strokes": _strokes, "loop-levels": _loop_levels,
+             "loop-lengths": _loop_lengths}
     lines = (parts[what]() if what in parts else
              _trials(what.removeprefix(TRIALS)) if what.startswith(TRIALS) else _card(what))
     return "\n".join(lines) + "\n"
@@ -104,6 +106,19 @@ def _loops() -> list[str]:
     return page()
 
 
+def _struck() -> list[str]:
+    from scripts.preset_measure import stroke_names
+    from scripts.preset_strokes import readme_rows
+
+    return readme_rows({name: short(facts(name)) for name in stroke_names()})
+
+
+def _strokes() -> list[str]:
+    from scripts.preset_strokes import page
+
+    return page()
+
+
 def _loop_levels() -> list[str]:
     from scripts.loop_trials import page
 
@@ -151,16 +166,17 @@ def _fits(name: str) -> str:
 
 def _card(name: str) -> list[str]:
     from engine.description import ENCODE
-    from scripts import preset_drawn, preset_loops
+    from scripts import preset_drawn, preset_loops, preset_strokes
     from scripts.preset_cards import data_rows, sound_part
-    from scripts.preset_measure import card_of, codes, draws
+    from scripts.preset_measure import card_of, codes, draws, makes_loops
 
     row, card = facts(name), card_of(name)
     rate, parameters, macs, latency = short(row)
     methods = row["methods"]
     main = methods[row["main"]]
     if not codes(name):
-        own = preset_drawn if draws(name) else preset_loops
+        own = (preset_drawn if draws(name) else preset_loops if makes_loops(name)
+               else preset_strokes)
         return own.card(name, _fits(name), short(row), main)
     encode = next(each for each in methods.values() if each["role"] == ENCODE)
     frame, hertz = encode["out_ratio"], row["sample_rate_hz"]
@@ -186,8 +202,8 @@ def stale() -> list[Path]:
 def measure(names: list[str]) -> None:
     """Measure `names`, or all whose weights are not those that were measured; cards for all."""
     from engine.presets import shipped_names
-    from scripts import preset_drawn, preset_loops
-    from scripts.preset_measure import current, draws, forget, makes_loops
+    from scripts import preset_drawn, preset_loops, preset_strokes
+    from scripts.preset_measure import current, draws, forget, makes_loops, makes_strokes
     from scripts.preset_measure import measure as measure_one
 
     if unknown := set(names) - set(shipped_names()):
@@ -197,7 +213,8 @@ def measure(names: list[str]) -> None:
         forget(name)
     for name in names or [name for name in shipped_names() if not current(name)]:
         (preset_drawn.measure if draws(name) else
-         preset_loops.measure if makes_loops(name) else measure_one)(name)
+         preset_loops.measure if makes_loops(name) else
+         preset_strokes.measure if makes_strokes(name) else measure_one)(name)
 
 
 def begin_cards() -> None:

@@ -27,6 +27,7 @@ CARD_KEYS = {"purpose", "board", "dtype", "held_out", "training", "sources"}
 SEED = 1000  # of all that is held out; presets learn from other seeds
 NOTES = "notes"
 LOOP_FAMILIES = ("latent_flow", "latent_vae")
+STROKE_FAMILIES = ("spectrogram_gan",)
 
 
 class Recordings(NamedTuple):
@@ -77,9 +78,14 @@ def makes_loops(name: str) -> bool:
     return bool(preset_settings(name)["model"]["family"] in LOOP_FAMILIES)
 
 
+def makes_strokes(name: str) -> bool:
+    """Whether a preset is a voice that a gate triggers."""
+    return bool(preset_settings(name)["model"]["family"] in STROKE_FAMILIES)
+
+
 def codes(name: str) -> bool:
     """Whether a preset codes sound that it is given."""
-    return not draws(name) and not makes_loops(name)
+    return not (draws(name) or makes_loops(name) or makes_strokes(name))
 
 
 def drawn_names() -> list[str]:
@@ -95,6 +101,11 @@ def coded_names() -> list[str]:
 def loop_names() -> list[str]:
     """Shipped presets that make loops."""
     return [name for name in shipped_names() if makes_loops(name)]
+
+
+def stroke_names() -> list[str]:
+    """Shipped presets that a gate triggers."""
+    return [name for name in shipped_names() if makes_strokes(name)]
 
 
 def card_of(name: str) -> dict[str, Any]:

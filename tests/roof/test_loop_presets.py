@@ -18,7 +18,7 @@ from engine.models.store import build_from, load_model, save_weights
 from engine.players.base import load
 from engine.presets import preset_names, preset_path, shipped_names, shipped_native
 from engine.resolve import PRESET, resolve
-from scripts import preset_loops, preset_measure, ship_loops
+from scripts import preset_loops, preset_measure, ship
 from tests.training.data.test_loop_data import folder
 from training.data.loops import coder_model, shape_of
 from training.run import config
@@ -59,7 +59,7 @@ def presets(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine.presets, "_HERE", here)
         patch.setenv("XDG_CACHE_HOME", str(here / "cache"))
-        ship_loops.ship(run, NAME, [SOURCE])
+        ship.ship(run, NAME, [SOURCE])
     return here
 
 
@@ -157,21 +157,21 @@ def test_shipped_again_its_card_stays(run: Path, presets: Path) -> None:
     path = preset_path(NAME)
     text = path.read_text("utf-8").replace("One seed.", "Two seeds.")
     path.write_text(text, "utf-8")
-    ship_loops.ship(run, NAME, [])
+    ship.ship(run, NAME, [])
     assert path.read_text("utf-8") == text
 
 
 def test_what_cannot_ship_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="loops-new has no card yet: say what it learnt from"):
-        ship_loops.ship(run, "loops-new", [])
-    with pytest.raises(SystemExit, match="'raw_vae' makes no loops"):
-        ship_loops.ship(Path(CODER), "loops-new", [SOURCE])
+        ship.ship(run, "loops-new", [])
+    with pytest.raises(SystemExit, match="'raw_vae' makes neither"):
+        ship.ship(Path(CODER), "loops-new", [SOURCE])
     other = tmp_path / "other"
     shutil.copytree(run, other)
     text = (other / "config.toml").read_text("utf-8")
     (other / "config.toml").write_text(text.replace(f'coder = "{CODER}"', 'coder = "runs/mine"'))
     with pytest.raises(SystemExit, match=r"training\.coder is 'runs/mine'; what ships wants a"):
-        ship_loops.ship(other, "loops-new", [SOURCE])
+        ship.ship(other, "loops-new", [SOURCE])
     (other / "config.toml").write_text(text)
     stored = load_model(str(run)).model
     assert isinstance(stored, LoopModel)
@@ -180,5 +180,5 @@ def test_what_cannot_ship_is_refused(run: Path, tmp_path: Path) -> None:
         next(stored.codec.parameters()).mul_(2)
     save_weights(stored, other / "model.safetensors")
     with pytest.raises(SystemExit, match=f"its coder has not the weights that {CODER} ships now"):
-        ship_loops.ship(other, "loops-new", [SOURCE])
+        ship.ship(other, "loops-new", [SOURCE])
     assert preset_names() == [NAME, CODER], "nothing is left of what was refused"

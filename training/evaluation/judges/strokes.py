@@ -136,8 +136,8 @@ def _recordings(case: Case, names: Sequence[str]) -> tuple[Collection, Collectio
     table = read_strokes(case.folder)
     known, _ = learnt(case)
     if known:
-        own = case.settings["data"]["folder"] if case.settings else case.folder
-        sides = (known, read_strokes(Path(own))), (held, table)
+        own = case.learnt or Path((case.settings or {})["data"]["folder"])
+        sides = (known, read_strokes(own)), (held, table)
     else:
         pairs = [(part.source.name, part) for part in held]
         first, second = halves(pairs, [1.0] * len(pairs))

@@ -1,10 +1,10 @@
-"""Makes a shipped preset of a run of a family of loops.
+"""Makes a shipped preset of a run of a family that makes sound from nothing: loops, strokes.
 
-    python scripts/ship_loops.py RUN NAME --source TEXT     all files of engine/presets/NAME.*
-    python scripts/ship_loops.py RUN NAME --exact ...       weights as they were trained
+    python scripts/ship.py RUN NAME --source TEXT     all files of engine/presets/NAME.*
+    python scripts/ship.py RUN NAME --exact ...       weights as they were trained
 
-The run's coder must be a shipped preset: its weights ship there alone. Those of the generator are
-rounded to 8 significant bits (bfloat16) unless `--exact` is given: written as float32 they then
+The coder inside a model of loops must be a shipped preset: its weights ship there alone. All others
+are rounded to 8 significant bits (bfloat16) unless `--exact` is given: written as float32 they then
 pack into a third of the bytes, and every figure is measured with them as they ship.
 
 `[model]` and `[training]` of NAME.toml are written anew, what stands there for people (`summary`,
@@ -20,7 +20,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tomli_w
 import torch
@@ -28,11 +28,24 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.files import atomic_write
+from engine.models.base import Model
 from engine.models.loops import LoopModel
+from engine.models.spectrogram_gan import SpectrogramGAN
 from engine.models.store import Stored, load_model, save_weights
 from engine.presets import packed_path, preset_path, preset_settings, shipped_native
 from engine.presets.packed import pack
 from scripts.places import CODER, places
+
+
+class Made(NamedTuple):
+    """What presets of a kind make: in a few words, and for a card; of which corpus, and for which
+    board where a name does not say it."""
+
+    summary: str
+    purpose: str
+    corpus: str
+    board: str
+
 
 # Which board a preset is for, by the end of its name, and the numbers that it plays.
 BOARDS = {"tiny": ("pi4", "float32"), "daisy": ("daisy", "q16x8"), "pi": ("pi4", "float32"),
@@ -41,6 +54,13 @@ PLACES = {"daisy": "a Daisy", "pi4": "one core of a Raspberry Pi 4",
           "desktop": "one core of a laptop"}
 ABOUT = "# What the card says and `make figures` cannot measure; docs/presets.md tells of the keys."
 NUMBERS = re.compile(r"\[\n((?:    [\d.]+,\n)+)\]")  # a list that was written over several lines
+LOOPS, STROKES = "loops", "strokes"  # what presets of such families make
+MADE: dict[str, Made] = {
+    LOOPS: Made("new techno loops in tempo", "New techno loops that nobody trained on, locked to a "
+                "clock, steered while they play", "techno", "desktop"),
+    STROKES: Made("drum strokes of a gate", "Drum strokes that nobody recorded, struck by a gate: "
+                  "a class, a genre, mixtures of them, and numbers that say which", "drums",
+                  "daisy")}
 OWN_KEYS = ("steps", "minutes", "seed", "start_from")  # of a run, not of what is trained
 
 
@@ -51,13 +71,15 @@ def ship(run: Path, name: str, sources: list[str], exact: bool = False) -> None:
 
     stored = load_model(str(run))
     model, coder = stored.model, str(stored.settings["training"].get("coder", ""))
-    if not isinstance(model, LoopModel):
-        raise SystemExit(f"{run}: family {model.family!r} makes no loops")
-    check_coder(model, coder, run)
+    if isinstance(model, LoopModel):
+        check_coder(model, coder, run)
+    elif not isinstance(model, SpectrogramGAN):
+        raise SystemExit(f"{run}: family {model.family!r} makes neither loops nor strokes")
     if not exact:
         round_weights(model)
     settings = preset(stored.settings, name)
-    about = people(name, run, stored.settings, sources)
+    about = people(name, run, stored.settings, sources,
+                   MADE[LOOPS if isinstance(model, LoopModel) else STROKES])
     checked_card(about["card"], f"engine/presets/{name}.toml")
     for old in preset_path(name).parent.glob(f"{name}.*tudor"):
         old.unlink()
@@ -66,10 +88,10 @@ def ship(run: Path, name: str, sources: list[str], exact: bool = False) -> None:
     weights = preset_path(name).with_suffix(".safetensors")
     save_own(model, weights)
     native = exported(Stored(name, model, settings, True, weights))
-    coder_native = shipped_native(coder)
-    assert coder_native is not None
-    with atomic_write(packed_path(name)) as temporary:
-        temporary.write_bytes(pack(native, coder, coder_native.read_bytes()))
+    whole, coder_native = preset_path(name).with_suffix(".tudor"), shipped_native(coder)
+    with atomic_write(packed_path(name) if coder_native else whole) as temporary:
+        temporary.write_bytes(pack(native, coder, coder_native.read_bytes())
+                              if coder_native else native)
     with atomic_write(preset_path(name).with_suffix(".places")) as temporary:
         temporary.write_bytes(places(name))
     if (dtype := about["card"]["dtype"]) != "float32":
@@ -94,7 +116,7 @@ def check_coder(model: LoopModel, coder: str, run: Path) -> None:
 
 
 @torch.no_grad()
-def round_weights(model: LoopModel) -> None:
+def round_weights(model: Model) -> None:
     """Matrices of all but the coder to the nearest number of 8 significant bits; biases, and what
     was measured, stay."""
     for key, values in model.named_parameters():
@@ -103,7 +125,7 @@ def round_weights(model: LoopModel) -> None:
     model.changed()
 
 
-def save_own(model: LoopModel, path: Path) -> None:
+def save_own(model: Model, path: Path) -> None:
     """Weights but for the coder's; those that bfloat16 holds exactly, in that."""
     from safetensors.torch import load_file, save_file
 
@@ -141,7 +163,8 @@ def preset(run: dict[str, Any], name: str) -> dict[str, Any]:
     return {"model": run["model"], "training": kept}
 
 
-def people(name: str, run: Path, settings: dict[str, Any], sources: list[str]) -> dict[str, Any]:
+def people(name: str, run: Path, settings: dict[str, Any], sources: list[str], made: Made
+           ) -> dict[str, Any]:
     """`summary` and `[card]`: what stands there, or what the run tells."""
     if preset_path(name).exists():
         before = preset_settings(name)
@@ -151,16 +174,15 @@ def people(name: str, run: Path, settings: dict[str, Any], sources: list[str]) -
     if not sources:
         raise SystemExit(f"{name} has no card yet: say what it learnt from with --source "
                          "'`tudor corpus techno --minutes 150 --seed 0`', once for each corpus")
-    board, dtype = BOARDS.get(name.rpartition("-")[2], BOARDS["desktop"])
+    board, dtype = BOARDS.get(name.rpartition("-")[2], BOARDS[made.board])
     training = settings["training"]
     rate = settings["model"]["sample_rate_hz"] // 1000
     steps = max(json.loads(line)["step"]
                 for line in (run / "metrics.jsonl").read_text("utf-8").splitlines())
-    return {"summary": f"new techno loops in tempo, for {PLACES[board]} ({rate} kHz)", "card": {
-        "purpose": "New techno loops that nobody trained on, locked to a clock, steered while they "
-                   f"play: for {PLACES[board]}.",
-        "board": board, "dtype": dtype, "held_out": ["techno"],
-        "training": [f"`tudor train {name} --data LOOPS --seed {training['seed']}`: {steps:,} "
+    return {"summary": f"{made.summary}, for {PLACES[board]} ({rate} kHz)", "card": {
+        "purpose": f"{made.purpose}: for {PLACES[board]}.",
+        "board": board, "dtype": dtype, "held_out": [made.corpus],
+        "training": [f"`tudor train {name} --data FOLDER --seed {training['seed']}`: {steps:,} "
                      f"steps of {training['batch_size']} crops of {training['crop_seconds']:g} s"],
         "notes": "One seed. Nobody has judged it by ear.",
         "sources": [{"what": what, "licence": "MIT, as this project"} for what in sources]}}
