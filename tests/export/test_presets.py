@@ -15,8 +15,9 @@ from engine.models.store import load_model
 from engine.players.base import Player, load
 from engine.presets import preset_names, preset_settings, shipped_native
 from engine.scores import loops
+from engine.scores.strokes import in_turn
 from export.targets import TARGETS, export_model
-from scripts.preset_measure import codes, draws, makes_loops
+from scripts.preset_measure import codes, draws, makes_loops, makes_strokes
 from training.corpus.techno import render_loop
 
 BLOCKS = (1, 3, 2, 7, 1)  # smallest blocks per call
@@ -223,6 +224,8 @@ def test_a_shipped_native_file_is_what_its_weights_give_today(preset, tmp_path: 
         x = asked(64 * spec.in_frames, spec.in_channels)
     if makes_loops(preset):
         x = bars(shipped, 2)
+    if makes_strokes(preset):
+        x = in_turn(spec.input_labels, shipped.description.config["classes"], 512, 64)
     y = shipped.process(spec.name, x)
     assert np.abs(y).max() > 1e-2
     assert np.array_equal(y, again.process(spec.name, x))

@@ -14,12 +14,13 @@ import soundfile
 import engine.presets
 from engine.presets import preset_names, shipped_names
 from scripts.drawn_trials import TABLES
-from scripts.preset_measure import coded_names, loop_names
+from scripts.preset_measure import coded_names, loop_names, stroke_names
 from training.corpus.real import only_measured
 
 ROOT = Path(__file__).parents[2]
 SOUND = ROOT / "docs" / "sound"
 MOST_SOUND_BYTES = 4_000_000
+MADE = (*loop_names(), *stroke_names())  # presets that make sound from nothing
 
 
 @pytest.fixture(scope="module")
@@ -199,8 +200,9 @@ def test_each_card_has_floors_and_ceilings_and_says_what_is_missed(figures: Modu
     from scripts.preset_cards import EXPORTED, figures_of, judged
     from scripts.preset_measure import RECORDINGS, recordings
 
-    for name in filter(figures_of, coded_names()):
-        assert (found := figures_of(name)) is not None
+    for name in coded_names():
+        if (found := figures_of(name)) is None:
+            continue
         loops = recordings(name) is RECORDINGS["loops"]
         assert {"held", "loops", *(("other", "notes") if loops else ())} <= set(found)
         card = (ROOT / "engine" / "presets" / f"{name}.md").read_text("utf-8")
@@ -226,13 +228,14 @@ def test_what_is_held_out_is_for_measuring_only(figures: ModuleType) -> None:
 
 def test_every_shipped_preset_can_be_seen_and_heard() -> None:
     """Its part of the page shows what lies there, all of it and nothing else."""
-    parts, drawn, looped = (
-        re.split(rf"^{mark} (.+)$", (ROOT / "docs" / page).read_text("utf-8"), flags=re.M)
-        for page, mark in (("sound.md", "###"), ("violin.md", "##"), ("loops.md", "###")))
+    parts, *others = (
+        re.split(rf"^{mark} (.+)$", (ROOT / "docs" / f"{page}.md").read_text("utf-8"), flags=re.M)
+        for page, mark in {"sound": "###", "violin": "##", "loops": "###", "drums": "###"}.items())
     assert parts[1::2] == coded_names()
-    assert [name for name in looped[1::2] if name in shipped_names()] == loop_names()
+    for found, names in zip(others[1:], (loop_names(), stroke_names()), strict=True):
+        assert [name for name in found[1::2] if name in shipped_names()] == names
     shown: set[str] = set()
-    every = (*parts[1:], *drawn[1:], *looped[1:])
+    every = [part for page in (parts, *others) for part in page[1:]]
     for name, part in zip(every[::2], every[1::2], strict=True):
         if name not in shipped_names() or "Not measured yet" in part:  # which another test minds
             continue
@@ -240,19 +243,16 @@ def test_every_shipped_preset_can_be_seen_and_heard() -> None:
         pictures = re.findall(r"!\[spectrogram: [^\]]+\]\(sound/([^)]+\.webp)\)", part)
         assert {path.removesuffix(".mp3") for path in players} == {
             path.removesuffix(".webp") for path in pictures}
-        counts = [sum(path.startswith(f"{what}-") for path in players) for what in
-                  (name, "original")]
-        assert counts == ([3, 1] if name in loop_names() else [2, 2])
+        own = sum(path.startswith(f"{name}-") for path in players)
+        assert (own, len(players) - own) == ((3, 1) if name in MADE else (2, 2))
         shown |= {*players, *pictures}
-    there = {str(path.relative_to(SOUND)) for path in SOUND.rglob("*")
-             if path.suffix in (".mp3", ".webp")}
+    there = {str(p.relative_to(SOUND)) for p in SOUND.rglob("*") if p.suffix in (".mp3", ".webp")}
     assert shown <= there
     measured = tuple(f"{name}-" for name in shipped_names()
                      if {f"{name}-real.mp3", f"{name}-bach.mp3", f"{name}-morph.mp3"} & shown)
     assert measured
     assert {path for path in there - shown if path.startswith(("original-", *measured))} == set()
-    assert sum((SOUND / path).stat().st_size for path in there
-               if path.endswith(".mp3")) < MOST_SOUND_BYTES
+    assert sum(path.stat().st_size for path in SOUND.rglob("*.mp3")) < MOST_SOUND_BYTES
 
 
 def test_pictures_and_players_are_of_the_same_sound() -> None:
@@ -262,7 +262,7 @@ def test_pictures_and_players_are_of_the_same_sound() -> None:
         assert 1.5 < info.duration < (14 if path.stem.endswith("-morph") else 6), path.name
         original = SOUND / f"original-{path.stem.rpartition('-')[2]}-{info.samplerate // 1000}k.mp3"
         # Trials are heard beside each other, and loops from nothing have no original.
-        if path.stem.startswith(("original-", "drawn-", *loop_names())):
+        if path.stem.startswith(("original-", "drawn-", *MADE)):
             continue
         assert abs(soundfile.info(original).frames - info.frames) <= 2 * 1152, path.name
         sound, _ = soundfile.read(path)
