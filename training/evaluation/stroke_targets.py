@@ -40,7 +40,7 @@ TARGETS = (
            below(0.25)),
     Target("nearest", "distance to the nearest that was learnt, over that of recordings",
            "at least 0.9", own_figure("nearest"), above(0.9)),
-    Target("gap", "tone that was asked of the inversion and what sounds, nepers", "at most 0.25",
+    Target("gap", "levels in bands, asked for by frames and heard, nepers apart", "at most 0.25",
            _played("gap"), below(0.25)),
     Target("click", "sharpest corner where a stroke is cut off, over that of the stroke",
            "at most 1.1", _played("click"), below(1.1)),
