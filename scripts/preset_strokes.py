@@ -114,7 +114,7 @@ def _judged(model: str | Path, material: Material, learnt: Path, baselines: bool
     case = open_case(model, material.ready(), seconds=judge.seconds, seeds=judge.seeds,
                      learnt=learnt, baselines=baselines)
     found = judge(case).result
-    return {key: found[key] for key in ("strokes", "learnt", "results", "played", "targets")}
+    return {key: found[key] for key in ("files", "learnt", "results", "played", "targets")}
 
 
 # --- what is heard --------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def stroke_figures(found: Measured) -> list[str]:
 def _tables(found: Measured) -> list[str]:
     lines = []
     for part in found.values():
-        lines += [f"**{part['title']}**, {part['strokes']}:", "", *stroke_figures(part), ""]
+        lines += [f"**{part['title']}**, {part['files']}:", "", *stroke_figures(part), ""]
     return lines[:-1]
 
 

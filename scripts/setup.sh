@@ -91,6 +91,16 @@ say "installing Python packages into $VENV (pinned by constraints.txt)"
 $PIP install -q -c constraints.txt torch==2.13.0
 $PIP install -q -c constraints.txt setuptools wheel cffi
 $PIP install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+# torchaudio's wheel for Linux holds libraries for CUDA that a CPU build of torch cannot load. What
+# is used of it here (spectra, Griffin-Lim, mu-law) is Python alone and works without them.
+if ! "$VENV/bin/python" -c 'import torchaudio' 2>/dev/null; then
+  folder=$("$VENV/bin/python" -c 'from importlib.util import find_spec
+print(find_spec("torchaudio").submodule_search_locations[0])')
+  rm -f "$folder"/lib/*.so
+  "$VENV/bin/python" -c 'import torchaudio' \
+    || { say "torchaudio cannot be imported, with its CUDA libraries or without"; exit 1; }
+  say "torchaudio's CUDA libraries are taken out: the torch here is a CPU build"
+fi
 # nn_tilde pins an old torch; only its description of the nn~ contract is wanted, by the tests.
 $PIP install -q --no-deps nn_tilde==1.6.0
 say "done"
