@@ -1,5 +1,5 @@
-"""`tudor path KIND`: ways through what tells a model how to sound. It may export before it plays, so
-it lives under the roof."""
+"""`tudor path KIND`: ways through what tells a model how to sound. It may export before it plays,
+so it lives under the roof."""
 
 from __future__ import annotations
 
@@ -119,7 +119,8 @@ def line(
     from nn_tudor.path_line import Wish, write_line
 
     if len(places) != 2:
-        raise ConfigError(f"{out}: a sound is made of two places, got {len(places)}; write OUT.path")
+        raise ConfigError(f"{out}: a sound is made of two places, got {len(places)}; write "
+                          "OUT.path")
     wish = Wish((places[0], places[1]), out, bars, tempo, seed, tuple(settings or ()))
     write_line(as_native(model, backend), wish, plot, as_json)
 
@@ -207,8 +208,8 @@ def geodesic(
 ) -> None:
     """From place to place with the least change of what is heard, log-mel spectra.
 
-    MODEL is a run directory or a preset, for its gradients are wanted. What is printed is the energy
-    over that of the straight line; no path is below the chord's.
+    MODEL is a run directory or a preset, for its gradients are wanted. What is printed is the
+    energy over that of the straight line; no path is below the chord's.
 
     Example: tudor path geodesic techno-tiny a.wav b.wav -o p.path
 
@@ -277,3 +278,48 @@ def play(
 
     play_path(as_native(model, backend), path, out, Wanted(
         seconds, bars, tempo, seed, tuple(settings or ()), plot, as_json))
+
+
+@app.command("map")
+def map_command(
+    model: Annotated[str, typer.Argument(help="What it is a path of: file, run directory or "
+                                         "preset.")],
+    path: Annotated[Path, typer.Argument(metavar="IN.path", help="As `tudor path` writes it.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT.map",
+                                      help="Where the mapping goes.")],
+    source: Annotated[str, typer.Option("--input", help="What moves along the path: knob1 to "
+                                        "knob16, cc0 to cc127, or cv1 to cv16 (0 to 5 V).")
+                      ] = "knob1",
+) -> None:
+    """Write a mapping for the module in which one knob is the place on a path.
+
+    Gate 7 records the knob's movement from the bar on, which then goes round in tempo.
+
+    Example: tudor path map techno-tiny p.path -o techno-tiny.map --input cv1
+    """
+    from nn_tudor.path_play import write_mapping
+
+    write_mapping(model, path, out, source)
+
+
+@app.command("notes")
+def notes_command(
+    model: Annotated[str, typer.Argument(help="A coder: file, run directory or preset.")],
+    folder: Annotated[Path, typer.Argument(
+        metavar="FOLDER", help="Notes, named as NSynth (bass_synthetic_033-022-050.wav) or Studio "
+        "On Line (Vn-ord-A4-mf-4c.wav) name them, or told by a metadata.csv with file, "
+        "instrument, pitch.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT.png",
+                                      help="Where the picture goes.")],
+    paths: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DIR", help="Write the mean path of each instrument there.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recordings of notes as paths: the mean path of each instrument, on two principal components.
+
+    Example: tudor path notes techno-tiny notes -o notes.png --paths instruments
+    """
+    from nn_tudor.path_notes import notes
+
+    notes(model, folder, out, paths, as_json)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rich.progress import Progress
 from engine.audio import shown_name
 from engine.errors import ConfigError
 from engine.players.base import FloatArray, load
-from engine.players.generate_file import SEED, held_settings
+from engine.players.generate_file import held_settings
 from engine.players.path_file import LATENTS, LOOPS, STROKES, moved_inputs
 from engine.reports import wide_console
 from engine.resolve import FILE, PRESET, RUN, resolve
@@ -195,7 +196,7 @@ def make_geodesic(asked: Asked, places: Sequence[str], search: geodesic.Search, 
     subject = Subject(asked)
     found = subject.places(_several(places))
     hearing, parts, pairs = subject.hearing, [], []
-    for a, b in zip(found[:-1], found[1:], strict=True):
+    for a, b in pairwise(found):
         ways = _watched(subject.console, search, lambda tell, a=a, b=b: geodesic.find(  # type: ignore[misc]
             hearing, a, b, search, tell))
         parts.append(ways.even_line.z if even_line else ways.geodesic.z)

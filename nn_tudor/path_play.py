@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from engine.audio import shown_name
 from engine.errors import AudioError, ConfigError
+from engine.files import atomic_write
 from engine.players.base import load
 from engine.players.generate_file import SEED, generate, held_settings
 from engine.players.path_file import moved_inputs, path_for, settings_of, way_rows
@@ -83,3 +84,20 @@ def play_path(model: str, file: Path, out: Path, wanted: Wanted) -> None:
     names = ", ".join(escape(shown_name(name)) for name in files)
     console.print(f"wrote {names}: {y.shape[1] / player.sample_rate_hz:.2f} s by {player.backend}",
                   highlight=False, soft_wrap=True)
+
+
+def write_mapping(model: str, file: Path, out: Path, source: str) -> None:
+    """What `tudor path map` does."""
+    from firmware.path_mapping import MOST_LINES, mapping_of
+    from firmware.simulate import MAPPING_SUFFIX
+
+    if out.suffix.lower() != MAPPING_SUFFIX or out.is_dir():
+        raise ConfigError(f"{out}: a mapping's file name ends in {MAPPING_SUFFIX}")
+    player = load(model)
+    moved = moved_inputs(player.methods, player.name, len(player.description.controls))
+    made = mapping_of(path_for(file, moved, player.name), moved, player.attributes, source)
+    with atomic_write(out) as temporary:
+        temporary.write_text(made.text, "utf-8")
+    Console(stderr=True).print(
+        f"wrote {escape(shown_name(out))}: {made.lines} of {MOST_LINES} lines; no number is "
+        f"farther than {made.error:.3g} from the path", highlight=False, soft_wrap=True)

@@ -39,8 +39,8 @@ class Moved:
 
 
 def moved_inputs(methods: Mapping[str, Method], name: str, controls: int) -> Moved:
-    """What a path moves of a model with these methods; `controls`: how many of a coder's last latents are controls,
-    which stay."""
+    """What a path moves of a model with these methods; `controls`: how many of a coder's last
+    latents are controls, which stay."""
     made = [spec for spec in methods.values() if spec.role == GENERATE]
     for spec in made:
         code = loops.code_places(spec.input_labels)

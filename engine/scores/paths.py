@@ -23,7 +23,8 @@ from engine.files import atomic_write
 FloatArray = NDArray[np.float32]
 SUFFIX = ".path"
 VERSION = 1
-KINDS = ("traversal", "line", "sphere", "walk", "circle", "spiral", "geodesic", "arc-length line")
+KINDS = ("traversal", "line", "sphere", "walk", "circle", "spiral", "geodesic", "arc-length line",
+         "notes")
 MOST_BYTES, MOST_KNOTS, MOST_NUMBERS, LARGEST = 1 << 22, 4096, 64, 64.0
 MOST_SEED, MOST_HELD, LONGEST = 2**24 - 1, 64, 200  # of a word
 WHOLE = {"version": (1, 2**31), "seed": (0, MOST_SEED), "sample_rate_hz": (1, 768000),

@@ -101,7 +101,7 @@ def smooth_shares(pairs: Sequence[Mapping[str, Any]]) -> dict[str, float | None]
 def summary(pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Figures of all pairs, and which goals are met."""
     shares = smooth_shares(pairs)
-    found = {
+    found: dict[str, Any] = {
         "energy": float(np.median([pair["energy"]["geodesic"] for pair in pairs])),
         "even_line_energy": float(np.median([pair["energy"]["even_line"] for pair in pairs])),
         "chord": float(np.median([pair["chord"] for pair in pairs])),

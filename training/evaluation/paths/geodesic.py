@@ -4,10 +4,11 @@ after their discrete geodesics on deep generative models; restated).
     z(t) = a + t (b - a) + std * sum_k w_k sin(pi k t),  k = 1 ... K      both ends stay, whatever w
     E(z) = (N - 1) / 2 sum_i |g(z_{i+1}) - g(z_i)|^2     over N places; g: what is heard of a place
 
-Minimised over w. Of all ways to pass along a curve that with constant speed has the least energy, so
-when w is found, the N places are laid out anew along it. The straight line, laid out anew, is the
-arc-length line: it costs nothing and stands beside. To move each place by itself after that was
-tried: it finds places between which the way goes through what it avoids. Less than the chord's energy, |g(b) - g(a)|^2 / 2, cannot be.
+Minimised over w. Of all ways to pass along a curve that with constant speed has the least energy,
+so when w is found, the N places are laid out anew along it. The straight line, laid out anew, is
+the arc-length line: it costs nothing and stands beside. To move each place by itself after that was
+tried: it finds places between which the way goes through what it avoids. Less than the chord's
+energy, |g(b) - g(a)|^2 / 2, cannot be.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Search:
     steps: int = 60
     optimiser: Optimiser = "adam"
     rate: float = 0.05
-    leaving: float = 1.0  # weight of what lies outside the prior, against the energy over the line's
+    leaving: float = 1.0  # weight of what lies outside the prior; the line's energy counts 1
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Found:
     line: Way
     even_line: Way
     geodesic: Way
-    kept_line: bool  # nothing shorter than the arc-length line was found: it is the geodesic
+    kept_line: bool  # nothing shorter than the line was found: it is the geodesic
 
     @property
     def chord(self) -> float:
@@ -100,8 +101,9 @@ def find(hearing: Hearing, a: FloatArray, b: FloatArray, search: Search,
         return _bent(a, b, hearing.prior.std, w, t)
 
     best = evened(hearing, bent, search.points)
-    worse = best.energy > even_line.energy
-    return Found(line, even_line, even_line if worse else best, worse)
+    straightest = min((line, even_line), key=lambda each: each.energy)
+    worse = best.energy > straightest.energy
+    return Found(line, even_line, straightest if worse else best, worse)
 
 
 def steps_of(heard: Tensor) -> Array:

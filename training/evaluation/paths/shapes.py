@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, pi, sqrt
+from itertools import pairwise
+from math import pi, sqrt
 from typing import Literal
 
 import numpy as np
@@ -57,7 +58,7 @@ def traversal(prior: Prior, place: FloatArray, index: int, ends: tuple[float, fl
 def line(places: Sequence[FloatArray], points: int) -> FloatArray:
     """Straight from place to place, `points` for each piece."""
     return joined([np.stack([a + t * (b - a) for t in np.linspace(0, 1, points)])
-                   for a, b in zip(places[:-1], places[1:], strict=True)])
+                   for a, b in pairwise(places)])
 
 
 def sphere(prior: Prior, places: Sequence[FloatArray], points: int) -> FloatArray:
@@ -65,7 +66,7 @@ def sphere(prior: Prior, places: Sequence[FloatArray], points: int) -> FloatArra
     turns evenly, the radius goes from the one to the other. A straight line where there is no
     angle, or where places lie opposite each other."""
     parts = []
-    for a, b in zip(places[:-1], places[1:], strict=True):
+    for a, b in pairwise(places):
         parts.append(prior.numbers(_arc(prior.normal(a), prior.normal(b), points)))
         parts[-1][[0, -1]] = a, b
     return joined(parts)
@@ -91,7 +92,7 @@ def walk(prior: Prior, start: FloatArray, points: int, step: float, seed: int) -
         raise ConfigError(f"--step must lie above 0, and be at most 1.41 for places that have "
                           f"nothing to do with each other, got {step:g}")
     keep = 1 - step**2 / 2
-    rng, w = np.random.default_rng(seed), [prior.normal(start)]
+    rng, w = np.random.default_rng((seed, 1)), [prior.normal(start)]  # not as `Prior.draw`
     for _ in range(points - 1):
         w.append(keep * w[-1] + sqrt(1 - keep**2) * rng.standard_normal(prior.count))
     path = prior.numbers(np.stack(w))
