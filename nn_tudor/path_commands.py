@@ -8,6 +8,27 @@ from typing import Annotated, Optional
 
 import typer
 
+from nn_tudor.path_options import (
+    MINUS,
+    AsJson,
+    HeardBars,
+    Knots,
+    ModelName,
+    OptimiserName,
+    PathOut,
+    Place,
+    Places,
+    PlaneName,
+    Points,
+    Radius,
+    Seed,
+    Settings,
+    Steps,
+    Tempo,
+    Turns,
+)
+from nn_tudor.path_use_commands import map_command, notes_command, play
+
 app = typer.Typer(
     help="Make a path through a model's latents, z or codes, and play it.\n\n"
     "Example: tudor path geodesic techno-tiny 1 2 -o p.path\n\n"
@@ -16,33 +37,6 @@ app = typer.Typer(
     rich_markup_mode=None, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# A place may begin with a minus, which must not be taken for an option.
-MINUS = {"ignore_unknown_options": True}
-
-ModelName = Annotated[str, typer.Argument(
-    help="Model of loops, of strokes, or a coder: run directory, preset, or file.")]
-PathOut = Annotated[Path, typer.Option("--out", "-o", metavar="OUT.path",
-                                       help="Where the path goes.")]
-Places = Annotated[list[str], typer.Argument(
-    metavar="PLACE...", help="From where to where, two or more: numbers with commas between, a "
-    "file of them (.txt, .csv, .npy), a seed, mean, or a sound (its mean latents, or the code of "
-    "a loop that begins at a bar line).")]
-Place = Annotated[str, typer.Argument(metavar="PLACE", help="Where: numbers, a file of them, a "
-                                      "seed, mean, or a sound.")]
-Points = Annotated[int, typer.Option(help="Knots of the path (of each piece).", min=2, max=4096)]
-Seed = Annotated[int, typer.Option(help="Of the noise that is frozen, and of what is drawn.",
-                                   min=0, max=2**24 - 1)]
-Settings = Annotated[
-    Optional[list[str]],  # noqa: UP045 (typer evaluates it on every supported Python)
-    typer.Option("--set", metavar="NAME=VALUE", help="Hold an attribute, or a condition of the "
-                 "model, at a value all along; repeatable.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-HeardBars = Annotated[float, typer.Option(
-    "--bars", help="Of a model of loops: how much of a loop is heard.", min=0.125, max=16)]
-Tempo = Annotated[float, typer.Option(help="Of a model of loops: beats a minute.")]
-OptimiserName = Annotated[str, typer.Option(help="adam or lbfgs.")]
-Knots = Annotated[int, typer.Option("--points", help="Knots of each piece.", min=3, max=65)]
-Steps = Annotated[int, typer.Option(help="Gradients.", min=0, max=10000)]
 
 
 @app.command("traversal", context_settings=MINUS)
@@ -155,14 +149,6 @@ def walk(
     make_walk(Asked(model, out, points, seed, tuple(settings or ()), as_json=as_json), place, step)
 
 
-PlaneName = Annotated[str, typer.Option(
-    help="random; pca: in which the sound of draws varies most; descriptors: in which brightness, "
-    "and level, rise fastest.")]
-Radius = Annotated[float, typer.Option(help="In standard deviations of the prior.", min=0.001,
-                                       max=8)]
-Turns = Annotated[float, typer.Option(help="How often it goes round.", min=0.01, max=1000)]
-
-
 @app.command("circle", context_settings=MINUS)
 def circle(model: ModelName, out: PathOut, place: Place = "mean", radius: Radius = 1.5,
            turns: Turns = 1.0, plane: PlaneName = "random", points: Points = 33, seed: Seed = 0,
@@ -241,85 +227,6 @@ def compare(
     compared(asked, pairs, search_of(points, 4, steps, optimiser))
 
 
-@app.command("play")
-def play(
-    model: Annotated[str, typer.Argument(help="What it is a path of: file, run directory or "
-                                         "preset.")],
-    path: Annotated[Path, typer.Argument(metavar="IN.path", help="As `tudor path` writes it.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT.wav", help="Where the sound goes.")],
-    seconds: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="How long; default 10.", min=0.05, max=86400)] = None,
-    bars: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="Of a model of loops: how long, in bars; default 8.")] = None,
-    tempo: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="Of a model of loops: beats a minute; default 128.")] = None,
-    seed: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="Of the noise; default: the path's.", min=0, max=2**24 - 1)] = None,
-    settings: Settings = None,
-    plot: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(metavar="FILE.png", help="Where the picture goes, spectrogram and "
-                     "descriptors. Default: beside OUT.")] = None,
-    backend: Annotated[
-        str, typer.Option(help="native, or pytorch for a run directory or preset; files bring "
-                          "their own.")] = "native",
-    as_json: AsJson = False,
-) -> None:
-    """Play a path from its first knot to its last, with a picture and figures of its descriptors.
-
-    Example: tudor path play techno-tiny p.path p.wav --seconds 20
-    """
-    from nn_tudor.native import as_native
-    from nn_tudor.path_play import Wanted, play_path
-
-    play_path(as_native(model, backend), path, out, Wanted(
-        seconds, bars, tempo, seed, tuple(settings or ()), plot, as_json))
-
-
-@app.command("map")
-def map_command(
-    model: Annotated[str, typer.Argument(help="What it is a path of: file, run directory or "
-                                         "preset.")],
-    path: Annotated[Path, typer.Argument(metavar="IN.path", help="As `tudor path` writes it.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT.map",
-                                      help="Where the mapping goes.")],
-    source: Annotated[str, typer.Option("--input", help="What moves along the path: knob1 to "
-                                        "knob16, cc0 to cc127, or cv1 to cv16 (0 to 5 V).")
-                      ] = "knob1",
-) -> None:
-    """Write a mapping for the module in which one knob is the place on a path.
-
-    Gate 7 records the knob's movement from the bar on, which then goes round in tempo.
-
-    Example: tudor path map techno-tiny p.path -o techno-tiny.map --input cv1
-    """
-    from nn_tudor.path_play import write_mapping
-
-    write_mapping(model, path, out, source)
-
-
-@app.command("notes")
-def notes_command(
-    model: Annotated[str, typer.Argument(help="A coder: file, run directory or preset.")],
-    folder: Annotated[Path, typer.Argument(
-        metavar="FOLDER", help="Notes, named as NSynth (bass_synthetic_033-022-050.wav) or Studio "
-        "On Line (Vn-ord-A4-mf-4c.wav) name them, or told by a metadata.csv with file, "
-        "instrument, pitch.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT.png",
-                                      help="Where the picture goes.")],
-    paths: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(metavar="DIR", help="Write the mean path of each instrument there.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Recordings of notes as paths: the mean path of each instrument, on two principal components.
-
-    Example: tudor path notes techno-tiny notes -o notes.png --paths instruments
-    """
-    from nn_tudor.path_notes import notes
-
-    notes(model, folder, out, paths, as_json)
+app.command("play")(play)
+app.command("map")(map_command)
+app.command("notes")(notes_command)

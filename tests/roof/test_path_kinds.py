@@ -175,7 +175,7 @@ def test_notes_are_paths(runs, tmp_path):
 
 
 @pytest.mark.parametrize(("args", "said"), [
-    (("line", "coder", "1", "2", "--backend", "pytorch", "-o", "{dir}/x.wav"), "makes no loops from a code"),
+    (("line", "coder", "1", "2", "--backend", "pytorch", "-o", "{dir}/x.wav"), "generates nothing"),
     (("line", "coder", "1", "-o", "{dir}/x.path"), "two places at least"),
     (("line", "coder", "1", "0.5,1", "-o", "{dir}/x.path"), "this model's latents is 4 numbers"),
     (("line", "drums", "1", "0,0,9", "-o", "{dir}/x.path"), "3 numbers of -8 to 8, got 9"),
