@@ -7,8 +7,17 @@ from typing import Annotated, Optional
 
 import typer
 
-# A place may begin with a minus, which must not be taken for an option.
+# A place may begin with a minus, which must not be taken for an option;
 MINUS = {"ignore_unknown_options": True}
+
+
+def _no_options(value: list[str] | str) -> list[str] | str:
+    """nor an option that there is not for a place."""
+    for text in [value] if isinstance(value, str) else value:
+        if text.startswith("-") and not text[1:2].isdigit() and text[1:2] not in (".", ""):
+            raise typer.BadParameter(f"no such option: {text}")
+    return value
+
 
 ModelName = Annotated[str, typer.Argument(
     help="Model of loops, of strokes, or a coder: run directory, preset, or file.")]
@@ -17,9 +26,9 @@ PathOut = Annotated[Path, typer.Option("--out", "-o", metavar="OUT.path",
 Places = Annotated[list[str], typer.Argument(
     metavar="PLACE...", help="From where to where, two or more: numbers with commas between, a "
     "file of them (.txt, .csv, .npy), a seed, mean, or a sound (its mean latents, or the code of "
-    "a loop that begins at a bar line).")]
+    "a loop that begins at a bar line).", callback=_no_options)]
 Place = Annotated[str, typer.Argument(metavar="PLACE", help="Where: numbers, a file of them, a "
-                                      "seed, mean, or a sound.")]
+                                      "seed, mean, or a sound.", callback=_no_options)]
 Points = Annotated[int, typer.Option(help="Knots of the path (of each piece).", min=2, max=4096)]
 Seed = Annotated[int, typer.Option(help="Of the noise that is frozen, and of what is drawn.",
                                    min=0, max=2**24 - 1)]
