@@ -34,7 +34,7 @@ COMMANDS: dict[str, Entry] = {
     "verify": Entry("nn_tudor.commands", "verify", "Compare exported files with their model."),
     "run": Entry("nn_tudor.commands", "run", "Play a sound file through a model."),
     "generate": Entry("nn_tudor.commands", "generate", "Let a model make sound by itself."),
-    "path": Entry("nn_tudor.path_commands", "app", "Go from one loop of a model to another."),
+    "path": Entry("nn_tudor.path_commands", "app", "Go from one sound of a model to another."),
     "fit": Entry("engine.boards.fit_command", "fit_command",
                  "Say whether a model will run on a board."),
     "info": Entry("engine.commands", "info", "Show what a model is, costs and needs."),

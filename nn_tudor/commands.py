@@ -96,6 +96,11 @@ def generate(
                      "to 1 with commas between, a file of them, a seed, or a sound that begins at "
                      "a bar line; without, it is made up, another for each --seed.")
     ] = None,
+    path: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--path", metavar="FILE.path", help="A path of its code or of z, as `tudor "
+                     "path` makes it, to go along from the first to the last.")
+    ] = None,
     prime: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--prime", metavar="FILE", help="A sound to go on from: the model begins as "
@@ -135,7 +140,7 @@ def generate(
     from nn_tudor.native import as_native
 
     generate_file(as_native(model, backend), out, seconds, seed, settings or [], conditions, method,
-                  score, tempo, prime, keep_prime, follow, bars, code)
+                  score, tempo, prime, keep_prime, follow, bars, code, path)
 
 
 def verify(

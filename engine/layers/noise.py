@@ -44,6 +44,15 @@ def hash32(n: Tensor, key: Tensor | None = None) -> Tensor:
     return n ^ torch.div(n, 1 << 15, rounding_mode="floor")
 
 
+def unhash32(n: Tensor) -> Tensor:
+    """The inverse of `hash32` without a key."""
+    for multiplier in reversed(MULTIPLIERS):
+        n = n ^ (n >> 15) ^ (n >> 30)
+        inverse = pow(multiplier, -1, 1 << 32)  # in halves: a product of both would not fit
+        n = (n * (inverse & 0xFFFF) + ((n * (inverse >> 16)) & 0xFFFF) * 0x10000) & MASK
+    return n ^ (n >> 16)
+
+
 def frame_numbers(counter: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """Frame index of each frame of `x` and the counter after it.
 
@@ -68,6 +77,13 @@ def stream_keys(
     if seed is not None:
         streams = streams + hash32(seed.to(torch.int64)).reshape(-1)  # of all, or of each
     return hash32(streams & MASK).reshape(-1, 1, 1)
+
+
+def seeds_alike(batch: int, seed: int) -> Tensor:
+    """Values of the attribute `seed`, int64 [batch, 1], with which every stream of a batch draws
+    what the first one draws with `seed`: batches in which nothing but the input differs."""
+    first = hash32(torch.tensor(seed))
+    return unhash32((first - torch.arange(batch) * MULTIPLIERS[0]) & MASK).reshape(-1, 1)
 
 
 def noise_bits(frames: Tensor, channels: int, seed: int, keys: Tensor | None = None) -> Tensor:

@@ -17,6 +17,15 @@ from engine.description import GENERATE, Method
 from engine.errors import AudioError, ConfigError, nearest
 from engine.players.base import FloatArray, Player, load
 from engine.players.loop_file import asked_loop
+from engine.players.path_file import (
+    LATENTS,
+    Moved,
+    moved_inputs,
+    path_for,
+    settings_of,
+    strokes_in_turn,
+    way_rows,
+)
 from engine.players.play_file import (
     apply_setting,
     check_latents,
@@ -29,6 +38,7 @@ from engine.scores import loops, strokes
 from engine.scores.choose import DEFAULT_SCORE, played_seconds, score_notes
 from engine.scores.conditions import FREE, GATE, PITCH, kind_of, voices_of
 from engine.scores.conditions import conditions as notes_as_conditions
+from engine.scores.paths import LatentPath
 
 SEED = "seed"
 DEFAULT_SECONDS = 10.0
@@ -39,14 +49,19 @@ def generate_file(
     conditions: Path | None, method: str | None, score: str | None = None,
     tempo: float | None = None, prime: Path | None = None, keep_prime: bool = False,
     follow: Path | None = None, bars: float | None = None, code: str | None = None,
+    path: Path | None = None,
 ) -> None:
     """Generate `seconds` of sound into `out`; see `tudor generate --help`."""
     if keep_prime and prime is None:
         raise ConfigError("--keep-prime: there is no --prime to keep")
     for option, value in (("--seconds", seconds), ("--conditions", conditions), ("--score", score),
-                          ("--tempo", tempo), ("--prime", prime)):
+                          ("--tempo", tempo), ("--prime", prime), ("--path", path)):
         if follow is not None and value is not None:
             raise ConfigError(f"--follow takes everything from its sound: leave out {option}")
+    for option, given in (("--conditions", conditions), ("--score", score), ("--code", code),
+                          ("--method", method)):
+        if path is not None and given is not None:
+            raise ConfigError(f"--path and {option} say two different things; give one")
     console = Console(stderr=True)
     check_output(out)
     player = load(model)
@@ -57,6 +72,10 @@ def generate_file(
             raise ConfigError(f"--seed: {player.name} has no attribute {SEED!r}, it always draws "
                               "the same")
         player.set(SEED, seed)
+    way = None if path is None else _way(player, path)
+    if way is not None:
+        spec = way[1].spec
+        settings = [*settings_of(way[0], player.attributes, way[1]), *settings]
     held = held_settings(player, spec, settings)
     if follow is not None:
         sound = read_prime(player, spec, follow, console)
@@ -65,7 +84,9 @@ def generate_file(
         _written(player, spec, out, y, time.perf_counter() - started, console)
         return
     played, said = None, None
-    if loops.plays_loops(spec.input_labels) and conditions is None:
+    if way is not None:
+        said, seconds = way_rows(player, *way, held, seconds, bars, tempo)
+    elif loops.plays_loops(spec.input_labels) and conditions is None:
         if score is not None:
             raise ConfigError(f"--score: {player.name} plays no notes but loops; give --bars, "
                               "--tempo and --code")
@@ -94,7 +115,7 @@ def generate_file(
     elif said is not None:
         x = _fill(said, frames)
     elif strokes.plays_strokes(spec.input_labels):
-        x[:] = _strokes(player, spec, held, frames)
+        x[:] = strokes_in_turn(player, spec, held, frames)
     for channel, value in held.items():
         x[channel] = value
     before = np.zeros((spec.out_channels, 0), np.float32)
@@ -123,6 +144,15 @@ def _written(player: Player, spec: Method, out: Path, y: FloatArray, took: float
         highlight=False, soft_wrap=True)
 
 
+def _way(player: Player, path: Path) -> tuple[LatentPath, Moved]:
+    """The path of --path, and what it moves."""
+    moved = moved_inputs(player.methods, player.name, len(player.description.controls))
+    if moved.kind == LATENTS:
+        raise ConfigError(f"--path: {player.name} generates nothing by itself; `tudor path play` "
+                          "decodes a path of its latents")
+    return path_for(path, moved, player.name), moved
+
+
 def _plays_notes(player: Player, spec: Method, held: dict[int, float], conditions: Path | None,
                  score: str | None, tempo: float | None) -> bool:
     """Whether conditions are made of notes: if asked for, or where nobody says any."""
@@ -139,16 +169,6 @@ def _plays_notes(player: Player, spec: Method, held: dict[int, float], condition
     if score is not None and said:
         raise ConfigError(f"--score and --set {min(said)} say two different things; give one")
     return bool(voices) and conditions is None and not said
-
-
-def _strokes(player: Player, spec: Method, held: dict[int, float], frames: int) -> FloatArray:
-    """One stroke after another, of all classes in turn unless some are held."""
-    labels = spec.input_labels
-    classes = [str(name) for name in player.description.config.get("classes", ())]
-    if any(labels[channel] in classes for channel in held):
-        classes = []
-    every = max(1, round(strokes.EVERY_S * player.sample_rate_hz / spec.in_ratio))
-    return strokes.in_turn(labels, classes, frames, every)
 
 
 def generator(player: Player, method: str | None = None) -> Method:

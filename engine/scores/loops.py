@@ -61,20 +61,21 @@ def made_up_code(count: int, seed: int) -> FloatArray:
     return (LARGEST_CODE * rng.uniform(-1, 1, count)).astype(np.float32)
 
 
-def read_code(text: str, count: int, said: str = "") -> FloatArray:
-    """The numbers of `0.1,-0.5,...`; `said`: where they stand, for messages."""
-    said = said or f"--code {text}"
+def read_code(text: str, count: int, said: str = "", most: float = 1.0, what: str = "code"
+              ) -> FloatArray:
+    """The numbers of `0.1,-0.5,...`, of -`most` to `most`; `said`: where they stand, and `what`
+    they are, for messages."""
+    said, wanted = said or f"--code {text}", f"numbers of {-most:g} to {most:g}"
     parts = [part.strip() for part in text.split(",")]
     try:
         numbers = np.array([float(part) for part in parts], np.float32)
     except ValueError:
-        raise ConfigError(f"{said}: {count} numbers of -1 to 1 with commas between them, or a "
-                          "sound file") from None
+        raise ConfigError(f"{said}: {count} {wanted} with commas between them, or a sound file"
+                          ) from None
     if len(numbers) != count:
-        raise ConfigError(f"{said}: this model's code is {count} numbers of -1 to 1, got "
-                          f"{len(numbers)}")
-    if not (np.abs(numbers) <= 1).all():
-        raise ConfigError(f"{said}: {count} numbers of -1 to 1, got {float(_worst(numbers)):g}")
+        raise ConfigError(f"{said}: this model's {what} is {count} {wanted}, got {len(numbers)}")
+    if not (np.abs(numbers) <= most).all():
+        raise ConfigError(f"{said}: {count} {wanted}, got {float(_worst(numbers)):g}")
     return numbers
 
 
@@ -83,8 +84,9 @@ def _worst(numbers: FloatArray) -> np.float32:
     return numbers[np.argmax(np.where(np.isnan(numbers), np.inf, np.abs(numbers)))]
 
 
-def read_code_file(path: Path, count: int, said: str) -> FloatArray:
-    """A code from a file of numbers: .npy, or text with commas or white space between."""
+def read_code_file(path: Path, count: int, said: str, most: float = 1.0, what: str = "code"
+                   ) -> FloatArray:
+    """As `read_code`, from a file of numbers: .npy, or text with commas or white space between."""
     if path.suffix.lower() == ".npy":
         try:
             text = ",".join(str(float(number)) for number in np.load(path).reshape(-1))
@@ -96,7 +98,7 @@ def read_code_file(path: Path, count: int, said: str) -> FloatArray:
             text = ",".join(path.read_text("utf-8").replace(",", " ").split())
         except (OSError, UnicodeDecodeError):
             raise ConfigError(f"{said}: no text that can be read") from None
-    return read_code(text, count, said)
+    return read_code(text, count, said, most, what)
 
 
 def line_between(start: FloatArray, end: FloatArray) -> FloatArray:

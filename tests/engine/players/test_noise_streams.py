@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from engine.errors import ConfigError
-from engine.layers.noise import hash32, stream_keys, uniform
+from engine.layers.noise import hash32, seeds_alike, stream_keys, unhash32, uniform
 from engine.models.raw_vae import RawVAE, RawVAEConfig
 from engine.players.base import load
 from engine.players.pytorch import PyTorchPlayer
@@ -58,6 +58,20 @@ def test_keys_differ() -> None:
     keys = {int(k) for seed in range(64)
             for k in stream_keys(64, torch.tensor([float(seed)]), torch.device("cpu")).flatten()}
     assert len(keys) == 64 * 64
+
+
+def test_a_hash_can_be_undone() -> None:
+    n = torch.cat((torch.arange(1000), 2**32 - 1 - torch.arange(1000)))
+    assert torch.equal(unhash32(hash32(n)), n)
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**24 - 1])
+def test_streams_can_be_alike(seed: int) -> None:
+    """All as the first one with that seed."""
+    own = stream_keys(1, torch.tensor([float(seed)]), torch.device("cpu"))
+    alike = stream_keys(50, seeds_alike(50, seed), torch.device("cpu"))
+    assert alike.shape == (50, 1, 1)
+    assert torch.equal(alike, own.expand(50, 1, 1))
 
 
 def test_streams_are_unlike_at_every_lag() -> None:

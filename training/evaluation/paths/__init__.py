@@ -1,0 +1,1 @@
+"""Paths through latents: their shapes, what is heard along them, and which ways are short."""
