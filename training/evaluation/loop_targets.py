@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from training.evaluation.judges.findings import Grid
-from training.evaluation.targets import Result, Target, Verdict, above, below
+from training.evaluation.targets import Result, Target, Verdict, above, below, verdict_grid
 
 LINE = "line between codes"  # of the paths: the one that a player takes
 
@@ -89,8 +89,4 @@ def verdicts(result: Result) -> list[Verdict]:
 
 def target_grid(result: dict[str, Any]) -> Grid:
     """A table of them, which are noted in the result too."""
-    found = verdicts(result)
-    result["targets"] = {row.target.key: {"value": row.value, "wanted": row.target.wanted,
-                                          "met": row.met} for row in found}
-    return Grid("what is asked of such a model", ["", "wanted", "found", ""], [
-        [row.target.title, row.target.wanted, row.text, row.word] for row in found])
+    return verdict_grid("what is asked of such a model", verdicts(result), result)

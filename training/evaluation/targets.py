@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from training.evaluation.judges.findings import Grid
+
 Result = dict[str, Any]  # as `evaluate_folder` returns it
 SMALL_HZ = 32000  # models of a lower rate are asked for fewer partials
 HELD, NOTES = "held", "notes"  # what a target is measured on
@@ -122,3 +124,11 @@ def verdicts(results: dict[str, Result], rate_hz: int) -> list[Verdict]:
     (`HELD`, `NOTES`); of what was not heard there is no figure."""
     return [Verdict(target, target.value(results[target.on]) if target.on in results else None)
             for target in TARGETS if target.rates[0] <= rate_hz < target.rates[1]]
+
+
+def verdict_grid(title: str, found: list[Verdict], result: dict[str, Any]) -> Grid:
+    """A table of targets, which are noted in the result too."""
+    result["targets"] = {row.target.key: {"value": row.value, "wanted": row.target.wanted,
+                                          "met": row.met} for row in found}
+    return Grid(title, ["", "wanted", "found", ""], [
+        [row.target.title, row.target.wanted, row.text, row.word] for row in found])

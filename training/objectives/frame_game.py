@@ -29,11 +29,11 @@ from training.objectives.base import Moment, Terms, Validation
 from training.objectives.discriminators import Build
 from training.objectives.frame_discriminators import FRAME_DISCRIMINATORS, band_edges
 from training.objectives.gan import AdversarialObjective, GanSettings
+from training.objectives.gan_losses import mode_seeking
 from training.settings import NotNegative, Unit
 
 FLOOR = 3e-5  # of magnitudes, recorded or made: what is below is silence
 AGES = (8.0, 48.0)  # frames in which what tells a stroke's age falls to 1/e
-LEAST_DISTANCE = 1e-2  # of two draws, in scaled log-magnitudes
 LISTENED = 6  # strokes of a validation that can be listened to
 
 
@@ -111,8 +111,7 @@ class FrameGameObjective(AdversarialObjective):
                                        self.attributes(rows[:half]))
             other = self.model.with_noise_of(other, told[:half])
             again = heard(*self.model.frames_of(other), grain[:half])
-            distance = (made[:half] - again).abs().mean(dim=(1, 2))
-            terms["mode_seeking"] = (1 / (distance + LEAST_DISTANCE)).mean()
+            terms["mode_seeking"] = mode_seeking(made[:half], again)
             terms["loss"] = weight * terms["mode_seeking"]
         return terms
 
