@@ -54,7 +54,7 @@ def images(
     import torch
     from rich.console import Console
 
-    from engine.errors import ConfigError, nearest
+    from engine.errors import ConfigError, Stopped, nearest
     from engine.files import atomic_write
     from engine.reports import wide_console
     from training.images.recipes import RECIPES
@@ -85,7 +85,11 @@ def images(
             with atomic_write(out / "results.json") as temporary:
                 temporary.write_text(json.dumps(found.result, indent=2) + "\n", "utf-8")
 
-    found = examine(open_set(set_name, pictures), plan, Console(stderr=True), keep)
+    try:
+        found = examine(open_set(set_name, pictures), plan, Console(stderr=True), keep)
+    except Stopped as stop:  # typer would end a KeyboardInterrupt without its message
+        typer.echo(str(stop), err=True)
+        raise typer.Exit(stop.exit_code) from None
     if out is not None:
         found.write_page(out)
     if as_json:

@@ -120,9 +120,11 @@ def of_generator(model: Generator, standard: Standard) -> Figures:
 
 @torch.no_grad()
 def sampled(model: Autoencoder, regulariser: Regulariser, count: int) -> Tensor:
-    """Pictures of latents that are drawn from the prior."""
-    z = regulariser.prior(count, model.config.latents, torch.Generator().manual_seed(DRAW_SEED))
-    assert z is not None, "a regulariser without a prior"
+    """Pictures of latents that are drawn from the prior, which is normal where there is none."""
+    shape, generator = (count, model.config.latents), torch.Generator().manual_seed(DRAW_SEED)
+    z = regulariser.prior(*shape, generator)
+    if z is None:
+        z = torch.randn(shape, generator=generator)
     return torch.cat([torch.sigmoid(model.logits(part[..., None])) for part in z.split(AT_ONCE)])
 
 

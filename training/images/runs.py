@@ -135,6 +135,6 @@ def train(
     with trainer.signals:
         trainer.fit(fabric("cpu", 1, 1, objective.partial), listeners)
     if trainer.stopped:
-        raise Stopped(f"stopped while {name} was trained; nothing is kept", 130)
+        raise Stopped(f"stopped while {name} was trained, of which nothing is kept", 130)
     return Trained(trainer.average.model, trainer.step, trainer.budget.seconds, watch.at,
                    watch.curves)
