@@ -153,7 +153,7 @@ def test_measures_of_known_clouds() -> None:
     precision, recall = points.precision_recall(real, 0.05 * other)
     assert precision > 0.95
     assert recall < 0.2
-    far, near = points.nearest(real + 10, real), measures.nearest(real, real)
+    far, near = points.nearest(real + 10, real), points.nearest(real, real)
     assert near == 0
     assert far > 5
     labels = np.arange(800) % 2
