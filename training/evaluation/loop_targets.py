@@ -13,9 +13,9 @@ from training.evaluation.targets import (
     above,
     against,
     below,
-    grid_of,
     own_figure,
     share,
+    verdict_grid,
     verdicts_of,
 )
 
@@ -82,4 +82,4 @@ def verdicts(result: Result) -> list[Verdict]:
 
 def target_grid(result: dict[str, Any]) -> Grid:
     """A table of them, which are noted in the result too."""
-    return grid_of("what is asked of such a model", TARGETS, result)
+    return verdict_grid("what is asked of such a model", verdicts(result), result)

@@ -147,9 +147,8 @@ def verdicts_of(targets: Sequence[Target], result: Result) -> list[Verdict]:
     return [Verdict(target, target.value(result)) for target in targets]
 
 
-def grid_of(title: str, targets: Sequence[Target], result: Result) -> Grid:
-    """A table of them, which are noted in the result too."""
-    found = verdicts_of(targets, result)
+def verdict_grid(title: str, found: list[Verdict], result: dict[str, Any]) -> Grid:
+    """A table of targets, which are noted in the result too."""
     result["targets"] = {row.target.key: {"value": row.value, "wanted": row.target.wanted,
                                           "met": row.met} for row in found}
     return Grid(title, ["", "wanted", "found", ""], [

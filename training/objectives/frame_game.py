@@ -38,6 +38,7 @@ from training.objectives.frame_discriminators import (
     band_edges,
 )
 from training.objectives.gan import AdversarialObjective, GanSettings
+from training.objectives.gan_losses import mode_seeking
 from training.objectives.stroke_encoder import StrokeEncoder, divergence, drawn
 from training.settings import NotNegative, Unit
 
@@ -159,8 +160,7 @@ class FrameGameObjective(AdversarialObjective):
                                        self.attributes(rows[:half]))
             other = self.model.with_noise_of(other, told[:half])
             again = heard(*self.model.frames_of(other), grain[:half])
-            distance = (made[:half] - again).abs().mean(dim=(1, 2))
-            terms["mode_seeking"] = (1 / (distance + LEAST_DISTANCE)).mean()
+            terms["mode_seeking"] = mode_seeking(made[:half], again)
             terms["loss"] = weight * terms["mode_seeking"]
         return terms
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from training.objectives.discriminators import Opinion
 
 Loss = Callable[[Tensor], Tensor]
+LEAST_DISTANCE = 1e-2  # of two draws, for mode seeking
 
 
 class GanObjective:
@@ -70,3 +71,10 @@ def gradient_penalty(real: list[Opinion], heard: Tensor) -> Tensor:
     scores = torch.stack([opinion.scores.flatten(1).mean(dim=1) for opinion in real]).sum()
     gradient, = torch.autograd.grad(scores, heard, create_graph=True)
     return gradient.square().flatten(1).sum(dim=1).mean()
+
+
+def mode_seeking(one: Tensor, other: Tensor) -> Tensor:
+    """Mean over examples of 1 / distance of two draws [batch, ...] for the same conditions (Mao et
+    al. 2019): falls as they differ more. The distance is the mean absolute difference."""
+    distance = (one - other).abs().flatten(1).mean(dim=1)
+    return (1 / (distance + LEAST_DISTANCE)).mean()

@@ -37,18 +37,9 @@ from training.evaluation.judges.findings import (
 )
 from training.evaluation.judges.sounds import halves, learnt
 from training.evaluation.measures import plain
-from training.evaluation.stroke_measures import (
-    SECONDS,
-    Heard,
-    StrokeClassifier,
-    classifier,
-    different_bins,
-    diversity,
-    frechet,
-    nearest,
-    pictures,
-    precision_recall,
-)
+from training.evaluation.picture_classifier import Heard, PictureClassifier
+from training.evaluation.points import diversity, frechet, nearest, precision_recall
+from training.evaluation.stroke_measures import SECONDS, classifier, different_bins, pictures
 from training.evaluation.stroke_play import played
 from training.evaluation.stroke_targets import target_grid
 
@@ -233,7 +224,7 @@ def _figures(heard: Heard, real: Heard, known: Heard, held_out: bool) -> dict[st
                              / max(nearest(real.features, known.features), 1e-9))}
 
 
-def _taught(made: Collection, held: Collection, classes: int, net: StrokeClassifier,
+def _taught(made: Collection, held: Collection, classes: int, net: PictureClassifier,
             real: Collection) -> float | None:
     """Accuracy on held-out recordings of a classifier that learnt `made`."""
     other = net if made is real else classifier(made.x, made.labels, classes)

@@ -22,6 +22,7 @@ from tests.training.evaluation.judges.judge_helpers import (
     folder_of,
     generator,
 )
+from training.evaluation import points
 from training.evaluation import stroke_measures as measures
 from training.evaluation.judges import strokes
 from training.evaluation.judges.case import open_case
@@ -173,20 +174,20 @@ def test_bins_differ_where_shares_do() -> None:
 def test_measures_of_known_clouds() -> None:
     rng = np.random.default_rng(0)
     real = rng.standard_normal((800, 4))
-    assert measures.frechet(real, real) == pytest.approx(0, abs=1e-6)
+    assert points.frechet(real, real) == pytest.approx(0, abs=1e-6)
     # Shifted by 1 in one of four axes: 1 over a trace of 4; spread doubled: 4 over 4.
-    assert measures.frechet(real, real + np.eye(4)[0]) == pytest.approx(0.25, rel=0.1)
-    assert measures.frechet(real, 2 * real) == pytest.approx(1, rel=0.1)
+    assert points.frechet(real, real + np.eye(4)[0]) == pytest.approx(0.25, rel=0.1)
+    assert points.frechet(real, 2 * real) == pytest.approx(1, rel=0.1)
     other = rng.standard_normal((800, 4))
-    precision, recall = measures.precision_recall(real, other)
+    precision, recall = points.precision_recall(real, other)
     assert precision > 0.85
     assert recall > 0.85
-    precision, recall = measures.precision_recall(real, 0.05 * other)
+    precision, recall = points.precision_recall(real, 0.05 * other)
     assert precision > 0.95
     assert recall < 0.2
-    far, near = measures.nearest(real + 10, real), measures.nearest(real, real)
+    far, near = points.nearest(real + 10, real), points.nearest(real, real)
     assert near == 0
     assert far > 5
     labels = np.arange(800) % 2
-    assert measures.diversity(2 * real, labels) == pytest.approx(
-        2 * measures.diversity(real, labels))
+    assert points.diversity(2 * real, labels) == pytest.approx(
+        2 * points.diversity(real, labels))

@@ -1,0 +1,165 @@
+"""What networks of pictures learn, from the parts that sound is trained with: regularisers, the
+adversarial game, mode seeking. Batches hold "image" [batch, 1, side, side] of 0 to 1 and "label".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field, SerializeAsAny, field_validator
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.models.base import Model
+from training.data.base import Batch
+from training.images.networks import (
+    PICTURE_DISCRIMINATORS,
+    Autoencoder,
+    Generator,
+    PictureJudge,
+)
+from training.objectives import regularisers
+from training.objectives.adversarial import GanConfig
+from training.objectives.base import Moment, Objective, Terms
+from training.objectives.discriminators import Build
+from training.objectives.gan import AdversarialObjective, GanSettings
+from training.objectives.gan_losses import mode_seeking
+from training.objectives.regularisers import KLConfig, RegulariserConfig, build_regulariser
+from training.run.common_config import CommonConfig
+from training.settings import NotNegative, Unit
+
+NOISE, SHIFT = 0.05, 1  # on what the classifier learns from: spread, and pixels to each side
+
+
+class ClassifySettings(CommonConfig):
+    """Keys of a run that learns classes."""
+
+
+class Classify(Objective):
+    """Cross-entropy of classes; pictures are moved by a pixel and have noise."""
+
+    model: PictureJudge
+
+    def losses(self, batch: Batch, at: Moment) -> Terms:
+        x = moved(batch["image"], SHIFT)
+        logits, _ = self.model.net(x + NOISE * torch.randn_like(x))
+        loss = F.cross_entropy(logits, batch["label"])
+        right = (logits.detach().argmax(dim=1) == batch["label"]).float().mean()
+        return {"loss": loss, "accuracy": right}
+
+
+class CodeSettings(CommonConfig):
+    """Keys of a run that learns latents."""
+
+    regulariser: SerializeAsAny[RegulariserConfig] = KLConfig()
+
+    @field_validator("regulariser", mode="before")
+    @classmethod
+    def _known_regulariser(cls, value: Any) -> RegulariserConfig:
+        return regularisers.checked(value)
+
+
+class Code(Objective):
+    """Cross-entropy of grey levels, in nats over the number of pixels, and a regulariser."""
+
+    model: Autoencoder
+
+    def __init__(self, model: Model, config: Any) -> None:
+        super().__init__(model, config)
+        self.regulariser = build_regulariser(config.regulariser)
+
+    def losses(self, batch: Batch, at: Moment) -> Terms:
+        x = batch["image"]
+        mean, log_std = self.model.distribution(x)
+        z = mean + torch.exp(log_std) * at.shard.draw(torch.randn, mean.shape)
+        nats = cross_entropy(self.model.logits(z), x).mean()
+        penalty, figures = self.regulariser.penalty(mean, log_std, z)
+        loss = nats / x[0].numel() + self.regulariser.weight(at.step) * penalty
+        return {"loss": loss, "cross_entropy": nats.detach(), **figures}
+
+
+class PictureGameConfig(GanConfig):
+    """The game on whole pictures, from the first step on."""
+
+    known: ClassVar[dict[str, Build]] = PICTURE_DISCRIMINATORS
+    logs_features: ClassVar[bool] = False
+    others: ClassVar[bool] = True  # each step of the discriminators sees other pictures
+
+    start: float | str = 0.0
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    objective: Literal["hinge", "least-squares", "non-saturating", "classical"] = "hinge"
+    discriminators: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("strided",)
+    width: Annotated[int, Field(ge=1, le=512)] = 16
+    weight: NotNegative = 1.0
+    feature_weight: NotNegative = 0.0
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
+    model_rate: Annotated[float, Field(gt=0)] | None = None
+    betas: Annotated[tuple[Unit, Unit], Field(strict=False)] = (0.5, 0.9)
+
+    def stretch_samples(self, rate_hz: int) -> int:
+        return 1 << 30  # whole
+
+    def told(self) -> str:
+        return "on pictures"
+
+
+class PictureGameKeys(GanSettings):
+    """Keys of the game."""
+
+    game = PictureGameConfig
+
+    mode_seeking: NotNegative = 0.0  # against the adversarial loss
+    adversarial: PictureGameConfig | None = PictureGameConfig()
+
+    @field_validator("adversarial", mode="before")
+    @classmethod
+    def _known_adversarial(cls, value: Any) -> GanConfig | None:
+        return cls.game_of(value)
+
+
+class PictureGameSettings(PictureGameKeys, CommonConfig):
+    """Keys of a run that plays it."""
+
+
+class PictureGame(AdversarialObjective):
+    """Pictures that discriminators take for real ones, of the class that was asked for."""
+
+    first_phase = "nothing"
+    model: Generator
+
+    def __init__(self, model: Model, config: Any) -> None:
+        assert isinstance(model, Generator)
+        super().__init__(model, config, model.config.side, model.config.classes)
+
+    def losses(self, batch: Batch, at: Moment) -> Terms:
+        real, labels = batch["image"], batch["label"]
+        shape = (len(real), self.model.config.latents)
+        z = at.shard.draw(torch.randn, shape)
+        made = self.model.made(z, labels)
+        terms: Terms = {"loss": made.new_zeros(()), "output": made, "target": real}
+        told = self.model.told(labels)
+        if told is not None:
+            terms["told"] = told
+        if self.config.mode_seeking:
+            half = max(2, len(real) // 2)
+            again = self.model.made(at.shard.draw(torch.randn, (half, shape[1])), labels[:half])
+            terms["mode_seeking"] = mode_seeking(made[:half], again)
+            terms["loss"] = self.config.mode_seeking * terms["mode_seeking"]
+        return terms
+
+    def watch(self, terms: Terms) -> float:
+        """No loss of a game falls, so none that rises is a sign that it goes wrong."""
+        return 0.0
+
+
+def cross_entropy(logits: Tensor, x: Tensor) -> Tensor:
+    """Nats of each picture [batch] of 0 to 1, each pixel the probability of white."""
+    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(dim=1)
+
+
+def moved(x: Tensor, most: int) -> Tensor:
+    """Pictures, all moved by the same few pixels; what comes in is black."""
+    side = x.shape[-1]
+    down, right = (int(torch.randint(2 * most + 1, ())) for _ in range(2))
+    return F.pad(x, [most] * 4)[..., down : down + side, right : right + side]
