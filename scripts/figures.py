@@ -8,8 +8,8 @@
 A mark is a line `<!-- figures: WHAT -->`; what lies between it and `<!-- end -->` is written here:
 `presets`, `drawn` and `looped` (README's tables), a preset's name (its card), `heard`
 (docs/sound.md), `played` and `trials-...` (docs/violin.md), `loops` and `loop-...` (docs/loops.md),
-`discriminators` (docs/quality.md), `shipped` and `targets` (tables of all presets that code sound).
-A shipped preset without a card gets one.
+`discriminators` (docs/quality.md), `frames` (docs/spectrogram-vae.md), `shipped` and `targets`
+(tables of all presets that code sound). A shipped preset without a card gets one.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def figures(what: str) -> str:
 
     parts = {"presets": _presets, "heard": sound_page, "shipped": shipped_table,
              "targets": _targets, "drawn": _drawn, "played": _played,
-             "discriminators": _discriminators, "looped": _looped, "loops": _loops,
-             "loop-levels": _loop_levels, "loop-lengths": _loop_lengths}
+             "discriminators": _discriminators, "frames": _frames, "looped": _looped,
+             "loops": _loops, "loop-levels": _loop_levels, "loop-lengths": _loop_lengths}
     lines = (parts[what]() if what in parts else
              _trials(what.removeprefix(TRIALS)) if what.startswith(TRIALS) else _card(what))
     return "\n".join(lines) + "\n"
@@ -124,6 +124,12 @@ def _trials(name: str) -> list[str]:
 
 def _discriminators() -> list[str]:
     from scripts.coded_trials import page
+
+    return page()
+
+
+def _frames() -> list[str]:
+    from scripts.frames_trials import page
 
     return page()
 
