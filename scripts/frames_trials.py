@@ -1,5 +1,5 @@
-"""An autoencoder of frames of a spectrogram beside one of the waveform: at equal arithmetic, with as
-many latents a second, each trained from scratch for the same processor time on the same sound,
+"""An autoencoder of frames of a spectrogram beside one of the waveform: at equal arithmetic, with
+as many latents a second, each trained from scratch for the same processor time on the same sound,
 loops or notes, and measured on sound that neither learnt from.
 
     python -m scripts.frames_trials OUT             trains what is not there, measures, keeps
@@ -102,12 +102,12 @@ def gathered(out: Path, seeds: list[int], minutes: float) -> dict[str, Any]:
     for name in TRIALS:
         kind = name.split("-")[1]
         told = [json.loads(judged(out, name, seed).read_text("utf-8")) for seed in seeds]
-        forward = told[0]["info"]["methods"]["forward"]
+        whole = told[0]["info"]["methods"][told[0]["info"]["main"]]
         found[name] = {
             "steps": [steps(out / f"{name}-{seed}") for seed in seeds],
             "bits_per_second": [bits(out / f"{name}-{seed}") for seed in seeds],
             "parameters": told[0]["info"]["parameters"],
-            "mmacs": forward["macs_per_second"] / 1e6, "latency_ms": forward["latency_ms"],
+            "mmacs": whole["macs_per_second"] / 1e6, "latency_ms": whole["latency_ms"],
             **{material: [figures(one[material], "model") for one in told]
                for material in MATERIALS[kind]}}
         found[f"read_by-{kind}"] = {

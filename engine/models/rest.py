@@ -90,7 +90,7 @@ def _endless(model: Model, method: str) -> bool:
     equally much, so that what they have in common is left with the same bits."""
     own = model.layers_of(method)
     return any(other.receptive_field_samples == inf and
-               (name == method or bool(own) and model.layers_of(name)[: len(own)] == own)
+               (name == method or (bool(own) and model.layers_of(name)[: len(own)] == own))
                for name, other in model.methods.items())
 
 

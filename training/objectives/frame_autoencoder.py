@@ -45,7 +45,7 @@ Scale = Literal["stft", "mel", "log"]
 class FrameAutoencoderSettings(CodedSettings):
     """Keys of `[training]`."""
 
-    reconstruction: Literal["l1", "mse", "gaussian", "laplace", "energy"] = ENERGY
+    reconstruction: Literal["l1", "mse", "gaussian", "laplace", "energy"] = "energy"
     # What is compared: every bin, or bands of their mean power; the mean of the losses of several.
     scales: Annotated[tuple[Scale, ...], Field(strict=False, min_length=1)] = ("stft", "mel")
     loss_bands: Annotated[int, Field(ge=4, le=1024)] = 64  # of "mel" and "log"
