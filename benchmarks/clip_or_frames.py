@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -110,14 +111,17 @@ def of_clip(model: SpectrogramGAN, rounds: int) -> list[dict[str, Any]]:
         onnx = spent(lambda: session.run(None, feed), rounds)
         magnitudes = generator(z).exp()
         window = torch.hann_window(config.fft)
-        back = {count: spent(lambda count=count: griffinlim(
-            magnitudes, window, config.fft, config.hop, config.fft, 1.0, count, 0.0, None, True),
-            max(1, rounds // 2)) for count in GRIFFIN_LIM}
+        def back(count: int) -> Tensor:
+            return griffinlim(magnitudes, window, config.fft, config.hop, config.fft, 1.0, count,
+                              0.0, None, True)
+
+        inverted = {count: spent(partial(back, count), max(1, rounds // 2))
+                    for count in GRIFFIN_LIM}
     macs = generator.macs()
     rows = [{"what": "clip generator", "macs_per_second": macs / SECONDS, "pytorch": pytorch,
              "onnx": onnx, "m7": macs / SECONDS / M7_HZ / M7_MACS_A_CYCLE,
              "m7_how": "arithmetic alone, at least", "waits": "the whole clip"}]
-    for count, value in back.items():
+    for count, value in inverted.items():
         rows.append({"what": f"Griffin-Lim, {count} rounds", "pytorch": value,
                      "waits": "the whole clip"})
     return rows

@@ -117,12 +117,13 @@ def gathered(out: Path, seeds: list[int], minutes: float) -> dict[str, Any]:
     return found
 
 
-def figures(told: dict[str, Any], subject: str) -> dict[str, float | None]:
+def figures(told: dict[str, Any], subject: str,
+            columns: dict[str, tuple[str, str, int]] = COLUMNS) -> dict[str, float | None]:
     """Of what `tudor evaluate --json` told, what the table has of a subject."""
     where = {"sound": told["sound"]["subjects"].get(subject, {}),
              "results": told["results"].get(subject, {}),
              "standing": told["standing"] if subject == "model" else {}}
-    return {key: where[place].get(key) for key, (place, _, _) in COLUMNS.items()}
+    return {key: where[place].get(key) for key, (place, _, _) in columns.items()}
 
 
 # --- what is told of it ---------------------------------------------------------------------------

@@ -8,9 +8,9 @@
 A mark is a line `<!-- figures: WHAT -->`; what lies between it and `<!-- end -->` is written here:
 `presets`, `drawn`, `looped` and `struck` (README's tables), a preset's name (its card), `heard`
 (docs/sound.md), `played` and `trials-...` (docs/violin.md), `loops` and `loop-...` (docs/loops.md),
-`strokes` (docs/drums.md),
-`discriminators` (docs/quality.md), `shipped` and `targets` (tables of all presets that code sound).
-A shipped preset without a card gets one.
+`strokes` (docs/drums.md), `discriminators` (docs/quality.md), `frames`
+(docs/spectrogram-vae.md), `shipped` and `targets` (tables of all presets that code sound). A
+shipped preset without a card gets one.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def figures(what: str) -> str:
 
     parts = {"presets": _presets, "heard": sound_page, "shipped": shipped_table,
              "targets": _targets, "drawn": _drawn, "played": _played,
-             "discriminators": _discriminators, "looped": _looped, "loops": _loops,
-             "struck": _struck, "strokes": _strokes, "loop-levels": _loop_levels,
-             "loop-lengths": _loop_lengths}
+             "discriminators": _discriminators, "frames": _frames, "looped": _looped,
+             "loops": _loops, "struck": _struck, "strokes": _strokes,
+             "loop-levels": _loop_levels, "loop-lengths": _loop_lengths}
     lines = (parts[what]() if what in parts else
              _trials(what.removeprefix(TRIALS)) if what.startswith(TRIALS) else _card(what))
     return "\n".join(lines) + "\n"
@@ -139,6 +139,12 @@ def _trials(name: str) -> list[str]:
 
 def _discriminators() -> list[str]:
     from scripts.coded_trials import page
+
+    return page()
+
+
+def _frames() -> list[str]:
+    from scripts.frames_trials import page
 
     return page()
 

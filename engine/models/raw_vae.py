@@ -20,12 +20,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from engine.description import Attribute
 from engine.layers import (
     Affine,
     Channels,
     Conv1d,
-    ConvTranspose1d,
     GatedUnit,
     Guard,
     Identity,
@@ -35,16 +33,15 @@ from engine.layers import (
     Parallel,
     PQMFAnalysis,
     PQMFSynthesis,
-    Residual,
     Sequence,
     Sigmoid,
     Streaming,
     Tanh,
 )
-from engine.layers.noise import SEED, SEED_LIMIT
 from engine.models.base import Model
 from engine.models.chain import Chain, Link
-from engine.models.coded import Coded, drawn, played
+from engine.models.coded import drawn, played
+from engine.models.conv_coded import ConvCoded, levels_down, levels_up
 from engine.models.raw_vae_config import (
     CONTROL_LABELS,
     CONTROL_STARTS,
@@ -55,16 +52,9 @@ from engine.models.raw_vae_growth import grown
 from engine.models.raw_vae_tones import Tones
 
 
-def _block(width: int, config: RawVAEConfig) -> list[Streaming]:
-    """Residual units of growing dilation at one level."""
-    units: list[Streaming] = []
-    for dilation in config.dilations:
-        groups = width if config.separable else 1
-        wide = [Conv1d(width, width, config.kernel_size, dilation=dilation, groups=groups)]
-        if config.separable:
-            wide.append(Conv1d(width, width, 1))
-        units.append(Residual(LeakyReLU(width), *wide, LeakyReLU(width), Conv1d(width, width, 1)))
-    return units
+def _units(config: RawVAEConfig) -> tuple[int, tuple[int, ...], bool]:
+    """The shape of residual units, at any level."""
+    return config.kernel_size, config.dilations, config.separable
 
 
 def _encoder(config: RawVAEConfig) -> Sequence:
@@ -79,12 +69,8 @@ def _encoder(config: RawVAEConfig) -> Sequence:
         Parallel(Identity(bands), Sequence(loud, Tanh(bands)), combine="concat"),
         Conv1d(2 * bands, config.widths[0], config.kernel_size),
     ]
-    for level, stride in enumerate(config.strides):
-        width, below = config.widths[level], config.widths[level + 1]
-        layers += _block(width, config)
-        layers += [LeakyReLU(width), Conv1d(width, below, 2 * stride, stride=stride)]
+    layers += levels_down(config.widths, config.strides, *_units(config))
     last = config.widths[-1]
-    layers += _block(last, config)
     means = Conv1d(last, 2 * config.taught, 1)
     _settle_controls(means, config)
     return Sequence(*layers, LeakyReLU(last), means)
@@ -105,12 +91,8 @@ def _decoder(config: RawVAEConfig) -> Sequence:
     """Latents and controls [coded, time] -> audio [channels, time * compression]."""
     layers: list[Streaming] = [
         Conv1d(config.coded, config.widths[-1], config.kernel_size),
-        *_block(config.widths[-1], config),
+        *levels_up(config.widths, config.strides, *_units(config)),
     ]
-    for level in reversed(range(len(config.strides))):
-        width, below, stride = config.widths[level], config.widths[level + 1], config.strides[level]
-        layers += [LeakyReLU(below), ConvTranspose1d(below, width, 2 * stride, stride)]
-        layers += _block(width, config)
     layers += [LeakyReLU(config.widths[0]), _heads(config),
                PQMFSynthesis(config.bands, config.channels), Tanh(config.channels)]
     return Sequence(*layers)
@@ -138,7 +120,7 @@ def _spread(bands: int) -> Streaming:
                     Sequence(Channels(3 * bands, 2 * bands, 3 * bands), both), combine="sum")
 
 
-class RawVAE(Coded):
+class RawVAE(ConvCoded):
     """Waveform VAE with methods encode, decode and forward."""
 
     family: ClassVar[str] = "raw_vae"
@@ -167,12 +149,12 @@ class RawVAE(Coded):
         return TRACKED if self.config.harmonics else ()
 
     @property
-    def _labels(self) -> tuple[str, ...]:
+    def coded_labels(self) -> tuple[str, ...]:
         return self.latent_labels + tuple(CONTROL_LABELS[name] for name in self.controls)
 
     def chains(self) -> dict[str, Chain]:
         audio = ("audio",) if self.config.channels == 1 else ("left", "right")
-        coded, names, tones = self.coded, self._labels, self.tones
+        coded, names, tones = self.coded, self.coded_labels, self.tones
         encoder: Streaming = self.encoder if tones is None else tones.beside(self.encoder)
         means = Channels(2 * coded, 0, coded) if tones is None else tones.means()
         sampled = self.sample if tones is None else tones.sampled(self.sample)
@@ -195,81 +177,16 @@ class RawVAE(Coded):
         return Sequence(self.tones.features(layers[:first]), self.tones.heads(layers[first:-1]),
                         layers[-1])
 
-    def declared_attributes(self) -> tuple[Attribute, ...]:
-        names = self._labels
-        return (
-            Attribute("temperature", 1, 0.0, 0.0, 4.0,
-                      "latent noise in forward: 0 none, 1 " + (
-                          "clearly heard, more where the encoder is unsure"
-                          if any(latent.widened for latent in self.latents)
-                          else "as much as the encoder is unsure"),
-                      ("temperature",)),
-            Attribute("scale", self.coded, 1.0, -4.0, 4.0,
-                      "factor on each latent before decoding", names),
-            Attribute("bias", self.coded, 0.0, -8.0, 8.0,
-                      "offset on each latent before decoding", names),
-            Attribute(SEED, 1, 0.0, 0.0, float(SEED_LIMIT),
-                      "other noise for another whole number; every stream has its own anyway",
-                      ("seed",)),
-        )
-
     def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior of a batch from fresh state: mean and log_std, each [batch, coded, frames]:
         latents first, then controls, which have the least log_std there is."""
-        x = self.guard_audio(x, ())[0]
-        mean, log_std = self.encoder.offline(x).chunk(2, dim=1)
+        mean, log_std = super().distribution(x)
         if self.tones is not None:
-            pitch = self.tones.tracker.offline(x)
+            pitch = self.tones.tracker.offline(self.guard_audio(x, ())[0])
             mean = torch.cat((mean, pitch), dim=1)
             log_std = torch.cat((log_std, torch.full_like(pitch, LatentSample.LOG_STD_RANGE[0])),
                                 dim=1)
-        return mean, log_std.clamp(*LatentSample.LOG_STD_RANGE)
-
-    @torch.no_grad()
-    def rescale_latents(self, factor: Tensor) -> None:
-        """Divide each latent by `factor` [latents] without changing any sound: the encoder's last
-        convolution shrinks what the decoder's first one then grows. Powers of two are exact.
-        Controls keep their units."""
-        count, coded = self.config.latents, self.config.taught
-        last: Any = self.encoder.layers[-1]
-        first: Any = self.decoder.layers[0]
-        last.weight[:count].div_(factor[:, None, None])
-        last.bias[:count].div_(factor)
-        last.bias[coded : coded + count].sub_(factor.abs().log())
-        first.weight[:, :count].mul_(factor[None, :, None])
-
-    @torch.no_grad()
-    def widen_latents(self, by: Tensor) -> None:
-        count, taught = self.config.latents, self.config.taught
-        last: Any = self.encoder.layers[-1]
-        last.bias[taught : taught + count].add_(by)
-
-    @torch.no_grad()
-    def permute_latents(self, order: Tensor) -> None:
-        """Let latent i be what latent `order[i]` was; no sound changes but for rounding."""
-        count, coded = self.config.latents, self.config.taught
-        last: Any = self.encoder.layers[-1]
-        first: Any = self.decoder.layers[0]
-        all_of_them = torch.cat((order, torch.arange(count, coded, device=order.device)))
-        both = torch.cat((all_of_them, all_of_them + coded))
-        last.weight.copy_(last.weight[both])
-        last.bias.copy_(last.bias[both])
-        first.weight[:, :coded].copy_(first.weight[:, all_of_them])
-
-    @torch.no_grad()
-    def silence_latents(self, start: int, mean: Tensor) -> None:
-        """Hold every latent from `start` on at its `mean` [latents]: encode gives 0 there, and
-        decode ignores it. Controls go on."""
-        count, coded = self.config.latents, self.config.taught
-        last: Any = self.encoder.layers[-1]
-        first: Any = self.decoder.layers[0]
-        still = slice(start, count)
-        first.bias.add_((first.weight[:, still].sum(dim=2) * mean[still]).sum(dim=1))
-        first.weight[:, still] = 0
-        for part in (still, slice(coded + start, coded + count)):
-            last.weight[part] = 0
-            last.bias[part] = 0
-        last.bias[coded + start : coded + count] = LatentSample.LOG_STD_RANGE[0]
+        return mean, log_std
 
     def reconstruct(self, z: Tensor) -> Tensor:
         """Audio [batch, channels, time] from latents and controls [batch, coded, frames], with
@@ -280,7 +197,7 @@ class RawVAE(Coded):
         """What comes before the first layer that draws is played once. Gradients reach the first
         sound alone."""
         if self.tones is None:
-            return drawn(tuple(self.decoder), z, count)
+            return super().draws(z, count)
         features, heads, last = self._decoding()
         body, tone = heads
         x = played((features,), z, {})

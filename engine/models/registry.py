@@ -15,6 +15,7 @@ from engine.models.latent_vae import LatentVAE, LatentVAEConfig
 from engine.models.raw_vae import RawVAE
 from engine.models.raw_vae_config import RawVAEConfig
 from engine.models.spectrogram_gan import SpectrogramGAN, SpectrogramGANConfig
+from engine.models.spectrogram_vae import SpectrogramVAE, SpectrogramVAEConfig
 from engine.models.two_tier import TwoTier, TwoTierConfig
 from engine.models.wavenet import WaveNet, WaveNetConfig
 
@@ -59,6 +60,9 @@ FAMILIES: dict[str, Family] = {
     "spectrogram_gan": Family(SpectrogramGANConfig, SpectrogramGAN,
                               "strokes that a gate triggers, by frames of a spectrogram",
                               "frame_game", "hits"),
+    "spectrogram_vae": Family(SpectrogramVAEConfig, SpectrogramVAE,
+                              "variational autoencoder of frames of a spectrogram",
+                              "frame_autoencoder"),
 }
 
 

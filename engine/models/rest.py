@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from engine.description import DECODE
 from engine.graph import Graph
 from engine.layers import State
 from engine.ops import core_op
@@ -55,7 +56,8 @@ def silence(model: Model, method: str) -> Tensor | None:
     frames = _blocks(model, method) * spec.in_frames
     like = next(model.parameters())
     coder = model.coder
-    if coder is not None and spec == coder[1] and spec.in_channels == coder[0].out_channels:
+    if (coder is not None and spec.role == DECODE and spec.in_ratio == coder[1].in_ratio
+            and spec.in_channels == coder[0].out_channels):
         x = silence(model, coder[0].name)
         if x is not None:
             with torch.no_grad():
@@ -78,9 +80,18 @@ def from_zeros(model: Model) -> Model:
 def _blocks(model: Model, method: str) -> int:
     """Smallest blocks after which nothing older is remembered."""
     spec = model.methods[method]
-    if spec.receptive_field_samples < inf:
+    if not _endless(model, method):
         return ceil(spec.receptive_field_samples / spec.ratio)
     return max(RECURRENT_BLOCKS, ceil(RECURRENT_SECONDS * model.sample_rate_hz / spec.ratio))
+
+
+def _endless(model: Model, method: str) -> bool:
+    """Whether a method remembers without an end, or one that begins as it does: both then hear
+    equally much, so that what they have in common is left with the same bits."""
+    own = model.layers_of(method)
+    return any(other.receptive_field_samples == inf and
+               (name == method or (bool(own) and model.layers_of(name)[: len(own)] == own))
+               for name, other in model.methods.items())
 
 
 def drawn_states(graph: Graph) -> tuple[bool, ...] | None:

@@ -25,8 +25,8 @@ from math import pi
 from typing import Annotated, ClassVar
 
 import torch
-from pydantic import Field, field_validator, model_validator
-from torch import Tensor, nn
+from pydantic import Field, model_validator
+from torch import Tensor
 
 from engine.description import Attribute
 from engine.layers import (
@@ -36,7 +36,6 @@ from engine.layers import (
     Embed,
     FilmStack,
     Fixed,
-    FixedEach,
     Guard,
     LatentSample,
     LeakyReLU,
@@ -47,12 +46,12 @@ from engine.layers import (
     Sequence,
     Shapes,
     Streaming,
-    Tanh,
 )
 from engine.layers.base import Attributes, run_chain
 from engine.layers.noise import SEED, SEED_LIMIT
-from engine.models.base import Model, ModelConfig
+from engine.models.base import Model
 from engine.models.chain import Chain, Link
+from engine.models.frames import FramesConfig, heads
 from engine.scores.conditions import GATE, PITCH
 from engine.scores.strokes import VELOCITY, Z
 
@@ -63,9 +62,6 @@ ATTRIBUTES = (
     Attribute(DECAY, 1, 1.0, 0.25, 4.0, "how fast a stroke goes by: 2 is twice as fast", ("",)),
     Attribute(SEED, 1, 0.0, 0.0, float(SEED_LIMIT), "another number, other strokes", ("",)),
 )
-# Log-magnitudes in nepers, as the network has them: MIDDLE + SPAN * x, x about -1 ... 1.
-MIDDLE, SPAN = -5.5, 6.0
-LOWEST, HIGHEST = -1.5, 1.0  # x that the network can say
 SILENT = -20.0  # nepers below what it says: less than `Resynth` plays
 BUMPS, FALLS = 12, (2.0, 6.0, 16.0, 48.0)  # numbers that tell an age
 OPENINGS = ("open", "closing", "opening")  # what the sound of a frame is multiplied with
@@ -74,12 +70,10 @@ OPENING_S = 0.0005
 Count = Annotated[int, Field(ge=1, le=4096)]
 
 
-class SpectrogramGANConfig(ModelConfig):
+class SpectrogramGANConfig(FramesConfig):
     """Shape of the family `spectrogram_gan`."""
 
     sample_rate_hz: Annotated[int, Field(ge=1000, le=384000)] = 48000
-    fft: Annotated[int, Field(ge=128, le=4096)] = 1024
-    hop: Annotated[int, Field(ge=8, le=1024)] = 256
     classes: tuple[str, ...] = ()  # names of what can be asked for; of the data, if none are given
     subclasses: tuple[str, ...] = ()
     z: Annotated[int, Field(ge=1, le=64)] = 12  # numbers that tell strokes of one class apart
@@ -91,17 +85,8 @@ class SpectrogramGANConfig(ModelConfig):
     frames: Annotated[int, Field(ge=8, le=800)] = 192  # of a stroke
     fade: Annotated[int, Field(ge=1, le=200)] = 48  # frames in which what is older becomes silent
 
-    @field_validator("fft")
-    @classmethod
-    def _power_of_two(cls, value: int) -> int:
-        if value & (value - 1):
-            raise ValueError("must be a power of two")
-        return value
-
     @model_validator(mode="after")
     def _fits(self) -> SpectrogramGANConfig:
-        if self.fft not in (4 * self.hop, 8 * self.hop, 16 * self.hop):
-            raise ValueError(f"fft must be 4, 8 or 16 times hop ({self.hop})")
         taken = {attribute.name for attribute in ATTRIBUTES}
         for label in self.labels:
             if label in taken:
@@ -111,11 +96,6 @@ class SpectrogramGANConfig(ModelConfig):
         if not self.dilations:
             raise ValueError("dilations must name a layer at least")
         return self
-
-    @property
-    def bins(self) -> int:
-        """Of a spectrum."""
-        return self.fft // 2 + 1
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -156,8 +136,7 @@ class SpectrogramGAN(Model):
         labels, hop = self.config.labels, self.config.hop
         frames: tuple[Link, ...] = (
             Guard(len(labels)), ("strokes", self.strokes), ("told", self.told), ("net", self.net))
-        said = (*(f"{part} {n}" for part in ("tone", "noise") for n in range(self.config.bins)),
-                *OPENINGS)
+        said = (*self.config.bin_labels, *OPENINGS)
         return {
             "generate": Chain.of(*frames, ("sound", self.sound), inputs=labels,
                                  outputs=("audio",), in_ratio=hop, role="generate"),
@@ -254,14 +233,9 @@ def network(config: SpectrogramGANConfig) -> Streaming:
         Sequence(Channels(count, 0, heard), Conv1d(heard, width, 1)),
         Sequence(Channels(count, 0, wide), modulating),
         list(config.dilations), config.kernel_size)
-    last = Conv1d(width, both, 1)
-    nn.init.uniform_(last.weight, -0.05, 0.05)
-    middle, reach = (HIGHEST + LOWEST) / 2, (HIGHEST - LOWEST) / 2
-    heads = Sequence(
-        stack, LeakyReLU(width), last, Tanh(both),
-        FixedEach(torch.full((both,), reach * SPAN), torch.full((both,), middle * SPAN + MIDDLE)))
+    louder = Sequence(stack, *heads(width, config.bins))
     fading = Sequence(Channels(count, heard, heard + 1), Fixed(torch.ones(both, 1, 1)))
-    return Parallel(Parallel(heads, fading), Channels(count, heard + 1, count), combine="concat")
+    return Parallel(Parallel(louder, fading), Channels(count, heard + 1, count), combine="concat")
 
 
 def openings(config: SpectrogramGANConfig) -> Tensor:

@@ -35,6 +35,7 @@ from export.quantise.loops import both, check_rows
 from export.quantise.scales import cast, find_scales, find_weights
 from export.quantise.sensitivity import SAME_DB, decibels, error_ratio, keep_auto, macs
 from export.quantise.settings import through_range
+from export.resynthesised import resynthesised
 
 MOST_LOST = 0.02  # of spectral distance, before audio is written by float32 layers after all
 
@@ -74,7 +75,8 @@ def _compared(model: Model, path: Path, description: Description, request: Reque
     inputs = signals(model, material, held_out=True)
     drawn = sounds(model, description, material, held_out=True)
     exact, played = float_outputs(model, inputs), played_outputs(load(path), inputs)
-    _check_simulation(made.programs, attributes, inputs, played)
+    _check_simulation(made.programs, attributes,
+                      {m: x for m, x in inputs.items() if not resynthesised(model, m)}, played)
     losses: dict[str, Drawn] = {}
     for name, sound in drawn.items():
         program, x = made.programs[name], sound.x.numpy()
@@ -150,7 +152,7 @@ def _q16x8(programs: Mapping[str, Program], model: Model, attributes: Mapping[st
     if request.auto:
         request.tell("choosing layers to keep at int16 weights")
         aims = {name: aim_of(spec, draw_of(programs[name]) is not None).kept
-                for name, spec in model.methods.items() if name not in resounding(programs)}
+                for name, spec in model.methods.items() if not resynthesised(model, name)}
         wide = keep_auto(programs, attributes, inputs, choices, aims, wide)
     notes += [f"{name}: {count} outputs take coarser steps, so that their sums fit into 32 bits"
               for name, count in sorted(choices.shrunk.items())]
@@ -220,21 +222,11 @@ def _share(programs: Mapping[str, Program], kept: set[str]) -> str:
 @torch.no_grad()
 def _check_simulation(programs: Mapping[str, Program], attributes: Mapping[str, Tensor],
                       inputs: Mapping[str, Tensor], played: Mapping[str, Tensor]) -> None:
-    """The figures per layer come from a simulation: it must be what the file plays. What makes
-    sound of log-magnitudes is judged by the method that ends there (`export/resynthesised.py`)."""
+    """The figures per layer come from a simulation: it must be what the file plays. `inputs`: of
+    methods that can be compared so."""
     for name, x in inputs.items():
-        if name in resounding(programs):
-            continue
         simulated = Simulator(programs[name], attributes, annotated=True).run(x)
         same = decibels(1.0, error_ratio(simulated, played[name]))
         if same < SAME_DB:
             raise TudorError(f"{name}: the file plays something else than its own arithmetic says "
                              f"(SNR {same:.1f} dB); please report this")
-
-
-def resounding(programs: Mapping[str, Program]) -> set[str]:
-    """Methods that make sound of log-magnitudes, where others end with these: phases that go
-    another way (`export/resynthesised.py`) are no noise of rounding."""
-    found = {name for name, program in programs.items()
-             if any(node.kind == "resynth" for node in program.nodes)}
-    return found if found < programs.keys() else set()

@@ -12,6 +12,7 @@ from engine.models.autoregressive_heads import Predicted
 from engine.models.base import Model
 from engine.models.loops import LoopModel
 from engine.models.spectrogram_gan import SpectrogramGAN
+from engine.models.spectrogram_vae import SpectrogramVAE
 from engine.scores.loops import plays_loops
 from engine.scores.strokes import plays_strokes
 
@@ -80,14 +81,15 @@ def with_weights(model: Model) -> Model:
     """Weights of our own. What a mixture is drawn from keeps its scales, and gets a prediction that
     decays: loops of other weights run into their limits, where all arithmetic is alike."""
     import torch
-    loops, strokes = isinstance(model, LoopModel), isinstance(model, SpectrogramGAN)
+    deep, frames = (isinstance(model, LoopModel | SpectrogramVAE),
+                     isinstance(model, SpectrogramGAN | SpectrogramVAE))
     heads = [module for module in model.modules() if isinstance(module, Predicted)]
     biases = [torch.as_tensor(head.out.bias).detach().clone() for head in heads]
     for key, parameter in model.named_parameters():
         parameter.data = torch.from_numpy(_weights(key, tuple(parameter.shape)))
-        # A wide net says much; a loop of chunks would run into its limits.
-        half = 0.5 if key.endswith("out.weight") or loops else 1.0
-        parameter.data *= half * ODD if heads or loops or strokes else 1.0
+        # A wide net says much; a deep one would run into its limits.
+        half = 0.5 if key.endswith("out.weight") or deep else 1.0
+        parameter.data *= half * ODD if heads or deep or frames else 1.0
     for head, bias in zip(heads, biases, strict=True):
         head.out.bias = torch.nn.Parameter(bias + SPREAD * (bias < 0))
         head.taps.weight.data *= 0.25

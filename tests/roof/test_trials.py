@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from scripts import coded_trials, loop_trials, trial_runs
+from engine.boards.cost import method_cost
+from engine.models.registry import build
+from scripts import coded_trials, frames_trials, loop_trials, trial_runs
 from scripts.coded_trials import COLUMNS, PRESET, TRIALS
 from training.run.config import resolve
 
@@ -104,3 +106,48 @@ def test_tables_of_loops_have_every_trial_and_every_length(
                           "through the codec (ceiling)"]
     assert {row[1] for row in rows.values()} == {"0.125", "0.030"}
     assert [line.split(" | ")[0] for line in lengths[4:]] == ["| 1", "| 2"]
+
+
+@pytest.mark.parametrize("family", frames_trials.SHAPES)
+def test_both_families_code_as_many_latents_at_equal_arithmetic(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames_trials, "tudor", lambda *_, **__: "")
+    monkeypatch.setattr(frames_trials, "link_recordings", lambda *_: None)
+    frames_trials.prepare(tmp_path)
+    found: Any = resolve(str(tmp_path / f"{family}.toml"), tmp_path, [], minutes=4.0)
+    model = build(found.family, found.model)
+    assert found.family == family
+    assert model.methods["encode"].out_ratio == 128
+    assert model.methods["encode"].out_channels == 16
+    cost = method_cost(model.graph("forward"), 16000).macs_per_second / 1e6
+    assert cost == pytest.approx(54, abs=1)
+
+
+def test_tables_of_frames_have_both_families_on_every_material(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = {"macs_per_second": 53.5e6, "latency_ms": 39.9}
+    info = {"parameters": 334266, "main": "forward", "methods": {"forward": forward}}
+    for at, name in enumerate(frames_trials.TRIALS):
+        folder = tmp_path / f"{name}-1"
+        folder.mkdir()
+        (folder / "metrics.jsonl").write_text(
+            '{"step": 300, "kind": "train", "latent_bits_per_second": 9000}\n'
+            '{"step": 300, "kind": "validation"}\n', "utf-8")
+        materials = frames_trials.MATERIALS[name.split("-")[1]]
+        frames_trials.judged(tmp_path, name, 1).write_text(json.dumps(
+            {"info": info, **{each: told(0.1 * (at + 1)) for each in materials}}), "utf-8")
+    kept = tmp_path / "kept.json"
+    monkeypatch.setattr(frames_trials, "FIGURES", kept)
+    monkeypatch.setattr("sys.argv", ["frames_trials", str(tmp_path), "--keep", "--seeds", "1",
+                                     "--minutes", "1"])
+    frames_trials.main()
+    text = frames_trials.page()
+    assert text[0] == "1 minutes of processor time each, 1 seed."
+    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text
+             if line.startswith("|")]
+    assert sum(row[0] == "`raw_vae`" for row in cells) == 4  # its shape, and three materials
+    assert ["`spectrogram_vae`", "334,266", "53.5", "39.9 ms", "300", "300", "9.0", "9.0"] in cells
+    energies = [row[1] for row in cells if row[0] == "`spectrogram_vae`"][1:]
+    assert energies == ["0.200", "0.200", "0.400"]

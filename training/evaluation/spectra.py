@@ -13,14 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.hearing.frames import framed
+from engine.hearing.scales import hertz_of, mels_of
 
 FloatArray = NDArray[np.float32]
 
 FRAMES_AT_ONCE = 64  # what fits a processor's cache
-# Slaney's mel scale (Auditory Toolbox, 1998): straight up to 1 kHz, then 27 steps for a factor 6.4.
-MEL_BREAK_HZ = 1000.0
-MELS_PER_HZ = 3 / 200
-MELS_PER_NEPER = 27 / np.log(6.4)
 
 
 def magnitudes(audio: NDArray[Any], window_samples: int, hop_samples: int) -> FloatArray:
@@ -58,24 +55,13 @@ def mel_power(audio: NDArray[Any], rate_hz: int, window_samples: int, hop_sample
 def mel_bands(window_samples: int, rate_hz: int, bands: int) -> FloatArray:
     """Triangles over each mel band and half of its neighbours, of area 1 over hertz:
     [bands, bins]."""
-    top = _mel(np.array(rate_hz / 2))
-    edges = _hertz(np.linspace(0.0, float(top), bands + 2))
+    top = mels_of(np.array(rate_hz / 2))
+    edges = hertz_of(np.linspace(0.0, float(top), bands + 2))
     bins = bins_hz(window_samples, rate_hz)
     below, centre, above = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rising, falling = (bins - below) / (centre - below), (above - bins) / (above - centre)
     shape = np.maximum(0.0, np.minimum(rising, falling)) * (2.0 / (above - below))
     return shape.astype(np.float32)
-
-
-def _mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
-    above = np.log(np.maximum(hertz, MEL_BREAK_HZ) / MEL_BREAK_HZ)
-    return np.minimum(hertz, MEL_BREAK_HZ) * MELS_PER_HZ + above * MELS_PER_NEPER
-
-
-def _hertz(mels: NDArray[np.float64]) -> NDArray[np.float64]:
-    corner = MEL_BREAK_HZ * MELS_PER_HZ
-    above = np.maximum(mels, corner) - corner
-    return np.minimum(mels, corner) / MELS_PER_HZ * np.exp(above / MELS_PER_NEPER)
 
 
 def decibels(power: NDArray[Any], floor: float, range_db: float | None = None) -> NDArray[Any]:

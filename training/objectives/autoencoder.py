@@ -1,34 +1,26 @@
 """The objective of models with latents: sound as near to the input as it can be.
 
 The energy score of a spectral distance over two draws of the model's noise (`energy.py`), a linear
-one beside it, and what holds the latents near a prior (`regularisers.py`); what controls beside the
-latents are taught is `controls.py`. A second phase, if asked for, adds discriminators
-(`adversarial.py`).
+one beside it, and what holds the latents near a prior (`coded.py`). A second phase, if asked for,
+adds discriminators (`adversarial.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from engine.models.base import Model
-from engine.models.coded import Coded, as_coded
-from training.data.base import Batch, Shard
-from training.objectives.aligned import aligned, aligned_draws, compared, noises
+from engine.models.coded import as_coded
+from training.objectives.aligned import aligned, aligned_draws, compared
 from training.objectives.autoencoder_settings import AutoencoderSettings
 from training.objectives.balance import balance
-from training.objectives.base import Moment, Terms, Validation
-from training.objectives.controls import ControlLoss, Grid, control_loss
-from training.objectives.described import arrange, disorder, grid_of, wanted
-from training.objectives.energy import compare
-from training.objectives.gan import HEARD, AdversarialObjective
+from training.objectives.base import Moment, Terms
+from training.objectives.coded import CodedObjective
+from training.objectives.gan import HEARD
 from training.objectives.held import held_score
-from training.objectives.latents import playable
 from training.objectives.losses import watched
-from training.objectives.monitor import LatentMonitor, LatentState, advice
 from training.objectives.noise_head import (
     FLOOR_WEIGHT,
     SILENT_DB,
@@ -37,78 +29,42 @@ from training.objectives.noise_head import (
     listening,
     probed_db,
 )
-from training.objectives.quantised import plain, quantise_weights
-from training.objectives.regularisers import build_regulariser
 from training.objectives.tones import TONE_WEIGHT, tone_loss, tones_of
 from training.objectives.width import width_terms
 
-SOUNDS = 3  # validation crops that TensorBoard can play
-SETTLED = 0.1  # share of the run before which a collapse is none
 
-
-class AutoencoderObjective(AdversarialObjective):
+class AutoencoderObjective(CodedObjective):
     """Takes batches with "audio" [batch, channels, samples]."""
 
     settings = AutoencoderSettings
-    first_phase = "reconstruction"
 
     def __init__(self, model: Model, config: Any) -> None:
-        super().__init__(model, config, model.main.out_channels)
-        self.regulariser = build_regulariser(config.regulariser)
+        super().__init__(model, config)
         self.watched = "energy_score" if config.energy_score else "spectral_distance"
-        self.monitor, self.noise = LatentMonitor(), NoiseMonitor()
-        self.restarted = self._restart_noise()
-        self._arrange()
-        # Phase 2 may leave the encoder out, which several processes would wait for.
-        self.partial = config.adversarial is not None
-        if config.quantise is not None:
-            quantise_weights(model)
+        self.noise = NoiseMonitor()
 
-    def _restart_noise(self) -> str | None:
+    def _begin(self) -> None:
         """A noise head that the weights of another run have silenced begins anew, if the energy
         score asks for one: said in a line."""
+        self.restarted: str | None = None
         if not self.config.energy_score or self.config.start_from is None:
-            return None
+            return
         coder = as_coded(self.model)
         level = probed_db(coder)
         if level is None or level >= SILENT_DB:
-            return None
-        coder.restart_noise()
-        return f"noise head was silent ({-level:.0f} dB below its bands) and begins anew"
-
-    def _arrange(self) -> None:
-        """The latents of other weights in the places where this run teaches them."""
-        if self.config.start_from is None or not isinstance(self.model, Coded):
             return
-        if self.model.latents:  # training knows the posterior's own noise
-            by = [latent.widened for latent in self.model.latents[: self.model.latent_count]]
-            self.model.widen_latents(-torch.tensor(by, device=next(self.model.parameters()).device))
-        if self.config.descriptor_weight:
-            arrange(self.model)
-        self.model.set_latents(())  # no longer true after the first step
+        coder.restart_noise()
+        self.restarted = f"noise head was silent ({-level:.0f} dB below its bands) and begins anew"
 
     # --- the step ---------------------------------------------------------------------------
 
-    def losses(self, batch: Batch, at: Moment) -> Terms:
-        """In phase 2 with the sounds that the discriminators hear."""
-        model, audio = self.model, batch["audio"]
-        coder, playing = as_coded(model), self.phase == 2
-        frozen = playing and self.config.adversarial.freeze_encoder
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            mean, log_std = coder.distribution(audio)  # each [batch, latents, frames]
-            mean, log_std, tracked = self._without_tracked(mean, log_std)
-            mean, log_std, taught = self._taught(mean, log_std, audio, at.shard)
-            noise = at.shard.draw(torch.randn, mean.shape, device=mean.device, dtype=mean.dtype)
-            z = mean + torch.exp(log_std) * noise
-        target = audio if taught is None else taught.target
-        coded = torch.cat((z, *([] if taught is None else [taught.values]), tracked), dim=1)
+    def reconstruction(self, coded: Tensor, target: Tensor, at: Moment) -> Terms:
+        model, figures = self.model, Terms()
+        coder = as_coded(model)
         with listening(model) as levels, tones_of(model) as tones:
             outputs = coder.draws(coded, 2 if self.config.energy_score else 1)
         found = compared(model, outputs, target, self.config.energy_score)
-        penalty, figures = self.regulariser.penalty(mean, log_std, z)
-        self.monitor.update(mean, log_std)
-        loss = found.score + self.config.linear_weight * found.linear_score
-        loss = loss + self.regulariser.weight(at.step) * penalty + self._floor(levels)
+        loss = found.score + self.config.linear_weight * found.linear_score + self._floor(levels)
         width, told = width_terms(model, outputs, target, self.config.energy_score)
         loss, figures = loss + width, {**figures, **told}
         if self.config.balance_weight:
@@ -124,13 +80,7 @@ class AutoencoderObjective(AdversarialObjective):
             held = held_score(coder, coded, target, self.config.linear_weight, at.shard)
             loss = loss + self.config.held_weight * held
             figures = {**figures, "held_score": held.detach()}
-        if self.config.descriptor_weight:
-            apart, orders = disorder(wanted(coder), grid_of(coder), mean, audio)
-            loss, figures = loss + self.config.descriptor_weight * apart, {**figures, **orders}
-        if taught is not None:
-            loss = loss + self.config.control_weight * taught.loss
-            figures = {**figures, **taught.figures}
-        if playing:
+        if self.phase == 2:
             figures = figures | dict(zip(HEARD, aligned(model, outputs[0], target), strict=True))
         if self.config.energy_score:
             figures = {**figures, "energy_score": found.score.detach()}
@@ -144,92 +94,22 @@ class AutoencoderObjective(AdversarialObjective):
             return 0.0
         return FLOOR_WEIGHT * levels.floor()
 
-    def _without_tracked(self, mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The posterior of what is learnt, and the controls that are tracked."""
-        count = mean.shape[1] - len(as_coded(self.model).tracked)
-        return mean[:, :count], log_std[:, :count], mean[:, count:].detach()
-
-    def _taught(
-        self, mean: Tensor, log_std: Tensor, audio: Tensor, shard: Shard
-    ) -> tuple[Tensor, Tensor, ControlLoss | None]:
-        """The posterior without its controls, and what these are taught, if there are any."""
-        coder = as_coded(self.model)
-        names = coder.controls[: len(coder.controls) - len(coder.tracked)]
-        if not names:
-            return mean, log_std, None
-        latents = mean.shape[1] - len(names)
-        assert self.model.coder is not None
-        grid = Grid.of(self.model.sample_rate_hz, self.model.coder[0])
-        taught = control_loss(names, grid, mean[:, latents:], audio, shard)
-        return mean[:, :latents], log_std[:, :latents], taught
-
     def watch(self, terms: Terms) -> float:
         """Both distances, so that a second phase with further losses is no divergence."""
         return watched(terms)
 
-    # --- validation and saving --------------------------------------------------------------
-
-    def validate(self, model: Model, batches: Sequence[Batch]) -> Validation:
-        late = model.main.lookahead_samples
-        target = torch.cat([batch["audio"] for batch in batches])
-        draws = [torch.cat([model.offline(model.main.name, batch["audio"], **noise)
-                            for batch in batches]) for noise in noises(model)]
-        output = draws[0]
-        found = compare(tuple(draw[..., late:] for draw in draws),
-                        target[..., : target.shape[-1] - late])
-        shown = range(min(SOUNDS, len(output)))
-        return Validation({"spectral_distance": float(found.distance),
-                           "energy_score": float(found.score)},
-                          {f"output/{i + 1}": output[i] for i in shown},
-                          {f"input/{i + 1}": target[i] for i in shown})
-
-    def finished(self, model: Model, corpus: Tensor | None) -> Model:
-        return playable(plain(model), corpus, self.config.active_latents,
-                        bool(self.config.descriptor_weight), self.config.temperature_spread)
-
     # --- what is told -----------------------------------------------------------------------
 
-    def latents(self) -> LatentState | None:
-        """What the latents carry at present, None before the first step."""
-        return self.monitor.state(self.model.sample_rate_hz / self.model.ratio)
-
     def figures(self) -> dict[str, float | list[float]]:
-        latents, level = self.latents(), self.noise.figure()
-        own = super().figures()
-        if level is not None:
-            own["noise_head_db"] = round(level, 1)
-        if latents is None:
-            return own
-        return {**own, "active_latents": latents.active,
-                "latent_bits_per_second": round(latents.bits_per_second, 1),
-                "latent_nats": [round(value, 4) for value in latents.nats]}
+        level = self.noise.figure()
+        return super().figures() | ({} if level is None else {"noise_head_db": round(level, 1)})
 
     def schedule(self, times: tuple[float, float]) -> str:
         said = super().schedule(times)
         return said if self.restarted is None else f"{said}; {self.restarted}"
 
-    def state_of_training(self) -> str | None:
-        state = self.latents()
-        return None if state is None else state.sentence()
-
-    def warning(self, step: int, progress: float) -> str | None:
-        state, silent = self.latents(), self._silence()
-        if progress < SETTLED or step < self.config.regulariser.warmup_steps or state is None:
-            return None
-        if state.collapsed:
-            return f"[yellow]posterior collapse:[/] {advice(state, self.config.regulariser)}"
-        return None if silent is None else f"[yellow]{silent}[/]"
-
-    def closing(self, step: int, stopped: bool) -> list[str]:
-        said, state = super().closing(step, stopped), self.latents()
-        if state is not None and state.collapsed:
-            told = advice(state, self.config.regulariser)
-            said.append(f"[yellow]the posterior has collapsed:[/] {told}")
-        silent = self._silence()
-        return said if silent is None else [*said, f"[yellow]{silent}[/]"]
-
-    def _silence(self) -> str | None:
-        """What there is to say of noise heads that do not sound."""
+    def silence(self) -> str | None:
+        """Of noise heads."""
         said = self.noise.sentence()
         more = "" if self.config.energy_score else "; training.energy_score=1 keeps it alive"
         return None if said is None else said + more

@@ -1,4 +1,4 @@
-"""Keys of `[training]` that the autoencoder's objective reads."""
+"""Keys of `[training]` that objectives of models with latents read."""
 
 from __future__ import annotations
 
@@ -18,28 +18,16 @@ from training.settings import Count, NotNegative
 EARLIER = {"kl_weight": "weight", "kl_warmup_steps": "warmup_steps", "free_bits": "free_bits"}
 
 
-class AutoencoderSettings(GanSettings):
-    """How sound is to be coded."""
+class CodedSettings(GanSettings):
+    """How latents are to be, whatever sound is compared by."""
 
     game = AdversarialConfig
 
-    absent: ClassVar[dict[str, Any]] = {"energy_score": 0.0, "balance_weight": 0.0,
-                                       "descriptor_weight": 0.0, "temperature_spread": 0.0}
-
-    # Of the distance between two draws of the noise heads: 1 is the energy score, which keeps noise
-    # noise; 0 is the distance alone, which prefers smooth sound. See `objectives/energy.py`.
-    energy_score: Annotated[float, Field(ge=0, le=1)] = 1.0
-    # Of mel bands and octave levels, against the spectral distance: see `objectives/balance.py`.
-    balance_weight: NotNegative = 1.0
-    linear_weight: NotNegative = 1.0  # of the linear distance, against the spectral distance
-    # Of what a model with `controls` says of them (in bels, octaves), against the same.
+    # Of what a model with `controls` says of them (in bels, octaves), against the reconstruction.
     control_weight: NotNegative = 1.0
     # Of the order that the first latents should have, so that they follow loudness, brightness and
     # noisiness: see `objectives/described.py`. 0 leaves them alone.
     descriptor_weight: NotNegative = 0.1
-    # Of what latents sound like that stand still or glide: see `objectives/held.py`. Only with the
-    # energy score; 0 leaves them to chance.
-    held_weight: NotNegative = 0.0
     # What the attribute `temperature` adds at 1, in shares of a latent's spread on the corpus: a
     # posterior's own noise is too little to be heard. 0 leaves it at that.
     temperature_spread: NotNegative = 0.25
@@ -90,7 +78,7 @@ class AutoencoderSettings(GanSettings):
     @model_validator(mode="before")
     @classmethod
     def _from_earlier(cls, data: Any) -> Any:
-        return AutoencoderSettings.upgraded(data) if isinstance(data, dict) else data
+        return CodedSettings.upgraded(data) if isinstance(data, dict) else data
 
     @field_validator("regulariser", mode="before")
     @classmethod
@@ -108,3 +96,20 @@ class AutoencoderSettings(GanSettings):
         if value is not None and value not in quantised.FORMATS:
             raise ValueError(f"unknown format{nearest(value, quantised.FORMATS)}")
         return value
+
+
+class AutoencoderSettings(CodedSettings):
+    """How sound is to be coded that is compared as sound."""
+
+    absent: ClassVar[dict[str, Any]] = {"energy_score": 0.0, "balance_weight": 0.0,
+                                       "descriptor_weight": 0.0, "temperature_spread": 0.0}
+
+    # Of the distance between two draws of the noise heads: 1 is the energy score, which keeps noise
+    # noise; 0 is the distance alone, which prefers smooth sound. See `objectives/energy.py`.
+    energy_score: Annotated[float, Field(ge=0, le=1)] = 1.0
+    # Of mel bands and octave levels, against the spectral distance: see `objectives/balance.py`.
+    balance_weight: NotNegative = 1.0
+    linear_weight: NotNegative = 1.0  # of the linear distance, against the spectral distance
+    # Of what latents sound like that stand still or glide: see `objectives/held.py`. Only with the
+    # energy score; 0 leaves them to chance.
+    held_weight: NotNegative = 0.0

@@ -3,7 +3,8 @@ of what was asked for. The game is that of `adversarial.py`; here is what is pla
 
     conditions, z -> model -> tone, noise -> |e^tone + e^noise g| -> discriminators <- recorded
 
-g is the spectrum of white noise: what is judged has the grain of what will be heard.
+g is the spectrum of white noise (`frame_spectra.py`): what is judged has the grain of what will be
+heard.
 
 With `reconstruction` another network says which z a recorded stroke has (`stroke_encoder.py`), and
 the model learns to make that stroke of it, by the energy score (`energy.py`) of log-magnitudes, bin
@@ -27,7 +28,8 @@ from torch.nn import functional as F
 
 from engine.errors import ConfigError
 from engine.models.base import Model
-from engine.models.spectrogram_gan import MIDDLE, SPAN, TEMPERATURE, SpectrogramGAN
+from engine.models.frames import SPAN
+from engine.models.spectrogram_gan import TEMPERATURE, SpectrogramGAN
 from training.data.base import Batch, Shard
 from training.objectives.adversarial import GanConfig
 from training.objectives.base import Moment, Terms, Validation
@@ -37,12 +39,12 @@ from training.objectives.frame_discriminators import (
     BandFeatures,
     band_edges,
 )
+from training.objectives.frame_spectra import FrameSpectra, heard_power, scaled
 from training.objectives.gan import AdversarialObjective, GanSettings
 from training.objectives.gan_losses import mode_seeking
 from training.objectives.stroke_encoder import StrokeEncoder, divergence, drawn
 from training.settings import NotNegative, Unit
 
-FLOOR = 3e-5  # of magnitudes, recorded or made: what is below is silence
 AGES = (8.0, 48.0)  # frames in which what tells a stroke's age falls to 1/e
 LEAST_DISTANCE = 1e-2  # of two draws, in scaled log-magnitudes
 MOST_STROKES = 4  # of a crop that differ in z; those after share the last one's
@@ -108,8 +110,7 @@ class FrameGameObjective(AdversarialObjective):
                               "to learn")
         shape = model.config
         super().__init__(model, config, shape.bins, len(shape.asked) + len(AGES))
-        self.window: Tensor
-        self.register_buffer("window", torch.hann_window(shape.fft), persistent=False)
+        self.spectra = FrameSpectra(shape)
         self.encoder: StrokeEncoder | None = None
         if config.reconstruction:
             with torch.random.fork_rng(devices=[]):
@@ -128,7 +129,7 @@ class FrameGameObjective(AdversarialObjective):
 
     def learnt_terms(self, encoder: StrokeEncoder, batch: Batch, at: Moment) -> Terms:
         """How well recorded strokes are made again, of z that is heard in them."""
-        rows, real = batch["rows"], scaled(self.spectrum(batch["audio"]))
+        rows, real = batch["rows"], self.spectrum(batch["audio"])
         number = strokes_before(rows[:, 0])
         mean, log_std = encoder(real, number, ages(rows[:, 0]), MOST_STROKES)
         there = (number[:, None] == torch.arange(MOST_STROKES, device=rows.device)[None, :, None])
@@ -152,7 +153,7 @@ class FrameGameObjective(AdversarialObjective):
         grain = self.white(rows, at.shard)
         made = heard(*self.model.frames_of(told), grain)
         terms = {"loss": made.new_zeros(()), "output": made,
-                 "target": scaled(self.spectrum(batch["audio"])), "told": self.told(rows)}
+                 "target": self.spectrum(batch["audio"]), "told": self.told(rows)}
         weight = self.config.mode_seeking
         if weight and self.training:
             half = max(1, len(rows) // 2)
@@ -183,7 +184,7 @@ class FrameGameObjective(AdversarialObjective):
                 rows = self.with_z(batch["rows"], Shard())
                 told = model.told_of(rows, self.attributes(rows))
                 made = heard(*model.frames_of(told), self.white(rows, Shard()))
-                pairs.append((made, scaled(self.spectrum(batch["audio"]))))
+                pairs.append((made, self.spectrum(batch["audio"])))
             rows = self.with_z(batches[0]["rows"][:LISTENED], Shard())
             audio = model.offline(model.main.name, rows, **self.attributes(rows))
         finally:
@@ -229,38 +230,17 @@ class FrameGameObjective(AdversarialObjective):
         return torch.cat((asked, *(torch.exp(-age / fall) for fall in AGES)), dim=1)
 
     def spectrum(self, audio: Tensor) -> Tensor:
-        """Magnitudes [batch, bins, frames] of audio [batch, 1, samples]: frame n ends with hop n,
-        and a sine of amplitude a has a / 2."""
-        return self._frames(audio[:, 0]).abs() / self.window.sum()
+        """Scaled log-magnitudes [batch, bins, frames] of recorded audio [batch, 1, samples]."""
+        return scaled(self.spectra.magnitudes(audio).square())
 
     def white(self, rows: Tensor, shard: Shard) -> Tensor:
-        """Frames of white noise, complex [batch, bins, frames], of power 1 in the mean."""
-        samples = rows.shape[2] * self.model.config.hop
-        noise = shard.draw(torch.randn, (len(rows), samples), device=rows.device)
-        return self._frames(noise) / self.window.square().sum().sqrt()
-
-    def _frames(self, x: Tensor) -> Tensor:
-        shape = self.model.config
-        x = F.pad(x, (shape.fft - shape.hop, 0))
-        found: Tensor = torch.stft(x, shape.fft, shape.hop, window=self.window, center=False,
-                                   return_complex=True)
-        return found
+        """Frames of white noise, as many as there are `rows`."""
+        return self.spectra.white(len(rows), rows.shape[2], shard)
 
 
 def heard(tone: Tensor, noise: Tensor, white: Tensor) -> Tensor:
-    """Scaled log-magnitudes of what will sound: tone, and noise with the grain of `white`."""
-    level = torch.exp(noise)
-    power = (torch.exp(tone) + level * white.real).square() + (level * white.imag).square()
-    return _scaled_power(power)
-
-
-def scaled(magnitude: Tensor) -> Tensor:
-    """Log-magnitudes as discriminators hear them, about -1 ... 1."""
-    return _scaled_power(magnitude.square())
-
-
-def _scaled_power(power: Tensor) -> Tensor:
-    return (0.5 * torch.log(power + FLOOR**2) - MIDDLE) / SPAN
+    """Scaled log-magnitudes of what will sound."""
+    return scaled(heard_power(tone, noise, white))
 
 
 def strokes_before(gate: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from engine.models.base import Model
 from training.data.base import Batch
 from training.objectives.aligned import aligned_terms
-from training.objectives.autoencoder import SOUNDS
 from training.objectives.base import Moment, Objective, Terms, Validation
+from training.objectives.coded import SOUNDS
 from training.objectives.losses import watched
 from training.settings import NotNegative, Settings
 

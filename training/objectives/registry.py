@@ -5,6 +5,7 @@ from __future__ import annotations
 from training.objectives.autoencoder import AutoencoderObjective
 from training.objectives.autoregressive import AutoregressiveObjective
 from training.objectives.base import Objective
+from training.objectives.frame_autoencoder import FrameAutoencoderObjective
 from training.objectives.frame_game import FrameGameObjective
 from training.objectives.loop_flow import FlowObjective
 from training.objectives.loop_plan import PlanObjective
@@ -15,6 +16,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "autoencoder": AutoencoderObjective,
     "paired": PairedObjective,
     "autoregressive": AutoregressiveObjective,
+    "frame_autoencoder": FrameAutoencoderObjective,
     "frame_game": FrameGameObjective,
     "loop_plan": PlanObjective,
     "loop_flow": FlowObjective,

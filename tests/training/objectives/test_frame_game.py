@@ -22,7 +22,6 @@ from training.objectives.frame_game import (
     ages,
     apart,
     heard,
-    scaled,
     strokes_before,
 )
 from training.objectives.gan_losses import gradient_penalty
@@ -89,7 +88,7 @@ def test_a_sine_and_noise_are_as_loud_as_the_operation_has_them():
     shape = found.model.config
     t = torch.arange(FRAMES * shape.hop)
     sine = 0.5 * torch.cos(2 * torch.pi * 8 * t / shape.fft)
-    level = found.spectrum(sine[None, None])[0, 8, 10:]
+    level = found.spectra.magnitudes(sine[None, None])[0, 8, 10:]
     assert level.numpy() == pytest.approx(0.25, rel=1e-3)
     torch.manual_seed(0)
     rows = torch.zeros(40, len(shape.labels), FRAMES)
@@ -98,8 +97,8 @@ def test_a_sine_and_noise_are_as_loud_as_the_operation_has_them():
     silence = torch.full_like(white.real, -30.0)
     made = heard(silence, silence * 0 - 2.0, white)
     noise = torch.randn(40, 1, FRAMES * shape.hop)
-    power = found.spectrum(noise).square()[:, 4:-4, 8:].mean().log() / 2
-    real = scaled(found.spectrum(noise * torch.exp(-2.0 - power)))[:, 4:-4, 8:]
+    power = found.spectra.magnitudes(noise).square()[:, 4:-4, 8:].mean().log() / 2
+    real = found.spectrum(noise * torch.exp(-2.0 - power))[:, 4:-4, 8:]
     assert float(made.mean() - real.mean()) == pytest.approx(0, abs=0.01)
     assert float(made.std() / real.std()) == pytest.approx(1, abs=0.05)  # and as grainy
 

@@ -8,7 +8,7 @@ from torch.distributions import Normal, kl_divergence
 
 from tests.training.objectives.test_frame_game import batch, objective
 from training.objectives.base import Moment
-from training.objectives.frame_game import MOST_STROKES, ages, scaled, strokes_before
+from training.objectives.frame_game import MOST_STROKES, ages, strokes_before
 from training.objectives.stroke_encoder import StrokeEncoder, divergence, drawn
 
 
@@ -56,7 +56,7 @@ def test_recorded_strokes_are_learnt_and_z_says_which():
     before, after = (sum(float(t["reconstruction"]) for t in part) / 4
                      for part in (told[:4], told[-4:]))
     assert after < 0.5 * before
-    real = scaled(found.spectrum(data["audio"]))
+    real = found.spectrum(data["audio"])
     assert found.encoder is not None
     rows = data["rows"]
     with torch.no_grad():
