@@ -33,6 +33,7 @@ from engine.models.spectrogram_gan import SpectrogramGAN
 from engine.models.store import Stored, load_model
 from engine.players.base import Player, load
 from engine.players.pytorch import PyTorchPlayer
+from engine.reports import model_facts
 from engine.scores.strokes import in_turn
 from export.targets import TARGETS, export_model
 
@@ -101,7 +102,7 @@ def of_clip(model: SpectrogramGAN, rounds: int) -> list[dict[str, Any]]:
     with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         pytorch = spent(lambda: generator(z), rounds)
         path = Path(folder) / "clip.onnx"
-        torch.onnx.export(generator, (z,), str(path), dynamo=True, verbose=False)
+        torch.onnx.export(generator, (z,), str(path), dynamo=False)
         from onnxruntime import InferenceSession, SessionOptions
 
         options = SessionOptions()
@@ -127,17 +128,17 @@ def of_clip(model: SpectrogramGAN, rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-def of_frames(stored: Stored, rounds: int) -> list[dict[str, Any]]:
+def of_frames(name: str, stored: Stored, rounds: int) -> list[dict[str, Any]]:
     """The row of frames that become sound as they come."""
     model = stored.model
     assert isinstance(model, SpectrogramGAN)
-    spec, config = model.methods["generate"], model.config
+    config = model.config
     count = round(SECONDS * config.sample_rate_hz / config.hop)
+    facts = model_facts(name)
     x = in_turn(config.labels, config.classes, count, EVERY_ROWS)
     row: dict[str, Any] = {"what": "frame generator and Resynth",
-                           "macs_per_second": spec.macs_per_second,
-                           "waits": f"{1000 * spec.lookahead_samples / config.sample_rate_hz:.0f} "
-                                    "ms"}
+                           "macs_per_second": facts["methods"]["generate"]["macs_per_second"],
+                           "waits": f"{1000 * config.fft / config.sample_rate_hz:.0f} ms"}
 
     def timed(player: Player) -> float:
         return spent(lambda: player.process("generate", x), rounds)
@@ -182,7 +183,7 @@ def compare(
     if not isinstance(stored.model, SpectrogramGAN):
         raise ConfigError(f"{model}: family {stored.model.family!r} is no voice of frames; wanted "
                           "one of spectrogram_gan, such as the preset drums")
-    rows = [*of_clip(stored.model, rounds), *of_frames(stored, rounds)]
+    rows = [*of_clip(stored.model, rounds), *of_frames(model, stored, rounds)]
     if json_file is not None:
         with atomic_write(json_file) as temporary:
             temporary.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")

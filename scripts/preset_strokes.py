@@ -162,7 +162,7 @@ def struck(player: Player, strokes: Sequence[dict[str, float]], every_s: float) 
     """Strokes one after another, each of what is asked for: [channels, samples]."""
     spec = player.description.main
     labels, rows_each = spec.input_labels, round(every_s * player.sample_rate_hz / spec.in_ratio)
-    late = -(-spec.lookahead_samples // spec.in_ratio)
+    late = player.description.config["fft"] // spec.in_ratio  # a stroke is heard so much later
     count = rows_each * len(strokes) + late
     x = np.zeros((len(labels), -(-count // spec.in_frames) * spec.in_frames), np.float32)
     for number, asked in enumerate(strokes):
@@ -205,14 +205,14 @@ def _tables(found: Measured) -> list[str]:
 def card(name: str, fit_row: str, short_row: Shape, main: dict[str, Any]) -> list[str]:
     """A card's lines between its marks; `main`: facts of its method."""
     about, config = card_of(name), preset_settings(name)["model"]
-    rate, parameters, macs, latency = short_row
+    rate, parameters, macs, _ = short_row
     lines = [
         about["purpose"], "The family: [docs/drums.md](../../docs/drums.md).", "",
         "| | |", "|---|---|", f"| rate, channels | {rate}, {main['out_channels']} |",
         f"| classes | {', '.join(config['classes'])} |",
         f"| subclasses | {', '.join(config['subclasses'])} |",
         f"| parameters | {parameters} |", f"| arithmetic | {macs} MMAC/s |",
-        f"| gate to sound | {latency}, and up to "
+        f"| gate to sound | {1000 * config['fft'] / config['sample_rate_hz']:.1f} ms, and up to "
         f"{1000 * main['in_ratio'] / config['sample_rate_hz']:.1f} ms until a row begins |",
         fit_row, *data_rows(name), "", about.get("notes", "")]
     if (found := figures_of(name)) is None:

@@ -84,7 +84,8 @@ def click(player: Player, name: str, after_s: float) -> float | None:
     sound = player.process(spec.name, x)[0].astype(np.float64)
     row = round(after_s * player.sample_rate_hz / spec.in_ratio)
     hop = spec.in_ratio
-    begin, end = (row + 1) * hop, spec.lookahead_samples + row * hop  # closing, then silence
+    # It closes, and then there is silence until the other's onset.
+    begin, end = (row + 1) * hop, row * hop + player.description.config["fft"]
     corners = np.abs(np.diff(sound, 2))
     before = corners[begin - (end - begin) : begin].max()
     if before < 1e-4:
