@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from training.objectives.discriminators import SLOPE
 from training.objectives.frame_discriminators import BandFeatures
+from training.objectives.regularisers import kl_per_dimension
 
 LOUD = 16.0  # frames in which the weight of a stroke's frames falls to 1/e
 MOST_LOG_STD = 3.0
@@ -54,6 +55,6 @@ def drawn(mean: Tensor, log_std: Tensor, normal: Tensor) -> Tensor:
 
 def divergence(mean: Tensor, log_std: Tensor, there: Tensor) -> Tensor:
     """Kullback-Leibler divergence from the normal distribution, in nats, the mean over strokes that
-    are `there` [batch, strokes]."""
-    each = 0.5 * (mean.square() + (2 * log_std).exp() - 1) - log_std
-    return (each.sum(dim=2) * there).sum() / there.sum().clamp_min(1)
+    are `there` [batch, strokes], of which there must be one."""
+    each = kl_per_dimension(mean[there].T[None], log_std[there].T[None])
+    return each.sum()
