@@ -53,10 +53,11 @@ from engine.layers.base import Attributes, run_chain
 from engine.layers.noise import SEED, SEED_LIMIT
 from engine.models.base import Model, ModelConfig
 from engine.models.chain import Chain, Link
+from engine.models.stroke_voices import panel, unsaved, voice_labels, voice_ranges
 from engine.scores.conditions import GATE, PITCH
-from engine.scores.strokes import VELOCITY, Z
+from engine.scores.strokes import DECAY, GRAIN, LATE, MOST_VOICES, VELOCITY, Z, chosen_voices, voices_mapping
 
-TEMPERATURE, GRAIN, DECAY = "temperature", "grain", "decay"
+TEMPERATURE = "temperature"
 ATTRIBUTES = (
     Attribute(TEMPERATURE, 1, 1.0, 0.0, 4.0, "how much strokes differ from each other", ("",)),
     Attribute(GRAIN, 1, 1.0, 0.0, 4.0, "how much frames differ from each other", ("",)),
@@ -90,6 +91,10 @@ class SpectrogramGANConfig(ModelConfig):
     dilations: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (1, 2, 4)
     frames: Annotated[int, Field(ge=8, le=800)] = 192  # of a stroke
     fade: Annotated[int, Field(ge=1, le=200)] = 48  # frames in which what is older becomes silent
+    # Played by so many gates at once, each with its class (engine/models/stroke_voices.py).
+    voices: Annotated[tuple[str, ...], Field(max_length=MOST_VOICES)] = ()
+
+    unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "voices")
 
     @field_validator("fft")
     @classmethod
@@ -108,6 +113,9 @@ class SpectrogramGANConfig(ModelConfig):
                 raise ValueError(f"{label!r} is the name of two things that are asked for; call "
                                  "the class, or its folder, otherwise")
             taken.add(label)
+        for name in self.voices:
+            if name not in self.classes and (self.classes or name):
+                raise ValueError(f"voices: {name!r} is none of the classes")
         if not self.dilations:
             raise ValueError("dilations must name a layer at least")
         return self
@@ -130,6 +138,11 @@ class SpectrogramGANConfig(ModelConfig):
     @property
     def labels(self) -> tuple[str, ...]:
         """Of the inputs, in order."""
+        return voice_labels(self) if self.voices else self.single
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """Of what one voice is told."""
         return (GATE, *self.asked, *(f"{Z} {i + 1}" for i in range(self.z)))
 
 
@@ -151,18 +164,37 @@ class SpectrogramGAN(Model):
         self.told = told(config)
         self.net = network(config)
         self.sound = sound(config)
+        if config.voices:
+            self.panel = unsaved(nn.ModuleList(panel(self)))
 
     def chains(self) -> dict[str, Chain]:
-        labels, hop = self.config.labels, self.config.hop
-        frames: tuple[Link, ...] = (
-            Guard(len(labels)), ("strokes", self.strokes), ("told", self.told), ("net", self.net))
+        labels, hop, count = self.config.labels, self.config.hop, len(self.config.voices)
         said = (*(f"{part} {n}" for part in ("tone", "noise") for n in range(self.config.bins)),
                 *OPENINGS)
+        frames: tuple[Link, ...] = (
+            Guard(len(labels)), ("strokes", self.strokes), ("told", self.told), ("net", self.net))
+        sound, ranges = self.sound, ()
+        if count:
+            voices, sound = self.panel
+            frames = (Guard(len(labels)), ("voices", voices))
+            said = tuple(f"{name} of voice {k + 1}" for k in range(count)
+                         for name in (*said, LATE))
+            ranges = voice_ranges(labels)
         return {
-            "generate": Chain.of(*frames, ("sound", self.sound), inputs=labels,
-                                 outputs=("audio",), in_ratio=hop, role="generate"),
+            "generate": Chain.of(*frames, ("sound", sound), inputs=labels, outputs=("audio",),
+                                 in_ratio=hop, role="generate", ranges=ranges),
             "magnitudes": Chain.of(*frames, inputs=labels, outputs=said, in_ratio=hop,
-                                   role="generate")}
+                                   role="generate", ranges=ranges)}
+
+    def mapping(self) -> str:
+        voices = self.config.voices
+        return voices_mapping(self.config.labels, voices) if voices else ""
+
+    def in_voices(self, said: str) -> SpectrogramGAN:
+        found = chosen_voices(said, self.config.classes)
+        made = SpectrogramGAN(self.config.model_copy(update={"voices": found}))
+        made.load_state_dict(self.state_dict())
+        return made.train(self.training)
 
     def declared_attributes(self) -> tuple[Attribute, ...]:
         return ATTRIBUTES
@@ -195,7 +227,7 @@ class SpectrogramGAN(Model):
 
 def strokes(config: SpectrogramGANConfig) -> Sequence:
     """Conditions -> what was asked for at the last gate, z with what is drawn for it, and age."""
-    count, asked = len(config.labels), 1 + len(config.asked)
+    count, asked = len(config.single), 1 + len(config.asked)
     mean = torch.cat((torch.eye(config.z), torch.zeros(config.z, config.z)))  # and log_std 0
     drawn = Sequence(Channels(count, asked, count), Fixed(mean[:, :, None]),
                      LatentSample(config.z))
@@ -205,7 +237,7 @@ def strokes(config: SpectrogramGANConfig) -> Sequence:
 def told(config: SpectrogramGANConfig) -> Streaming:
     """What was asked for, and age -> conditions, fresh noise, age in numbers, how far the stroke
     has faded, in nepers, and how far the sound is open."""
-    count, wide = len(config.labels), config.conditions
+    count, wide = len(config.single), config.conditions
     known = count - 1  # the last is age
     rows, fading = age_tables(config)
     age = Sequence(
