@@ -298,10 +298,11 @@ def network(config: SpectrogramGANConfig) -> Streaming:
 
 def openings(config: SpectrogramGANConfig) -> Tensor:
     """Of each age in frames, how much of each of `OPENINGS` [ages, 3]. The window of a frame
-    begins to sound a frame after its gate, and its onset lies in the window's last hop."""
+    begins to sound a frame after its gate, and its onset lies in the window's last hop. What rang
+    before has closed when it begins: nothing is heard ahead of an onset."""
     overlap = config.fft // config.hop
     table = torch.zeros(overlap + 2, len(OPENINGS))
-    table[0, 0] = table[1, 1] = table[overlap, 2] = table[overlap + 1, 0] = 1
+    table[0, 1] = table[overlap, 2] = table[overlap + 1, 0] = 1
     return table
 
 

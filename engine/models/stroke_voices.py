@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 STEPS = 8  # of a weight from one class to the next
 SEEDS = 7919  # apart: voices draw differently
-SHUT_AFTER = 3  # frames from a gate until what rang before it has closed, delayed by a hop at most
+SHUT_AFTER = 2  # frames from a gate until what rang before it has closed, delayed by a hop at most
 # Of each input of a voice; the middle is where it rests, but for the velocity.
 RANGES = {GATE: (0.0, 1.0), LATE: (0.0, 1.0), VELOCITY: (0.0, 1.0), TUNE: (-1.0, 1.0),
           CLASS: (-1.0, 1.0), Z: (-2.0, 2.0), DECAY: (-2.0, 2.0)}
