@@ -22,10 +22,9 @@ magnitudes, one whose phase follows from peaks and one of random phase, are our 
 from __future__ import annotations
 
 from math import pi
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
-from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from engine.description import Attribute
@@ -50,20 +49,12 @@ from engine.layers import (
     Tanh,
 )
 from engine.layers.base import Attributes, run_chain
-from engine.layers.noise import SEED, SEED_LIMIT
-from engine.models.base import Model, ModelConfig
+from engine.models.base import Model
 from engine.models.chain import Chain, Link
-from engine.models.stroke_voices import panel, unsaved, voice_labels, voice_ranges
-from engine.scores.conditions import GATE, PITCH
-from engine.scores.strokes import DECAY, GRAIN, LATE, MOST_VOICES, VELOCITY, Z, chosen_voices, voices_mapping
+from engine.models.spectrogram_gan_config import ATTRIBUTES, SpectrogramGANConfig
+from engine.models.stroke_voices import panel, unsaved, voice_ranges
+from engine.scores.strokes import DECAY, GRAIN, LATE, chosen_voices, voices_mapping
 
-TEMPERATURE = "temperature"
-ATTRIBUTES = (
-    Attribute(TEMPERATURE, 1, 1.0, 0.0, 4.0, "how much strokes differ from each other", ("",)),
-    Attribute(GRAIN, 1, 1.0, 0.0, 4.0, "how much frames differ from each other", ("",)),
-    Attribute(DECAY, 1, 1.0, 0.25, 4.0, "how fast a stroke goes by: 2 is twice as fast", ("",)),
-    Attribute(SEED, 1, 0.0, 0.0, float(SEED_LIMIT), "another number, other strokes", ("",)),
-)
 # Log-magnitudes in nepers, as the network has them: MIDDLE + SPAN * x, x about -1 ... 1.
 MIDDLE, SPAN = -5.5, 6.0
 LOWEST, HIGHEST = -1.5, 1.0  # x that the network can say
@@ -71,79 +62,6 @@ SILENT = -20.0  # nepers below what it says: less than `Resynth` plays
 BUMPS, FALLS = 12, (2.0, 6.0, 16.0, 48.0)  # numbers that tell an age
 OPENINGS = ("open", "closing", "opening")  # what the sound of a frame is multiplied with
 OPENING_S = 0.0005
-
-Count = Annotated[int, Field(ge=1, le=4096)]
-
-
-class SpectrogramGANConfig(ModelConfig):
-    """Shape of the family `spectrogram_gan`."""
-
-    sample_rate_hz: Annotated[int, Field(ge=1000, le=384000)] = 48000
-    fft: Annotated[int, Field(ge=128, le=4096)] = 1024
-    hop: Annotated[int, Field(ge=8, le=1024)] = 256
-    classes: tuple[str, ...] = ()  # names of what can be asked for; of the data, if none are given
-    subclasses: tuple[str, ...] = ()
-    z: Annotated[int, Field(ge=1, le=64)] = 12  # numbers that tell strokes of one class apart
-    noise: Count = 8  # fresh random numbers for every frame
-    conditions: Count = 64  # numbers in which everything that was asked for is told
-    width: Count = 96
-    kernel_size: Annotated[int, Field(ge=1, le=9)] = 3
-    dilations: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (1, 2, 4)
-    frames: Annotated[int, Field(ge=8, le=800)] = 192  # of a stroke
-    fade: Annotated[int, Field(ge=1, le=200)] = 48  # frames in which what is older becomes silent
-    # Played by so many gates at once, each with its class (engine/models/stroke_voices.py).
-    voices: Annotated[tuple[str, ...], Field(max_length=MOST_VOICES)] = ()
-
-    unsaid: ClassVar[tuple[str, ...]] = (*ModelConfig.unsaid, "voices")
-
-    @field_validator("fft")
-    @classmethod
-    def _power_of_two(cls, value: int) -> int:
-        if value & (value - 1):
-            raise ValueError("must be a power of two")
-        return value
-
-    @model_validator(mode="after")
-    def _fits(self) -> SpectrogramGANConfig:
-        if self.fft not in (4 * self.hop, 8 * self.hop, 16 * self.hop):
-            raise ValueError(f"fft must be 4, 8 or 16 times hop ({self.hop})")
-        taken = {attribute.name for attribute in ATTRIBUTES}
-        for label in self.labels:
-            if label in taken:
-                raise ValueError(f"{label!r} is the name of two things that are asked for; call "
-                                 "the class, or its folder, otherwise")
-            taken.add(label)
-        for name in self.voices:
-            if name not in self.classes and (self.classes or name):
-                raise ValueError(f"voices: {name!r} is none of the classes")
-        if not self.dilations:
-            raise ValueError("dilations must name a layer at least")
-        return self
-
-    @property
-    def bins(self) -> int:
-        """Of a spectrum."""
-        return self.fft // 2 + 1
-
-    @property
-    def asked(self) -> tuple[str, ...]:
-        """Labels of what is asked for, without gate and z."""
-        return (VELOCITY, PITCH, *self.classes, *self.subclasses)
-
-    @property
-    def groups(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Names of which one of each is asked for, or a mix."""
-        return self.classes, self.subclasses
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Of the inputs, in order."""
-        return voice_labels(self) if self.voices else self.single
-
-    @property
-    def single(self) -> tuple[str, ...]:
-        """Of what one voice is told."""
-        return (GATE, *self.asked, *(f"{Z} {i + 1}" for i in range(self.z)))
 
 
 class SpectrogramGAN(Model):
@@ -173,13 +91,13 @@ class SpectrogramGAN(Model):
                 *OPENINGS)
         frames: tuple[Link, ...] = (
             Guard(len(labels)), ("strokes", self.strokes), ("told", self.told), ("net", self.net))
-        sound, ranges = self.sound, ()
+        sound: Streaming = self.sound
         if count:
-            voices, sound = self.panel
-            frames = (Guard(len(labels)), ("voices", voices))
+            voices, sound = self.panel  # type: ignore[assignment]
+            frames = (Guard(len(labels)), ("voices", voices))  # type: ignore[assignment]
             said = tuple(f"{name} of voice {k + 1}" for k in range(count)
                          for name in (*said, LATE))
-            ranges = voice_ranges(labels)
+        ranges = voice_ranges(labels) if count else ()
         return {
             "generate": Chain.of(*frames, ("sound", sound), inputs=labels, outputs=("audio",),
                                  in_ratio=hop, role="generate", ranges=ranges),

@@ -39,7 +39,8 @@ from engine.scores.conditions import CLASS, GATE
 from engine.scores.strokes import DECAY, GRAIN, LATE, SUBCLASS, TUNE, VELOCITY, Z
 
 if TYPE_CHECKING:
-    from engine.models.spectrogram_gan import SpectrogramGAN, SpectrogramGANConfig
+    from engine.models.spectrogram_gan import SpectrogramGAN
+    from engine.models.spectrogram_gan_config import SpectrogramGANConfig
 
 STEPS = 8  # of a weight from one class to the next
 SEEDS = 7919  # apart: voices draw differently
@@ -80,7 +81,7 @@ class Tables:
     @classmethod
     def of(cls, config: SpectrogramGANConfig) -> Tables:
         """For a model's classes and subclasses."""
-        made = [Embed(*table.shape, table) if table is not None else None for table in (
+        made = [None if table is None else Embed(len(table), table.shape[1], table) for table in (
             weights_table(len(config.classes), False) if config.classes else None,
             weights_table(len(config.subclasses), True) if config.subclasses else None)]
         return cls(*made)
@@ -92,7 +93,7 @@ def panel(model: SpectrogramGAN) -> tuple[Streaming, Streaming]:
     config, tables = model.config, Tables.of(model.config)
     voices = [_voice(model, tables, k) for k in range(len(config.voices))]
     wide = voices[0].out_channels
-    shapes = model.sound.branches[1]  # how far the sound is open
+    shapes = list(model.sound.branches)[1]  # type: ignore[arg-type]  # how far it is open
     lag = Sequence(
         Channels(wide, wide - 1, wide), Fixed(torch.tensor([[[1.0] + [0.0] * SHUT_AFTER]])),
         _Lag(config.hop, int(_resynth(model.sound).lookahead)))
@@ -138,8 +139,7 @@ class _Lag(Sequence):
 
 
 def _resynth(sound: Streaming) -> Resynth:
-    found = next(layer for layer in sound.modules() if isinstance(layer, Resynth))
-    return found
+    return next(layer for layer in sound.modules() if isinstance(layer, Resynth))
 
 
 def _voice(model: SpectrogramGAN, tables: Tables, k: int) -> Streaming:

@@ -37,7 +37,8 @@ SHORTEST, LONGEST = 6, 160  # rows from one made-up stroke to the next
 
 def plays_strokes(labels: Sequence[str]) -> bool:
     """Whether a method with such conditions is one that a gate triggers."""
-    return GATE in labels and VELOCITY in labels and not voices_of(labels) or stroke_voices(labels) > 0
+    one = GATE in labels and VELOCITY in labels and not voices_of(labels)
+    return one or stroke_voices(labels) > 0
 
 
 def stroke_voices(labels: Sequence[str]) -> int:

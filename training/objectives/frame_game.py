@@ -27,7 +27,8 @@ from torch.nn import functional as F
 
 from engine.errors import ConfigError
 from engine.models.base import Model
-from engine.models.spectrogram_gan import MIDDLE, SPAN, TEMPERATURE, SpectrogramGAN
+from engine.models.spectrogram_gan import MIDDLE, SPAN, SpectrogramGAN
+from engine.models.spectrogram_gan_config import TEMPERATURE
 from training.data.base import Batch, Shard
 from training.objectives.adversarial import GanConfig
 from training.objectives.base import Moment, Terms, Validation

@@ -8,13 +8,8 @@ import torch
 
 from engine.errors import ConfigError
 from engine.models.registry import FAMILIES, build, configure
-from engine.models.spectrogram_gan import (
-    ATTRIBUTES,
-    OPENINGS,
-    SpectrogramGANConfig,
-    age_tables,
-    openings,
-)
+from engine.models.spectrogram_gan import OPENINGS, age_tables, openings
+from engine.models.spectrogram_gan_config import ATTRIBUTES, SpectrogramGANConfig
 from engine.scores import strokes
 from tests.engine.models.test_loop_models import streamed
 from tests.export.small_models import small_model
