@@ -184,6 +184,8 @@ class Description(HasMethods):
     latents: tuple[Latent, ...] = ()
     # Beside the latents: what the last channels between encode and decode are.
     controls: tuple[str, ...] = ()
+    # How instruments play it, where they should not derive that (docs/mapping.md).
+    mapping: str = ""
 
     @property
     def ratio(self) -> int:
@@ -208,8 +210,9 @@ class Description(HasMethods):
                 method["receptive_field_samples"] = None
             del method["input_ranges"]
         data["latents"] = [latent.plain() for latent in self.latents]
-        if not self.controls:
-            del data["controls"]
+        for key in ("controls", "mapping"):
+            if not data[key]:
+                del data[key]
         # Plain pairs, which firmware/common reads without a parser.
         if self.latents:
             data["latent_ranges"] = [[latent.low, latent.high] for latent in self.latents]

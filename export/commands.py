@@ -27,6 +27,9 @@ def export(
     host_rate: Annotated[int | None, typer.Option(
         "--host-rate", help="with nn: Hz of the host, a whole multiple of the model's rate: the "
         "file resamples inside, and is later by the filters", metavar="HZ")] = None,
+    voices: Annotated[str | None, typer.Option(
+        "--voices", help="of a drum voice: so many in one file, or a class for each: 4, or "
+        "kick,snare,hat_closed,hat_open. Each has a gate; weights are stored once")] = None,
     patch: Annotated[bool, typer.Option(
         "--patch/--no-patch", help="with nn: also write NAME.pd and NAME.maxpat, which open the "
         "file with its buffer set, and a control for whatever may be set")] = True,
@@ -40,8 +43,10 @@ def export(
 
     Example: tudor export runs/techno --to onnx --out techno.onnx
     Example: tudor export runs/techno --to native --out techno.tudor --dtype q16x8 --keep auto
+    Example: tudor export runs/drums --to native --out kit.tudor --dtype q16x8 --voices 4
     """
     import json
+    from dataclasses import replace
 
     from engine.models.store import load_model
     from engine.reports import wide_console
@@ -51,6 +56,8 @@ def export(
     console = wide_console(stderr=json_output)
     target = check(to, out, dtype)
     stored = load_model(model)
+    if voices is not None:
+        stored = replace(stored, model=stored.model.in_voices(voices))
     if not stored.trained:
         console.print(f"[yellow]warning:[/] {stored.name} is untrained: the file will play noise")
     names = tuple(name.strip() for name in keep.split(",") if name.strip())
@@ -85,10 +92,11 @@ def verify(
     from engine.models.store import load_model
     from engine.reports import wide_console
     from export.report import verify_table
+    from export.verify import in_voices_of
     from export.verify import verify as compare
 
     model = load_model(against).model
-    reports = [compare(file, model) for file in files]
+    reports = [compare(file, in_voices_of(file, model)) for file in files]
     if json_output:
         typer.echo(json.dumps([report.to_dict() for report in reports], indent=2))
     else:

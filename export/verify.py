@@ -98,6 +98,15 @@ def weights_hash(model: Model) -> str:
     return digest.hexdigest()
 
 
+def in_voices_of(file: Path, model: Model) -> Model:
+    """The model as the file has it, where that was made for several voices."""
+    try:
+        voices = load(file).description.config.get("voices")
+    except TudorError:
+        return model  # `verify` says what is wrong
+    return model.in_voices(",".join(voices)) if voices else model
+
+
 def difference(description: Description, model: Model) -> str:
     """Why a file with this description cannot be an export of `model`; empty when it can."""
     if description.family != model.family:

@@ -17,6 +17,7 @@ from engine.description import (
     HasMethods,
     Method,
 )
+from engine.errors import ConfigError
 from engine.layers import State, Streaming
 from engine.layers.base import Attributes
 from engine.models.chain import Chain
@@ -77,6 +78,14 @@ class Model(HasMethods, nn.Module):
     def begin_with(self, other: Model) -> None:
         """Take the weights of a model that differs by nothing but `config.may_differ`."""
         self.load_state_dict(other.state_dict())
+
+    def mapping(self) -> str:
+        """How instruments play it, "" where they derive that by themselves."""
+        return ""
+
+    def in_voices(self, said: str) -> Model:
+        """The same weights played by several gates, `said` of how many or which."""
+        raise ConfigError(f"--voices is for drum voices; {self.family} is none")
 
     def inside(self, method: str) -> tuple[Model, str] | None:
         """The model inside this one whose method `method` is, if it is one's."""
@@ -189,4 +198,5 @@ class Model(HasMethods, nn.Module):
             attributes=self.attributes,
             config=self.config.model_dump(mode="json"),
             provenance=provenance or {},
+            mapping=self.mapping(),
         )

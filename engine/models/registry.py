@@ -14,7 +14,8 @@ from engine.models.latent_flow import LatentFlow, LatentFlowConfig
 from engine.models.latent_vae import LatentVAE, LatentVAEConfig
 from engine.models.raw_vae import RawVAE
 from engine.models.raw_vae_config import RawVAEConfig
-from engine.models.spectrogram_gan import SpectrogramGAN, SpectrogramGANConfig
+from engine.models.spectrogram_gan import SpectrogramGAN
+from engine.models.spectrogram_gan_config import SpectrogramGANConfig
 from engine.models.spectrogram_vae import SpectrogramVAE, SpectrogramVAEConfig
 from engine.models.two_tier import TwoTier, TwoTierConfig
 from engine.models.wavenet import WaveNet, WaveNetConfig

@@ -22,11 +22,10 @@ magnitudes, one whose phase follows from peaks and one of random phase, are our 
 from __future__ import annotations
 
 from math import pi
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
-from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.description import Attribute
 from engine.layers import (
@@ -48,69 +47,17 @@ from engine.layers import (
     Streaming,
 )
 from engine.layers.base import Attributes, run_chain
-from engine.layers.noise import SEED, SEED_LIMIT
 from engine.models.base import Model
 from engine.models.chain import Chain, Link
-from engine.models.frames import FramesConfig, heads
-from engine.scores.conditions import GATE, PITCH
-from engine.scores.strokes import VELOCITY, Z
+from engine.models.frames import heads
+from engine.models.spectrogram_gan_config import ATTRIBUTES, SpectrogramGANConfig
+from engine.models.stroke_voices import panel, unsaved, voice_ranges
+from engine.scores.strokes import DECAY, GRAIN, LATE, chosen_voices, voices_mapping
 
-TEMPERATURE, GRAIN, DECAY = "temperature", "grain", "decay"
-ATTRIBUTES = (
-    Attribute(TEMPERATURE, 1, 1.0, 0.0, 4.0, "how much strokes differ from each other", ("",)),
-    Attribute(GRAIN, 1, 1.0, 0.0, 4.0, "how much frames differ from each other", ("",)),
-    Attribute(DECAY, 1, 1.0, 0.25, 4.0, "how fast a stroke goes by: 2 is twice as fast", ("",)),
-    Attribute(SEED, 1, 0.0, 0.0, float(SEED_LIMIT), "another number, other strokes", ("",)),
-)
 SILENT = -20.0  # nepers below what it says: less than `Resynth` plays
 BUMPS, FALLS = 12, (2.0, 6.0, 16.0, 48.0)  # numbers that tell an age
 OPENINGS = ("open", "closing", "opening")  # what the sound of a frame is multiplied with
 OPENING_S = 0.0005
-
-Count = Annotated[int, Field(ge=1, le=4096)]
-
-
-class SpectrogramGANConfig(FramesConfig):
-    """Shape of the family `spectrogram_gan`."""
-
-    sample_rate_hz: Annotated[int, Field(ge=1000, le=384000)] = 48000
-    classes: tuple[str, ...] = ()  # names of what can be asked for; of the data, if none are given
-    subclasses: tuple[str, ...] = ()
-    z: Annotated[int, Field(ge=1, le=64)] = 12  # numbers that tell strokes of one class apart
-    noise: Count = 8  # fresh random numbers for every frame
-    conditions: Count = 64  # numbers in which everything that was asked for is told
-    width: Count = 96
-    kernel_size: Annotated[int, Field(ge=1, le=9)] = 3
-    dilations: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (1, 2, 4)
-    frames: Annotated[int, Field(ge=8, le=800)] = 192  # of a stroke
-    fade: Annotated[int, Field(ge=1, le=200)] = 48  # frames in which what is older becomes silent
-
-    @model_validator(mode="after")
-    def _fits(self) -> SpectrogramGANConfig:
-        taken = {attribute.name for attribute in ATTRIBUTES}
-        for label in self.labels:
-            if label in taken:
-                raise ValueError(f"{label!r} is the name of two things that are asked for; call "
-                                 "the class, or its folder, otherwise")
-            taken.add(label)
-        if not self.dilations:
-            raise ValueError("dilations must name a layer at least")
-        return self
-
-    @property
-    def asked(self) -> tuple[str, ...]:
-        """Labels of what is asked for, without gate and z."""
-        return (VELOCITY, PITCH, *self.classes, *self.subclasses)
-
-    @property
-    def groups(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Names of which one of each is asked for, or a mix."""
-        return self.classes, self.subclasses
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Of the inputs, in order."""
-        return (GATE, *self.asked, *(f"{Z} {i + 1}" for i in range(self.z)))
 
 
 class SpectrogramGAN(Model):
@@ -131,17 +78,37 @@ class SpectrogramGAN(Model):
         self.told = told(config)
         self.net = network(config)
         self.sound = sound(config)
+        if config.voices:
+            self.panel = unsaved(nn.ModuleList(panel(self)))
 
     def chains(self) -> dict[str, Chain]:
-        labels, hop = self.config.labels, self.config.hop
+        labels, hop, count = self.config.labels, self.config.hop, len(self.config.voices)
+        said = (*(f"{part} {n}" for part in ("tone", "noise") for n in range(self.config.bins)),
+                *OPENINGS)
         frames: tuple[Link, ...] = (
             Guard(len(labels)), ("strokes", self.strokes), ("told", self.told), ("net", self.net))
-        said = (*self.config.bin_labels, *OPENINGS)
+        sound: Streaming = self.sound
+        if count:
+            voices, sound = self.panel  # type: ignore[assignment]
+            frames = (Guard(len(labels)), ("voices", voices))  # type: ignore[assignment]
+            said = tuple(f"{name} of voice {k + 1}" for k in range(count)
+                         for name in (*said, LATE))
+        ranges = voice_ranges(labels) if count else ()
         return {
-            "generate": Chain.of(*frames, ("sound", self.sound), inputs=labels,
-                                 outputs=("audio",), in_ratio=hop, role="generate"),
+            "generate": Chain.of(*frames, ("sound", sound), inputs=labels, outputs=("audio",),
+                                 in_ratio=hop, role="generate", ranges=ranges),
             "magnitudes": Chain.of(*frames, inputs=labels, outputs=said, in_ratio=hop,
-                                   role="generate")}
+                                   role="generate", ranges=ranges)}
+
+    def mapping(self) -> str:
+        voices = self.config.voices
+        return voices_mapping(self.config.labels, voices) if voices else ""
+
+    def in_voices(self, said: str) -> SpectrogramGAN:
+        found = chosen_voices(said, self.config.classes)
+        made = SpectrogramGAN(self.config.model_copy(update={"voices": found}))
+        made.load_state_dict(self.state_dict())
+        return made.train(self.training)
 
     def declared_attributes(self) -> tuple[Attribute, ...]:
         return ATTRIBUTES
@@ -174,7 +141,7 @@ class SpectrogramGAN(Model):
 
 def strokes(config: SpectrogramGANConfig) -> Sequence:
     """Conditions -> what was asked for at the last gate, z with what is drawn for it, and age."""
-    count, asked = len(config.labels), 1 + len(config.asked)
+    count, asked = len(config.single), 1 + len(config.asked)
     mean = torch.cat((torch.eye(config.z), torch.zeros(config.z, config.z)))  # and log_std 0
     drawn = Sequence(Channels(count, asked, count), Fixed(mean[:, :, None]),
                      LatentSample(config.z))
@@ -184,7 +151,7 @@ def strokes(config: SpectrogramGANConfig) -> Sequence:
 def told(config: SpectrogramGANConfig) -> Streaming:
     """What was asked for, and age -> conditions, fresh noise, age in numbers, how far the stroke
     has faded, in nepers, and how far the sound is open."""
-    count, wide = len(config.labels), config.conditions
+    count, wide = len(config.single), config.conditions
     known = count - 1  # the last is age
     rows, fading = age_tables(config)
     age = Sequence(
@@ -240,10 +207,11 @@ def network(config: SpectrogramGANConfig) -> Streaming:
 
 def openings(config: SpectrogramGANConfig) -> Tensor:
     """Of each age in frames, how much of each of `OPENINGS` [ages, 3]. The window of a frame
-    begins to sound a frame after its gate, and its onset lies in the window's last hop."""
+    begins to sound a frame after its gate, and its onset lies in the window's last hop. What rang
+    before has closed when it begins: nothing is heard ahead of an onset."""
     overlap = config.fft // config.hop
     table = torch.zeros(overlap + 2, len(OPENINGS))
-    table[0, 0] = table[1, 1] = table[overlap, 2] = table[overlap + 1, 0] = 1
+    table[0, 1] = table[overlap, 2] = table[overlap + 1, 0] = 1
     return table
 
 

@@ -30,7 +30,7 @@ void set_input(tudor_module *m, uint32_t input, float value) {
     m->controls.known[input] = 1;
     const uint32_t first = input < MODULE_KNOBS && m->voice[1].player; /* what goes keeps its knobs */
     for (uint32_t v = first; v < 2; v++)
-        if (m->voice[v].player) player_hear(m->voice[v].player, input, value);
+        if (m->voice[v].player) player_hear(m->voice[v].player, input, value, 0);
 }
 
 /* ---- events ---- */
@@ -49,9 +49,19 @@ static void knob(tudor_module *m, uint32_t number, float value, uint32_t now) {
     live_input(m, IN_KNOB + number, value, now);
 }
 
+/* What lines say of this key alone. */
+static void one_key(tudor_module *m, uint32_t number, uint32_t velocity) {
+    for (uint32_t v = 0; v < 2; v++) {
+        struct player *const p = m->voice[v].player;
+        if (p && velocity) player_hear(p, IN_VELOCITY, (float)velocity / 127.0f, number + 1);
+        if (p) player_hear(p, IN_KEY, velocity ? 1.0f : 0.0f, number + 1);
+    }
+}
+
 static void note(tudor_module *m, uint32_t number, uint32_t velocity, uint32_t now, uint32_t at) {
     struct controls *const k = &m->controls;
     uint32_t kept = 0;
+    one_key(m, number, velocity);
     for (uint32_t i = 0; i < k->note_count; i++)
         if (k->notes[i] != number) k->notes[kept++] = k->notes[i];
     const int was_held = kept != k->note_count;
@@ -115,6 +125,8 @@ static void apply(tudor_module *m, const module_event *e, uint32_t now) {
         m->ignored++;
         return;
     }
+    for (uint32_t v = 0; v < 2; v++)
+        if (m->voice[v].player) m->voice[v].player->event_at = e->at_samples;
     if (e->kind == MODULE_KNOB)
         knob(m, i, calibrated(&k->calibration[IN_KNOB + i], e->value, 0.0f, 1.0f), now);
     else if (e->kind == MODULE_CV)

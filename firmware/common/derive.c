@@ -86,11 +86,27 @@ static size_t derive_loops(const struct subject *subject, uint32_t slots, struct
     return s.at;
 }
 
+/* As the file has it: a string of JSON, in which only ends of lines are written otherwise. */
+static size_t derive_said(const char *at, struct sentence s) {
+    for (; *at && *at != '"'; at++) {
+        const int ends = *at == '\\';
+        const char one[2] = {ends ? '\n' : *at, 0};
+        at += ends;
+        say(&s, one);
+    }
+    return s.at;
+}
+
 /* A knob for the mix, then knobs and CVs over the latents, and what knobs are left over those CVs' depths; without
  * latents knobs over the model's attributes. Where there is but one slot, no gate asks for the next. */
 size_t derive_mapping(const struct subject *subject, uint32_t slots, char *text, size_t size) {
     struct sentence s = {text, size, 0};
     const uint32_t way = first_way(subject), latents = way_latents(subject, way);
+    const char *said = tudor_metadata(subject->model);
+    const char *const end = said ? said + strlen(said) : 0;
+    said = json_behind(said, end, "mapping");
+    if (said && *said == ' ') said++;
+    if (said && *said == '"') return derive_said(said + 1, s);
     if (way == MODULE_SOURCE && subject->gate >= 0) return derive_voice(subject, slots, s);
     if (way == MODULE_SOURCE && subject->loops) return derive_loops(subject, slots, s);
     const int pitch = has_pitch(subject, way);

@@ -132,6 +132,22 @@ static void tell_time(const tudor_module *m, const struct player *p, float *z, u
     if (at[CLOCK_BAR] >= 0) z[at[CLOCK_BAR]] = (float)((uint32_t)(position >> 40) / t->meter % 4);
 }
 
+/* Gates that strike: open in the row in which they were struck, and how late in it that was. `began`: of the frame,
+ * in samples of the board, as controls have it. Two rows in a row would be one stroke: then the second waits. */
+static void strike_row(struct player *p, float *z, uint32_t row, uint32_t began) {
+    const float length = (float)p->frame / (float)p->rows * (float)p->down / (float)p->up;
+    for (uint32_t i = 0; i < p->latents; i++) {
+        const uint64_t bit = UINT64_C(1) << i;
+        if (!p->subject.late[i]) continue;
+        const float since = (float)(int32_t)(p->struck_at[i] - began) / length - (float)row;
+        const int hit = p->struck & bit && !(p->opened & bit) && since < 1.0f;
+        p->opened = hit ? p->opened | bit : p->opened & ~bit;
+        if (hit) p->struck &= ~bit;
+        z[i] = hit ? 1.0f : 0.0f;
+        z[p->subject.late[i] - 1] = hit ? clamped(since, 0.0f, 1.0f) : 0.0f;
+    }
+}
+
 static void finish_row(struct player *p, float *z, float t) {
     for (uint32_t i = 0; i < p->latents; i++) {
         const struct range r = p->subject.ranges[i];
@@ -155,6 +171,8 @@ void edit_rows(const tudor_module *m, struct player *p, float *rows, int generat
                                                                       (float)m->transport.step);
     p->heard = begins;
     p->lasts = row_step * p->rows;
+    const uint32_t now = atomic_load_explicit(&((tudor_module *)(uintptr_t)m)->now, memory_order_relaxed),
+                   began = now + m->next_tick - (uint32_t)((uint64_t)p->frame * p->down / p->up);
     gather(p);
     for (uint32_t r = 0; r < p->rows; r++) {
         const float t = (float)(r + 1) / (float)p->rows;
@@ -168,6 +186,8 @@ void edit_rows(const tudor_module *m, struct player *p, float *rows, int generat
             freeze_row(p, p->frozen[s], z, catches);
             swap_row(p, z, p->swap[0] + t * (p->swap[1] - p->swap[0]));
             finish_row(p, z, t);
+            if (p->subject.strikes && p->way == MODULE_SOURCE && !s) strike_row(p, z, r, began);
+            for (uint32_t i = 0; p->subject.strikes && s && i < p->latents; i++) z[i] = rows[i * p->rows + r];
             if (p->way == MODULE_SOURCE) tell_time(m, p, z, begins + r * row_step);
             for (uint32_t i = 0; i < p->latents; i++) own[i * p->rows] = z[i];
         }

@@ -17,8 +17,15 @@ static float heard_of(const struct player *p, const struct connection *c, float 
     return cv < MODULE_CVS && c->target != TARGET_DEPTH ? value * p->depth[cv] : value;
 }
 
-/* An input moved. */
-void player_hear(struct player *p, uint32_t input, float value) {
+/* A gate that strikes is open for a row, when the next one begins: what it was before does not matter then. */
+static void strike(struct player *p, const struct connection *c, float before) {
+    if (c->target != TARGET_LATENT || !p->subject.late[c->index] || c->goal <= 0.5f || (before > 0.5f && !c->note)) return;
+    p->struck |= UINT64_C(1) << c->index;
+    p->struck_at[c->index] = p->event_at;
+}
+
+/* An input moved; `note`: of a certain key, its number and 1 more. */
+void player_hear(struct player *p, uint32_t input, float value, uint32_t note) {
     if (input - IN_CV < MODULE_CVS) p->volts[input - IN_CV] = value;
     if (input < MODULE_KNOBS) {
         p->knobs->at[input] = value;
@@ -27,10 +34,12 @@ void player_hear(struct player *p, uint32_t input, float value) {
     }
     for (uint32_t i = 0; i < p->mapping.count; i++) {
         struct connection *const c = &p->mapping.connections[i];
-        if (c->input != input || c->target == TARGET_ACTION) continue;
+        if (c->input != input || c->note != note || c->target == TARGET_ACTION) continue;
+        const float before = c->goal;
         c->goal = goal_of(c, heard_of(p, c, value));
         if (!c->live) c->value = c->adds ? 0.0f : c->goal;
         c->live = 1;
+        strike(p, c, before);
     }
 }
 
@@ -117,7 +126,7 @@ static void refresh(const struct controls *k, struct player *p, int depths) {
     for (uint32_t i = 0; i < p->mapping.count; i++) {
         struct connection *const c = &p->mapping.connections[i];
         const int own = c->input < MODULE_KNOBS && p->knobs->known >> c->input & 1;
-        if (c->target == TARGET_ACTION || (c->target == TARGET_DEPTH) != depths || !(own || k->known[c->input])) continue;
+        if (c->note || c->target == TARGET_ACTION || (c->target == TARGET_DEPTH) != depths || !(own || k->known[c->input])) continue;
         c->value = c->goal = goal_of(c, heard_of(p, c, own ? p->knobs->at[c->input] : k->input[c->input]));
         c->live = 1;
     }

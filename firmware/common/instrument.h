@@ -87,13 +87,13 @@ struct player {
     struct knobs *knobs; /* its slot's */
     float frozen[MODULE_CHANNELS][MODULE_LATENTS]; /* of each stream */
     float jump[MODULE_LATENTS], place[2][MODULE_LATENTS]; /* two places, and what lies between them, glided to */
-    float freeze; /* 0 free, 1 frozen */
-    uint32_t caught, attributes_used; /* frozen holds a row; floats of attributes */
+    float freeze; uint32_t caught, attributes_used; /* 0 free, 1 frozen; frozen holds a row; floats of attributes */
     uint64_t walked; /* segments, 32 bits of fraction */
     uint64_t walk_at; /* position of the last row, where walks follow beats */
     uint64_t heard, lasts; /* positions: where the present frame sounds; its length */
     struct tape tape;
     int32_t walk_turns; /* 2 to the power of this in a beat; WALK_STILL: none */
+    uint64_t struck, opened; uint32_t struck_at[MODULE_LATENTS], event_at; /* bits of gates: struck, and in the last row; when */
     float row_seconds, shown[MODULE_LATENTS];
     float cost; /* of its operations in a sample of the board, to be compared with another model's */
 };
@@ -243,7 +243,7 @@ int player_run(tudor_module *m, struct player *p, float *const *out, int leads);
 /* hear.c */
 void player_refresh(const tudor_module *m, struct player *p);
 void player_recall(const tudor_module *m, struct player *p);
-void player_hear(struct player *p, uint32_t input, float value);
+void player_hear(struct player *p, uint32_t input, float value, uint32_t note);
 int player_waits(struct player *p, uint32_t knob, float value); /* a hand has not come to where the knob was */
 float player_scalar(const struct player *p, enum target target);
 void player_step(struct player *p, uint32_t samples);

@@ -3,7 +3,7 @@
 #include "instrument.h"
 
 static const char *const curve_names[CURVES] = {"linear", "square", "cube", "root", "s"};
-static int read_source(struct word word, uint32_t *input, float *in_low, float *in_high) {
+static int read_source(struct word word, uint32_t *input, uint16_t *note, float *in_low, float *in_high) {
     uint32_t i;
     *in_low = 0.0f;
     *in_high = 1.0f;
@@ -14,6 +14,8 @@ static int read_source(struct word word, uint32_t *input, float *in_low, float *
     if (is_word(word, "bar")) return *input = IN_BAR, 1;
     if (is_word(word, "key")) return *input = IN_KEY, 1;
     if (is_word(word, "velocity")) return *input = IN_VELOCITY, 1;
+    if (read_index(word, "key", 0, 128, &i)) return *note = (uint16_t)(i + 1), *input = IN_KEY, 1;
+    if (read_index(word, "velocity", 0, 128, &i)) return *note = (uint16_t)(i + 1), *input = IN_VELOCITY, 1;
     if (is_word(word, "pressure")) return *input = IN_PRESSURE, 1;
     if (is_word(word, "bender")) return *in_low = -1.0f, *input = IN_BENDER, 1;
     *in_low = -5.0f;
@@ -103,7 +105,7 @@ static int read_connection(struct reader *r) {
     uint32_t input, used;
     memset(&c, 0, sizeof c);
     c.chance = 1.0f;
-    if (!read_source(l->words[0], &input, &c.in_low, &c.in_high))
+    if (!read_source(l->words[0], &input, &c.note, &c.in_low, &c.in_high))
         return wrong(r, "there is no input ", l->words[0],
                      "; known: knob1.. cv1.. gate1.. cc0.. note key velocity pressure bender beat bar");
     if (l->count < 2) return wrong(r, "says not what moves: ", l->words[0], " wants a target");
@@ -204,6 +206,6 @@ int read_mapping(struct subject *subject, const char *text, size_t bytes, struct
                 : is_word(word, "meter") || is_word(word, "tempo") ? read_time(&r)
                                                                     : read_connection(&r);
     }
-    if (m->way == MODULE_SOURCE && !subject->loops) m->base[TARGET_WALK] = 0.5f; /* something must move */
+    if (m->way == MODULE_SOURCE && !subject->loops && !subject->strikes) m->base[TARGET_WALK] = 0.5f; /* something must move */
     return error;
 }

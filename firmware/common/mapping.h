@@ -38,6 +38,7 @@ struct connection {
     uint16_t input, target;
     uint16_t index, attribute; /* latent, element or CV; attribute's number. Of actions: which; a clock's pulses per beat */
     uint16_t curve, at;        /* at: an action waits for a line at so many sixteenths of a beat, or AT_BAR; 0: at once */
+    uint16_t note;               /* of key36 and velocity36: the number and 1 more; 0: of no certain one */
     uint8_t adds, toggles, live; /* a CV adds to what knobs set; live: its input has been heard of */
     float low, high;             /* of the target, over the input's whole range */
     float in_low, in_high;
@@ -81,6 +82,8 @@ struct subject {
     enum pitch_unit pitch_unit; /* of either */
     int clock[CLOCK_INPUTS]; /* inputs of the generating method that say where in the song it is, -1: none */
     int pitch_bent;          /* input of decode that is a pitch in octaves: bending transposes it; -1: none */
+    uint8_t late[MODULE_LATENTS], strikes; /* late: of a gate that strikes, the input that says how late in its frame,
+                                            * and 1 more; 0: it does not. strikes: there are some */
     int gate, loudness, free; /* other inputs of a voice, which is played by pitch and gate, -1: none */
     int loops, variation;     /* it makes loops of a code, told by the clock; input that says how much bars differ, -1: none */
     struct range ranges[MODULE_LATENTS]; /* of what is moved in the way that is played */
@@ -97,6 +100,7 @@ int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_chan
              module_complaint *why);
 /* Ranges as the file says them: of the latents, or of what generates in the way `source`. */
 void take_way(struct subject *s, uint32_t way);
+const char *json_behind(const char *at, const char *end, const char *key);
 void find_ranges(const char *json, const char *method, struct range *ranges, uint32_t count);
 /* What a way of playing gives: the first one that is possible, its latents, those that trade places, a pitch. */
 uint32_t first_way(const struct subject *s);

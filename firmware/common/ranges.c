@@ -61,7 +61,7 @@ static void read_ranges(const char *at, const char *end, struct range *ranges, u
 }
 
 /* What stands behind a key; null: it is not there. */
-static const char *behind(const char *at, const char *end, const char *key) {
+const char *json_behind(const char *at, const char *end, const char *key) {
     const size_t length = strlen(key);
     for (; at && (at = memchr(at, '"', (size_t)(end - at))) != 0; at++) {
         if ((size_t)(end - at) < length + 3 || memcmp(at + 1, key, length) || at[length + 1] != '"') continue;
@@ -76,7 +76,7 @@ static const char *behind(const char *at, const char *end, const char *key) {
 void find_ranges(const char *json, const char *method, struct range *ranges, uint32_t count) {
     const size_t length = json ? strlen(json) : 0;
     const char *const end = json + (length < METADATA_LIMIT ? length : METADATA_LIMIT);
-    const char *at = behind(json, end, method ? "input_ranges" : "latent_ranges");
-    if (method) at = behind(at, end, method);
+    const char *at = json_behind(json, end, method ? "input_ranges" : "latent_ranges");
+    if (method) at = json_behind(at, end, method);
     if (at) read_ranges(at, end, ranges, count);
 }

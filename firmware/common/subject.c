@@ -74,10 +74,10 @@ static int attribute_named(const tudor_model *model, const char *name, uint32_t 
 
 /* Inputs with a meaning of their own. Pitches come first, by unit. */
 static const char *const control_names[] = {"pitch", "pitch_hz", "pitch_oct", "loudness", "clarity", "gate", "free",
-                                            "class", "variation", "code", "phase", "tempo", "bar"}; /* the last as enum
+                                            "class", "variation", "code", "velocity", "late", "phase", "tempo", "bar"}; /* the last as enum
                                                                                          clock_input */
 #define PITCHES (PITCH_OCTAVES + 1)
-enum { LOUDNESS = PITCHES, CLARITY, GATE, FREE, CLASS, VARIATION, CODE, CLOCK }; /* a class is chosen, and does not wander */
+enum { LOUDNESS = PITCHES, CLARITY, GATE, FREE, CLASS, VARIATION, CODE, VELOCITY, LATE, CLOCK }; /* a class is chosen, and does not wander */
 #define CONTROLS ((int)(sizeof control_names / sizeof *control_names))
 
 /* Which of the first `count` controls the next of the labels is, "gate 2" being a gate, or -1; moves on. */
@@ -143,6 +143,7 @@ static void find_pitch(const tudor_model *model, struct subject *s) {
     if (unit != PITCH_OCTAVES) s->pitch_bent = -1; /* notes and hertz lie beyond what a latent may be */
 }
 
+/* The time, and gates that strike. */
 static void find_clock(const tudor_model *model, struct subject *s) {
     const struct signature g = generating(model);
     for (int i = 0; i < CLOCK_INPUTS; i++) s->clock[i] = -1;
@@ -150,11 +151,14 @@ static void find_clock(const tudor_model *model, struct subject *s) {
     if (!g.found) return;
     const char *labels = g.info.in_labels;
     int codes = 0;
+    uint32_t gate = 0; /* the last before it */
     for (uint32_t i = 0; i < g.info.in_channels && i < MODULE_LATENTS; i++) {
         const int control = next_label(&labels, CONTROLS);
         if (control >= CLOCK) s->clock[control - CLOCK] = (int)i;
         if (control == VARIATION) s->variation = (int)i;
         codes += control == CODE;
+        if (control == GATE) gate = i;
+        if (control == LATE) s->late[gate] = (uint8_t)(i + 1), s->strikes = 1;
     }
     s->loops = codes > 0 && s->clock[CLOCK_PHASE] >= 0;
 }
@@ -194,6 +198,9 @@ void take_way(struct subject *s, uint32_t way) {
     for (uint32_t i = 0; i < MODULE_LATENTS; i++) s->rest[i] = 0.5f * (s->ranges[i].low + s->ranges[i].high);
     if (!generates) return;
     if (s->pitch_latent >= 0) rest_voice(&g.info, s);
+    const char *labels = g.info.in_labels;
+    for (uint32_t i = 0; i < g.info.in_channels && i < MODULE_LATENTS; i++)
+        if (next_label(&labels, CONTROLS) == VELOCITY) s->ranges[i] = (struct range){0.0f, 1.0f}, s->rest[i] = 1.0f;
     if (s->variation >= 0) s->rest[s->variation] = s->ranges[s->variation].low; /* every bar the same */
 }
 

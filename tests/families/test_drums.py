@@ -105,6 +105,15 @@ def test_it_is_exported_verified_and_played(to: str, dtype: str, suffix: str, fo
     assert abs(load(file).description.main.lookahead_samples) == fft // 2
 
 
+def test_several_voices_go_into_one_file(folder: Path, tmp_path: Path) -> None:
+    file, out = tmp_path / "kit.tudor", tmp_path / "kit.wav"
+    tudor("export", folder / "whole", "--to", "native", "--out", file, "--voices", "hat,drum,hat")
+    tudor("verify", file, "--against", folder / "whole")
+    assert load(file).description.config["voices"] == ["hat", "drum", "hat"]
+    tudor("generate", file, out, "--seconds", 1.2)
+    assert np.abs(read_audio(out)[0]).max() > 1e-6
+
+
 def test_it_obeys_what_is_set(folder: Path, tmp_path: Path) -> None:
     for name, words in {"a": ("--set", "drum=1"), "b": ("--set", "hat=1"),
                         "c": ("--set", "drum=1", "--seed", "4")}.items():

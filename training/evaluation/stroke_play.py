@@ -85,7 +85,7 @@ def click(player: Player, name: str, after_s: float) -> float | None:
     row = round(after_s * player.sample_rate_hz / spec.in_ratio)
     hop = spec.in_ratio
     # It closes, and then there is silence until the other's onset.
-    begin, end = (row + 1) * hop, row * hop + player.description.config["fft"]
+    begin, end = row * hop, row * hop + player.description.config["fft"]
     corners = np.abs(np.diff(sound, 2))
     before = corners[begin - (end - begin) : begin].max()
     if before < 1e-4:

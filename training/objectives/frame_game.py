@@ -29,7 +29,8 @@ from torch.nn import functional as F
 from engine.errors import ConfigError
 from engine.models.base import Model
 from engine.models.frames import SPAN
-from engine.models.spectrogram_gan import TEMPERATURE, SpectrogramGAN
+from engine.models.spectrogram_gan import SpectrogramGAN
+from engine.models.spectrogram_gan_config import TEMPERATURE
 from training.data.base import Batch, Shard
 from training.objectives.adversarial import GanConfig
 from training.objectives.base import Moment, Terms, Validation

@@ -47,7 +47,7 @@ def test_a_corner_where_the_stroke_is_cut_off_is_heard():
     def stepped(y):
         """A step in the middle of the hop in which the first stroke closes, 0.06 s after it."""
         hop = 32
-        at = (round(0.06 * 8000 / hop) + 1) * hop + hop // 2
+        at = round(0.06 * 8000 / hop) * hop + hop // 2
         y[:, at:] += 20 * np.abs(y).max()
         return y
 

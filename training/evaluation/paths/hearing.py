@@ -25,7 +25,8 @@ from torch.nn import functional as F
 
 from engine.layers.noise import SEED, seeds_alike
 from engine.models.base import Model
-from engine.models.spectrogram_gan import TEMPERATURE, SpectrogramGAN
+from engine.models.spectrogram_gan import SpectrogramGAN
+from engine.models.spectrogram_gan_config import TEMPERATURE
 from engine.players.path_file import LATENTS, LOOPS, STROKES, moved_inputs
 from engine.scores import loops, strokes
 from engine.scores.conditions import GATE
