@@ -47,13 +47,16 @@ class FramesConfig(ModelConfig):
         return tuple(f"{part} {n}" for part in ("tone", "noise") for n in range(self.bins))
 
 
-def heads(width: int, bins: int) -> list[Streaming]:
+def heads(width: int, bins: int, noise_from: int = 0) -> list[Streaming]:
     """Features [width] -> log-magnitudes of tone, then of noise, in nepers, softly held to what is
-    heard: the exponential of an unbounded number would soon be none."""
+    heard: the exponential of an unbounded number would soon be none. Below bin `noise_from` the
+    noise is what is least: a low tone is longer than the window, so its bins go up and down as
+    those of noise do, and a network would take it for noise."""
     both = 2 * bins
     last = Conv1d(width, both, 1)
     nn.init.uniform_(last.weight, -0.05, 0.05)
     middle, reach = (HIGHEST + LOWEST) / 2, (HIGHEST - LOWEST) / 2
-    return [LeakyReLU(width), last, Tanh(both),
-            FixedEach(torch.full((both,), reach * SPAN),
-                      torch.full((both,), middle * SPAN + MIDDLE))]
+    scale, shift = torch.full((both,), reach * SPAN), torch.full((both,), middle * SPAN + MIDDLE)
+    scale[bins : bins + noise_from] = 0.0
+    shift[bins : bins + noise_from] = LOWEST * SPAN + MIDDLE
+    return [LeakyReLU(width), last, Tanh(both), FixedEach(scale, shift)]

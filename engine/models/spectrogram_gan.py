@@ -200,7 +200,7 @@ def network(config: SpectrogramGANConfig) -> Streaming:
         Sequence(Channels(count, 0, heard), Conv1d(heard, width, 1)),
         Sequence(Channels(count, 0, wide), modulating),
         list(config.dilations), config.kernel_size)
-    louder = Sequence(stack, *heads(width, config.bins))
+    louder = Sequence(stack, *heads(width, config.bins, config.noise_from))
     fading = Sequence(Channels(count, heard, heard + 1), Fixed(torch.ones(both, 1, 1)))
     return Parallel(Parallel(louder, fading), Channels(count, heard + 1, count), combine="concat")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
@@ -39,6 +40,7 @@ class SpectrogramGANConfig(FramesConfig):
     dilations: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (1, 2, 4)
     frames: Annotated[int, Field(ge=8, le=800)] = 192  # of a stroke
     fade: Annotated[int, Field(ge=1, le=200)] = 48  # frames in which what is older becomes silent
+    noise_from_hz: Annotated[float, Field(ge=0, le=20000)] = 0.0  # below, all that sounds is tone
     # Played by so many gates at once, each with its class (engine/models/stroke_voices.py).
     voices: Annotated[tuple[str, ...], Field(max_length=MOST_VOICES)] = ()
 
@@ -58,6 +60,11 @@ class SpectrogramGANConfig(FramesConfig):
         if not self.dilations:
             raise ValueError("dilations must name a layer at least")
         return self
+
+    @property
+    def noise_from(self) -> int:
+        """The first bin that has noise."""
+        return min(self.bins, ceil(self.noise_from_hz * self.fft / self.sample_rate_hz))
 
     @property
     def asked(self) -> tuple[str, ...]:

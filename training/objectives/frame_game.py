@@ -110,6 +110,9 @@ class FrameGameObjective(AdversarialObjective):
             raise ConfigError("training.adversarial.on is false: without the game there is nothing "
                               "to learn")
         shape = model.config
+        if shape.voices:
+            raise ConfigError("model.voices names voices to be played by, which is for export "
+                              "(--voices); one voice is trained: leave it out")
         super().__init__(model, config, shape.bins, len(shape.asked) + len(AGES))
         self.spectra = FrameSpectra(shape)
         self.encoder: StrokeEncoder | None = None

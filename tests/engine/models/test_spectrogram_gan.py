@@ -8,7 +8,7 @@ import torch
 
 from engine.errors import ConfigError
 from engine.models.registry import FAMILIES, build, configure
-from engine.models.spectrogram_gan import OPENINGS, age_tables, openings
+from engine.models.spectrogram_gan import OPENINGS, SpectrogramGAN, age_tables, openings
 from engine.models.spectrogram_gan_config import ATTRIBUTES, SpectrogramGANConfig
 from engine.scores import strokes
 from tests.engine.models.test_loop_models import streamed
@@ -194,3 +194,22 @@ def test_made_up_strokes_are_as_a_player_asks_for_them():
     turns = strokes.in_turn(config.labels, config.classes, 100, 25)
     assert turns[3].reshape(4, 25).all(axis=1).tolist() == [True, False, True, False]
     assert turns[0].sum() == 8
+
+
+def test_noise_begins_where_it_is_said_to():
+    """What is low is a tone, whatever the network says; above nothing changes."""
+    config = small_model("spectrogram_gan", "drums").config
+    model = SpectrogramGAN(config.model_copy(update={"noise_from_hz": 260.0}))
+    other = SpectrogramGAN(config)
+    other.load_state_dict(model.state_dict())
+    first = model.config.noise_from
+    assert first == -(-260 * config.fft // config.sample_rate_hz) > 2
+    rows = torch.zeros(1, len(config.labels), 20)  # nothing has faded yet
+    rows[:, :2, 0] = 1
+    told = model.told_of(rows, model.default_attributes())
+    with torch.no_grad():
+        (tone, noise), (same, all_noise) = (each.frames_of(told) for each in (model, other))
+    assert torch.equal(tone, same)
+    assert torch.equal(noise[:, first:], all_noise[:, first:])
+    assert noise[:, :first].numpy() == pytest.approx(-14.5)
+    assert float(all_noise[:, :first].min()) > -12

@@ -278,6 +278,9 @@ def test_mistakes_are_one_line():
         FrameGameObjective(small_model("raw_vae", "mono"), config())
     with pytest.raises(ConfigError, match="without the game"):
         objective(adversarial={"on": False})
+    several = small_model("spectrogram_gan", "drums").in_voices("2")
+    with pytest.raises(ConfigError, match=r"model\.voices names voices .* leave it out"):
+        FrameGameObjective(several, config())
     for names, said in ((["scales"], "unknown discriminator"), ([], "at least 1")):
         with pytest.raises(ConfigError, match=said):
             FrameGameSettings.game_of({"discriminators": names})
