@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from scripts.preset_cards import Measured, rows, tally, unmeasured
-from scripts.preset_measure import card_of
+from engine.presets import preset_settings
+from scripts.preset_cards import Measured, rows, tally, to_hear, unmeasured
+from scripts.preset_measure import card_of, measured
 from training.evaluation.targets import Verdict
 
 Shape = tuple[str, str, str, str]  # rate, parameters, arithmetic, latency, as they are written
@@ -33,6 +34,17 @@ def readme_table(head: list[str], shapes: dict[str, Shape],
         lines.append([f"[`{name}`](engine/presets/{name}.md)", *shape[:3],
                       *(["-"] * len(head) if found is None else told(name, found))])
     return rows(*lines)
+
+
+def players(name: str, original: str, title: str) -> list[str]:
+    """A table of pictures and players: `original`-RATE, called `title`, and every clip of a preset.
+    """
+    rate, about = preset_settings(name)["model"]["sample_rate_hz"] // 1000, measured(name)
+    assert about is not None
+    clips = about["clips"]
+    return rows([title, *clips.values()],
+                [to_hear(f"{original}-{rate}k", title),
+                 *(to_hear(f"{name}-{what}", f"{name}: {said}") for what, said in clips.items())])
 
 
 def page(names: Iterable[str], level: str, figures_of: Callable[[str], Measured | None],

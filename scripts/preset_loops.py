@@ -18,8 +18,8 @@ from engine.files import atomic_write
 from engine.players.base import Player
 from engine.presets import preset_settings
 from scripts import made_cards
-from scripts.made_cards import Shape, cell, target_lines
-from scripts.preset_cards import EXPORTED, Measured, data_rows, rows, tally, to_hear, unmeasured
+from scripts.made_cards import Shape, cell, players, target_lines
+from scripts.preset_cards import EXPORTED, Measured, data_rows, rows, tally, unmeasured
 from scripts.preset_clips import SOUND, keep
 from scripts.preset_measure import (
     SEED,
@@ -254,12 +254,7 @@ NONE = "No preset of loops comes with weights yet."
 def page() -> list[str]:
     """docs/loops.md: pictures, players, figures."""
     def said(name: str, found: Measured) -> list[str]:
-        rate, about = preset_settings(name)["model"]["sample_rate_hz"] // 1000, measured(name)
-        assert about is not None
-        return [*rows(["a held-out loop", *about["clips"].values()],
-                      [to_hear(f"original-loop-{rate}k", "a held-out loop"),
-                       *(to_hear(f"{name}-{what}", f"{name}: {title}")
-                         for what, title in about["clips"].items())]), "",
+        return [*players(name, "original-loop", "a held-out loop"), "",
                 *target_lines(verdicts(found)), "", *loop_figures(found)]
 
     return made_cards.page(loop_names(), "###", figures_of, said) or [NONE]

@@ -21,8 +21,8 @@ from engine.presets import preset_settings
 from engine.scores.conditions import GATE
 from engine.scores.strokes import GATE_ROWS, VELOCITY
 from scripts import made_cards
-from scripts.made_cards import Shape, cell, target_lines
-from scripts.preset_cards import EXPORTED, Measured, data_rows, rows, tally, to_hear, unmeasured
+from scripts.made_cards import Shape, cell, players, target_lines
+from scripts.preset_cards import EXPORTED, Measured, data_rows, rows, tally, unmeasured
 from scripts.preset_clips import SAMPLES, SOUND, keep
 from scripts.preset_measure import (
     SEED,
@@ -246,12 +246,7 @@ NONE = "No drum voice comes with weights yet."
 def page() -> list[str]:
     """docs/drums.md: pictures, players, figures."""
     def said(name: str, found: Measured) -> list[str]:
-        rate, about = preset_settings(name)["model"]["sample_rate_hz"] // 1000, measured(name)
-        assert about is not None
-        return [*rows(["held-out strokes of all classes", *about["clips"].values()],
-                      [to_hear(f"{ORIGINAL}-{rate}k", "held-out strokes"),
-                       *(to_hear(f"{name}-{what}", f"{name}: {title}")
-                         for what, title in about["clips"].items())]), "",
+        return [*players(name, ORIGINAL, "held-out strokes of all classes"), "",
                 *target_lines(verdicts(found[HELD])), "", *_tables(found)]
 
     return made_cards.page(stroke_names(), "###", figures_of, said) or [NONE]
