@@ -40,11 +40,11 @@ def test_no_figure_is_stale(figures: ModuleType) -> None:
 def test_every_preset_has_its_marks(figures: ModuleType) -> None:
     marked = {path: [found[2] for found in figures.MARK.finditer(path.read_text("utf-8"))]
               for path in figures.files()}
-    assert marked[ROOT / "README.md"] == ["presets", "drawn", "looped"]
+    assert marked[ROOT / "README.md"] == ["presets", "drawn", "looped", "struck"]
     trials = [f"{figures.TRIALS}{name}" for name in TABLES]
     for page, marks in (("sound", ["heard"]), ("presets", ["targets"]),
                         ("quality", ["shipped", "discriminators"]),
-                        ("violin", ["played", *trials]),
+                        ("violin", ["played", *trials]), ("drums", ["strokes"]),
                         ("loops", ["loop-levels", "loop-lengths", "loops"])):
         assert marked[ROOT / "docs" / f"{page}.md"] == marks
     for name in preset_names():
@@ -243,8 +243,8 @@ def test_every_shipped_preset_can_be_seen_and_heard() -> None:
         pictures = re.findall(r"!\[spectrogram: [^\]]+\]\(sound/([^)]+\.webp)\)", part)
         assert {path.removesuffix(".mp3") for path in players} == {
             path.removesuffix(".webp") for path in pictures}
-        own = sum(path.startswith(f"{name}-") for path in players)
-        assert (own, len(players) - own) == ((3, 1) if name in MADE else (2, 2))
+        counts = [sum(p.startswith(f"{what}-") for p in players) for what in (name, "original")]
+        assert counts == ([3, 1] if name in MADE else [2, 2])
         shown |= {*players, *pictures}
     there = {str(p.relative_to(SOUND)) for p in SOUND.rglob("*") if p.suffix in (".mp3", ".webp")}
     assert shown <= there
