@@ -137,11 +137,11 @@ def of_frames(name: str, stored: Stored, rounds: int) -> list[dict[str, Any]]:
     facts = model_facts(name)
     x = in_turn(config.labels, config.classes, count, EVERY_ROWS)
     row: dict[str, Any] = {"what": "frame generator and Resynth",
-                           "macs_per_second": facts["methods"]["generate"]["macs_per_second"],
+                           "macs_per_second": facts["methods"][model.main.name]["macs_per_second"],
                            "waits": f"{1000 * config.fft / config.sample_rate_hz:.0f} ms"}
 
     def timed(player: Player) -> float:
-        return spent(lambda: player.process("generate", x), rounds)
+        return spent(lambda: player.process(player.description.main.name, x), rounds)
 
     with tempfile.TemporaryDirectory() as folder:
         row["pytorch"] = timed(PyTorchPlayer(model, 1, 1))
