@@ -31,7 +31,8 @@ from nn_tudor.path_use_commands import map_command, notes_command, play
 
 app = typer.Typer(
     help="Make a path through a model's latents, z or codes, and play it.\n\n"
-    "Example: tudor path geodesic techno-tiny 1 2 -o p.path\n\n"
+    "Example: tudor path geodesic techno-tiny 1 2 -o p.path"
+    "\n\n"
     "Example: tudor path play techno-tiny p.path p.wav --seconds 20",
     no_args_is_help=True, add_completion=False,
     rich_markup_mode=None, pretty_exceptions_enable=False,

@@ -256,7 +256,7 @@ def test_a_folder_of_another_kind_is_safe(tmp_path: Path) -> None:
     (["drums", "--from", "x"], "--from is not for tudor corpus drums"),
     (["real"], "needs --from"),
     (["real", "--seed", "0", "--from", "x"], "--seed is not for tudor corpus real"),
-    (["drums", "--soundfont", "x.sf2"], "a soundfont plays notes"),
+    (["breaks", "--soundfont", "x.sf2"], "a soundfont plays notes"),
     (["notes", "--minutes", "-1"], "minutes must lie"),
 ])
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str],
