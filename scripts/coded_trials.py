@@ -23,7 +23,7 @@ from scripts import trial_runs
 from scripts.preset_cards import rows
 from scripts.preset_clips import SAMPLES, SOUND
 from scripts.preset_measure import link_recordings
-from scripts.trial_runs import TUDOR_BY_PROCESSOR, judged, series, spread, steps, tudor
+from scripts.trial_runs import TUDOR_BY_PROCESSOR, cells, judged, series, steps, tudor
 
 PRESET, RATE_HZ, MINUTES = "techno-tiny", 16000, 6.0
 # What is learnt: kinds of `tudor corpus` and minutes of each, and the recordings that may be.
@@ -131,15 +131,12 @@ def figures(told: dict[str, Any], subject: str,
 
 def table(found: dict[str, Any]) -> list[str]:
     """Means of the seeds, the range that they have, and what they are read by."""
-    def cells(seeds: list[dict[str, float | None]]) -> list[str]:
-        return [spread([one[key] for one in seeds], digits)
-                for key, (_, _, digits) in COLUMNS.items()]
-
     read = found["read_by"]
     lines = [["", *(heading for _, heading, _ in COLUMNS.values()), "steps"]]
-    lines += [[trial.title, *cells(found[name]["figures"]), f"{mean(found[name]['steps']):.0f}"]
+    lines += [[trial.title, *cells(found[name]["figures"], COLUMNS),
+               f"{mean(found[name]['steps']):.0f}"]
               for name, trial in TRIALS.items()]
-    lines += [[title, *cells([read[name]]), "-"]
+    lines += [[title, *cells([read[name]], COLUMNS), "-"]
               for name, title in ((FLOOR, "noise 128 (floor)"), (CEILING, "1 ms late (ceiling)"),
                                   ("original", "original"))]
     return rows(*lines)

@@ -23,7 +23,7 @@ from scripts.coded_trials import CEILING, FLOOR, HELD
 from scripts.coded_trials import figures as coded_figures
 from scripts.preset_clips import SOUND
 from scripts.preset_measure import link_recordings
-from scripts.trial_runs import TUDOR_BY_PROCESSOR, judged, series, spread, steps, tudor
+from scripts.trial_runs import TUDOR_BY_PROCESSOR, cells, judged, series, steps, tudor
 
 RATE_HZ, MINUTES = 16000, 4.0
 LEARNT_MINUTES, LEARNT_SEED, HELD_MINUTES, HELD_SEED = 10, 5, 0.5, 1000
@@ -134,10 +134,6 @@ def table(found: dict[str, Any]) -> list[str]:
     """For each material a table: means of the seeds, and what they are read by."""
     from scripts.preset_cards import rows
 
-    def cells(seeds: list[dict[str, float | None]]) -> list[str]:
-        return [spread([one[key] for one in seeds], digits)
-                for key, (_, _, digits) in COLUMNS.items()]
-
     kinds = [kind for kind in MATERIALS if f"read_by-{kind}" in found]
     lines: list[str] = rows(
         ["", "weights", "MMAC/s", "latency", *(f"steps on {kind}" for kind in kinds),
@@ -152,9 +148,9 @@ def table(found: dict[str, Any]) -> list[str]:
             read = found[f"read_by-{kind}"][material]
             lines += ["", *rows(
                 [TITLES[material], *(heading for _, heading, _ in COLUMNS.values())],
-                *([f"`{family}`", *cells(found[f"{family}-{kind}"][material])]
+                *([f"`{family}`", *cells(found[f"{family}-{kind}"][material], COLUMNS)]
                   for family in SHAPES),
-                *([title, *cells([read[name]])] for name, title in (
+                *([title, *cells([read[name]], COLUMNS)] for name, title in (
                     (FLOOR, "noise 128 (floor)"), (CEILING, "1 ms late (ceiling)"))))]
     return lines
 

@@ -22,7 +22,7 @@ from engine.files import atomic_write
 from scripts import trial_runs
 from scripts.preset_cards import rows
 from scripts.preset_clips import SOUND
-from scripts.trial_runs import TUDOR_BY_PROCESSOR, judged, series, spread, steps, tudor
+from scripts.trial_runs import TUDOR_BY_PROCESSOR, cells, judged, series, spread, steps, tudor
 
 CODER, MINUTES = "techno-tiny", 6.0
 LEARNT, HELD = ("techno", 200, 0), ("techno", 4, 1000)  # kind, minutes and seed of `tudor corpus`
@@ -206,14 +206,12 @@ def gathered(out: Path, seeds: list[int], minutes: float) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> list[str]:
     """Means of the seeds, the range that they have, and what they are read by."""
-    def cells(seeds: list[dict[str, float | None]]) -> list[str]:
-        return [spread([one.get(key) for one in seeds], digits)
-                for key, (_, digits) in (*COLUMNS.items(), ("code_rank", ("", 2)))]
-
-    lines = [["", *(heading for heading, _ in COLUMNS.values()), "code: rank ↓", "training steps"]]
-    lines += [[trial.title, *cells(found[name]["figures"]), f"{mean(found[name]['steps']):.0f}"]
+    columns = {**COLUMNS, "code_rank": ("code: rank ↓", 2)}
+    lines = [["", *(heading for heading, _ in columns.values()), "training steps"]]
+    lines += [[trial.title, *cells(found[name]["figures"], columns),
+               f"{mean(found[name]['steps']):.0f}"]
               for name, trial in TRIALS.items()]
-    lines += [[FLOORS[name], *cells([row]), "-"] for name, row in found["read_by"].items()]
+    lines += [[FLOORS[name], *cells([row], columns), "-"] for name, row in found["read_by"].items()]
     return rows(*lines)
 
 

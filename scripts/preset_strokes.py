@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from engine.files import atomic_write
 from engine.players.base import Player
 from engine.presets import preset_settings
-from engine.scores.conditions import GATE
-from engine.scores.strokes import GATE_ROWS, VELOCITY
+from engine.scores.strokes import struck
 from scripts import made_cards
 from scripts.made_cards import Shape, cell, players, target_lines
 from scripts.preset_cards import EXPORTED, Measured, data_rows, rows, tally, unmeasured
@@ -149,28 +148,23 @@ def render(name: str, folder: Path) -> dict[str, str]:
         way = step / (steps - 1) * (len(MORPH) - 1)
         low = min(int(way), len(MORPH) - 2)
         morph.append({MORPH[low]: low + 1 - way, MORPH[low + 1]: way - low, KIT_GENRE: 1.0})
-    keep(f"{name}-kit", struck(player, [{each: 1.0, KIT_GENRE: 1.0} for each in classes], EVERY_S),
+    keep(f"{name}-kit", played(player, [{each: 1.0, KIT_GENRE: 1.0} for each in classes], EVERY_S),
          rate, SMALL)
-    keep(f"{name}-genres", struck(player, pairs, 0.8 * EVERY_S), rate, SMALL)
-    keep(f"{name}-morph", struck(player, morph, EVERY_S), rate, SMALL)
+    keep(f"{name}-genres", played(player, pairs, 0.8 * EVERY_S), rate, SMALL)
+    keep(f"{name}-morph", played(player, morph, EVERY_S), rate, SMALL)
     return {"kit": f"{', '.join(classes)}; {KIT_GENRE}",
             "genres": f"{' and '.join(PAIR)} of {', '.join(config['subclasses'])}",
             "morph": f"from {' to '.join(MORPH)} in {steps} strokes"}
 
 
-def struck(player: Player, strokes: Sequence[dict[str, float]], every_s: float) -> FloatArray:
+def played(player: Player, strokes: Sequence[dict[str, float]], every_s: float) -> FloatArray:
     """Strokes one after another, each of what is asked for: [channels, samples]."""
     spec = player.description.main
-    labels, rows_each = spec.input_labels, round(every_s * player.sample_rate_hz / spec.in_ratio)
+    rows_each = round(every_s * player.sample_rate_hz / spec.in_ratio)
     late = player.description.config["fft"] // spec.in_ratio  # a stroke is heard so much later
     count = rows_each * len(strokes) + late
-    x = np.zeros((len(labels), -(-count // spec.in_frames) * spec.in_frames), np.float32)
-    for number, asked in enumerate(strokes):
-        start = number * rows_each
-        x[1:, start:] = 0
-        x[labels.index(GATE), start : start + GATE_ROWS] = 1
-        for label, value in {VELOCITY: 1.0, **asked}.items():
-            x[labels.index(label), start:] = value
+    x = struck(spec.input_labels, [(n * rows_each, asked) for n, asked in enumerate(strokes)],
+               -(-count // spec.in_frames) * spec.in_frames)
     player.reset()
     return player.process(spec.name, x)[:, late * spec.in_ratio :]
 

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean
@@ -62,6 +62,13 @@ def spread(values: list[float | None], digits: int) -> str:
     if len(known) == 1:
         return middle
     return f"{middle} ({min(known):.{digits}f} to {max(known):.{digits}f})"
+
+
+def cells(seeds: list[dict[str, float | None]], columns: Mapping[str, tuple[Any, ...]]
+          ) -> list[str]:
+    """Of figures of every seed a cell for each column, which says its digits last."""
+    return [spread([one.get(key) for one in seeds], digits)
+            for key, (*_, digits) in columns.items()]
 
 
 def steps(folder: Path) -> int:

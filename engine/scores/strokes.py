@@ -8,7 +8,7 @@ condition means): rows in which it is asked for one stroke after another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,22 +65,34 @@ def chosen_voices(said: str, classes: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
+def struck(labels: Sequence[str], strokes: Sequence[tuple[int, Mapping[str, float]]], rows: int
+           ) -> FloatArray:
+    """Strokes of one voice [labels, rows]: each from its row on, until the next, of what is asked
+    for. Velocity is 1 unless that says otherwise, everything else 0."""
+    x = np.zeros((len(labels), rows), np.float32)
+    gate = labels.index(GATE)
+    for start, asked in strokes:
+        x[:gate, start:] = x[gate + 1 :, start:] = 0
+        x[gate, start : start + GATE_ROWS] = 1
+        for label, value in {VELOCITY: 1.0, **asked}.items():
+            x[labels.index(label), start:] = value
+    return x
+
+
 def in_turn(labels: Sequence[str], classes: Sequence[str], rows: int, every: int) -> FloatArray:
     """Strokes of the classes in turn, one in `every` rows [labels, rows]; of none where there are
     no `classes`. Everything else is 0: any subclass."""
-    x = np.zeros((len(labels), rows), np.float32)
     count = stroke_voices(labels)
-    for number, start in enumerate(range(0, rows, every)) if count else ():
+    if not count:
+        return struck(labels, [
+            (start, {VELOCITY: SOFT if number // max(1, len(classes)) % 2 else 1.0,
+                     **({classes[number % len(classes)]: 1.0} if classes else {})})
+            for number, start in enumerate(range(0, rows, every))], rows)
+    x = np.zeros((len(labels), rows), np.float32)
+    for number, start in enumerate(range(0, rows, every)):
         voice = number % count + 1
         x[labels.index(f"{GATE} {voice}"), start : start + GATE_ROWS] = 1
         x[labels.index(f"{VELOCITY} {voice}"), start : start + every] = 1
-    for number, start in enumerate(range(0, rows, every)) if not count else ():
-        end = start + every
-        x[labels.index(GATE), start : start + GATE_ROWS] = 1
-        turn = number // max(1, len(classes))
-        x[labels.index(VELOCITY), start:end] = SOFT if turn % 2 else 1.0
-        if classes:
-            x[labels.index(classes[number % len(classes)]), start:end] = 1
     return x
 
 

@@ -11,14 +11,13 @@ import torch
 from engine.models.registry import build
 from engine.models.store import Stored
 from engine.players.base import load
-from engine.players.native_model import NativeModel
 from export.fed_back import ends_at_loop, feeds_back
 from export.targets import check, export_model
 from export.verify import verify
 from tests.engine.models.test_loop_models import rows
 from tests.export.small_models import LOOPS, SMALL, small_model
 from tests.export.test_drawing_exports import FORMS
-from tests.firmware.machines import assert_same_bits, instruction_sets
+from tests.firmware.machines import assert_same_in_any_chunks
 
 PAIRS = [pytest.param(case, form, id=f"{'-'.join(case)}-{form}")
          for case in LOOPS for form in FORMS]
@@ -103,10 +102,4 @@ def test_bits_are_those_of_the_reference_in_any_chunks(form, few, tmp_path):
     x = rows(model)[0].numpy()
     for name in ("generate", "play"):
         unit = model.methods[name].in_frames
-        wanted = NativeModel.open(out, isa="ref").process(name, x[None])[0]
-        for isa in instruction_sets():
-            one = NativeModel.open(out, isa=isa)
-            cuts = [0, unit, 4 * unit, 9 * unit, x.shape[1]]
-            parts = [one.process(name, np.ascontiguousarray(x[None, :, a:b]))[0]
-                     for a, b in pairwise(cuts)]
-            assert_same_bits(np.concatenate(parts, axis=1), wanted)
+        assert_same_in_any_chunks(out, name, x, unit)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
 
 from engine.models.store import Stored
 from engine.players.base import load
-from engine.players.native_model import NativeModel
 from engine.scores import strokes
 from export.resynthesised import resynthesised
 from export.targets import check, export_model
 from export.verify import verify
 from tests.export.small_models import SMALL, STROKES, small_model
 from tests.export.test_drawing_exports import FORMS
-from tests.firmware.machines import assert_same_bits, instruction_sets
+from tests.firmware.machines import assert_same_in_any_chunks
 
 CASE = STROKES[0]
 
@@ -86,10 +83,4 @@ def test_bits_are_those_of_the_reference_in_any_chunks(form, few, tmp_path):
     model, out, _ = exported(form, tmp_path)
     x = played(model)
     for name in model.methods:
-        wanted = NativeModel.open(out, isa="ref").process(name, x[None])[0]
-        for isa in instruction_sets():
-            one = NativeModel.open(out, isa=isa)
-            cuts = [0, 1, 4, 9, x.shape[1]]
-            parts = [one.process(name, np.ascontiguousarray(x[None, :, a:b]))[0]
-                     for a, b in pairwise(cuts)]
-            assert_same_bits(np.concatenate(parts, axis=1), wanted)
+        assert_same_in_any_chunks(out, name, x, 1)

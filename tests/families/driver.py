@@ -98,6 +98,12 @@ class Trainee:
         return out
 
 
+def train_preset(here: Path, preset: str, out: str, steps: int) -> None:
+    """A run `out` of a preset's file and the folder `data`, all in `here`."""
+    tudor("train", here / preset, "--data", here / "data", "--out", here / out, "--steps", steps,
+          "--device", "cpu")
+
+
 def rows(run: Path, kind: str) -> list[dict[str, Any]]:
     """Lines of a run's log."""
     found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

@@ -14,7 +14,7 @@ import torch
 from engine.audio import read_audio
 from engine.models.store import load_model
 from engine.players.base import load
-from tests.families.driver import rows, tudor
+from tests.families.driver import rows, train_preset, tudor
 from tests.training.evaluation.judges.test_judge_strokes import CLASSES, RATE, stroke
 
 STEPS, INTERRUPTED = 12, 7
@@ -59,13 +59,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 soundfile.write(here / "data" / genre / name / f"{genre}{i}.wav",
                                 stroke(kind, i + 100 * (genre == "wet")), RATE)
     (here / "drums.toml").write_text(PRESET)
-    train(here, "whole", STEPS)
+    train_preset(here, "drums.toml", "whole", STEPS)
     return here
 
-
-def train(here: Path, out: str, steps: int) -> None:
-    tudor("train", here / "drums.toml", "--data", here / "data", "--out", here / out, "--steps",
-          steps, "--device", "cpu")
 
 
 def test_a_run_takes_the_names_of_the_folders_and_resumes_to_the_bit(folder: Path) -> None:
@@ -77,9 +73,9 @@ def test_a_run_takes_the_names_of_the_folders_and_resumes_to_the_bit(folder: Pat
     assert {"mode_seeking", "discriminator_loss", "adversarial_loss"} <= set(logged[-1])
     held = rows(folder / "whole", "validation")
     assert held[-1]["spectra"] > 0
-    train(folder, "parts", INTERRUPTED)
+    train_preset(folder, "drums.toml", "parts", INTERRUPTED)
     before = load_model(folder / "parts").model.state_dict()
-    train(folder, "parts", STEPS)
+    train_preset(folder, "drums.toml", "parts", STEPS)
     after, whole = (load_model(folder / run).model.state_dict() for run in ("parts", "whole"))
     assert not torch.equal(before["net.branches.0.branches.0.layers.2.weight"],
                            after["net.branches.0.branches.0.layers.2.weight"])

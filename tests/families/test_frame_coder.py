@@ -12,7 +12,7 @@ import torch
 
 from engine.audio import read_audio
 from engine.models.store import load_model
-from tests.families.driver import rows, tudor
+from tests.families.driver import rows, train_preset, tudor
 
 STEPS, INTERRUPTED, RATE = 10, 6, 8000
 PRESET = """
@@ -55,13 +55,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sound = 0.3 * np.sin(2 * np.pi * 200 * (i + 1) * t) + 0.1 * noise.normal(size=len(t))
         soundfile.write(here / "data" / f"{i}.wav", sound * np.exp(-2 * (t % 0.5)), RATE)
     (here / "spectra.toml").write_text(PRESET)
-    train(here, "whole", STEPS)
+    train_preset(here, "spectra.toml", "whole", STEPS)
     return here
 
-
-def train(here: Path, out: str, steps: int) -> None:
-    tudor("train", here / "spectra.toml", "--data", here / "data", "--out", here / out, "--steps",
-          steps, "--device", "cpu")
 
 
 def test_a_run_resumes_to_the_bit_widths_included(folder: Path) -> None:
@@ -69,9 +65,9 @@ def test_a_run_resumes_to_the_bit_widths_included(folder: Path) -> None:
     assert len(logged) == STEPS
     assert {"log_distance", "noise_share", "mmd"} <= set(logged[-1])
     assert {"spectral_distance", "energy_score"} <= set(rows(folder / "whole", "validation")[-1])
-    train(folder, "parts", INTERRUPTED)
+    train_preset(folder, "spectra.toml", "parts", INTERRUPTED)
     before = load_model(folder / "parts").model.state_dict()
-    train(folder, "parts", STEPS)
+    train_preset(folder, "spectra.toml", "parts", STEPS)
     after, whole = (load_model(folder / run).model.state_dict() for run in ("parts", "whole"))
     name = "decoder.layers.0.weight"
     assert not torch.equal(before[name], after[name])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.commands import main
 from benchmarks.machine import processor
+from engine.players.native_model import NativeModel
 from firmware.host.build import TARGETS, MissingToolError, Target, program, tool
 
 FloatArray = NDArray[np.float32]
@@ -50,6 +53,18 @@ def bench(*words: object) -> int:
     with pytest.raises(SystemExit) as ended:
         main([str(word) for word in words])
     return int(ended.value.code or 0)
+
+
+def assert_same_in_any_chunks(file: Path, method: str, x: FloatArray, unit: int) -> None:
+    """Every instruction set gives, of `x` [channels, rows] in chunks of several units, what the
+    reference gives of all of it."""
+    wanted = NativeModel.open(file, isa="ref").process(method, x[None])[0]
+    for isa in instruction_sets():
+        one = NativeModel.open(file, isa=isa)
+        cuts = [0, unit, 4 * unit, 9 * unit, x.shape[1]]
+        parts = [one.process(method, np.ascontiguousarray(x[None, :, a:b]))[0]
+                 for a, b in pairwise(cuts)]
+        assert_same_bits(np.concatenate(parts, axis=1), wanted, f"{method} by {isa}")
 
 
 def assert_same_bits(got: FloatArray, wanted: FloatArray, what: str = "") -> None:

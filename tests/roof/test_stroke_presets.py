@@ -71,7 +71,7 @@ def test_it_plays_what_its_weights_say() -> None:
     assert player.backend == "native"
     first, second = (player.description.config["classes"])[:2]
     strokes = [{first: 1.0}, {second: 0.5, first: 0.5}]
-    sound = preset_strokes.struck(player, strokes, 0.1)
+    sound = preset_strokes.played(player, strokes, 0.1)
     assert sound.shape[0] == 1
     assert np.isfinite(sound).all()
     rate, hop = player.sample_rate_hz, player.description.main.in_ratio
@@ -79,7 +79,7 @@ def test_it_plays_what_its_weights_say() -> None:
     assert 2 * every <= sound.shape[1] < 2 * every + 8 * hop
     # The first stroke begins with the first sample: what came before it is left out.
     assert np.abs(sound[0, :hop]).max() > 0
-    again = preset_strokes.struck(player, strokes, 0.1)
+    again = preset_strokes.played(player, strokes, 0.1)
     assert np.array_equal(sound, again)
     assert isinstance(model, SpectrogramGAN)
 

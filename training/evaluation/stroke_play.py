@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.players.base import Player
-from engine.scores.conditions import GATE
-from engine.scores.strokes import VELOCITY
+from engine.scores.strokes import struck
 from training.objectives.frame_discriminators import band_edges
 
 FloatArray = NDArray[np.float32]
@@ -38,15 +37,9 @@ def _rows(player: Player, strokes: list[tuple[str, float]], seconds: float) -> F
     """Conditions of strokes (class, time in s) [labels, rows], whole frames of the player."""
     spec = player.description.main
     count = -(-round(seconds * player.sample_rate_hz) // spec.in_ratio)
-    x = np.zeros((len(spec.input_labels), -(-count // spec.in_frames) * spec.in_frames), np.float32)
-    at = spec.input_labels.index
-    for name, time_s in strokes:
-        row = round(time_s * player.sample_rate_hz / spec.in_ratio)
-        x[1:, row:] = 0
-        x[at(GATE), row : row + 2] = 1
-        x[at(VELOCITY), row:] = 1
-        x[at(name), row:] = 1
-    return x
+    asked = [(round(time_s * player.sample_rate_hz / spec.in_ratio), {name: 1.0})
+             for name, time_s in strokes]
+    return struck(spec.input_labels, asked, -(-count // spec.in_frames) * spec.in_frames)
 
 
 def gap(player: Player, name: str) -> float | None:

@@ -4,7 +4,7 @@ adversarial game, mode seeking. Batches hold "image" [batch, 1, side, side] of 0
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, SerializeAsAny, field_validator
@@ -20,14 +20,14 @@ from training.images.networks import (
     PictureJudge,
 )
 from training.objectives import regularisers
-from training.objectives.adversarial import GanConfig
+from training.objectives.adversarial import GanConfig, WholeGameConfig
 from training.objectives.base import Moment, Objective, Terms
 from training.objectives.discriminators import Build
 from training.objectives.gan import AdversarialObjective, GanSettings
 from training.objectives.gan_losses import mode_seeking
 from training.objectives.regularisers import KLConfig, RegulariserConfig, build_regulariser
 from training.run.common_config import CommonConfig
-from training.settings import NotNegative, Unit
+from training.settings import NotNegative
 
 NOISE, SHIFT = 0.05, 1  # on what the classifier learns from: spread, and pixels to each side
 
@@ -79,26 +79,14 @@ class Code(Objective):
         return {"loss": loss, "cross_entropy": nats.detach(), **figures}
 
 
-class PictureGameConfig(GanConfig):
+class PictureGameConfig(WholeGameConfig):
     """The game on whole pictures, from the first step on."""
 
     known: ClassVar[dict[str, Build]] = PICTURE_DISCRIMINATORS
-    logs_features: ClassVar[bool] = False
     others: ClassVar[bool] = True  # each step of the discriminators sees other pictures
 
-    start: float | str = 0.0
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    objective: Literal["hinge", "least-squares", "non-saturating", "classical"] = "hinge"
     discriminators: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("strided",)
     width: Annotated[int, Field(ge=1, le=512)] = 16
-    weight: NotNegative = 1.0
-    feature_weight: NotNegative = 0.0
-    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
-    model_rate: Annotated[float, Field(gt=0)] | None = None
-    betas: Annotated[tuple[Unit, Unit], Field(strict=False)] = (0.5, 0.9)
-
-    def stretch_samples(self, rate_hz: int) -> int:
-        return 1 << 30  # whole
 
     def told(self) -> str:
         return "on pictures"

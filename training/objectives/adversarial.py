@@ -107,6 +107,21 @@ class GanConfig(BaseModel):
         return value
 
 
+class WholeGameConfig(GanConfig):
+    """That of what is heard whole and learnt by the game from its first step on."""
+
+    logs_features: ClassVar[bool] = False
+    start: float | str = 0.0
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    weight: NotNegative = 1.0
+    feature_weight: NotNegative = 0.0
+    learning_rate: Positive = 4e-4
+    model_rate: Positive | None = None
+
+    def stretch_samples(self, rate_hz: int) -> int:
+        return 1 << 30
+
+
 class AdversarialConfig(GanConfig):
     """That of the autoencoder."""
 

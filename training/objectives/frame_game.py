@@ -18,8 +18,7 @@ same noise for frames and for g, or that alone would make them differ.
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, field_validator
@@ -32,18 +31,14 @@ from engine.models.frames import SPAN
 from engine.models.spectrogram_gan import SpectrogramGAN
 from engine.models.spectrogram_gan_config import TEMPERATURE
 from training.data.base import Batch, Shard
-from training.objectives.adversarial import GanConfig
+from training.objectives.adversarial import GanConfig, WholeGameConfig
 from training.objectives.base import Moment, Terms, Validation
 from training.objectives.discriminators import Build
-from training.objectives.frame_discriminators import (
-    FRAME_DISCRIMINATORS,
-    BandFeatures,
-    band_edges,
-)
+from training.objectives.frame_discriminators import FRAME_DISCRIMINATORS, BandFeatures
 from training.objectives.frame_spectra import FrameSpectra, heard_power, scaled
 from training.objectives.gan import AdversarialObjective, GanSettings
 from training.objectives.gan_losses import mode_seeking
-from training.objectives.stroke_encoder import StrokeEncoder, divergence, drawn
+from training.objectives.stroke_encoder import StrokeEncoder, divergence, drawn, of_strokes
 from training.settings import NotNegative, Unit
 
 AGES = (8.0, 48.0)  # frames in which what tells a stroke's age falls to 1/e
@@ -52,25 +47,14 @@ MOST_STROKES = 4  # of a crop that differ in z; those after share the last one's
 LISTENED = 6  # strokes of a validation that can be listened to
 
 
-class FrameGameConfig(GanConfig):
-    """`[training.adversarial]` of frames."""
+class FrameGameConfig(WholeGameConfig):
+    """`[training.adversarial]` of frames: crops are heard whole."""
 
     known: ClassVar[dict[str, Build]] = FRAME_DISCRIMINATORS
-    logs_features: ClassVar[bool] = False
 
-    start: float | str = 0.0
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    objective: Literal["hinge", "least-squares", "non-saturating", "classical"] = "hinge"
     discriminators: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("bands",)
     width: Annotated[int, Field(ge=1, le=512)] = 24
-    weight: NotNegative = 1.0
-    feature_weight: NotNegative = 0.0
-    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
-    model_rate: Annotated[float, Field(gt=0)] | None = None
     betas: Annotated[tuple[Unit, Unit], Field(strict=False)] = (0.0, 0.99)
-
-    def stretch_samples(self, rate_hz: int) -> int:
-        return 1 << 30  # crops are heard whole
 
     def told(self) -> str:
         return "on log-magnitudes"
@@ -120,44 +104,44 @@ class FrameGameObjective(AdversarialObjective):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(config.seed + 2)
                 self.encoder = StrokeEncoder(shape.bins, shape.z)
-            self.bands = BandFeatures(shape.bins)
 
     def losses(self, batch: Batch, at: Moment) -> Terms:
+        rows, real = batch["rows"], self.spectrum(batch["audio"])
         if self.encoder is None:
-            return self.played_terms(batch, at)
-        terms = self.learnt_terms(self.encoder, batch, at)
+            return self.played_terms(rows, real, at)
+        terms = self.learnt_terms(self.encoder, rows, real, at)
         if self.adversary is not None and self.adversary.plays(at.step):
-            game = self.played_terms(batch, at)
+            game = self.played_terms(rows, real, at)
             terms = {**terms, **game, "loss": terms["loss"] + game["loss"]}
         return terms
 
-    def learnt_terms(self, encoder: StrokeEncoder, batch: Batch, at: Moment) -> Terms:
+    def learnt_terms(self, encoder: StrokeEncoder, rows: Tensor, real: Tensor, at: Moment
+                     ) -> Terms:
         """How well recorded strokes are made again, of z that is heard in them."""
-        rows, real = batch["rows"], self.spectrum(batch["audio"])
         number = strokes_before(rows[:, 0])
         mean, log_std = encoder(real, number, ages(rows[:, 0]), MOST_STROKES)
-        there = (number[:, None] == torch.arange(MOST_STROKES, device=rows.device)[None, :, None])
-        kl = divergence(mean, log_std, there.any(dim=2))
+        kl = divergence(mean, log_std, of_strokes(number, MOST_STROKES).any(dim=2))
         z = drawn(mean, log_std, at.shard.draw(torch.randn, mean.shape, device=rows.device))
-        told = self.model.told_of(self.placed(rows, z.transpose(1, 2)), self.attributes(rows))
+        asked, bands = self.placed(rows, z.transpose(1, 2)), encoder.features
+        told = self.model.told_of(asked, self.attributes(rows))
         one = heard(*self.model.frames_of(told), self.white(rows, at.shard))
         with torch.no_grad():  # both draws have the same gradients in the mean
-            again = self.model.told_of(self.placed(rows, z.transpose(1, 2)), self.attributes(rows))
+            again = self.model.told_of(asked, self.attributes(rows))
             other = heard(*self.model.frames_of(again), self.white(rows, at.shard))
         distance = sum((a - b).abs().mean() - (a - c).abs().mean() for a, b, c in (
-            (one, real, other), (self.bands(one), self.bands(real), self.bands(other))))
+            (one, real, other), (bands(one), bands(real), bands(other))))
         assert isinstance(distance, Tensor)
         return {"loss": self.config.reconstruction * (distance + self.config.kl_weight * kl),
                 "reconstruction": distance, "kl": kl}
 
-    def played_terms(self, batch: Batch, at: Moment) -> Terms:
+    def played_terms(self, rows: Tensor, real: Tensor, at: Moment) -> Terms:
         """What the discriminators hear, and how far two draws of z lie apart."""
-        rows = self.conditions(batch["rows"], at.shard)
+        rows = self.conditions(rows, at.shard)
         told = self.model.told_of(self.with_z(rows, at.shard), self.attributes(rows))
         grain = self.white(rows, at.shard)
         made = heard(*self.model.frames_of(told), grain)
         terms = {"loss": made.new_zeros(()), "output": made,
-                 "target": self.spectrum(batch["audio"]), "told": self.told(rows)}
+                 "target": real, "told": self.told(rows)}
         weight = self.config.mode_seeking
         if weight and self.training:
             half = max(1, len(rows) // 2)
@@ -266,9 +250,8 @@ def ages(gate: Tensor) -> Tensor:
 def apart(made: Tensor, real: Tensor) -> Tensor:
     """Mean difference of the means and of the spreads over strokes, of bands [batch, bins, frames].
     """
-    edges = band_edges(made.shape[1])
-    bands = [torch.stack([x[:, a:b].mean(dim=1) for a, b in pairwise(edges)],
-                         dim=1) for x in (made, real)]
+    mean = BandFeatures(made.shape[1]).mean.to(made)
+    bands = [mean @ x for x in (made, real)]
     means = bands[0].mean(dim=0) - bands[1].mean(dim=0)
     spreads = bands[0].std(dim=0) - bands[1].std(dim=0)
     return means.abs().mean() + spreads.abs().mean()

@@ -39,13 +39,19 @@ class StrokeEncoder(nn.Module):
         x = self.features(heard)
         for layer in self.body:
             x = F.leaky_relu(layer(x), SLOPE)
-        own = (number[:, None] == torch.arange(most, device=number.device)[None, :, None])
+        own = of_strokes(number, most)
         early = own * torch.exp(-age / LOUD)[:, None]
         pooled = [torch.einsum("bcf,bsf->bsc", x, share)
                   / share.sum(dim=2, keepdim=True).clamp_min(1e-6)
                   for share in (early, own.to(x.dtype))]
         mean, log_std = self.out(torch.cat(pooled, dim=2)).chunk(2, dim=2)
         return mean, log_std.clamp(-MOST_LOG_STD, MOST_LOG_STD)
+
+
+def of_strokes(number: Tensor, most: int) -> Tensor:
+    """Which frames [batch, most, frames] belong to strokes 0, 1, ..., from the numbers of all
+    [batch, frames]."""
+    return number[:, None] == torch.arange(most, device=number.device)[None, :, None]
 
 
 def drawn(mean: Tensor, log_std: Tensor, normal: Tensor) -> Tensor:

@@ -29,7 +29,6 @@ from engine.models.spectrogram_gan import SpectrogramGAN
 from engine.models.spectrogram_gan_config import TEMPERATURE
 from engine.players.path_file import LATENTS, LOOPS, STROKES, moved_inputs
 from engine.scores import loops, strokes
-from engine.scores.conditions import GATE
 from training.evaluation.paths.prior import prior_of
 from training.evaluation.spectra import mel_bands
 
@@ -74,9 +73,7 @@ class Hearing:
             x = loops.conditions(labels, spec.in_ratio, rate, bars, bpm, code)
         elif self.moved.kind == STROKES:
             count = max(1, round(STROKE_SECONDS * rate / spec.in_ratio))
-            x = np.zeros((len(labels), count), np.float32)
-            x[labels.index(strokes.VELOCITY)] = 1
-            x[labels.index(GATE), : strokes.GATE_ROWS] = 1
+            x = strokes.struck(labels, [(0, {})], count)
         else:
             count = self.skip + max(1, round(HELD_SECONDS * rate / spec.in_ratio))
             x = np.zeros((len(labels), count), np.float32)
