@@ -172,7 +172,7 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def compare(
+def clip_or_frames(
     model: Annotated[str, typer.Argument(help="a drum voice: preset or run")] = "drums",
     rounds: Annotated[int, typer.Option(min=1, help="of which the median is told")] = 5,
     json_file: Annotated[Path | None, typer.Option("--json", help="figures, to a file")] = None,
@@ -192,4 +192,4 @@ def compare(
 
 if __name__ == "__main__":
     with friendly():
-        typer.run(compare)
+        typer.run(clip_or_frames)

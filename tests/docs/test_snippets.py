@@ -258,10 +258,13 @@ def test_settings_are_taken(snippet: Snippet) -> None:
     assert set(tables) <= {"model", "training", "summary", "card"}
     if "card" in tables:
         checked_card(tables["card"], snippet.file)
-    training_config(tables.get("training", {}))
-    if "model" in tables and snippet.file != TUTORIAL:  # its family is its own
-        model = dict(tables["model"])
-        configure(model.pop("family"), model)
+    model = dict(tables.get("model", {}))
+    family = model.pop("family", None)
+    if snippet.file == TUTORIAL:  # its family is its own
+        family = None
+    training_config(tables.get("training", {}), family)
+    if family:
+        configure(family, model)
 
 
 @pytest.mark.parametrize("snippet", of("mapping", "calibration", "csv"), ids=str)
