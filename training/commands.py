@@ -18,8 +18,8 @@ def share_cores() -> None:
 
 def corpus_command(
     kind: Annotated[
-        str, typer.Argument(help="techno, drums, breaks, textures, notes or bach by synthesis, "
-                            "or real")],
+        str, typer.Argument(help="techno, drums, breaks, textures, notes, instruments or bach by "
+                            "synthesis, or real")],
     out_dir: Annotated[Path, typer.Argument(help="folder for the sounds")],
     minutes: Annotated[float | None, typer.Option(help="how much audio to make (30)")] = None,
     seed: Annotated[int | None, typer.Option(help="same seed, same sounds (0)")] = None,
@@ -30,7 +30,8 @@ def corpus_command(
     channels: Annotated[
         int | None, typer.Option(help="1 mono, 2 stereo (textures 2, the others 1)")] = None,
     soundfont: Annotated[
-        Path | None, typer.Option(help="notes, bach and drums: played from this .sf2 by fluidsynth")
+        Path | None, typer.Option(help="notes, instruments, bach and drums: played from this .sf2 "
+                            "by fluidsynth")
     ] = None,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="bach only: the movements kept for measuring")

@@ -15,6 +15,7 @@ from engine.models.base import ModelConfig
 # Log-magnitudes in nepers, as networks have them: MIDDLE + SPAN * x, x about -1 ... 1.
 MIDDLE, SPAN = -5.5, 6.0
 LOWEST, HIGHEST = -1.5, 1.0  # x that a network can say
+SILENT = -20.0  # nepers below what it says: less than `Resynth` plays
 
 
 class FramesConfig(ModelConfig):

@@ -49,12 +49,12 @@ from engine.layers import (
 from engine.layers.base import Attributes, run_chain
 from engine.models.base import Model
 from engine.models.chain import Chain, Link
-from engine.models.frames import heads
+from engine.models.frames import SILENT, heads
+from engine.models.pitched_frames import PITCHED, faded, followed, pitched, played
 from engine.models.spectrogram_gan_config import ATTRIBUTES, SpectrogramGANConfig
 from engine.models.stroke_voices import panel, unsaved, voice_ranges
 from engine.scores.strokes import DECAY, GRAIN, LATE, chosen_voices, voices_mapping
 
-SILENT = -20.0  # nepers below what it says: less than `Resynth` plays
 BUMPS, FALLS = 12, (2.0, 6.0, 16.0, 48.0)  # numbers that tell an age
 OPENINGS = ("open", "closing", "opening")  # what the sound of a frame is multiplied with
 OPENING_S = 0.0005
@@ -84,7 +84,7 @@ class SpectrogramGAN(Model):
     def chains(self) -> dict[str, Chain]:
         labels, hop, count = self.config.labels, self.config.hop, len(self.config.voices)
         said = (*(f"{part} {n}" for part in ("tone", "noise") for n in range(self.config.bins)),
-                *OPENINGS)
+                *OPENINGS, *(PITCHED if self.config.pitched else ()))
         frames: tuple[Link, ...] = (
             Guard(len(labels)), ("strokes", self.strokes), ("told", self.told), ("net", self.net))
         sound: Streaming = self.sound
@@ -145,24 +145,33 @@ def strokes(config: SpectrogramGANConfig) -> Sequence:
     mean = torch.cat((torch.eye(config.z), torch.zeros(config.z, config.z)))  # and log_std 0
     drawn = Sequence(Channels(count, asked, count), Fixed(mean[:, :, None]),
                      LatentSample(config.z))
-    return Sequence(Parallel(Channels(count, 0, asked), drawn, combine="concat"), Note(count - 1))
+    held = Sequence(Parallel(Channels(count, 0, asked), drawn, combine="concat"), Note(count - 1))
+    if not config.pitched:
+        return held
+    return Sequence(Parallel(held, followed(count, config.release), combine="concat"))
 
 
 def told(config: SpectrogramGANConfig) -> Streaming:
     """What was asked for, and age -> conditions, fresh noise, age in numbers, how far the stroke
-    has faded, in nepers, and how far the sound is open."""
+    has faded, in nepers, and how far the sound is open; of notes, `PITCHED`."""
     count, wide = len(config.single), config.conditions
-    known = count - 1  # the last is age
+    known = count - 1  # then age
     rows, fading = age_tables(config)
-    age = Sequence(
-        Parallel(Channels(count, known, count), Control(count, DECAY), combine="product"),
-        Parallel(_rows(rows), _rows(fading), combine="concat"))
-    door = Sequence(Channels(count, known, count), _rows(openings(config)))
+    more: tuple[Streaming, ...] = ()
+    if config.pitched:
+        count += len(PITCHED)
+        more = (pitched(count),)
+    age: Streaming = Sequence(
+        Parallel(Channels(count, known, known + 1), Control(count, DECAY), combine="product"),
+        _rows(rows) if config.pitched else Parallel(_rows(rows), _rows(fading), combine="concat"))
+    if config.pitched:
+        age = Parallel(age, faded(count), combine="concat")
+    door = Sequence(Channels(count, known, known + 1), _rows(openings(config)))
     asked = Sequence(Channels(count, 0, known), Conv1d(known, wide, 1), LeakyReLU(wide),
                      Conv1d(wide, wide, 1), LeakyReLU(wide))
     fresh = Sequence(Control(count, GRAIN), Fixed(torch.ones(config.noise, 1, 1)),
                      NoiseMultiply(config.noise))
-    return Parallel(asked, fresh, age, door, combine="concat")
+    return Parallel(asked, fresh, age, door, *more, combine="concat")
 
 
 def _rows(table: Tensor) -> Embed:
@@ -185,10 +194,10 @@ def age_tables(config: SpectrogramGANConfig) -> tuple[Tensor, Tensor]:
 
 def network(config: SpectrogramGANConfig) -> Streaming:
     """What `told` gives -> log-magnitudes of tone, then of noise, in nepers; then how far the sound
-    is open."""
+    is open, and `PITCHED` of notes."""
     wide, width, size = config.conditions, config.width, BUMPS + len(FALLS)
     heard = wide + config.noise + size
-    count = heard + 1 + len(OPENINGS)
+    count = heard + 1 + len(OPENINGS) + len(PITCHED) * config.pitched
     both = 2 * config.bins
     modulating = Conv1d(wide, 2 * width * len(config.dilations), 1)
     assert modulating.bias is not None
@@ -218,13 +227,15 @@ def openings(config: SpectrogramGANConfig) -> Tensor:
 def sound(config: SpectrogramGANConfig) -> Streaming:
     """What `network` gives -> audio."""
     both = 2 * config.bins
-    count = both + len(OPENINGS)
-    played = Resynth(config.fft, config.hop)
+    doors = both + len(OPENINGS)
+    count = doors + len(PITCHED) * config.pitched
+    resynth = Resynth(config.fft, config.hop)
     time = torch.arange(config.hop) + 0.5
     rise = (time / (OPENING_S * config.sample_rate_hz)).clamp(max=1)
     shapes = torch.stack((torch.ones(config.hop), 0.5 + 0.5 * torch.cos(time * pi / config.hop),
                           0.5 - 0.5 * torch.cos(rise * pi)))
+    whole = (played(config, resynth) if config.pitched
+             else Sequence(Channels(count, 0, both), resynth))
     return Parallel(
-        Sequence(Channels(count, 0, both), played),
-        Sequence(Channels(count, both, count), Shapes(shapes, int(played.lookahead))),
+        whole, Sequence(Channels(count, both, doors), Shapes(shapes, int(resynth.lookahead))),
         combine="product")

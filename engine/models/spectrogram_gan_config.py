@@ -41,6 +41,11 @@ class SpectrogramGANConfig(FramesConfig):
     frames: Annotated[int, Field(ge=8, le=800)] = 192  # of a stroke
     fade: Annotated[int, Field(ge=1, le=200)] = 48  # frames in which what is older becomes silent
     noise_from_hz: Annotated[float, Field(ge=0, le=20000)] = 0.0  # below, all that sounds is tone
+    # Of the pitch that is asked for, in octaves from middle C, where a tone is harmonics of a note;
+    # 0: strokes, tuned by what is asked for (engine/models/pitched_frames.py).
+    harmonics: Annotated[int, Field(ge=0, le=256)] = 0
+    # Frames in which a note loses 20 nepers when its gate closes.
+    release: Annotated[int, Field(ge=1, le=800)] = 64
     # Played by so many gates at once, each with its class (engine/models/stroke_voices.py).
     voices: Annotated[tuple[str, ...], Field(max_length=MOST_VOICES)] = ()
 
@@ -54,12 +59,19 @@ class SpectrogramGANConfig(FramesConfig):
                 raise ValueError(f"{label!r} is the name of two things that are asked for; call "
                                  "the class, or its folder, otherwise")
             taken.add(label)
+        if self.harmonics and self.voices:
+            raise ValueError("voices: a model of notes (harmonics above 0) is played by one voice")
         for name in self.voices:
             if name not in self.classes and (self.classes or name):
                 raise ValueError(f"voices: {name!r} is none of the classes")
         if not self.dilations:
             raise ValueError("dilations must name a layer at least")
         return self
+
+    @property
+    def pitched(self) -> bool:
+        """Whether notes are played: a pitch each, held as long as their gate."""
+        return self.harmonics > 0
 
     @property
     def noise_from(self) -> int:

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import nearest
-from training.corpus import bach, breaks, hits, notes, techno, textures, writing
+from training.corpus import (
+    bach,
+    breaks,
+    hits,
+    notes,
+    single_notes,
+    techno,
+    textures,
+    writing,
+)
 from training.corpus.genres import GENRES
 
 ALL = "all"
@@ -40,6 +49,7 @@ KINDS: dict[str, Kind] = {
     "breaks": Kind(breaks.render_break, breaks.NAMES),
     "textures": Kind(textures.render_texture, textures.NAMES, channels=2),
     "notes": Kind(notes.render_note, notes.NAMES, soundfont=True),
+    "instruments": Kind(single_notes.render_single, single_notes.NAMES, soundfont=True),
     "bach": Kind(bach.render_passage, bach.NAMES[False], 16000, soundfont=True, held_out=Kind(
         bach.render_held_out, bach.NAMES[True], 16000, soundfont=True)),
 }
@@ -59,7 +69,7 @@ def write_corpus(
 ) -> list[Path]:
     """Fills `out_dir` with at least `minutes` of whole files, see `writing.write_corpus`.
 
-    `soundfont` plays notes or strikes drums through fluidsynth in place of our own synthesis.
+    `soundfont` plays notes or strikes drums, by fluidsynth, in place of our own synthesis.
     `held_out`: the part of a kind that nothing should be trained on. `genres`: of `GENRES`, each in
     a folder; ALL: all.
     """
@@ -70,7 +80,7 @@ def write_corpus(
     more: tuple[object, ...] = ()
     if soundfont is not None:
         if not row.soundfont:
-            raise ValueError(f"a soundfont plays notes, bach or drums, not {kind}")
+            raise ValueError(f"a soundfont plays notes, instruments, bach or drums, not {kind}")
         from training.corpus.soundfont import check
 
         check(soundfont)

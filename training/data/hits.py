@@ -7,6 +7,9 @@
 Each stroke is as loud as its velocity and cuts off the one before, as the voice does that learns
 from it. Where nobody says how hard a stroke is, one is drawn: velocity is then a level. Some are
 tuned higher or lower, which `pitch_oct` says.
+
+A model of notes is told their pitch, and its gate stays open while a note is held; some are let go
+before they end, and fall silent as the model has it.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from rich.console import Console
 
 from engine.errors import AudioError, ConfigError, nearest
 from engine.models.base import Model
+from engine.models.frames import SILENT
 from engine.models.spectrogram_gan import SpectrogramGAN
 from engine.scores.conditions import PITCH
 from engine.scores.strokes import VELOCITY
@@ -42,6 +46,7 @@ ONSET_SHARE, BEFORE_S = 0.02, 0.0005  # where a sound begins: at so much of its 
 CUT_S = 0.0015  # in which a stroke ends that the next one cuts off
 LAST_SHARE = 0.12  # of a stroke's length, in which it fades if it is longer than that
 LEAST_FRAMES = 6  # between two gates
+HELD = 0.7  # so many notes are held as long as there is room
 
 
 class HitSettings(Settings):
@@ -95,6 +100,8 @@ class Hits(CachedCrops):
                               f"{model.family!r}")
         self.shape = shape = model.config
         _check_names(self.strokes.values(), shape.classes, shape.subclasses)
+        if shape.pitched:
+            _check_pitches(self.strokes)
         self.rate, self.hop = shape.sample_rate_hz, shape.hop
         self.cache, self.skipped = filled_cache(
             self._found, self.cache_folder, self.rate, 1, self.config.cache_gb, console)
@@ -171,22 +178,43 @@ class Hits(CachedCrops):
         if rng.random() < tuned:
             octaves = float(rng.uniform(-1, 1)) * self.config.tuned_octaves
         velocity = stroke.velocity or float(rng.uniform(SOFTEST, 1.0))
-        hit = stroke_audio(self.cache.read(sound.name, 0, len(sound))[0], self.rate,
-                           shape.frames * self.hop, octaves)
         begin = at * self.hop
+        room = len(audio) - begin
+        most = round(room / (1 - LAST_SHARE)) + 1 if shape.pitched else shape.frames * self.hop
+        hit = stroke_audio(self.cache.read(sound.name, 0, len(sound))[0], self.rate, most, octaves)
+        hit = hit[:room]
+        gate = at + 1 + int(rng.integers(LEAST_FRAMES - 2))
+        if shape.pitched:
+            assert stroke.octaves is not None
+            octaves += stroke.octaves
+            gate = at + self._open_for(len(hit), rng)
+            hit = hit * self._released(len(hit), (gate - at) * self.hop)
         cut = min(begin, round(CUT_S * self.rate))
         audio[begin - cut : begin] *= np.linspace(1, 0, cut, dtype=np.float32)
         audio[begin:] = 0
-        hit = hit[: len(audio) - begin]
         audio[begin : begin + len(hit)] = LOUDEST * velocity * hit
         rows[:, at:] = 0
-        rows[0, at : at + 1 + int(rng.integers(LEAST_FRAMES - 2))] = 1
+        rows[0, max(0, at - 1) : at] = 0  # of a note that was held: the gate opens anew
+        rows[0, at:gate] = 1
         asked = {**dict.fromkeys(shape.asked, 0.0), stroke.of_class: 1.0,
                  VELOCITY: velocity, PITCH: octaves}
         if stroke.subclass in shape.subclasses:
             asked[stroke.subclass] = 1.0
         for index, value in enumerate(asked.values(), 1):
             rows[index, at:] = value
+
+    def _open_for(self, samples: int, rng: np.random.Generator) -> int:
+        """Frames for which the gate of a note of so many samples is open."""
+        most = max(2, -(-samples // self.hop))
+        if most <= LEAST_FRAMES or rng.random() < HELD:
+            return most
+        return int(rng.integers(LEAST_FRAMES, most))
+
+    def _released(self, samples: int, held: int) -> FloatArray:
+        """What a note is multiplied with whose gate closes after `held` samples."""
+        over = np.arange(samples) - held
+        nepers = SILENT * np.clip(over / (self.shape.release * self.hop), 0, 1)
+        return np.exp(nepers).astype(np.float32)
 
     def _joined(self, found: Sequence[tuple[FloatArray, FloatArray]]) -> Batch:
         audio, rows = (torch.from_numpy(np.stack(each)) for each in zip(*found, strict=True))
@@ -213,6 +241,15 @@ def stroke_audio(sound: FloatArray, rate_hz: int, most_samples: int, octaves: fl
     if over > 0:
         hit[-over:] *= (0.5 + 0.5 * np.cos(np.pi * np.arange(1, over + 1) / last)).astype("f4")
     return np.asarray(hit / max(float(np.abs(hit).max(initial=0.0)), 1e-6), np.float32)
+
+
+def _check_pitches(strokes: dict[str, Stroke]) -> None:
+    """An error for the first note that says no pitch."""
+    for name, stroke in sorted(strokes.items()):
+        if stroke.octaves is None:
+            raise ConfigError(f"{name}: nothing says its pitch, which a model of notes is told; give "
+                              "a metadata.csv with file, kind and pitch, or names as NSynth has "
+                              "them (flute_acoustic_002-069-100.wav)")
 
 
 def _check_names(strokes: Any, classes: Sequence[str], subclasses: Sequence[str]) -> None:

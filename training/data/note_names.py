@@ -42,6 +42,11 @@ class NamedNote:
     source: str = ""  # of NSynth: acoustic, electronic or synthetic
     more: str = ""
 
+    @property
+    def family(self) -> str:
+        """Without a number that tells two instruments of one sort apart."""
+        return self.instrument.partition(f"_{self.source}_")[0] if self.source else self.instrument
+
 
 def note_named(file: str) -> NamedNote | None:
     """What a file's name says; None if it is named in neither way."""
@@ -79,6 +84,18 @@ def notes_of(folder: Path, files: Iterable[str]) -> dict[str, NamedNote]:
 def _told(row: Mapping[str, str | None], said: str) -> NamedNote:
     """A row of the table."""
     pitch, instrument = (row.get("pitch") or "").strip(), (row.get("instrument") or "").strip()
+    number = midi_of(pitch, said)
+    if number is None:
+        raise ConfigError(f"{said}: pitch is empty; it wants a MIDI number or a name such as A4")
+    return NamedNote(instrument or "?", number, _velocity(row, said),
+                     (row.get("technique") or "").strip())
+
+
+def midi_of(pitch: str, said: str) -> int | None:
+    """The MIDI pitch of a number or of a name such as A4; None of nothing. `said`: where it stands.
+    """
+    if not pitch:
+        return None
     named = PITCH.fullmatch(pitch)
     if named:
         number = midi_pitch(named[1], named[2], int(named[3]))
@@ -89,8 +106,7 @@ def _told(row: Mapping[str, str | None], said: str) -> NamedNote:
                           f"not {pitch!r}")
     if not 0 <= number <= 127:
         raise ConfigError(f"{said}: pitch {pitch} lies outside MIDI's 0 to 127")
-    return NamedNote(instrument or "?", number, _velocity(row, said),
-                     (row.get("technique") or "").strip())
+    return number
 
 
 def _velocity(row: Mapping[str, str | None], said: str) -> int:

@@ -30,14 +30,21 @@ from engine.models.base import Model
 from engine.models.frames import SPAN
 from engine.models.spectrogram_gan import SpectrogramGAN
 from engine.models.spectrogram_gan_config import TEMPERATURE
+from engine.scores.conditions import PITCH
 from training.data.base import Batch, Shard
 from training.objectives.adversarial import GanConfig, WholeGameConfig
 from training.objectives.base import Moment, Terms, Validation
 from training.objectives.discriminators import Build
 from training.objectives.frame_discriminators import FRAME_DISCRIMINATORS, BandFeatures
-from training.objectives.frame_spectra import FrameSpectra, heard_power, scaled
+from training.objectives.frame_spectra import (
+    FrameSpectra,
+    heard_power,
+    power_with_noise,
+    scaled,
+)
 from training.objectives.gan import AdversarialObjective, GanSettings
 from training.objectives.gan_losses import mode_seeking
+from training.objectives.harmonic_spectra import HarmonicSpectra
 from training.objectives.stroke_encoder import StrokeEncoder, divergence, drawn, of_strokes
 from training.settings import NotNegative, Unit
 
@@ -99,6 +106,7 @@ class FrameGameObjective(AdversarialObjective):
                               "(--voices); one voice is trained: leave it out")
         super().__init__(model, config, shape.bins, len(shape.asked) + len(AGES))
         self.spectra = FrameSpectra(shape)
+        self.harmonics = HarmonicSpectra(shape) if shape.pitched else None
         self.encoder: StrokeEncoder | None = None
         if config.reconstruction:
             with torch.random.fork_rng(devices=[]):
@@ -124,10 +132,10 @@ class FrameGameObjective(AdversarialObjective):
         z = drawn(mean, log_std, at.shard.draw(torch.randn, mean.shape, device=rows.device))
         asked, bands = self.placed(rows, z.transpose(1, 2)), encoder.features
         told = self.model.told_of(asked, self.attributes(rows))
-        one = heard(*self.model.frames_of(told), self.white(rows, at.shard))
+        one = self.made(told, rows, self.white(rows, at.shard))
         with torch.no_grad():  # both draws have the same gradients in the mean
             again = self.model.told_of(asked, self.attributes(rows))
-            other = heard(*self.model.frames_of(again), self.white(rows, at.shard))
+            other = self.made(again, rows, self.white(rows, at.shard))
         distance = sum((a - b).abs().mean() - (a - c).abs().mean() for a, b, c in (
             (one, real, other), (bands(one), bands(real), bands(other))))
         assert isinstance(distance, Tensor)
@@ -139,7 +147,7 @@ class FrameGameObjective(AdversarialObjective):
         rows = self.conditions(rows, at.shard)
         told = self.model.told_of(self.with_z(rows, at.shard), self.attributes(rows))
         grain = self.white(rows, at.shard)
-        made = heard(*self.model.frames_of(told), grain)
+        made = self.made(told, rows, grain)
         terms = {"loss": made.new_zeros(()), "output": made,
                  "target": real, "told": self.told(rows)}
         weight = self.config.mode_seeking
@@ -148,7 +156,7 @@ class FrameGameObjective(AdversarialObjective):
             other = self.model.told_of(self.with_z(rows, at.shard)[:half],
                                        self.attributes(rows[:half]))
             other = self.model.with_noise_of(other, told[:half])
-            again = heard(*self.model.frames_of(other), grain[:half])
+            again = self.made(other, rows[:half], grain[:half])
             terms["mode_seeking"] = mode_seeking(made[:half], again)
             terms["loss"] = weight * terms["mode_seeking"]
         return terms
@@ -171,7 +179,7 @@ class FrameGameObjective(AdversarialObjective):
             for batch in batches:
                 rows = self.with_z(batch["rows"], Shard())
                 told = model.told_of(rows, self.attributes(rows))
-                made = heard(*model.frames_of(told), self.white(rows, Shard()))
+                made = self.made(told, rows, self.white(rows, Shard()))
                 pairs.append((made, self.spectrum(batch["audio"])))
             rows = self.with_z(batches[0]["rows"][:LISTENED], Shard())
             audio = model.offline(model.main.name, rows, **self.attributes(rows))
@@ -221,14 +229,20 @@ class FrameGameObjective(AdversarialObjective):
         """Scaled log-magnitudes [batch, bins, frames] of recorded audio [batch, 1, samples]."""
         return scaled(self.spectra.magnitudes(audio).square())
 
+    def made(self, told: Tensor, rows: Tensor, white: Tensor) -> Tensor:
+        """Scaled log-magnitudes of what will sound of what the network is `told` of `rows`, with
+        the grain of `white`; notes begin with phases of its own."""
+        tone, noise = self.model.frames_of(told)
+        if self.harmonics is None:
+            return scaled(heard_power(tone, noise, white))
+        pitch = rows[:, 1 + self.model.config.asked.index(PITCH)]
+        starts = white[:, :MOST_STROKES, 0].angle()
+        line = self.harmonics(tone, pitch, strokes_before(rows[:, 0]), starts)
+        return scaled(power_with_noise(*line, noise, white))
+
     def white(self, rows: Tensor, shard: Shard) -> Tensor:
         """Frames of white noise, as many as there are `rows`."""
         return self.spectra.white(len(rows), rows.shape[2], shard)
-
-
-def heard(tone: Tensor, noise: Tensor, white: Tensor) -> Tensor:
-    """Scaled log-magnitudes of what will sound."""
-    return scaled(heard_power(tone, noise, white))
 
 
 def strokes_before(gate: Tensor) -> Tensor:

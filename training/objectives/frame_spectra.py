@@ -46,8 +46,13 @@ class FrameSpectra(nn.Module):
 
 def heard_power(tone: Tensor, noise: Tensor, white: Tensor) -> Tensor:
     """Of what will sound: tone, and noise with the grain of `white`, from log-magnitudes."""
+    return power_with_noise(torch.exp(tone), torch.zeros_like(tone), noise, white)
+
+
+def power_with_noise(real: Tensor, imaginary: Tensor, noise: Tensor, white: Tensor) -> Tensor:
+    """The same of a tone whose frames are known."""
     level = torch.exp(noise)
-    return (torch.exp(tone) + level * white.real).square() + (level * white.imag).square()
+    return (real + level * white.real).square() + (imaginary + level * white.imag).square()
 
 
 def nepers(power: Tensor) -> Tensor:

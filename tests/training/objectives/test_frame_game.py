@@ -21,9 +21,9 @@ from training.objectives.frame_game import (
     FrameGameSettings,
     ages,
     apart,
-    heard,
     strokes_before,
 )
+from training.objectives.frame_spectra import heard_power, scaled
 from training.objectives.gan_losses import gradient_penalty
 from training.run.health import LossHealth
 from training.run.noise import vary_noise
@@ -95,7 +95,7 @@ def test_a_sine_and_noise_are_as_loud_as_the_operation_has_them():
     white = found.white(rows, Shard())[:, 4:-4, 8:]
     assert float(white.abs().square().mean()) == pytest.approx(1, abs=0.03)
     silence = torch.full_like(white.real, -30.0)
-    made = heard(silence, silence * 0 - 2.0, white)
+    made = scaled(heard_power(silence, silence * 0 - 2.0, white))
     noise = torch.randn(40, 1, FRAMES * shape.hop)
     power = found.spectra.magnitudes(noise).square()[:, 4:-4, 8:].mean().log() / 2
     real = found.spectrum(noise * torch.exp(-2.0 - power))[:, 4:-4, 8:]
