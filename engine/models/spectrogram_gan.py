@@ -111,7 +111,8 @@ class SpectrogramGAN(Model):
         return made.train(self.training)
 
     def declared_attributes(self) -> tuple[Attribute, ...]:
-        return ATTRIBUTES
+        return tuple(attribute for attribute in ATTRIBUTES
+                     if attribute.name != GRAIN or not self.config.pitched)
 
     # --- what training asks for -------------------------------------------------------------
 
@@ -129,7 +130,7 @@ class SpectrogramGAN(Model):
     def with_noise_of(self, told: Tensor, other: Tensor) -> Tensor:
         """`told` with the fresh noise that `other` has, both as `told_of` gives them."""
         first = self.config.conditions
-        last = first + self.config.noise
+        last = first + self.config.fresh
         return torch.cat((told[:, :first], other[:, first:last], told[:, last:]), dim=1)
 
     @staticmethod
@@ -153,14 +154,12 @@ def strokes(config: SpectrogramGANConfig) -> Sequence:
 
 def told(config: SpectrogramGANConfig) -> Streaming:
     """What was asked for, and age -> conditions, fresh noise, age in numbers, how far the stroke
-    has faded, in nepers, and how far the sound is open; of notes, `PITCHED`."""
+    has faded, in nepers, and how far the sound is open. Of notes no noise, which would move their
+    partials up and down with every frame, but `PITCHED`."""
     count, wide = len(config.single), config.conditions
     known = count - 1  # then age
     rows, fading = age_tables(config)
-    more: tuple[Streaming, ...] = ()
-    if config.pitched:
-        count += len(PITCHED)
-        more = (pitched(count),)
+    count += len(PITCHED) * config.pitched
     age: Streaming = Sequence(
         Parallel(Channels(count, known, known + 1), Control(count, DECAY), combine="product"),
         _rows(rows) if config.pitched else Parallel(_rows(rows), _rows(fading), combine="concat"))
@@ -169,9 +168,11 @@ def told(config: SpectrogramGANConfig) -> Streaming:
     door = Sequence(Channels(count, known, known + 1), _rows(openings(config)))
     asked = Sequence(Channels(count, 0, known), Conv1d(known, wide, 1), LeakyReLU(wide),
                      Conv1d(wide, wide, 1), LeakyReLU(wide))
+    if config.pitched:
+        return Parallel(asked, age, door, pitched(count), combine="concat")
     fresh = Sequence(Control(count, GRAIN), Fixed(torch.ones(config.noise, 1, 1)),
                      NoiseMultiply(config.noise))
-    return Parallel(asked, fresh, age, door, *more, combine="concat")
+    return Parallel(asked, fresh, age, door, combine="concat")
 
 
 def _rows(table: Tensor) -> Embed:
@@ -196,7 +197,7 @@ def network(config: SpectrogramGANConfig) -> Streaming:
     """What `told` gives -> log-magnitudes of tone, then of noise, in nepers; then how far the sound
     is open, and `PITCHED` of notes."""
     wide, width, size = config.conditions, config.width, BUMPS + len(FALLS)
-    heard = wide + config.noise + size
+    heard = wide + config.fresh + size
     count = heard + 1 + len(OPENINGS) + len(PITCHED) * config.pitched
     both = 2 * config.bins
     modulating = Conv1d(wide, 2 * width * len(config.dilations), 1)

@@ -74,6 +74,11 @@ class SpectrogramGANConfig(FramesConfig):
         return self.harmonics > 0
 
     @property
+    def fresh(self) -> int:
+        """Random numbers that the network is told in every frame."""
+        return 0 if self.pitched else self.noise
+
+    @property
     def noise_from(self) -> int:
         """The first bin that has noise."""
         return min(self.bins, ceil(self.noise_from_hz * self.fft / self.sample_rate_hz))

@@ -61,6 +61,9 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
         "drums": {"sample_rate_hz": 8000, "fft": 128, "hop": 32, "classes": ["a", "b"],
                   "subclasses": ["one", "two"], "z": 3, "noise": 2, "conditions": 8, "width": 8,
                   "frames": 40, "fade": 8},
+        "notes": {"sample_rate_hz": 8000, "fft": 128, "hop": 32, "classes": ["a", "b"], "z": 3,
+                  "noise": 2, "conditions": 8, "width": 8, "frames": 40, "harmonics": 12,
+                  "release": 20, "start": "rest"},
     },
     "spectrogram_vae": {
         "bins": {"sample_rate_hz": 8000, "fft": 128, "hop": 32, "frames": 4, "latents": 3,

@@ -19,22 +19,27 @@ from tests.firmware.machines import assert_same_in_any_chunks
 CASE = STROKES[0]
 
 
-def exported(form, folder):
-    model = small_model(*CASE)
+def exported(form, folder, case=CASE):
+    model = small_model(*case)
     to, suffix, dtype = FORMS[form]
     out = folder / f"x.{suffix}"
-    stored = Stored("x", model, {"model": {"family": CASE[0], **SMALL[CASE[0]][CASE[1]]}}, True,
+    stored = Stored("x", model, {"model": {"family": case[0], **SMALL[case[0]][case[1]]}}, True,
                     None)
     return model, out, export_model(stored, check(to, out, dtype), out, dtype)
 
 
 def played(model, seed=5, frames=96):
-    return strokes.made_up(model.config.labels, model.config.groups, frames, seed)
+    x = strokes.made_up(model.config.labels, model.config.groups, frames, seed)
+    if model.config.pitched:  # notes that are held, let go and bent
+        x[0, 10:40] = x[0, 44:70] = 1
+        x[2, 20:60] += np.linspace(0, 0.7, 40, dtype=np.float32)
+    return x
 
 
+@pytest.mark.parametrize("case", STROKES, ids=lambda case: case[1])
 @pytest.mark.parametrize("form", FORMS)
-def test_every_target_makes_the_same_strokes(form, few, tmp_path):
-    model, out, done = exported(form, tmp_path)
+def test_every_target_makes_the_same_strokes(form, case, few, tmp_path):
+    model, out, done = exported(form, tmp_path, case)
     assert done.report.passed, done.report
     assert set(done.report.methods) == {"generate", "magnitudes"}
     x = played(model)
@@ -78,9 +83,10 @@ def test_a_voice_that_goes_wrong_is_found(form, few, tmp_path, monkeypatch):
     assert not found["generate"].passed
 
 
+@pytest.mark.parametrize("case", STROKES, ids=lambda case: case[1])
 @pytest.mark.parametrize("form", ["float32", "q16x8"])
-def test_bits_are_those_of_the_reference_in_any_chunks(form, few, tmp_path):
-    model, out, _ = exported(form, tmp_path)
+def test_bits_are_those_of_the_reference_in_any_chunks(form, case, few, tmp_path):
+    model, out, _ = exported(form, tmp_path, case)
     x = played(model)
     for name in model.methods:
         assert_same_in_any_chunks(out, name, x, 1)

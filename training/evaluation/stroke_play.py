@@ -19,10 +19,12 @@ SOUNDS_S = 0.5
 
 
 def played(player: Player, classes: list[str]) -> dict[str, float]:
-    """`gap` and `click` of a voice: medians over classes, nothing of what cannot be measured."""
+    """`gap` and `click` of a voice: medians over classes, nothing of what cannot be measured. What
+    a model of notes says of its tone is an envelope: it has no `gap`."""
     if MAGNITUDES not in player.description.methods:
         return {}
-    gaps = [found for name in classes if (found := gap(player, name)) is not None]
+    pitched = bool(player.description.config.get("harmonics"))
+    gaps = [] if pitched else [found for name in classes if (found := gap(player, name)) is not None]
     clicks = [found for name in classes for after in CUT_S
               if (found := click(player, name, after)) is not None]
     result = {}

@@ -4,6 +4,9 @@ varied as recorded ones.
 A classifier learns real strokes, of the run's own training data where that is there, else of half
 of the folder; it hears held-out ones and what the model made. Then it learns from what was made and
 hears the held-out ones. Everything is sound: what a model says of magnitudes is not asked.
+
+A model of notes is asked for the pitches that its instruments have in the recordings, and its notes
+are held.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from torch import Tensor
 from engine.errors import AudioError
 from engine.layers.noise import SEED
 from engine.players.base import Player
-from engine.scores.conditions import GATE
+from engine.scores.conditions import GATE, PITCH
 from engine.scores.strokes import VELOCITY
 from training.data.audio_folder import scan
 from training.data.hit_facts import Stroke, read_strokes, stroke_of
@@ -37,6 +40,7 @@ from training.evaluation.judges.findings import (
 )
 from training.evaluation.judges.sounds import halves, learnt
 from training.evaluation.measures import plain
+from training.evaluation.note_pitch import share_in_tune
 from training.evaluation.picture_classifier import Heard, PictureClassifier
 from training.evaluation.points import diversity, frechet, nearest, precision_recall
 from training.evaluation.stroke_measures import SECONDS, classifier, different_bins, pictures
@@ -53,6 +57,8 @@ COLUMNS = (Column("class_accuracy", "class accuracy", "higher"),
            Column("recall", "recall", "higher"), Column("diversity", "diversity", "one"),
            Column("nearest", "nearest in training", "one"),
            Column("ndb", "different bins"))
+NOTE_COLUMNS = (*COLUMNS, Column("in_tune", "in tune", "higher"))
+Found = tuple[Part, float | None]  # and its octaves from middle C
 MOST_LEARNT, MOST_HELD = 150, 60  # strokes of a class
 LEAST_LEARNT = 4  # strokes of each class, or nothing is learnt
 ENOUGH_TO_TEACH = 16  # strokes of each class that a classifier can learn from
@@ -60,11 +66,18 @@ ENOUGH_TO_TEACH = 16  # strokes of each class that a classifier can learn from
 
 @dataclass(frozen=True)
 class Collection:
-    """Strokes as pictures, and the numbers of their classes."""
+    """Strokes as pictures, and the numbers of their classes; of notes their pitches in octaves from
+    middle C."""
 
     x: Tensor
     labels: Tensor
     sounds: list[FloatArray]
+    octaves: list[float]
+
+    def pitches_of(self, label: int) -> list[float]:
+        """Of a class, from the lowest to the highest."""
+        return sorted(octaves for octaves, own in zip(self.octaves, self.labels.tolist(),
+                                                      strict=False) if own == label)
 
 
 def judge(case: Case) -> Findings:
@@ -75,10 +88,11 @@ def judge(case: Case) -> Findings:
     case.progress("a classifier")
     net = classifier(real.x, real.labels, len(names))
     case.progress("what the model makes")
-    made = {"model": _made(case, case.streams(case.seeds), names)}
+    pitches = [held.pitches_of(index) or real.pitches_of(index) for index in range(len(names))]
+    made = {"model": _made(case, case.streams(case.seeds), names, pitches)}
     fresh = case.untrained_streams(case.seeds) if case.baselines else None
     if fresh is not None:
-        made["untrained"] = _made(case, fresh, names)
+        made["untrained"] = _made(case, fresh, names, pitches)
     every = {**made, "class_means": _class_means(real), "recordings": held}
     known, ceiling = Heard.of(net, real.x, real.labels), Heard.of(net, held.x, held.labels)
     here = held.labels.unique()
@@ -90,6 +104,8 @@ def judge(case: Case) -> Findings:
             **_figures(heard[name].where(part.numpy()), ceiling, known.where(
                 torch.isin(real.labels, here).numpy()), name == "recordings"),
             "ndb": plain(different_bins(real.x[torch.isin(real.labels, here)], each.x[part]))}
+        if _of_notes(case) and each.sounds:
+            results[name]["in_tune"] = plain(share_in_tune(each.sounds, each.octaves, rate))
     order = np.random.default_rng(0).permutation(len(held.labels))
     results["shuffled"] = {"class_accuracy": plain(
         Heard(ceiling.labels[order], ceiling.heard, ceiling.features).accuracy())}
@@ -105,7 +121,8 @@ def judge(case: Case) -> Findings:
     case.progress("how it plays")
     result["played"] = played(case.player, list(names))
     grid = score_grid(f"{case.player.name}: {case.seeds} strokes of each of {len(names)} classes, "
-                      f"against {len(held.labels)} held-out recordings", result, COLUMNS, SUBJECTS)
+                      f"against {len(held.labels)} held-out recordings", result,
+                      NOTE_COLUMNS if _of_notes(case) else COLUMNS, SUBJECTS)
     notes = [*case.notes(), "diversity: distance of two strokes of a class, over that of recorded "
              "ones; Fréchet: over the variance of recorded ones; features are those of a "
              f"classifier that learnt {len(real.labels)} recordings"]
@@ -146,28 +163,30 @@ def _recordings(case: Case, names: Sequence[str]) -> tuple[Collection, Collectio
 
 
 def _by_class(parts: Sequence[Part], table: dict[str, Stroke], names: Sequence[str]
-              ) -> dict[str, list[Part]]:
-    found: dict[str, list[Part]] = {name: [] for name in names}
+              ) -> dict[str, list[Found]]:
+    found: dict[str, list[Found]] = {name: [] for name in names}
     for part in parts:
         stroke = stroke_of(part.source.name, table)
         if stroke is not None and stroke.of_class in found:
-            found[stroke.of_class].append(part)
+            found[stroke.of_class].append((part, stroke.octaves))
     return found
 
 
-def _collection(case: Case, by_class: dict[str, list[Part]], kept: Sequence[str],
+def _collection(case: Case, by_class: dict[str, list[Found]], kept: Sequence[str],
                 names: Sequence[str], most: int) -> Collection:
     """Not more than `most` of each class of `kept`, spread over the names of the files."""
     rate, sounds, labels = case.player.sample_rate_hz, list[FloatArray](), list[int]()
+    pitches = list[float]()
     for name in kept:
         case.progress(name)
         own = by_class[name]
-        for part in own[:: -(-len(own) // most)]:
+        for part, octaves in own[:: -(-len(own) // most)]:
             audio = part.audio(rate, 1, 2 * SECONDS)[0]
             if np.abs(audio).max(initial=0.0) > 0:
                 sounds.append(_stroke(audio, rate))
                 labels.append(names.index(name))
-    return Collection(pictures(sounds, rate), torch.tensor(labels), sounds)
+                pitches.append(octaves or 0.0)
+    return Collection(pictures(sounds, rate), torch.tensor(labels), sounds, pitches)
 
 
 def _class_means(real: Collection) -> Collection:
@@ -176,7 +195,7 @@ def _class_means(real: Collection) -> Collection:
     for label in real.labels.unique():
         own = real.labels == label
         means[own] = real.x[own].mean(dim=0)
-    return Collection(means, real.labels, [])
+    return Collection(means, real.labels, [], real.octaves)
 
 
 def _stroke(audio: FloatArray, rate_hz: int) -> FloatArray:
@@ -184,28 +203,43 @@ def _stroke(audio: FloatArray, rate_hz: int) -> FloatArray:
     return stroke_audio(audio, rate_hz, round(SECONDS * rate_hz), 0.0)
 
 
-def _made(case: Case, player: Player, names: Sequence[str]) -> Collection:
-    """Strokes of each class that the model makes, its subclasses in turn, of all velocities."""
+def _made(case: Case, player: Player, names: Sequence[str], pitches: Sequence[Sequence[float]]
+          ) -> Collection:
+    """Strokes of each class that the model makes, its subclasses in turn, of all velocities; notes
+    of each of its pitches."""
     spec, rate = player.description.main, player.sample_rate_hz
     subclasses = list(player.description.config["subclasses"])
-    late = spec.lookahead_samples / rate
-    sounds, labels = list[FloatArray](), list[int]()
+    late, held = spec.lookahead_samples / rate, _of_notes(case)
+    sounds, labels, octaves = list[FloatArray](), list[int](), list[float]()
     before = player.get(SEED)
     for index, name in enumerate(names):
         def ask(_: Player, x: FloatArray, number: int, name: str = name) -> None:
             at = spec.input_labels.index
-            x[at(GATE), :2] = 1
+            x[at(GATE), : None if held else 2] = 1
+            if held:
+                x[at(PITCH)] = _turn(pitches[index], number)
             x[at(VELOCITY)] = SOFTEST + (1 - SOFTEST) * (number * 0.618034 % 1)
             x[at(name)] = 1
             if subclasses:
                 x[at(subclasses[number % len(subclasses)])] = 1
 
         player.set(SEED, index)
-        for audio in case.generated(player, SECONDS + late, case.seeds, ask):
+        for number, audio in enumerate(case.generated(player, SECONDS + late, case.seeds, ask)):
             sounds.append(_stroke(audio[0], rate))
             labels.append(index)
+            octaves.append(_turn(pitches[index], number))
     player.set(SEED, before)
-    return Collection(pictures(sounds, rate), torch.tensor(labels), sounds)
+    return Collection(pictures(sounds, rate), torch.tensor(labels), sounds, octaves)
+
+
+def _turn(pitches: Sequence[float], number: int) -> float:
+    """All over the range of an instrument, whatever the count of notes: middle C of none."""
+    return pitches[int(len(pitches) * (number * 0.754878 % 1))] if pitches else 0.0
+
+
+def _of_notes(case: Case) -> bool:
+    """Whether the model plays notes of a pitch each."""
+    return bool(case.description.config.get("harmonics"))
 
 
 # --- figures -------------------------------------------------------------------------------------
