@@ -44,7 +44,7 @@ def figures(what: str) -> str:
     parts = {"presets": _presets, "heard": sound_page, "shipped": shipped_table,
              "targets": _targets, "drawn": _drawn, "played": _played,
              "discriminators": _discriminators, "frames": _frames, "looped": _looped,
-             "loops": _loops, "struck": _struck, "strokes": _strokes,
+             "loops": _loops, "struck": _struck, "strokes": _strokes, "notes": _notes,
              "loop-levels": _loop_levels, "loop-lengths": _loop_lengths}
     lines = (parts[what]() if what in parts else
              _trials(what.removeprefix(TRIALS)) if what.startswith(TRIALS) else _card(what))
@@ -117,6 +117,12 @@ def _strokes() -> list[str]:
     from scripts.preset_strokes import page
 
     return page()
+
+
+def _notes() -> list[str]:
+    from scripts.preset_strokes import page
+
+    return page(of_notes=True)
 
 
 def _loop_levels() -> list[str]:

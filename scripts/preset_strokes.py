@@ -1,5 +1,6 @@
-"""Presets of drum voices: measures them, renders what docs/drums.md plays, and what it, README and
-cards say of them.
+"""Presets of voices that a gate triggers: measures them, renders what docs/drums.md and
+docs/notes.md play, and what these, README and cards say of them. `preset_notes.py` has what is
+other for notes.
 
 Into docs/sound/: NAME.json (figures of the judge "strokes" on strokes of the synthesiser and on
 recordings, of both of which nothing is learnt), and NAME-WHAT.mp3 and .webp, with
@@ -19,7 +20,7 @@ from engine.files import atomic_write
 from engine.players.base import Player
 from engine.presets import preset_settings
 from engine.scores.strokes import struck
-from scripts import made_cards
+from scripts import made_cards, preset_notes
 from scripts.made_cards import Shape, cell, players, target_lines
 from scripts.preset_cards import EXPORTED, Measured, data_rows, rows, tally, unmeasured
 from scripts.preset_clips import SAMPLES, SOUND, keep
@@ -35,11 +36,12 @@ from scripts.preset_measure import (
     stroke_names,
     told,
 )
-from training.evaluation.judges.strokes import COLUMNS, SUBJECTS
+from scripts.preset_notes import is_pitched
+from training.evaluation.judges.strokes import COLUMNS, NOTE_COLUMNS, SUBJECTS
 from training.evaluation.stroke_targets import verdicts
 
 FloatArray = NDArray[np.float32]
-HELD, REAL = "drums", "real"
+HELD, REAL = "held", "real"
 HELD_MINUTES, LEARNT_MINUTES, LEARNT_SEED = 5.0, 12.0, 1
 # Recordings by class, of which nothing is learnt: names in Debian's sonic-pi-samples.
 RECORDED = {
@@ -57,6 +59,8 @@ ORIGINAL = "original-strokes"
 
 def materials(name: str) -> dict[str, Material]:
     """What it is measured on, by key, and under "learnt" what a classifier learns from."""
+    if is_pitched(name):
+        return preset_notes.materials(name, HELD, REAL)
     rate = preset_settings(name)["model"]["sample_rate_hz"]
 
     def made(title: str, seed: int, minutes: float) -> Material:
@@ -98,7 +102,7 @@ def measure(name: str) -> None:
 
             own = _judged(ready(name, dtype), material, learnt, baselines=False)
             found[key]["results"][EXPORTED] = own["results"]["model"]
-    clips = render(name, parts[HELD].ready())
+    clips = (preset_notes.render if is_pitched(name) else render)(name, parts[HELD].ready())
     with atomic_write(SOUND / f"{name}.json") as temporary:
         temporary.write_text(told({"preset": name, "weights": digest(name), "clips": clips,
                                    "measured": short(found)}), "utf-8")
@@ -180,12 +184,13 @@ def figures_of(name: str) -> Measured | None:
 
 def stroke_figures(found: Measured) -> list[str]:
     """What it makes, beside floors and ceilings."""
-    lines = [["", *(column.heading for column in COLUMNS)]]
+    columns = NOTE_COLUMNS if "in_tune" in found["results"]["model"] else COLUMNS
+    lines = [["", *(column.heading for column in columns)]]
     titles = {"model": "**model**", EXPORTED: "model in the board's number format", **{
         key: title for key, title in SUBJECTS.items() if key != "model"}}
     for key, title in titles.items():
         if (row := found["results"].get(key)) is not None:
-            lines.append([title, *(cell(row.get(column.key)) for column in COLUMNS)])
+            lines.append([title, *(cell(row.get(column.key)) for column in columns)])
     return rows(*lines)
 
 
@@ -200,11 +205,12 @@ def card(name: str, fit_row: str, short_row: Shape, main: dict[str, Any]) -> lis
     """A card's lines between its marks; `main`: facts of its method."""
     about, config = card_of(name), preset_settings(name)["model"]
     rate, parameters, macs, _ = short_row
+    document = document_of(name)
     lines = [
-        about["purpose"], "The family: [docs/drums.md](../../docs/drums.md).", "",
+        about["purpose"], f"The family: [{document}](../../{document}).", "",
         "| | |", "|---|---|", f"| rate, channels | {rate}, {main['out_channels']} |",
         f"| classes | {', '.join(config['classes'])} |",
-        f"| subclasses | {', '.join(config['subclasses'])} |",
+        *([f"| subclasses | {', '.join(config['subclasses'])} |"] if config["subclasses"] else []),
         f"| parameters | {parameters} |", f"| arithmetic | {macs} MMAC/s |",
         f"| gate to sound | {1000 * config['fft'] / config['sample_rate_hz']:.1f} ms, and up to "
         f"{1000 * main['in_ratio'] / config['sample_rate_hz']:.1f} ms until a row begins |",
@@ -212,7 +218,7 @@ def card(name: str, fit_row: str, short_row: Shape, main: dict[str, Any]) -> lis
     if (found := figures_of(name)) is None:
         return [*lines, "", unmeasured(name)]
     return [*lines, "", "## How it plays", "",
-            f"Hear it: [docs/drums.md](../../docs/drums.md#{name}). What each figure means: "
+            f"Hear it: [{document}](../../{document}#{name}). What each figure means: "
             "[docs/evaluation.md](../../docs/evaluation.md#strokes).", "",
             f"On {found[HELD]['title']}:", "", *target_lines(verdicts(found[HELD])), "",
             f"On {found[REAL]['title']}:", "", *target_lines(verdicts(found[REAL])), "",
@@ -227,20 +233,29 @@ def readme_rows(shapes: dict[str, Shape]) -> list[str]:
                   f"({cell(found[key]['results']['recordings']['class_accuracy'])})"
                   for key in (HELD, REAL)),
                 cell(held["model"]["recall"]), cell(held["model"]["diversity"]),
-                f"[{tally(verdicts(found[HELD]))}](docs/drums.md#{name})"]
+                f"[{tally(verdicts(found[HELD]))}]({document_of(name)}#{name})"]
 
     head = ["class heard (held-out strokes)", "on recordings (they)", "recall", "diversity",
             "targets"]
     return made_cards.readme_table(head, shapes, figures_of, said) if shapes else [NONE]
 
 
-NONE = "No drum voice comes with weights yet."
+NONE = "No such voice comes with weights yet."
 
 
-def page() -> list[str]:
-    """docs/drums.md: pictures, players, figures."""
+def document_of(name: str) -> str:
+    """Where a preset is told of and played."""
+    return "docs/notes.md" if is_pitched(name) else "docs/drums.md"
+
+
+def page(of_notes: bool = False) -> list[str]:
+    """docs/drums.md, or docs/notes.md: pictures, players, figures."""
+    original, title = ((preset_notes.ORIGINAL, "held-out notes of all instruments") if of_notes
+                       else (ORIGINAL, "held-out strokes of all classes"))
+
     def said(name: str, found: Measured) -> list[str]:
-        return [*players(name, ORIGINAL, "held-out strokes of all classes"), "",
+        return [*players(name, original, title), "",
                 *target_lines(verdicts(found[HELD])), "", *_tables(found)]
 
-    return made_cards.page(stroke_names(), "###", figures_of, said) or [NONE]
+    names = [name for name in stroke_names() if is_pitched(name) == of_notes]
+    return made_cards.page(names, "###", figures_of, said) or [NONE]

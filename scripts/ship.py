@@ -54,13 +54,16 @@ PLACES = {"daisy": "a Daisy", "pi4": "one core of a Raspberry Pi 4",
           "desktop": "one core of a laptop"}
 ABOUT = "# What the card says and `make figures` cannot measure; docs/presets.md tells of the keys."
 NUMBERS = re.compile(r"\[\n((?:    [\d.]+,\n)+)\]")  # a list that was written over several lines
-LOOPS, STROKES = "loops", "strokes"  # what presets of such families make
+LOOPS, STROKES, NOTES = "loops", "strokes", "notes"  # what presets of such families make
 MADE: dict[str, Made] = {
     LOOPS: Made("new techno loops in tempo", "New techno loops that nobody trained on, locked to a "
                 "clock, steered while they play", "techno", "desktop"),
     STROKES: Made("drum strokes of a gate", "Drum strokes that nobody recorded, struck by a gate: "
                   "a class, a genre, mixtures of them, and numbers that say which", "drums",
-                  "daisy")}
+                  "daisy"),
+    NOTES: Made("notes of instruments, held by a gate",
+                "Notes of instruments that nobody recorded, of an exact pitch, held as long as a gate: an instrument, mixtures of them, and "
+                "numbers that say which", "instruments", "daisy")}
 OWN_KEYS = ("steps", "minutes", "seed", "start_from")  # of a run, not of what is trained
 
 
@@ -79,7 +82,8 @@ def ship(run: Path, name: str, sources: list[str], exact: bool = False) -> None:
         round_weights(model)
     settings = preset(stored.settings, name)
     about = people(name, run, stored.settings, sources,
-                   MADE[LOOPS if isinstance(model, LoopModel) else STROKES])
+                   MADE[LOOPS if isinstance(model, LoopModel) else
+                        NOTES if model.config.pitched else STROKES])
     checked_card(about["card"], f"engine/presets/{name}.toml")
     for old in preset_path(name).parent.glob(f"{name}.*tudor"):
         old.unlink()

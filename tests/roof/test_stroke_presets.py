@@ -92,7 +92,7 @@ def test_its_page_and_card_say_what_is_to_be_done() -> None:
     assert (card["board"], card["dtype"], card["held_out"]) == ("pi4", "float32", ["drums"])
     assert "7 steps of 4 crops of 1 s" in card["training"][0]
     assert preset_path(NAME).read_text("utf-8").startswith("summary = \"drum strokes of a gate")
-    assert set(preset_strokes.materials(NAME)) == {"drums", "real", "learnt"}
+    assert set(preset_strokes.materials(NAME)) == {"held", "real", "learnt"}
 
 
 def test_recordings_lie_by_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.corpus.circle import Audio
 from training.corpus.soundfont import NOTE_TICK_S, file_of, rendered
@@ -22,7 +23,7 @@ LEVEL = 0x5A  # of the channel's volume: chords of releases must not clip
 
 @cache
 def font_notes(file: Path, program: int, low: int, high: int, velocity: int, rate: int
-               ) -> dict[int, Audio]:
+               ) -> dict[int, NDArray[np.float32]]:
     """Every note of an instrument that sounds, by MIDI pitch, [samples] each, as loud as they are
     to each other; in single precision, so that all instruments are kept at once."""
     keys = range(low, high + 1)

@@ -247,9 +247,9 @@ def _check_pitches(strokes: dict[str, Stroke]) -> None:
     """An error for the first note that says no pitch."""
     for name, stroke in sorted(strokes.items()):
         if stroke.octaves is None:
-            raise ConfigError(f"{name}: nothing says its pitch, which a model of notes is told; give "
-                              "a metadata.csv with file, kind and pitch, or names as NSynth has "
-                              "them (flute_acoustic_002-069-100.wav)")
+            raise ConfigError(f"{name}: nothing says its pitch, which a model of notes is told; "
+                              "give a metadata.csv with file, kind and pitch, or names as NSynth "
+                              "has them (flute_acoustic_002-069-100.wav)")
 
 
 def _check_names(strokes: Any, classes: Sequence[str], subclasses: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ def played(player: Player, classes: list[str]) -> dict[str, float]:
     if MAGNITUDES not in player.description.methods:
         return {}
     pitched = bool(player.description.config.get("harmonics"))
-    gaps = [] if pitched else [found for name in classes if (found := gap(player, name)) is not None]
+    gaps = [found for name in classes if not pitched and (found := gap(player, name)) is not None]
     clicks = [found for name in classes for after in CUT_S
               if (found := click(player, name, after)) is not None]
     result = {}

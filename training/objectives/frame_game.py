@@ -237,8 +237,8 @@ class FrameGameObjective(AdversarialObjective):
             return scaled(heard_power(tone, noise, white))
         pitch = rows[:, 1 + self.model.config.asked.index(PITCH)]
         starts = white[:, :MOST_STROKES, 0].angle()
-        line = self.harmonics(tone, pitch, strokes_before(rows[:, 0]), starts)
-        return scaled(power_with_noise(*line, noise, white))
+        real, imaginary = self.harmonics(tone, pitch, strokes_before(rows[:, 0]), starts)
+        return scaled(power_with_noise(real, imaginary, noise, white))
 
     def white(self, rows: Tensor, shard: Shard) -> Tensor:
         """Frames of white noise, as many as there are `rows`."""

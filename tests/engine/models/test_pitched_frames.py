@@ -106,6 +106,6 @@ def test_no_grain_and_one_voice() -> None:
     model = small_model("spectrogram_gan", "notes")
     assert "grain" not in model.attributes
     assert model.methods["magnitudes"].out_channels == 2 * 65 + len(OPENINGS) + 2
-    with pytest.raises(ConfigError, match="a model of notes .* is played by one voice"):
+    with pytest.raises(ConfigError, match=r"a model of notes .* is played by one voice"):
         configure("spectrogram_gan", {"classes": ["a"], "harmonics": 8, "voices": ["a"]})
     assert SpectrogramGANConfig(classes=("a",)).fresh == 8

@@ -213,11 +213,12 @@ def _made(case: Case, player: Player, names: Sequence[str], pitches: Sequence[Se
     sounds, labels, octaves = list[FloatArray](), list[int](), list[float]()
     before = player.get(SEED)
     for index, name in enumerate(names):
-        def ask(_: Player, x: FloatArray, number: int, name: str = name) -> None:
+        def ask(_: Player, x: FloatArray, number: int, name: str = name,
+                own: Sequence[float] = pitches[index]) -> None:
             at = spec.input_labels.index
             x[at(GATE), : None if held else 2] = 1
             if held:
-                x[at(PITCH)] = _turn(pitches[index], number)
+                x[at(PITCH)] = _turn(own, number)
             x[at(VELOCITY)] = SOFTEST + (1 - SOFTEST) * (number * 0.618034 % 1)
             x[at(name)] = 1
             if subclasses:
