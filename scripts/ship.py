@@ -62,8 +62,9 @@ MADE: dict[str, Made] = {
                   "a class, a genre, mixtures of them, and numbers that say which", "drums",
                   "daisy"),
     NOTES: Made("notes of instruments, held by a gate",
-                "Notes of instruments that nobody recorded, of an exact pitch, held as long as a gate: an instrument, mixtures of them, and "
-                "numbers that say which", "instruments", "daisy")}
+                "Notes of instruments that nobody recorded, of an exact pitch, held as long as a "
+                "gate: an instrument, mixtures of them, and numbers that say which",
+                "instruments", "daisy")}
 OWN_KEYS = ("steps", "minutes", "seed", "start_from")  # of a run, not of what is trained
 
 

@@ -53,6 +53,7 @@ from engine.models.frames import SILENT, heads
 from engine.models.pitched_frames import PITCHED, faded, followed, pitched, played
 from engine.models.spectrogram_gan_config import ATTRIBUTES, SpectrogramGANConfig
 from engine.models.stroke_voices import panel, unsaved, voice_ranges
+from engine.scores.held_notes import notes_mapping
 from engine.scores.strokes import DECAY, GRAIN, LATE, chosen_voices, voices_mapping
 
 BUMPS, FALLS = 12, (2.0, 6.0, 16.0, 48.0)  # numbers that tell an age
@@ -101,8 +102,10 @@ class SpectrogramGAN(Model):
                                    role="generate", ranges=ranges)}
 
     def mapping(self) -> str:
-        voices = self.config.voices
-        return voices_mapping(self.config.labels, voices) if voices else ""
+        config = self.config
+        if config.pitched:
+            return notes_mapping(config.labels, config.classes)
+        return voices_mapping(config.labels, config.voices) if config.voices else ""
 
     def in_voices(self, said: str) -> SpectrogramGAN:
         found = chosen_voices(said, self.config.classes)

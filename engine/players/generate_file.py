@@ -20,6 +20,7 @@ from engine.players.loop_file import asked_loop
 from engine.players.path_file import (
     LATENTS,
     Moved,
+    holds_notes,
     moved_inputs,
     path_for,
     settings_of,
@@ -38,6 +39,7 @@ from engine.scores import loops, strokes
 from engine.scores.choose import DEFAULT_SCORE, played_seconds, score_notes
 from engine.scores.conditions import FREE, GATE, PITCH, kind_of, voices_of
 from engine.scores.conditions import conditions as notes_as_conditions
+from engine.scores.held_notes import note_rows
 from engine.scores.paths import LatentPath
 
 SEED = "seed"
@@ -108,9 +110,11 @@ def generate_file(
     if conditions is not None:
         x = _fill(read_input(player, spec, conditions, console), frames)
     elif played is not None:
-        notes = notes_as_conditions(played, spec.in_ratio, player.sample_rate_hz,
-                                    voices_of(spec.input_labels),
-                                    frames * spec.in_ratio / player.sample_rate_hz)
+        whole = frames * spec.in_ratio / player.sample_rate_hz
+        notes = (note_rows(spec.input_labels, played, spec.in_ratio, player.sample_rate_hz, whole)
+                 if holds_notes(player) else
+                 notes_as_conditions(played, spec.in_ratio, player.sample_rate_hz,
+                                     voices_of(spec.input_labels), whole))
         x[: len(notes)] = _fill(notes, frames)
     elif said is not None:
         x = _fill(said, frames)
@@ -157,7 +161,7 @@ def _plays_notes(player: Player, spec: Method, held: dict[int, float], condition
                  score: str | None, tempo: float | None) -> bool:
     """Whether conditions are made of notes: if asked for, or where nobody says any."""
     labels = spec.input_labels
-    voices = voices_of(labels)
+    voices = voices_of(labels) or holds_notes(player)
     if score is not None or tempo is not None:
         option = "--score" if score is not None else "--tempo"
         if not voices:

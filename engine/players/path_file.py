@@ -126,7 +126,14 @@ def strokes_in_turn(player: Player, spec: Method, held: Mapping[int, float], fra
     if any(labels[channel] in classes for channel in held):
         classes = []
     every = max(1, round(strokes.EVERY_S * player.sample_rate_hz / spec.in_ratio))
-    return strokes.in_turn(labels, classes, frames, every)
+    held_rows = max(1, 3 * every // 4) if holds_notes(player) else strokes.GATE_ROWS
+    return strokes.in_turn(labels, classes, frames, every, held_rows)
+
+
+def holds_notes(player: Player) -> bool:
+    """Whether it is a voice of held notes, a pitch each."""
+    return bool(player.description.config.get("harmonics")) and strokes.plays_strokes(
+        player.description.main.input_labels)
 
 
 def settings_of(path: LatentPath, known: Mapping[str, object], moved: Moved) -> list[str]:

@@ -65,21 +65,23 @@ def chosen_voices(said: str, classes: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-def struck(labels: Sequence[str], strokes: Sequence[tuple[int, Mapping[str, float]]], rows: int
-           ) -> FloatArray:
+def struck(labels: Sequence[str], strokes: Sequence[tuple[int, Mapping[str, float]]], rows: int,
+           gate_rows: int = GATE_ROWS) -> FloatArray:
     """Strokes of one voice [labels, rows]: each from its row on, until the next, of what is asked
-    for. Velocity is 1 unless that says otherwise, everything else 0."""
+    for; its gate is open for `gate_rows`. Velocity is 1 unless that says otherwise, everything else
+    0."""
     x = np.zeros((len(labels), rows), np.float32)
     gate = labels.index(GATE)
     for start, asked in strokes:
         x[:gate, start:] = x[gate + 1 :, start:] = 0
-        x[gate, start : start + GATE_ROWS] = 1
+        x[gate, start : start + gate_rows] = 1
         for label, value in {VELOCITY: 1.0, **asked}.items():
             x[labels.index(label), start:] = value
     return x
 
 
-def in_turn(labels: Sequence[str], classes: Sequence[str], rows: int, every: int) -> FloatArray:
+def in_turn(labels: Sequence[str], classes: Sequence[str], rows: int, every: int,
+            gate_rows: int = GATE_ROWS) -> FloatArray:
     """Strokes of the classes in turn, one in `every` rows [labels, rows]; of none where there are
     no `classes`. Everything else is 0: any subclass."""
     count = stroke_voices(labels)
@@ -87,7 +89,7 @@ def in_turn(labels: Sequence[str], classes: Sequence[str], rows: int, every: int
         return struck(labels, [
             (start, {VELOCITY: SOFT if number // max(1, len(classes)) % 2 else 1.0,
                      **({classes[number % len(classes)]: 1.0} if classes else {})})
-            for number, start in enumerate(range(0, rows, every))], rows)
+            for number, start in enumerate(range(0, rows, every))], rows, gate_rows)
     x = np.zeros((len(labels), rows), np.float32)
     for number, start in enumerate(range(0, rows, every)):
         voice = number % count + 1
