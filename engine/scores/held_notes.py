@@ -46,6 +46,7 @@ def notes_mapping(labels: Sequence[str], classes: Sequence[str]) -> str:
     chosen = [*(name for name in MIXED if name in classes),
               *(name for name in classes if name not in MIXED)][: len(MIXERS)]
     lines = ["way source", f"knob1 latent {place[VELOCITY]} 0.3 1  # velocity",
+             "knob1 walk 0 0",  # else weights wander by themselves
              *(f"knob{knob} latent {place[name]} 0 1  # {name}"
                for knob, name in zip(MIXERS, chosen, strict=False)),
              f"knob4 latent {place[f'{Z} 1']} -2 2",
