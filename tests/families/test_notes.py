@@ -1,5 +1,4 @@
-"""A voice of notes by the commands alone: from a corpus to files that play in tune, and a judgement.
-"""
+"""A voice of notes by the commands alone: a corpus, files that play in tune, and a judgement."""
 
 from __future__ import annotations
 
