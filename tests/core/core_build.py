@@ -1,4 +1,5 @@
-"""Compiles test programs against the C runtime, each file once per content of it and its headers."""
+"""Compiles test programs against the C runtime, each file once per content of it and its
+headers."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def played(model, seed=5, frames=96):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_target_makes_the_same_strokes(form, few, tmp_path):
-    model, out, done = exported(form, tmp_path)
+def test_every_target_makes_the_same_strokes(form, few, once):
+    model, out, done = once(exported, form)
     assert done.report.passed, done.report
     assert set(done.report.methods) == {"generate", "magnitudes"}
     x = played(model)
@@ -60,9 +60,9 @@ def test_what_is_resynthesised_says_of_what():
 
 
 @pytest.mark.parametrize("form", ["float32", "q16x8"])
-def test_a_voice_that_goes_wrong_is_found(form, few, tmp_path, monkeypatch):
+def test_a_voice_that_goes_wrong_is_found(form, few, once, monkeypatch):
     """By its numbers, not by its hash: other magnitudes, then another sound of the same ones."""
-    _, out, done = exported(form, tmp_path)
+    _, out, done = once(exported, form)
     assert done.report.passed
     monkeypatch.setattr("export.verify.difference", lambda *_: "")
     other = small_model(*CASE)
@@ -79,8 +79,8 @@ def test_a_voice_that_goes_wrong_is_found(form, few, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["float32", "q16x8"])
-def test_bits_are_those_of_the_reference_in_any_chunks(form, few, tmp_path):
-    model, out, _ = exported(form, tmp_path)
+def test_bits_are_those_of_the_reference_in_any_chunks(form, few, once):
+    model, out, _ = once(exported, form)
     x = played(model)
     for name in model.methods:
         assert_same_in_any_chunks(out, name, x, 1)

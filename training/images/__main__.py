@@ -22,7 +22,8 @@ def images(
     set_name: Annotated[str, typer.Argument(metavar="SET",
                                             help="fashion, mnist, digits or printed")],
     models: Annotated[list[str], typer.Argument(
-        metavar="MODEL...", help="classifier, vae, vae-conv, wae, wae-conv, dcgan, cgan, or all")],
+        metavar="MODEL...", help="classifier, vae, vae-conv, wae, wae-rbf, wae-mixture, wae-conv, "
+                                 "dcgan, cgan, cgan-seeking, or all")],
     out: Annotated[Path | None, typer.Option(help="folder for report.html and results.json")
                    ] = None,
     minutes: Annotated[float | None, typer.Option(
