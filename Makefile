@@ -21,8 +21,9 @@ docs: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/python -m nn_tudor.demo --out demo $(if $(DATA),--data "$(DATA)")
 
+# A file's tests stay in one process: what they share is made once, not once in each of the two.
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -n 2 -m "not slow and not image"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not image"
 
 # What takes longer than a few minutes: long streams, the full walk through training, fuzzing.
 test-long: $(STAMP)

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """`once(make, *words)`: what `make(*words, folder)` gives, made for the first test of a module
+    that asks for it. Those after it may read it, not change it."""
+    found: dict[tuple[Any, ...], Any] = {}
+
+    def of(make: Callable[..., Any], *words: Any) -> Any:
+        if (make, *words) not in found:
+            found[make, *words] = make(*words, tmp_path_factory.mktemp("once"))
+        return found[make, *words]
+
+    return of
 
 
 @pytest.fixture

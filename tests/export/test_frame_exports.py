@@ -46,8 +46,8 @@ PAIRS = [*(("bins", form) for form in FORMS), ("log", "float32"), ("log", "q16x8
 
 
 @pytest.mark.parametrize(("name", "form"), PAIRS)
-def test_every_target_makes_the_same_frames(name, form, few, tmp_path):
-    model, out, done = exported(name, form, tmp_path)
+def test_every_target_makes_the_same_frames(name, form, few, once):
+    model, out, done = once(exported, name, form)
     assert done.report.passed, done.report
     assert set(done.report.methods) == METHODS
     x = sound(64 * model.ratio, seed=7)[None]
@@ -76,9 +76,9 @@ def test_what_makes_sound_is_judged_by_its_magnitudes():
 
 
 @pytest.mark.parametrize("form", ["float32", "q16x8"])
-def test_a_file_that_goes_wrong_is_found(form, few, tmp_path, monkeypatch):
+def test_a_file_that_goes_wrong_is_found(form, few, once, monkeypatch):
     """By its numbers, not by its hash: other magnitudes, then another sound of the same ones."""
-    _, out, done = exported("bins", form, tmp_path)
+    _, out, done = once(exported, "bins", form)
     assert done.report.passed
     monkeypatch.setattr("export.verify.difference", lambda *_: "")
     other = small_model("spectrogram_vae", "bins")
@@ -94,8 +94,8 @@ def test_a_file_that_goes_wrong_is_found(form, few, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["float32", "bf16w", "q16x8"])
-def test_bits_are_those_of_the_reference_in_any_chunks(form, few, tmp_path):
-    model, out, _ = exported("bins", form, tmp_path)
+def test_bits_are_those_of_the_reference_in_any_chunks(form, few, once):
+    model, out, _ = once(exported, "bins", form)
     x = sound(40 * model.ratio, seed=3)[None]
     z = NativeModel.open(out, isa="ref").process("encode", x[None])[0]
     for name, spec in model.methods.items():

@@ -42,8 +42,8 @@ def exported(case, form, folder):
 
 
 @pytest.mark.parametrize(("case", "form"), PAIRS)
-def test_every_target_makes_the_same_loops(case, form, few, tmp_path):
-    model, out, done = exported(case, form, tmp_path)
+def test_every_target_makes_the_same_loops(case, form, few, once):
+    model, out, done = once(exported, case, form)
     assert done.report.passed, done.report
     assert set(done.report.methods) == {"play", "generate", "decode", "embed"}
     if FORMS[form][2] == "float32" and case[0] == "latent_vae":
@@ -83,9 +83,9 @@ def test_what_goes_on_from_numbers_is_not_replayed_as_draws():
 
 
 @pytest.mark.parametrize("form", ["float32", "q16x8"])
-def test_a_loop_that_goes_wrong_is_found(form, few, tmp_path, monkeypatch):
+def test_a_loop_that_goes_wrong_is_found(form, few, once, monkeypatch):
     """By its rows, not by its hash."""
-    _, out, done = exported(("latent_flow", "loops"), form, tmp_path)
+    _, out, done = once(exported, ("latent_flow", "loops"), form)
     assert done.report.passed
     monkeypatch.setattr("export.verify.difference", lambda *_: "")
     other = loop_model(("latent_flow", "loops"))
@@ -97,8 +97,8 @@ def test_a_loop_that_goes_wrong_is_found(form, few, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["float32", "q16x8"])
-def test_bits_are_those_of_the_reference_in_any_chunks(form, few, tmp_path):
-    model, out, _ = exported(("latent_flow", "loops"), form, tmp_path)
+def test_bits_are_those_of_the_reference_in_any_chunks(form, few, once):
+    model, out, _ = once(exported, ("latent_flow", "loops"), form)
     x = rows(model)[0].numpy()
     for name in ("generate", "play"):
         unit = model.methods[name].in_frames

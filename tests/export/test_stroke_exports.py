@@ -19,7 +19,7 @@ from tests.firmware.machines import assert_same_in_any_chunks
 CASE = STROKES[0]
 
 
-def exported(form, folder, case=CASE):
+def exported(form, case, folder):
     model = small_model(*case)
     to, suffix, dtype = FORMS[form]
     out = folder / f"x.{suffix}"
@@ -38,8 +38,8 @@ def played(model, seed=5, frames=96):
 
 @pytest.mark.parametrize("case", STROKES, ids=lambda case: case[1])
 @pytest.mark.parametrize("form", FORMS)
-def test_every_target_makes_the_same_strokes(form, case, few, tmp_path):
-    model, out, done = exported(form, tmp_path, case)
+def test_every_target_makes_the_same_strokes(form, case, few, once):
+    model, out, done = once(exported, form, case)
     assert done.report.passed, done.report
     assert set(done.report.methods) == {"generate", "magnitudes"}
     x = played(model)
@@ -65,9 +65,9 @@ def test_what_is_resynthesised_says_of_what():
 
 
 @pytest.mark.parametrize("form", ["float32", "q16x8"])
-def test_a_voice_that_goes_wrong_is_found(form, few, tmp_path, monkeypatch):
+def test_a_voice_that_goes_wrong_is_found(form, few, once, monkeypatch):
     """By its numbers, not by its hash: other magnitudes, then another sound of the same ones."""
-    _, out, done = exported(form, tmp_path)
+    _, out, done = once(exported, form, CASE)
     assert done.report.passed
     monkeypatch.setattr("export.verify.difference", lambda *_: "")
     other = small_model(*CASE)
@@ -85,8 +85,8 @@ def test_a_voice_that_goes_wrong_is_found(form, few, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("case", STROKES, ids=lambda case: case[1])
 @pytest.mark.parametrize("form", ["float32", "q16x8"])
-def test_bits_are_those_of_the_reference_in_any_chunks(form, case, few, tmp_path):
-    model, out, _ = exported(form, tmp_path, case)
+def test_bits_are_those_of_the_reference_in_any_chunks(form, case, few, once):
+    model, out, _ = once(exported, form, case)
     x = played(model)
     for name in model.methods:
         assert_same_in_any_chunks(out, name, x, 1)

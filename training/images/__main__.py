@@ -22,7 +22,8 @@ def images(
     set_name: Annotated[str, typer.Argument(metavar="SET",
                                             help="fashion, mnist, digits or printed")],
     models: Annotated[list[str], typer.Argument(
-        metavar="MODEL...", help="classifier, vae, vae-conv, wae, wae-conv, dcgan, cgan, or all")],
+        metavar="MODEL...", help="classifier, vae, vae-conv, wae, wae-rbf, wae-mixture, wae-conv, "
+                                 "dcgan, cgan, cgan-seeking, or all")],
     out: Annotated[Path | None, typer.Option(help="folder for report.html and results.json")
                    ] = None,
     minutes: Annotated[float | None, typer.Option(
@@ -46,7 +47,7 @@ def images(
     Example: python -m training.images mnist all --images MNIST/raw --out pictures
 
     A classifier is trained first in any case: by its features the samples of the others are judged.
-    What is measured stands in results.json as soon as it is known, the page comes at the end.
+    What is measured stands in results.json and on the page as soon as it is known.
     """
     from training.commands import share_cores
 
@@ -84,14 +85,13 @@ def images(
         if out is not None:
             with atomic_write(out / "results.json") as temporary:
                 temporary.write_text(json.dumps(found.result, indent=2) + "\n", "utf-8")
+            found.write_page(out)
 
     try:
         found = examine(open_set(set_name, pictures), plan, Console(stderr=True), keep)
     except Stopped as stop:  # typer would end a KeyboardInterrupt without its message
         typer.echo(str(stop), err=True)
         raise typer.Exit(stop.exit_code) from None
-    if out is not None:
-        found.write_page(out)
     if as_json:
         typer.echo(json.dumps(found.result, indent=2))
         return

@@ -11,7 +11,7 @@ CLASSES = {"mnist": 0.985, "fashion": 0.90}
 NATS = {"mnist": 108.0, "fashion": 243.0}
 ASKED = {"mnist": 0.97, "fashion": 0.85}
 FRECHET, RECALL = 0.25, 0.5
-PAIRS = (("vae", "wae"), ("vae-conv", "wae-conv"))
+PAIRS = (("vae", "wae"), ("vae", "wae-rbf"), ("vae", "wae-mixture"), ("vae-conv", "wae-conv"))
 
 
 def _of(name: str, key: str) -> Callable[[Result], float | None]:
@@ -45,7 +45,7 @@ def targets(name: str, set_name: str) -> Iterator[Target]:
                      shown="{:.1f}")
     if name != "classifier":
         yield low("frechet", "Fréchet distance of samples over the trace", FRECHET)
-    if name == "cgan":
+    if name in ("cgan", "cgan-seeking"):
         if known:
             yield high("accuracy", "share of samples of the class asked for", ASKED[set_name])
         yield high("recall", "recall of samples", RECALL)

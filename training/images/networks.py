@@ -88,6 +88,26 @@ class Autoencoder(ImageModel):
         return self.decoder(z[..., 0])
 
 
+class ClassNorm(nn.Module):
+    """Batch normalisation with a scale and a shift for each class (Dumoulin et al. 2017); one for
+    all where there are none."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=not classes)
+        self.asked = nn.Linear(classes, 2 * channels, bias=False) if classes else None
+        if self.asked is not None:
+            with torch.no_grad():
+                self.asked.weight.zero_()[:channels] = 1
+
+    def forward(self, x: Tensor, told: Tensor | None) -> Tensor:
+        x = self.norm(x)
+        if self.asked is None or told is None:
+            return x
+        scale, shift = self.asked(told)[..., None, None].chunk(2, dim=1)
+        return scale * x + shift
+
+
 class Generator(ImageModel):
     """Pictures of 0 to 1 from a normal z and, where there are classes, which one is asked for."""
 
@@ -96,11 +116,12 @@ class Generator(ImageModel):
     def __init__(self, config: ImageConfig) -> None:
         super().__init__(config)
         width, quarter = config.width, config.side // 4
-        self.net = nn.Sequential(
+        self.first = nn.Sequential(
             nn.Linear(config.latents + config.classes, 4 * width * quarter**2),
-            nn.Unflatten(1, (4 * width, quarter, quarter)), nn.BatchNorm2d(4 * width), nn.ReLU(),
-            nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1), nn.BatchNorm2d(2 * width), nn.ReLU(),
-            nn.ConvTranspose2d(2 * width, 1, 4, 2, 1), nn.Sigmoid())
+            nn.Unflatten(1, (4 * width, quarter, quarter)))
+        self.norms = nn.ModuleList(ClassNorm(size * width, config.classes) for size in (4, 2))
+        self.layers = nn.ModuleList((nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1),
+                                     nn.ConvTranspose2d(2 * width, 1, 4, 2, 1)))
 
     def told(self, labels: Tensor) -> Tensor | None:
         """What is asked for, [batch, classes]; None where nothing is."""
@@ -110,7 +131,10 @@ class Generator(ImageModel):
     def made(self, z: Tensor, labels: Tensor) -> Tensor:
         """[batch, latents], [batch] -> [batch, 1, side, side]."""
         told = self.told(labels)
-        return self.net(z if told is None else torch.cat((z, told), dim=1))
+        x = self.first(z if told is None else torch.cat((z, told), dim=1))
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            x = layer(F.relu(norm(x, told)))
+        return torch.sigmoid(x)
 
 
 class PictureDiscriminator(nn.Module):
@@ -125,8 +149,10 @@ class PictureDiscriminator(nn.Module):
             nn.Conv2d(2 * width, size, 3, 2, 1)))
         left = -(-side // 8)
         self.score = spectral_norm(nn.Linear(size * left**2, 1))
-        self.asked = (spectral_norm(nn.Linear(conditions, size * left**2, bias=False))
-                      if conditions else None)
+        # Without that norm: it would bind all classes together to what one of them may weigh.
+        self.asked = nn.Linear(conditions, size * left**2, bias=False) if conditions else None
+        if self.asked is not None:
+            nn.init.normal_(self.asked.weight, 0.0, (size * left**2) ** -0.5)
 
     def forward(self, seen: Tensor, told: Tensor | None = None) -> Opinion:
         x, features = 2 * seen - 1, []

@@ -98,6 +98,9 @@ class PictureGameKeys(GanSettings):
     game = PictureGameConfig
 
     mode_seeking: NotNegative = 0.0  # against the adversarial loss
+    # Share of what the discriminators are shown as made that is real, but of another class than
+    # the one asked for (Reed et al. 2016): without it they learn late that a class was asked for.
+    mismatched: Annotated[float, Field(ge=0, le=0.5)] = 0.25
     adversarial: PictureGameConfig | None = PictureGameConfig()
 
     @field_validator("adversarial", mode="before")
@@ -129,6 +132,7 @@ class PictureGame(AdversarialObjective):
         told = self.model.told(labels)
         if told is not None:
             terms["told"] = told
+            terms["output"] = with_mismatched(made, real, labels, self.config.mismatched)
         if self.config.mode_seeking:
             half = max(2, len(real) // 2)
             again = self.model.made(at.shard.draw(torch.randn, (half, shape[1])), labels[:half])
@@ -144,6 +148,21 @@ class PictureGame(AdversarialObjective):
 def cross_entropy(logits: Tensor, x: Tensor) -> Tensor:
     """Nats of each picture [batch] of 0 to 1, each pixel the probability of white."""
     return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(dim=1)
+
+
+def with_mismatched(made: Tensor, real: Tensor, labels: Tensor, share: float) -> Tensor:
+    """Pictures that were made, a share of them, evenly spread, replaced by the next real one of the
+    batch that is of another class than asked for. To these no generator is a party: the gradient of
+    its loss does not know them."""
+    count = len(labels)
+    places = torch.arange(int(share * count)) * count // max(1, int(share * count))
+    others = (places[:, None] + torch.arange(1, count)) % count
+    differs = labels[others] != labels[places, None]  # [places, others]
+    some = differs.any(dim=1)  # there may be one class alone
+    nearest = others.gather(1, differs.int().argmax(dim=1, keepdim=True))[:, 0]
+    shown = made.clone()
+    shown[places[some]] = real[nearest[some]]
+    return shown
 
 
 def moved(x: Tensor, most: int) -> Tensor:

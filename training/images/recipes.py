@@ -69,10 +69,27 @@ def _wae(pixels: int, latents: int) -> Table:
             "learning_rate": 1e-3, "batch_size": 128, "betas": (0.9, 0.999)}
 
 
+def _wae_rbf(pixels: int, latents: int) -> Table:
+    return _with(_wae(pixels, latents), kernel="rbf")
+
+
+def _wae_mixture(pixels: int, latents: int) -> Table:
+    return _with(_wae(pixels, latents), prior="mixture")
+
+
+def _with(table: Table, **keys: Any) -> Table:
+    """Other keys of the regulariser."""
+    return {**table, "regulariser": {**table["regulariser"], **keys}}
+
+
 def _game(pixels: int, latents: int) -> Table:
     # The generator learns faster than the discriminator, which otherwise wins within 100 steps.
     return {"learning_rate": 2e-3, "batch_size": 64, "betas": (0.5, 0.9), "final_rate": 0.1,
             "ema_decay": 0.999, "warmup_steps": 20}
+
+
+def _seeking(pixels: int, latents: int) -> Table:
+    return {**_game(pixels, latents), "mode_seeking": 0.1}
 
 
 def _classes(pixels: int, latents: int) -> Table:
@@ -86,12 +103,18 @@ RECIPES: dict[str, Recipe] = {
     "vae-conv": Recipe("VAE of convolutions", Autoencoder, Code, CodeSettings, _kl,
                        {"convolutions": True, "width": 16}),
     "wae": Recipe("WAE-MMD", Autoencoder, Code, CodeSettings, _wae, {"width": 400}),
+    "wae-rbf": Recipe("WAE-MMD, RBF kernel", Autoencoder, Code, CodeSettings, _wae_rbf,
+                      {"width": 400}),
+    "wae-mixture": Recipe("WAE-MMD, prior a mixture", Autoencoder, Code, CodeSettings,
+                          _wae_mixture, {"width": 400}),
     "wae-conv": Recipe("WAE-MMD of convolutions", Autoencoder, Code, CodeSettings, _wae,
                        {"convolutions": True, "width": 16}),
     "dcgan": Recipe("DCGAN", Generator, PictureGame, PictureGameSettings, _game,
                     {"classes": 0, "latents": 64, "width": 16}),
     "cgan": Recipe("projection GAN", Generator, PictureGame, PictureGameSettings, _game,
                    {"latents": 64, "width": 16}),
+    "cgan-seeking": Recipe("projection GAN that seeks modes", Generator, PictureGame,
+                           PictureGameSettings, _seeking, {"latents": 64, "width": 16}),
 }
 
 
