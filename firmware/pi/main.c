@@ -197,7 +197,7 @@ static int attend(struct instrument *it, int socket) {
         struct pollfd wait = {.fd = socket, .events = POLLIN};
         poll(&wait, socket >= 0, SHOW_MS);
         note_urgency(it);
-        if (socket >= 0) status_answer(socket, it->m, &it->audio, &it->controls);
+        if (socket >= 0) status_answer(socket, it->m, &it->audio, &it->controls, &it->saves);
         module_status status;
         module_read_status(it->m, &status);
         show(it, &status);
