@@ -55,7 +55,8 @@ static inline void approach(struct transport *t, uint64_t target) {
         transport_set_position(t, target, 0);
         return;
     }
-    const int32_t far = (int32_t)((int64_t)(target - t->position) >> 8), most = (int32_t)(t->step / 2); /* in 256/BEAT, as PULL_SAMPLES */
+    /* In 256/BEAT, since it is caught up with in PULL_SAMPLES. */
+    const int32_t far = (int32_t)((int64_t)(target - t->position) >> 8), most = (int32_t)(t->step / 2);
     t->pull = far;
     t->pulled = PULL_SAMPLES;
     if (far <= most && far >= -most) return;
