@@ -99,7 +99,7 @@ def test_the_worst_that_a_data_sheet_allows_is_beyond_three_cents() -> None:
 
 
 def test_every_stage_of_parts_within_one_percent_reads_five_octaves() -> None:
-    """Also where the op-amp stops 25 mV before its rail, as the table in docs/module.md has them."""
+    """Also where the op-amp stops 25 mV before its rail; docs/module.md has the same parts."""
     for off in product((0.99, 1.01), repeat=4):
         gain, middle = stage(np.array(STAGE_OHM) * off)
         most = gain * (1 - 2 * 0.025 / SUPPLY_VOLT)
@@ -115,7 +115,7 @@ def test_a_voltage_that_the_op_amp_cannot_follow_is_named() -> None:
     """It reads 4.8 V where 5 V are patched in: no reading looks wrong by itself."""
     inputs = job.Simulated("pi", 40)
     inputs.inputs["cv1"] = replace(inputs.inputs["cv1"], gain=4.8, most=1 - 2 * 0.025 / SUPPLY_VOLT)
-    with pytest.raises(ConfigError, match="cv1: from 4 V to 5 V .* 5 V is beyond what it can read"):
+    with pytest.raises(ConfigError, match=r"from 4 V to 5 V .* 5 V is beyond what it can read"):
         job.measure(inputs, ["cv1"], job.OCTAVES, False, patched)
 
 
