@@ -27,6 +27,9 @@ POINTS, CVS = 12, 16
 RESTLESS = 0.004  # readings that differ by more do not stand still: eight steps of 12 bits
 END = 0.998  # of the converter's range
 LEAST_SLOPE = 0.02  # of readings in a volt: 0.2 where -1 to 1 is 10 V
+# Between two volts readings rise as they do elsewhere but for the converter's INL, a percent; less
+# is an op-amp that is at its rail, more a voltage that was not what was asked for.
+ALIKE = 0.05
 READINGS = 200  # of one point, where they are simulated
 NAME = re.compile(r"cv([1-9]|1[0-6])")
 
@@ -113,6 +116,15 @@ def _check(name: str, own: Sequence[Point]) -> None:
         raise ConfigError(f"{name}: reads {own[worst].reading:.4f} at {own[worst].volts:g} V and "
                           f"{own[worst + 1].reading:.4f} at {own[worst + 1].volts:g} V; was the "
                           "right jack patched, with the right voltage?")
+    usual = float(np.median(steps))
+    for step, (a, b) in zip(steps, pairwise(own), strict=True):
+        if abs(step / usual - 1) > ALIKE:
+            far = max((a, b), key=lambda point: abs(point.volts))
+            raise ConfigError(f"{name}: from {a.volts:g} V to {b.volts:g} V it moves by "
+                              f"{abs(b.reading - a.reading):.4f}, where "
+                              f"{abs(usual) * (b.volts - a.volts):.4f} is usual; either that was "
+                              f"not the voltage, or {far.volts:g} V is beyond what it can read: "
+                              "--volts")
 
 
 def merged(text: str, lines: dict[str, str]) -> str:

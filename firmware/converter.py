@@ -16,6 +16,9 @@ Floats = NDArray[np.float64]
 MOVES, STEP, MEAN_OF = 2.0**-8, 2.0**-14, 64  # firmware/common/steady.h
 STEPS_12 = 4095
 DNL_LSB = 0.5  # most of one step's error: typical of an MCP3208 (its data sheet allows 1)
+# The stage before a Pi's converter, as docs/module.md has it for ±5 V: Rin, Rf, and the divider for
+# Vb from 3.3 V; and an MCP6004's offset.
+STAGE_OHM, SUPPLY_VOLT, OFFSET_VOLT = (100e3, 31.6e3, 10e3, 6.2e3), 3.3, 0.0045
 
 
 def steady(readings: Floats) -> tuple[Floats, Floats]:
@@ -36,12 +39,21 @@ def steady(readings: Floats) -> tuple[Floats, Floats]:
     return means, told
 
 
-def _nonlinearity(rng: np.random.Generator, peak_lsb: float) -> Floats:
+def stage(parts: Floats) -> tuple[float, float]:
+    """What a reading of 1 is in volts, and where the readings' middle lies, of a Pi's input: Rin,
+    Rf and the divider's two in ohms."""
+    r_in, r_f, upper, lower = parts
+    gain = SUPPLY_VOLT / 2 * r_in / r_f
+    top = SUPPLY_VOLT * lower / (upper + lower) * (1 + r_in / r_f)  # where its output is at 0 V
+    return float(gain), float(top - gain)
+
+
+def _nonlinearity(rng: np.random.Generator, peak_lsb: float, dnl_lsb: float) -> Floats:
     """The error at each of 4096 codes, in steps of 12 bits: nothing at the ends, at most `peak`."""
     code = np.arange(STEPS_12 + 1)
     weights = rng.standard_normal(12) * np.sqrt(2.0 ** np.arange(12))
     bits = ((code[:, None] >> np.arange(12)) & 1) @ weights
-    bits *= DNL_LSB / np.abs(np.diff(bits)).max()
+    bits *= dnl_lsb / np.abs(np.diff(bits)).max()
     x = 2 * code / STEPS_12 - 1
     bits -= np.interp(x, [-1, 1], bits[[0, -1]])
     shape = rng.uniform(-1, 1) * (x**3 - x) * 2.6 + rng.uniform(-1, 1) * (x**2 - 1)
@@ -64,22 +76,27 @@ class Converter:
     offset: float  # of the stage, in readings
     gain: float  # volts of a reading of 1
     errors: Floats  # of 4096 codes, in steps of 12 bits
+    most: float = 1.0  # of a reading: the stage need not come as far as the converter
 
     def read(self, volts: Floats, rng: np.random.Generator) -> Floats:
         """A reading for each of `volts`."""
         steps = 2**self.bits - 1
-        part = np.clip((volts / self.gain + self.offset + 1) / 2, 0, 1)
+        part = (np.clip(volts / self.gain + self.offset, -self.most, self.most) + 1) / 2
         part = part + np.interp(part * STEPS_12, np.arange(STEPS_12 + 1), self.errors) / STEPS_12
         noise = self.noise_lsb * rng.standard_normal((self.averaged, len(part)))
         codes = np.clip(np.rint(part * steps + noise), 0, steps).mean(axis=0)
         return np.asarray(2 * codes / steps - 1)
 
 
-def converter(board: str, seed: int, inl_lsb: float = 2.0) -> Converter:
+def converter(board: str, seed: int, inl_lsb: float = 2.0, dnl_lsb: float = DNL_LSB) -> Converter:
     """An input of `board` ("pi" or "daisy"), with errors of its parts that `seed` draws: resistors
-    of 1 %, offsets of 30 mV, INL of `inl_lsb` steps of 12 bits."""
+    of 1 %, offsets, INL of `inl_lsb` steps of 12 bits, of which one step's error is at most
+    `dnl_lsb`."""
     rng = np.random.default_rng(seed)
+    if board == "pi":
+        gain, middle = stage(np.array(STAGE_OHM) * (1 + rng.uniform(-0.01, 0.01, 4)))
+        middle += rng.uniform(-1, 1) * OFFSET_VOLT * (1 + gain / (SUPPLY_VOLT / 2))
+        return Converter(12, 0.7, 4, -middle / gain, gain, _nonlinearity(rng, inl_lsb, dnl_lsb))
     gain = 5.0 * (1 + rng.uniform(0.0, 0.04))
     offset = rng.uniform(-0.03, 0.03) / 5
-    bits, noise, averaged = (12, 0.7, 4) if board == "pi" else (16, 8.0, 1)
-    return Converter(bits, noise, averaged, offset, gain, _nonlinearity(rng, inl_lsb))
+    return Converter(16, 8.0, 1, offset, gain, _nonlinearity(rng, inl_lsb, dnl_lsb))

@@ -12,7 +12,7 @@
 static inline float clamped(float x, float low, float high) { /* NaN becomes the lower end */
     return x > low ? (x < high ? x : high) : low;
 }
-static inline float magnitude(float x) { return x < 0.0f ? -x : x; }
+static inline float magnitude(float x) { return __builtin_fabsf(x); }
 static inline int is_finite(float x) { return magnitude(x) <= FLOAT_MAX; }
 static inline float flushed(float x) { return x >= 0x1p-60f || x <= -0x1p-60f ? x : 0.0f; }
 static inline float smooth_step(float x) { return x * x * (3.0f - 2.0f * x); }

@@ -61,6 +61,10 @@ static void step(struct keeper *k, uint32_t now_ms, int may_write) {
     if (k->failed) k->last_bytes = 0; /* the same would be tried again when something changes */
 }
 
+int keeper_owes(const struct keeper *k) {
+    return k->state != KEEPER_OFF && (k->state != KEEPER_WAITS || k->changes != k->saved_changes || k->failed);
+}
+
 void keeper_attend(struct keeper *k, tudor_module *m, uint32_t now_ms, int may_write) {
     if (k->state == KEEPER_OFF) return;
     look_around(k, m, now_ms);

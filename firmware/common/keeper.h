@@ -36,6 +36,8 @@ int keeper_open(struct keeper *keeper, tudor_module *m, const save_flash *flash,
 void keeper_make_room(struct keeper *keeper);
 /* To be called once a block or so, not from the audio interrupt. may_write: nothing reads from the flash at present. */
 void keeper_attend(struct keeper *keeper, tudor_module *m, uint32_t now_ms, int may_write);
+/* Something was set, as of the last call of keeper_attend, that is not there yet. */
+int keeper_owes(const struct keeper *keeper);
 
 #ifdef __cplusplus
 }

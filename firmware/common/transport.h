@@ -31,12 +31,20 @@ struct transport {
     float step_of_tempo;     /* step at one beat a minute */
 
     uint64_t part;      /* of a position: from pulse to pulse */
+    float part_step;    /* the same: divided by a distance in samples it is a step */
+    float step_least, step_most;
+    uint32_t oldest;    /* samples that a stamp may lie away */
     uint32_t source, per_beat; /* enum transport_source; its pulses in a beat */
     uint32_t pulse, last; /* number of the last pulse, and its stamp */
     uint32_t patience;    /* samples without a pulse after which the clock has stopped */
     float period, lead;   /* samples between pulses; where the line has the last pulse, from its stamp */
     float mean_error;     /* of the last pulses: a slow change of tempo, before it is large */
     uint32_t count, full; /* pulses that the line was fitted to; most that it may remember */
+    uint32_t gains_of;    /* `count` for which the next two were worked out; 0: for none */
+    float lead_gain, period_gain; /* what of an error moves the line, and its distance */
+    float trend;          /* of the mean error, from which on the tempo changes */
+    float sure;           /* so far off, in samples, a pulse is taken without a doubt, unless one is to be renumbered, */
+    uint32_t sure_least, sure_most; /* at a distance of at least this, and less than so much more */
     uint32_t doubts, sure_pulse; /* pulses in a row that came when none was due; the last one before them */
     uint32_t alike;       /* of them, the last ones at the same distance, */
     float interval;       /* which is this one */

@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PERIODS_MOST 16u
+#define SHORT_BLOCKS 32u /* a card that is late before so many blocks, */
+#define SHORT_RUNS 6     /* so many times in a row, gets a larger buffer */
+
 static const snd_pcm_format_t FORMATS[SAMPLE_FORMATS] = {SND_PCM_FORMAT_S32_LE, SND_PCM_FORMAT_S24_3LE,
                                                          SND_PCM_FORMAT_S24_LE, SND_PCM_FORMAT_S16_LE,
                                                          SND_PCM_FORMAT_FLOAT_LE};
@@ -70,19 +74,17 @@ static int open_stream(struct audio *a, struct stream *s, const char *name, snd_
     return configure(a, s, wanted > 0 ? (unsigned)wanted : 2) || configure_waking(a, s);
 }
 
-int audio_open(struct audio *a, const struct alsa_api *api, const struct settings *s) {
-    *a = (struct audio){.api = api, .rate_hz = (unsigned)s->rate_hz, .period_samples = (uint32_t)s->period_samples,
-                        .periods = (uint32_t)s->periods};
-    snprintf(a->card, sizeof a->card, "%s", s->device);
-    if (!strcmp(s->device, "auto") && cards_choose(api, s, a->card, sizeof a->card, a->why, sizeof a->why))
-        return 1;
-    /* "hw:1": the first device of the card that records, which need not be the one that plays. */
-    char same[sizeof a->card];
-    snprintf(same, sizeof same, "%s", a->card);
-    if (!strcmp(s->device, "auto")) same[strcspn(same, ",")] = 0;
-    const char *const capture = strcmp(s->capture, "auto") ? s->capture : same;
+void audio_close(struct audio *a) {
+    if (a->play.pcm) a->api->snd_pcm_close(a->play.pcm);
+    if (a->record.pcm) a->api->snd_pcm_close(a->record.pcm);
+    a->play.pcm = a->record.pcm = 0;
+}
+
+static int open_streams(struct audio *a) {
+    const struct settings *const s = a->settings;
+    const struct alsa_api *const api = a->api;
     /* A card that only plays is no mistake unless inputs were asked for by number. */
-    if (s->inputs && open_stream(a, &a->record, capture, SND_PCM_STREAM_CAPTURE, s->inputs)) {
+    if (s->inputs && open_stream(a, &a->record, a->capture, SND_PCM_STREAM_CAPTURE, s->inputs)) {
         if (s->inputs > 0) return 1;
         if (a->record.pcm) api->snd_pcm_close(a->record.pcm);
         a->record.pcm = 0;
@@ -95,6 +97,19 @@ int audio_open(struct audio *a, const struct alsa_api *api, const struct setting
     if (s->inputs > 0 && a->in_channels > (unsigned)s->inputs) a->in_channels = (unsigned)s->inputs;
     if (s->outputs > 0 && a->out_channels > (unsigned)s->outputs) a->out_channels = (unsigned)s->outputs;
     a->linked = a->record.pcm && api->snd_pcm_link(a->record.pcm, a->play.pcm) == 0;
+    return 0;
+}
+
+int audio_open(struct audio *a, const struct alsa_api *api, const struct settings *s) {
+    *a = (struct audio){.api = api, .rate_hz = (unsigned)s->rate_hz, .period_samples = (uint32_t)s->period_samples,
+                        .periods = (uint32_t)s->periods, .settings = s, .patience_ms = 1000};
+    snprintf(a->card, sizeof a->card, "%s", s->device);
+    if (!strcmp(s->device, "auto") && cards_choose(api, s, a->card, sizeof a->card, a->why, sizeof a->why))
+        return 1;
+    /* "hw:1": the first device of the card that records, which need not be the one that plays. */
+    snprintf(a->capture, sizeof a->capture, "%s", strcmp(s->capture, "auto") ? s->capture : a->card);
+    if (!strcmp(s->capture, "auto") && !strcmp(s->device, "auto")) a->capture[strcspn(a->capture, ",")] = 0;
+    if (open_streams(a)) return 1;
     for (int c = 0; c < MODULE_CHANNELS; c++) {
         a->in[c] = calloc(a->period_samples, sizeof(float));
         a->out[c] = calloc(a->period_samples, sizeof(float));
@@ -141,8 +156,10 @@ static int start(struct audio *a) {
     return error;
 }
 
-/* Until a period is there to be read and there is room for one; 0 or a negative error. */
+/* Until a period is there to be read and there is room for one; 0 or a negative error. A card that says that something
+ * is there and has nothing is stuck too: this thread would go round for ever, before all others. */
 static int wait_for_period(struct audio *a) {
+    const uint64_t until_ns = moment_now_ns() + a->patience_ms * (uint64_t)1000000u;
     struct stream *const streams[2] = {&a->record, &a->play};
     for (int i = 0; i < 2; i++) {
         snd_pcm_t *const pcm = streams[i]->pcm;
@@ -150,7 +167,7 @@ static int wait_for_period(struct audio *a) {
             const snd_pcm_sframes_t there = a->api->snd_pcm_avail_update(pcm);
             if (there < 0) return (int)there;
             if ((snd_pcm_uframes_t)there >= a->period_samples) break;
-            const int woken = a->api->snd_pcm_wait(pcm, 1000);
+            const int woken = moment_now_ns() > until_ns ? 0 : a->api->snd_pcm_wait(pcm, (int)a->patience_ms);
             if (woken < 0) return woken;
             if (woken == 0) {
                 a->waits++;
@@ -161,31 +178,54 @@ static int wait_for_period(struct audio *a) {
     return 0;
 }
 
+/* A card that goes on in steps of more than a block has none left when two are all it has: twice as many. The same in all
+ * else, or an error. What this takes is taken while there is no sound anyway. */
+static int widen(struct audio *a) {
+    const unsigned rate_hz = a->rate_hz, ins = a->in_channels, outs = a->out_channels;
+    const uint32_t period_samples = a->period_samples;
+    const snd_pcm_uframes_t before = a->play.buffer_samples;
+    audio_close(a);
+    a->periods *= 2;
+    if (open_streams(a)) return -EIO;
+    if (a->play.buffer_samples <= before) a->periods = PERIODS_MOST;
+    a->widened = (uint32_t)(a->play.buffer_samples / a->period_samples);
+    return a->rate_hz == rate_hz && a->in_channels == ins && a->out_channels == outs && a->period_samples == period_samples
+               ? 0 : -EIO;
+}
+
 int audio_play(struct audio *a, tudor_module *m, uint64_t blocks) {
     const uint64_t block_ns = (uint64_t)a->period_samples * 1000000000u / a->rate_hz;
     uint64_t expected_ns = 0;
-    int error = start(a), restarts = 0;
+    uint64_t begun = 0, busy_ns = 0; /* blocks that were done when it began anew; what those since then took */
+    int error = start(a), restarts = 0, short_runs = 0;
     for (uint64_t done = 0; error >= 0 && !a->stop && (!blocks || done < blocks);) {
         error = wait_for_period(a);
         if (error >= 0 && a->record.pcm) error = transfer(a, &a->record, a->period_samples);
         if (error >= 0 && !a->stop) {
-            a->mark = moment_mark(module_now(m), moment_began(&expected_ns, moment_now_ns(), block_ns));
+            const uint64_t from_ns = moment_now_ns();
+            a->mark = moment_mark(module_now(m), moment_began(&expected_ns, from_ns, block_ns));
             module_process(m, a->record.pcm ? (const float *const *)a->in : 0, a->out);
+            busy_ns += moment_now_ns() - from_ns;
             error = transfer(a, &a->play, a->period_samples);
             done++;
             if (error >= 0) restarts = 0;
         }
         /* Late (EPIPE), suspended, or stuck: from the beginning. A card that is gone answers ENODEV. */
         if (error < 0 && error != -ENODEV && restarts++ < 16) {
+            const int late = error == -EPIPE, slow = busy_ns > (done - begun) * block_ns; /* that is no fault of the card */
             a->xruns++;
             module_report_miss(m);
-            error = start(a);
+            short_runs = late && done - begun < SHORT_BLOCKS ? short_runs + !slow : 0;
+            begun = done;
+            busy_ns = 0;
+            error = 0;
+            if (short_runs >= SHORT_RUNS && a->periods < PERIODS_MOST) {
+                short_runs = restarts = 0;
+                error = widen(a);
+            }
+            if (error >= 0) error = start(a);
         }
     }
     return error < 0 ? failed(a, "stopped", error) : 0;
 }
 
-void audio_close(struct audio *a) {
-    if (a->play.pcm) a->api->snd_pcm_close(a->play.pcm);
-    if (a->record.pcm) a->api->snd_pcm_close(a->record.pcm);
-}

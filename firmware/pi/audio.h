@@ -20,11 +20,14 @@ struct audio {
     struct stream play, record; /* record.pcm is null without inputs */
     unsigned rate_hz, in_channels, out_channels;
     uint32_t period_samples, periods;
-    char card[64];
+    const struct settings *settings;
+    char card[64], capture[64];
     float *in[MODULE_CHANNELS], *out[MODULE_CHANNELS]; /* a block of each channel */
     int linked;
     _Atomic uint64_t mark; /* when the block that is being played began: see moment.h */
+    uint32_t patience_ms; /* in which a period comes, or the card is stuck */
     _Atomic uint32_t xruns, waits; /* waits: times that the card gave nothing for a second */
+    _Atomic uint32_t widened; /* blocks of the buffer, where those asked for were too few for the card; 0: they were not */
     _Atomic int stop;
     char why[160];
 };

@@ -189,6 +189,13 @@ static void note_narrow(struct instrument *it, const module_status *status) {
     note("stereo = auto: two of %.40s take too long; one plays, for both sides", module_slot_name(it->m, status->slot));
 }
 
+static void note_widened(struct instrument *it) {
+    const uint32_t blocks = atomic_exchange(&it->audio.widened, 0);
+    if (blocks)
+        note("periods = %d: too few for %.40s, which was late again and again; it has %u blocks now, and is later by those",
+             it->settings.periods, it->audio.card, blocks);
+}
+
 /* Until a signal or the audio thread's end; 0: all is well. */
 static int attend(struct instrument *it, int socket) {
     uint32_t seen = 0, shown = 0;
@@ -197,7 +204,8 @@ static int attend(struct instrument *it, int socket) {
         struct pollfd wait = {.fd = socket, .events = POLLIN};
         poll(&wait, socket >= 0, SHOW_MS);
         note_urgency(it);
-        if (socket >= 0) status_answer(socket, it->m, &it->audio, &it->controls);
+        note_widened(it);
+        if (socket >= 0) status_answer(socket, it->m, &it->audio, &it->controls, &it->saves);
         module_status status;
         module_read_status(it->m, &status);
         show(it, &status);

@@ -52,7 +52,8 @@ static void write_controls(struct writer *w, const struct controls *c) {
     line(w, "calibration %s", c->settings->calibration);
 }
 
-int status_text(char *text, int bytes, const tudor_module *m, const struct audio *a, const struct controls *c) {
+int status_text(char *text, int bytes, const tudor_module *m, const struct audio *a, const struct controls *c,
+                const struct saves *saves) {
     static const char *const ways[] = {"none", "effect", "bend", "", "source"};
     static const struct { const char *name; uint32_t flag; } flags[] = {
         {"clocked", MODULE_CLOCKED}, {"frozen", MODULE_FROZEN}, {"recording", MODULE_RECORDING}, {"looping", MODULE_LOOPING}};
@@ -83,6 +84,7 @@ int status_text(char *text, int bytes, const tudor_module *m, const struct audio
     for (uint32_t i = 0; i < s.latents && i < MODULE_SHOWN; i++) line(&w, "latent%u %.4f", i + 1, (double)s.latent[i]);
     write_audio(&w, a);
     write_controls(&w, c);
+    if (saves->file >= 0) line(&w, "unsaved %d", keeper_owes(&saves->keeper));
     for (uint32_t i = 0; i < MODULE_SLOTS; i++)
         if (s.loaded >> i & 1) line(&w, "model%u %s", i + 1, module_slot_name(m, i));
     for (int i = 0; note_kept(i); i++) line(&w, "note %s", note_kept(i));
@@ -110,10 +112,11 @@ int status_listen(const char *path) {
     return file;
 }
 
-void status_answer(int socket, const tudor_module *m, const struct audio *a, const struct controls *c) {
+void status_answer(int socket, const tudor_module *m, const struct audio *a, const struct controls *c,
+                   const struct saves *saves) {
     static char text[STATUS_BYTES];
     for (int file; (file = accept(socket, 0, 0)) >= 0; close(file)) {
-        const int length = status_text(text, STATUS_BYTES, m, a, c);
+        const int length = status_text(text, STATUS_BYTES, m, a, c, saves);
         send(file, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
 }

@@ -129,4 +129,6 @@ def lines(found: dict[str, Any]) -> list[str]:
         told.append(", ".join([f"{found['tempo']:.1f} beats a minute, {clock}", *held]))
     told += [f"slot {slot}: {name}" for slot, name in found["models"].items()]
     told += [", ".join(controls)] if controls else []
+    if found.get("unsaved"):
+        told.append("what was set last is not on the card yet")
     return told + [f"note: {note}" for note in found["notes"]]

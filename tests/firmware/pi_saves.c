@@ -38,12 +38,15 @@ int main(int count, char **words) {
         (void)module_push(m, 0, &(module_event){.kind = MODULE_KNOB, .value = (float)knob / 1000.0f});
         (void)module_push(m, 0, &(module_event){.kind = MODULE_SELECT, .source = 1});
     }
+    uint32_t owed_ms = 0; /* for so long it said that something was not there yet */
     for (uint32_t now = 0; now < 1000u * (uint32_t)atoi(words[4]); now++) {
         module_process(m, 0, to);
         if (now % 20 == 0) saves_attend(&saves, m, now);
+        owed_ms += (uint32_t)keeper_owes(&saves.keeper);
     }
     module_read_status(m, &s);
-    printf("slot %u\nsaved %u\nfailed %d\n", s.slot, saves.keeper.ring.saved, saves.keeper.failed);
+    printf("slot %u\nsaved %u\nfailed %d\nowes %d\nowed_ms %u\n", s.slot, saves.keeper.ring.saved, saves.keeper.failed,
+           keeper_owes(&saves.keeper), owed_ms);
     saves_close(&saves);
     return 0;
 }

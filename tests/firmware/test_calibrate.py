@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from engine.errors import ConfigError
 from firmware import calibrate as job
-from firmware.converter import converter, steady
+from firmware.converter import STAGE_OHM, SUPPLY_VOLT, converter, stage, steady
 from firmware.host.build import COMMON, FLAGS
 from firmware.simulate_rack import calibrated, events, play_rack
 from firmware.simulate_script import reading_of
@@ -79,6 +81,42 @@ def test_five_octaves_lie_within_three_cents_after_calibration(board: str) -> No
     assert max(worst) < CENTS
     assert max(two) > CENTS, "two points would do: the converters are too good to be true"
     assert min(before) > CENTS
+
+
+def test_the_worst_that_a_data_sheet_allows_is_beyond_three_cents() -> None:
+    """Steps that differ by a whole LSB (3 cents): docs/module.md says by how much, and that a point
+    for each half octave does not mend it."""
+    halves, worst = tuple(np.arange(11) / 2), {}
+    for volts in (job.OCTAVES, halves):
+        worst[volts] = 0.0
+        for seed in range(12):
+            inputs = job.Simulated("pi", 40 + seed)
+            inputs.inputs["cv1"] = converter("pi", 40 + seed, dnl_lsb=1.0)
+            points = job.measure(inputs, ["cv1"], volts, False, patched)
+            text = job.merged("", job.lines_of(points))
+            worst[volts] = max(worst[volts], inputs.cents(text, "cv1"))
+    assert CENTS < worst[halves] < worst[job.OCTAVES] < 5.0
+
+
+def test_every_stage_of_parts_within_one_percent_reads_five_octaves() -> None:
+    """Also where the op-amp stops 25 mV before its rail; docs/module.md has the same parts."""
+    for off in product((0.99, 1.01), repeat=4):
+        gain, middle = stage(np.array(STAGE_OHM) * off)
+        most = gain * (1 - 2 * 0.025 / SUPPLY_VOLT)
+        assert middle + most > 5.0
+        assert middle - most < -4.8
+    page = (HERE.parents[1] / "docs" / "module.md").read_text()
+    rf, vb = (STAGE_OHM[i] / 1000 for i in (1, 3))
+    assert f"| ±5 V | 100 k | {rf:g} k | 10 k over {vb:g} k: 1.263 V | 0 to 3.3 V" in page
+    assert f">{rf:g} k</text>" in (HERE.parents[1] / "docs" / "module-schematic.svg").read_text()
+
+
+def test_a_voltage_that_the_op_amp_cannot_follow_is_named() -> None:
+    """It reads 4.8 V where 5 V are patched in: no reading looks wrong by itself."""
+    inputs = job.Simulated("pi", 40)
+    inputs.inputs["cv1"] = replace(inputs.inputs["cv1"], gain=4.8, most=1 - 2 * 0.025 / SUPPLY_VOLT)
+    with pytest.raises(ConfigError, match=r"from 4 V to 5 V .* 5 V is beyond what it can read"):
+        job.measure(inputs, ["cv1"], job.OCTAVES, False, patched)
 
 
 def test_the_instrument_plays_the_calibrated_pitch() -> None:

@@ -126,6 +126,38 @@ def test_a_card_that_is_gone_ends_the_program_with_its_reason(models: Path) -> N
     assert told["why"] == "memory: stopped: the card is gone"
 
 
+@pytest.mark.parametrize(("tick", "buffer"), [(128, 256), (192, 512), (256, 512), (400, 1024)])
+def test_a_card_that_looks_at_its_clock_rarely_gets_a_larger_buffer(
+        models: Path, tick: int, buffer: int) -> None:
+    """Two blocks of 128 are what is asked for: too little where 192 pass at once, as they do with
+    snd-aloop on a kernel of 250 ticks a second. What it plays then is what any card plays."""
+    told = facts(models / "a.tudor", 3000, f"tick={tick}")
+    assert (told["played"], told["buffer"], told["why"]) == ("3000", str(buffer), "")
+    assert (int(told["xruns"]) > 0) == (buffer > 256)
+    assert int(told["xruns"]) < 40, "it goes on beginning anew"
+    assert told["open"] == "2"
+
+
+def test_a_card_that_is_never_late_again_keeps_its_buffer(models: Path) -> None:
+    told = facts(models / "a.tudor", 300, "tick=128", "xrun=100")
+    assert (told["xruns"], told["buffer"], told["played"]) == ("1", "256", "300")
+
+
+def test_a_model_that_is_too_slow_is_no_fault_of_the_card(models: Path) -> None:
+    """A block takes 3 ms of its 2.7: a larger buffer would only put off the next time."""
+    told = facts(models / "a.tudor", 60, "tick=192", "plant=slow")
+    assert (told["buffer"], told["played"]) == ("256", "60")
+    assert int(told["xruns"]) > 6
+
+
+def test_a_card_that_wakes_for_nothing_ends_the_program(models: Path) -> None:
+    """Else the audio thread would go round for ever, at real-time priority."""
+    told = facts(models / "a.tudor", 300, "tick=128", "early")
+    assert told["played"] == "10"
+    assert told["why"] == "memory: stopped: another error"
+    assert int(told["waits"]) > 0
+
+
 def chosen(codec: str, *cards: str) -> tuple[str, str, str, list[str]]:
     """Card, capture and why not, and the notes."""
     done = subprocess.run([str(driver("pi_audio.c")), "cards", codec, *cards], capture_output=True,

@@ -39,16 +39,19 @@ def play(partition: Path | str, knob: int, seconds: int = 6) -> tuple[dict[str, 
 
 def test_what_was_set_is_there_again(partition: Path) -> None:
     facts, _ = play(partition, 700)
-    assert facts == {"slot": 1, "saved": 1, "failed": 0}
+    assert 4000 < facts.pop("owed_ms") < 5000  # a hand has to have left it alone for 4 s
+    assert facts == {"slot": 1, "saved": 1, "failed": 0, "owes": 0}
     kept = partition.read_bytes()
     facts, said = play(partition, -1)
-    assert facts == {"slot": 1, "saved": 0, "failed": 0}
+    assert facts == {"slot": 1, "saved": 0, "failed": 0, "owes": 0, "owed_ms": 0}
     assert said == ""
     assert partition.read_bytes() == kept
     assert kept.startswith(saves.LABEL)
     assert b"TUDRSAVE" in kept
+    facts, _ = play(partition, 300, 2)
+    assert (facts["saved"], facts["owes"]) == (0, 1), "the power may not go yet"
     facts, _ = play(partition, 300)
-    assert facts["saved"] == 1
+    assert (facts["saved"], facts["owes"]) == (1, 0)
     torn = bytearray(partition.read_bytes())
     torn[torn.rindex(b"TUDRSAVE") + 40] ^= 1
     partition.write_bytes(torn)

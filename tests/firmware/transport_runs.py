@@ -1,4 +1,4 @@
-"""Clocks for the transport (firmware/common/transport.c), and where it then is, on any machine."""
+"""Clocks for the transport (firmware/common/transport*.c), and where it then is, on any machine."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Run:
 def program(name: str) -> Path:
     """The driver for a machine, once per content of its sources."""
     target = MACHINES[name]
-    sources = [Path(__file__).with_name("common_transport.c"), COMMON / "transport.c",
+    sources = [Path(__file__).with_name("common_transport.c"), *sorted(COMMON.glob("transport*.c")),
                HERE / "words.c", HERE / target.platform]
     build = [tool(target.compiler), *FLAGS, *target.flags, f"-I{CORE}", f"-I{COMMON}", f"-I{HERE}",
              *map(str, sources)]

@@ -40,9 +40,9 @@ def wired(stock: Stock, folder: Path) -> Stock:
 
 
 class WiredMachine(Machine):
-    """Its time passes by the instructions of its one core (2 ns each), so that a gate of 1 ms has
-    1 ms however little of this machine it gets. `asked`: what happens at the other end of the MIDI
-    cable when the trial writes such a word to the UART. Each gets what sends bytes."""
+    """A gate of 1 ms has 1 ms, however little of this machine it gets. `asked`: what happens at the
+    other end of the MIDI cable when the trial writes such a word to the UART. Each gets what sends
+    bytes."""
 
     def __init__(self, stock: Stock, card: Path, wanted_bytes: int,
                  asked: dict[str, Callable[[Cable], None]]) -> None:
@@ -67,8 +67,7 @@ class WiredMachine(Machine):
         nothing = folder / "vda"  # so that the others have their names
         nothing.write_bytes(bytes(MIB))
         computer = self._computer(self.stock.initrd, "ttyS0")
-        computer[computer.index("-smp") + 1] = "1"
-        return [*computer, "-icount", "shift=1", "-display", "none", "-monitor", "none",
+        return [*computer, "-display", "none", "-monitor", "none",
                 "-serial", f"unix:{self._cable},server=on,wait=off",
                 "-chardev", "stdio,id=console,signal=off", "-device", "pci-serial,chardev=console",
                 "-device", "sdhci-pci", "-device", "sd-card,drive=card", "-drive",
