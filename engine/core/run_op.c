@@ -220,13 +220,18 @@ static void run_draw(const struct play *p, const struct format_op *op, struct op
 #endif
 
 #ifndef TUDOR_NO_SPECTRUM
-static void run_transform(const struct play *p, const struct format_op *op, struct op_plan *o) {
+/* Its units are rows of the spectrum. */
+static void run_transform(const struct play *p, const struct format_op *op, struct op_plan *o, uint32_t first_unit,
+                          uint32_t end_unit) {
     struct transform_args *a = &o->args.transform;
+    const int inverse = op->kind == OP_RESYNTH;
     PLACE(a, p, o);
     a->state = p->words + op->state;
     a->key = key_of(p, op);
-    a->rows = p->frames * (op->kind == OP_RESYNTH ? o->rows / a->hop : o->rows);
-    (op->kind == OP_RESYNTH ? tudor_resynth : tudor_spectrum)(a, p->t->kernels);
+    skip(&a->x, first_unit * (inverse ? 1 : a->hop), 0);
+    skip(&a->y, first_unit * (inverse ? a->hop : 1), 0);
+    a->rows = (end_unit == TUDOR_ALL_UNITS ? p->frames * (inverse ? o->rows / a->hop : o->rows) : end_unit) - first_unit;
+    (inverse ? tudor_resynth : tudor_spectrum)(a, p->t->kernels);
 }
 #endif
 
@@ -272,7 +277,7 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
 #endif
 #ifndef TUDOR_NO_SPECTRUM
     case OP_SPECTRUM:
-    case OP_RESYNTH: run_transform(p, op, o); break;
+    case OP_RESYNTH: run_transform(p, op, o, first_unit, end_unit); break;
 #endif
 #ifndef TUDOR_NO_NORM
     case OP_NORM: run_norm(p, o); break;

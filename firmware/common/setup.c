@@ -132,7 +132,7 @@ int module_measure(const tudor_module *m, const void *file, size_t file_bytes, c
     (void)take(&fast, sizeof p);
     if ((error = player_lay(&p, m, &fast, &bulk, why)) != 0) return error;
     *need = (module_need){fast.used, bulk.used, p.way, p.latency_samples + m->limiter_samples, p.streams,
-                          p.schedule.slices, p.stages, {p.stage[0].method, p.stage[1].method}, p.frame};
+                          p.schedule.slices, p.strike_samples ? p.strike_samples + m->limiter_samples : 0, p.stages, {p.stage[0].method, p.stage[1].method}, p.frame};
     return 0;
 }
 
