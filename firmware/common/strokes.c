@@ -11,9 +11,10 @@
  * always enough sound for what rang to die away in. */
 #include "instrument.h"
 
-#define FADES_IN_SECOND 375u /* 2.7 ms: no corner of it is sharper than what rang */
+#define FADES_IN_SECOND 500u /* 2 ms: no corner of it is sharper than what rang */
 #define RESTS_AFTER 64u      /* rows of silence on end */
 #define SLICE_SAMPLES 16u
+#define EARLY_AFTER 8u       /* rows in which they come to be made early, so that none has less time than it lasts */
 #define STALE_SECONDS 10u    /* a gate that came a tenth of a second ago, while the voice rested, is over */
 #define SEEDS 7919u          /* apart, so that strokes of one seed are not those of the next */
 #define SEED_LIMIT 0xFFFFFFu
@@ -140,9 +141,12 @@ static void plan_call(const struct player *p, struct stroke *v) {
     v->from = v->until;
     if (v->first) {
         v->first -= v->rows;
-        v->until = v->onset - (uint32_t)((uint64_t)s->delay * v->first / (s->lead + 1));
+        v->until = v->wanted = v->onset - (uint32_t)((uint64_t)s->delay * v->first / (s->lead + 1));
     } else {
-        v->until = v->onset + (uint32_t)((v->made * p->down + p->up - 1) / p->up) - s->fade;
+        const uint32_t sounds = v->onset + (uint32_t)((v->made * p->down + p->up - 1) / p->up);
+        const uint64_t rows = v->made / p->frame - 1;
+        v->until = sounds - s->fade * (rows < EARLY_AFTER ? (uint32_t)rows : EARLY_AFTER) / EARLY_AFTER;
+        v->wanted = sounds - s->fade;
     }
     v->part = 0;
     v->slices = p->schedule.slices * v->rows;
@@ -231,10 +235,10 @@ static int work(struct player *p, uint32_t time) {
     return fault;
 }
 
-/* All rows of a voice that are due by `time`, and what has begun before them. */
+/* All rows of a voice whose sound may have to die away after `time`, and what has begun before them. */
 static int catch_up(struct player *p, struct stroke *v, uint32_t time) {
     int fault = 0;
-    while (v->rows && since(time, v->until) >= 0) {
+    while (v->rows && since(time, v->wanted) >= 0) {
         struct stroke *runs = v;
         for (uint32_t k = 0; k < p->strokes.count; k++)
             if (p->strokes.voice[k].rows && p->strokes.voice[k].part) runs = &p->strokes.voice[k];

@@ -17,7 +17,7 @@ struct stroke {
     uint32_t rings;       /* it is being made; 0: it rests */
     uint32_t waits, struck; /* a gate has come and is not yet taken; when it did */
     uint32_t onset;       /* when what rings is heard first */
-    uint32_t from, until; /* in this time the next call is made */
+    uint32_t from, until, wanted; /* between the two the next call is made; a gate from then on wants it at once */
     uint32_t rows, slices, part; /* of that call, 0: there is none; how many slices have run */
     uint32_t first, unheard; /* rows that are still to be made before the onset's; of these, whose sound is not heard */
     uint64_t made;        /* samples at the model's rate that are heard, so far */
