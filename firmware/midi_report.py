@@ -34,7 +34,8 @@ STACK_SPARE = 1024  # bytes: PLACES_STACK_SPARE of firmware/daisy/places.h
 # The methods that a way plays, one after the other, by their roles.
 ROLES = {"effect": (EFFECT,), "bend": (ENCODE, DECODE), "source": (GENERATE, DECODE)}
 NUMBERS = ("slot", "slots", "rate_hz", "block_samples", "load", "load_worst", "misses", "overloads",
-           "faults", "dropped", "latency_samples", "strike_samples", "stack", "stack_room", "unsaved")
+           "faults", "dropped", "latency_samples", "strike_samples", "stack", "stack_room",
+           "unsaved")
 WORDS = ("version", "state", "model", "way")
 
 

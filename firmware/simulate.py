@@ -173,7 +173,8 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool,
             fits: list[list[dict[str, Any]]], board: Board) -> None:
     status = played.status
     slots = [{"way": WAYS[int(slot["way"])], "latency_samples": int(slot["latency_samples"]),
-              "strike_samples": int(slot["strike_samples"]), "slices": int(slot["slices"]), "instances": int(slot["streams"]),
+              "strike_samples": int(slot["strike_samples"]),
+              "slices": int(slot["slices"]), "instances": int(slot["streams"]),
               "memory_bytes": int(slot["fast_bytes"]) + int(slot["bulk_bytes"]),
               "jack_ms": round(board.jack_ms(int(slot["latency_samples"])), 1)}
              for slot in played.slots]

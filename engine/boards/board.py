@@ -178,7 +178,8 @@ def _cache(name: str, size_bytes: int, low: float, high: float) -> Memory:
 
 BOARDS: dict[str, Board] = {board.name: board for board in (
     _DAISY,
-    _pi("pi-zero2", "Raspberry Pi Zero 2 W, Cortex-A53 at 1.0 GHz", 1.0e9, Range(1.5e9, 2.0e9), 200_000,
+    _pi("pi-zero2", "Raspberry Pi Zero 2 W, Cortex-A53 at 1.0 GHz", 1.0e9, Range(1.5e9, 2.0e9),
+        200_000,
         _cache("L2 cache", 512 * KIB, 3e9, 6e9), _cache("DRAM", 512 * MIB, 2e9, 3e9)),
     _pi("pi3", "Raspberry Pi 3, Cortex-A53 at 1.2-1.4 GHz", 1.2e9, Range(1.8e9, 2.5e9), 200_000,
         _cache("L2 cache", 512 * KIB, 4e9, 8e9), _cache("DRAM", 1024 * MIB, 2e9, 3e9)),

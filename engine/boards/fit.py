@@ -192,7 +192,8 @@ def busiest(loads: Loads, sample_rate_hz: int, spread: Spread, around: Range | N
         spread_s = max(spread.strokes.delay_samples, spread.block_samples) / spread.rate_hz
         made_s = spread.strokes.rows * spread.call_samples / sample_rate_hz
         burst = several.whole.scaled(made_s / spread_s)
-        uneven = STRUCK_HIGH / SLICED.high if spread_s > spread.block_samples / spread.rate_hz else 1
+        cut = spread.strokes.delay_samples > spread.block_samples
+        uneven = STRUCK_HIGH / SLICED.high if cut else 1.0
         even = Range(max(even.low, burst.low), max(even.high, burst.high * uneven))
     if spread.slices > 1:
         even = Range(even.low * SLICED.low, even.high * SLICED.high)

@@ -11,62 +11,13 @@
  * always enough sound for what rang to die away in. */
 #include "instrument.h"
 
-#define FADES_IN_SECOND 500u /* 2 ms: no corner of it is sharper than what rang */
 #define RESTS_AFTER 64u      /* rows of silence on end */
-#define SLICE_SAMPLES 16u
 #define EARLY_AFTER 8u       /* rows in which they come to be made early, so that none has less time than it lasts */
 #define STALE_SECONDS 10u    /* a gate that came a tenth of a second ago, while the voice rested, is over */
 #define SEEDS 7919u          /* apart, so that strokes of one seed are not those of the next */
 #define SEED_LIMIT 0xFFFFFFu
 
 static int32_t since(uint32_t later, uint32_t earlier) { return (int32_t)(later - earlier); }
-
-/* ---- planning ---- */
-
-/* Rows from a gate's to the first that is heard: of what overlaps there is as much before an onset; 0: it is no such voice. */
-uint32_t strokes_lead(const tudor_model *model, int method) {
-    tudor_op_info op;
-    for (int i = 0; !tudor_op(model, method, i, &op); i++)
-        if (!strcmp(op.kind, "resynth") && op.phases) return op.kernel / op.phases;
-    return 0;
-}
-
-void strokes_plan(struct player *p, const module_config *config) {
-    struct strokes *const s = &p->strokes;
-    memset(s, 0, sizeof *s);
-    if (p->way != MODULE_SOURCE || p->stages != 1 || !p->subject.strikes_one) return;
-    s->count = 1;
-    s->lead = strokes_lead(&p->model, p->stage[0].method);
-    s->gates = p->subject.gates;
-    s->seed = tudor_find_attribute(&p->model, "seed");
-    s->voice[0].method = p->stage[0].method;
-    s->voice[0].gate = (uint32_t)p->subject.gate;
-    s->fade = s->delay = config->sample_rate_hz / FADES_IN_SECOND;
-    p->schedule.slices = p->frame < 2 * SLICE_SAMPLES ? 1 : p->frame < 64 * SLICE_SAMPLES ? p->frame / SLICE_SAMPLES : 64;
-    if (!config->burst_macs) return;
-    const uint64_t macs = stage_cost(p, 0) * (s->lead + 1) * s->count * p->streams;
-    const uint64_t second = 1000 * (uint64_t)config->burst_macs; /* MACs in it */
-    const uint64_t samples = (macs * config->sample_rate_hz + second - 1) / second;
-    if (samples > s->delay) s->delay = samples < FRAME_LIMIT ? (uint32_t)samples : FRAME_LIMIT;
-}
-
-void strokes_lay(struct player *p, const module_config *config, struct region *fast) {
-    struct strokes *const s = &p->strokes;
-    const uint32_t quality = config->resample_taps, row = p->streams * p->latents * (uint32_t)sizeof(float);
-    const uint32_t early = (uint32_t)((uint64_t)(s->fade + 2 * TICK_SAMPLES) * p->up / p->down) + 2;
-    s->row = take(fast, row);
-    for (uint32_t k = 0; k < s->count; k++) {
-        struct stroke *const v = &s->voice[k];
-        v->asked = take(fast, row);
-        v->waiting = take(fast, row);
-        for (uint32_t c = 0; c < p->out_channels; c++) {
-            v->tail[c] = take(fast, s->fade * sizeof(float));
-            v->queue[c].size = 2 * p->frame + early + quality;
-            v->queue[c].data = take(fast, v->queue[c].size * sizeof(float));
-            if (p->up != p->down) lay_resampler(&v->out[c], p->down, p->up, quality, p->out[c].table, fast);
-        }
-    }
-}
 
 /* ---- handing out ---- */
 

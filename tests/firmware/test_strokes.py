@@ -1,5 +1,5 @@
-"""A drum voice that gates strike has a clock of frames of its own: any gate is heard a constant time
-later, and what is heard is the offline model's stroke, bit by bit, in blocks of any size."""
+"""A drum voice that gates strike has a clock of frames of its own: any gate is heard a constant
+time later, and what is heard is the offline model's stroke, bit by bit, in blocks of any size."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ def test_a_gate_anywhere_is_heard_a_constant_time_later(block: int, burst: int) 
 
 
 @pytest.mark.parametrize("dtype", ["float32", "q16x8"])
-@pytest.mark.parametrize(("block", "burst"), [(1, 0), (48, 0), (100, 40000), (128, 0), (1000, 20000)])
+@pytest.mark.parametrize(("block", "burst"), [
+    (1, 0), (48, 0), (100, 40000), (128, 0), (1000, 20000)])
 def test_strokes_are_those_of_the_offline_model_to_the_bit(dtype: str, block: int, burst: int
                                                            ) -> None:
     data = voice(dtype)
