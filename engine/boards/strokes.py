@@ -1,6 +1,6 @@
 """What gates strike: how much later it sounds, and how a drum voice's first rows are spread over
-that time. What firmware/common/strokes.c does, stated a second time for `tudor fit`; a test holds both
-to the same numbers."""
+that time. What firmware/common/burst.c does, stated a second time for `tudor fit`; a test holds
+both to the same numbers."""
 
 from __future__ import annotations
 

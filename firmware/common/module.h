@@ -101,8 +101,8 @@ typedef struct module_config {
     uint32_t heard_samples;  /* from the moment that an event is stamped with to the moment that the block in which it
                               * falls is heard: what the board's converters and buffers take, and what its stamps
                               * are ahead. Models that play in time are asked that much earlier; default 0 */
-    uint32_t burst_macs;     /* that a millisecond has room for: over so long the first frames of a drum voice's stroke are
-                              * spread, and so much later it is heard; default 0: any number, see strokes.c */
+    uint32_t burst_macs, ahead; /* that a millisecond has room for: over so long the first frames of a drum voice's stroke are
+                              * spread, 0: any number; 1: the next one's are made ahead, see strokes.c; default 0, 0 */
     float ceiling, overload_load; /* of the limiter, 0.1 to 1; of a block's time, beyond it is a miss; default 0.98, 0.95 */
 
     /* The load meter. `clock` is read at the beginning and end of every block; null: no metering. It must not call
@@ -143,7 +143,7 @@ typedef struct module_need {
     uint32_t way;                  /* that will be played */
     uint32_t latency_samples;      /* of the wet sound at the board's rate: model, buffering, rate conversion */
     uint32_t streams, slices;      /* 2: it is played twice; parts that a frame is cut into, 1: blocks of whole frames */
-    uint32_t strike_samples;       /* from a gate that strikes to its sound, at the board's rate; 0: none does */
+    uint32_t strike_samples, ahead_samples; /* from a gate to its sound, at the board's rate; where that was made ahead; 0 */
     uint32_t stages; int method[2]; /* methods that are played in a row: how many, and which */
     uint32_t frame_samples;        /* so many samples at once, at the model's rate */
 } module_need;

@@ -210,6 +210,7 @@ int player_lay(struct player *p, const tudor_module *m, struct region *fast, str
     lay_buffers(p, fast);
     lay_pieces(p, fast);
     tape_lay(&p->tape, p, bulk);
+    strokes_lay_states(p, need.state_bytes, bulk);
     void *const near = take(fast, need.fast_bytes), *const far = take(bulk, need.bulk_bytes);
     if (!fast->base) return 0;
     const int error = tudor_init(&p->model, p->streams, most, near, need.fast_bytes, far, need.bulk_bytes, &p->t);

@@ -4,7 +4,7 @@
  *        [channels=IN,OUT] [taps=32] [overlap=0] [fade=30] [seed=1] [digest=1] [lane=256] [derive=1]
  *        [count=PART] [from=BLOCK] [marks=1] [times=FILE] [tables=131072] [heard=0] [meter=4] [turns=1] [slots=8]
  *        [restore=FILE] [save=FILE] [catch=1] [stereo=0..] [captures=1]
- *        [burst=0] [wet=1]
+ *        [burst=0] [ahead=0] [wet=1]
  *   rack calibration=C calibrated=FILE
  *
  * Models go to slots in turn; a map "-" is derived. A model that is refused is said and skipped. E holds module_event
