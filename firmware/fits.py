@@ -88,7 +88,7 @@ def _line(fits: list[Fit]) -> str:
 
 
 def _strikes(found: Fit) -> str:
-    return f"; gate to sound {found.strike_ms:.1f} ms" if found.strike_ms else ""
+    return f"; gate to sound {found.strike_text}" if found.strike_ms else ""
 
 
 def _facts(found: Fit) -> dict[str, Any]:

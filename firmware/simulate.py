@@ -164,9 +164,11 @@ def _beats(status: NDArray[np.void]) -> dict[str, float] | None:
 
 
 def _strikes(slot: dict[str, Any], board: Board) -> str:
-    samples = slot["strike_samples"]
+    samples, ahead = (slot[key] for key in ("strike_samples", "ahead_samples"))
+    made = (f", {1000 * ahead / board.sample_rate_hz:.1f} ms where it was made ahead"
+            if ahead else "")
     return (f", from a gate to its sound {samples} samples, "
-            f"{1000 * samples / board.sample_rate_hz:.1f} ms") if samples else ""
+            f"{1000 * samples / board.sample_rate_hz:.1f} ms{made}") if samples else ""
 
 
 def _report(played: Racked, out: Path, picture: Path | None, as_json: bool,
@@ -174,6 +176,7 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool,
     status = played.status
     slots = [{"way": WAYS[int(slot["way"])], "latency_samples": int(slot["latency_samples"]),
               "strike_samples": int(slot["strike_samples"]),
+              "ahead_samples": int(slot["ahead_samples"]),
               "slices": int(slot["slices"]), "instances": int(slot["streams"]),
               "memory_bytes": int(slot["fast_bytes"]) + int(slot["bulk_bytes"]),
               "jack_ms": round(board.jack_ms(int(slot["latency_samples"])), 1)}

@@ -77,16 +77,12 @@ class Board:
     @property
     def words(self) -> dict[str, Any]:
         """What `play_rack` is told of the board."""
-        return {"rate": self.sample_rate_hz, "block": self.block_samples,
-                "taps": self.resample_taps, "tables": self.resample_bytes,
-                "overlap": int(self.overlap), "slots": self.slots, "burst": self.burst_macs}
-
-    @property
-    def burst_macs(self) -> int:
-        """Of a millisecond, for the first frames of a stroke: as its firmware has it."""
         instrument = board_of(MACHINES[self.name][-1]).instrument
         assert instrument is not None, f"{self.name} is an instrument"
-        return instrument.burst_macs
+        return {"rate": self.sample_rate_hz, "block": self.block_samples,
+                "taps": self.resample_taps, "tables": self.resample_bytes,
+                "overlap": int(self.overlap), "slots": self.slots,
+                "burst": instrument.burst_macs, "ahead": int(instrument.ahead)}
 
 
 BOARDS = {board.name: board for board in (

@@ -78,6 +78,7 @@ class Instrument:
     buffers: int  # blocks from a converter and to one
     converters_ms: Range  # their own filters, in and out: about, from data sheets
     burst_macs: int  # a millisecond's room for the first frames of a drum voice's strokes
+    ahead: bool = False  # those of the next one are made ahead
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _m7_macs(kernels: Kernels, cycles: Range) -> Range:
 
 _CONVERTERS_MS = Range(0.6, 1.0)
 _M7_INSTRUMENT = Instrument(48000, 5000, 450, 270, 5.6, 32, 128 * KIB, 31, 2, _CONVERTERS_MS,
-                             130_000)
+                             130_000, True)
 _ARM_INSTRUMENT = Instrument(48000, 3500, 380, 230, 6.4, 32, 1024 * KIB, 31, 2, _CONVERTERS_MS,
                              600_000)
 

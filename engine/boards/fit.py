@@ -23,7 +23,7 @@ from engine.boards.loads import (
 )
 from engine.boards.placement import Placement, place
 from engine.boards.schedule import RATE_LIMIT, filter_taps, reduced, schedule
-from engine.boards.strokes import BURST_ROWS, Strokes, strokes
+from engine.boards.strokes import AHEAD_ROWS, BURST_ROWS, Strokes, strokes
 from engine.boards.work import Task, task_of_model
 from engine.errors import ConfigError, TudorError, nearest
 from engine.ops import DTYPES
@@ -50,6 +50,7 @@ class Spread:
     latency_samples: int  # at that rate, lookahead included
     strike_samples: int = 0  # from a gate that strikes to its sound; 0: none does
     strokes: Strokes | None = None  # of a drum voice whose clock begins anew at each gate
+    ahead_samples: int = 0  # from a gate to its sound, where that was made ahead
 
     def share(self, sample_rate_hz: int) -> float:
         """What the busiest callback has to do, over the mean of all."""
@@ -91,6 +92,13 @@ class Fit:
         """From a gate to its sound, on the board; None where none strikes."""
         samples = self.spread.strike_samples
         return 1000 * samples / self.spread.rate_hz if samples else None
+
+    @property
+    def strike_text(self) -> str:
+        """The same in words; "" where none strikes."""
+        ahead = 1000 * self.spread.ahead_samples / self.spread.rate_hz
+        made = f", {ahead:.1f} ms where it was made ahead" if ahead else ""
+        return f"{self.strike_ms:.1f} ms{made}" if self.strike_ms else ""
 
     @property
     def jack_ms(self) -> float | None:
@@ -156,8 +164,9 @@ def spread_of(task: Task, instrument: Instrument | None, block: int, streams: in
                       instrument.rate_hz)
         late = own.delay_samples + behind
         most = ceil(own.slices * block / own.row_samples)
+        ahead = own.fade_samples + behind if instrument.ahead else 0
         return Spread(task.frame_samples, own.slices, most, instrument.rate_hz, block, late, late,
-                      own)
+                      own, ahead)
     plan = schedule(task.frame_samples, block, up, down)
     late = ((task.lookahead_samples + plan.prime_samples) * down + up // 2) // up + behind
     if up != down:  # half of each filter
@@ -194,7 +203,8 @@ def busiest(loads: Loads, sample_rate_hz: int, spread: Spread, around: Range | N
         burst = several.whole.scaled(made_s / spread_s)
         cut = spread.strokes.delay_samples > spread.block_samples
         uneven = STRUCK_HIGH / SLICED.high if cut else 1.0
-        even = Range(max(even.low, burst.low), max(even.high, burst.high * uneven))
+        more = 1 + 1 / AHEAD_ROWS if spread.ahead_samples else 1.0
+        even = Range(max(even.low * more, burst.low), max(even.high * more, burst.high * uneven))
     if spread.slices > 1:
         even = Range(even.low * SLICED.low, even.high * SLICED.high)
     return total([even, around]) if around else even
@@ -256,7 +266,7 @@ def summary(found: Fit) -> str:
     if found.jack_ms:
         text += f"; jack to jack about {found.jack_ms:.0f} ms"
     if found.strike_ms:
-        text += f"; gate to sound {found.strike_ms:.1f} ms"
+        text += f"; gate to sound {found.strike_text}"
     return "; ".join([text, *found.problems])
 
 

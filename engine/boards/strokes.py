@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BURST_ROWS = 4  # that are made at once, at most
 FADES_IN_SECOND = 500  # of what rang before a stroke
 SLICE_SAMPLES, SLICES_MOST = 16, 64  # of a row
+AHEAD_ROWS = 2  # a row of the next stroke is made in the time of so many
 EARLY_AFTER = 8  # rows in which they come to be made `fade` samples early
 _OP_MACS, _PASSES = 100, 2  # of an operation, and of each number: engine/core/shape.c
 
@@ -40,6 +41,7 @@ class Strokes:
     delay_samples: int  # at the board's rate, from a gate to its onset: over so long it is spread
     row_samples: int  # in which one behind the burst is made
     slices: int  # of a row
+    fade_samples: int  # in which what rang before dies away
 
 
 def struck(labels: Sequence[str], lead: int, macs: float) -> Struck | None:
@@ -76,4 +78,5 @@ def strokes(frame: int, struck: Struck, streams: int, burst_macs: int, rates: tu
         wanted = -(-macs * board_hz // (1000 * burst_macs))
     slices = 1 if frame < 2 * SLICE_SAMPLES else min(frame // SLICE_SAMPLES, SLICES_MOST)
     row = max(SLICE_SAMPLES, -(-frame * rates[1] // rates[0]) - -(-fade // EARLY_AFTER))
-    return Strokes(struck.lead + 1, min(max(fade, wanted), FRAME_LIMIT_SAMPLES), row, slices)
+    delay = min(max(fade, wanted), FRAME_LIMIT_SAMPLES)
+    return Strokes(struck.lead + 1, delay, row, slices, fade)

@@ -27,6 +27,7 @@ static void let_sound(struct player *p, struct stroke *v, uint32_t gate) {
     v->ahead = 0;
     v->rings = 1;
     v->onset = v->until = gate + p->strokes.fade;
+    v->slices = 0;
     stroke_plan(p, v);
 }
 

@@ -69,7 +69,7 @@ void stroke_close(struct player *p, struct stroke *v) {
         v->closing = fade;
     }
     if (v->part) tudor_reset_method(p->t, p->strokes.method); /* its call is given up */
-    v->rings = v->ahead = v->rows = v->part = 0;
+    v->rings = v->ahead = v->rows = v->part = v->slices = v->had = 0;
     v->fresh = 1;
     empty_queue(p, v);
 }
@@ -93,6 +93,8 @@ void strokes_start(struct player *p) {
 void stroke_plan(const struct player *p, struct stroke *v) {
     const struct strokes *const s = &p->strokes;
     const uint32_t most = v->ahead ? 1 : STROKES_ROWS;
+    v->had = v->slices;
+    v->began = v->from;
     v->rows = v->first > most ? most : v->first ? v->first : !v->ahead;
     v->from = v->until;
     if (v->ahead) {
@@ -204,6 +206,8 @@ static int is_behind(const struct strokes *s, uint32_t time) {
     int32_t behind = 0;
     for (uint32_t k = 0; k < s->count; k++) {
         const struct stroke *const v = &s->stroke[k];
+        const int32_t early = since(v->from, time); /* what was made too early counts until its time */
+        if (v->had && early > 0) behind -= (int32_t)((uint64_t)(uint32_t)early * v->had / (v->from - v->began));
         if (!v->rows) continue;
         if (since(time, v->until) >= 0) return 1;
         behind += due_slices(v, time) - (int32_t)v->part;

@@ -15,6 +15,7 @@ struct stroke {
     uint32_t onset;       /* when what rings was, or will be, heard first */
     uint32_t from, until, wanted; /* between the two the next call is made; a gate from then on wants it at once */
     uint32_t rows, slices, part;  /* of that call, 0: there is none; how many slices have run */
+    uint32_t had, began;  /* slices of the call before, which was to be made from then until `from` */
     uint32_t first, unheard; /* rows that are still to be made before the onset's; of these, whose sound is not heard */
     uint32_t fresh;       /* its next call begins from the model's fresh state */
     uint64_t made;        /* samples at the model's rate that are heard, so far */

@@ -39,6 +39,7 @@ int rig_start(struct rig *rig, const struct rig_board *board) {
     config.slots = rig->fault == STORE_GOOD ? rig->bank.store.count : 1;
     config.overload_load = OVERLOAD;
     config.burst_macs = BURST_MACS;
+    config.ahead = 1;
     config.lanes = RIG_LANES;
     config.lane_events = 64; /* emptied once a block, in which a wire brings one message */
     config.clock = board->clock;

@@ -15,11 +15,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from engine.boards.board import board_named
+from engine.boards.fit import fit
+from engine.boards.work import task_of_file
 from engine.models.registry import build
 from engine.models.spectrogram_gan import SpectrogramGAN
 from engine.models.spectrogram_gan_config import ATTRIBUTES
-from engine.players.native_file import NativeFile
-from engine.players.native_model import NativeModel
+from engine.players.native_model import NativeFile, NativeModel
 from engine.scores.strokes import made_up
 from export.native.export import compile_programs, lower
 from export.quantise.scales import cast, find_scales, find_weights
@@ -163,6 +165,59 @@ def test_a_gate_in_a_burst_waits_for_its_onset() -> None:
     assert_same_bits(y[9600 + 2 * late :][:5000], wanted)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "q16x8"])
+def test_a_stroke_that_was_made_ahead_is_heard_at_once(dtype: str) -> None:
+    """And is the same one. Of a gate that comes too soon, or with what has moved, it is not."""
+    data = voice(dtype)
+    gates = (9600, 13301, 13801, 20000)
+    options = {"data": data, "burst": 20000, "ahead": 1, "wet": 1}
+    run = played(gates, block=48, **options)  # type: ignore[arg-type]
+    late = onset(run)
+    assert int(run.slots[0]["ahead_samples"]) - LIMITER == FADE
+    assert late > 3 * FADE
+    for number, gate in enumerate(gates):
+        at = gate + (late if gate == 13801 else FADE)
+        wanted = stroke(number, data)[: 400 if gate == 13301 else 3000]
+        assert np.array_equal(run.audio[0, at : at + len(wanted)], wanted), number
+        assert np.abs(wanted).max() > 1e-3
+        assert not run.audio[0, gate + FADE : at].any()
+    for block in (16, 128, 1000):
+        again = played(gates, block=block, **options)  # type: ignore[arg-type]
+        assert np.array_equal(again.audio[0, 9600:], run.audio[0, 9600:]), block
+
+
+def test_what_moved_with_its_gate_is_not_what_was_made_ahead() -> None:
+    late, heard = 0, {}
+    for moved in ("velocity", "attribute", "nothing"):
+        script = [(0.0, "knob", 0, 0.2), (0.0, "knob", 1, 0.5), (0.3, "gate", 0, 1.0)]
+        if moved != "nothing":
+            script.append((0.3, "knob", ("velocity", "attribute").index(moved), 1.0))
+        run = play_rack(machine("native"), [voice()], block=48, burst=20000, ahead=1, wet=1, maps=[
+            "way source\ngate1 latent 1 smooth=0\nknob1 latent 2 0 1 smooth=0\n"
+            "knob2 attribute grain 0 2 smooth=0\n"], script=events(script, RATE), trace=False,
+            audio=np.zeros((1, 30000), np.float32))
+        assert not run.refused
+        late = onset(run)
+        heard[moved] = int(np.flatnonzero(run.audio[0])[0]) - round(0.3 * RATE)
+    assert heard == {"velocity": late, "attribute": late, "nothing": FADE}
+
+
+def test_fit_s_time_from_gate_to_sound_is_the_instrument_s(tmp_path: Path) -> None:
+    path = tmp_path / "voice.tudor"
+    for data in (voice(), voice("q16x8"), voice(rate=32000)):
+        path.write_bytes(data)
+        task = task_of_file(NativeFile(path))
+        for board, block in (("daisy", 48), ("pi4", 128)):
+            instrument = board_named(board).instrument
+            assert instrument is not None
+            found = fit(task, board)
+            run = played((9600,), data=data, block=block, burst=instrument.burst_macs, seconds=0.3,
+                         taps=instrument.taps)
+            for key in ("strike_samples", "latency_samples"):
+                assert int(run.slots[0][key]) == found.spread.strike_samples
+            assert found.spread.slices == int(run.slots[0]["slices"])
+
+
 def test_keys_strike_again_and_velocities_are_heard() -> None:
     def keys(*messages: tuple[float, int]) -> FloatArray:
         script = events([(at, "midi", 0, message) for at, message in messages], RATE)
@@ -204,18 +259,18 @@ def test_two_sides_have_noise_of_their_own() -> None:
     assert np.abs(left - right).max() > 1e-3
 
 
-@pytest.mark.parametrize(("old", "new"), [
-    ("v->unheard = p->strokes.lead;", "v->unheard = p->strokes.lead - 1;"),
-    ("v->onset = gate + p->strokes.delay;", "v->onset = now + p->strokes.delay;"),
-    ("is_first && r == 0 ? 1.0f", "is_first && r == 1 ? 1.0f"),
-    ("SEEDS * (v->number - 1)", "SEEDS * v->number")])
-def test_a_planted_difference_is_seen(old: str, new: str, tmp_path: Path,
+@pytest.mark.parametrize(("file", "old", "new"), [
+    ("strike.c", "v->unheard = s->lead;", "v->unheard = s->lead - 1;"),
+    ("strike.c", "v->onset = at + s->delay;", "v->onset = at + s->delay + 1;"),
+    ("strokes.c", "is_first && r == 0 ? 1.0f", "is_first && r == 1 ? 1.0f"),
+    ("strokes.c", "SEEDS * v->number", "SEEDS * (v->number + 1)")])
+def test_a_planted_difference_is_seen(file: str, old: str, new: str, tmp_path: Path,
                                       monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "common"
     shutil.copytree(host.COMMON, folder)
-    text = (folder / "strokes.c").read_text()
-    assert text.count(old) == 1, "strokes.c has changed: plant the fault elsewhere"
-    (folder / "strokes.c").write_text(text.replace(old, new))
+    text = (folder / file).read_text()
+    assert text.count(old) == 1, f"{file} has changed: plant the fault elsewhere"
+    (folder / file).write_text(text.replace(old, new))
     monkeypatch.setattr(host, "COMMON", folder)
     small = replace(machine("native"), flags=("-DTUDOR_ONLY_SCALAR",))
     run = play_rack(small, [voice()], maps=[MAP], block=48, wet=1,
