@@ -98,7 +98,7 @@ def test_a_gate_anywhere_is_heard_a_constant_time_later(block: int, burst: int) 
 
 @pytest.mark.parametrize("dtype", ["float32", "q16x8"])
 @pytest.mark.parametrize(("block", "burst"), [
-    (1, 0), (48, 0), (100, 40000), (128, 0), (1000, 20000)])
+    (1, 0), (48, 0), (100, 40000), (128, 0), (1000, 40000)])
 def test_strokes_are_those_of_the_offline_model_to_the_bit(dtype: str, block: int, burst: int
                                                            ) -> None:
     data = voice(dtype)
@@ -122,7 +122,7 @@ def test_any_block_plays_the_same() -> None:
 @pytest.mark.parametrize("target", ["aarch64", "m7"])
 @pytest.mark.parametrize("dtype", ["float32", "q16x8"])
 def test_the_same_bits_everywhere(target: str, dtype: str) -> None:
-    options = {"data": voice(dtype), "block": 48, "burst": 40000, "seconds": 0.5}
+    options = {"data": voice(dtype), "block": 48, "burst": 40000, "ahead": 1, "seconds": 0.5}
     wanted, got = (played(GATES, where, **options) for where in ("native", target))  # type: ignore[arg-type]
     assert_same_bits(got.audio, wanted.audio, target)
     assert got.status.tobytes() == wanted.status.tobytes()
