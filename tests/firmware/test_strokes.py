@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def voice(dtype: str = "float32", rate: int = RATE) -> bytes:
 
 
 def played(gates: tuple[int, ...], target: str = "native", seconds: float = 0.8,
-           data: bytes | None = None, **options: int) -> Racked:
+           data: bytes | None = None, **options: Any) -> Racked:
     script = events([(at / RATE, "gate", 0, high) for gate in gates
                      for at, high in ((gate, 1.0), (gate + 9, 0.0))], RATE)
     run = play_rack(machine(target), [data or voice()], maps=[MAP], script=script,
@@ -123,7 +124,7 @@ def test_any_block_plays_the_same() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "q16x8"])
 def test_the_same_bits_everywhere(target: str, dtype: str) -> None:
     options = {"data": voice(dtype), "block": 48, "burst": 40000, "ahead": 1, "seconds": 0.5}
-    wanted, got = (played(GATES, where, **options) for where in ("native", target))  # type: ignore[arg-type]
+    wanted, got = (played(GATES, where, **options) for where in ("native", target))
     assert_same_bits(got.audio, wanted.audio, target)
     assert got.status.tobytes() == wanted.status.tobytes()
 
@@ -171,7 +172,7 @@ def test_a_stroke_that_was_made_ahead_is_heard_at_once(dtype: str) -> None:
     data = voice(dtype)
     gates = (9600, 13301, 13801, 20000)
     options = {"data": data, "burst": 20000, "ahead": 1, "wet": 1}
-    run = played(gates, block=48, **options)  # type: ignore[arg-type]
+    run = played(gates, block=48, **options)
     late = onset(run)
     assert int(run.slots[0]["ahead_samples"]) - LIMITER == FADE
     assert late > 3 * FADE
@@ -182,7 +183,7 @@ def test_a_stroke_that_was_made_ahead_is_heard_at_once(dtype: str) -> None:
         assert np.abs(wanted).max() > 1e-3
         assert not run.audio[0, gate + FADE : at].any()
     for block in (16, 128, 1000):
-        again = played(gates, block=block, **options)  # type: ignore[arg-type]
+        again = played(gates, block=block, **options)
         assert np.array_equal(again.audio[0, 9600:], run.audio[0, 9600:]), block
 
 
