@@ -123,7 +123,8 @@ def test_any_block_plays_the_same() -> None:
 @pytest.mark.parametrize("target", ["aarch64", "m7"])
 @pytest.mark.parametrize("dtype", ["float32", "q16x8"])
 def test_the_same_bits_everywhere(target: str, dtype: str) -> None:
-    options = {"data": voice(dtype), "block": 48, "burst": 40000, "ahead": 1, "seconds": 0.5}
+    options: dict[str, Any] = {"data": voice(dtype), "block": 48, "burst": 40000, "ahead": 1,
+                               "seconds": 0.5}
     wanted, got = (played(GATES, where, **options) for where in ("native", target))
     assert_same_bits(got.audio, wanted.audio, target)
     assert got.status.tobytes() == wanted.status.tobytes()
@@ -171,7 +172,7 @@ def test_a_stroke_that_was_made_ahead_is_heard_at_once(dtype: str) -> None:
     """And is the same one. Of a gate that comes too soon, or with what has moved, it is not."""
     data = voice(dtype)
     gates = (9600, 13301, 13801, 20000)
-    options = {"data": data, "burst": 20000, "ahead": 1, "wet": 1}
+    options: dict[str, Any] = {"data": data, "burst": 20000, "ahead": 1, "wet": 1}
     run = played(gates, block=48, **options)
     late = onset(run)
     assert int(run.slots[0]["ahead_samples"]) - LIMITER == FADE
