@@ -84,12 +84,17 @@ def _line(fits: list[Fit]) -> str:
     two = ", two instances" if fits[0].streams == 2 else ""
     return (f"{fits[0].model} ({fits[0].method}, {fits[0].dtype}{two}): {each}; modelled load of "
             f"the busiest callback, of one core, limit {100 * fits[0].load_limit:.0f} %; jack to "
-            f"jack about {fits[0].jack_ms:.0f} ms")
+            f"jack about {fits[0].jack_ms:.0f} ms{_strikes(fits[0])}")
+
+
+def _strikes(found: Fit) -> str:
+    return f"; gate to sound {found.strike_text}" if found.strike_ms else ""
 
 
 def _facts(found: Fit) -> dict[str, Any]:
     return {"target": found.target, "verdict": found.verdict, "dtype": found.dtype,
             "method": found.method, "jack_ms": round(found.jack_ms or 0, 1),
+            "strike_ms": found.strike_ms and round(found.strike_ms, 1),
             "load_low": round(found.worst_callback.low, 4),
             "load_high": round(found.worst_callback.high, 4), "load_limit": found.load_limit,
             "problems": list(found.problems), "figures": "modelled, not measured"}

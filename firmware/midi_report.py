@@ -35,6 +35,7 @@ STACK_SPARE = 1024  # bytes: PLACES_STACK_SPARE of firmware/daisy/places.h
 ROLES = {"effect": (EFFECT,), "bend": (ENCODE, DECODE), "source": (GENERATE, DECODE)}
 NUMBERS = ("slot", "slots", "rate_hz", "block_samples", "load", "load_worst", "misses", "overloads",
            "faults", "dropped", "latency_samples", "stack", "stack_room", "unsaved")
+STRIKE = "strike_samples"  # from a gate to its sound; older firmware does not say it
 WORDS = ("version", "state", "model", "way")
 
 
@@ -93,8 +94,9 @@ def parse(answer: bytes, port: str) -> dict[str, Any]:
     for name in (*NUMBERS, *WORDS):
         if name not in found:
             raise TudorError(f"{port}: the answer lacks {name}")
+    found.setdefault(STRIKE, "0")
     for name, value in found.items():
-        if name in NUMBERS or name.startswith("apart_") or name == "store_fault":
+        if name in (*NUMBERS, STRIKE) or name.startswith("apart_") or name == "store_fault":
             if not re.fullmatch(r"\d{1,10}", value):
                 raise TudorError(f"{port}: the answer says {name} {value[:20]!r}, which is no "
                                  "number")
@@ -135,7 +137,7 @@ def checks(found: dict[str, Any], model: Fit | None) -> list[dict[str, Any]]:
              f"{found['block_samples']}" + (f", store fault {found['store_fault']}"
                                             if "store_fault" in found else "")),
         told("model", playing, f"slot {found['slot']} of {found['slots']}: "
-             f"{found['model'] or 'none'}, as {found['way']}, {found['state']}"),
+             f"{found['model'] or 'none'}, as {found['way']}, {found['state']}{_strikes(found)}"),
         told("load", found["load_worst"] < OVERLOAD, _load(found, model)),
         told("in time", not (found["overloads"] or found["misses"] or found["faults"]
                              or found["dropped"]), ", ".join(counts)),
@@ -144,6 +146,11 @@ def checks(found: dict[str, Any], model: Fit | None) -> list[dict[str, Any]]:
         told("saves", not found["unsaved"],
              "the last one was not kept" if found["unsaved"] else "kept"),
     ]
+
+
+def _strikes(found: dict[str, Any]) -> str:
+    samples = found.get(STRIKE, 0)
+    return f", gate to sound {1000 * samples / found['rate_hz']:.1f} ms" if samples else ""
 
 
 def _load(found: dict[str, Any], model: Fit | None) -> str:

@@ -163,10 +163,20 @@ def _beats(status: NDArray[np.void]) -> dict[str, float] | None:
             "passed": int((np.diff(led["beat"].astype(np.int64)) != 0).sum())}
 
 
+def _strikes(slot: dict[str, Any], board: Board) -> str:
+    samples, ahead = (slot[key] for key in ("strike_samples", "ahead_samples"))
+    made = (f", {1000 * ahead / board.sample_rate_hz:.1f} ms where it was made ahead"
+            if ahead else "")
+    return (f", from a gate to its sound {samples} samples, "
+            f"{1000 * samples / board.sample_rate_hz:.1f} ms{made}") if samples else ""
+
+
 def _report(played: Racked, out: Path, picture: Path | None, as_json: bool,
             fits: list[list[dict[str, Any]]], board: Board) -> None:
     status = played.status
     slots = [{"way": WAYS[int(slot["way"])], "latency_samples": int(slot["latency_samples"]),
+              "strike_samples": int(slot["strike_samples"]),
+              "ahead_samples": int(slot["ahead_samples"]),
               "slices": int(slot["slices"]), "instances": int(slot["streams"]),
               "memory_bytes": int(slot["fast_bytes"]) + int(slot["bulk_bytes"]),
               "jack_ms": round(board.jack_ms(int(slot["latency_samples"])), 1)}
@@ -189,7 +199,7 @@ def _report(played: Racked, out: Path, picture: Path | None, as_json: bool,
     ways = "; ".join((f"slot {i} " if slots[1:] else "")
                      + f"as {slot['way']}{', twice for two sides' * (slot['instances'] == 2)}, "
                      f"{slot['latency_samples']} samples late, about "
-                     f"{slot['jack_ms']:.0f} ms from jack to jack"
+                     f"{slot['jack_ms']:.0f} ms from jack to jack{_strikes(slot, board)}"
                      for i, slot in enumerate(slots, 1))
     console.print(f"{out}: played {ways}; peak {facts['peak']}")
     if beats:

@@ -35,7 +35,7 @@ EVENT = np.dtype([("at_samples", "<u4"), ("kind", "<u2"), ("source", "<u2"), ("v
 SHOWN = 8
 STATUS = np.dtype([
     *((name, "<u4") for name in ("blocks", "state", "flags", "slot", "loaded", "way",
-                                 "streams", "latency_samples")),
+                                 "streams", "latency_samples", "strike_samples")),
     ("load", "<f4"), ("load_worst", "<f4"),
     *((name, "<u4") for name in ("misses", "overloads", "faults", "dropped", "ignored",
                                  "nonfinite")),

@@ -77,9 +77,12 @@ class Board:
     @property
     def words(self) -> dict[str, Any]:
         """What `play_rack` is told of the board."""
+        instrument = board_of(MACHINES[self.name][-1]).instrument
+        assert instrument is not None, f"{self.name} is an instrument"
         return {"rate": self.sample_rate_hz, "block": self.block_samples,
                 "taps": self.resample_taps, "tables": self.resample_bytes,
-                "overlap": int(self.overlap), "slots": self.slots}
+                "overlap": int(self.overlap), "slots": self.slots,
+                "burst": instrument.burst_macs, "ahead": int(instrument.ahead)}
 
 
 BOARDS = {board.name: board for board in (

@@ -7,7 +7,7 @@ bytes per second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.errors import ConfigError, nearest
 
@@ -77,6 +77,8 @@ class Instrument:
     limiter_samples: int  # that the limiter looks ahead
     buffers: int  # blocks from a converter and to one
     converters_ms: Range  # their own filters, in and out: about, from data sheets
+    burst_macs: int  # a millisecond's room for the first frames of a drum voice's strokes
+    ahead: bool = False  # those of the next one are made ahead
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,10 @@ def _m7_macs(kernels: Kernels, cycles: Range) -> Range:
 
 
 _CONVERTERS_MS = Range(0.6, 1.0)
-_M7_INSTRUMENT = Instrument(48000, 5000, 450, 270, 5.6, 32, 128 * KIB, 31, 2, _CONVERTERS_MS)
-_ARM_INSTRUMENT = Instrument(48000, 3500, 380, 230, 6.4, 32, 1024 * KIB, 31, 2, _CONVERTERS_MS)
+_M7_INSTRUMENT = Instrument(48000, 5000, 450, 270, 5.6, 32, 128 * KIB, 31, 2, _CONVERTERS_MS,
+                             130_000, True)
+_ARM_INSTRUMENT = Instrument(48000, 3500, 380, 230, 6.4, 32, 1024 * KIB, 31, 2, _CONVERTERS_MS,
+                             600_000)
 
 _DAISY = Board(
     "daisy", "Daisy Seed or Patch SM, Cortex-M7 at 480 MHz", _M7_HZ,
@@ -162,10 +166,11 @@ _PI_NOTE = ("MAC rates and DRAM bandwidth: estimates from memory, not measured h
             "width and clock")
 
 
-def _pi(name: str, title: str, clock_hz: float, macs: Range, *caches: Memory) -> Board:
+def _pi(name: str, title: str, clock_hz: float, macs: Range, burst_macs: int, *caches: Memory
+        ) -> Board:
     return Board(name, title, clock_hz, _arm_macs(macs), _ARM,
                  macs.scaled(_ARM_FLOAT.mac), caches, placed=False, load_limit=0.5, tile_frames=6,
-                 instrument=_ARM_INSTRUMENT, source=_PI_NOTE)
+                 instrument=replace(_ARM_INSTRUMENT, burst_macs=burst_macs), source=_PI_NOTE)
 
 
 def _cache(name: str, size_bytes: int, low: float, high: float) -> Memory:
@@ -175,12 +180,13 @@ def _cache(name: str, size_bytes: int, low: float, high: float) -> Memory:
 BOARDS: dict[str, Board] = {board.name: board for board in (
     _DAISY,
     _pi("pi-zero2", "Raspberry Pi Zero 2 W, Cortex-A53 at 1.0 GHz", 1.0e9, Range(1.5e9, 2.0e9),
+        200_000,
         _cache("L2 cache", 512 * KIB, 3e9, 6e9), _cache("DRAM", 512 * MIB, 2e9, 3e9)),
-    _pi("pi3", "Raspberry Pi 3, Cortex-A53 at 1.2-1.4 GHz", 1.2e9, Range(1.8e9, 2.5e9),
+    _pi("pi3", "Raspberry Pi 3, Cortex-A53 at 1.2-1.4 GHz", 1.2e9, Range(1.8e9, 2.5e9), 200_000,
         _cache("L2 cache", 512 * KIB, 4e9, 8e9), _cache("DRAM", 1024 * MIB, 2e9, 3e9)),
-    _pi("pi4", "Raspberry Pi 4, Cortex-A72 at 1.5-1.8 GHz", 1.5e9, Range(4e9, 5e9),
+    _pi("pi4", "Raspberry Pi 4, Cortex-A72 at 1.5-1.8 GHz", 1.5e9, Range(4e9, 5e9), 600_000,
         _cache("L2 cache", 1 * MIB, 8e9, 16e9), _cache("DRAM", 1024 * MIB, 4e9, 5e9)),
-    _pi("pi5", "Raspberry Pi 5, Cortex-A76 at 2.4 GHz", 2.4e9, Range(10e9, 14e9),
+    _pi("pi5", "Raspberry Pi 5, Cortex-A76 at 2.4 GHz", 2.4e9, Range(10e9, 14e9), 600_000,
         _cache("L2 cache", 512 * KIB, 20e9, 40e9), _cache("L3 cache", 2 * MIB, 12e9, 24e9),
         _cache("DRAM", 2048 * MIB, 10e9, 14e9)),
     Board("desktop", "one core of a desktop or laptop with AVX2, about 3 GHz", 3e9,

@@ -23,6 +23,7 @@ from engine.boards.loads import (
 )
 from engine.boards.placement import Placement, place
 from engine.boards.schedule import RATE_LIMIT, filter_taps, reduced, schedule
+from engine.boards.strokes import AHEAD_ROWS, BURST_ROWS, Strokes, strokes
 from engine.boards.work import Task, task_of_model
 from engine.errors import ConfigError, TudorError, nearest
 from engine.ops import DTYPES
@@ -34,6 +35,7 @@ FITS, UNCERTAIN, TOO_MUCH = "fits", "uncertain", "does not fit"
 # Slices cost a little more in all (more is set up), and no two are even. Counted on an emulated
 # Cortex-M7 in the instrument, the worst over an even one: techno-daisy 1.08, techno-tiny 1.22.
 SLICED = Range(1.05, 1.25)
+STRUCK_HIGH = 1.5  # of a burst, in which a row's `resynth` cannot be cut: counted 1.5 on `drums`
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class Spread:
     rate_hz: int  # of callbacks
     block_samples: int
     latency_samples: int  # at that rate, lookahead included
+    strike_samples: int = 0  # from a gate that strikes to its sound; 0: none does
+    strokes: Strokes | None = None  # of a drum voice whose clock begins anew at each gate
+    ahead_samples: int = 0  # from a gate to its sound, where that was made ahead
 
     def share(self, sample_rate_hz: int) -> float:
         """What the busiest callback has to do, over the mean of all."""
@@ -83,6 +88,19 @@ class Fit:
         return 1000 * self.spread.latency_samples / self.spread.rate_hz
 
     @property
+    def strike_ms(self) -> float | None:
+        """From a gate to its sound, on the board; None where none strikes."""
+        samples = self.spread.strike_samples
+        return 1000 * samples / self.spread.rate_hz if samples else None
+
+    @property
+    def strike_text(self) -> str:
+        """The same in words; "" where none strikes."""
+        ahead = 1000 * self.spread.ahead_samples / self.spread.rate_hz
+        made = f", {ahead:.1f} ms where it was made ahead" if ahead else ""
+        return f"{self.strike_ms:.1f} ms{made}" if self.strike_ms else ""
+
+    @property
     def jack_ms(self) -> float | None:
         """About, from one jack to another: with the blocks that wait in front of and behind the
         instrument, and the converters. None where a host plays the model."""
@@ -92,7 +110,7 @@ class Fit:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {"figures": "modelled, not measured", **asdict(self), "latency_ms": self.latency_ms,
-                "jack_ms": self.jack_ms}
+                "jack_ms": self.jack_ms, "strike_ms": self.strike_ms}
 
 
 def fit(task: Task, target: str, dtype: str | None = None, block: int | None = None,
@@ -106,16 +124,21 @@ def fit(task: Task, target: str, dtype: str | None = None, block: int | None = N
     block = board.block_samples if block is None else block
     if block < 1:
         raise ConfigError(f"a block has at least one sample, got {block}")
-    spread = spread_of(task, board.instrument, block)
+    spread = spread_of(task, board.instrument, block, streams)
     call = spread.call_samples
-    plan = place(task, board, dtype, call, streams=streams)
+    most = call * BURST_ROWS if spread.strokes else call
+    plan = place(task, board, dtype, most, streams=streams)
     loads = times(loads_of(task, board, dtype, call, plan), streams)
     around = around_model(task, board, spread, streams)
-    worst, whole = busiest(loads, task.sample_rate_hz, spread, around), None
+
+    def worst_of(plan: Placement) -> Range:
+        each, several = (times(loads_of(task, board, dtype, at_once, plan), streams)
+                         for at_once in (call, most))
+        return busiest(each, task.sample_rate_hz, spread, around, several)
+
+    worst, whole = worst_of(plan), None
     if plan.apart:
-        whole_plan = place(task, board, dtype, call, in_one_piece=True, streams=streams)
-        whole = busiest(times(loads_of(task, board, dtype, call, whole_plan), streams),
-                        task.sample_rate_hz, spread, around)
+        whole = worst_of(place(task, board, dtype, most, in_one_piece=True, streams=streams))
     problems = tuple(_problems(task, board, dtype, plan))
     return Fit(
         task.model, task.method, board.name, dtype, task.sample_rate_hz, spread,
@@ -126,7 +149,7 @@ def fit(task: Task, target: str, dtype: str | None = None, block: int | None = N
     )
 
 
-def spread_of(task: Task, instrument: Instrument | None, block: int) -> Spread:
+def spread_of(task: Task, instrument: Instrument | None, block: int, streams: int = 1) -> Spread:
     """The instrument's even spread at its codec's rate; elsewhere a host plays what is complete,
     over as many callbacks as fit into a frame."""
     if instrument is None:
@@ -134,13 +157,24 @@ def spread_of(task: Task, instrument: Instrument | None, block: int) -> Spread:
         return Spread(call, slices, 1, task.sample_rate_hz, block,
                       task.lookahead_samples + call - 1 + (slices - 1) * block)
     up, down = reduced(task.sample_rate_hz, instrument.rate_hz)
+    converting = filter_taps(down, up, instrument.taps) // 2 if up != down else 0
+    behind = (converting * down + up // 2) // up + instrument.limiter_samples
+    if task.struck and task.struck.by_itself:
+        own = strokes(task.frame_samples, task.struck, streams, instrument.burst_macs, (up, down),
+                      instrument.rate_hz)
+        late = own.delay_samples + behind
+        most = ceil(own.slices * block / own.row_samples)
+        ahead = own.fade_samples + behind if instrument.ahead else 0
+        return Spread(task.frame_samples, own.slices, most, instrument.rate_hz, block, late, late,
+                      own, ahead)
     plan = schedule(task.frame_samples, block, up, down)
-    late = ((task.lookahead_samples + plan.prime_samples) * down + up // 2) // up
+    late = ((task.lookahead_samples + plan.prime_samples) * down + up // 2) // up + behind
     if up != down:  # half of each filter
         late += filter_taps(up, down, instrument.taps) // 2
-        late += (filter_taps(down, up, instrument.taps) // 2 * down + up // 2) // up
-    return Spread(plan.frame_samples, plan.slices, plan.most, instrument.rate_hz, block,
-                  late + instrument.limiter_samples)
+    ahead = task.struck.lead * task.frame_samples if task.struck else 0
+    strike = ((ahead + plan.prime_samples) * down + up // 2) // up + behind if ahead else 0
+    return Spread(plan.frame_samples, plan.slices, plan.most, instrument.rate_hz, block, late,
+                  strike)
 
 
 def around_model(task: Task, board: Board, spread: Spread, streams: int = 1) -> Range | None:
@@ -158,9 +192,19 @@ def around_model(task: Task, board: Board, spread: Spread, streams: int = 1) -> 
     return board.instructions.inverse(each * instrument.rate_hz / block)
 
 
-def busiest(loads: Loads, sample_rate_hz: int, spread: Spread, around: Range | None) -> Range:
-    """Share of its time that the busiest callback takes."""
+def busiest(loads: Loads, sample_rate_hz: int, spread: Spread, around: Range | None,
+            several: Loads) -> Range:
+    """Share of its time that the busiest callback takes. `several`: of rows that are made at once,
+    as at a gate."""
     even = loads.whole.scaled(spread.share(sample_rate_hz))
+    if spread.strokes:
+        spread_s = max(spread.strokes.delay_samples, spread.block_samples) / spread.rate_hz
+        made_s = spread.strokes.rows * spread.call_samples / sample_rate_hz
+        burst = several.whole.scaled(made_s / spread_s)
+        cut = spread.strokes.delay_samples > spread.block_samples
+        uneven = STRUCK_HIGH / SLICED.high if cut else 1.0
+        more = 1 + 1 / AHEAD_ROWS if spread.ahead_samples else 1.0
+        even = Range(max(even.low * more, burst.low), max(even.high * more, burst.high * uneven))
     if spread.slices > 1:
         even = Range(even.low * SLICED.low, even.high * SLICED.high)
     return total([even, around]) if around else even
@@ -221,6 +265,8 @@ def summary(found: Fit) -> str:
         text += f", {apart // 1024} KiB of them in quicker memories than the file"
     if found.jack_ms:
         text += f"; jack to jack about {found.jack_ms:.0f} ms"
+    if found.strike_ms:
+        text += f"; gate to sound {found.strike_text}"
     return "; ".join([text, *found.problems])
 
 

@@ -173,6 +173,11 @@ def _bounds_table(found: Fit) -> Table:
         ("latency on the board", f"{found.spread.latency_samples} samples",
          f"{found.latency_ms:.1f} ms"),
         *([("jack to jack, about", "", f"{found.jack_ms:.0f} ms")] if found.jack_ms else []),
+        *([("gate to sound, made ahead", f"{found.spread.ahead_samples} samples",
+            f"{1000 * found.spread.ahead_samples / found.spread.rate_hz:.1f} ms")]
+          if found.spread.ahead_samples else []),
+        *([("gate to sound", f"{found.spread.strike_samples} samples", f"{found.strike_ms:.1f} ms")]
+          if found.strike_ms else []),
         ("weights", f"{plan.weights_bytes / 1024:.0f} KiB", ""),
         ("file, about", f"{plan.file_bytes / 1024:.0f} KiB", ""),
     ]

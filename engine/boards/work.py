@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.boards.board import STATE_BYTES
 from engine.boards.cost import OpCost, op_cost
+from engine.boards.strokes import Struck, by_graph, by_table
 from engine.errors import ConfigError
 from engine.graph import repeats
 from engine.ops import ACTS, BF16W, CORE, DTYPES, FLOAT32, KINDS, Q16X8, core_op
@@ -107,6 +108,7 @@ class Task:
     dtype: str | None = None  # its number format
     start_numbers: int = 0  # of the state that methods start with, where that is not zeros
     is_mono: bool = False  # one channel of audio in, and one out
+    struck: Struck | None = None  # by gates
 
     @property
     def macs_per_second(self) -> float:
@@ -170,11 +172,11 @@ def task_of_model(model: Model, name: str, method: str | None = None) -> Task:
     return Task(name, method, rate, lcm(*(s.ratio for s in specs)),
                 sum(s.lookahead_samples for s in specs), tuple(works), instance,
                 model.parameter_count, operations, start_numbers=start,
-                is_mono=len(specs) == 1 and _is_mono(specs[0]))
+                is_mono=_is_mono(specs), struck=by_graph(specs[0], graphs[names[0]]))
 
 
-def _is_mono(spec: Any) -> bool:
-    return (spec.in_channels, spec.in_ratio, spec.out_channels, spec.out_ratio) == (1, 1, 1, 1)
+def _is_mono(specs: list[Any]) -> bool:
+    return [(s.in_channels, s.in_ratio, s.out_channels, s.out_ratio) for s in specs] == [(1,) * 4]
 
 
 def _rings(graph: Graph, in_frames: float) -> float:
@@ -258,17 +260,15 @@ def task_of_file(file: NativeFile, method: str | None = None) -> Task:
     frame = max(m.frame_samples for m in file.methods.values())
 
     def instance(samples: int) -> tuple[int, int]:
-        width, calls = STATE_BYTES[dtype], ceil(samples / frame)
-        # What does not grow with the block is no scratch: plans, which are of another size there.
+        width, calls = STATE_BYTES[dtype], ceil(samples / frame)  # what does not grow is no scratch
         one, two = (sum(m[:2]) - m[2] for m in (file.memory(1, n * frame) for n in (1, 2)))
         return (two - one) * calls // width, file.memory(1, samples)[2] // width
-
     size = file.path.stat().st_size if file.path.exists() else None
     return Task(file.name, IN_A_ROW.join(names), file.sample_rate_hz,
                 lcm(*(s.frame_samples for s in specs)), sum(s.latency_samples for s in specs),
                 tuple(works), instance, max(sum(w.weights for w in works if not w.same_as),
                 (size or 0) // 4), sum(len(file.ops(m)) for m in file.methods), size, dtype,
-                is_mono=len(specs) == 1 and _is_mono(specs[0]))
+                is_mono=_is_mono(specs), struck=by_table(specs[0], tables[0]))
 
 
 def _work_of_file(op: OpInfo, frames: float, dtype: str, method: str) -> Work:

@@ -100,7 +100,7 @@ static uint64_t end_cost(const struct play *p, uint32_t channels, uint32_t ratio
 
 static struct share whole(uint64_t cost) { return (struct share){.each = cost, .tail = 1, .units = 1, .wide = 1}; }
 
-/* A convolution is cut into panels of outputs and groups of frames, others not at all. */
+/* A convolution is cut into panels of outputs and groups of frames, a transform into its rows, others not at all. */
 static struct share share_of(const struct play *p, uint32_t step) {
     const struct format_method *m = p->method;
     if (step == 0) return whole(end_cost(p, m->in_channels, m->in_ratio));
@@ -108,6 +108,13 @@ static struct share share_of(const struct play *p, uint32_t step) {
     const struct format_op *op = &p->first_op[op_of(m, step)];
     const struct op_plan *o = &p->ops[op_of(m, step)];
     const uint64_t cost = (uint64_t)o->cost * p->frames;
+#ifndef TUDOR_NO_SPECTRUM
+    if (op->kind == OP_RESYNTH || op->kind == OP_SPECTRUM) {
+        const uint32_t rows = p->frames * (op->kind == OP_RESYNTH ? o->rows / o->args.transform.hop : o->rows);
+        const uint64_t each = tudor_quotient(cost, rows) + 1;
+        return (struct share){.each = each, .tail = each, .units = rows, .wide = rows - 1};
+    }
+#endif
     if (!is_conv(op)) return whole(cost);
     const struct conv_args *a = &o->args.conv;
     const uint32_t parts = tudor_frame_parts(p->frames * o->rows);

@@ -220,12 +220,16 @@ static void run_draw(const struct play *p, const struct format_op *op, struct op
 #endif
 
 #ifndef TUDOR_NO_SPECTRUM
-static void run_transform(const struct play *p, const struct format_op *op, struct op_plan *o) {
+/* Its units are rows of the spectrum. */
+static void run_transform(const struct play *p, const struct format_op *op, struct op_plan *o, uint32_t first, uint32_t end) {
     struct transform_args *a = &o->args.transform;
+    const uint32_t in = op->kind == OP_RESYNTH ? 1 : a->hop, out = op->kind == OP_RESYNTH ? a->hop : 1; /* of a unit */
     PLACE(a, p, o);
     a->state = p->words + op->state;
     a->key = key_of(p, op);
-    a->rows = p->frames * (op->kind == OP_RESYNTH ? o->rows / a->hop : o->rows);
+    skip(&a->x, first * in, 0);
+    skip(&a->y, first * out, 0);
+    a->rows = (end == TUDOR_ALL_UNITS ? p->frames * (o->rows / out) : end) - first;
     (op->kind == OP_RESYNTH ? tudor_resynth : tudor_spectrum)(a, p->t->kernels);
 }
 #endif
@@ -243,13 +247,11 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     const struct tudor_kernels *k = p->t->kernels;
     struct op_plan *o = &p->ops[op - p->first_op];
     switch (op->kind) {
-    case OP_CONV:
-    case OP_DEPTHWISE: run_conv(p, op, o, first_unit, end_unit); break;
+    case OP_CONV: case OP_DEPTHWISE: run_conv(p, op, o, first_unit, end_unit); break;
     case OP_GUARD: tudor_guard(place_map(p, o), &p->t->nonfinite); break;
     case OP_MAP:
     case OP_COPY: /* copies have the linear activation */
-    case OP_QUANTISE:
-    case OP_DEQUANTISE: run_rows(p, o, k->map, 0); break;
+    case OP_QUANTISE: case OP_DEQUANTISE: run_rows(p, o, k->map, 0); break;
     case OP_GATED: run_rows(p, o, k->gated, o->args.map.channels); break;
     case OP_ADD: run_two(p, op, o, k->add); break;
     case OP_MUL: run_two(p, op, o, k->mul); break;
@@ -271,8 +273,7 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_HARMONICS: run_harmonics(p, op, o); break;
 #endif
 #ifndef TUDOR_NO_SPECTRUM
-    case OP_SPECTRUM:
-    case OP_RESYNTH: run_transform(p, op, o); break;
+    case OP_SPECTRUM: case OP_RESYNTH: run_transform(p, op, o, first_unit, end_unit); break;
 #endif
 #ifndef TUDOR_NO_NORM
     case OP_NORM: run_norm(p, o); break;
@@ -292,8 +293,7 @@ void tudor_run_op(const struct play *p, const struct format_op *op, uint32_t fir
     case OP_KEYED_NOISE: tudor_keyed_noise(place_map(p, o), op->seed, key_of(p, op)); break;
 #endif
 #ifndef TUDOR_NO_RNN
-    case OP_LSTM:
-    case OP_GRU: run_rnn(p, op, o); break;
+    case OP_LSTM: case OP_GRU: run_rnn(p, op, o); break;
 #endif
     default: break;
     }

@@ -135,14 +135,16 @@ uint64_t tudor_op_cost(const struct format_op *op, const struct format_value *va
 
 uint64_t tudor_op_slice_cost(const struct format_op *op, const struct format_value *values,
                              const struct format_buffer *buffers) {
-    const uint64_t cost = tudor_op_cost(op, values, buffers);
-#ifndef TUDOR_NO_INT
     const struct format_value *out = &values[op->out];
+    uint64_t cost = tudor_op_cost(op, values, buffers);
+#ifndef TUDOR_NO_INT
     const struct format_buffer *in_rows = &buffers[values[op->in_a].buffer], *out_rows = &buffers[out->buffer];
     if (in_rows->type == FORMAT_ROWS_INT16 || out_rows->type == FORMAT_ROWS_INT16)
         return cost + integer_cost(op, tudor_op_macs(op, values, buffers),
                                    in_rows->rows / (op->stride ? op->stride : 1),
                                    (uint64_t)out_rows->rows * out->channels);
 #endif
+    /* of those that few numbers go into, as a drum voice has them: counted on a Cortex-M7 */
+    if (is_conv(op)) cost += (uint64_t)buffers[out->buffer].rows * out->channels * (op->kind == OP_DEPTHWISE ? 60 : 10);
     return cost;
 }

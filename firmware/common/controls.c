@@ -74,7 +74,7 @@ static void note(tudor_module *m, uint32_t number, uint32_t velocity, uint32_t n
     }
     k->note_count = (uint8_t)kept;
     if (kept) live_input(m, IN_NOTE, ((float)k->notes[kept - 1] - 60.0f) / 12.0f, now);
-    set_input(m, IN_KEY, kept ? 1.0f : 0.0f);
+    if (velocity || !kept) set_input(m, IN_KEY, kept ? 1.0f : 0.0f);
     if (velocity)
         gate(m, IN_NOTE, 1, 0x10000u + number, at);
     else if (kept == 0)

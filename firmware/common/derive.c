@@ -42,6 +42,7 @@ static size_t derive_voice(const struct subject *subject, uint32_t slots, struct
     say(&s, "note pitch\nbender pitch\n");
     derive_latent(&s, "key", subject->gate, " smooth=0");
     derive_latent(&s, "velocity", subject->loudness, " -1.5 0 smooth=0");
+    derive_latent(&s, "velocity", subject->velocity, " smooth=0");
     derive_latent(&s, "gate1", subject->gate, " smooth=0");
     derive_latent(&s, "gate2", subject->free, " smooth=0");
     say(&s, "gate3 reset\n");

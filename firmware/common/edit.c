@@ -12,7 +12,7 @@ static float pitch_value(const struct player *p) {
 
 /* ---- attributes ---- */
 
-static uint32_t attribute_at(const struct player *p, int attribute) {
+uint32_t attribute_at(const struct player *p, int attribute) {
     tudor_attribute_info info;
     uint32_t at = 0;
     for (int a = 0; a < attribute && !tudor_attribute(&p->model, a, &info); a++) at += info.count;
@@ -169,6 +169,7 @@ void edit_rows(const tudor_module *m, struct player *p, float *rows, int generat
     const uint32_t last = p->rows - 1;
     const uint64_t begins = player_heard(m, p), row_step = (uint64_t)(p->row_seconds * (float)m->config.sample_rate_hz *
                                                                       (float)m->transport.step);
+    const int strikes = p->subject.strikes && p->way == MODULE_SOURCE && !p->strokes.count;
     p->heard = begins;
     p->lasts = row_step * p->rows;
     const uint32_t now = atomic_load_explicit(&((tudor_module *)(uintptr_t)m)->now, memory_order_relaxed),
@@ -186,8 +187,8 @@ void edit_rows(const tudor_module *m, struct player *p, float *rows, int generat
             freeze_row(p, p->frozen[s], z, catches);
             swap_row(p, z, p->swap[0] + t * (p->swap[1] - p->swap[0]));
             finish_row(p, z, t);
-            if (p->subject.strikes && p->way == MODULE_SOURCE && !s) strike_row(p, z, r, began);
-            for (uint32_t i = 0; p->subject.strikes && s && i < p->latents; i++) z[i] = rows[i * p->rows + r];
+            if (strikes && !s) strike_row(p, z, r, began);
+            for (uint32_t i = 0; strikes && s && i < p->latents; i++) z[i] = rows[i * p->rows + r];
             if (p->way == MODULE_SOURCE) tell_time(m, p, z, begins + r * row_step);
             for (uint32_t i = 0; i < p->latents; i++) own[i * p->rows] = z[i];
         }

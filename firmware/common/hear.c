@@ -19,7 +19,8 @@ static float heard_of(const struct player *p, const struct connection *c, float 
 
 /* A gate that strikes is open for a row, when the next one begins: what it was before does not matter then. */
 static void strike(struct player *p, const struct connection *c, float before) {
-    if (c->target != TARGET_LATENT || !p->subject.late[c->index] || c->goal <= 0.5f || (before > 0.5f && !c->note)) return;
+    const int again = c->note || c->input == IN_KEY; /* keys are let go late, or not at all */
+    if (c->target != TARGET_LATENT || !(p->subject.gates >> c->index & 1) || c->goal <= 0.5f || (before > 0.5f && !again)) return;
     p->struck |= UINT64_C(1) << c->index;
     p->struck_at[c->index] = p->event_at;
 }
@@ -88,7 +89,7 @@ void player_step(struct player *p, uint32_t samples) {
         struct connection *const c = &p->mapping.connections[i];
         const float distance = c->goal - c->value;
         const float scale = magnitude(c->goal) + magnitude(c->high - c->low);
-        if (magnitude(distance) <= scale * 1e-6f)
+        if (c->approach >= 1.0f || magnitude(distance) <= scale * 1e-6f)
             c->value = c->goal; /* arrived: no endless tail of ever smaller numbers */
         else
             c->value += distance * (c->approach * part);

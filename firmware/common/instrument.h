@@ -6,6 +6,7 @@
 #include "mapping.h"
 #include "module.h"
 #include "rates.h"
+#include "strokes.h"
 #include "tape.h"
 #include "transport.h"
 
@@ -23,23 +24,6 @@
 /* ---- one model ---- */
 
 enum { KNOB_BELOW = -1, KNOB_FREE, KNOB_ABOVE, KNOB_UNSEEN };
-
-struct fifo {
-    float *data;
-    uint32_t size, first, count;
-};
-static inline void fifo_put(struct fifo *f, float x) {
-    if (f->count == f->size) return;
-    const uint32_t at = f->first + f->count++;
-    f->data[at < f->size ? at : at - f->size] = x;
-}
-static inline float fifo_get(struct fifo *f) {
-    if (f->count == 0) return 0.0f;
-    const float x = f->data[f->first];
-    f->first = f->first + 1 < f->size ? f->first + 1 : 0;
-    f->count--;
-    return x;
-}
 
 struct stage {
     int method;
@@ -68,6 +52,7 @@ struct player {
     uint32_t up, down; /* model's rate : board's, reduced */
     uint32_t latency_samples; /* board's rate, without the limiter */
     uint32_t after_samples;   /* of it, what lies behind the queue or the model has behind its controls */
+    uint32_t strike_samples;  /* from a gate that strikes to its sound, without the limiter; 0: none does */
     struct schedule schedule;
     struct resampler in[MODULE_CHANNELS], out[MODULE_CHANNELS];
     struct fifo from_board[MODULE_CHANNELS], to_board[MODULE_CHANNELS];
@@ -92,6 +77,7 @@ struct player {
     uint64_t walk_at; /* position of the last row, where walks follow beats */
     uint64_t heard, lasts; /* positions: where the present frame sounds; its length */
     struct tape tape;
+    struct strokes strokes;
     int32_t walk_turns; /* 2 to the power of this in a beat; WALK_STILL: none */
     uint64_t struck, opened; uint32_t struck_at[MODULE_LATENTS], event_at; /* bits of gates: struck, and in the last row; when */
     float row_seconds, shown[MODULE_LATENTS];
@@ -229,17 +215,23 @@ struct tudor_module {
 /* player.c */
 int player_prepare(struct player *p, const tudor_module *m, const void *file, size_t bytes, const char *mapping,
                    size_t mapping_bytes, module_complaint *why);
+void lay_resampler(struct resampler *r, uint32_t up, uint32_t down, uint32_t quality, const float *table,
+                   struct region *fast);
 int player_lay(struct player *p, const tudor_module *m, struct region *fast, struct region *bulk, module_complaint *why);
 /* pieces.c */
 void share_parts(struct player *p, uint64_t first, uint64_t second);
 void plan_pieces(struct player *p, uint32_t block);
 void lay_pieces(struct player *p, struct region *fast);
 int run_piece(struct player *p, uint32_t part, float **y, uint32_t *samples);
+uint64_t stage_cost(const struct player *p, uint32_t stage); /* of a frame */
 /* play.c */
 void player_start(struct player *p);
 void player_reset(struct player *p);
 void player_narrow(struct player *p);
 int player_run(tudor_module *m, struct player *p, float *const *out, int leads); /* not 0: a fault */
+void player_clear(struct player *p);
+void player_outputs(const tudor_module *m, const struct player *p, float *const *out);
+int is_sound(const float *x, size_t count, float most);
 /* hear.c */
 void player_refresh(const tudor_module *m, struct player *p);
 void player_recall(const tudor_module *m, struct player *p);
@@ -250,6 +242,7 @@ void player_step(struct player *p, uint32_t samples);
 /* edit.c */
 void edit_rows(const tudor_module *m, struct player *p, float *rows, int generated);
 void player_attributes(struct player *p);
+uint32_t attribute_at(const struct player *p, int attribute); /* in the player's list of them */
 uint64_t player_heard(const tudor_module *m, const struct player *p); /* position when the coming frame sounds */
 /* place.c */
 void place_draw(const tudor_module *m, struct player *p, uint32_t end, uint32_t number);

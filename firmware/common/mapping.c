@@ -206,6 +206,6 @@ int read_mapping(struct subject *subject, const char *text, size_t bytes, struct
                 : is_word(word, "meter") || is_word(word, "tempo") ? read_time(&r)
                                                                     : read_connection(&r);
     }
-    if (m->way == MODULE_SOURCE && !subject->loops && !subject->strikes) m->base[TARGET_WALK] = 0.5f; /* something must move */
+    if (m->way == MODULE_SOURCE && !subject->loops && !subject->gates) m->base[TARGET_WALK] = 0.5f; /* something must move */
     return error;
 }

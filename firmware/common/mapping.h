@@ -84,6 +84,8 @@ struct subject {
     int pitch_bent;          /* input of decode that is a pitch in octaves: bending transposes it; -1: none */
     uint8_t late[MODULE_LATENTS], strikes; /* late: of a gate that strikes, the input that says how late in its frame,
                                             * and 1 more; 0: it does not. strikes: there are some */
+    uint64_t gates;          /* bits of inputs that strike: of these, and of the one of a single drum voice, which */
+    int strikes_one, velocity; /* this is; its input that says how hard, -1: none */
     int gate, loudness, free; /* other inputs of a voice, which is played by pitch and gate, -1: none */
     int loops, variation;     /* it makes loops of a code, told by the clock; input that says how much bars differ, -1: none */
     struct range ranges[MODULE_LATENTS]; /* of what is moved in the way that is played */

@@ -81,10 +81,8 @@ enum module_stereo { MODULE_STEREO_OFF, MODULE_STEREO_ON, MODULE_STEREO_AUTO };
 typedef struct module_config {
     uint32_t sample_rate_hz; /* of the converters; default 48000 */
     uint32_t block_samples;  /* of every module_process, 1 to 8192; default 48 */
-    uint32_t in_channels;    /* 0 to 2; default 1 */
-    uint32_t out_channels;   /* 1 or 2; default 1 */
-    uint32_t lanes;          /* threads that push events, 1 to MODULE_LANES; default 1 */
-    uint32_t lane_events;    /* room in each, a power of two; default 256 */
+    uint32_t in_channels, out_channels; /* 0 to 2; 1 or 2; default 1 */
+    uint32_t lanes, lane_events; /* threads that push events, 1 to MODULE_LANES; room in each, a power of two; default 1, 256 */
     uint32_t gesture_events; /* what a recorded gesture may consist of; default 1024 */
     uint32_t dry_samples;    /* longest delay of the dry sound, a power of two; default 16384. The dry sound is
                               * delayed by the model's latency, or by this where that is longer */
@@ -103,8 +101,9 @@ typedef struct module_config {
     uint32_t heard_samples;  /* from the moment that an event is stamped with to the moment that the block in which it
                               * falls is heard: what the board's converters and buffers take, and what its stamps
                               * are ahead. Models that play in time are asked that much earlier; default 0 */
-    float ceiling;           /* of the limiter, 0.1 to 1; default 0.98 */
-    float overload_load;     /* a block that takes more than this share of its time is a miss; default 0.95 */
+    uint32_t burst_macs, ahead; /* that a millisecond has room for: over so long the first frames of a drum voice's stroke are
+                              * spread, 0: any number; 1: the next one's are made ahead, see strokes.c; default 0, 0 */
+    float ceiling, overload_load; /* of the limiter, 0.1 to 1; of a block's time, beyond it is a miss; default 0.98, 0.95 */
 
     /* The load meter. `clock` is read at the beginning and end of every block; null: no metering. It must not call
      * the system unless that is harmless in your audio thread (clock_gettime through the vDSO is, DWT->CYCCNT is). */
@@ -144,6 +143,7 @@ typedef struct module_need {
     uint32_t way;                  /* that will be played */
     uint32_t latency_samples;      /* of the wet sound at the board's rate: model, buffering, rate conversion */
     uint32_t streams, slices;      /* 2: it is played twice; parts that a frame is cut into, 1: blocks of whole frames */
+    uint32_t strike_samples, ahead_samples; /* from a gate to its sound, at the board's rate; where that was made ahead; 0 */
     uint32_t stages; int method[2]; /* methods that are played in a row: how many, and which */
     uint32_t frame_samples;        /* so many samples at once, at the model's rate */
 } module_need;
@@ -274,7 +274,7 @@ typedef struct module_status {
     uint32_t slot;    /* that plays or fades in; MODULE_SLOTS: none */
     uint32_t loaded;  /* bit for each slot that can be chosen */
     uint32_t way;     /* enum module_way of the slot */
-    uint32_t streams, latency_samples; /* streams: 2 where the model is played twice, a side each */
+    uint32_t streams, latency_samples, strike_samples; /* 2: it is played twice, a side each; from a gate to its sound, or 0 */
     float load, load_worst; /* share of the block's time that processing took, of about a second: mean, worst block */
     uint32_t misses, overloads; /* blocks late; times that the model had to rest */
     uint32_t faults;  /* times that a model gave what is not finite or exploded, and was reset */

@@ -7,7 +7,7 @@
 
 #define PIECES 8u /* at most: each costs a call */
 
-static uint64_t cost_of(const struct player *p, uint32_t stage) {
+uint64_t stage_cost(const struct player *p, uint32_t stage) {
     tudor_method_info info;
     tudor_op_info op;
     uint64_t cost = 1;
@@ -50,7 +50,7 @@ void plan_pieces(struct player *p, uint32_t block) {
     if (p->pieces == 1) return;
     p->decoded = info.in_channels;
     p->decoded_rows = p->frame / info.in_ratio;
-    share_parts(p, cost_of(p, 0), cost_of(p, 1));
+    share_parts(p, stage_cost(p, 0), stage_cost(p, 1));
     s->prime = 0;
     for (uint64_t c = 1; c <= 2 * period; c++) {
         const uint64_t due = c * s->step / s->unit, out = (c * block - 1) * p->up / p->down + 1;

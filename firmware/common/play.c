@@ -4,9 +4,10 @@
 #define ENDING_SAMPLES 64u /* in which the last good sample dies away after a fault */
 
 /* The model to silence. What is on its way through the buffers stays, so that time goes on. */
-static void clear_model(struct player *p) {
+void player_clear(struct player *p) {
     for (uint32_t i = 0; i < p->stages; i++) tudor_reset_method(p->t, p->stage[i].method);
     tape_clear(&p->tape);
+    strokes_close(p);
     memset(p->jump, 0, sizeof p->jump);
     if (!p->subject.loops) memset(p->place, 0, sizeof p->place); /* which loop it is, is no state */
     p->walked = 0;
@@ -23,7 +24,7 @@ void player_start(struct player *p) {
         p->from_board[c].first = p->from_board[c].count = 0;
         if (p->in[c].table) resampler_start(&p->in[c]);
     }
-    for (uint32_t c = 0; c < p->out_channels; c++) {
+    for (uint32_t c = 0; c < p->out_channels && !p->strokes.count; c++) {
         struct fifo *const f = &p->to_board[c];
         f->first = 0;
         f->count = p->schedule.prime;
@@ -36,7 +37,8 @@ void player_start(struct player *p) {
     }
     p->due = p->part = p->ends_in = p->begins_in = 0;
     p->skip = p->schedule.delay;
-    clear_model(p);
+    player_clear(p);
+    if (p->strokes.count) strokes_start(p);
 }
 
 /* One stream from now on, from the beginning. Unheard. What is frozen stays: of both sides the left one's. */
@@ -91,7 +93,7 @@ uint64_t player_heard(const tudor_module *m, const struct player *p) {
 }
 
 static void begin_frame(const tudor_module *m, struct player *p) {
-    if (p->reset) clear_model(p);
+    if (p->reset) player_clear(p);
     for (uint32_t c = 0; c < p->in_channels; c++) {
         float *const to = p->buffer[0] + (size_t)c * p->frame;
         for (uint32_t i = 0; i < p->frame; i++) to[i] = fifo_get(&p->from_board[c]);
@@ -100,7 +102,7 @@ static void begin_frame(const tudor_module *m, struct player *p) {
     if (p->edited == 0) edit_rows(m, p, p->buffer[0], 1);
 }
 
-static int is_sound(const float *x, size_t count, float most) {
+int is_sound(const float *x, size_t count, float most) {
     for (size_t i = 0; i < count; i++)
         if (!(magnitude(x[i]) <= most)) return 0;
     return 1;
@@ -195,7 +197,11 @@ static void draw(const tudor_module *m, struct player *p, float *const *out) {
             r->phase += r->down;
         }
     }
-    /* one channel into two, two into one */
+    player_outputs(m, p, out);
+}
+
+/* One channel into two, two into one. */
+void player_outputs(const tudor_module *m, const struct player *p, float *const *out) {
     if (p->out_channels < m->config.out_channels)
         memcpy(out[1], out[0], m->config.block_samples * sizeof(float));
     if (p->out_channels > m->config.out_channels)
@@ -205,6 +211,7 @@ static void draw(const tudor_module *m, struct player *p, float *const *out) {
 /* out: [MODULE_CHANNELS][block]. leads: the controls follow this player's frames. */
 int player_run(tudor_module *m, struct player *p, float *const *out, int leads) {
     int fault = 0;
+    if (p->strokes.count) return strokes_run(m, p, out, leads);
     feed(m, p);
     p->due += p->schedule.step;
     const uint32_t due = (uint32_t)(p->due / p->schedule.unit), block = m->config.block_samples;

@@ -117,22 +117,32 @@ int player_prepare(struct player *p, const tudor_module *m, const void *file, si
     p->way = p->mapping.way;
     if ((error = choose_rates(p, &m->config, why)) != 0 || (error = choose_stages(p, why)) != 0) return error;
     choose_streams(p, &m->config);
-    widen_frame(p, m->config.block_samples);
-    error = plan_schedule(&p->schedule, p->frame, m->config.block_samples, p->up, p->down, p->way != MODULE_SOURCE);
+    strokes_plan(p, &m->config);
+    if (!p->strokes.count) {
+        widen_frame(p, m->config.block_samples);
+        error = plan_schedule(&p->schedule, p->frame, m->config.block_samples, p->up, p->down, p->way != MODULE_SOURCE);
+    }
     if (error)
         return complain(why, error, 0, "block, frame and sample rates have too little in common", 0, 0, 0);
     plan_pieces(p, m->config.block_samples);
     const uint32_t taps = m->config.resample_taps, out = half_taps_out(p, taps);
+    if (p->strokes.count) {
+        p->strike_samples = p->latency_samples = p->after_samples = p->strokes.delay + out;
+        return 0;
+    }
     p->latency_samples = at_board(p, (uint64_t)p->latency_samples + p->schedule.prime) + half_taps_in(p, taps) + out;
     p->after_samples = at_board(p, p->after_samples) + out;
     p->row_seconds = 0.0f;
+    const uint32_t lead = p->subject.gates && p->way == MODULE_SOURCE ? strokes_lead(&p->model, p->stage[0].method) : 0;
+    if (lead) p->strike_samples = at_board(p, (uint64_t)lead * p->frame + p->schedule.prime) + out;
     return 0;
 }
 
 static uint32_t rows_of(const struct player *p, uint32_t ratio) { return p->frame / ratio; }
+static uint32_t frames_at_once(const struct player *p) { return p->strokes.count ? STROKES_ROWS : 1; }
 
-static void lay_resampler(struct resampler *r, uint32_t up, uint32_t down, uint32_t quality, const float *table,
-                          struct region *fast) {
+void lay_resampler(struct resampler *r, uint32_t up, uint32_t down, uint32_t quality, const float *table,
+                   struct region *fast) {
     *r = (struct resampler){.up = up, .down = down, .taps = (uint32_t)resampler_taps(up, down, quality), .table = table};
     r->history = take(fast, 2 * (size_t)r->taps * sizeof(float));
 }
@@ -154,6 +164,10 @@ static void lay_rates(struct player *p, const module_config *config, struct regi
         p->from_board[c].size = 2 * p->frame + 2 * block;
         p->from_board[c].data = take(fast, p->from_board[c].size * sizeof(float));
     }
+    if (p->strokes.count) {
+        strokes_lay(p, config, fast);
+        return;
+    }
     for (uint32_t c = 0; c < p->out_channels; c++) {
         p->to_board[c].size = p->schedule.prime + 2 * p->frame + 2 * block;
         p->to_board[c].data = take(fast, p->to_board[c].size * sizeof(float));
@@ -162,7 +176,7 @@ static void lay_rates(struct player *p, const module_config *config, struct regi
 
 static void lay_buffers(struct player *p, struct region *fast) {
     tudor_method_info info;
-    const size_t each = p->streams * sizeof(float);
+    const size_t each = p->streams * sizeof(float) * frames_at_once(p);
     for (uint32_t i = 0; i < p->stages; i++) {
         if (tudor_method(&p->model, p->stage[i].method, &info)) return;
         if (i == p->edited) p->rows = rows_of(p, info.in_ratio);
@@ -189,15 +203,17 @@ static int share_slices(struct player *p) {
 /* Takes the memory; makes the instance if there is memory to take. */
 int player_lay(struct player *p, const tudor_module *m, struct region *fast, struct region *bulk, module_complaint *why) {
     tudor_sizes need;
-    const int refused = tudor_measure(&p->model, p->streams, p->frame, &need);
+    const uint32_t most = p->frame * frames_at_once(p);
+    const int refused = tudor_measure(&p->model, p->streams, most, &need);
     if (refused) return complain(why, MODULE_ERROR_MODEL, 0, tudor_error_text(refused), 0, 0, 0);
     lay_rates(p, &m->config, fast, bulk);
     lay_buffers(p, fast);
     lay_pieces(p, fast);
     tape_lay(&p->tape, p, bulk);
+    strokes_lay_states(p, need.state_bytes, bulk);
     void *const near = take(fast, need.fast_bytes), *const far = take(bulk, need.bulk_bytes);
     if (!fast->base) return 0;
-    const int error = tudor_init(&p->model, p->streams, p->frame, near, need.fast_bytes, far, need.bulk_bytes, &p->t);
+    const int error = tudor_init(&p->model, p->streams, most, near, need.fast_bytes, far, need.bulk_bytes, &p->t);
     if (error || share_slices(p)) return complain(why, MODULE_ERROR_MODEL, 0, tudor_error_text(error), 0, 0, 0);
     p->row_seconds = p->rows ? (float)(p->frame / p->rows) / (float)tudor_sample_rate_hz(&p->model) : 0.0f;
     player_start(p);

@@ -101,6 +101,7 @@ static void fill(tudor_module *m, module_status *s) {
     s->streams = v->player->streams;
     s->flags |= m->slots[v->slot].narrow ? MODULE_NARROWED : 0u;
     s->latency_samples += v->player->latency_samples;
+    s->strike_samples = v->player->strike_samples ? v->player->strike_samples + m->limiter_samples : 0;
     s->wet = m->ramp_last[RAMP_WET] * smooth_step((float)v->gain / (float)m->fade_samples);
     s->latents = v->player->latents < MODULE_SHOWN ? v->player->latents : MODULE_SHOWN;
     memcpy(s->latent, v->player->shown, s->latents * sizeof(float));

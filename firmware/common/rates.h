@@ -5,6 +5,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct fifo {
+    float *data;
+    uint32_t size, first, count;
+};
+static inline void fifo_put(struct fifo *f, float x) {
+    if (f->count == f->size) return;
+    const uint32_t at = f->first + f->count++;
+    f->data[at < f->size ? at : at - f->size] = x;
+}
+static inline float fifo_get(struct fifo *f) {
+    if (f->count == 0) return 0.0f;
+    const float x = f->data[f->first];
+    f->first = f->first + 1 < f->size ? f->first + 1 : 0;
+    f->count--;
+    return x;
+}
+
 struct resampler {
     uint32_t up, down; /* out rate : in rate, reduced */
     uint32_t taps;

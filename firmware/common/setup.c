@@ -131,8 +131,11 @@ int module_measure(const tudor_module *m, const void *file, size_t file_bytes, c
     if (error) return error;
     (void)take(&fast, sizeof p);
     if ((error = player_lay(&p, m, &fast, &bulk, why)) != 0) return error;
+    const uint32_t saved = p.strokes.delay - p.strokes.fade; /* where a stroke was made ahead */
+    const uint32_t ready = p.strokes.count > 1 ? p.strike_samples + m->limiter_samples - saved : 0;
     *need = (module_need){fast.used, bulk.used, p.way, p.latency_samples + m->limiter_samples, p.streams,
-                          p.schedule.slices, p.stages, {p.stage[0].method, p.stage[1].method}, p.frame};
+                          p.schedule.slices, p.strike_samples ? p.strike_samples + m->limiter_samples : 0, ready,
+                          p.stages, {p.stage[0].method, p.stage[1].method}, p.frame};
     return 0;
 }
 

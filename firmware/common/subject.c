@@ -158,7 +158,7 @@ static void find_clock(const tudor_model *model, struct subject *s) {
         if (control == VARIATION) s->variation = (int)i;
         codes += control == CODE;
         if (control == GATE) gate = i;
-        if (control == LATE) s->late[gate] = (uint8_t)(i + 1), s->strikes = 1;
+        if (control == LATE) s->late[gate] = (uint8_t)(i + 1), s->gates |= UINT64_C(1) << gate, s->strikes = 1;
     }
     s->loops = codes > 0 && s->clock[CLOCK_PHASE] >= 0;
 }
@@ -175,6 +175,19 @@ static void find_voice(const tudor_model *model, struct subject *s) {
         if (control == LOUDNESS && s->loudness < 0) s->loudness = (int)i;
         if (control == FREE && s->free < 0) s->free = (int)i;
     }
+}
+
+/* A drum voice by itself: what has one gate, and a velocity. */
+static void find_drum(const tudor_model *model, struct subject *s) {
+    uint8_t at[MODULE_LATENTS];
+    const struct signature g = generating(model);
+    s->velocity = -1;
+    if (!g.found || s->strikes || labelled(&g.info, GATE, at) != 1 || !strokes_lead(model, generating_method(model))) return;
+    s->gate = at[0];
+    if (labelled(&g.info, VELOCITY, at) != 1) return;
+    s->velocity = at[0];
+    s->strikes_one = 1;
+    s->gates = UINT64_C(1) << s->gate;
 }
 
 /* Gates are shut. */
@@ -222,6 +235,7 @@ int describe(const tudor_model *model, uint32_t sample_rate_hz, uint32_t in_chan
     find_pitch(model, s);
     find_clock(model, s);
     find_voice(model, s);
+    find_drum(model, s);
     take_way(s, first_way(s));
     return 0;
 }

@@ -59,6 +59,7 @@ size_t report_answer(const struct rig *rig, const struct report_stack *stack, ui
     number(&s, "faults", now.faults);
     number(&s, "dropped", now.dropped);
     number(&s, "latency_samples", now.latency_samples);
+    number(&s, "strike_samples", now.strike_samples);
     number(&s, "stack", stack->deepest);
     number(&s, "stack_room", stack->room);
     number(&s, "unsaved", rig->keeper.failed != 0);

@@ -8,6 +8,7 @@
 /* Of a callback's time. module_process alone is timed: what is left is for converting samples, reading the inputs, and
  * other interrupts. */
 #define OVERLOAD 0.90f
+#define BURST_MACS 130000u /* as engine/boards/board.py has it */
 
 static void load(struct rig *rig, const struct rig_board *board) {
     struct bank *const bank = &rig->bank;
@@ -37,6 +38,8 @@ int rig_start(struct rig *rig, const struct rig_board *board) {
     config.overlap = MODULE_OVERLAP_MEASURED;
     config.slots = rig->fault == STORE_GOOD ? rig->bank.store.count : 1;
     config.overload_load = OVERLOAD;
+    config.burst_macs = BURST_MACS;
+    config.ahead = 1;
     config.lanes = RIG_LANES;
     config.lane_events = 64; /* emptied once a block, in which a wire brings one message */
     config.clock = board->clock;

@@ -4,6 +4,7 @@
  *        [channels=IN,OUT] [taps=32] [overlap=0] [fade=30] [seed=1] [digest=1] [lane=256] [derive=1]
  *        [count=PART] [from=BLOCK] [marks=1] [times=FILE] [tables=131072] [heard=0] [meter=4] [turns=1] [slots=8]
  *        [restore=FILE] [save=FILE] [catch=1] [stereo=0..] [captures=1]
+ *        [burst=0] [ahead=0] [wet=1]
  *   rack calibration=C calibrated=FILE
  *
  * Models go to slots in turn; a map "-" is derived. A model that is refused is said and skipped. E holds module_event
@@ -12,6 +13,7 @@
  * second instead of keeping it. derive=1 only prints the mapping that the first model is played with. count: instructions
  * of one part of every callback from BLOCK on (rack_counts.c names them); FILE gets what each call of it took, uint64.
  * stereo: a digit of enum module_stereo for each slot, the last one for all others.
+ * wet=1: of the model alone, before it is mixed.
  * turns=1: only one model is loaded at a time, the others when they are wanted. restore: what a run before has saved at
  * its end. calibrated: only reads the calibration, and writes struct calibration of every knob and CV; what is wrong is said.
  * Facts go to standard output, a line each: "name value". */
@@ -67,6 +69,8 @@ static void play(struct rack *r) {
         rack_counts_enter(RACK_BLOCK);
         module_process(r->m, (const float *const *)in, out);
         rack_counts_leave(RACK_BLOCK);
+        for (uint32_t c = 0; r->wet && c < r->config.out_channels; c++)
+            memcpy(out[c], r->m->wet[0][c], block * sizeof(float));
         for (uint32_t c = 0; c < r->config.out_channels; c++) {
             if (r->digest) digest = digested(digest, out[c], block);
             for (uint32_t i = 0; r->out && i < block && at + i < r->samples; i++)

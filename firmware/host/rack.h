@@ -24,7 +24,7 @@ struct rack {
         *times_path, *restore, *save, *stereo;
     struct { char name[64], map[64]; } turn[MODULE_SLOTS]; /* models that take turns */
     uint32_t turns, loaded, captures; /* captures: what is played in may become a place */
-    uint32_t samples, seconds, digest, derive, count_from, marks, tables;
+    uint32_t samples, seconds, digest, derive, wet, count_from, marks, tables;
     uint32_t ticks, host_meter;
     float load, load_each, host_tempo;
     double host_beat; /* at the next block's beginning */

@@ -34,6 +34,8 @@ static void load(struct rack *r, uint32_t slot, const char *name, const char *ma
     print_fact("slot", slot);
     print_fact("way", need.way);
     print_fact("latency_samples", need.latency_samples);
+    print_fact("strike_samples", need.strike_samples);
+    print_fact("ahead_samples", need.ahead_samples);
     print_fact("slices", need.slices);
     print_fact("streams", need.streams);
     print_fact("fast_bytes", need.fast_bytes);

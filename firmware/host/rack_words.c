@@ -22,7 +22,7 @@ void rack_parse(struct rack *r, int count, char **words) {
         {"digest", &r->digest}, {"derive", &r->derive}, {"lane", &c->lane_events}, {"from", &r->count_from},
         {"marks", &r->marks}, {"tables", &r->tables}, {"heard", &c->heard_samples}, {"meter", &r->host_meter},
         {"turns", &r->turns}, {"slots", &c->slots}, {"catch", &c->catch_up},
-        {"captures", &r->captures}};
+        {"captures", &r->captures}, {"burst", &c->burst_macs}, {"wet", &r->wet}, {"ahead", &c->ahead}};
     for (int i = 1; i < count; i++) {
         const char *value;
         int known = 0;

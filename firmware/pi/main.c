@@ -37,6 +37,7 @@
 #define PULSE_MS 1000
 #define CLIP_MS 1000 /* for so long the screen tells of a clip */
 #define CLOCK_HZ 1000000000u
+enum { BURST_MACS = 600000, BURST_MACS_SLOW = 200000 }; /* as engine/boards/board.py; of a Pi 3 or a Pi Zero 2 */
 
 static const char *const CONFIGS[] = {"/boot/firmware/tudor/module.conf", "/etc/tudor/module.conf"};
 static const char *const CODEC = "/etc/tudor/codec.conf"; /* of whoever made the card; the others have the last word */
@@ -136,6 +137,13 @@ static void *audio_thread(void *context) {
     return 0;
 }
 
+/* What a millisecond has room for. */
+static uint32_t burst_macs(void) {
+    char *const model = read_whole("/proc/device-tree/model", &(size_t){0});
+    const int slow = model && (strstr(model, "Pi 3") || strstr(model, "Pi Zero"));
+    return free(model), slow ? BURST_MACS_SLOW : BURST_MACS;
+}
+
 static int make_module(struct instrument *it) {
     const struct settings *const s = &it->settings;
     module_config config;
@@ -149,6 +157,7 @@ static int make_module(struct instrument *it) {
     config.resample_taps = (uint32_t)s->resample_taps & ~1u;
     config.resample_bytes = 1 << 20;
     config.overlap = 1;
+    config.burst_macs = burst_macs();
     config.stereo = !strcmp(s->stereo, "on")    ? MODULE_STEREO_ON
                     : !strcmp(s->stereo, "off") ? MODULE_STEREO_OFF
                                                 : MODULE_STEREO_AUTO;

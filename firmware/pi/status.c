@@ -70,6 +70,7 @@ int status_text(char *text, int bytes, const tudor_module *m, const struct audio
     line(&w, "load %.4f", (double)s.load);
     line(&w, "load_worst %.4f", (double)s.load_worst);
     line(&w, "latency_samples %u", s.latency_samples);
+    line(&w, "strike_samples %u", s.strike_samples);
     line(&w, "misses %u", s.misses);
     line(&w, "overloads %u", s.overloads);
     line(&w, "faults %u", s.faults);

@@ -101,6 +101,11 @@ def _stereo(found: dict[str, Any]) -> str:
     return ", once: two instances take too long" if found.get("narrowed") else ""
 
 
+def _strikes(found: dict[str, Any], rate: int) -> str:
+    samples = found.get("strike_samples")
+    return f", gate to sound {1000 * float(samples) / rate:.1f} ms" if samples else ""
+
+
 def lines(found: dict[str, Any]) -> list[str]:
     """For people."""
     def get(name: str) -> Any:
@@ -116,7 +121,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"{len(found['models'])}, as {get('way')}{_stereo(found)}",
         f"load {100 * float(found.get('load', 0)):.1f} %, worst block "
         f"{100 * float(found.get('load_worst', 0)):.1f} %, latency {latency:.1f} ms, "
-        f"jack to jack about {jacks:.0f} ms",
+        f"jack to jack about {jacks:.0f} ms{_strikes(found, rate)}",
         f"{get('card')}: {get('rate_hz')} Hz, blocks of {get('period_samples')}, "
         f"{get('inputs')} in, {get('outputs')} out",
         f"xruns {get('xruns')}, overloads {get('overloads')}, faults {get('faults')}, "
