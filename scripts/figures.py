@@ -44,7 +44,7 @@ def figures(what: str) -> str:
     parts = {"presets": _presets, "heard": sound_page, "shipped": shipped_table,
              "targets": _targets, "drawn": _drawn, "played": _played,
              "discriminators": _discriminators, "frames": _frames, "looped": _looped,
-             "loops": _loops, "struck": _struck, "strokes": _strokes, "notes": _notes,
+             "loops": _loops, "struck": _struck, "strokes": _strokes, "held-notes": _notes,
              "loop-levels": _loop_levels, "loop-lengths": _loop_lengths}
     lines = (parts[what]() if what in parts else
              _trials(what.removeprefix(TRIALS)) if what.startswith(TRIALS) else _card(what))

@@ -4,7 +4,7 @@ both to the same numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from engine.scores.strokes import plays_strokes, stroke_voices
 
 if TYPE_CHECKING:
     from engine.description import Method
-    from engine.graph import Graph
+    from engine.graph import Graph, Op
     from engine.players.native_model import MethodInfo, OpInfo
 
 BURST_ROWS = 4  # that are made at once, at most
@@ -57,15 +57,22 @@ def by_graph(spec: Method, graph: Graph) -> Struck | None:
     for op in graph.ops:  # rows of what goes in and comes out, to one of the method's
         before, after = (float(1 / value.ratio) for value in (op.inputs[0], op.output))
         macs += _OP_MACS + op.macs_per_frame * before + _PASSES * op.output.channels * after
-    lead = next((op.attributes["fft"] // op.attributes["ratio"] for op in graph.ops
-                 if op.kind == "resynth"), 0)
+    lead = 0 if _holds(graph.ops) else next(
+        (op.attributes["fft"] // op.attributes["ratio"] for op in graph.ops
+         if op.kind == "resynth"), 0)
     return struck(spec.input_labels, lead, macs)
 
 
 def by_table(spec: MethodInfo, table: Sequence[OpInfo]) -> Struck | None:
     """The same, by a file's operations."""
-    lead = next((op.kernel // op.phases for op in table if op.kind == "resynth"), 0)
+    lead = 0 if _holds(table) else next(
+        (op.kernel // op.phases for op in table if op.kind == "resynth"), 0)
     return struck(spec.in_labels, lead, sum(op.cost for op in table))
+
+
+def _holds(ops: Iterable[Op | OpInfo]) -> bool:
+    """Whether it plays notes, which are held and bent: their rows go on as they come."""
+    return any(op.kind == "harmonics" for op in ops)
 
 
 def strokes(frame: int, struck: Struck, streams: int, burst_macs: int, rates: tuple[int, int],

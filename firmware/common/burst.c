@@ -7,12 +7,16 @@
 #define SLICE_SAMPLES 16u
 #define SLICES_MOST 64u
 
-/* Rows from a gate's to the first that is heard: of what overlaps there is as much before an onset; 0: it is no such voice. */
+/* Rows from a gate's to the first that is heard: of what overlaps there is as much before an onset; 0: it is no such voice.
+ * Nor is what has harmonics: its notes are held and bent, so all rows are to hear the gate and the pitch. */
 uint32_t strokes_lead(const tudor_model *model, int method) {
     tudor_op_info op;
-    for (int i = 0; !tudor_op(model, method, i, &op); i++)
-        if (!strcmp(op.kind, "resynth") && op.phases) return op.kernel / op.phases;
-    return 0;
+    uint32_t lead = 0;
+    for (int i = 0; !tudor_op(model, method, i, &op); i++) {
+        if (!strcmp(op.kind, "resynth") && op.phases) lead = op.kernel / op.phases;
+        if (!strcmp(op.kind, "harmonics")) return 0;
+    }
+    return lead;
 }
 
 void strokes_plan(struct player *p, const module_config *config) {

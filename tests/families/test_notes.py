@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from engine.audio import read_audio
@@ -91,6 +92,22 @@ def test_a_midi_range_sounds_and_silence_is_silence(folder: Path, tmp_path: Path
     assert np.abs(audio[: round(0.5 * RATE)]).max() == 0
     assert np.abs(audio[round(0.6 * RATE) : RATE]).max() > 1e-3
     assert np.abs(audio[round(1.5 * RATE) :]).max() == 0
+
+
+def test_a_module_holds_a_note_as_long_as_its_gate(folder: Path, tmp_path: Path) -> None:
+    file, script, out = (tmp_path / name for name in ("n.tudor", "s.csv", "o.wav"))
+    tudor("export", folder / "run", "--to", "native", "--out", file)
+    script.write_text("seconds,input,value\n0,knob1,1\n0,knob2,1\n0,cv1,0.5\n"
+                      "0.5,gate1,1\n2.0,gate1,0\n")
+    tudor("module", "simulate", file, "--script", script, "--seconds", 4, "--out", out)
+    audio, rate = soundfile.read(out)
+    mono = (audio if audio.ndim == 1 else audio[:, 0]).astype(np.float32)
+    level = [float(np.sqrt(np.square(mono[int(at * rate) : int((at + 0.2) * rate)]).mean()))
+             for at in (0.2, 0.8, 1.7, 3.0)]
+    assert level[0] == level[3] == 0
+    assert level[2] > 0.3 * level[1] > 1e-4
+    off = cents_off(mono[int(0.6 * rate) :][:rate], 0.5, rate) / 1200
+    assert abs(off - round(off)) < 30 / 1200  # a bell may be heard an octave lower
 
 
 def test_it_is_judged_by_its_pitch_too(folder: Path, capsys: pytest.CaptureFixture[str],
