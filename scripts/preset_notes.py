@@ -27,9 +27,8 @@ REAL = ("/usr/share/sounds/sf2/sf_GMbank.sf2", "csound-soundfont",
         "notes of another one (Csound's GMbank)")
 MINUTES, LEARNT_MINUTES, LEARNT_SEED = 12.0, 30.0, 1
 SMALL = 0.75
-EVERY_S, HELD_S = 0.5, 0.38  # notes of a clip
+EVERY_S, HELD_S = 0.35, 0.27  # notes of a clip
 ORIGINAL = "original-notes"
-ARPEGGIO = (-1.0, -8 / 12, -5 / 12, 0.0)  # C, E, G, c below middle C
 MORPH = ("flute", "trumpet", "choir")
 GLIDING = "violin"
 
@@ -80,11 +79,9 @@ def render(name: str, folder: Path) -> dict[str, str]:
         low = min(int(way), len(MORPH) - 2)
         morph.append(({MORPH[low]: low + 1 - way, MORPH[low + 1]: way - low}, 0.0))
     keep(f"{name}-instruments", played(player, every), rate, SMALL)
-    keep(f"{name}-range", played(player, [({"piano": 1.0}, 7 * n / 12 - 3) for n in range(9)]),
-         rate, SMALL)
     keep(f"{name}-morph", played(player, morph), rate, SMALL)
     keep(f"{name}-glide", glide(player), rate, SMALL)
-    return {"instruments": ", ".join(classes), "range": "a piano's fifths over five octaves",
+    return {"instruments": ", ".join(classes),
             "morph": f"from {' to '.join(MORPH)} in {steps} notes",
             "glide": f"one held note of a {GLIDING}: its pitch goes up an octave, then sways"}
 

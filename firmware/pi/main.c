@@ -11,6 +11,7 @@
 #include "capture.h"
 #include "check.h"
 #include "controls.h"
+#include "machine.h"
 #include "moment.h"
 #include "notes.h"
 #include "saves.h"
@@ -37,7 +38,6 @@
 #define PULSE_MS 1000
 #define CLIP_MS 1000 /* for so long the screen tells of a clip */
 #define CLOCK_HZ 1000000000u
-enum { BURST_MACS = 600000, BURST_MACS_SLOW = 200000 }; /* as engine/boards/board.py; of a Pi 3 or a Pi Zero 2 */
 
 static const char *const CONFIGS[] = {"/boot/firmware/tudor/module.conf", "/etc/tudor/module.conf"};
 static const char *const CODEC = "/etc/tudor/codec.conf"; /* of whoever made the card; the others have the last word */
@@ -137,13 +137,6 @@ static void *audio_thread(void *context) {
     return 0;
 }
 
-/* What a millisecond has room for. */
-static uint32_t burst_macs(void) {
-    char *const model = read_whole("/proc/device-tree/model", &(size_t){0});
-    const int slow = model && (strstr(model, "Pi 3") || strstr(model, "Pi Zero"));
-    return free(model), slow ? BURST_MACS_SLOW : BURST_MACS;
-}
-
 static int make_module(struct instrument *it) {
     const struct settings *const s = &it->settings;
     module_config config;
@@ -157,7 +150,7 @@ static int make_module(struct instrument *it) {
     config.resample_taps = (uint32_t)s->resample_taps & ~1u;
     config.resample_bytes = 1 << 20;
     config.overlap = 1;
-    config.burst_macs = burst_macs();
+    config.burst_macs = machine_burst_macs();
     config.stereo = !strcmp(s->stereo, "on")    ? MODULE_STEREO_ON
                     : !strcmp(s->stereo, "off") ? MODULE_STEREO_OFF
                                                 : MODULE_STEREO_AUTO;
@@ -207,8 +200,7 @@ static void note_widened(struct instrument *it) {
 
 /* Until a signal or the audio thread's end; 0: all is well. */
 static int attend(struct instrument *it, int socket) {
-    uint32_t seen = 0, shown = 0;
-    int ready = 0;
+    uint32_t seen = 0, shown = 0, ready = 0;
     while (!stopped && !it->ended) {
         struct pollfd wait = {.fd = socket, .events = POLLIN};
         poll(&wait, socket >= 0, SHOW_MS);
