@@ -57,7 +57,7 @@ def example(spec: Method) -> FloatArray:
     if plays_strokes(spec.input_labels):  # one of them with what a guard has to catch
         x[at["gate"]] = 0
         x[at["gate"], [3, rows // 2, rows // 2 + 1, rows - 4]] = 1
-        x[at["velocity"]] = np.abs(x[at["velocity"]])  # below 0 a note would be silent
+        x[at["velocity"], rows // 2] = 0.75  # a note of none is silent
         return x
     pitch, loudness = x[at["pitch_oct"]], x[at["loudness"]]
     pitch[np.isfinite(pitch)] *= 0.25  # three semitones about middle C
