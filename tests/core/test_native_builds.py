@@ -16,7 +16,7 @@ from tests.core.native_quantised_cases import QUANTISED
 
 AARCH64 = "aarch64-linux-gnu-gcc"
 CORTEX_M7 = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard")
-TEXT_AIM_BYTES = 25 * 1024  # 0.8 of it: starting at rest, and checking a file that says how
+TEXT_AIM_BYTES = 26 * 1024  # 0.8 of it: starting at rest, and checking a file that says how
 NAMES = (*FLOAT_NAMES, *QUANTISED)
 SANITISED = (*FLOAT_NAMES, "wide:bf16w", "grouped:bf16w", *(
     f"{name}:{form}" for name in ("odd", "gated", "grouped", "strided", "tapped", "unfused")
@@ -156,7 +156,8 @@ def _fuzz(folder: Path, limit: str, timeout: float) -> None:
     from tests.core.fuzz.corpus import FOLDER
     from tests.core.fuzz.fuzz_build import fuzzer
 
+    # What the sanitizer keeps of freed memory grows with the runs: 2.3 GB in a minute of a fast one.
     done = subprocess.run([fuzzer(), folder, FOLDER, limit, "-max_len=16384", "-timeout=20",
-                           f"-artifact_prefix={folder}/"], capture_output=True, text=True,
-                          timeout=timeout)
+                           "-rss_limit_mb=6000", f"-artifact_prefix={folder}/"],
+                          capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, done.stderr[-4000:]

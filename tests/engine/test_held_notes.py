@@ -37,5 +37,5 @@ def test_its_mapping_is_in_the_file_and_names_what_there_is() -> None:
     labels = (*LABELS[:3], *names, "z 1")
     said = notes_mapping(labels, names)
     assert f"knob2 latent {labels.index('flute') + 1} 0 1  # flute" in said
-    assert sum(line.startswith("knob") for line in said.splitlines()) == len(MIXERS) + 3
+    assert sum(line.startswith("knob") for line in said.splitlines()) == len(MIXERS) + 4
     assert small_model("spectrogram_gan", "drums").mapping() == ""

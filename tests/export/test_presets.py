@@ -212,7 +212,8 @@ SHIPPED = [name for name in preset_names() if shipped_native(name)]
 
 @pytest.mark.parametrize("preset", SHIPPED)
 def test_a_shipped_native_file_is_what_its_weights_give_today(preset, tmp_path: Path):
-    """It was made from the safetensors beside it, and by the present compiler."""
+    """It was made from the safetensors beside it, and by the present compiler: but for the last bits
+    of tables of sines and exponentials, which are those of the machine that exported it."""
     path = tmp_path / "again.tudor"
     stored = load_model(preset)
     export_model(stored, TARGETS["native"], path)
@@ -229,7 +230,7 @@ def test_a_shipped_native_file_is_what_its_weights_give_today(preset, tmp_path: 
         x = in_turn(spec.input_labels, shipped.description.config["classes"], 512, 64)
     y = shipped.process(spec.name, x)
     assert np.abs(y).max() > 1e-2
-    assert np.array_equal(y, again.process(spec.name, x))
+    assert np.abs(y - again.process(spec.name, x)).max() < 1e-4 * np.abs(y).max()
     made_from = shipped.description.provenance["weights_sha256"]
     assert made_from == again.description.provenance["weights_sha256"]
 
