@@ -156,7 +156,7 @@ def _fuzz(folder: Path, limit: str, timeout: float) -> None:
     from tests.core.fuzz.corpus import FOLDER
     from tests.core.fuzz.fuzz_build import fuzzer
 
-    # What the sanitizer keeps of freed memory grows with the runs: 2.3 GB in a minute of a fast one.
+    # What the sanitizer keeps of freed memory grows with the runs: 2.3 GB in a minute.
     done = subprocess.run([fuzzer(), folder, FOLDER, limit, "-max_len=16384", "-timeout=20",
                            "-rss_limit_mb=6000", f"-artifact_prefix={folder}/"],
                           capture_output=True, text=True, timeout=timeout)

@@ -212,7 +212,7 @@ SHIPPED = [name for name in preset_names() if shipped_native(name)]
 
 @pytest.mark.parametrize("preset", SHIPPED)
 def test_a_shipped_native_file_is_what_its_weights_give_today(preset, tmp_path: Path):
-    """It was made from the safetensors beside it, and by the present compiler: but for the last bits
+    """It was made from the safetensors beside it by the present compiler: but for the last bits
     of tables of sines and exponentials, which are those of the machine that exported it."""
     path = tmp_path / "again.tudor"
     stored = load_model(preset)
