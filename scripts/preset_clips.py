@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from engine.audio import match_channels
 from engine.files import atomic_write
+from engine.players.base import Player
+from engine.scores.strokes import GATE_ROWS, struck
 
 FloatArray = NDArray[np.float32]
 SOUND = Path(__file__).resolve().parents[1] / "docs" / "sound"
@@ -93,3 +96,22 @@ def _picture(out: Path, mono: FloatArray, rate_hz: int) -> None:
     with atomic_write(out) as temporary:
         figure.savefig(temporary, dpi=100, format="webp", pil_kwargs={"quality": 75, "method": 6})
     plt.close(figure)
+
+
+def played(player: Player, strokes: Sequence[dict[str, float]], every_s: float,
+           gate_s: float | None = None) -> FloatArray:
+    """Strokes one after another, each of what is asked for: [channels, samples]. `gate_s`: so long
+    their gates are open; None: as those of drums are."""
+    spec = player.description.main
+
+    def rows_of(seconds: float) -> int:
+        return round(seconds * player.sample_rate_hz / spec.in_ratio)
+
+    every = rows_of(every_s)
+    late = player.description.config["fft"] // spec.in_ratio  # a stroke is heard so much later
+    count = every * len(strokes) + late
+    x = struck(spec.input_labels, [(n * every, asked) for n, asked in enumerate(strokes)],
+               -(-count // spec.in_frames) * spec.in_frames,
+               GATE_ROWS if gate_s is None else rows_of(gate_s))
+    player.reset()
+    return player.process(spec.name, x)[:, late * spec.in_ratio :]

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from engine.players.base import Player
 from engine.presets import preset_settings
+from engine.scores.conditions import PITCH
+from engine.scores.strokes import VELOCITY, struck
+from scripts import preset_clips
 from scripts.preset_clips import keep
 from scripts.preset_measure import SEED, WORK, Material
 
@@ -27,6 +30,7 @@ REAL = ("/usr/share/sounds/sf2/sf_GMbank.sf2", "csound-soundfont",
         "notes of another one (Csound's GMbank)")
 MINUTES, LEARNT_MINUTES, LEARNT_SEED = 12.0, 30.0, 1
 SMALL = 0.75
+LOUD = 0.8  # velocity
 EVERY_S, HELD_S = 0.35, 0.27  # notes of a clip
 ORIGINAL = "original-notes"
 MORPH = ("flute", "trumpet", "choir")
@@ -109,32 +113,22 @@ def originals(folder: Path, classes: Sequence[str], rate: int) -> FloatArray:
 
 def played(player: Player, notes: Sequence[tuple[dict[str, float], float]]) -> FloatArray:
     """Notes one after another, each of what is asked for and of its pitch: [channels, samples]."""
-    spec = player.description.main
-    labels, hop = spec.input_labels, spec.in_ratio
-    each, held = (round(seconds * player.sample_rate_hz / hop) for seconds in (EVERY_S, HELD_S))
-    late = player.description.config["fft"] // hop  # a note is heard so much later
-    count = each * len(notes) + late
-    x = np.zeros((len(labels), -(-count // spec.in_frames) * spec.in_frames), np.float32)
-    for number, (asked, octaves) in enumerate(notes):
-        own = slice(number * each, (number + 1) * each)
-        x[labels.index("gate"), number * each : number * each + held] = 1
-        for label, value in {"velocity": 0.8, "pitch_oct": octaves, **asked}.items():
-            x[labels.index(label), own] = value
-    player.reset()
-    return player.process(spec.name, x)[:, late * hop :]
+    return preset_clips.played(
+        player, [{VELOCITY: LOUD, PITCH: octaves, **asked} for asked, octaves in notes], EVERY_S,
+        HELD_S)
 
 
 def glide(player: Player) -> FloatArray:
     """A note that is held for 4 s while its pitch moves: [channels, samples]."""
     spec = player.description.main
-    labels, hop = spec.input_labels, spec.in_ratio
+    hop = spec.in_ratio
     late = player.description.config["fft"] // hop
-    rows = round(4.5 * player.sample_rate_hz / hop) + late
-    x = np.zeros((len(labels), -(-rows // spec.in_frames) * spec.in_frames), np.float32)
+    held, rows = (round(seconds * player.sample_rate_hz / hop) for seconds in (4.0, 4.5))
+    rows += late
+    x = struck(spec.input_labels, [(0, {VELOCITY: LOUD, GLIDING: 1.0})],
+               -(-rows // spec.in_frames) * spec.in_frames, held)
     time_s = np.arange(x.shape[1]) * hop / player.sample_rate_hz
-    x[labels.index("gate")] = time_s < 4
-    x[labels.index("velocity")], x[labels.index(GLIDING)] = 0.8, 1.0
     sway = 0.3 / 12 * np.sin(2 * np.pi * 5.5 * time_s) * np.clip(time_s - 2.2, 0, 1)
-    x[labels.index("pitch_oct")] = np.clip((time_s - 0.5) / 1.2, 0, 1) + sway
+    x[spec.input_labels.index(PITCH)] = np.clip((time_s - 0.5) / 1.2, 0, 1) + sway
     player.reset()
     return player.process(spec.name, x)[:, late * hop :]

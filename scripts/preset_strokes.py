@@ -9,7 +9,6 @@ original-strokes-RATE.* beside them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.files import atomic_write
-from engine.players.base import Player
 from engine.presets import preset_settings
-from engine.scores.strokes import struck
 from scripts import made_cards, preset_notes
 from scripts.made_cards import Shape, cell, players, target_lines
 from scripts.preset_cards import EXPORTED, Measured, data_rows, rows, tally, unmeasured
-from scripts.preset_clips import SAMPLES, SOUND, keep
+from scripts.preset_clips import SAMPLES, SOUND, keep, played
 from scripts.preset_measure import (
     SEED,
     WORK,
@@ -159,18 +156,6 @@ def render(name: str, folder: Path) -> dict[str, str]:
     return {"kit": f"{', '.join(classes)}; {KIT_GENRE}",
             "genres": f"{' and '.join(PAIR)} of {', '.join(config['subclasses'])}",
             "morph": f"from {' to '.join(MORPH)} in {steps} strokes"}
-
-
-def played(player: Player, strokes: Sequence[dict[str, float]], every_s: float) -> FloatArray:
-    """Strokes one after another, each of what is asked for: [channels, samples]."""
-    spec = player.description.main
-    rows_each = round(every_s * player.sample_rate_hz / spec.in_ratio)
-    late = player.description.config["fft"] // spec.in_ratio  # a stroke is heard so much later
-    count = rows_each * len(strokes) + late
-    x = struck(spec.input_labels, [(n * rows_each, asked) for n, asked in enumerate(strokes)],
-               -(-count // spec.in_frames) * spec.in_frames)
-    player.reset()
-    return player.process(spec.name, x)[:, late * spec.in_ratio :]
 
 
 # --- what documents say ---------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from engine.players.loop_file import asked_loop
 from engine.players.path_file import (
     LATENTS,
     Moved,
-    holds_notes,
     moved_inputs,
     path_for,
     settings_of,
@@ -39,7 +38,7 @@ from engine.scores import loops, strokes
 from engine.scores.choose import DEFAULT_SCORE, played_seconds, score_notes
 from engine.scores.conditions import FREE, GATE, PITCH, kind_of, voices_of
 from engine.scores.conditions import conditions as notes_as_conditions
-from engine.scores.held_notes import note_rows
+from engine.scores.held_notes import holds_notes, note_rows
 from engine.scores.paths import LatentPath
 
 SEED = "seed"
@@ -112,7 +111,7 @@ def generate_file(
     elif played is not None:
         whole = frames * spec.in_ratio / player.sample_rate_hz
         notes = (note_rows(spec.input_labels, played, spec.in_ratio, player.sample_rate_hz, whole)
-                 if holds_notes(player) else
+                 if holds_notes(player.description) else
                  notes_as_conditions(played, spec.in_ratio, player.sample_rate_hz,
                                      voices_of(spec.input_labels), whole))
         x[: len(notes)] = _fill(notes, frames)
@@ -161,7 +160,7 @@ def _plays_notes(player: Player, spec: Method, held: dict[int, float], condition
                  score: str | None, tempo: float | None) -> bool:
     """Whether conditions are made of notes: if asked for, or where nobody says any."""
     labels = spec.input_labels
-    voices = voices_of(labels) or holds_notes(player)
+    voices = voices_of(labels) or holds_notes(player.description)
     if score is not None or tempo is not None:
         option = "--score" if score is not None else "--tempo"
         if not voices:

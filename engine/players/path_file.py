@@ -18,6 +18,7 @@ from engine.description import GENERATE, Method, coder_methods
 from engine.errors import ConfigError
 from engine.players.base import FloatArray, Player
 from engine.scores import loops, strokes
+from engine.scores.held_notes import holds_notes
 from engine.scores.paths import LatentPath, read_path
 
 LOOPS, STROKES, LATENTS = "loops", "strokes", "latents"
@@ -126,14 +127,8 @@ def strokes_in_turn(player: Player, spec: Method, held: Mapping[int, float], fra
     if any(labels[channel] in classes for channel in held):
         classes = []
     every = max(1, round(strokes.EVERY_S * player.sample_rate_hz / spec.in_ratio))
-    held_rows = max(1, 3 * every // 4) if holds_notes(player) else strokes.GATE_ROWS
+    held_rows = max(1, 3 * every // 4) if holds_notes(player.description) else strokes.GATE_ROWS
     return strokes.in_turn(labels, classes, frames, every, held_rows)
-
-
-def holds_notes(player: Player) -> bool:
-    """Whether it is a voice of held notes, a pitch each."""
-    return bool(player.description.config.get("harmonics")) and strokes.plays_strokes(
-        player.description.main.input_labels)
 
 
 def settings_of(path: LatentPath, known: Mapping[str, object], moved: Moved) -> list[str]:

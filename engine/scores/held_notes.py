@@ -8,18 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.scores.conditions import GATE, PITCH, Roll
-from engine.scores.strokes import DECAY, VELOCITY, Z
+from engine.scores.strokes import DECAY, VELOCITY, Z, plays_strokes
 from engine.scores.timed import Note, length_s
+
+if TYPE_CHECKING:
+    from engine.description import Description
 
 FloatArray = NDArray[np.float32]
 # What knobs mix on an instrument, of what the model knows; then others in their order.
 MIXED = ("strings", "flute", "trumpet", "choir", "piano", "clarinet", "cello")
 MIXERS = (2, 3, 5, 6)  # knobs
+
+
+def holds_notes(description: Description) -> bool:
+    """Whether a model is a voice of held notes, a pitch each."""
+    return bool(description.config.get("harmonics")) and plays_strokes(
+        description.main.input_labels)
 
 
 def note_rows(labels: Sequence[str], notes: Sequence[Note], ratio: int, rate: int,

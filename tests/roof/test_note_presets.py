@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tomli_w
 
 import engine.presets
 from engine.models.registry import build
-from engine.models.spectrogram_gan import SpectrogramGAN
-from engine.models.store import save_weights
 from engine.players.base import load
 from engine.presets import preset_path
 from scripts import preset_measure, preset_notes, preset_strokes, ship
+from tests.roof.test_stroke_presets import run_of
 
 NAME = "tones-pi"
 SHAPE = {"sample_rate_hz": 8000, "fft": 128, "hop": 32, "z": 3, "conditions": 8, "width": 8,
@@ -26,17 +24,8 @@ SHAPE = {"sample_rate_hz": 8000, "fft": 128, "hop": 32, "z": 3, "conditions": 8,
 @pytest.fixture(autouse=True, scope="module")
 def presets(tmp_path_factory: pytest.TempPathFactory):
     """A folder with what a small run becomes."""
-    run, here = (tmp_path_factory.mktemp(name) for name in ("run", "presets"))
-    made = build("spectrogram_gan", SHAPE)
-    assert isinstance(made, SpectrogramGAN)
-    training = {"objective": "frame_game", "data": "hits", "seed": 3, "steps": 7, "batch_size": 4,
-                "crop_seconds": 1.0, "reconstruction": 10.0}
-    model = {"family": "spectrogram_gan", **made.config.model_dump(mode="json",
-                                                                   exclude={"voices"})}
-    (run / "config.toml").write_text(tomli_w.dumps({
-        "model": model, "training": training, "data": {"folder": "/gone"}}), "utf-8")
-    (run / "metrics.jsonl").write_text('{"step": 7}\n', "utf-8")
-    save_weights(made, run / "model.safetensors")
+    here = tmp_path_factory.mktemp("presets")
+    run = run_of(build("spectrogram_gan", SHAPE), tmp_path_factory.mktemp("runs") / "tones")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine.presets, "_HERE", here)
         ship.ship(run, NAME, ["`tudor corpus instruments notes --minutes 5 --seed 7`"])

@@ -10,6 +10,7 @@ import tomli_w
 import torch
 
 import engine.presets
+from engine.models.base import Model
 from engine.models.spectrogram_gan import SpectrogramGAN
 from engine.models.store import load_model, save_weights
 from engine.players.base import load
@@ -21,13 +22,10 @@ NAME = "kit-pi"
 SOURCE = "`tudor corpus drums hits --minutes 5 --genre all --seed 7`"
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory of a small voice."""
-    out = tmp_path_factory.mktemp("runs") / "kit"
-    out.mkdir()
-    made = small_model("spectrogram_gan", "drums")
+def run_of(made: Model, out: Path) -> Path:
+    """A run directory of an untrained voice."""
     assert isinstance(made, SpectrogramGAN)
+    out.mkdir()
     training = {"objective": "frame_game", "data": "hits", "seed": 3, "steps": 7, "batch_size": 4,
                 "crop_seconds": 1.0, "reconstruction": 10.0}
     model = {"family": "spectrogram_gan", **made.config.model_dump(mode="json",
@@ -37,6 +35,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (out / "metrics.jsonl").write_text('{"step": 7}\n', "utf-8")
     save_weights(made, out / "model.safetensors")
     return out
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of a small voice."""
+    return run_of(small_model("spectrogram_gan", "drums"),
+                  tmp_path_factory.mktemp("runs") / "kit")
 
 
 @pytest.fixture(autouse=True, scope="module")

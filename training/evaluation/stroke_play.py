@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.players.base import Player
+from engine.scores.held_notes import holds_notes
 from engine.scores.strokes import struck
 from training.objectives.frame_discriminators import band_edges
 
@@ -23,8 +24,8 @@ def played(player: Player, classes: list[str]) -> dict[str, float]:
     a model of notes says of its tone is an envelope: it has no `gap`."""
     if MAGNITUDES not in player.description.methods:
         return {}
-    pitched = bool(player.description.config.get("harmonics"))
-    gaps = [found for name in classes if not pitched and (found := gap(player, name)) is not None]
+    told = () if holds_notes(player.description) else classes
+    gaps = [found for name in told if (found := gap(player, name)) is not None]
     clicks = [found for name in classes for after in CUT_S
               if (found := click(player, name, after)) is not None]
     result = {}

@@ -46,10 +46,11 @@ class FrameSpectra(nn.Module):
 
 def heard_power(tone: Tensor, noise: Tensor, white: Tensor) -> Tensor:
     """Of what will sound: tone, and noise with the grain of `white`, from log-magnitudes."""
-    return power_with_noise(torch.exp(tone), torch.zeros_like(tone), noise, white)
+    return power_with_noise(torch.exp(tone), 0.0, noise, white)
 
 
-def power_with_noise(real: Tensor, imaginary: Tensor, noise: Tensor, white: Tensor) -> Tensor:
+def power_with_noise(real: Tensor, imaginary: Tensor | float, noise: Tensor, white: Tensor
+                     ) -> Tensor:
     """The same of a tone whose frames are known."""
     level = torch.exp(noise)
     return (real + level * white.real).square() + (imaginary + level * white.imag).square()

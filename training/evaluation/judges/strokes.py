@@ -25,6 +25,7 @@ from engine.errors import AudioError
 from engine.layers.noise import SEED
 from engine.players.base import Player
 from engine.scores.conditions import GATE, PITCH
+from engine.scores.held_notes import holds_notes
 from engine.scores.strokes import VELOCITY
 from training.data.audio_folder import scan
 from training.data.hit_facts import Stroke, read_strokes, stroke_of
@@ -104,7 +105,7 @@ def judge(case: Case) -> Findings:
             **_figures(heard[name].where(part.numpy()), ceiling, known.where(
                 torch.isin(real.labels, here).numpy()), name == "recordings"),
             "ndb": plain(different_bins(real.x[torch.isin(real.labels, here)], each.x[part]))}
-        if _of_notes(case) and each.sounds:
+        if holds_notes(case.description) and each.sounds:
             results[name]["in_tune"] = plain(share_in_tune(each.sounds, each.octaves, rate))
     order = np.random.default_rng(0).permutation(len(held.labels))
     results["shuffled"] = {"class_accuracy": plain(
@@ -122,7 +123,7 @@ def judge(case: Case) -> Findings:
     result["played"] = played(case.player, list(names))
     grid = score_grid(f"{case.player.name}: {case.seeds} strokes of each of {len(names)} classes, "
                       f"against {len(held.labels)} held-out recordings", result,
-                      NOTE_COLUMNS if _of_notes(case) else COLUMNS, SUBJECTS)
+                      NOTE_COLUMNS if holds_notes(case.description) else COLUMNS, SUBJECTS)
     notes = [*case.notes(), "diversity: distance of two strokes of a class, over that of recorded "
              "ones; Fréchet: over the variance of recorded ones; features are those of a "
              f"classifier that learnt {len(real.labels)} recordings"]
@@ -209,7 +210,7 @@ def _made(case: Case, player: Player, names: Sequence[str], pitches: Sequence[Se
     of each of its pitches."""
     spec, rate = player.description.main, player.sample_rate_hz
     subclasses = list(player.description.config["subclasses"])
-    late, held = spec.lookahead_samples / rate, _of_notes(case)
+    late, held = spec.lookahead_samples / rate, holds_notes(case.description)
     sounds, labels, octaves = list[FloatArray](), list[int](), list[float]()
     before = player.get(SEED)
     for index, name in enumerate(names):
@@ -236,11 +237,6 @@ def _made(case: Case, player: Player, names: Sequence[str], pitches: Sequence[Se
 def _turn(pitches: Sequence[float], number: int) -> float:
     """All over the range of an instrument, whatever the count of notes: middle C of none."""
     return pitches[int(len(pitches) * (number * 0.754878 % 1))] if pitches else 0.0
-
-
-def _of_notes(case: Case) -> bool:
-    """Whether the model plays notes of a pitch each."""
-    return bool(case.description.config.get("harmonics"))
 
 
 # --- figures -------------------------------------------------------------------------------------
