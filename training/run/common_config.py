@@ -31,6 +31,8 @@ class CommonConfig(Settings):
     final_rate: Annotated[float, Field(ge=0, le=1)] = 0.02
     gradient_clip: Positive = 10.0  # largest norm of all gradients together
     ema_decay: Unit = 0.998
+    # "bfloat16": networks in 16 bits, losses and filter banks in float32; "auto": so on CUDA alone.
+    precision: str = "auto"
     start_from: str | None = None  # run directory or preset whose weights are the beginning
 
     validation_seconds: Positive = 60.0  # time between validations
@@ -43,6 +45,13 @@ class CommonConfig(Settings):
     def _known_schedule(cls, value: str) -> str:
         if value not in ("cosine", "constant"):
             raise ValueError("must be 'cosine' or 'constant'")
+        return value
+
+    @field_validator("precision")
+    @classmethod
+    def _known_precision(cls, value: str) -> str:
+        if value not in ("auto", "float32", "bfloat16"):
+            raise ValueError("must be 'auto', 'float32' or 'bfloat16'")
         return value
 
 

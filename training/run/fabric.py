@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 
-def fabric(kind: str, devices: int | list[int], nodes: int, partial: bool) -> Fabric:
+def fabric(kind: str, devices: int | list[int], nodes: int, partial: bool,
+           precision: str = "auto") -> Fabric:
     """On devices of a kind ("cpu", "cuda", "mps"): so many on each node, or that with the number
-    in the list. `partial`: steps may leave parameters without gradients."""
+    in the list. `partial`: steps may leave parameters without gradients. `precision`: as in
+    `CommonConfig`."""
     from lightning.fabric import Fabric
 
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
@@ -27,11 +29,12 @@ def fabric(kind: str, devices: int | list[int], nodes: int, partial: bool) -> Fa
     if kind == "cuda":
         torch.set_float32_matmul_precision("high")
     many = isinstance(devices, int) and devices * nodes > 1
+    few_bits = kind == "cuda" if precision == "auto" else precision == "bfloat16"
     ddp = "ddp_find_unused_parameters_true" if partial else "ddp"
     try:
         return Fabric(accelerator=kind, devices=devices, num_nodes=nodes,
                       strategy=ddp if many else "auto",
-                      precision="bf16-mixed" if kind == "cuda" else "32-true")
+                      precision="bf16-mixed" if few_bits else "32-true")
     except (ValueError, RuntimeError) as error:
         raise ConfigError(f"cannot train on {devices} x {kind}: {error}") from None
 

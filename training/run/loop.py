@@ -104,7 +104,7 @@ def _train(
     if checkpoint is not None:
         console.print(f"resuming at step {checkpoint.step}", highlight=False)
     checkpointer = Checkpointer(folder, data)
-    carrier = _fabric(machine, device, objective.partial)
+    carrier = _fabric(machine, device, objective.partial, run.training.precision)
     try:
         with trainer.signals:
             trainer.fit(carrier, [checkpointer, ProgressDisplay(console, checkpointer),
@@ -199,9 +199,10 @@ def _prepare(
     ))
 
 
-def _fabric(machine: Machine, device: str, partial: bool) -> Any:
+def _fabric(machine: Machine, device: str, partial: bool, precision: str) -> Any:
     kind, _, index = device.partition(":")
-    return fabric(kind, [int(index)] if index else machine.devices, machine.nodes, partial)
+    return fabric(kind, [int(index)] if index else machine.devices, machine.nodes, partial,
+                  precision)
 
 
 def _device(machine: Machine) -> str:

@@ -38,9 +38,21 @@ def test_a_gpu_can_be_chosen_by_its_number(
     asked = fabrics(monkeypatch, 2)
     machine = Machine(name)
     device = training.run.loop._device(machine)
-    training.run.loop._fabric(machine, device, partial=False)
+    training.run.loop._fabric(machine, device, False, "auto")
     assert (asked[0]["accelerator"], asked[0]["devices"]) == (kind, devices)
     assert asked[0]["precision"] == ("bf16-mixed" if kind == "cuda" else "32-true")
+
+
+@pytest.mark.parametrize(("kind", "precision", "asked_for"), [
+    ("cpu", "bfloat16", "bf16-mixed"), ("cpu", "float32", "32-true"),
+    ("cuda", "float32", "32-true"),
+])
+def test_the_precision_can_be_chosen(
+    monkeypatch: pytest.MonkeyPatch, kind: str, precision: str, asked_for: str
+) -> None:
+    asked = fabrics(monkeypatch, 1)
+    training.run.loop._fabric(Machine(kind), kind, False, precision)
+    assert asked[0]["precision"] == asked_for
 
 
 @pytest.mark.parametrize(("machine", "gpus", "said"), [
