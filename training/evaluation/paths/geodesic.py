@@ -4,7 +4,9 @@ after their discrete geodesics on deep generative models; restated).
     z(t) = a + t (b - a) + std * sum_k w_k sin(pi k t),  k = 1 ... K      both ends stay, whatever w
     E(z) = (N - 1) / 2 sum_i |g(z_{i+1}) - g(z_i)|^2     over N places; g: what is heard of a place
 
-Minimised over w. Of all ways to pass along a curve that with constant speed has the least energy,
+Minimised over w, with the roughness of what the sound is described by (`smooth.py`) where it comes
+near the straight line's: what the least change of a spectrum leaves free, a single descriptor may
+still do. Of all ways to pass along a curve that with constant speed has the least energy,
 so when w is found, the N places are laid out anew along it. The straight line, laid out anew, is
 the arc-length line: it costs nothing and stands beside. To move each place by itself after that was
 tried: it finds places between which the way goes through what it avoids. Less than the chord's
@@ -24,11 +26,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.evaluation.paths.hearing import Hearing
+from training.evaluation.paths.smooth import roughness
 
 FloatArray = NDArray[np.float32]
 Array = NDArray[np.float64]
 Curve = Callable[[Array], FloatArray]  # places of 0 to 1 -> [places, numbers]
 Optimiser = Literal["adam", "lbfgs"]
+ENOUGH = 0.8  # of the line's roughness: less is not asked for
 FINER = 4  # places at which a way is heard, for each knot
 
 
@@ -42,6 +46,7 @@ class Search:
     optimiser: Optimiser = "adam"
     rate: float = 0.05
     leaving: float = 1.0  # weight of what lies outside the prior; the line's energy counts 1
+    smooth: float = 0.1  # weight of descriptors' roughness over the line's, above `ENOUGH` of it
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,9 @@ def bends(hearing: Hearing, a: FloatArray, b: FloatArray, search: Search,
     first, last = torch.from_numpy(a), torch.from_numpy(b)
     line = first + t * (last - first)
     mean, std = (torch.from_numpy(x).float() for x in (prior.mean, prior.std))
-    unit = max(float(energy(hearing.heard(line.numpy())[0])), 1e-12)
+    with torch.no_grad():
+        heard, described = hearing.measured(line)
+    unit, rough = max(float(energy(heard)), 1e-12), roughness(described)
     ends = torch.stack((first, last))
     reach = max(prior.reach(), float(((ends - mean) / std).square().sum(dim=1).max()))
     edge = max(1.0, float(ends.abs().max()))
@@ -144,7 +151,10 @@ def bends(hearing: Hearing, a: FloatArray, b: FloatArray, search: Search,
             outside = (z.abs() - edge).clamp_min(0).sum(dim=1)
         else:
             outside = (((z - mean) / std).square().sum(dim=1) / reach - 1).clamp_min(0)
-        value = energy(hearing.features(z)) / unit + search.leaving * outside.sum()
+        heard, described = hearing.measured(z)
+        rougher = (roughness(described) / rough - ENOUGH).clamp_min(0)
+        value = (energy(heard) / unit + search.leaving * outside.sum()
+                 + search.smooth * rougher.sum())
         if bool(torch.isfinite(value)) and float(value.detach()) < best:
             best, kept = float(value.detach()), w.detach().clone()
         return value

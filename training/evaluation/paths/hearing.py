@@ -30,6 +30,7 @@ from engine.models.spectrogram_gan_config import TEMPERATURE
 from engine.players.path_file import LATENTS, LOOPS, STROKES, moved_inputs
 from engine.scores import loops, strokes
 from training.evaluation.paths.prior import prior_of
+from training.evaluation.paths.smooth import descriptors
 from training.evaluation.spectra import mel_bands
 
 if TYPE_CHECKING:
@@ -118,22 +119,30 @@ class Hearing:
 
     def features(self, z: Tensor) -> Tensor:
         """What is heard of places [places, numbers]: [places, features], with gradients."""
+        return self._features(self._power(z))
+
+    def measured(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """`features`, and descriptors of the sound [places, descriptors], with gradients."""
+        power = self._power(z)
+        return self._features(power), descriptors(power, self.model.sample_rate_hz)
+
+    def _features(self, power: Tensor) -> Tensor:
+        if self.moved.kind == LATENTS:
+            power = power.mean(dim=2, keepdim=True)
+        flat = self._bands(power).flatten(1)
+        return flat / flat.shape[1] ** 0.5
+
+    def _power(self, z: Tensor) -> Tensor:
+        """[places, bins, frames] of places [places, numbers]."""
         if isinstance(self.model, SpectrogramGAN):
             told = self.model.told_of(self.inputs(z), self._frozen(len(z)))
             tone, noise = self.model.frames_of(told)
-            power = torch.exp(2 * tone) + torch.exp(2 * noise)
-            found = self._bands(power)
-        else:
-            y, size = self.sound(z), self._window
-            y = F.pad(y, (0, max(0, size - y.shape[1])))
-            window = torch.hann_window(size, dtype=y.dtype)
-            frames = y.unfold(1, size, size // 2) * (window / window.sum())
-            power = torch.fft.rfft(frames).abs().square().transpose(1, 2)
-            if self.moved.kind == LATENTS:
-                power = power.mean(dim=2, keepdim=True)
-            found = self._bands(power)
-        flat = found.flatten(1)
-        return flat / flat.shape[1] ** 0.5
+            return torch.exp(2 * tone) + torch.exp(2 * noise)
+        y, size = self.sound(z), self._window
+        y = F.pad(y, (0, max(0, size - y.shape[1])))
+        window = torch.hann_window(size, dtype=y.dtype)
+        frames = y.unfold(1, size, size // 2) * (window / window.sum())
+        return torch.fft.rfft(frames).abs().square().transpose(1, 2)
 
     @property
     def _window(self) -> int:
