@@ -1,4 +1,4 @@
-"""Makes a shipped preset of a run of a family that makes sound from nothing: loops, strokes.
+"""Makes a shipped preset of a run: a coder of sound, loops, strokes, notes.
 
     python scripts/ship.py RUN NAME --source TEXT     all files of engine/presets/NAME.*
     python scripts/ship.py RUN NAME --exact ...       weights as they were trained
@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from engine.files import atomic_write
 from engine.models.base import Model
 from engine.models.loops import LoopModel
+from engine.models.raw_vae import RawVAE
 from engine.models.spectrogram_gan import SpectrogramGAN
 from engine.models.store import Stored, load_model, save_weights
 from engine.presets import packed_path, preset_path, preset_settings, shipped_native
@@ -54,8 +55,10 @@ PLACES = {"daisy": "a Daisy", "pi4": "one core of a Raspberry Pi 4",
           "desktop": "one core of a laptop"}
 ABOUT = "# What the card says and `make figures` cannot measure; docs/presets.md tells of the keys."
 NUMBERS = re.compile(r"\[\n((?:    [\d.]+,\n)+)\]")  # a list that was written over several lines
-LOOPS, STROKES, NOTES = "loops", "strokes", "notes"  # what presets of such families make
+LOOPS, STROKES, NOTES, SOUND = "loops", "strokes", "notes", "sound"  # what presets make
 MADE: dict[str, Made] = {
+    SOUND: Made("sound from its latents", "A sound, its latents, and sound from these again",
+                "techno", "desktop"),
     LOOPS: Made("new techno loops in tempo", "New techno loops that nobody trained on, locked to a "
                 "clock, steered while they play", "techno", "desktop"),
     STROKES: Made("drum strokes of a gate", "Drum strokes that nobody recorded, struck by a gate: "
@@ -77,14 +80,14 @@ def ship(run: Path, name: str, sources: list[str], exact: bool = False) -> None:
     model, coder = stored.model, str(stored.settings["training"].get("coder", ""))
     if isinstance(model, LoopModel):
         check_coder(model, coder, run)
-    elif not isinstance(model, SpectrogramGAN):
-        raise SystemExit(f"{run}: family {model.family!r} makes neither loops nor strokes")
+    elif not isinstance(model, (SpectrogramGAN, RawVAE)):
+        raise SystemExit(f"{run}: no preset is made of family {model.family!r} here; wanted loops, "
+                         "strokes, notes or raw_vae")
     if not exact:
         round_weights(model)
     settings = preset(stored.settings, name)
     about = people(name, run, stored.settings, sources,
-                   MADE[LOOPS if isinstance(model, LoopModel) else
-                        NOTES if model.config.pitched else STROKES])
+                   MADE[made_by(model)])
     checked_card(about["card"], f"engine/presets/{name}.toml")
     for old in preset_path(name).parent.glob(f"{name}.*tudor"):
         old.unlink()
@@ -104,6 +107,15 @@ def ship(run: Path, name: str, sources: list[str], exact: bool = False) -> None:
     for path in sorted(preset_path(name).parent.glob(f"{name}.*")):
         print(f"{path.name}: {path.stat().st_size:,} bytes")
     print(f"{name}: its whole native file has {len(native):,} bytes")
+
+
+def made_by(model: Model) -> str:
+    """Which row of `MADE` is about it."""
+    if isinstance(model, LoopModel):
+        return LOOPS
+    if isinstance(model, SpectrogramGAN):
+        return NOTES if model.config.pitched else STROKES
+    return SOUND
 
 
 def check_coder(model: LoopModel, coder: str, run: Path) -> None:

@@ -1,0 +1,76 @@
+"""A run of a coder of sound becomes a shipped preset: a small one, in presets of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+import torch
+
+import engine.presets
+from engine.models.raw_vae import RawVAE
+from engine.models.store import load_model, save_weights
+from engine.players.base import load
+from engine.players.host import Host
+from engine.presets import preset_names, preset_path
+from scripts import preset_measure, ship
+from tests.export.small_models import small_model
+
+NAME = "rain-desktop"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of an untrained coder."""
+    made = small_model("raw_vae", "mono")
+    assert isinstance(made, RawVAE)
+    out = tmp_path_factory.mktemp("runs") / "rain"
+    out.mkdir()
+    model = {"family": "raw_vae", **made.config.model_dump(mode="json")}
+    (out / "config.toml").write_text(tomli_w.dumps({
+        "model": model, "data": {"folder": "/gone"},
+        "training": {"objective": "autoencoder", "data": "crops", "seed": 3, "steps": 7,
+                     "batch_size": 4, "crop_seconds": 1.0}}), "utf-8")
+    (out / "metrics.jsonl").write_text('{"step": 7}\n', "utf-8")
+    save_weights(made, out / "model.safetensors")
+    return out
+
+
+@pytest.fixture(autouse=True, scope="module")
+def presets(run: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A folder with what the run becomes."""
+    here = tmp_path_factory.mktemp("presets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine.presets, "_HERE", here)
+        ship.ship(run, NAME, ["`tudor corpus textures rain --minutes 5`"])
+        yield here
+
+
+def test_it_ships_whole(presets: Path) -> None:
+    assert preset_names() == preset_measure.coded_names() == [NAME]
+    assert {path.name for path in presets.iterdir()} == {
+        f"{NAME}.{suffix}" for suffix in ("toml", "tudor", "places", "safetensors")}
+    card = preset_measure.card_of(NAME)
+    assert (card["board"], card["dtype"]) == ("desktop", "float32")
+    assert "7 steps of 4 crops of 1 s" in card["training"][0]
+    assert preset_path(NAME).read_text("utf-8").startswith('summary = "sound from its latents')
+
+
+def test_it_plays_its_weights() -> None:
+    """The shipped native file plays what the weights beside it say."""
+    player, model = load(NAME), load_model(NAME).model
+    assert player.backend == "native"
+    x = 0.1 * np.random.default_rng(1).standard_normal((1, 16 * model.ratio)).astype(np.float32)
+    wanted = model.offline("forward", torch.from_numpy(x)[None])[0].numpy()
+    found = Host(player, "forward").process(x)
+    late = Host(player, "forward").latency_samples - model.methods["forward"].lookahead_samples
+    assert np.abs(wanted).max() > 1e-3
+    assert np.allclose(found[:, late:], wanted[:, : wanted.shape[1] - late], atol=1e-4)
+
+
+def test_other_families_are_refused(tmp_path: Path) -> None:
+    made = small_model("latent_vae", "loops")
+    with pytest.raises(SystemExit, match="training.coder"):
+        ship.check_coder(made, "", tmp_path)  # type: ignore[arg-type]
