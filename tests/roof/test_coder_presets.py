@@ -72,5 +72,5 @@ def test_it_plays_its_weights() -> None:
 
 def test_other_families_are_refused(tmp_path: Path) -> None:
     made = small_model("latent_vae", "loops")
-    with pytest.raises(SystemExit, match="training.coder"):
+    with pytest.raises(SystemExit, match=r"training\.coder"):
         ship.check_coder(made, "", tmp_path)  # type: ignore[arg-type]
