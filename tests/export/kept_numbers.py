@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from engine.players.native_model import NativeFile
 
 Floats = NDArray[np.float32]
-# Tables of ages and how an onset opens, of strokes and notes; biases and shares of a single step.
-NOT_TRAINED = re.compile(r"told/.*/embed|sound/.*/conv_transpose1d|.*/step0_(\d+|share)/conv1d")
+# Tables of ages and how an onset opens, of strokes and notes; of a flow the table of its steps, or
+# biases and shares of a single one.
+NOT_TRAINED = re.compile(r"told/.*/embed|sound/.*/conv_transpose1d|"
+                         r"loop/net/0/branch1/branch1/1/(embed|step0_(\d+|share)/conv1d)")
 BIASES = re.compile(r".*/step0_\d+/conv1d")
 # Shipped files from before these were rounded from float64: what float32 had lost of them.
 LAST_PLACES = 8
@@ -34,8 +36,9 @@ def kept(file: NativeFile) -> list[Kept]:
         for op in file.ops(method):
             for at, size in ((op.weights_offset, op.weights_bytes),
                              (op.params_offset, op.params_bytes)):
-                place = ffi.buffer(ffi.cast("char *", start + at), size)
-                found.append(Kept(op.name, op.out_channels, np.frombuffer(place, np.float32)))
+                if size:
+                    place = ffi.buffer(ffi.cast("char *", start + at), size)
+                    found.append(Kept(op.name, op.out_channels, np.frombuffer(place, np.float32)))
     return found
 
 
