@@ -21,9 +21,10 @@ docs: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/python -m nn_tudor.demo --out demo $(if $(DATA),--data "$(DATA)")
 
-# A file's tests stay in one process: what they share is made once, not once in each of the two.
+# A file's tests stay in one process: what they share is made once, not once in each of the two. Files
+# are handed out as tests/conftest.py orders them, not those with the most tests first.
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not image"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not image"
 
 # What takes longer than a few minutes: long streams, the full walk through training, fuzzing.
 test-long: $(STAMP)

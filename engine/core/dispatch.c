@@ -51,8 +51,8 @@ static int x86_level(void) { /* 0: neither, 2: AVX2 and FMA, 3: AVX-512F and BW 
 }
 #endif
 
-const struct tudor_kernels *tudor_find_kernels(const char *name) {
-    const struct tudor_kernels *able[6];
+/* The bodies that run on this processor, the fastest first; how many. */
+static int list_able(const struct tudor_kernels *able[6]) {
     int count = 0;
 #if defined(TUDOR_X86)
     const int level = x86_level();
@@ -68,6 +68,19 @@ const struct tudor_kernels *tudor_find_kernels(const char *name) {
 #ifndef TUDOR_ONLY_SCALAR
     able[count++] = &tudor_kernels_ref;
 #endif
+    return count;
+}
+
+/* Apart from finding by name: who never asks for a body needs no comparing of names. */
+const struct tudor_kernels *tudor_best_kernels(void) {
+    const struct tudor_kernels *able[6];
+    list_able(able);
+    return able[0];
+}
+
+const struct tudor_kernels *tudor_find_kernels(const char *name) {
+    const struct tudor_kernels *able[6];
+    const int count = list_able(able);
     if (!name) return able[0];
     for (int i = 0; i < count; i++)
         if (strcmp(able[i]->name, name) == 0) return able[i];

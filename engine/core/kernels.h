@@ -162,6 +162,7 @@ extern const struct tudor_kernels tudor_kernels_avx512vnni;
 extern const struct tudor_kernels tudor_kernels_neon;
 
 /* The best table for this processor, or the one named; NULL if it cannot run here. */
+const struct tudor_kernels *tudor_best_kernels(void);
 const struct tudor_kernels *tudor_find_kernels(const char *name);
 
 static inline size_t packed_width(size_t outputs) { return (outputs + 3) / 4 * 4; }

@@ -154,7 +154,7 @@ int tudor_init(const tudor_model *model, uint32_t batch, uint32_t max_samples, v
     t->fast = fast;
     t->bulk = bulk;
     t->busy_method = -1;
-    t->kernels = tudor_find_kernels(0);
+    t->kernels = tudor_best_kernels();
     lay_out(model, batch, max_samples, t, &total, &need);
     set_defaults(t);
     tudor_plan_ops(t, 0, 0);

@@ -76,7 +76,7 @@ uint64_t tudor_op_macs(const struct format_op *op, const struct format_value *va
     const uint64_t in_rows = buffers[in->buffer].rows, h = out->channels;
     if (is_conv(op)) {
         const struct conv_shape s = tudor_conv_shape(op, values);
-        return in_rows / op->stride * s.runs * s.outputs * ((uint64_t)op->kernel * s.cin + s.side);
+        return (uint64_t)(buffers[in->buffer].rows / op->stride) * s.runs * s.outputs * ((uint64_t)op->kernel * s.cin + s.side);
     }
 #ifndef TUDOR_NO_ATTENTION
     if (op->kind == OP_ATTENTION) return in_rows * 2 * h * op->kernel;

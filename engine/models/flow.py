@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from itertools import pairwise
 from math import pi
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,8 @@ class Flow(Streaming):
         begins = torch.cat([torch.arange(count) / count for count in counts])
         lengths = torch.cat([torch.full((count,), 1 / count) for count in counts])
         # Of 1 step, then of 2, of 4, ...: [2 steps - 1, 6] and [2 steps - 1].
-        self.register_buffer("said", velocity.said(begins, lengths), persistent=False)
+        said = velocity.said(begins.double(), lengths.double()).float()
+        self.register_buffer("said", said, persistent=False)
         self.register_buffer("lengths", lengths, persistent=False)
         self.asked = Control(self.in_channels, STEPS)
         self.places = nn.ModuleList(Embed(steps + 1, 1, _places(step, steps))
@@ -106,11 +108,17 @@ class Flow(Streaming):
         each = size * velocity.width + velocity.second.weight.numel() + velocity.last.weight.numel()
         return float(once + self.steps * each)
 
-    def table(self) -> Tensor:
+    def exact(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Biases and shares of each row of `said` in float64. What a file keeps of them is rounded
+        from these: so it is the same whichever processor wrote it, while sums in float32 differ in
+        their last bits by how many numbers a processor adds at once."""
+        return deepcopy(self.velocity).double().biases(self.said.double())
+
+    def table(self, biases: tuple[Tensor, Tensor, Tensor] | None = None) -> Tensor:
         """For each row of `said` the biases of both hidden layers, the step's length, and what of x
         it adds to x; last what stands for no step: [2 steps, 2 width + 1 + size]."""
-        first, second, share = self.velocity.biases(self.said)
-        length = self.lengths[:, None]
+        first, second, share = biases or self.velocity.biases(self.said)
+        length = self.lengths[:, None].to(share.dtype)
         rows = torch.cat((first, second, length, share * length), dim=1)
         return torch.cat((rows, torch.zeros_like(rows[:1])))
 
@@ -140,7 +148,7 @@ class Flow(Streaming):
         context = build.op("slice", x, channels=x.channels - size,
                            attributes={"start": size, "stop": x.channels})
         if self.places is None:
-            share = 1 + self.velocity.biases(self.said[0])[2]
+            share = 1 + self.exact()[2][0]
             with build.scope("step0_share"):
                 kept = build.op(
                     "conv1d", moved, channels=size,
@@ -154,7 +162,8 @@ class Flow(Streaming):
         """One step from 0 to 1: its biases are constants."""
         velocity = self.velocity
         layers = (velocity.first, velocity.second, velocity.last)
-        at_once = (*velocity.biases(self.said[0])[:2], torch.zeros_like(self.said[0, :1]))
+        first, second, _ = self.exact()
+        at_once = (first[0], second[0], torch.zeros_like(first[0, :1]))
         for number, (layer, more) in enumerate(zip(layers, at_once, strict=True)):
             assert layer.bias is not None
             if number:
@@ -176,7 +185,7 @@ class Flow(Streaming):
         with build.scope("context"):
             heard = _dense(build, context, weights[0][:, size:], biases[0])
         weights[0] = _array(weights[0][:, :size])
-        table = self.table()
+        table = self.table(self.exact())
         at = 2 * width  # the length once for each number that it multiplies
         rows = _array(torch.cat((table[:, :at], table[:, at : at + 1].expand(-1, size),
                                  1 + table[:, at + 1 :]), dim=1))

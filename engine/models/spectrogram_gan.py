@@ -21,7 +21,7 @@ magnitudes, one whose phase follows from peaks and one of random phase, are our 
 
 from __future__ import annotations
 
-from math import pi
+from math import log2, pi
 from typing import ClassVar
 
 import torch
@@ -185,15 +185,16 @@ def _rows(table: Tensor) -> Embed:
 
 def age_tables(config: SpectrogramGANConfig) -> tuple[Tensor, Tensor]:
     """Of each age in frames: bumps along its logarithm and what falls off at several speeds
-    [ages, numbers]; nepers that are taken from every magnitude [ages, 1]."""
-    age = torch.arange(config.frames + config.fade, dtype=torch.float32)
+    [ages, numbers]; nepers that are taken from every magnitude [ages, 1]. Rounded from float64, so
+    that they are the same on every processor."""
+    age = torch.arange(config.frames + config.fade, dtype=torch.float64)
     known = age.clamp_max(config.frames - 1)
     place = torch.log2(known + 1)[:, None]
-    centres = torch.linspace(0, float(torch.log2(torch.tensor(float(config.frames)))), BUMPS)
+    centres = torch.linspace(0, log2(config.frames), BUMPS, dtype=torch.float64)
     bumps = torch.exp(-((place - centres) / (centres[1] - centres[0])).square())
-    falls = torch.exp(-known[:, None] / torch.tensor(FALLS))
+    falls = torch.exp(-known[:, None] / torch.tensor(FALLS, dtype=torch.float64))
     fading = ((age - config.frames + 1) / config.fade).clamp(0, 1)[:, None] * SILENT
-    return torch.cat((bumps, falls), dim=1), fading
+    return torch.cat((bumps, falls), dim=1).float(), fading.float()
 
 
 def network(config: SpectrogramGANConfig) -> Streaming:
@@ -234,9 +235,9 @@ def sound(config: SpectrogramGANConfig) -> Streaming:
     doors = both + len(OPENINGS)
     count = doors + len(PITCHED) * config.pitched
     resynth = Resynth(config.fft, config.hop)
-    time = torch.arange(config.hop) + 0.5
+    time = torch.arange(config.hop, dtype=torch.float64) + 0.5  # as in `age_tables`
     rise = (time / (OPENING_S * config.sample_rate_hz)).clamp(max=1)
-    shapes = torch.stack((torch.ones(config.hop), 0.5 + 0.5 * torch.cos(time * pi / config.hop),
+    shapes = torch.stack((torch.ones_like(time), 0.5 + 0.5 * torch.cos(time * pi / config.hop),
                           0.5 - 0.5 * torch.cos(rise * pi)))
     whole = (played(config, resynth) if config.pitched
              else Sequence(Channels(count, 0, both), resynth))

@@ -76,7 +76,7 @@ static int read_key(struct reader *r, struct connection *c, struct word word, fl
         return wrong(r, "in= wants two different numbers, such as in=-5:5, not ", value, 0);
     }
     if (has_key(word, "curve", &value)) {
-        if (read_curve(value, &curve)) return c->curve = (uint16_t)curve, 0;
+        if (read_curve(value, &curve)) return c->curve = (uint8_t)curve, 0;
         return wrong(r, "curve= wants " CURVE_NAMES ", not ", value, 0);
     }
     if (has_key(word, "smooth", &value)) {

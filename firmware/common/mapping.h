@@ -37,9 +37,9 @@ enum action { ACTION_FREEZE, ACTION_RESET, ACTION_NEXT, ACTION_JUMP, ACTION_RECO
 struct connection {
     uint16_t input, target;
     uint16_t index, attribute; /* latent, element or CV; attribute's number. Of actions: which; a clock's pulses per beat */
-    uint16_t curve, at;        /* at: an action waits for a line at so many sixteenths of a beat, or AT_BAR; 0: at once */
-    uint16_t note;               /* of key36 and velocity36: the number and 1 more; 0: of no certain one */
-    uint8_t adds, toggles, live; /* a CV adds to what knobs set; live: its input has been heard of */
+    uint16_t at;   /* an action waits for a line at so many sixteenths of a beat, or AT_BAR; 0: at once */
+    uint16_t note; /* of key36 and velocity36: the number and 1 more; 0: of no certain one */
+    uint8_t curve, adds, toggles, live; /* a CV adds to what knobs set; live: its input has been heard of */
     float low, high;             /* of the target, over the input's whole range */
     float in_low, in_high;
     float approach;              /* share of the distance per tick */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ from engine.layers import (
 )
 from engine.layers.pointwise import Guard
 from engine.ops import KINDS
+from engine.players.native_model import NativeFile
 from export.native.export import compile_graphs
 from tests.core import control_cases, loop_cases
 from tests.core.control_cases import CONTROLLED
@@ -209,3 +211,13 @@ def noise(channels: int, rows: int, batch: int = 1, seed: int = 0) -> FloatArray
     x[:, :, quarter : 2 * quarter] *= np.float32(1e-4)
     x[:, :, 2 * quarter : 3 * quarter] = 0
     return x
+
+
+def case_files(folder: Path, name: str, batch: int = 1) -> tuple[Path, Path, int]:
+    """A case's file and input on disk, and its frame in samples."""
+    model, x = folder / f"{name.replace(':', '-')}.tudor", folder / "in"
+    model.write_bytes(case(name))
+    spec = NativeFile(model).methods["forward"]
+    rows = 24 * spec.frame_samples // spec.in_ratio
+    x.write_bytes(noise(spec.in_channels, rows, batch).tobytes())
+    return model, x, spec.frame_samples

@@ -1,4 +1,4 @@
-"""Compilers, sanitizers and machines: clean builds, clean runs, the same bits under emulation."""
+"""Compilers and machines: clean builds, the same bits under emulation."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ import pytest
 from engine.players.native_model import NativeFile, NativeModel
 from tests.core.core_build import CORE, STRICT, compiled, core_sources, need, run
 from tests.core.native_cases import NAMES as FLOAT_NAMES
-from tests.core.native_cases import case, noise
+from tests.core.native_cases import case, case_files, noise
 from tests.core.native_quantised_cases import QUANTISED
 
 AARCH64 = "aarch64-linux-gnu-gcc"
 CORTEX_M7 = ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard")
-TEXT_AIM_BYTES = 26 * 1024  # 0.8 of it: starting at rest, and checking a file that says how
+TEXT_AIM_BYTES = 25 * 1024  # 0.8 of it: starting at rest, and checking a file that says how
 NAMES = (*FLOAT_NAMES, *QUANTISED)
-SANITISED = (*FLOAT_NAMES, "wide:bf16w", "grouped:bf16w", *(
-    f"{name}:{form}" for name in ("odd", "gated", "grouped", "strided", "tapped", "unfused")
-    for form in ("q16x8", "wide")))
+
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang", AARCH64, "arm-none-eabi-gcc"])
@@ -30,49 +28,12 @@ def test_no_warnings(compiler: str, tmp_path: Path) -> None:
         run(need(compiler), *STRICT, *extra, "-O1", "-c", source, "-o", tmp_path / "x.o")
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
-def test_sanitizers_find_nothing(compiler: str, tmp_path: Path) -> None:
-    # clang needs minutes for AVX-512 under sanitizers; gcc checks that body
-    extra = ["-DTUDOR_NO_AVX512"] if compiler == "clang" else []
-    program = compiled("play.c", "-std=c11", "-O1", "-g", "-ffp-contract=off",
-                       "-fsanitize=address", *extra, cc=compiler)
-    for name in SANITISED:
-        model, x, spec = _files(tmp_path, name, batch=2)
-        wide = ["avx512", "avx512vnni"] if compiler == "gcc" else []
-        for isa in ("ref", "scalar", "avx2", *wide):
-            if _able(model, isa):
-                run(program, model, "forward", x, tmp_path / "out", f"isa={isa}", "batch=2",
-                    "chunks=1,5,2", f"max={spec * 5}")
-        run(program, model, "forward", x, tmp_path / "out", "batch=2", "chunks=1,3", "slices=7",
-            "parts=all")
-
-
-def _able(model: Path, isa: str) -> bool:
-    from engine.errors import ConfigError
-
-    try:
-        NativeModel.open(model, isa=isa)
-    except ConfigError:
-        return False
-    return True
-
-
-def _files(folder: Path, name: str, batch: int = 1) -> tuple[Path, Path, int]:
-    """A case's file and input on disk, and its frame in samples."""
-    model, x = folder / f"{name.replace(':', '-')}.tudor", folder / "in"
-    model.write_bytes(case(name))
-    spec = NativeFile(model).methods["forward"]
-    rows = 24 * spec.frame_samples // spec.in_ratio
-    x.write_bytes(noise(spec.in_channels, rows, batch).tobytes())
-    return model, x, spec.frame_samples
-
-
 @pytest.mark.parametrize("isa", ["neon", "scalar", "ref"])
 def test_aarch64_under_emulation_gives_the_same_bits(isa: str, tmp_path: Path) -> None:
     emulator = need("qemu-aarch64")
     program = compiled("play.c", "-std=c11", "-O2", "-ffp-contract=off", "-static", cc=AARCH64)
     for name in NAMES:
-        model, x, _ = _files(tmp_path, name)
+        model, x, _ = case_files(tmp_path, name)
         out = tmp_path / "out"
         shown = run(emulator, "-cpu", "cortex-a72", program, model, "forward", x, out, f"isa={isa}",
                     "chunks=1,7,3")
@@ -141,23 +102,3 @@ def test_polynomials_stay_within_their_bound() -> None:
         name, worst, _, broken, points = line.split()
         assert int(points) > 1_000_000, name
         assert int(broken) == 0, f"{name}: {broken} points beyond 1e-6 and 4 ulp, worst {worst}"
-
-
-@pytest.mark.slow
-def test_a_long_fuzz_finds_nothing(tmp_path: Path) -> None:
-    _fuzz(tmp_path, "-runs=1000000", 3000)
-
-
-def test_a_minute_of_fuzzing_finds_nothing(tmp_path: Path) -> None:
-    _fuzz(tmp_path, "-max_total_time=60", 300)
-
-
-def _fuzz(folder: Path, limit: str, timeout: float) -> None:
-    from tests.core.fuzz.corpus import FOLDER
-    from tests.core.fuzz.fuzz_build import fuzzer
-
-    # What the sanitizer keeps of freed memory grows with the runs: 2.3 GB in a minute.
-    done = subprocess.run([fuzzer(), folder, FOLDER, limit, "-max_len=16384", "-timeout=20",
-                           "-rss_limit_mb=6000", f"-artifact_prefix={folder}/"],
-                          capture_output=True, text=True, timeout=timeout)
-    assert done.returncode == 0, done.stderr[-4000:]

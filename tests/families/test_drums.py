@@ -16,6 +16,7 @@ from engine.models.store import load_model
 from engine.players.base import load
 from tests.families.driver import rows, train_preset, tudor
 from tests.training.evaluation.judges.test_judge_strokes import CLASSES, RATE, stroke
+from training.evaluation.stroke_measures import classifier
 
 STEPS, INTERRUPTED = 12, 7
 PRESET = """
@@ -122,6 +123,8 @@ def test_it_obeys_what_is_set(folder: Path, tmp_path: Path) -> None:
 def test_it_is_judged_on_what_it_held_out(folder: Path, capsys: pytest.CaptureFixture[str],
                                           monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.evaluation.judges.strokes.LEAST_LEARNT", 1)
+    monkeypatch.setattr("training.evaluation.judges.strokes.classifier",
+                        lambda *given: classifier(*given, steps=60))
     tudor("evaluate", folder / "whole", "--data", folder / "data", "--json", "--seeds", 3)
     found = json.loads(capsys.readouterr().out)
     assert found["judge"] == "strokes"

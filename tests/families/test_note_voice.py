@@ -16,6 +16,7 @@ from engine.players.base import load
 from engine.scores.timed import HEADER
 from tests.families.driver import train_preset, tudor
 from training.evaluation.note_pitch import cents_off
+from training.evaluation.stroke_measures import classifier
 
 STEPS, RATE, HOP, FFT = 30, 8000, 64, 256
 PRESET = """
@@ -113,6 +114,8 @@ def test_a_module_holds_a_note_as_long_as_its_gate(folder: Path, tmp_path: Path)
 def test_it_is_judged_by_its_pitch_too(folder: Path, capsys: pytest.CaptureFixture[str],
                                        monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.evaluation.judges.strokes.LEAST_LEARNT", 1)
+    monkeypatch.setattr("training.evaluation.judges.strokes.classifier",
+                        lambda *given: classifier(*given, steps=60))
     tudor("evaluate", folder / "run", "--data", folder / "data", "--json", "--seeds", 3)
     found = json.loads(capsys.readouterr().out)
     assert found["judge"] == "strokes"

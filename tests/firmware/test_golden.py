@@ -114,11 +114,32 @@ def needed_bytes(golden: Golden, method: str) -> int:
             + 2 * (x.nbytes + golden.outputs[method].nbytes))
 
 
-@pytest.mark.parametrize(("target", "cpu", "isa"), [
-    (target.name, cpu, isa) for target in TARGETS.values()
-    for isa in target.isas for cpu in (target.cpus or (None,))
-    if isa == target.isas[-1] or cpu == next(iter(target.cpus), None)
-])
+def board_cases() -> list[tuple[tuple[str, str], str, str | None, str]]:
+    """(golden file, target, processor, instruction set): every file by what a target plays with,
+    one of each family by all that a target can, as tests/core has it of every operation."""
+    found = []
+    for target in TARGETS.values():
+        first = next(iter(target.cpus), None)
+        usual = [(target.cpus[0], target.isas[-1])] if target.emulator else [
+            (None, isa) for isa in target.isas]
+        every = [(cpu, isa) for isa in target.isas for cpu in (target.cpus or (None,))
+                 if isa == target.isas[-1] or cpu == first]
+        found += [(name, target.name, cpu, isa) for name in names()
+                  for cpu, isa in (every if name[0] in (*shapes(), "techno-tiny") else usual)]
+    return found
+
+
+def test_one_of_each_family_is_played_by_everything() -> None:
+    everything = {case[1:] for case in board_cases()}
+    for dtype in DTYPES:
+        families = {read(name[0], dtype).family for name in {case[0] for case in board_cases()}
+                    if name[1] == dtype and everything == {case[1:] for case in board_cases()
+                                                           if case[0] == name}}
+        assert families == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("golden", "target", "cpu", "isa"), board_cases(), indirect=["golden"],
+                         ids=lambda part: "-".join(part) if isinstance(part, tuple) else None)
 def test_the_host_program(golden: Golden, target: str, cpu: str | None, isa: str) -> None:
     """A model of loops that finds codes of sound holds seconds of it: of such a one the emulated
     board plays what it has room for."""

@@ -44,7 +44,7 @@ from training.objectives.frame_spectra import (
 )
 from training.objectives.gan import AdversarialObjective, GanSettings
 from training.objectives.gan_losses import mode_seeking
-from training.objectives.harmonic_spectra import HarmonicSpectra
+from training.objectives.harmonic_spectra import HarmonicSpectra, Lines
 from training.objectives.stroke_encoder import StrokeEncoder, divergence, drawn, of_strokes
 from training.settings import NotNegative, Unit
 
@@ -115,16 +115,17 @@ class FrameGameObjective(AdversarialObjective):
 
     def losses(self, batch: Batch, at: Moment) -> Terms:
         rows, real = batch["rows"], self.spectrum(batch["audio"])
+        lines = self.lines(rows)  # the same for all that is made of these notes
         if self.encoder is None:
-            return self.played_terms(rows, real, at)
-        terms = self.learnt_terms(self.encoder, rows, real, at)
+            return self.played_terms(rows, real, lines, at)
+        terms = self.learnt_terms(self.encoder, rows, real, lines, at)
         if self.adversary is not None and self.adversary.plays(at.step):
-            game = self.played_terms(rows, real, at)
+            game = self.played_terms(rows, real, lines, at)
             terms = {**terms, **game, "loss": terms["loss"] + game["loss"]}
         return terms
 
-    def learnt_terms(self, encoder: StrokeEncoder, rows: Tensor, real: Tensor, at: Moment
-                     ) -> Terms:
+    def learnt_terms(self, encoder: StrokeEncoder, rows: Tensor, real: Tensor,
+                     lines: Lines | None, at: Moment) -> Terms:
         """How well recorded strokes are made again, of z that is heard in them."""
         number = strokes_before(rows[:, 0])
         mean, log_std = encoder(real, number, ages(rows[:, 0]), MOST_STROKES)
@@ -132,22 +133,22 @@ class FrameGameObjective(AdversarialObjective):
         z = drawn(mean, log_std, at.shard.draw(torch.randn, mean.shape, device=rows.device))
         asked, bands = self.placed(rows, z.transpose(1, 2)), encoder.features
         told = self.model.told_of(asked, self.attributes(rows))
-        one = self.made(told, rows, self.white(rows, at.shard))
+        one = self.made(told, lines, self.white(rows, at.shard))
         with torch.no_grad():  # both draws have the same gradients in the mean
             again = self.model.told_of(asked, self.attributes(rows))
-            other = self.made(again, rows, self.white(rows, at.shard))
+            other = self.made(again, lines, self.white(rows, at.shard))
         distance = sum((a - b).abs().mean() - (a - c).abs().mean() for a, b, c in (
             (one, real, other), (bands(one), bands(real), bands(other))))
         assert isinstance(distance, Tensor)
         return {"loss": self.config.reconstruction * (distance + self.config.kl_weight * kl),
                 "reconstruction": distance, "kl": kl}
 
-    def played_terms(self, rows: Tensor, real: Tensor, at: Moment) -> Terms:
+    def played_terms(self, rows: Tensor, real: Tensor, lines: Lines | None, at: Moment) -> Terms:
         """What the discriminators hear, and how far two draws of z lie apart."""
         rows = self.conditions(rows, at.shard)
         told = self.model.told_of(self.with_z(rows, at.shard), self.attributes(rows))
         grain = self.white(rows, at.shard)
-        made = self.made(told, rows, grain)
+        made = self.made(told, lines, grain)
         terms = {"loss": made.new_zeros(()), "output": made,
                  "target": real, "told": self.told(rows)}
         weight = self.config.mode_seeking
@@ -156,7 +157,7 @@ class FrameGameObjective(AdversarialObjective):
             other = self.model.told_of(self.with_z(rows, at.shard)[:half],
                                        self.attributes(rows[:half]))
             other = self.model.with_noise_of(other, told[:half])
-            again = self.made(other, rows[:half], grain[:half])
+            again = self.made(other, lines.first(half) if lines else None, grain[:half])
             terms["mode_seeking"] = mode_seeking(made[:half], again)
             terms["loss"] = weight * terms["mode_seeking"]
         return terms
@@ -179,7 +180,7 @@ class FrameGameObjective(AdversarialObjective):
             for batch in batches:
                 rows = self.with_z(batch["rows"], Shard())
                 told = model.told_of(rows, self.attributes(rows))
-                made = self.made(told, rows, self.white(rows, Shard()))
+                made = self.made(told, self.lines(rows), self.white(rows, Shard()))
                 pairs.append((made, self.spectrum(batch["audio"])))
             rows = self.with_z(batches[0]["rows"][:LISTENED], Shard())
             audio = model.offline(model.main.name, rows, **self.attributes(rows))
@@ -229,15 +230,21 @@ class FrameGameObjective(AdversarialObjective):
         """Scaled log-magnitudes [batch, bins, frames] of recorded audio [batch, 1, samples]."""
         return scaled(self.spectra.magnitudes(audio).square())
 
-    def made(self, told: Tensor, rows: Tensor, white: Tensor) -> Tensor:
-        """Scaled log-magnitudes of what will sound of what the network is `told` of `rows`, with
-        the grain of `white`; notes begin with phases of its own."""
-        tone, noise = self.model.frames_of(told)
+    def lines(self, rows: Tensor) -> Lines | None:
+        """Where harmonics of notes lie; None for strokes, which have none."""
         if self.harmonics is None:
-            return scaled(heard_power(tone, noise, white))
+            return None
         pitch = rows[:, 1 + self.model.config.asked.index(PITCH)]
+        return self.harmonics.lines(pitch, strokes_before(rows[:, 0]))
+
+    def made(self, told: Tensor, lines: Lines | None, white: Tensor) -> Tensor:
+        """Scaled log-magnitudes of what will sound of what the network is `told`, notes with their
+        harmonics at `lines`, with the grain of `white`; notes begin with phases of its own."""
+        tone, noise = self.model.frames_of(told)
+        if self.harmonics is None or lines is None:
+            return scaled(heard_power(tone, noise, white))
         starts = white[:, :MOST_STROKES, 0].angle()
-        real, imaginary = self.harmonics(tone, pitch, strokes_before(rows[:, 0]), starts)
+        real, imaginary = self.harmonics(tone, lines, starts)
         return scaled(power_with_noise(real, imaginary, noise, white))
 
     def white(self, rows: Tensor, shard: Shard) -> Tensor:

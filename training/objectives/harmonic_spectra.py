@@ -7,6 +7,8 @@ the sound would show where amplitudes move slowly, and costs two products of mat
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,29 @@ from engine.models.spectrogram_gan_config import SpectrogramGANConfig
 from engine.scores.conditions import MIDDLE_C_HZ
 
 NEAR = 1e-3  # bins from a line, or from a bin beside it, where numbers would be 0 / 0
+
+
+class Stroke(NamedTuple):
+    """One stroke of each example: which frames are its own, 1 or 0 [batch, frames], and what its
+    harmonics add to each bin's real and imaginary part [batch, bins, harmonics]."""
+
+    own: Tensor
+    real: Tensor
+    imaginary: Tensor
+
+
+class Lines(NamedTuple):
+    """Where harmonics of known pitches lie, whatever their amplitudes and phases: all that is made
+    of the same notes in a step shares it."""
+
+    share: Tensor  # the pitch as part of the sample rate [batch, frames]
+    stroke: Tensor  # numbers of strokes [batch, frames]
+    strokes: tuple[Stroke, ...]
+
+    def first(self, count: int) -> Lines:
+        """Of so many examples."""
+        return Lines(self.share[:count], self.stroke[:count],
+                     tuple(Stroke(*(part[:count] for part in one)) for one in self.strokes))
 
 
 class HarmonicSpectra(nn.Module):
@@ -30,30 +55,35 @@ class HarmonicSpectra(nn.Module):
         self.register_buffer("number", torch.arange(1.0, shape.harmonics + 1), persistent=False)
         self.register_buffer("bin", torch.arange(float(shape.bins)), persistent=False)
 
-    def forward(self, tone: Tensor, pitch: Tensor, stroke: Tensor, starts: Tensor
-                ) -> tuple[Tensor, Tensor]:
-        """Real and imaginary part. `pitch` [batch, frames] in octaves from middle C, the same for
-        all frames of a `stroke`, numbered from 0 on; before it there is no tone. `starts` [batch,
-        most strokes]: phases of fundamentals when the crop begins, in radians."""
-        share = MIDDLE_C_HZ / self.rate_hz * torch.exp2(pitch)  # of the sample rate
-        place = torch.arange(tone.shape[2], device=tone.device)
-        count = max(1, int(stroke.max()) + 1)
-        begun = starts.gather(1, stroke.clamp(0, starts.shape[1] - 1)) / (2 * torch.pi)
-        turns = begun + share * self.hop * place
-        phases = 2 * torch.pi * (self.number[None, :, None] * (turns % 1)[:, None])
-        amplitudes = self._amplitudes(tone, share)
-        real, imaginary = amplitudes * torch.cos(phases), amplitudes * torch.sin(phases)
-        parts = [torch.zeros_like(tone), torch.zeros_like(tone)]
-        for index in range(count):
-            own = (stroke == index).to(tone.dtype)
+    def lines(self, pitch: Tensor, stroke: Tensor) -> Lines:
+        """`pitch` [batch, frames] in octaves from middle C, the same for all frames of a `stroke`,
+        numbered from 0 on; before it there is no tone."""
+        share = MIDDLE_C_HZ / self.rate_hz * torch.exp2(pitch)
+        strokes = []
+        for index in range(max(1, int(stroke.max()) + 1)):
+            own = (stroke == index).to(pitch.dtype)
             if not own.any():
                 continue
             one = (share * own).sum(dim=1) / own.sum(dim=1).clamp_min(1)
             above, below = self._lobes(one)
             # A sine has two lines: that at the negative frequency is felt by the lowest notes.
-            for which, (lobes, values) in enumerate((
-                    (above - below, real), (above + below, imaginary))):
-                parts[which] = parts[which] + lobes @ (values * own[:, None])
+            strokes.append(Stroke(own, above - below, above + below))
+        return Lines(share, stroke, tuple(strokes))
+
+    def forward(self, tone: Tensor, lines: Lines, starts: Tensor) -> tuple[Tensor, Tensor]:
+        """Real and imaginary part. `starts` [batch, most strokes]: phases of fundamentals when the
+        crop begins, in radians."""
+        share = lines.share
+        place = torch.arange(tone.shape[2], device=tone.device)
+        begun = starts.gather(1, lines.stroke.clamp(0, starts.shape[1] - 1)) / (2 * torch.pi)
+        turns = begun + share * self.hop * place
+        phases = 2 * torch.pi * (self.number[None, :, None] * (turns % 1)[:, None])
+        amplitudes = self._amplitudes(tone, share)
+        real, imaginary = amplitudes * torch.cos(phases), amplitudes * torch.sin(phases)
+        parts = [torch.zeros_like(tone), torch.zeros_like(tone)]
+        for own, *lobes in lines.strokes:
+            for which, (lobe, values) in enumerate(zip(lobes, (real, imaginary), strict=True)):
+                parts[which] = parts[which] + lobe @ (values * own[:, None])
         return parts[0], parts[1]
 
     def _amplitudes(self, tone: Tensor, share: Tensor) -> Tensor:

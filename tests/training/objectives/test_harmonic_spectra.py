@@ -26,8 +26,9 @@ def spectra(octaves: float, lag: float = 0.0):
     # The phase of the middle of a frame's window, a frame late, of a phase that begins at 0.
     hz = 261.625565 * 2.0**octaves
     start = 2 * torch.pi * hz / SHAPE.sample_rate_hz * (SHAPE.hop - SHAPE.fft / 2) + lag
-    real, imaginary = HarmonicSpectra(SHAPE)(
-        tone, pitch, torch.zeros(1, FRAMES, dtype=torch.int64), torch.tensor([[start]]))
+    heard = HarmonicSpectra(SHAPE)
+    lines = heard.lines(pitch, torch.zeros(1, FRAMES, dtype=torch.int64))
+    real, imaginary = heard(tone, lines, torch.tensor([[start]]))
     return sounding, torch.hypot(real, imaginary)[0, :, SETTLED:]
 
 
@@ -45,7 +46,23 @@ def test_low_notes_beat_within_a_window() -> None:
 
 def test_before_the_first_stroke_there_is_no_tone() -> None:
     stroke = torch.cat((torch.full((1, 5), -1), torch.zeros(1, 5, dtype=torch.int64)), dim=1)
-    real, imaginary = HarmonicSpectra(SHAPE)(
-        torch.zeros(1, SHAPE.bins, 10), torch.zeros(1, 10), stroke, torch.zeros(1, 1))
+    heard = HarmonicSpectra(SHAPE)
+    lines = heard.lines(torch.zeros(1, 10), stroke)
+    real, imaginary = heard(torch.zeros(1, SHAPE.bins, 10), lines, torch.zeros(1, 1))
     power = (real**2 + imaginary**2).sum(dim=1)[0]
     assert float(power[:5].max()) == 0 < float(power[5:].min())
+
+
+def test_some_examples_have_the_lines_of_all() -> None:
+    """Draws of a step share them, though some are of fewer examples."""
+    torch.manual_seed(0)
+    heard, pitch = HarmonicSpectra(SHAPE), torch.tensor([[-1.0] * 12, [0.5] * 6 + [1.2] * 6])
+    stroke = torch.tensor([[0] * 12, [0] * 6 + [1] * 6])
+    tone, starts = torch.randn(2, SHAPE.bins, 12), torch.randn(2, 3)
+    some = heard(tone[:1], heard.lines(pitch, stroke).first(1), starts[:1])
+    alone = heard(tone[:1], heard.lines(pitch[:1], stroke[:1]), starts[:1])
+    other = heard(tone[1:], heard.lines(pitch[1:], stroke[1:]), starts[1:])
+    both = heard(tone, heard.lines(pitch, stroke), starts)
+    for part in range(2):
+        assert torch.equal(some[part], alone[part])
+        assert torch.allclose(both[part], torch.cat((alone[part], other[part])), atol=1e-6)

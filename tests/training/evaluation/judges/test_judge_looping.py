@@ -10,6 +10,7 @@ from engine.errors import ConfigError
 from engine.models.store import Stored
 from tests.export.small_models import SMALL, small_model
 from tests.training.data.test_loop_data import folder
+from training.evaluation.judges import looping
 from training.evaluation.judges.case import open_case
 from training.evaluation.judges.registry import JUDGES, pick
 
@@ -21,8 +22,11 @@ def case(tmp_path, family="latent_flow", name="loops", **options):
                      seconds=2.0, seeds=2, **options)
 
 
-def test_everything_is_judged(tmp_path):
-    found = pick(case(tmp_path))(case(tmp_path))
+def test_everything_is_judged(tmp_path, monkeypatch):
+    monkeypatch.setattr(looping, "PATHS", 2)
+    monkeypatch.setattr(looping, "PATH_BARS", 6)
+    opened = case(tmp_path)
+    found = pick(opened)(opened)
     assert found.result["judge"] == "loops"
     assert set(found.result["results"]) >= {"model", "real", "codec", "gaussian", "noise"}
     assert set(found.result["knobs"]) == {"density", "brightness", "loudness"}
