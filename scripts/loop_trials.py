@@ -27,7 +27,7 @@ from engine.models.base import Model
 from scripts import trial_runs
 from scripts.preset_cards import rows
 from scripts.preset_clips import SOUND
-from scripts.trial_runs import cells, judged, series, spread, steps, tudor
+from scripts.trial_runs import cells, judged, series, share_cache, spread, steps, tudor
 
 # The command with the family of tokens; in training with minutes of processor time.
 _TOKENS = "from scripts.loop_tokens.__main__ import main, register; register(); main()"
@@ -129,6 +129,7 @@ def run(name: str, seed: int, minutes: float, out: Path) -> None:
     if not done.exists():
         file = out / f"{trial.run or name}.toml"
         file.write_text(configuration(trial), "utf-8")
+        share_cache(folder)
         tudor(folder.with_suffix(".log"), "train", file, "--data", corpus(out, "learnt", LEARNT),
               "--out", folder, "--minutes", minutes, "--seed", seed, command=TRAINING)
         done.touch()

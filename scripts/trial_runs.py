@@ -37,6 +37,16 @@ def tudor(log: Path, *words: Any, command: tuple[str, ...] = TUDOR) -> str:
     return found.stdout
 
 
+def share_cache(folder: Path) -> None:
+    """Latents of what is learnt from, which all runs find in one place: encoding takes longer than
+    a short training."""
+    kept, own = folder.parent / "learnt-cache", folder / "cache"
+    kept.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    if not own.exists():
+        own.symlink_to(Path("..") / kept.name, target_is_directory=True)
+
+
 def each(jobs: Iterable[Job], work: Callable[[Job], object], at_once: int = 1) -> None:
     """Do all of them, so many at once, and say how far that is."""
     waiting, begun = list(jobs), time.monotonic()

@@ -22,7 +22,7 @@ def case(tmp_path, family="latent_flow", name="loops", **options):
 
 
 def test_everything_is_judged(tmp_path):
-    found = pick(case(tmp_path))(case(tmp_path))
+    found = pick(case(tmp_path))(case(tmp_path, long_seconds=8.0))
     assert found.result["judge"] == "loops"
     assert set(found.result["results"]) >= {"model", "real", "codec", "gaussian", "noise"}
     assert set(found.result["knobs"]) == {"density", "brightness", "loudness"}
@@ -30,6 +30,10 @@ def test_everything_is_judged(tmp_path):
     assert 0 <= found.result["code_rank"] <= 1
     assert set(found.result["paths"]) == {"line between codes", "one loop held",
                                           "crossfade of sounds"}
+    long = found.result["long"]
+    assert (long["seconds"], long["part_seconds"], long["loops"]) == (8.0, 4.0, 4)
+    assert long["first"]["level_error_db"] != long["last"]["level_error_db"]
+    assert any("without a stop" in grid.title for grid in found.grids)
     json.dumps(found.result, allow_nan=False, default=float)
     assert any("code of a held-out loop" in note for note in found.notes)
 
