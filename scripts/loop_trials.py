@@ -1,34 +1,48 @@
-"""Second levels of loops: what a plan is learnt by, plan against flow, steps of a flow, lengths of
-a code, each trained from scratch for the same processor time, judged on loops nobody learns from.
+"""Second levels of loops: what a plan is learnt by, plan against flow, steps of a flow, what hears
+the chunks before it, tokens in its place (`scripts/loop_tokens`), lengths of a code; each trained
+from scratch for the same processor time, judged on loops nobody learns from.
 
     python -m scripts.loop_trials OUT             trains what is not there, measures, keeps
     python -m scripts.loop_trials OUT --minutes 4 --seeds 2
+    python -m scripts.loop_trials OUT --only samples flow-1 transformer tokens
 
 OUT gets the corpora and a run TRIAL-SEED of each trial; the same command goes on where it was
-stopped, and `--keep` writes what is there, of the seeds that have every trial. Figures go into
-docs/sound/loop-trials.json; `python scripts/figures.py` writes the tables of docs/loops.md.
+stopped, and `--keep` writes what is there, of the seeds that have every trial that is asked for.
+Figures go into docs/sound/loop-trials.json; `python scripts/figures.py` writes the tables of
+docs/loops.md.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from engine.files import atomic_write
+from engine.models.base import Model
 from scripts import trial_runs
 from scripts.preset_cards import rows
 from scripts.preset_clips import SOUND
-from scripts.trial_runs import TUDOR_BY_PROCESSOR, cells, judged, series, spread, steps, tudor
+from scripts.trial_runs import cells, judged, series, share_cache, spread, steps, tudor
 
+# The command with the family of tokens; in training with minutes of processor time.
+_TOKENS = "from scripts.loop_tokens.__main__ import main, register; register(); main()"
+JUDGING = (sys.executable, "-c", _TOKENS)
+TRAINING = (sys.executable, "-c",
+            f"import time; time.monotonic = time.process_time; {_TOKENS}")
 CODER, MINUTES = "techno-tiny", 6.0
 LEARNT, HELD = ("techno", 200, 0), ("techno", 4, 1000)  # kind, minutes and seed of `tudor corpus`
 FIGURES = SOUND / "loop-trials.json"
 SHAPE = {"width": 160, "layers": 3}
 FLOW = {"history_width": 96, "history": 3, "flow_width": 256}
+# For the arithmetic of those three layers (a test holds that), which hear 8 chunks.
+TRANSFORMER = {"backbone": "transformer", "history_width": 92, "history": 2, "heads": 4,
+               "window": 8, "flow_width": 256}
+LONGER = {**TRANSFORMER, "window": 32}  # two seconds
 COMMON = {"data": "loops", "batch_size": 16, "crop_seconds": 4.0, "learning_rate": 1.5e-3,
           "warmup_steps": 100, "code_weight": 0.8}
 # Of the judge's figures: heading, digits.
@@ -47,12 +61,14 @@ FLOORS = {"real": "held-out loops (ceiling)", "codec": "through the codec (ceili
 
 @dataclass(frozen=True)
 class Trial:
-    """`title` in the table; which run it is of, and the steps that it is judged with."""
+    """`title` in the table; more of its shape than the plan's; which run it is of, and the steps
+    that it is judged with."""
 
     title: str
     family: str
     objective: str
     loss_on: str = "samples"
+    shape: dict[str, Any] = field(default_factory=dict)
     steps: int = 1
     run: str = ""
 
@@ -61,12 +77,19 @@ def _plan(title: str, loss_on: str) -> Trial:
     return Trial(title, "latent_vae", "loop_plan", loss_on)
 
 
+def _flow(title: str, shape: dict[str, Any], steps: int = 1, run: str = "") -> Trial:
+    return Trial(title, "latent_flow", "loop_flow", shape=shape, steps=steps, run=run)
+
+
 TRIALS = {
     "samples": _plan("VAE 2, likelihood of latents drawn", "samples"),
     "means": _plan("VAE 2, likelihood of means", "means"),
     "posteriors": _plan("VAE 2, divergence of posteriors", "posteriors"),
-    **{f"flow-{steps}": Trial(f"flow, {steps} step{'s' if steps > 1 else ''}", "latent_flow",
-                              "loop_flow", steps=steps, run="flow-1") for steps in (1, 2, 4, 32)},
+    **{f"flow-{steps}": _flow(f"flow, {steps} step{'s' if steps > 1 else ''}", FLOW, steps,
+                              "flow-1") for steps in (1, 2, 4, 32)},
+    "transformer": _flow("flow, 1 step, transformer, windows of 8 chunks", TRANSFORMER),
+    "transformer-32": _flow("flow, 1 step, transformer, windows of 32 chunks", LONGER),
+    "tokens": Trial("tokens of 8 codebooks", "loop_tokens", "loop_tokens"),
 }
 
 
@@ -89,7 +112,7 @@ def corpora(out: Path) -> None:
 
 def configuration(trial: Trial) -> str:
     """A trial's file for `tudor train`."""
-    model = {"family": trial.family, **SHAPE, **(FLOW if trial.family == "latent_flow" else {})}
+    model = {"family": trial.family, **SHAPE, **trial.shape}
     training = {"objective": trial.objective, "coder": CODER, **COMMON, "loss_on": trial.loss_on}
     return "\n".join(["[model]", *(f"{key} = {json.dumps(value)}" for key, value in model.items()),
                       "", "[training]",
@@ -106,17 +129,37 @@ def run(name: str, seed: int, minutes: float, out: Path) -> None:
     if not done.exists():
         file = out / f"{trial.run or name}.toml"
         file.write_text(configuration(trial), "utf-8")
+        share_cache(folder)
         tudor(folder.with_suffix(".log"), "train", file, "--data", corpus(out, "learnt", LEARNT),
-              "--out", folder, "--minutes", minutes, "--seed", seed, command=TUDOR_BY_PROCESSOR)
+              "--out", folder, "--minutes", minutes, "--seed", seed, command=TRAINING)
         done.touch()
     if trial.steps > 1:
         folder = stepped(folder, trial.steps, out / f"{name}-{seed}")
     told = tudor(target.with_suffix(".judged"), "evaluate", folder,
-                 "--data", corpus(out, "held", HELD), "--json")
+                 "--data", corpus(out, "held", HELD), "--json", command=JUDGING)
+    found = {**json.loads(told), "macs_per_second": macs_per_second(folder)}
     if trial.family == "latent_vae":
-        told = json.dumps({**json.loads(told), "lengths": lengths(folder, out)})
+        found["lengths"] = lengths(folder, out)
     with atomic_write(target) as temporary:
-        temporary.write_text(told, "utf-8")
+        temporary.write_text(json.dumps(found), "utf-8")
+
+
+def macs_per_second(folder: Path) -> float:
+    """Of what makes a run's latents."""
+    from engine.models.store import load_model
+    from scripts.loop_tokens.__main__ import register
+
+    register()
+    return macs_of(load_model(str(folder)).model)
+
+
+def macs_of(model: Model) -> float:
+    """A second, of `generate`."""
+    rate, total = model.sample_rate_hz / model.methods["generate"].in_ratio, 0.0
+    for layer in model.layers_of("generate"):
+        total += layer.macs_per_second(rate)
+        rate /= float(layer.ratio)
+    return total
 
 
 def stepped(folder: Path, steps: int, to: Path) -> Path:
@@ -185,15 +228,17 @@ def lengths(folder: Path, out: Path) -> list[dict[str, Any]]:
     return by_length(model, _objective(model, settings), data, LoopJudge(real, rate))
 
 
-def gathered(out: Path, seeds: list[int], minutes: float) -> dict[str, Any]:
+def gathered(out: Path, seeds: list[int], minutes: float, names: list[str]) -> dict[str, Any]:
     """What was measured: of each trial the figures of every seed, and what they are read by."""
     found: dict[str, Any] = {"series": {"minutes": minutes, "seeds": seeds}}
-    for name, trial in TRIALS.items():
+    for name in names:
+        trial = TRIALS[name]
         told = [json.loads(judged(out, name, seed).read_text("utf-8")) for seed in seeds]
         found[name] = {
             "steps": [steps(out / f"{trial.run or name}-{seed}") for seed in seeds],
             "figures": [{**{key: one["results"]["model"].get(key) for key in COLUMNS},
-                         "code_rank": one["code_rank"]} for one in told]}
+                         "code_rank": one["code_rank"],
+                         "mmacs": one["macs_per_second"] / 1e6} for one in told]}
         if trial.family == "latent_vae":
             found[name]["lengths"] = [one["lengths"] for one in told]
     found["read_by"] = {name: {key: told[0]["results"].get(name, {}).get(key) for key in COLUMNS}
@@ -206,17 +251,19 @@ def gathered(out: Path, seeds: list[int], minutes: float) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> list[str]:
     """Means of the seeds, the range that they have, and what they are read by."""
-    columns = {**COLUMNS, "code_rank": ("code: rank ↓", 2)}
+    columns = {**COLUMNS, "code_rank": ("code: rank ↓", 2), "mmacs": ("MMAC/s", 1)}
     lines = [["", *(heading for heading, _ in columns.values()), "training steps"]]
     lines += [[trial.title, *cells(found[name]["figures"], columns),
                f"{mean(found[name]['steps']):.0f}"]
-              for name, trial in TRIALS.items()]
+              for name, trial in TRIALS.items() if name in found]
     lines += [[FLOORS[name], *cells([row], columns), "-"] for name, row in found["read_by"].items()]
     return rows(*lines)
 
 
 def length_table(found: dict[str, Any]) -> list[str]:
     """What each length of a code costs and gives, of the plan learnt by drawn latents."""
+    if "samples" not in found:
+        return ["*Not among the trials that were run.*"]
     of_seeds = found["samples"]["lengths"]
     lines = [["codes for a window", "nats a frame ↓", "explained ↑", "nats in a code",
               "descriptor MMD ↓", "rhythm MMD ↓", "bar", "MMD halfway / at the ends →1",
@@ -243,7 +290,7 @@ def page(what: str) -> list[str]:
 
 
 def main() -> None:
-    series(__doc__ or "", MINUTES, TRIALS, FIGURES, corpora, run, gathered)
+    series(__doc__ or "", MINUTES, TRIALS, FIGURES, corpora, run, gathered, choice=True)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ CLIP_BARS, MORPH_BARS = 2, 8
 # New loops: what they are called, their tempo, and the seed of their code and noise.
 LOOPS = (("first", 124.0, 1), ("second", 138.0, 4))
 MORPH, MORPH_BPM = "morph", 150.0
+LONG_SECONDS = 600.0  # without a stop
 SMALL = 0.75  # compression of what is played: the morph is long
 KEPT = ("model", "real", "codec", "codec_learnt", "learnt", "own_steps", "own_frames", "gaussian",
         "noise")
@@ -81,10 +82,10 @@ def measure(name: str) -> None:
     print(f"{name}: {own.title}", flush=True)
     judge = JUDGES["loops"]
     case = open_case(name, own.ready(), seconds=judge.seconds, seeds=judge.seeds,
-                     learnt=before and before.ready())
+                     learnt=before and before.ready(), long_seconds=LONG_SECONDS)
     found = judge(case).result
     trimmed = {key: found[key] for key in ("loops", "seconds", "draws", "spread", "knobs", "repeat",
-                                           "code_rank", "paths", "targets")}
+                                           "code_rank", "paths", "targets", "long")}
     trimmed["results"] = {key: found["results"][key] for key in KEPT if key in found["results"]}
     if (dtype := card_of(name)["dtype"]) != "float32":
         trimmed["results"][EXPORTED] = exported(name, dtype, own.ready())
@@ -208,6 +209,22 @@ def path_figures(found: Measured) -> list[str]:
     return rows(*lines)
 
 
+def long_figures(found: Measured) -> list[str]:
+    """Of loops that went on without a stop: their beginning and their end."""
+    if (long := found.get("long")) is None:
+        return []
+    part = f"{long['part_seconds']:.0f} s"
+    lines = [[f"{long['loops']} loops of {long['seconds'] / 60:g} minutes without a stop",
+              *loop_table.LONG_COLUMNS.values()]]
+    for name in ("first", "last"):
+        lines.append([f"{name} {part}", *(cell(long[name][key], LONG_DIGITS.get(key, 2))
+                                          for key in loop_table.LONG_COLUMNS)])
+    return ["", *rows(*lines)]
+
+
+LONG_DIGITS = {"descriptor_mmd": 3, "rhythm_mmd": 3}
+
+
 def card(name: str, fit_row: str, short_row: Shape,
          main: dict[str, Any]) -> list[str]:
     """A card's lines between its marks; `main`: facts of its method."""
@@ -255,6 +272,6 @@ def page() -> list[str]:
     """docs/loops.md: pictures, players, figures."""
     def said(name: str, found: Measured) -> list[str]:
         return [*players(name, "original-loop", "a held-out loop"), "",
-                *target_lines(verdicts(found)), "", *loop_figures(found)]
+                *target_lines(verdicts(found)), "", *loop_figures(found), *long_figures(found)]
 
     return made_cards.page(loop_names(), "###", figures_of, said) or [NONE]

@@ -37,6 +37,16 @@ def tudor(log: Path, *words: Any, command: tuple[str, ...] = TUDOR) -> str:
     return found.stdout
 
 
+def share_cache(folder: Path) -> None:
+    """Latents of what is learnt from, which all runs find in one place: encoding takes longer than
+    a short training."""
+    kept, own = folder.parent / "learnt-cache", folder / "cache"
+    kept.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    if not own.exists():
+        own.symlink_to(Path("..") / kept.name, target_is_directory=True)
+
+
 def each(jobs: Iterable[Job], work: Callable[[Job], object], at_once: int = 1) -> None:
     """Do all of them, so many at once, and say how far that is."""
     waiting, begun = list(jobs), time.monotonic()
@@ -84,27 +94,34 @@ def judged(out: Path, name: str, seed: int) -> Path:
 
 def series(doc: str, minutes: float, trials: Iterable[str], figures: Path,
            prepare: Callable[[Path], object], run: Callable[[str, int, float, Path], object],
-           gathered: Callable[[Path, list[int], float], dict[str, Any]]) -> None:
+           gathered: Callable[..., dict[str, Any]], choice: bool = False) -> None:
     """The command of a series: trials for each seed, as far as they are to be done, and the figures
-    of the seeds that have them all."""
+    of the seeds that have them all. `choice`: whether some may be named, which `gathered` is then
+    told behind out, seeds and minutes."""
     parser = argparse.ArgumentParser(description=doc.split("\n\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=minutes, help="of processor time for each")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1, help="so many at once, one thread each")
     parser.add_argument("--keep", action="store_true", help="train nothing, write what is there")
+    names = list(trials)
+    if choice:
+        parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="TRIAL",
+                            help=f"these trials: {', '.join(names)}")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    seeds, names = list(range(1, options.seeds + 1)), list(trials)
+    seeds = list(range(1, options.seeds + 1))
+    chosen = [name for name in names if name in options.only] if choice else names
     if not options.keep:
         prepare(options.out)
-        each([(name, seed) for seed in seeds for name in names],
+        each([(name, seed) for seed in seeds for name in chosen],
              lambda job: run(*job, options.minutes, options.out), options.jobs)
     whole = [seed for seed in seeds
-             if all(judged(options.out, name, seed).exists() for name in names)]
+             if all(judged(options.out, name, seed).exists() for name in chosen)]
     if not whole:
         raise SystemExit(f"{options.out}: no seed has every trial yet")
-    keep(figures, gathered(options.out, whole, options.minutes))
+    told = (chosen,) if choice else ()
+    keep(figures, gathered(options.out, whole, options.minutes, *told))
 
 
 def page(figures: Path, command: str, table: Callable[[dict[str, Any]], list[str]]) -> list[str]:

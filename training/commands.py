@@ -195,7 +195,8 @@ def evaluate(
                                              "classes; 8, for the judge playing 3")
     ] = None,
     long: Annotated[
-        bool, typer.Option("--long", help="judge playing: also ten minutes without a stop")
+        bool, typer.Option("--long", help="judges playing and loops: also ten minutes without a "
+                                      "stop")
     ] = False,
     assignments: Annotated[
         list[str] | None,
@@ -252,8 +253,8 @@ def evaluate(
                          long_seconds=600.0 if long else 0.0,
                          progress=lambda name: status.update(f"judging {escape(name)}"))
         chosen = pick(case, judge)
-        if long and chosen.name != "playing":
-            raise ConfigError(f"--long is for the judge playing, not for {chosen.name}")
+        if long and not chosen.goes_on:
+            raise ConfigError(f"--long is for the judges playing and loops, not for {chosen.name}")
         case.seconds = chosen.seconds if seconds is None else seconds
         case.seeds = chosen.seeds if seeds is None else seeds
         found = chosen(case)

@@ -1,6 +1,6 @@
 """Streaming layers: `forward(x, state) -> (y, state)`, offline is streaming from fresh state."""
 
-from engine.layers.attention import Attention, CausalAttention
+from engine.layers.attention import Attention, CausalAttention, TransformerStack
 from engine.layers.base import State, Streaming, split_state
 from engine.layers.channels import Affine, Channels
 from engine.layers.combine import Identity, Parallel, Residual, Sequence
@@ -43,5 +43,5 @@ __all__ = [
     "LogisticMixture", "Loop", "NoiseMultiply", "Note", "PQMFAnalysis", "PQMFSynthesis",
     "Parallel", "Past", "PitchTrack", "Pointwise", "RMSNorm", "Repeat", "Residual", "Resynth",
     "Sequence", "Shapes", "SharedProjection", "Sigmoid", "Snake", "Softplus", "Spectrum",
-    "Sqrt", "State", "Streaming", "Tanh", "mu_law_table", "split_state",
+    "Sqrt", "State", "Streaming", "Tanh", "TransformerStack", "mu_law_table", "split_state",
 ]

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from engine.layers.base import Shape, State, Streaming
-from engine.layers.combine import Sequence
+from engine.layers.combine import Residual, Sequence
 from engine.layers.conv import Conv1d
+from engine.layers.norm import RMSNorm
+from engine.layers.pointwise import LeakyReLU
 
 if TYPE_CHECKING:
     from engine.graph import Builder, Value
@@ -81,3 +83,18 @@ class CausalAttention(Sequence):
     def __init__(self, channels: int, heads: int, window: int) -> None:
         super().__init__(Conv1d(channels, 3 * channels, 1), Attention(channels, heads, window),
                          Conv1d(channels, channels, 1))
+
+
+class TransformerStack(Sequence):
+    """A causal transformer (Vaswani et al. 2017, section 3.1, the norms first as in Xiong et al.
+    2020): in each layer h = h + attention(norm(h)), then h = h + perceptron(norm(h)), each frame by
+    itself; last a norm. Where in time a frame stands is for its channels to say."""
+
+    WIDER = 2  # the perceptron inside than the frames
+
+    def __init__(self, width: int, layers: int, heads: int, window: int) -> None:
+        inner = self.WIDER * width
+        each = [(Residual(RMSNorm(width), CausalAttention(width, heads, window)),
+                 Residual(RMSNorm(width), Conv1d(width, inner, 1), LeakyReLU(inner),
+                          Conv1d(inner, width, 1))) for _ in range(layers)]
+        super().__init__(*(part for layer in each for part in layer), RMSNorm(width))

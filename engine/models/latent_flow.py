@@ -2,7 +2,7 @@
 
     conditions -> features -> plan -> mean, log_std  (`latent_vae`)     once a chunk
               +-> noise, of the place in the bar or new
-    chunks before -+-> gated layers, dilations 1, 2, 4, ... -> context
+    chunks before -+-> gated layers, dilations 1, 2, 4, ..., or a transformer -> context
     noise -> x;  x = x + d velocity(x, t, d, context),  t = 0, d, 2d, ... below 1
     mean + exp(log_std) x -> the chunk
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from engine.description import Attribute
@@ -33,6 +33,8 @@ from engine.layers import (
     Loop,
     Parallel,
     Sequence,
+    Streaming,
+    TransformerStack,
 )
 from engine.models.base import Model
 from engine.models.chain import Link
@@ -45,12 +47,24 @@ from engine.models.loops_parts import chunk_noise
 class LatentFlowConfig(LoopConfig):
     """Shape of a flow and of its plan."""
 
-    history_width: Width = 96  # of what reads the chunks before
-    history: Annotated[int, Field(ge=1, le=12)] = 6  # layers of it, dilations 1, 2, 4, ...
+    # What reads the chunks before: gated convolutions, dilations 1, 2, 4, ..., or a causal
+    # transformer, each of whose layers attends to the last `window` chunks.
+    backbone: Literal["convolution", "transformer"] = "convolution"
+    history_width: Width = 96
+    history: Annotated[int, Field(ge=1, le=12)] = 6  # layers of it
+    heads: Annotated[int, Field(ge=1, le=64)] = 4  # of the transformer
+    window: Annotated[int, Field(ge=2, le=256)] = 8
     flow_width: Width = 192  # of the velocity
     steps: Literal[1, 2, 4, 8, 16, 32] = 1  # from noise to a chunk, at most
 
     noise: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _divides(self) -> LatentFlowConfig:
+        if self.backbone == "transformer" and self.history_width % self.heads:
+            raise ValueError(f"heads = {self.heads} must divide history_width = "
+                             f"{self.history_width}")
+        return self
 
 
 class LatentFlow(LoopModel):
@@ -69,8 +83,7 @@ class LatentFlow(LoopModel):
             Sequence(self.features, Parallel(Identity(told), self.plan, combine="concat"), Parallel(
                 Sequence(Channels(planned, told, planned), self.spelt_out), Identity(planned),
                 combine="concat")), combine="concat")
-        past = GatedStack(Conv1d(planned + size, wide, 1), None,
-                          [2**i for i in range(config.history)])
+        past = backbone(config, planned + size)
         self._context = (Sequence(
             Parallel(Channels(planned + size, 0, planned), past, combine="concat"),
             Conv1d(planned + wide, wide, 1), LeakyReLU(wide)),)
@@ -104,3 +117,12 @@ class LatentFlow(LoopModel):
         """Context [batch, history_width, chunks] of features, plans and the chunk before each, as
         the loop works it out, from fresh state."""
         return self._context[0].offline(torch.cat((told, plan, before), dim=1))
+
+
+def backbone(config: LatentFlowConfig, channels: int) -> Streaming:
+    """[channels] of a chunk and of the one before -> [history_width], of the chunks before too. The
+    place in the bar is among the channels, so attention knows how far back a chunk is."""
+    wide, front = config.history_width, Conv1d(channels, config.history_width, 1)
+    if config.backbone == "transformer":
+        return Sequence(front, TransformerStack(wide, config.history, config.heads, config.window))
+    return GatedStack(front, None, [2**i for i in range(config.history)])

@@ -33,7 +33,7 @@ class Family:
     data: str = "crops"
 
 
-def _with_coder(kind: Callable[..., Model]) -> Callable[[Any], Model]:
+def with_coder(kind: Callable[..., Model]) -> Callable[[Any], Model]:
     """How to build a family whose configuration holds another model's, its coder."""
     def made(config: Any) -> Model:
         settings = dict(config.coder)
@@ -54,9 +54,9 @@ FAMILIES: dict[str, Family] = {
                       "autoregressive", "performed"),
     "two_tier": Family(TwoTierConfig, TwoTier, "sound drawn sample by sample, in two rates",
                        "autoregressive", "performed"),
-    "latent_vae": Family(LatentVAEConfig, _with_coder(LatentVAE),
+    "latent_vae": Family(LatentVAEConfig, with_coder(LatentVAE),
                          "loops from a code, by their latents", "loop_plan", "loops"),
-    "latent_flow": Family(LatentFlowConfig, _with_coder(LatentFlow),
+    "latent_flow": Family(LatentFlowConfig, with_coder(LatentFlow),
                           "loops drawn chunk by chunk, by their latents", "loop_flow", "loops"),
     "spectrogram_gan": Family(SpectrogramGANConfig, SpectrogramGAN,
                               "strokes that a gate triggers, by frames of a spectrogram",

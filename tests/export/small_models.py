@@ -56,6 +56,8 @@ SMALL: dict[str, dict[str, dict[str, Any]]] = {
     "latent_flow": {
         "loops": {**LOOP, "styles": ["a", "b"], "history_width": 8, "history": 2, "flow_width": 8},
         "steps": {**LOOP, "history_width": 6, "history": 1, "flow_width": 6, "steps": 4},
+        "transformer": {**LOOP, "backbone": "transformer", "history_width": 8, "history": 2,
+                        "heads": 2, "window": 5, "flow_width": 8},
     },
     "spectrogram_gan": {
         "drums": {"sample_rate_hz": 8000, "fft": 128, "hop": 32, "classes": ["a", "b"],

@@ -11,9 +11,11 @@ import pytest
 import soundfile
 
 from engine.boards.cost import method_cost
-from engine.models.registry import build
+from engine.models.registry import FAMILIES, build
 from scripts import coded_trials, frames_trials, loop_trials, trial_runs
 from scripts.coded_trials import COLUMNS, PRESET, TRIALS
+from scripts.loop_tokens.__main__ import register
+from training.objectives.registry import OBJECTIVES
 from training.run.config import resolve
 
 
@@ -64,7 +66,16 @@ def test_the_table_has_the_mean_and_the_range_of_whole_seeds(
     assert all(len(row) == 2 + len(COLUMNS) for row in rows.values())
 
 
+@pytest.fixture
+def tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The family that only the trials have, for as long as a test."""
+    for known in (FAMILIES, OBJECTIVES):
+        monkeypatch.setitem(known, "loop_tokens", None)  # taken out again
+    register()
+
+
 @pytest.mark.parametrize("name", loop_trials.TRIALS)
+@pytest.mark.usefixtures("tokens")
 def test_a_trial_of_loops_can_be_trained(name: str, tmp_path: Path) -> None:
     trial = loop_trials.TRIALS[name]
     path, sounds = tmp_path / "x.toml", tmp_path / "sounds"
@@ -77,6 +88,21 @@ def test_a_trial_of_loops_can_be_trained(name: str, tmp_path: Path) -> None:
     assert trial.run in ("", *loop_trials.TRIALS)
 
 
+def test_a_transformer_costs_what_convolutions_cost() -> None:
+    latents: dict[str, Any] = {"latents": 16, "compression": 128, "sample_rate_hz": 16000,
+                               "styles": ["a", "b"]}
+    found = {}
+    for name in ("flow-1", "transformer", "transformer-32"):
+        model = build("latent_flow", {**latents, **loop_trials.SHAPE,
+                                      **loop_trials.TRIALS[name].shape})
+        graph = model.graph("generate")
+        found[name] = method_cost(graph, 16000 / 1024).macs_per_second / 1e6
+        assert loop_trials.macs_of(model) == pytest.approx(1e6 * found[name], rel=0.005)
+    assert found["flow-1"] == pytest.approx(10.1, abs=0.1)
+    assert found["transformer"] == pytest.approx(found["flow-1"], rel=0.01)
+    assert found["transformer-32"] == pytest.approx(found["flow-1"], rel=0.015)
+
+
 def loops_told(mmd: float) -> dict[str, Any]:
     """As `tudor evaluate --json` says it, and the lengths."""
     path = {"middle_over_ends": 1.1, "level_db": {"largest_step": 0.3},
@@ -84,7 +110,8 @@ def loops_told(mmd: float) -> dict[str, Any]:
     row = {"nats_per_frame": 15.0, "explained": 0.2, "code_nats": 12.0, "descriptor_mmd": mmd,
            "rhythm_mmd": 0.03, "bar": 0.6, "path": path}
     return {"results": {"model": {"descriptor_mmd": mmd}, "codec": {"descriptor_mmd": 0.03}},
-            "code_rank": 0.4, "lengths": [{"codes": count, **row} for count in (1, 2)]}
+            "code_rank": 0.4, "macs_per_second": 10.2e6,
+            "lengths": [{"codes": count, **row} for count in (1, 2)]}
 
 
 def test_tables_of_loops_have_every_trial_and_every_length(
@@ -105,7 +132,27 @@ def test_tables_of_loops_have_every_trial_and_every_length(
     assert list(rows) == [*(trial.title for trial in loop_trials.TRIALS.values()),
                           "through the codec (ceiling)"]
     assert {row[1] for row in rows.values()} == {"0.125", "0.030"}
+    assert {row[-2] for row in rows.values()} == {"10.2", "-"}
     assert [line.split(" | ")[0] for line in lengths[4:]] == ["| 1", "| 2"]
+
+
+def test_trials_of_loops_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_trials, "FIGURES", tmp_path / "kept.json")
+    for name in ("flow-1", "flow-4", "tokens"):
+        folder = tmp_path / f"{loop_trials.TRIALS[name].run or name}-1"
+        folder.mkdir(exist_ok=True)
+        (folder / "metrics.jsonl").write_text('{"step": 300}\n', "utf-8")
+        trial_runs.judged(tmp_path, name, 1).write_text(json.dumps(loops_told(0.125)), "utf-8")
+    base = ["loop_trials", str(tmp_path), "--keep", "--seeds", "1"]
+    monkeypatch.setattr("sys.argv", base)
+    with pytest.raises(SystemExit, match="no seed has every trial yet"):
+        loop_trials.main()
+    monkeypatch.setattr("sys.argv", [*base, "--only", "tokens", "flow-4", "flow-1"])
+    loop_trials.main()
+    rows = [line.split(" | ")[0].lstrip("| ") for line in loop_trials.page("levels")[4:]]
+    assert rows[:3] == [loop_trials.TRIALS[name].title for name in ("flow-1", "flow-4", "tokens")]
+    assert len(rows) == 4
+    assert "Not among the trials" in loop_trials.page("lengths")[2]
 
 
 @pytest.mark.parametrize("family", frames_trials.SHAPES)

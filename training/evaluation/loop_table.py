@@ -76,6 +76,19 @@ def path_grid(paths: Mapping[str, dict[str, Any]]) -> Grid:
     return Grid("paths from loop to loop, by bars", head, rows)
 
 
+LONG_COLUMNS = {"level_error_db": "level dB", "descriptor_mmd": "descriptor MMD",
+                "rhythm_mmd": "rhythm MMD", "lock16": "lock16", "lock4": "lock4", "bar": "bar"}
+
+
+def long_grid(found: Mapping[str, Any]) -> Grid:
+    """What `ends` of loops that went on for long returned."""
+    title = (f"{found['loops']} loops of {found['seconds']:.0f} s without a stop: their first and "
+             f"last {found['part_seconds']:.0f} s")
+    rows = [[name, *(number(found[name][key]) for key in LONG_COLUMNS)]
+            for name in ("first", "last")]
+    return Grid(title, ["", *LONG_COLUMNS.values()], rows)
+
+
 def knob_grid(found: Mapping[str, dict[str, Any]]) -> Grid:
     """What `knob_response` returns."""
     rows = [[name, number(row["spearman"]), number(row["slope"]), number(row["cross_talk"]),

@@ -41,6 +41,7 @@ from engine.layers import (
     State,
     Streaming,
     Tanh,
+    TransformerStack,
 )
 from engine.layers.pointwise import Guard
 
@@ -49,7 +50,7 @@ KINDS = (
     "tanh", "sigmoid", "exp", "log", "sqrt", "softplus", "rms_norm", "layer_norm", "attention",
     "snake", "gated", "noise", "guard", "residual", "parallel_sum", "parallel_product",
     "parallel_concat", "analysis", "synthesis", "past", "fixed", "repeat", "shared", "gated_stack",
-    "film_stack", "shapes",
+    "film_stack", "shapes", "transformer",
 )
 
 
@@ -112,6 +113,9 @@ def layer(draw: st.DrawFn, kind: str, channels: int, depth: int = 0) -> Streamin
     if kind == "attention":
         return Sequence(Conv1d(channels, 2 * channels, 1),
                         CausalAttention(2 * channels, pick(1, 2), draw(st.integers(2, 6))))
+    if kind == "transformer":  # norms of one channel know its sign alone
+        return Sequence(Conv1d(channels, 2 * channels + 2, 1), TransformerStack(
+            2 * channels + 2, pick(1, 2), pick(1, 2), draw(st.integers(2, 4))))
     if kind == "layer_norm":  # of one channel nothing is left
         return Sequence(Conv1d(channels, channels + 2, 1), LayerNorm(channels + 2))
     if kind == "residual":

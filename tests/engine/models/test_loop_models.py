@@ -51,6 +51,7 @@ def test_families_are_in_the_registry(family):
 
 @pytest.mark.parametrize(("settings", "said"), [
     ({"chunk": 0}, "model.chunk"), ({"steps": 3}, "model.steps"), ({"codes": 0}, "model.codes"),
+    ({"backbone": "transformer", "heads": 5}, "heads = 5 must divide history_width = 96"),
 ])
 def test_mistakes_are_one_line(settings, said):
     with pytest.raises(ConfigError) as raised:
@@ -147,8 +148,9 @@ def test_frames_and_rows():
     assert not list(known.parameters())
 
 
-def test_the_loop_is_what_training_worked_out_at_once():
-    model = small_model("latent_flow", "loops")
+@pytest.mark.parametrize("name", ["loops", "transformer"])
+def test_the_loop_is_what_training_worked_out_at_once(name):
+    model = small_model("latent_flow", name)
     x, size, values = rows(model), model.config.chunk, model.default_attributes()
     z = folded(model.made.taken_back(model.offline("generate", x)), size)
     told, plan, mean, log_std = model.planned(model.held.offline(x))
@@ -175,6 +177,23 @@ def bars_of(model, variation, bars=4, **attributes):
     x[:, config.place(VARIATION)] = variation
     z = model.offline("generate", x, **attributes)[0]
     return z.unflatten(1, (bars, -1))
+
+
+def test_a_transformer_hears_as_far_back_as_its_windows_reach():
+    model = small_model("latent_flow", "transformer")
+    config, size = model.config, model.config.chunk * model.config.latents
+    reach = config.history * (config.window - 1)  # chunks before the present one's own past
+    told = torch.randn(1, model.features.out_channels, 3 * reach)
+    plan = torch.randn(1, config.width, 3 * reach)
+    before = torch.randn(1, size, 3 * reach)
+    whole = model.heard_before(told, plan, before)
+    assert whole.shape == (1, config.history_width, 3 * reach)
+    changed = before.clone()
+    changed[:, :, reach] += 3
+    heard = (model.heard_before(told, plan, changed) - whole).abs().amax(dim=(0, 1)) > 1e-6
+    assert heard[reach : 2 * reach + 1].all()
+    assert not heard[:reach].any()
+    assert not heard[2 * reach + 1 :].any()
 
 
 def without_past(model, monkeypatch):

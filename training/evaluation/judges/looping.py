@@ -44,6 +44,8 @@ KNOB_REACH = 1.2  # standard deviations to either side
 PATHS, PATH_BARS, PATH_BPM = 8, 16, 125.0
 REPEAT_BARS = 4
 KEPT = 3  # sounds for the page
+LONG_LOOPS = 4  # that go on for long, at the tempi of as many held-out ones
+DRIFT_MOST_SECONDS = 60.0  # of their beginning and end
 
 
 def judge(case: Case) -> Findings:
@@ -85,6 +87,10 @@ def judge(case: Case) -> Findings:
                      "(0: always first, 0.5: chance)")
     result["paths"] = ask.paths(ruler)
     grids += [loop_table.path_grid(result["paths"]), target_grid(result)]
+    if case.long_seconds:
+        case.progress(f"{case.long_seconds:.0f} s without a stop")
+        result["long"] = ask.long(ruler)
+        grids.append(loop_table.long_grid(result["long"]))
     kept = [(f"loop_{i + 1}.wav", f"made, at {bpm:.0f} BPM", sound) for i, (sound, bpm) in
             enumerate(zip(draws[0].sounds[:KEPT], real.bpm, strict=False))]
     kept.append(("held_out.wav", f"held out: {known[0][0]}", real.sounds[0]))
@@ -109,10 +115,22 @@ class _Asker:
         return self._played([self._said(facts, rows.made_up_code(self.codes, 1000 * seed + i))
                              for i, facts in enumerate(self.facts)], self.case.seconds)
 
-    def _said(self, facts: LoopFacts, code: FloatArray) -> FloatArray:
-        """Conditions for a loop like the one of `facts`."""
-        x = rows.conditions(self.labels, self.spec.in_ratio, self.rate,
-                            self.case.seconds / rows.bar_seconds(facts.bpm), facts.bpm, code)
+    def long(self, ruler: LoopJudge) -> dict[str, Any]:
+        """Loops that go on without a stop, noise always new: figures of their beginning and of
+        their end, neither without what came before."""
+        seconds = self.case.long_seconds
+        facts = [self.facts[i % len(self.facts)] for i in range(LONG_LOOPS)]
+        said = [self._said(each, rows.made_up_code(self.codes, 5000 + i), seconds)
+                for i, each in enumerate(facts)]
+        made = Loops(self._played(said, seconds), [each.bpm for each in facts])
+        part = min(DRIFT_MOST_SECONDS, seconds / 2)
+        return {"seconds": seconds, "loops": len(made), "part_seconds": part,
+                **ruler.ends(made, part)}
+
+    def _said(self, facts: LoopFacts, code: FloatArray, seconds: float = 0.0) -> FloatArray:
+        """Conditions for a loop like the one of `facts`; of the usual length unless told."""
+        bars = (seconds or self.case.seconds) / rows.bar_seconds(facts.bpm)
+        x = rows.conditions(self.labels, self.spec.in_ratio, self.rate, bars, facts.bpm, code)
         for name, value in zip(KNOBS, facts.knobs, strict=True):
             unit = self.units.get(name)
             if unit:

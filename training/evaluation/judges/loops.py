@@ -159,17 +159,21 @@ class LoopJudge:
     def drift(self, made: Loops, seconds: float = DRIFT_SECONDS) -> Figures:
         """Figures of the last `seconds` of sounds less those of the first: what a stream loses that
         hears only itself. Sounds are of one length, twice `seconds` at least."""
+        first, last = self.ends(made, seconds).values()
+        return {key: None if first[key] is None or last[key] is None else
+                float(last[key] or 0) - float(first[key] or 0)
+                for key in ("descriptor_mmd", "level_error_db", "lock16")}
+
+    def ends(self, made: Loops, seconds: float = DRIFT_SECONDS) -> dict[str, Figures]:
+        """Figures of the "first" and of the "last" `seconds` of such sounds."""
         lengths = {len(sound) for sound in made.sounds}
         size = round(seconds * self.rate_hz)
         if len(lengths) != 1 or min(lengths) < 2 * size:
             raise ValueError(f"drift over {seconds:g} s wants sounds of one length, twice that at "
                              "least")
         length = lengths.pop()
-        first, last = (self.figures(made.part(self.rate_hz, start, start + size), False)
-                       for start in (0, length - size))
-        return {key: None if first[key] is None or last[key] is None else
-                float(last[key] or 0) - float(first[key] or 0)
-                for key in ("descriptor_mmd", "level_error_db", "lock16")}
+        return {name: self.figures(made.part(self.rate_hz, start, start + size), False)
+                for name, start in (("first", 0), ("last", length - size))}
 
     def border_flux(self, made: Loops, chunk: int, frame: int) -> float | None:
         """Spectral flux where a generator's chunks of `chunk` samples meet over that where its

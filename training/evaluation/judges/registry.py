@@ -32,6 +32,7 @@ class Judge:
     module: str
     seconds: float = 5.0
     seeds: int = 8
+    goes_on: bool = False  # whether it also hears what goes on for long
 
     def __call__(self, case: Case) -> Findings:
         found: Findings = import_module(self.module).judge(case)
@@ -143,9 +144,11 @@ JUDGES: dict[str, Judge] = {row.name: row for row in (
           _no_pairs, lambda case: case.kind == "pairs" and case.role == EFFECT,
           f"{HERE}.paired"),
     Judge("loops", "whether a model makes loops, in tempo, that obey", _no_loops,
-          lambda case: not _no_loops(case), f"{HERE}.looping", seconds=4.0, seeds=3),
+          lambda case: not _no_loops(case), f"{HERE}.looping", seconds=4.0, seeds=3,
+          goes_on=True),
     Judge("playing", "how a model that draws sample after sample plays when it hears only itself",
-          _not_drawn, _draws, f"{HERE}.playing", seconds=20.0, seeds=3),
+          _not_drawn, _draws, f"{HERE}.playing", seconds=20.0, seeds=3,
+          goes_on=True),
     Judge("generation", "how like real sound is what a model makes by itself",
           _no_generator, lambda case: not _no_generator(case), f"{HERE}.generation"),
     Judge("reconstruction", "how near the output comes to the input",

@@ -25,8 +25,7 @@ def case(tmp_path, family="latent_flow", name="loops", **options):
 def test_everything_is_judged(tmp_path, monkeypatch):
     monkeypatch.setattr(looping, "PATHS", 2)
     monkeypatch.setattr(looping, "PATH_BARS", 6)
-    opened = case(tmp_path)
-    found = pick(opened)(opened)
+    found = pick(case(tmp_path))(case(tmp_path, long_seconds=8.0))
     assert found.result["judge"] == "loops"
     assert set(found.result["results"]) >= {"model", "real", "codec", "gaussian", "noise"}
     assert set(found.result["knobs"]) == {"density", "brightness", "loudness"}
@@ -34,6 +33,10 @@ def test_everything_is_judged(tmp_path, monkeypatch):
     assert 0 <= found.result["code_rank"] <= 1
     assert set(found.result["paths"]) == {"line between codes", "one loop held",
                                           "crossfade of sounds"}
+    long = found.result["long"]
+    assert (long["seconds"], long["part_seconds"], long["loops"]) == (8.0, 4.0, 4)
+    assert long["first"]["level_error_db"] != long["last"]["level_error_db"]
+    assert any("without a stop" in grid.title for grid in found.grids)
     json.dumps(found.result, allow_nan=False, default=float)
     assert any("code of a held-out loop" in note for note in found.notes)
 
