@@ -34,6 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from functools import cached_property
 from itertools import chain
 from math import inf, lcm
 from typing import TYPE_CHECKING
@@ -139,6 +140,18 @@ class Streaming(nn.Module):
             for shape in self.state_shapes()
         )
 
+    # A layer's shape stays, and a loop asks for these at every frame.
+
+    @cached_property
+    def state_count(self) -> int:
+        """How many tensors its state has."""
+        return len(self.state_shapes())
+
+    @cached_property
+    def reads_attributes(self) -> bool:
+        """Whether `forward` takes them."""
+        return bool(self.uses or self.may_use)
+
     # --- running ----------------------------------------------------------------------------
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -160,7 +173,7 @@ def call(
     layer: Streaming, x: Tensor, state: State, attributes: Attributes | None
 ) -> tuple[Tensor, State]:
     """One layer, with the attributes if it reads any."""
-    if not layer.uses and not layer.may_use:
+    if not layer.reads_attributes:
         return layer(x, state)
     if attributes is None and layer.uses:
         raise ValueError(f"{type(layer).__name__} reads attributes ({', '.join(layer.uses)}), "
@@ -216,7 +229,7 @@ def split_state(state: State, layers: Iterable[Streaming]) -> list[State]:
     """Cut a flat state into one piece per layer, in order."""
     pieces, start = [], 0
     for layer in layers:
-        count = len(layer.state_shapes())
+        count = layer.state_count
         pieces.append(state[start : start + count])
         start += count
     if start != len(state):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,10 @@ class Loop(Streaming):
     def state_shapes(self) -> list[Shape]:
         return [(self.out_channels, 1), *chain_state_shapes((self.net, self.draw))]
 
+    @cached_property
+    def _step(self) -> int:
+        return self.granularity
+
     # --- running ----------------------------------------------------------------------------
 
     def forward(
@@ -111,7 +116,7 @@ class Loop(Streaming):
     ) -> tuple[Tensor, State]:
         if self.scripted is not None:
             return self.scripted(x, state, attributes)
-        step = self.granularity
+        step = self._step
         outputs = []
         for at in range(0, x.shape[2], step):
             y, state = self.group(x[:, :, at : at + step], state, attributes)
@@ -125,7 +130,7 @@ class Loop(Streaming):
         block is run once for each of its frames, those still unknown being 0: by the time they
         would be read they are known."""
         last, inner = state[0], state[1:]
-        step = self.granularity
+        step = self._step
         if step == 1:
             y, inner = self._run(x, last, inner, attributes)
             return y, (y, *inner)
