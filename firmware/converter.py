@@ -16,6 +16,9 @@ Floats = NDArray[np.float64]
 MOVES, STEP, MEAN_OF = 2.0**-8, 2.0**-14, 64  # firmware/common/steady.h
 STEPS_12 = 4095
 DNL_LSB = 0.5  # most of one step's error: typical of an MCP3208 (its data sheet allows 1)
+# An ADS1115 as a Pi's module reads it: steps from ground to the supply, in a range of 4.096 V. By
+# its data sheet a step's noise at 860 readings a second, at most a step of INL, no code missing.
+ADS1115_STEPS, ADS1115_NOISE_LSB, ADS1115_INL_LSB = 26399, 1.0, 1.0
 # The stage before a Pi's converter, as docs/module.md has it for ±5 V: Rin, Rf, and the divider for
 # Vb from 3.3 V; and an MCP6004's offset.
 STAGE_OHM, SUPPLY_VOLT, OFFSET_VOLT = (100e3, 31.6e3, 10e3, 6.2e3), 3.3, 0.0045
@@ -70,8 +73,8 @@ class Converter:
     """An input of a board. `volts` become readings from -1 to 1, a few of which are averaged where
     the board does so."""
 
-    bits: int
-    noise_lsb: float  # standard deviation, in steps of `bits`
+    steps: int  # from its lowest code to its highest
+    noise_lsb: float  # standard deviation, in these steps
     averaged: int
     offset: float  # of the stage, in readings
     gain: float  # volts of a reading of 1
@@ -80,7 +83,7 @@ class Converter:
 
     def read(self, volts: Floats, rng: np.random.Generator) -> Floats:
         """A reading for each of `volts`."""
-        steps = 2**self.bits - 1
+        steps = self.steps
         part = (np.clip(volts / self.gain + self.offset, -self.most, self.most) + 1) / 2
         part = part + np.interp(part * STEPS_12, np.arange(STEPS_12 + 1), self.errors) / STEPS_12
         noise = self.noise_lsb * rng.standard_normal((self.averaged, len(part)))
@@ -94,9 +97,25 @@ def converter(board: str, seed: int, inl_lsb: float = 2.0, dnl_lsb: float = DNL_
     `dnl_lsb`."""
     rng = np.random.default_rng(seed)
     if board == "pi":
-        gain, middle = stage(np.array(STAGE_OHM) * (1 + rng.uniform(-0.01, 0.01, 4)))
-        middle += rng.uniform(-1, 1) * OFFSET_VOLT * (1 + gain / (SUPPLY_VOLT / 2))
-        return Converter(12, 0.7, 4, -middle / gain, gain, _nonlinearity(rng, inl_lsb, dnl_lsb))
+        gain, offset = _stage_of_parts(rng)
+        return Converter(STEPS_12, 0.7, 4, offset, gain, _nonlinearity(rng, inl_lsb, dnl_lsb))
     gain = 5.0 * (1 + rng.uniform(0.0, 0.04))
     offset = rng.uniform(-0.03, 0.03) / 5
-    return Converter(16, 8.0, 1, offset, gain, _nonlinearity(rng, inl_lsb, dnl_lsb))
+    return Converter(2**16 - 1, 8.0, 1, offset, gain, _nonlinearity(rng, inl_lsb, dnl_lsb))
+
+
+def pitch_converter(seed: int, worse: float = 1.0) -> Converter:
+    """An input of a Pi's module with an ADS1115, `worse` times as nonlinear as its data sheet
+    allows, of which all may lie in a single step."""
+    rng = np.random.default_rng(seed)
+    gain, offset = _stage_of_parts(rng)
+    most = worse * ADS1115_INL_LSB * STEPS_12 / ADS1115_STEPS
+    errors = _nonlinearity(rng, most, most)
+    return Converter(ADS1115_STEPS, ADS1115_NOISE_LSB, 1, offset, gain, errors)
+
+
+def _stage_of_parts(rng: np.random.Generator) -> tuple[float, float]:
+    """Gain and offset, as a Converter has them, with resistors of 1 % and an op-amp's offset."""
+    gain, middle = stage(np.array(STAGE_OHM) * (1 + rng.uniform(-0.01, 0.01, 4)))
+    middle += rng.uniform(-1, 1) * OFFSET_VOLT * (1 + gain / (SUPPLY_VOLT / 2))
+    return gain, -middle / gain

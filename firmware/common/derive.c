@@ -30,11 +30,44 @@ static void derive_depth(struct sentence *s, uint32_t knob, uint32_t cv) {
     derive_line(s, "knob", knob, target, 0);
 }
 
+/* The input that is labelled so, "code 2" being a code. */
+static int labelled(const tudor_method_info *info, const char *name) {
+    const size_t length = strlen(name);
+    const char *label = info->in_labels;
+    for (uint32_t i = 0; label && i < info->in_channels; i++, label = strchr(label, '\n'), label += label != 0)
+        if (!strncmp(label, name, length) && (!label[length] || label[length] == '\n' || label[length] == ' '))
+            return (int)i;
+    return -1;
+}
+
+/* Which drum a voice strikes: the shares of three, and nothing wanders; by controllers all that it mixes. */
+static void derive_drums(const struct subject *subject, struct sentence *s) {
+    static const struct { const char *source, *label, *rest; } mixed[] = {
+        {"knob1", "kick", "  # kick"}, {"knob3", "snare", "  # snare"}, {"knob4", "hat_closed", "  # closed hat"},
+        {"cv2", "kick", " in=0:5"}, {"cv3", "snare", " in=0:5"}, {"cv4", "hat_closed", " in=0:5"}};
+    tudor_method_info info;
+    uint8_t shares[MODULE_LATENTS];
+    if (tudor_method(subject->model, generating_method(subject->model), &info)) return;
+    if (labelled(&info, "kick") < 0) return;
+    say(s, "knob1 walk 0 0\n");
+    for (uint32_t i = 0; i < sizeof mixed / sizeof *mixed; i++) {
+        char rest[32];
+        struct sentence range = {rest, sizeof rest, 0};
+        say(&range, " 0 1");
+        say(&range, mixed[i].rest);
+        derive_latent(s, mixed[i].source, labelled(&info, mixed[i].label), rest);
+    }
+    const int z = labelled(&info, "z");
+    for (uint32_t i = 0, cc = 20, count = free_latents(&info, shares); i < count && (z < 0 || shares[i] < z); i++)
+        derive_line(s, "cc", cc++, "latent", shares[i] + 1u);
+}
+
 /* A voice: a pitch, a gate that jacks and keys open at once, how loud; and a gate that sets it free, where there is but
  * one slot the fourth too, which may be a toggle. */
 static size_t derive_voice(const struct subject *subject, uint32_t slots, struct sentence s) {
     say(&s, "way source\n");
     derive_latent(&s, "knob1", subject->loudness, "");
+    if (subject->loudness < 0) derive_drums(subject, &s);
     if (tudor_find_attribute(subject->model, "temperature") >= 0) say(&s, "knob2 attribute temperature 0.3 1.2\n");
     say(&s, "cv1 pitch smooth=2\n");
     derive_latent(&s, "cv2", subject->loudness, "");
@@ -49,15 +82,6 @@ static size_t derive_voice(const struct subject *subject, uint32_t slots, struct
     if (slots > 1) say(&s, "gate4 next\n");
     else derive_latent(&s, "gate4", subject->free, " smooth=0");
     return s.at;
-}
-
-/* The input that is labelled so, "code 2" being a code. */
-static int labelled(const tudor_method_info *info, const char *name) {
-    const size_t length = strlen(name);
-    const char *label = info->in_labels;
-    for (uint32_t i = 0; label && i < info->in_channels; i++, label = strchr(label, '\n'), label += label != 0)
-        if (!strncmp(label, name, length) && (!label[length] || label[length] == '\n' || label[length] == ' ')) return (int)i;
-    return -1;
 }
 
 /* Loops: two of them and the way between, what they are like, a clock, and new ones at the bar. What a small panel has

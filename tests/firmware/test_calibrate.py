@@ -13,7 +13,15 @@ import pytest
 
 from engine.errors import ConfigError
 from firmware import calibrate as job
-from firmware.converter import STAGE_OHM, SUPPLY_VOLT, converter, stage, steady
+from firmware.converter import (
+    ADS1115_STEPS,
+    STAGE_OHM,
+    SUPPLY_VOLT,
+    converter,
+    pitch_converter,
+    stage,
+    steady,
+)
 from firmware.host.build import COMMON, FLAGS
 from firmware.simulate_rack import calibrated, events, play_rack
 from firmware.simulate_script import reading_of
@@ -96,6 +104,21 @@ def test_the_worst_that_a_data_sheet_allows_is_beyond_three_cents() -> None:
             text = job.merged("", job.lines_of(points))
             worst[volts] = max(worst[volts], inputs.cents(text, "cv1"))
     assert CENTS < worst[halves] < worst[job.OCTAVES] < 5.0
+
+
+def test_the_part_for_pitch_lies_within_three_cents_at_its_data_sheet_s_worst() -> None:
+    """An ADS1115, as the parts list has it for notes; also if it were twice as bad."""
+    driver = (HERE.parents[1] / "firmware/pi/adc.c").read_text()
+    assert "ADS1115_STEPS_AT_SUPPLY (3.3f / 4.096f * 32767.0f)" in driver
+    assert round(3.3 / 4.096 * 32767) == ADS1115_STEPS
+    page = (HERE.parents[1] / "docs" / "module.md").read_text()
+    assert "| ADS1115IDGSR, on a module such as Adafruit 1085 |" in page
+    for worse, most in ((1.0, 1.5), (2.0, CENTS)):
+        for seed in range(12):
+            inputs = job.Simulated("pi", 40 + seed)
+            inputs.inputs["cv1"] = pitch_converter(40 + seed, worse)
+            points = job.measure(inputs, ["cv1"], job.OCTAVES, False, patched)
+            assert inputs.cents(job.merged("", job.lines_of(points)), "cv1") < most
 
 
 def test_every_stage_of_parts_within_one_percent_reads_five_octaves() -> None:

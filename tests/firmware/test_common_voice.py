@@ -55,3 +55,22 @@ def test_without_a_gate_a_source_keeps_its_knobs_over_latents():
     run = native([generator(("pitch_oct", "loudness", "a"))], None, [(0.0, "knob", 0, 1.0)],
                  seconds=1)
     assert len({round(latent(run, 2, t), 3) for t in (0.1, 0.4, 0.7, 0.9)}) > 1  # it wanders
+
+
+DRUMS = ("gate", "velocity", "pitch_oct", "hat_closed", "kick", "snare", "techno", "z 1")
+KICK, SNARE, TECHNO, Z = 4, 5, 6, 7
+
+
+def test_knobs_and_volts_choose_which_drum_a_voice_strikes_and_nothing_wanders():
+    def found(index, rows, seconds=0.9):
+        knobs = [(0.0, "knob", number, 0.0) for number in range(4)]  # as a board reads them
+        return latent(native([generator(DRUMS)], None, [*knobs, *rows], seconds=1), index, seconds)
+
+    assert found(GATE - 1, [(0.1, "gate", 0, 1.0)]) == 1
+    rest = [found(index, [], 0.5) for index in range(3, 8)]
+    assert rest == [found(index, []) for index in range(3, 8)]
+    for index, source, number in ((KICK, "knob", 0), (SNARE, "knob", 2), (SNARE, "cv", 2)):
+        low, high = (found(index, [(0.1, source, number, value)]) * 6 - 3 for value in (0.0, 1.0))
+        assert (low, high) == pytest.approx((0, 1), abs=0.01)
+    assert found(TECHNO, [(0.1, "midi", 0, 0xB0177F)]) > rest[TECHNO - 3]  # controller 23
+    assert found(Z, [(0.1, "midi", 0, 0xB0187F)]) == rest[Z - 3]

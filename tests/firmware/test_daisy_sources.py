@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
+import pytest
 from test_daisy import DAISY, MEMORIES, _places
 
 from engine.boards.board import BOARDS, KIB
@@ -34,6 +36,23 @@ def test_no_two_sources_of_the_app_have_one_name() -> None:
     names = [*own, *(p.name for folder in (host.COMMON, host.CORE) for p in folder.glob("*.c"))]
     assert {"rig.c", "report.c", "apart.c", "plan.c"} <= set(names)
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("board", ["patch_sm", "seed"])
+def test_the_app_is_made_of_all_sources(board: str, tmp_path: Path) -> None:
+    """As make itself reads the list; what libDaisy's own Makefile would do is left out."""
+    (tmp_path / "core").mkdir()
+    (tmp_path / "core/Makefile").write_text("print:\n\t@echo $(C_SOURCES) $(CPP_SOURCES)\n")
+    for script in ("STM32H750IB_qspi.lds", "STM32H750IB_sram.lds"):
+        (tmp_path / "core" / script).touch()
+    done = subprocess.run(
+        [host.tool("make"), "--no-print-directory", "-C", str(tmp_path), "-f",
+         str(DAISY / "Makefile"), f"BOARD={board}", f"LIBDAISY_DIR={tmp_path}", "print"],
+        capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    folders = (DAISY, host.COMMON, host.CORE)
+    wanted = {str(path) for folder in folders for path in folder.glob("*.c")}
+    assert set(done.stdout.split()) == wanted | {str(DAISY / f"{board}.cpp")}
 
 
 def test_a_seed_s_dac_reaches_both_of_its_ends() -> None:

@@ -19,6 +19,7 @@ import typer
 
 from firmware.flash.disk import layout
 from firmware.flash.ext4 import Ext4
+from firmware.flash.fat import Fat
 from tests.firmware.card_image import BOOKWORM, TRIXIE
 from tests.image.image_machine import Machine
 from tests.image.image_root import Stock
@@ -66,9 +67,15 @@ def start(stock: Stock, card: Path, unit: str = MODULE) -> tuple[float, str]:
 
 
 def as_it_comes(stock: Stock, folder: Path) -> Path:
-    """A card with the image that is not flashed, and a builder's own service on it."""
+    """A card with the image that is not flashed, and a builder's own service on it. It has started
+    once: what that does (another root size, keys) takes its `init=` out of the kernel's line."""
     card = folder / "card.img"
     subprocess.run(["cp", "--sparse=always", str(stock.image), str(card)], check=True)
+    boot = Fat(card, layout(card).boot)
+    words = (boot.read("/cmdline.txt") or b"").decode().split()
+    assert any(word.startswith("init=") for word in words)
+    boot.write("/cmdline.txt", " ".join(
+        word for word in words if not word.startswith("init=")).encode() + b"\n")
     Ext4(card, layout(card).root).write({f"{UNITS}/{OWN}.service": (OWN_UNIT.encode(), 0o644)},
                                         {f"{WANTS}/{OWN}.service": f"{UNITS}/{OWN}.service"})
     return card
