@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from engine.description import GENERATE
 from engine.files import atomic_write
 from engine.models.base import Model
 from scripts import trial_runs
@@ -155,8 +156,8 @@ def macs_per_second(folder: Path) -> float:
 
 def macs_of(model: Model) -> float:
     """A second, of `generate`."""
-    rate, total = model.sample_rate_hz / model.methods["generate"].in_ratio, 0.0
-    for layer in model.layers_of("generate"):
+    rate, total = model.sample_rate_hz / model.methods[GENERATE].in_ratio, 0.0
+    for layer in model.layers_of(GENERATE):
         total += layer.macs_per_second(rate)
         rate /= float(layer.ratio)
     return total

@@ -76,6 +76,8 @@ def ship(run: Path, name: str, sources: list[str], exact: bool = False) -> None:
     from scripts import quantised
     from scripts.preset_measure import checked_card
 
+    if not (run / "config.toml").is_file():
+        raise SystemExit(f"{run} is no run of `tudor train`: it has no config.toml")
     stored = load_model(str(run))
     model, coder = stored.model, str(stored.settings["training"].get("coder", ""))
     if isinstance(model, LoopModel):
@@ -144,14 +146,17 @@ def round_weights(model: Model) -> None:
 
 def save_own(model: Model, path: Path) -> None:
     """Weights but for the coder's; those that bfloat16 holds exactly, in that."""
+    from safetensors import safe_open
     from safetensors.torch import load_file, save_file
 
     save_weights(model, path)
+    with safe_open(path, "pt") as file:  # what the coder's latents are like stands in its own file
+        measured = None if isinstance(model, LoopModel) else file.metadata()
     own = {key: values for key, values in load_file(path).items() if not key.startswith(CODER)}
     short = {key: values.bfloat16() for key, values in own.items()}
     with atomic_write(path) as temporary:
         save_file({key: short[key] if torch.equal(short[key].float(), values) else values
-                   for key, values in own.items()}, temporary)
+                   for key, values in own.items()}, temporary, measured)
 
 
 def exported(stored: Stored) -> bytes:

@@ -88,7 +88,8 @@ static int freeze_step(const tudor_module *m, struct player *p) {
 static void freeze_row(struct player *p, float *frozen, float *z, int catches) {
     if (catches) memcpy(frozen, z, p->latents * sizeof *z);
     if (p->freeze <= 0.0f) return;
-    for (uint32_t i = 0; i < p->latents; i++) z[i] += p->freeze * (frozen[i] - z[i]);
+    /* At 1 the row itself: z + (frozen - z) is off by a last bit that depends on what is played meanwhile. */
+    for (uint32_t i = 0; i < p->latents; i++) z[i] = p->freeze < 1.0f ? z[i] + p->freeze * (frozen[i] - z[i]) : frozen[i];
 }
 
 static void swap_row(const struct player *p, float *z, float amount) {

@@ -1,5 +1,4 @@
-"""The Daisy's instrument on this machine and on an emulated Cortex-M7, and the app against the
-user's own libDaisy."""
+"""The Daisy's instrument, here and on an emulated Cortex-M7, and the app on the user's libDaisy."""
 
 from __future__ import annotations
 
@@ -271,7 +270,7 @@ def test_the_app_links_and_fits(board: str, kind: str, tmp_path: Path) -> None:
                            f"APP_TYPE={kind}"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     used = re.findall(r"^\s*(\w+):\s+(\d+) (B|KB|MB|GB)\s+(\d+) (KB|MB)", done.stdout, re.MULTILINE)
-    unit = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+    unit = {"B": 1, "KB": KIB, "MB": MIB, "GB": KIB * MIB}
     sizes = {name: (int(n) * unit[u], int(m) * unit[v]) for name, n, u, m, v in used}
     rooms = _places(kind)
     dtcm, axi, d2, sdram = (sizes[n] for n in ("DTCMRAM", "SRAM", "RAM_D2", "SDRAM"))
@@ -298,5 +297,4 @@ def test_the_app_links_and_fits(board: str, kind: str, tmp_path: Path) -> None:
     assert sizes["ITCMRAM"][0] == at["tudor_itcm_end"] > 32 * KIB
     if kind == "BOOT_SRAM":  # models take the room of what was copied to ITCM
         assert at["axi"] < at["tudor_itcm_load"] < at["axi"] + rooms["AXI"] - at["tudor_itcm_end"]
-    app = tree / f"firmware/daisy/build/{board}-{kind}/tudor.bin"
-    assert len(daisy.read_app(app)) == app.stat().st_size
+    assert len(daisy.read_app(build / "tudor.bin")) == (build / "tudor.bin").stat().st_size

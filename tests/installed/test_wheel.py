@@ -47,8 +47,8 @@ def files(folder: Path) -> set[str]:
 def test_all_files_of_the_packages_are_installed(library: Path) -> None:
     assert files(library) == own_files() - LEFT_OUT
     assert {"firmware/daisy/memories.lds", "firmware/daisy/Makefile"} <= files(library)
-    # Weights in 8 bits pack better than those in 32.
-    assert sum((library / name).stat().st_size for name in files(library)) < 1.25 * MOST_BYTES
+    # Float32 weights of 8 significant bits, as most presets have, pack into a third of their bytes.
+    assert sum((library / name).stat().st_size for name in files(library)) < 1.4 * MOST_BYTES
 
 
 def bare(library: Path, folder: Path) -> Environment:

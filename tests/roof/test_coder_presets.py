@@ -10,12 +10,13 @@ import tomli_w
 import torch
 
 import engine.presets
+from engine.description import Latent
 from engine.models.raw_vae import RawVAE
 from engine.models.store import load_model, save_weights
 from engine.players.base import load
 from engine.players.host import Host
 from engine.presets import preset_names, preset_path
-from scripts import preset_measure, ship
+from scripts import places, preset_measure, ship
 from tests.export.small_models import small_model
 
 NAME = "rain-desktop"
@@ -26,6 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory of an untrained coder."""
     made = small_model("raw_vae", "mono")
     assert isinstance(made, RawVAE)
+    made.set_latents((Latent(-1.0, 2.0, 0.5, 1.0, 1.5, active=True),) * made.coded)
     out = tmp_path_factory.mktemp("runs") / "rain"
     out.mkdir()
     model = {"family": "raw_vae", **made.config.model_dump(mode="json")}
@@ -62,6 +64,10 @@ def test_it_plays_its_weights() -> None:
     """The shipped native file plays what the weights beside it say."""
     player, model = load(NAME), load_model(NAME).model
     assert player.backend == "native"
+    checkout = places.of_checkout(NAME)
+    assert isinstance(model, RawVAE)
+    assert isinstance(checkout, RawVAE)
+    assert model.latents == checkout.latents != ()
     x = 0.1 * np.random.default_rng(1).standard_normal((1, 16 * model.ratio)).astype(np.float32)
     wanted = model.offline("forward", torch.from_numpy(x)[None])[0].numpy()
     found = Host(player, "forward").process(x)
