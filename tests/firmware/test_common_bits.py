@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,14 @@ def test_a_minute_gives_the_same_bits_everywhere(block: int, overlap: int) -> No
     assert digests["m7"] == digests["native"]
 
 
+@cache
+def played_small() -> FloatArray:
+    """Of a build that is compiled in seconds."""
+    small = replace(machine("native"), flags=("-DTUDOR_ONLY_SCALAR", "-O1"))
+    return play_rack(small, models(), maps=MAPS, seconds=3, channels=(2, 2), script=script(3),
+                     block=48, rate=RATE).audio
+
+
 @pytest.mark.parametrize(("file", "old", "new"), [
     ("walk.c", "from + (to - from) * smooth_step(part)", "from + (to - from) * part"),
     ("resample.c", "flushed((a + b) + (c + d))", "flushed(((a + b) + c) + d)"),
@@ -101,20 +110,14 @@ def test_a_minute_gives_the_same_bits_everywhere(block: int, overlap: int) -> No
 def test_a_planted_difference_is_seen(
     file: str, old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = replace(machine("native"), flags=("-DTUDOR_ONLY_SCALAR",))  # compiles in seconds
-
-    def played() -> FloatArray:
-        return play_rack(small, models(), maps=MAPS, seconds=3, channels=(2, 2), script=script(3),
-                         block=48, rate=RATE).audio
-
-    wanted = played()
+    wanted = played_small()
     folder = tmp_path / "common"
     shutil.copytree(build.COMMON, folder)
     text = (folder / file).read_text()
     assert text.count(old) == 1, f"{file} has changed: plant the fault elsewhere"
     (folder / file).write_text(text.replace(old, new))
     monkeypatch.setattr(build, "COMMON", folder)
-    got = played()
+    got = played_small.__wrapped__()
     assert got.shape == wanted.shape
     assert not np.array_equal(got, wanted), "the fault went unseen"
 
