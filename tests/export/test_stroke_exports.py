@@ -144,7 +144,8 @@ def by_file(player, method, x, cuts=1, **holds):
 def test_every_target_lets_z_go_alike(form, case, few, once):
     model, out, _ = once(exported, form, case)
     x = moving(model)
-    wanted, held = offline(model, "magnitudes", x), offline(model, "magnitudes", x, holds=(1.0,) * 5)
+    wanted = offline(model, "magnitudes", x)
+    held = offline(model, "magnitudes", x, holds=(1.0,) * 5)
     got = by_file(load(out), "magnitudes", x)
     assert got.shape == wanted.shape
     assert np.abs(wanted - held).max() > 0.02

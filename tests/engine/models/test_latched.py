@@ -1,4 +1,5 @@
-"""`hold`: z is what its gate took, or follows what is asked for now; at 1 nothing is another bit."""
+"""`hold`: z is what its gate took, to the bit what it always was, or follows what is asked for now.
+"""
 
 from __future__ import annotations
 
