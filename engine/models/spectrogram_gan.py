@@ -36,10 +36,8 @@ from engine.layers import (
     FilmStack,
     Fixed,
     Guard,
-    LatentSample,
     LeakyReLU,
     NoiseMultiply,
-    Note,
     Parallel,
     Resynth,
     Sequence,
@@ -50,6 +48,7 @@ from engine.layers.base import Attributes, run_chain
 from engine.models.base import Model
 from engine.models.chain import Chain, Link
 from engine.models.frames import SILENT, heads
+from engine.models.latched import latched
 from engine.models.pitched_frames import PITCHED, faded, followed, pitched, played
 from engine.models.spectrogram_gan_config import ATTRIBUTES, SpectrogramGANConfig
 from engine.models.stroke_voices import panel, unsaved, voice_ranges
@@ -143,16 +142,13 @@ class SpectrogramGAN(Model):
         return run_chain(layers, x, state, attributes)[0]
 
 
-def strokes(config: SpectrogramGANConfig) -> Sequence:
+def strokes(config: SpectrogramGANConfig) -> Streaming:
     """Conditions -> what was asked for at the last gate, z with what is drawn for it, and age."""
-    count, asked = len(config.single), 1 + len(config.asked)
-    mean = torch.cat((torch.eye(config.z), torch.zeros(config.z, config.z)))  # and log_std 0
-    drawn = Sequence(Channels(count, asked, count), Fixed(mean[:, :, None]),
-                     LatentSample(config.z))
-    held = Sequence(Parallel(Channels(count, 0, asked), drawn, combine="concat"), Note(count - 1))
+    count = len(config.single)
+    held = latched(config, count)
     if not config.pitched:
         return held
-    return Sequence(Parallel(held, followed(count, config.release), combine="concat"))
+    return Parallel(held, followed(count, config.release), combine="concat")
 
 
 def told(config: SpectrogramGANConfig) -> Streaming:

@@ -13,7 +13,7 @@ from engine.models.base import ModelConfig
 from engine.models.frames import FramesConfig
 from engine.models.stroke_voices import voice_labels
 from engine.scores.conditions import GATE, PITCH
-from engine.scores.strokes import DECAY, GRAIN, MOST_VOICES, VELOCITY, Z
+from engine.scores.strokes import DECAY, GRAIN, HOLD, MOST_VOICES, VELOCITY, Z
 
 TEMPERATURE = "temperature"
 ATTRIBUTES = (
@@ -21,6 +21,8 @@ ATTRIBUTES = (
     Attribute(GRAIN, 1, 1.0, 0.0, 4.0, "how much frames differ from each other", ("",)),
     Attribute(DECAY, 1, 1.0, 0.25, 4.0, "how fast a stroke goes by: 2 is twice as fast", ("",)),
     Attribute(SEED, 1, 0.0, 0.0, float(SEED_LIMIT), "another number, other strokes", ("",)),
+    Attribute(HOLD, 1, 1.0, 0.0, 1.0, "1: z is taken at the gate; 0: it follows what is asked for",
+              ("",)),
 )
 
 Count = Annotated[int, Field(ge=1, le=4096)]

@@ -26,15 +26,14 @@ from engine.layers import (
     Exp,
     Fixed,
     FractionalDelay,
-    LatentSample,
     NoiseMultiply,
-    Note,
     Parallel,
     Resynth,
     Sequence,
     Shapes,
     Streaming,
 )
+from engine.models.latched import latched
 from engine.scores.conditions import CLASS, GATE
 from engine.scores.strokes import DECAY, GRAIN, LATE, SUBCLASS, TUNE, VELOCITY, Z
 
@@ -149,14 +148,7 @@ def _voice(model: SpectrogramGAN, tables: Tables, k: int) -> Streaming:
     known = count - 1
     rows = _rows(config, tables, k)
     assert rows.out_channels == count + 2
-    mean = torch.cat((torch.eye(config.z), torch.zeros(config.z, config.z)))
-    asked = 1 + len(config.asked)
-    drawn = Sequence(
-        Channels(count + 2, asked, count), Fixed(mean[:, :, None]),
-        LatentSample(config.z, LatentSample(1).seed + SEEDS * k))
-    held = Sequence(Parallel(Channels(count + 2, 0, asked), drawn,
-                             Channels(count + 2, count, count + 2), combine="concat"),
-                    Note(count + 1))
+    held = latched(config, count + 2, SEEDS * k)
     # values: what is asked for, z, late, decay, age
     width, late, decay, age = count + 2, known, known + 1, known + 2
     layers = list(model.told.branches)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from engine.scores.conditions import CLASS, GATE, PITCH, voices_of
 FloatArray = NDArray[np.float32]
 VELOCITY = "velocity"
 Z = "z"
-GRAIN, DECAY = "grain", "decay"
+GRAIN, DECAY, HOLD = "grain", "decay", "hold"
 LATE, TUNE, SUBCLASS = "late", "tune", "subclass"  # of several voices in one file
 MOST_VOICES = 8
 # Keys of General MIDI by classes of drums, in the order in which voices take them.

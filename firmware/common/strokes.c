@@ -113,6 +113,10 @@ void stroke_plan(const struct player *p, struct stroke *v) {
     v->slices = p->schedule.slices * v->rows;
 }
 
+/* What rows of its next call ask for. Those of the burst are made before their time: they ask for what the gate did. Later ones
+ * ask for what the controls do by now, which a model hears as far as it does not hold what its gate took. */
+static const float *asked_now(const struct player *p, const struct stroke *v) { return v->made ? p->strokes.row : v->asked; }
+
 /* The instance goes on with this stroke. */
 static void take_up(struct player *p, struct stroke *v) {
     struct strokes *const s = &p->strokes;
@@ -135,6 +139,7 @@ int stroke_attributes(struct player *p) {
 static void begin_call(struct player *p, struct stroke *v) {
     struct strokes *const s = &p->strokes;
     float *to = p->buffer[0];
+    const float *const asked = asked_now(p, v);
     const uint32_t is_first = v->fresh;
     take_up(p, v);
     if (!stroke_attributes(p)) {
@@ -148,7 +153,7 @@ static void begin_call(struct player *p, struct stroke *v) {
     }
     for (uint32_t i = 0; i < p->streams * p->latents; i++)
         for (uint32_t r = 0; r < v->rows; r++)
-            *to++ = i % p->latents != (uint32_t)s->gate ? v->asked[i] : is_first && r == 0 ? 1.0f : 0.0f;
+            *to++ = i % p->latents != (uint32_t)s->gate ? asked[i] : is_first && r == 0 ? 1.0f : 0.0f;
 }
 
 static int is_silent(const float *x, uint32_t count) {

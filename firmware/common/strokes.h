@@ -21,7 +21,7 @@ struct stroke {
     uint64_t made;        /* samples at the model's rate that are heard, so far */
     uint32_t number, silent; /* which stroke it is; rows of silence on end */
     uint32_t closing;     /* samples of `tail` that are left */
-    float *asked;         /* [streams][latents]: what was asked for at its gate */
+    float *asked;         /* [streams][latents]: what was asked for at its gate, and is in its burst */
     float *tail[MODULE_CHANNELS]; /* what rang before, dying away */
     void *state;          /* while the other one has the instance; null: there is no other */
     struct fifo queue[MODULE_CHANNELS];

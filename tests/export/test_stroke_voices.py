@@ -59,13 +59,19 @@ def file(tmp_path_factory):
     return out
 
 
-def test_voices_are_single_voices_summed_to_the_bit(file, few, tmp_path):
-    """A voice that rests adds 0. The first draws as a model of one voice does."""
-    alone = {}
+@pytest.mark.parametrize("hold", [1.0, 0.0])
+def test_voices_are_single_voices_summed_to_the_bit(hold, file, few, tmp_path):
+    """A voice that rests adds 0. The first draws as a model of one voice does. Their z move."""
+    alone, wanders = {}, np.sin(np.arange(FRAMES, dtype=np.float32) / 5)
+
+    def by(path, isa, x):
+        model = NativeModel.open(path, isa=isa)
+        model.set("hold", np.float32([hold]))
+        return model.process("generate", x[None])[0]
+
     for isa in ("ref", *instruction_sets()):
         def played(voices, isa=isa):
-            return NativeModel.open(file, isa=isa).process("generate", rows(several(), voices)[
-                None])[0]
+            return by(file, isa, rows(several(), voices, z_1=wanders, z_2=-wanders, z_3=wanders))
 
         alone = {k: played((k,)) for k in GATES}
         assert all(np.abs(y).max() > 1e-3 for y in alone.values())
@@ -73,11 +79,13 @@ def test_voices_are_single_voices_summed_to_the_bit(file, few, tmp_path):
     labels = single().config.labels
     x = np.zeros((len(labels), FRAMES), np.float32)
     x[0, list(GATES[1])] = 1
-    x[labels.index("velocity")], x[labels.index("a")] = 0.8, 1
+    x[labels.index("velocity")], x[labels.index("a")], x[labels.index("z 1")] = 0.8, 1, wanders
     methods = {name: single().graph(name) for name in single().methods}
     (tmp_path / "one.tudor").write_bytes(compile_graphs(methods, single().describe("one")))
-    one = NativeModel.open(tmp_path / "one.tudor", isa="ref")
-    assert_same_bits(one.process("generate", x[None])[0], alone[1])
+    assert_same_bits(by(tmp_path / "one.tudor", "ref", x), alone[1])
+    held = NativeModel.open(file, isa="ref").process("generate", rows(several(), (1,), z_1=wanders)[
+        None])[0]
+    assert np.array_equal(held, alone[1]) is (hold == 1)
 
 
 def test_voices_of_one_class_draw_differently():

@@ -47,7 +47,8 @@ def test_it_is_in_the_registry():
     assert list(model.methods) == ["generate", "magnitudes"]
     assert model.main.name == "generate"
     assert model.main.in_ratio == model.config.hop
-    assert [a.name for a in ATTRIBUTES] == ["temperature", "grain", "decay", "seed"]
+    assert [a.name for a in ATTRIBUTES] == ["temperature", "grain", "decay", "seed",
+                                            "hold"]
     assert model.methods["magnitudes"].out_channels == 2 * 65 + 3
 
 
