@@ -73,24 +73,34 @@ def program(target: Target) -> Path:
 def rack(target: Target, *flags: str) -> Path:
     """The program that plays the instrument from files; `flags`: further ones for the compiler."""
     sources = [HERE / name for name in (*RACK, target.platform)]
-    sources += sorted(COMMON.glob("*.c"))
     if not sources[0].exists():
         raise MissingToolError(f"the instrument's sources are not in {HERE}: run from a checkout")
     return _built(f"rack-{target.name}", [
         tool(target.compiler), *FLAGS, *target.flags, *flags, f"-I{CORE}", f"-I{COMMON}",
         "-Wl," + ",".join(f"--wrap={name}" for name in WRAPPED), *map(str, sources),
-        *runtime(target, *flags)])
+        *instrument(target, *flags), *runtime(target, *flags)])
 
 
 def runtime(target: Target, *flags: str) -> list[str]:
     """The runtime's objects: they take most of the time, and are the same for all programs."""
-    compiler = [tool(target.compiler), *FLAGS, *target.flags, *flags, f"-I{CORE}", "-c"]
-    compiler = [word for word in compiler if word not in LINKER]
-    headers = hashlib.sha256("\0".join(compiler).encode())
-    for path in sorted(p for p in CORE.iterdir() if p.suffix in (".h", ".inc")):
+    return _objects(target, (CORE,), flags)
+
+
+def instrument(target: Target, *flags: str) -> list[str]:
+    """The objects of firmware/common, which many programs share too."""
+    return _objects(target, (COMMON, CORE), flags)
+
+
+def _objects(target: Target, folders: tuple[Path, ...], flags: tuple[str, ...]) -> list[str]:
+    """Of each C file of the first folder, which reads headers of all of them."""
+    words = [word for word in (tool(target.compiler), *FLAGS, *target.flags, *flags, "-c")
+             if word not in LINKER]
+    headers = hashlib.sha256("\0".join(words).encode())
+    for path in sorted(p for folder in folders for p in folder.iterdir()
+                       if p.suffix in (".h", ".inc")):
         headers.update(path.name.encode() + path.read_bytes())
-    objects = []
-    for path in sorted(CORE.glob("*.c")):
+    compiler, objects = [*words, *(f"-I{folder}" for folder in folders)], []
+    for path in sorted(folders[0].glob("*.c")):
         digest = headers.copy()
         digest.update(path.name.encode() + path.read_bytes())
         out = cache("host") / f"{target.name}-{path.stem}-{digest.hexdigest()[:16]}.o"

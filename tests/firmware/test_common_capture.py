@@ -9,6 +9,7 @@ import pytest
 
 from engine.players.native_model import NativeFile, NativeModel
 from firmware.simulate_rack import Racked, events, play_rack
+from tests.firmware.common_build import SANITIZED
 from tests.firmware.common_models import LOOP_RATE, FloatArray, beats, loops
 from tests.firmware.common_play import BLOCK, refusal
 from tests.firmware.machines import machine
@@ -112,8 +113,7 @@ def test_a_model_that_finds_no_codes_says_so() -> None:
 
 def test_it_stays_in_its_memory() -> None:
     """Under sanitizers, at both rates, with jumps, freezes and a reset meanwhile."""
-    watched = replace(machine("native"), flags=(
-        "-DTUDOR_ONLY_SCALAR", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"))
+    watched = replace(machine("native"), flags=(*SANITIZED, "-DTUDOR_ONLY_SCALAR"))
     rows = [(0.0, "tempo", 0, 125.0), (0.0, "at beat", 0, 0.0), (0.5, "gate", 0, 1.0),
             (2.5, "gate", 1, 1.0), (4.8, "gate", 1, 0.0), (4.9, "midi", 0, 0x904864),
             (5.2, "gate", 2, 1.0)]

@@ -57,11 +57,10 @@ def rig(name: str, driver: str = "daisy_rig.c", *flags: str) -> Path:
     """A driver, built for a machine."""
     target = machine(name)
     own = [HERE / driver, *(DAISY / file for file in RIG), *sorted(DAISY.glob("*.h"))]
-    sources = [*own[:1 + len(RIG)], host.HERE / "words.c", host.HERE / target.platform,
-               *sorted(host.COMMON.glob("*.c"))]
+    sources = [*own[:1 + len(RIG)], host.HERE / "words.c", host.HERE / target.platform]
     folders = (f"-I{folder}" for folder in (DAISY, host.HERE, host.CORE, host.COMMON))
     words = [host.tool(target.compiler), *host.FLAGS, *target.flags, *flags, *folders,
-             *map(str, sources), *host.runtime(target, *flags)]
+             *map(str, sources), *host.instrument(target, *flags), *host.runtime(target, *flags)]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in own)).hexdigest()[:8]
     return host._built(f"rig-{digest}-{name}", [*words, f"-DRIG_{digest}"])
 

@@ -274,7 +274,7 @@ def test_a_planted_difference_is_seen(file: str, old: str, new: str, tmp_path: P
     assert text.count(old) == 1, f"{file} has changed: plant the fault elsewhere"
     (folder / file).write_text(text.replace(old, new))
     monkeypatch.setattr(host, "COMMON", folder)
-    small = replace(machine("native"), flags=("-DTUDOR_ONLY_SCALAR",))
+    small = replace(machine("native"), flags=("-DTUDOR_ONLY_SCALAR", "-O1"))
     run = play_rack(small, [voice()], maps=[MAP], block=48, wet=1,
                     script=events([(9621 / RATE, "gate", 0, 1.0)], RATE),
                     audio=np.zeros((1, 20000), np.float32))
