@@ -11,12 +11,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from engine.errors import ModelFileError
+from engine.errors import AudioError, ConfigError, ModelFileError
 from engine.players import native_format as fmt
-from engine.players.native_model import NativeFile, NativeModel
+from engine.players.native_model import NativeFile, NativeModel, error_text
 from export.native.file import seal
 from tests.core.core_build import compiled
 from tests.core.native_cases import case
+from tests.firmware.machines import instruction_sets
 
 NAME = "gated_narrow"
 FUZZED = Path(__file__).parent / "fuzz" / "corpus"
@@ -236,8 +237,6 @@ def test_rows_of_a_loop_that_no_step_divides_are_refused() -> None:
 
 
 def test_every_fault_text_is_different_and_reachable_from_python() -> None:
-    from engine.players.native_model import error_text
-
     texts = [error_text(i) for i in range(36)]
     assert len(set(texts)) == len(texts)
     assert error_text(999) == "unknown error"
@@ -246,8 +245,10 @@ def test_every_fault_text_is_different_and_reachable_from_python() -> None:
 @cache
 def replay() -> Path:
     """The fuzz target without libFuzzer, under both sanitizers: plays what is accepted."""
+    wide = "avx512" in instruction_sets()  # compiling that takes most of a minute
     return compiled("fuzz/fuzz_play.c", "-std=c11", "-O1", "-g", "-DREPLAY", "-ffp-contract=off",
-                    "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+                    "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+                    *([] if wide else ["-DTUDOR_NO_AVX512"]))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -279,8 +280,6 @@ def test_flipped_truncated_and_repaired_files_stay_in_bounds(
 def test_python_refuses_wrong_calls() -> None:
     model = NativeModel(opened(case("strided")))
     spec = model.methods["forward"]
-    from engine.errors import AudioError, ConfigError
-
     with pytest.raises(AudioError, match="multiple of"):
         model.process("forward", np.zeros((1, 1, spec.frame_samples + 1), np.float32))
     with pytest.raises(AudioError, match="takes"):
