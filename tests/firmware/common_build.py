@@ -22,11 +22,18 @@ def driver(main: str, *flags: str, cc: str = "gcc", links: tuple[str, ...] = (),
            common: Path = COMMON) -> Path:
     """The program of `main` (a file of this folder), the instrument, and the runtime's portable
     part. `flags` are not applied to the runtime: it has tests of its own."""
-    objects = []
-    for path in [HERE / main, *sorted(common.glob("*.c")), *core_sources()]:
-        own = () if path.parent == CORE else (*STRICT, *flags)
-        objects.append(compiled_object(path, "-std=c11", "-O2", "-ffp-contract=off",
-                                       "-DTUDOR_ONLY_SCALAR", *own, f"-I{CORE}", f"-I{common}",
-                                       cc=cc))
+    objects = [_object(HERE / main, (*STRICT, *flags), cc, common),
+               *instrument(*flags, cc=cc, common=common)]
     sanitizers = [flag for flag in flags if flag.startswith("-fsanitize")]
     return linked(Path(main).stem, objects, *sanitizers, *links, "-lpthread", cc=cc)
+
+
+def instrument(*flags: str, cc: str = "gcc", common: Path = COMMON) -> list[Path]:
+    """Objects of the instrument, and of the runtime's portable part without `flags`."""
+    return [_object(path, () if path.parent == CORE else (*STRICT, *flags), cc, common)
+            for path in (*sorted(common.glob("*.c")), *core_sources())]
+
+
+def _object(path: Path, flags: tuple[str, ...], cc: str, common: Path) -> Path:
+    return compiled_object(path, "-std=c11", "-O2", "-ffp-contract=off", "-DTUDOR_ONLY_SCALAR",
+                           *flags, f"-I{CORE}", f"-I{common}", cc=cc)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import subprocess
 from functools import cache
@@ -10,7 +9,8 @@ from pathlib import Path
 
 from firmware.flash import daisy
 from firmware.host.build import COMMON, CORE
-from tests.core.core_build import CACHE, need
+from tests.core.core_build import compiled_object, linked
+from tests.firmware.common_build import instrument
 from tests.firmware.common_models import coder
 
 HERE = Path(__file__).parent
@@ -20,22 +20,16 @@ ON_THE_CHIP = ("places.c", "qspi.c")
 
 @cache
 def program(driver: str = "daisy_midi.c") -> Path:
-    """A driver under the thread sanitizer, built for what its sources hold."""
-    need("clang")
-    sources = [HERE / driver, *(path for path in sorted(DAISY.glob("*.c"))
-                                        if path.name not in ON_THE_CHIP),
-               *sorted(COMMON.glob("*.c")), *sorted(CORE.glob("*.c"))]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for folder in (DAISY, COMMON, CORE)
-                                     for path in sorted(folder.glob("*.[chi]*")))
-                            + sources[0].read_bytes()).hexdigest()[:16]
-    CACHE.mkdir(exist_ok=True)
-    out = CACHE / f"{Path(driver).stem}-{digest}"
-    if not out.exists():
-        subprocess.run(["clang", "-std=c11", "-g", "-O1", "-ffp-contract=off", "-Wall", "-Wextra",
-                        "-fsanitize=thread", "-DTUDOR_ONLY_SCALAR",
-                        *(f"-I{folder}" for folder in (DAISY, COMMON, CORE)), *map(str, sources),
-                        "-lpthread", "-o", out], check=True)
-    return out
+    """A driver, the board's files and the instrument under the thread sanitizer."""
+    flags = ("-g", "-fsanitize=thread")
+    own = [HERE / driver, *(path for path in sorted(DAISY.glob("*.c"))
+                            if path.name not in ON_THE_CHIP)]
+    objects = [compiled_object(path, "-std=c11", "-O1", "-ffp-contract=off", "-Wall", "-Wextra",
+                               "-DTUDOR_ONLY_SCALAR", *flags,
+                               *(f"-I{folder}" for folder in (DAISY, COMMON, CORE)), cc="clang")
+               for path in own]
+    return linked(Path(driver).stem, [*objects, *instrument(*flags, cc="clang")], *flags,
+                  "-lpthread", cc="clang")
 
 
 def run(folder: Path, what: str) -> dict[str, float]:
