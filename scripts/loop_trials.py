@@ -218,13 +218,12 @@ def lengths(folder: Path, out: Path) -> list[dict[str, Any]]:
                                                "validation_fraction": 0.0, "seed": 0,
                                                "batch_size": 16}), out / "held-cache")
     data.look()
-    kept = model.state_dict()
+    kept = {key: values.clone() for key, values in model.state_dict().items()}
     data.prepare(model, Console(quiet=True))
     model.load_state_dict(kept)
     rate = model.config.sample_rate_hz
     names = sorted(data.cache.facts)
-    loops = [tiled(match_channels(read_audio(sounds / name)[0], 1, 1)[:, 0], 4 * rate)
-             for name in names]
+    loops = [tiled(match_channels(read_audio(sounds / name)[0], 1)[0], 4 * rate) for name in names]
     real = Loops(loops, [data.cache.facts[name].bpm for name in names])
     return by_length(model, _objective(model, settings), data, LoopJudge(real, rate))
 

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import tomli_w
+import torch
 
 from engine.boards.cost import method_cost
 from engine.models.registry import FAMILIES, build
+from engine.models.store import build_from, load_model, save_weights
 from scripts import coded_trials, frames_trials, loop_trials, trial_runs
 from scripts.coded_trials import COLUMNS, PRESET, TRIALS
 from scripts.loop_tokens.__main__ import register
+from training.data.loops import coder_model, shape_of
 from training.objectives.registry import OBJECTIVES
 from training.run.config import resolve
 
@@ -101,6 +105,36 @@ def test_a_transformer_costs_what_convolutions_cost() -> None:
     assert found["flow-1"] == pytest.approx(10.1, abs=0.1)
     assert found["transformer"] == pytest.approx(found["flow-1"], rel=0.01)
     assert found["transformer-32"] == pytest.approx(found["flow-1"], rel=0.015)
+
+
+def test_lengths_are_read_by_whole_sounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the model is the one that was trained, whatever preparing the sounds measured."""
+    coder, run, seen = coder_model(loop_trials.CODER), tmp_path / "run", {}
+    (tmp_path / "held").mkdir()
+    beats = np.repeat(np.tile([0.3, 0.0], 16), 1000).astype(np.float32)  # a bar of 120 BPM
+    noise = np.random.default_rng(0).standard_normal(len(beats)).astype(np.float32)
+    soundfile.write(tmp_path / "held" / "a.wav", beats * noise, 16000)
+    model = {"family": "latent_vae", "latents": 16, "compression": 128, "width": 16, "layers": 1,
+             "window_width": 8, "coder": shape_of(coder)}
+    made: Any = build_from({"model": model}, seed=1)
+    made.adopt(coder)
+    run.mkdir()
+    (run / "config.toml").write_text(tomli_w.dumps({
+        "model": model, "training": {**loop_trials.COMMON, "coder": loop_trials.CODER,
+                                     "objective": "loop_plan"}}), "utf-8")
+    save_weights(made, run / "model.safetensors")
+
+    def by_length(model: Any, objective: Any, data: Any, ruler: Any) -> list[Any]:
+        seen.update(real=ruler.real, weights=model.state_dict())
+        return []
+
+    monkeypatch.setattr("training.evaluation.loop_lengths.by_length", by_length)
+    monkeypatch.setattr(loop_trials, "corpus", lambda *_: tmp_path / "held")
+    loop_trials.lengths(run, tmp_path)
+    assert [len(sound) for sound in seen["real"].sounds] == [4 * 16000]
+    assert seen["real"].sounds[0].std() > 0.01
+    kept = load_model(str(run)).model.state_dict()
+    assert all(torch.equal(seen["weights"][key], values) for key, values in kept.items())
 
 
 def loops_told(mmd: float) -> dict[str, Any]:
