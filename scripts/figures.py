@@ -45,7 +45,8 @@ def figures(what: str) -> str:
              "targets": _targets, "drawn": _drawn, "played": _played,
              "discriminators": _discriminators, "frames": _frames, "looped": _looped,
              "loops": _loops, "struck": _struck, "strokes": _strokes, "held-notes": _notes,
-             "stroke-trials": _stroke_trials, "loop-levels": _loop_levels, "loop-lengths": _loop_lengths}
+             "stroke-trials": _stroke_trials,
+             "loop-levels": _loop_levels, "loop-lengths": _loop_lengths}
     lines = (parts[what]() if what in parts else
              _trials(what.removeprefix(TRIALS)) if what.startswith(TRIALS) else _card(what))
     return "\n".join(lines) + "\n"

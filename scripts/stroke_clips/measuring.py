@@ -79,7 +79,8 @@ def _compared(made: dict[str, Collection], out: Path, materials: list[str], case
     rate = case.player.sample_rate_hz
     real, _ = _standard(out, materials[0], names, rate)
     net = _net(out, materials[0], names, rate)
-    taught = {name: classifier(each.x, each.labels, len(names)) for name, each in made.items()}
+    taught = {name: classifier(each.x, each.labels, len(names)) for name, each in made.items()
+              if case.description.config.get("asks", True)}  # else it is of any class
     found = {}
     for material in materials:
         _, held = _standard(out, material, names, rate)

@@ -79,7 +79,7 @@ class ClipPlayer(Player):
         for row in np.flatnonzero(rising.any(axis=0)):
             struck = np.flatnonzero(rising[:, row])
             clips = self._clips(method, x[struck, :, row], struck, own.strokes)
-            heard[struck, :, row * each :] = _nothing(method, 1, 1)
+            # What rings is cut off: no clip ends after one that begins later.
             heard[struck, :, row * each : row * each + clips.shape[2]] = clips
             own.strokes[struck] += 1
         own.gate, count = gate[:, -1], x.shape[2] * each
