@@ -36,7 +36,7 @@ TRAINING = (sys.executable, "-c", "import time; time.monotonic = time.process_ti
 PRESET, MINUTES = "drums", 4.0
 FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 # Folders of `tudor corpus drums`: minutes, seed, whether the kits of the soundfont.
-SYNTHETIC, OF_FONT = ("learnt/synthetic", 12, 1, False), ("learnt/font", 4, 7, True)
+SYNTHETIC, OF_FONT = ("learnt/synthetic", 8, 1, False), ("learnt/font", 3, 7, True)
 HELD, SPARE = ("held", 3, 1000, False), ("spare", 2, 2000, False)
 MATERIALS = {"held": "held-out strokes of the synthesiser",
              "real": "recorded strokes nobody learnt from"}
