@@ -61,8 +61,8 @@ class ClipPlayer(Player):
         labels, hop = self.shape.labels, self.shape.hop
         said = (*self.shape.bin_labels, *OPENINGS)
         methods = {
-            "generate": Method("generate", len(labels), hop, 1, 1, labels, ("audio",),
-                               self.shape.fft, np.inf, role=GENERATE),
+            GENERATE: Method(GENERATE, len(labels), hop, 1, 1, labels, ("audio",),
+                              self.shape.fft, np.inf, role=GENERATE),
             MAGNITUDES: Method(MAGNITUDES, len(labels), hop, len(said), hop, labels, said,
                                role=GENERATE)}
         attributes: dict[str, Attribute] = {each.name: each for each in ATTRIBUTES
