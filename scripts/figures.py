@@ -8,7 +8,7 @@
 A mark is a line `<!-- figures: WHAT -->`; what lies between it and `<!-- end -->` is written here:
 `presets`, `drawn`, `looped` and `struck` (README's tables), a preset's name (its card), `heard`
 (docs/sound.md), `played` and `trials-...` (docs/violin.md), `loops` and `loop-...` (docs/loops.md),
-`strokes` (docs/drums.md), `discriminators` (docs/quality.md), `frames`
+`strokes` and `stroke-trials` (docs/drums.md), `discriminators` (docs/quality.md), `frames`
 (docs/spectrogram-vae.md), `shipped` and `targets` (tables of all presets that code sound). A
 shipped preset without a card gets one.
 """
@@ -45,6 +45,7 @@ def figures(what: str) -> str:
              "targets": _targets, "drawn": _drawn, "played": _played,
              "discriminators": _discriminators, "frames": _frames, "looped": _looped,
              "loops": _loops, "struck": _struck, "strokes": _strokes, "held-notes": _notes,
+             "stroke-trials": _stroke_trials,
              "loop-levels": _loop_levels, "loop-lengths": _loop_lengths}
     lines = (parts[what]() if what in parts else
              _trials(what.removeprefix(TRIALS)) if what.startswith(TRIALS) else _card(what))
@@ -135,6 +136,12 @@ def _loop_lengths() -> list[str]:
     from scripts.loop_trials import page
 
     return page("lengths")
+
+
+def _stroke_trials() -> list[str]:
+    from scripts.stroke_trials import page
+
+    return page()
 
 
 def _trials(name: str) -> list[str]:

@@ -28,7 +28,7 @@ from rich.console import Console
 from engine.errors import AudioError, ConfigError, nearest
 from engine.models.base import Model
 from engine.models.frames import SILENT
-from engine.models.spectrogram_gan import SpectrogramGAN
+from engine.models.spectrogram_gan_config import SpectrogramGANConfig
 from engine.scores.conditions import PITCH
 from engine.scores.strokes import VELOCITY
 from training.data.audio_folder import Skipped, scan
@@ -95,7 +95,7 @@ class Hits(CachedCrops):
                              "wants folders such as house/kick/ and house/snare/, or kick/")
 
     def prepare(self, model: Model, console: Console) -> None:
-        if not isinstance(model, SpectrogramGAN):
+        if not isinstance(model.config, SpectrogramGANConfig):
             raise ConfigError(f"data 'hits' is for the family 'spectrogram_gan', not for "
                               f"{model.family!r}")
         self.shape = shape = model.config

@@ -85,31 +85,20 @@ def judge(case: Case) -> Findings:
     """Figures of what is made beside those of recordings."""
     names = tuple(case.description.config["classes"])
     rate = case.player.sample_rate_hz
-    real, held = _recordings(case, names)
+    real, held = recordings(case, names)
     case.progress("a classifier")
     net = classifier(real.x, real.labels, len(names))
     case.progress("what the model makes")
     pitches = [held.pitches_of(index) or real.pitches_of(index) for index in range(len(names))]
-    made = {"model": _made(case, case.streams(case.seeds), names, pitches)}
+    made = {"model": made_strokes(case, case.streams(case.seeds), names, pitches)}
     fresh = case.untrained_streams(case.seeds) if case.baselines else None
     if fresh is not None:
-        made["untrained"] = _made(case, fresh, names, pitches)
-    every = {**made, "class_means": _class_means(real), "recordings": held}
-    known, ceiling = Heard.of(net, real.x, real.labels), Heard.of(net, held.x, held.labels)
+        made["untrained"] = made_strokes(case, fresh, names, pitches)
     here = held.labels.unique()
-    heard, results = dict[str, Heard](), dict[str, Any]()
-    for name, each in every.items():
-        heard[name] = Heard.of(net, each.x, each.labels)
-        part = torch.isin(each.labels, here)
-        results[name] = {
-            **_figures(heard[name].where(part.numpy()), ceiling, known.where(
-                torch.isin(real.labels, here).numpy()), name == "recordings"),
-            "ndb": plain(different_bins(real.x[torch.isin(real.labels, here)], each.x[part]))}
-        if holds_notes(case.description) and each.sounds:
+    results = compared(made, real, held, net)
+    if holds_notes(case.description):
+        for name, each in ({**made, "recordings": held}).items():
             results[name]["in_tune"] = plain(share_in_tune(each.sounds, each.octaves, rate))
-    order = np.random.default_rng(0).permutation(len(held.labels))
-    results["shuffled"] = {"class_accuracy": plain(
-        Heard(ceiling.labels[order], ceiling.heard, ceiling.features).accuracy())}
     if case.seeds >= ENOUGH_TO_TEACH:
         for name, each in (*made.items(), ("recordings", real)):
             results[name]["taught_accuracy"] = _taught(each, held, len(names), net, real)
@@ -118,7 +107,8 @@ def judge(case: Case) -> Findings:
         **case.facts("strokes", len(held.labels), sum(map(len, held.sounds)) / rate),
         "generated": {"sounds": len(made["model"].labels)}, "learnt": len(real.labels),
         "classes": list(names), "results": results,
-        "confusion": _confusion(heard["model"], len(names)).tolist()}
+        "confusion": _confusion(Heard.of(net, made["model"].x, made["model"].labels),
+                                len(names)).tolist()}
     case.progress("how it plays")
     result["played"] = played(case.player, list(names))
     grid = score_grid(f"{case.player.name}: {case.seeds} strokes of each of {len(names)} classes, "
@@ -136,10 +126,30 @@ def judge(case: Case) -> Findings:
         drawn_confusion(np.array(result["confusion"]), names))], sounds)
 
 
+def compared(made: dict[str, Collection], real: Collection, held: Collection,
+             net: PictureClassifier) -> dict[str, Any]:
+    """Figures of collections that were made, by name, and beside them of the recordings themselves
+    and of what makes no sound; `net` has learnt `real`."""
+    every = {**made, "class_means": _class_means(real), "recordings": held}
+    known, ceiling = Heard.of(net, real.x, real.labels), Heard.of(net, held.x, held.labels)
+    here, results = held.labels.unique(), dict[str, Any]()
+    own = torch.isin(real.labels, here)
+    for name, each in every.items():
+        part = torch.isin(each.labels, here)
+        results[name] = {
+            **_figures(Heard.of(net, each.x, each.labels).where(part.numpy()), ceiling,
+                       known.where(own.numpy()), name == "recordings"),
+            "ndb": plain(different_bins(real.x[own], each.x[part]))}
+    order = np.random.default_rng(0).permutation(len(held.labels))
+    results["shuffled"] = {"class_accuracy": plain(
+        Heard(ceiling.labels[order], ceiling.heard, ceiling.features).accuracy())}
+    return results
+
+
 # --- collections ---------------------------------------------------------------------------------
 
 
-def _recordings(case: Case, names: Sequence[str]) -> tuple[Collection, Collection]:
+def recordings(case: Case, names: Sequence[str]) -> tuple[Collection, Collection]:
     """Strokes to learn from and held-out ones; classes of which there are too few are left out."""
     held = case.held_out(scan(case.folder), 1)
     table = read_strokes(case.folder)
@@ -204,8 +214,8 @@ def _stroke(audio: FloatArray, rate_hz: int) -> FloatArray:
     return stroke_audio(audio, rate_hz, round(SECONDS * rate_hz), 0.0)
 
 
-def _made(case: Case, player: Player, names: Sequence[str], pitches: Sequence[Sequence[float]]
-          ) -> Collection:
+def made_strokes(case: Case, player: Player, names: Sequence[str],
+                 pitches: Sequence[Sequence[float]]) -> Collection:
     """Strokes of each class that the model makes, its subclasses in turn, of all velocities; notes
     of each of its pitches."""
     spec, rate = player.description.main, player.sample_rate_hz
