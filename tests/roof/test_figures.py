@@ -41,7 +41,7 @@ def test_every_preset_has_its_marks(figures: ModuleType) -> None:
     trials = [f"{figures.TRIALS}{name}" for name in TABLES]
     for page, marks in (
             ("sound", ["heard"]), ("presets", ["targets"]), ("violin", ["played", *trials]),
-            ("drums", ["strokes"]), ("notes", ["held-notes"]),
+            ("drums", ["strokes", "stroke-trials"]), ("notes", ["held-notes"]),
             ("quality", ["shipped", "discriminators"]),
             ("loops", ["loop-levels", "loop-lengths", "loops"])):
         assert marked[ROOT / "docs" / f"{page}.md"] == marks
