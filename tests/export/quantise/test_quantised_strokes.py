@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from engine.layers import Channels, Conv1d, Parallel, Sequence
 from engine.layers.note import OLDEST
-from engine.models.base import Model
+from engine.models.spectrogram_gan import SpectrogramGAN
 from engine.players.native_model import NativeFile, NativeModel
 from engine.presets import shipped_native
 from engine.scores.strokes import made_up
 from export.native.export import lower
-from export.native.nodes import Node, Program, outermost
+from export.native.nodes import Node, Program, Root, outermost
 from export.native.simulate import Simulator
 from export.quantise.export import _exact
 from export.quantise.scales import cast, find_scales, read_channels
@@ -32,10 +32,10 @@ FloatArray = NDArray[np.float32]
 
 
 @cache
-def kind(name: str) -> Model:
-    if name == "kit":
-        return small_model("spectrogram_gan", "drums").in_voices("a,b")
-    return small_model("spectrogram_gan", name)
+def kind(name: str) -> SpectrogramGAN:
+    model = small_model("spectrogram_gan", "drums" if name == "kit" else name)
+    assert isinstance(model, SpectrogramGAN)
+    return model.in_voices("a,b") if name == "kit" else model
 
 
 @cache
@@ -52,7 +52,8 @@ def calibrated(name: str) -> tuple[Program, torch.Tensor]:
 
 def asked_for(program: Program) -> list[Node]:
     """What casts rows that notes hold, and what is added to them, to int16."""
-    held, found = set(), []
+    held: set[Root] = set()
+    found = []
     for node in program.nodes:
         tops = {outermost(view.root)[0] for view in node.reads()}
         if node.kind == "note" or (node.kind in ("conv", "add") and node.exact and tops & held):
@@ -70,11 +71,7 @@ def test_steps_of_what_is_asked_for_are_fine_and_ages_exact(name: str) -> None:
     for node in found:
         assert 0 < outermost(node.out)[0].scale < FINEST
 
-    rows: dict[bool, dict[str, torch.Tensor]] = {}
-    for annotated in (False, True):
-        heard: dict[str, torch.Tensor] = rows.setdefault(annotated, {})
-        Simulator(program, kind(name).default_attributes(), annotated, torch.float32,
-                  watch=lambda node, y, heard=heard: heard.update({node.name: y})).run(x)
+    rows = {annotated: written(name, program, x, annotated) for annotated in (False, True)}
     notes = [node.name for node in program.nodes if node.kind == "note"]
     for note in notes:
         assert torch.equal(rows[True][note], rows[False][note])
@@ -85,6 +82,19 @@ def test_steps_of_what_is_asked_for_are_fine_and_ages_exact(name: str) -> None:
     assert tables
     for table in tables:
         assert not outermost(table.inputs[0].root)[0].scale, table.name
+
+
+def written(name: str, program: Program, x: torch.Tensor, annotated: bool
+            ) -> dict[str, torch.Tensor]:
+    """What each operation writes."""
+    rows = {}
+
+    def watch(node: Node, y: torch.Tensor) -> None:
+        rows[node.name] = y
+
+    Simulator(program, kind(name).default_attributes(), annotated, torch.float32, watch=watch
+              ).run(x)
+    return rows
 
 
 def test_only_what_is_read_has_a_say() -> None:
@@ -124,7 +134,7 @@ def player(name: str, dtype: str) -> NativeModel:
 def stroke(name: str, dtype: str, **asked: float) -> FloatArray:
     """Magnitudes [bins, frames] of a stroke without chance, nothing else said than a class."""
     model = player(name, dtype)
-    model.set("temperature", np.float32([0]))
+    model.set("temperature", np.zeros(1, np.float32))
     labels = list(model.methods["magnitudes"].in_labels)
     x = np.zeros((1, len(labels), 24), np.float32)
     x[0, labels.index("gate"), 2:20] = 1
