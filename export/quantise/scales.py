@@ -52,15 +52,21 @@ def cast(programs: Programs, plain: Collection[str] = ()) -> None:
 
 
 def find_scales(programs: Programs, attributes: Mapping[str, Tensor], signals: Signals) -> Choices:
-    """Play the calibration signals and give every int16 root its scale."""
+    """Play the calibration signals and give every int16 root its scale. Only channels that are
+    read have a say in it: a count that stands beside, and that a table reads from rows of float32,
+    would leave its steps to all the others."""
     seen: dict[Key, list[Tensor]] = {}
     for method, program in programs.items():
-        keys = root_keys(program)
+        keys, read = root_keys(program), read_channels(program)
 
-        def watch(node: Node, y: Tensor, keys: dict[Root, Key] = keys) -> None:
-            top = outermost(node.out)[0]
+        def watch(node: Node, y: Tensor, keys: dict[Root, Key] = keys,
+                  read: dict[Root, Tensor] = read) -> None:
+            top, first = outermost(node.out)
             if top.scale:
-                flat = y.abs().reshape(-1)
+                heard = y[read[top][first : first + node.out.channels]]
+                if not len(heard):
+                    return
+                flat = heard.abs().reshape(-1)
                 stride = max(1, flat.numel() // KEPT_SAMPLES)
                 largest = flat.max().reshape(1)
                 seen.setdefault(keys[top], []).append(torch.cat([flat[::stride], largest]))
@@ -72,6 +78,19 @@ def find_scales(programs: Programs, attributes: Mapping[str, Tensor], signals: S
             if root.scale:
                 root.scale = choices.scales[key]
     return choices
+
+
+def read_channels(program: Program) -> dict[Root, Tensor]:
+    """Of each outermost root that an operation writes, which channels anything reads [channels]:
+    all of them, if nothing does."""
+    tops = {outermost(node.out)[0] for node in program.nodes}
+    found = {top: torch.zeros(top.channels, dtype=torch.bool) for top in tops}
+    views = [view for node in program.nodes for view in node.reads()]
+    for view in [*views, program.output, *program.fed]:
+        top, first = outermost(view.root)
+        if top in found:
+            found[top][first + view.first : first + view.first + view.channels] = True
+    return {top: marks if marks.any() else torch.ones_like(marks) for top, marks in found.items()}
 
 
 def best_scale(magnitudes: Tensor) -> float:
