@@ -27,7 +27,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.files import atomic_write
+from engine.files import CONFIG_FILE, atomic_write
 from engine.models.base import Model
 from engine.models.loops import LoopModel
 from engine.models.raw_vae import RawVAE
@@ -76,8 +76,8 @@ def ship(run: Path, name: str, sources: list[str], exact: bool = False) -> None:
     from scripts import quantised
     from scripts.preset_measure import checked_card
 
-    if not (run / "config.toml").is_file():
-        raise SystemExit(f"{run} is no run of `tudor train`: it has no config.toml")
+    if not (run / CONFIG_FILE).is_file():
+        raise SystemExit(f"{run} is no run of `tudor train`: it has no {CONFIG_FILE}")
     stored = load_model(str(run))
     model, coder = stored.model, str(stored.settings["training"].get("coder", ""))
     if isinstance(model, LoopModel):

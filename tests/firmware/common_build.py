@@ -28,9 +28,10 @@ def driver(main: str, *flags: str, cc: str = "gcc", links: tuple[str, ...] = (),
     return linked(Path(main).stem, objects, *sanitizers, *links, "-lpthread", cc=cc)
 
 
-def instrument(*flags: str, cc: str = "gcc", common: Path = COMMON) -> list[Path]:
-    """Objects of the instrument, and of the runtime's portable part without `flags`."""
-    return [_object(path, () if path.parent == CORE else (*STRICT, *flags), cc, common)
+def instrument(*flags: str, cc: str = "gcc", common: Path = COMMON,
+               runtime: tuple[str, ...] = ()) -> list[Path]:
+    """Objects of the instrument, with `flags`, and of the runtime's portable part, with its own."""
+    return [_object(path, runtime if path.parent == CORE else (*STRICT, *flags), cc, common)
             for path in (*sorted(common.glob("*.c")), *core_sources())]
 
 

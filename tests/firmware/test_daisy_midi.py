@@ -20,7 +20,7 @@ ON_THE_CHIP = ("places.c", "qspi.c")
 
 @cache
 def program(driver: str = "daisy_midi.c") -> Path:
-    """A driver, the board's files and the instrument under the thread sanitizer."""
+    """A driver, the board's files, the instrument and the runtime under the thread sanitizer."""
     flags = ("-g", "-fsanitize=thread")
     own = [HERE / driver, *(path for path in sorted(DAISY.glob("*.c"))
                             if path.name not in ON_THE_CHIP)]
@@ -28,8 +28,8 @@ def program(driver: str = "daisy_midi.c") -> Path:
                                "-DTUDOR_ONLY_SCALAR", *flags,
                                *(f"-I{folder}" for folder in (DAISY, COMMON, CORE)), cc="clang")
                for path in own]
-    return linked(Path(driver).stem, [*objects, *instrument(*flags, cc="clang")], *flags,
-                  "-lpthread", cc="clang")
+    objects += instrument(*flags, cc="clang", runtime=flags)
+    return linked(Path(driver).stem, objects, *flags, "-lpthread", cc="clang")
 
 
 def run(folder: Path, what: str) -> dict[str, float]:
