@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 from engine.description import GENERATE
 from engine.files import atomic_write
 from engine.models.base import Model
+from engine.scores.loops import KNOBS
 from scripts import trial_runs
 from scripts.preset_cards import rows
 from scripts.preset_clips import SOUND
@@ -46,6 +47,7 @@ TRANSFORMER = {"backbone": "transformer", "history_width": 92, "history": 2, "he
 LONGER = {**TRANSFORMER, "window": 32}  # two seconds
 COMMON = {"data": "loops", "batch_size": 16, "crop_seconds": 4.0, "learning_rate": 1.5e-3,
           "warmup_steps": 100, "code_weight": 0.8}
+OBEYING = {"loop_flow", "loop_plan"}  # objectives with knobs that are obeyed; here only if said
 # Of the judge's figures: heading, digits.
 COLUMNS = {
     "descriptor_mmd": ("descriptor MMD ↓", 3), "rhythm_mmd": ("rhythm MMD ↓", 3),
@@ -72,6 +74,7 @@ class Trial:
     shape: dict[str, Any] = field(default_factory=dict)
     steps: int = 1
     run: str = ""
+    obedience: float = 0.0
 
 
 def _plan(title: str, loss_on: str) -> Trial:
@@ -88,6 +91,7 @@ TRIALS = {
     "posteriors": _plan("VAE 2, divergence of posteriors", "posteriors"),
     **{f"flow-{steps}": _flow(f"flow, {steps} step{'s' if steps > 1 else ''}", FLOW, steps,
                               "flow-1") for steps in (1, 2, 4, 32)},
+    "obeys": replace(_flow("flow, 1 step, knobs swapped in training", FLOW), obedience=12.0),
     "transformer": _flow("flow, 1 step, transformer, windows of 8 chunks", TRANSFORMER),
     "transformer-32": _flow("flow, 1 step, transformer, windows of 32 chunks", LONGER),
     "tokens": Trial("tokens of 8 codebooks", "loop_tokens", "loop_tokens"),
@@ -114,7 +118,8 @@ def corpora(out: Path) -> None:
 def configuration(trial: Trial) -> str:
     """A trial's file for `tudor train`."""
     model = {"family": trial.family, **SHAPE, **trial.shape}
-    training = {"objective": trial.objective, "coder": CODER, **COMMON, "loss_on": trial.loss_on}
+    training = {"objective": trial.objective, "coder": CODER, **COMMON, "loss_on": trial.loss_on,
+                **({"obedience": trial.obedience} if trial.objective in OBEYING else {})}
     return "\n".join(["[model]", *(f"{key} = {json.dumps(value)}" for key, value in model.items()),
                       "", "[training]",
                       *(f"{key} = {json.dumps(value)}" for key, value in training.items()), ""])
@@ -238,6 +243,8 @@ def gathered(out: Path, seeds: list[int], minutes: float, names: list[str]) -> d
             "steps": [steps(out / f"{trial.run or name}-{seed}") for seed in seeds],
             "figures": [{**{key: one["results"]["model"].get(key) for key in COLUMNS},
                          "code_rank": one["code_rank"],
+                         **{f"{knob} knob": turned["spearman"]
+                            for knob, turned in one["knobs"].items()},
                          "mmacs": one["macs_per_second"] / 1e6} for one in told]}
         if trial.family == "latent_vae":
             found[name]["lengths"] = [one["lengths"] for one in told]
@@ -251,7 +258,8 @@ def gathered(out: Path, seeds: list[int], minutes: float, names: list[str]) -> d
 
 def table(found: dict[str, Any]) -> list[str]:
     """Means of the seeds, the range that they have, and what they are read by."""
-    columns = {**COLUMNS, "code_rank": ("code: rank ↓", 2), "mmacs": ("MMAC/s", 1)}
+    columns = {**COLUMNS, "code_rank": ("code: rank ↓", 2),
+               **{f"{knob} knob": (f"{knob} ↑", 2) for knob in KNOBS}, "mmacs": ("MMAC/s", 1)}
     lines = [["", *(heading for heading, _ in columns.values()), "training steps"]]
     lines += [[trial.title, *cells(found[name]["figures"], columns),
                f"{mean(found[name]['steps']):.0f}"]

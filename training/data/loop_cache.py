@@ -60,12 +60,17 @@ class LoopCache(LatentCache):
             self.gains_db[name] = float(kept["gain_db"])
             self.facts[name] = LoopFacts(kept["bars"], kept["bpm"], kept["style"],
                                          tuple(kept["knobs"]))
-        with atomic_write(self.folder / FACTS) as temporary:
-            temporary.write_text(json.dumps({name: self._measured[name]
-                                             for name in self.usable()}), "utf-8")
         return skipped
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _write_index(self, entries: dict[str, Entry]) -> None:
+        """Facts before the index that needs them: who is stopped while files are encoded, which
+        takes a while, goes on where they were last saved."""
+        with atomic_write(self.folder / FACTS) as temporary:
+            temporary.write_text(json.dumps({name: self._measured[name] for name in entries
+                                             if name in self._measured}), "utf-8")
+        super()._write_index(entries)
 
     def _key(self) -> dict[str, Any]:
         return {**super()._key(), "more": self.more_frames, "bands": BANDS,

@@ -15,7 +15,8 @@ of the posterior, which no weight of this model changes; drawing z only makes it
 Beside the latents a plan tells how loud each band of sound is in every frame, by a layer that only
 training has: latents also hold how waves lie, which no code can say, and without it the little
 that a listener follows is a small part of the likelihood. A code says nothing that knobs say: what
-the two have in common, over the last batches, is a loss.
+the two have in common, over the last batches, is a loss. So is how far a plan is from knobs that
+were swapped for those of another loop (`loop_knobs`).
 
 The length of the code is drawn for every batch: one for a window, or 2, 4, ... of them.
 """
@@ -40,6 +41,7 @@ from engine.scores.loops import CODE, KNOBS
 from training.data.band_levels import BANDS
 from training.data.base import Batch
 from training.objectives.base import Moment, Objective, Terms
+from training.objectives.loop_knobs import KnobReader, swapped
 from training.settings import NotNegative, Settings, Unit
 
 MEMORY = 0.99  # of how codes were spread over the last batches
@@ -57,6 +59,7 @@ class PlanSettings(Settings):
     style_dropout: Unit = 0.3  # the same of the style
     band_weight: NotNegative = 1.0  # of how loud bands are, in nats
     knob_code_weight: NotNegative = 4.0  # of squared correlations of codes and knobs
+    obedience: NotNegative = 12.0  # of how far plans are from swapped knobs, in squared knobs
     # Against knowing windows by heart, of which a folder has few: noise on them in standard
     # deviations, and the share of numbers that is left out between the encoder's layers.
     window_noise: NotNegative = 0.5
@@ -80,6 +83,7 @@ class PlanObjective(Objective):
         shape = model.config
         self.bands = Conv1d(shape.width, shape.chunk * BANDS, 1)
         self.band_log_std = nn.Parameter(torch.zeros(BANDS))
+        self.reader = KnobReader(shape)
         self.register_buffer("shared", torch.zeros(shape.codes, len(KNOBS)))
         self.register_buffer("knob_mean", torch.zeros(len(KNOBS)))
 
@@ -129,6 +133,10 @@ class PlanObjective(Objective):
         terms = {"loss": loss, "nats_per_frame": per_frame, "code_nats": kl.sum(dim=1).mean(),
                  "explained": 1 - (z - mean).square().mean() / z.square().mean(),
                  "heard": heard, "knobs_in_code": self.shared.square().sum()}
+        if config.obedience:
+            read, missed = self._obeyed(batch["rows"], rows, z)
+            terms |= {"loss": loss + read + config.obedience * missed,
+                      "knobs_missed": missed, "knobs_misread": read}
         return terms, told, plan, z, (z - mean) * torch.exp(-log_std)
 
     def _bands(self, plan: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,6 +148,23 @@ class PlanObjective(Objective):
         log_std = self.band_log_std.clamp(*LOG_STD_RANGE).repeat(size)[:, None]
         nats = 0.5 * missed * torch.exp(-2 * log_std) + log_std
         return nats.sum(dim=1).mean() / size, 1 - missed.mean() / aim.square().mean()
+
+    def _obeyed(self, real: Tensor, rows: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean squared errors of what is read of real latents `z`, whose rows are `real`, and of
+        plans of `rows` with swapped knobs: 1 where nothing is read."""
+        model = self.model
+        first = model.config.place(KNOBS[0])
+        knobs = real[:, first : first + len(KNOBS), 0]
+        read = (self.reader(self._frames(z)) - knobs).square().mean()
+        rows, knobs = swapped(rows, model.config)
+        _, _, mean, log_std = model.planned(rows)
+        drawn = mean + log_std.exp() * torch.randn_like(mean)
+        return read, (self.reader.judging(self._frames(drawn)) - knobs).square().mean()
+
+    def _frames(self, z: Tensor) -> Tensor:
+        """Of folded latents [batch, latents, frames]."""
+        size = self.model.config.chunk
+        return z.unflatten(1, (size, -1)).permute(0, 2, 3, 1).flatten(2)
 
     def standard(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Standardised means and standard deviations of the coder's posterior, as in `batch`."""

@@ -13,8 +13,10 @@ from engine.errors import ConfigError
 from engine.models.registry import build
 from engine.models.store import load_model
 from tests.training.training_helpers import QUIET
+from training.data import cache
 from training.data.band_levels import BANDS, band_levels
 from training.data.base import Shard
+from training.data.loop_cache import LoopCache
 from training.data.loop_facts import bars_by_length, read_table, styles_of
 from training.data.loops import Loops, LoopSettings
 
@@ -101,6 +103,26 @@ def test_windows_begin_at_bar_lines(tmp_path):
         begin = round((first + i) * bar)
         wanted = data.cache.read("1.wav", begin, model.config.window_frames)[:16]
         assert np.array_equal(crop["windows"][i], wanted)
+
+
+def test_a_filling_that_was_stopped_goes_on(tmp_path, monkeypatch):
+    sounds, encoded, original = folder(tmp_path / "loops"), [], LoopCache._round
+
+    def noted(self, loop):
+        encoded.append(loop.shape[1])
+        if len(encoded) == 3:
+            raise KeyboardInterrupt
+        return original(self, loop)
+
+    monkeypatch.setattr(cache, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(LoopCache, "_round", noted)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(tmp_path, sounds)
+    resumed, _ = prepared(tmp_path, sounds)
+    assert len(encoded) == 5  # two that were kept, the one that was not, and what is left
+    whole, _ = prepared(tmp_path / "other", sounds)
+    assert resumed.cache.facts == whole.cache.facts
+    assert torch.equal(resumed.batch(0, Shard())["mean"], whole.batch(0, Shard())["mean"])
 
 
 def test_batches_are_functions_of_seed_and_number(tmp_path):

@@ -9,11 +9,13 @@ import torch
 
 from engine.errors import ConfigError
 from engine.layers.fixed import folded
+from engine.scores.loops import KNOBS
 from tests.export.small_models import small_model
 from training.data.band_levels import BANDS
 from training.data.base import Batch
 from training.objectives.base import Moment
 from training.objectives.loop_flow import FlowObjective, FlowSettings, mixed, normal_as_played
+from training.objectives.loop_knobs import KnobReader, swapped
 from training.objectives.loop_plan import PlanObjective, PlanSettings
 
 CHUNKS = 8
@@ -139,6 +141,51 @@ def test_codes_learn_to_leave_to_knobs_what_knobs_say():
         found[weight] = float(objective.shared.square().sum())
     assert found[0.0] > 0.2
     assert found[30.0] < 0.3 * found[0.0]
+
+
+def test_plans_obey_knobs_that_contradict_the_code():
+    """Latents follow a knob that is seldom said, so that the code tells it: turned by itself, it
+    is to move them all the same."""
+    found = {}
+    for weight in (0.0, 12.0):
+        torch.manual_seed(0)
+        model = small_model("latent_vae", "loops")
+        objective = PlanObjective(model, config(PlanSettings, knob_code_weight=0.0,
+                                                obedience=weight, knob_dropout=0.8)).train()
+        objective.start()
+        at = model.config.place("density")
+        for seed in range(200):
+            given = batch(model, size=12, seed=seed)
+            told = torch.randn(12, 1, generator=torch.Generator().manual_seed(seed))
+            given.tensors["rows"][:, at] = told
+            given.tensors["windows"] += 2 * told[..., None, None]
+            given.tensors["mean"] += 2 * told[..., None]
+            objective.step(given, Moment(learning_rate=5e-3))
+        rows = objective.eval().conditions(batch(model), 2)[0].detach()
+        low, high = rows.clone(), rows.clone()
+        low[:, at], high[:, at] = -1, 1
+        found[weight] = float((model.planned(high)[2] - model.planned(low)[2]).mean().detach()) / 2
+    assert 1.5 < found[12.0] < 2.5, found  # 2: what the knob means
+    assert found[0.0] < 0.7 * found[12.0], found
+
+
+def test_plans_are_judged_by_a_reader_that_learns_of_real_loops_only():
+    model = small_model("latent_vae", "loops")
+    reader = KnobReader(model.config)
+    z = torch.randn(3, model.config.latents, 16, requires_grad=True)
+    assert torch.equal(reader.judging(z), reader(z))
+    reader.judging(z).sum().backward()
+    assert z.grad is not None
+    assert z.grad.any()
+    assert all(parameter.grad is None for parameter in reader.parameters())
+    rows, knobs = swapped(batch(model, size=24)["rows"], model.config)
+    before = batch(model, size=24)["rows"]
+    at = [model.config.place(label) for label in KNOBS]
+    others = [i for i in range(rows.shape[1]) if i not in at]
+    assert torch.equal(rows[:, others], before[:, others])
+    assert torch.equal(rows[:, at, 0], knobs)
+    assert torch.equal(rows[:, at].sort(dim=0).values, before[:, at].sort(dim=0).values)
+    assert len(torch.unique((rows[:, at, 0] == before[:, at, 0]).sum(dim=1))) > 1  # each by itself
 
 
 def test_plans_tell_how_loud_bands_are():
