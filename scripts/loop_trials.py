@@ -27,6 +27,7 @@ from engine.files import atomic_write
 from engine.models.base import Model
 from engine.scores.loops import KNOBS
 from scripts import trial_runs
+from scripts.loop_lengths import lengths, objective_of
 from scripts.preset_cards import rows
 from scripts.preset_clips import SOUND
 from scripts.trial_runs import cells, judged, series, share_cache, spread, steps, tudor
@@ -145,7 +146,7 @@ def run(name: str, seed: int, minutes: float, out: Path) -> None:
                  "--data", corpus(out, "held", HELD), "--json", command=JUDGING)
     found = {**json.loads(told), "macs_per_second": macs_per_second(folder)}
     if trial.family == "latent_vae":
-        found["lengths"] = lengths(folder, out)
+        found["lengths"] = lengths(folder, corpus(out, "held", HELD), out / "held-cache")
     with atomic_write(target) as temporary:
         temporary.write_text(json.dumps(found), "utf-8")
 
@@ -185,52 +186,8 @@ def stepped(folder: Path, steps: int, to: Path) -> Path:
     # As before any gain: what `heard` takes off.
     scale, bias = model.heard.weight[:, 0, 0], model.heard.bias
     model.made.set(1 / scale, -bias / scale)
-    save_weights(_objective(model, settings).finished(model, None), to / WEIGHTS_FILE)
+    save_weights(objective_of(model, settings).finished(model, None), to / WEIGHTS_FILE)
     return to
-
-
-def _objective(model: Any, settings: dict[str, Any]) -> Any:
-    """What a run was trained by."""
-    from types import SimpleNamespace
-
-    from training.objectives.registry import OBJECTIVES
-
-    kind = OBJECTIVES[settings["training"]["objective"]]
-    return kind(model, SimpleNamespace(**{**kind.settings().model_dump(),
-                                          **settings["training"]}))
-
-
-def lengths(folder: Path, out: Path) -> list[dict[str, Any]]:
-    """Figures of each length of a run's code."""
-    from types import SimpleNamespace
-
-    from rich.console import Console
-
-    from engine.audio import match_channels, read_audio
-    from engine.models.store import load_model, read_settings
-    from training.data.loops import Loops as LoopData
-    from training.data.loops import LoopSettings
-    from training.evaluation.judges.loops import LoopJudge, Loops
-    from training.evaluation.loop_floors import tiled
-    from training.evaluation.loop_lengths import by_length
-
-    settings = read_settings(folder / "config.toml")
-    model: Any = load_model(str(folder)).model
-    sounds = corpus(out, "held", HELD)
-    known = {key: value for key, value in settings["training"].items()
-             if key in LoopSettings.model_fields}
-    data = LoopData(sounds, SimpleNamespace(**{**LoopSettings().model_dump(), **known,
-                                               "validation_fraction": 0.0, "seed": 0,
-                                               "batch_size": 16}), out / "held-cache")
-    data.look()
-    kept = {key: values.clone() for key, values in model.state_dict().items()}
-    data.prepare(model, Console(quiet=True))
-    model.load_state_dict(kept)
-    rate = model.config.sample_rate_hz
-    names = sorted(data.cache.facts)
-    loops = [tiled(match_channels(read_audio(sounds / name)[0], 1)[0], 4 * rate) for name in names]
-    real = Loops(loops, [data.cache.facts[name].bpm for name in names])
-    return by_length(model, _objective(model, settings), data, LoopJudge(real, rate))
 
 
 def gathered(out: Path, seeds: list[int], minutes: float, names: list[str]) -> dict[str, Any]:

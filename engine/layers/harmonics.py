@@ -68,11 +68,10 @@ class Harmonics(Streaming):
         octaves = range(int(PITCH_RANGE[1] - PITCH_RANGE[0]) + 1)
         low = -int(PITCH_RANGE[0])
         steps = [min((self.middle_c << n) >> low, NYQUIST) for n in octaves]
-        for name, values in (
-            ("band", torch.arange(bands, dtype=torch.float32)),  # first: it says what is real
+        for name, values in (  # the first of them says what is real
+            ("rise", torch.arange(1, ratio + 1, dtype=torch.float32) / ratio),
             ("number", torch.arange(1, count + 1)), ("octave_steps", torch.tensor(steps)),
             ("octave", torch.arange(len(steps))), ("place", torch.arange(1, ratio + 1)),
-            ("rise", torch.arange(1, ratio + 1, dtype=torch.float32) / ratio),
         ):
             self.register_buffer(name, values, persistent=False)
 
@@ -161,9 +160,12 @@ class Harmonics(Streaming):
         base = steps.to(envelope.dtype) * (1.0 / TURN)
         frequency = base.unsqueeze(2) * self.number.to(base.dtype)  # [batch, frames, count]
         place = (frequency * (2.0 * self.bands) - 0.5).clamp(0.0, self.bands - 1.0)
-        near = (place.unsqueeze(3) - self.band.to(place.dtype)).abs()  # of each band centre
-        weight = (-near + 1.0).clamp_min(0.0)  # [batch, frames, count, bands]
-        return frequency, torch.matmul(weight, envelope.transpose(1, 2).unsqueeze(3)).squeeze(3)
+        lower = place.detach().to(torch.int64).clamp(max=max(self.bands - 2, 0))
+        share = place - lower.to(place.dtype)
+        bands = envelope.transpose(1, 2)
+        low = bands.gather(2, lower)
+        high = bands.gather(2, (lower + 1).clamp(max=self.bands - 1))
+        return frequency, low * (-share + 1.0) + high * share
 
     def _amplitudes(self, steps: Tensor, clarity: Tensor, envelope: Tensor) -> Tensor:
         frequency, line = self._lines(steps, envelope)

@@ -94,7 +94,8 @@ def test_a_tracked_pitch_is_the_same_but_for_rounding(preset: str) -> None:
     assert np.linalg.norm(spectra[0] - spectra[1]) < 1e-3 * np.linalg.norm(spectra[1])
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [
+    pytest.param(name, marks=[pytest.mark.slow] * (name != "native")) for name in TARGETS])
 def test_ten_minutes_do_not_drift(target, tmp_path: Path):
     """The last minute of ten is as close to offline PyTorch as the first; irregular blocks."""
     model = load_model("techno-tiny").model
@@ -188,8 +189,11 @@ def test_a_preset_of_loops_plays_another_for_another_code_and_the_same_again(pre
     assert differ(third) < 0.3 * differ(other), "a bar is more like the next than like another loop"
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("preset", LOOPED)
+# Of one preset every target; what else PyTorch and ONNX Runtime do with larger ones takes long.
+@pytest.mark.parametrize(("preset", "target"), [
+    pytest.param(preset, target, marks=[pytest.mark.slow] * (
+        target != "native" and preset != "loops-tiny"))
+    for preset in LOOPED for target in TARGETS])
 def test_streamed_loops_of_a_preset_are_as_exact_as_float32(preset, target, tmp_path: Path):
     model = load_model(preset).model
     path = tmp_path / f"m{TARGETS[target].suffix}"

@@ -1,7 +1,10 @@
 """One golden file per preset, and per family without one, judges every runtime: the same bits on
-x86, aarch64 and Cortex-M7."""
+x86, aarch64 and Cortex-M7. One of each family is played by everything; of the other presets what is
+neither what their card is for nor what this machine plays best is for `make test-long`."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +30,9 @@ from tests.golden.material import FRAMES, frames_of
 
 CHUNKS = (1, 3, 2, 7)  # frames, taken in turn
 M7_BYTES = 18 << 20  # of the 20 MiB of the emulated board's: regions have ends
+# Of each family the one that is played by everything.
+WHOLLY = (*shapes(), "techno-tiny")
+MEANT = {"daisy": "m7", "pi4": "aarch64", "desktop": "native"}  # board of a card: target
 
 
 @pytest.fixture(params=names(), scope="module", ids="-".join)
@@ -96,7 +102,16 @@ def test_what_draws_plays_a_note_silence_and_another(golden: Golden) -> None:
         assert np.abs(golden.outputs[name]).max() < 1, "at its limits all arithmetic is alike"
 
 
-@pytest.mark.parametrize("isa", instruction_sets())
+def library_cases() -> list[Any]:
+    """(golden file, instruction set) of this machine's library. The plain reference, which is what
+    made the golden files and takes longest, plays one of each family."""
+    return [pytest.param(name, isa, marks=[pytest.mark.slow] * (
+                isa == "ref" and name[0] not in WHOLLY)) for name in names()
+            for isa in instruction_sets()]
+
+
+@pytest.mark.parametrize(("golden", "isa"), library_cases(), indirect=["golden"], ids=lambda part:
+                         "-".join(part) if isinstance(part, tuple) else None)
 def test_the_library_of_this_machine(golden: Golden, isa: str) -> None:
     file = NativeFile.from_bytes(golden.model)
     model = NativeModel(file, isa=isa)
@@ -125,20 +140,37 @@ def board_cases() -> list[tuple[tuple[str, str], str, str | None, str]]:
         every = [(cpu, isa) for isa in target.isas for cpu in (target.cpus or (None,))
                  if isa == target.isas[-1] or cpu == first]
         found += [(name, target.name, cpu, isa) for name in names()
-                  for cpu, isa in (every if name[0] in (*shapes(), "techno-tiny") else usual)]
+                  for cpu, isa in (every if name[0] in WHOLLY else usual)]
     return found
 
 
-def test_one_of_each_family_is_played_by_everything() -> None:
+def meant() -> set[tuple[str, str, str]]:
+    """(preset, number format, target) that cards are for."""
+    cards = {name: settings_of(name)["card"] for name in presets()}
+    return {(name, card["dtype"], MEANT[card["board"]]) for name, card in cards.items()}
+
+
+def marked_cases() -> list[Any]:
+    """`board_cases`, of which those that neither a card is for nor a family is judged by take long
+    and say little more."""
+    wanted = meant()
+    return [pytest.param(*case, marks=[pytest.mark.slow] * (
+                case[0][0] not in WHOLLY and (*case[0], case[1]) not in wanted))
+            for case in board_cases()]
+
+
+def test_one_of_each_family_is_played_by_everything_and_every_preset_by_its_board() -> None:
+    kept = [case.values for case in marked_cases() if not case.marks]
     everything = {case[1:] for case in board_cases()}
     for dtype in DTYPES:
-        families = {read(name[0], dtype).family for name in {case[0] for case in board_cases()}
-                    if name[1] == dtype and everything == {case[1:] for case in board_cases()
-                                                           if case[0] == name}}
-        assert families == set(FAMILIES)
+        whole = [name for name in names() if name[1] == dtype
+                 and everything == {case[1:] for case in kept if case[0] == name}]
+        assert {read(*name).family for name in whole} == set(FAMILIES)
+    assert meant() <= {(*name, target) for name, target, *_ in kept}
+    assert {name for name, *_ in meant()} == set(presets())
 
 
-@pytest.mark.parametrize(("golden", "target", "cpu", "isa"), board_cases(), indirect=["golden"],
+@pytest.mark.parametrize(("golden", "target", "cpu", "isa"), marked_cases(), indirect=["golden"],
                          ids=lambda part: "-".join(part) if isinstance(part, tuple) else None)
 def test_the_host_program(golden: Golden, target: str, cpu: str | None, isa: str) -> None:
     """A model of loops that finds codes of sound holds seconds of it: of such a one the emulated

@@ -28,8 +28,10 @@ def test_every_file_that_is_shipped_has_its_digests() -> None:
     assert len(set(told)) == len(told), "no two files play the same"
 
 
-@pytest.mark.parametrize("isa", instruction_sets())
-@pytest.mark.parametrize("name", released())
+# Digests are those of the plain reference, which takes longest: `make test-long` plays it again.
+@pytest.mark.parametrize(("name", "isa"), [
+    pytest.param(name, isa, marks=[pytest.mark.slow] * (isa == "ref" and "tiny" not in name))
+    for name in released() for isa in instruction_sets()])
 def test_the_library_plays_them(name: str, isa: str) -> None:
     assert played(released()[name], isa) == TOLD[name]
 

@@ -19,7 +19,7 @@ from nn_tudor.cli import COMMANDS
 
 
 def tudor(*args: object, check: bool = False) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([sys.executable, "-m", "nn_tudor.cli", *map(str, args)],
+    done = subprocess.run([sys.executable, "-m", "nn_tudor", *map(str, args)],
                           capture_output=True, text=True, timeout=300, check=False)
     if check:
         assert done.returncode == 0, done.stderr

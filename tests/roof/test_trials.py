@@ -15,6 +15,7 @@ import torch
 from engine.boards.cost import method_cost
 from engine.models.registry import FAMILIES, build
 from engine.models.store import build_from, load_model, save_weights
+from engine.scores.loops import KNOBS
 from scripts import coded_trials, frames_trials, loop_trials, trial_runs
 from scripts.coded_trials import COLUMNS, PRESET, TRIALS
 from scripts.loop_tokens.__main__ import register
@@ -129,8 +130,7 @@ def test_lengths_are_read_by_whole_sounds(tmp_path: Path, monkeypatch: pytest.Mo
         return []
 
     monkeypatch.setattr("training.evaluation.loop_lengths.by_length", by_length)
-    monkeypatch.setattr(loop_trials, "corpus", lambda *_: tmp_path / "held")
-    loop_trials.lengths(run, tmp_path)
+    loop_trials.lengths(run, tmp_path / "held", tmp_path / "held-cache")
     assert [len(sound) for sound in seen["real"].sounds] == [4 * 16000]
     assert seen["real"].sounds[0].std() > 0.01
     kept = load_model(str(run)).model.state_dict()
@@ -144,7 +144,8 @@ def loops_told(mmd: float) -> dict[str, Any]:
     row = {"nats_per_frame": 15.0, "explained": 0.2, "code_nats": 12.0, "descriptor_mmd": mmd,
            "rhythm_mmd": 0.03, "bar": 0.6, "path": path}
     return {"results": {"model": {"descriptor_mmd": mmd}, "codec": {"descriptor_mmd": 0.03}},
-            "code_rank": 0.4, "macs_per_second": 10.2e6,
+            "knobs": {knob: {"spearman": 0.7} for knob in KNOBS}, "code_rank": 0.4,
+            "macs_per_second": 10.2e6,
             "lengths": [{"codes": count, **row} for count in (1, 2)]}
 
 
