@@ -76,6 +76,7 @@ class Trial:
     steps: int = 1
     run: str = ""
     obedience: float = 0.0
+    code_noise: float = 0.0
 
 
 def _plan(title: str, loss_on: str) -> Trial:
@@ -89,6 +90,7 @@ def _flow(title: str, shape: dict[str, Any], steps: int = 1, run: str = "") -> T
 TRIALS = {
     "samples": _plan("VAE 2, likelihood of latents drawn", "samples"),
     "means": _plan("VAE 2, likelihood of means", "means"),
+    "noisy-codes": replace(_plan("VAE 2, codes with noise of .4", "samples"), code_noise=0.4),
     "posteriors": _plan("VAE 2, divergence of posteriors", "posteriors"),
     **{f"flow-{steps}": _flow(f"flow, {steps} step{'s' if steps > 1 else ''}", FLOW, steps,
                               "flow-1") for steps in (1, 2, 4, 32)},
@@ -120,7 +122,8 @@ def configuration(trial: Trial) -> str:
     """A trial's file for `tudor train`."""
     model = {"family": trial.family, **SHAPE, **trial.shape}
     training = {"objective": trial.objective, "coder": CODER, **COMMON, "loss_on": trial.loss_on,
-                **({"obedience": trial.obedience} if trial.objective in OBEYING else {})}
+                **({"obedience": trial.obedience, "code_noise": trial.code_noise}
+                   if trial.objective in OBEYING else {})}
     return "\n".join(["[model]", *(f"{key} = {json.dumps(value)}" for key, value in model.items()),
                       "", "[training]",
                       *(f"{key} = {json.dumps(value)}" for key, value in training.items()), ""])

@@ -64,6 +64,11 @@ class PlanSettings(Settings):
     # deviations, and the share of numbers that is left out between the encoder's layers.
     window_noise: NotNegative = 0.5
     window_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    # Share of a window's latents, and of its frames in one stretch, that are left out at most.
+    window_mask: Unit = 0.0
+    # Noise on codes, in parts of how far they spread: however they are found, each number says at
+    # most ln(1 / code_noise) nats, and what lies near is a loop that is like it.
+    code_noise: NotNegative = 0.0
 
 
 class PlanObjective(Objective):
@@ -184,6 +189,7 @@ class PlanObjective(Objective):
         z = model.heard(windows.flatten(0, 1), ())[0]
         if self.training:
             z = z + self.config.window_noise * torch.randn_like(z)
+            z = z * _kept(z, self.config.window_mask)
         # [batch * bars, codes, codes in a window]
         mean, log_std = model.windows(z, level, self.config.window_dropout)
         drawn = mean + log_std.exp() * torch.randn_like(mean)
@@ -191,6 +197,8 @@ class PlanObjective(Objective):
         if self.training:
             self._follow(whiten, mean, log_std)
         normal = whiten(drawn, ())[0]
+        blur = self.config.code_noise if self.training else 0.0
+        normal = (normal + blur * torch.randn_like(normal)) / (1 + blur**2) ** 0.5
         first = config.place(KNOBS[0])
         shared = self._shared(normal.mean(dim=2).unflatten(0, (count, bars))[:, 0],
                               rows[:, first : first + len(KNOBS), 0])
@@ -246,3 +254,15 @@ class PlanObjective(Objective):
         std, middle = (MEMORY * old + (1 - MEMORY) * new
                        for old, new in ((std, spread), (middle, centre)))
         whiten.set(1 / std.clamp_min(1e-3), -middle / std.clamp_min(1e-3))
+
+
+def _kept(z: Tensor, share: float) -> Tensor:
+    """Zeros for some channels and one stretch of each example of `z` [batch, channels, frames],
+    ones elsewhere: up to `share` of either (SpecAugment, Park et al. 2019)."""
+    batch, channels, frames = z.shape
+    strength, width, start = torch.rand(3, batch, 1, device=z.device)
+    heard = torch.rand(batch, channels, device=z.device) >= share * strength
+    wide = share * width * frames
+    place = torch.arange(frames, device=z.device) - start * (frames - wide)
+    gap = (place >= 0) & (place < wide)
+    return (heard[:, :, None] & ~gap[:, None, :]).to(z.dtype)

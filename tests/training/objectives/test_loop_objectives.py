@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from engine.errors import ConfigError
+from engine.layers import Conv1d
 from engine.layers.fixed import folded
 from engine.scores.loops import KNOBS
 from tests.export.small_models import small_model
 from training.data.band_levels import BANDS
 from training.data.base import Batch
+from training.objectives import loop_plan
 from training.objectives.base import Moment
 from training.objectives.loop_flow import FlowObjective, FlowSettings, mixed, normal_as_played
 from training.objectives.loop_knobs import KnobReader, swapped
@@ -119,6 +121,43 @@ def test_codes_are_whitened_and_chosen_by_bar_and_place():
     for level, changes in ((2, 1), (1, 3), (0, 7)):
         one = objective.conditions(batch(model), level)[0][0, at]
         assert int((one[1:] != one[:-1]).sum()) == changes
+
+
+def test_codes_keep_their_spread_under_noise_and_say_no_more_than_it_lets_them():
+    model = small_model("latent_vae", "loops")
+    at = slice(model.config.place("code"), model.config.place("code") + model.config.codes)
+    data, spread, apart = batch(model, size=64), {}, {}
+    for noise in (0.0, 0.5):
+        objective = PlanObjective(model, config(PlanSettings, code_noise=noise, window_noise=0.0,
+                                                window_dropout=0.0)).train()
+        for head in model.windows.heads:  # posteriors of little width: what is left is the noise
+            said = next(part for part in head.modules() if isinstance(part, Conv1d))
+            torch.nn.init.constant_(said.bias[model.config.codes :], -20.0)
+            torch.nn.init.zeros_(said.weight[model.config.codes :])
+            torch.nn.init.normal_(said.weight[: model.config.codes], std=3.0)
+        for _ in range(300):
+            objective.conditions(data, 2)
+        first, second = (torch.atanh(objective.conditions(data, 2)[0][:, at, 0].clamp(-0.999, 0.999)
+                                     ) / 0.851 for _ in range(2))
+        spread[noise], apart[noise] = float(first.std()), float((first - second).std())
+        told = objective.eval().conditions(data, 2)[0][:, at, 0]
+        assert torch.allclose(told, objective.conditions(data, 2)[0][:, at, 0], atol=0.03)
+    assert apart[0.0] < 0.02
+    assert abs(apart[0.5] - 0.5 * (2 / 1.25) ** 0.5) < 0.04
+    assert abs(spread[0.5] / spread[0.0] - 1) < 0.06
+
+
+def test_what_is_left_out_of_windows_is_a_stretch_and_some_channels():
+    torch.manual_seed(0)
+    kept = loop_plan._kept(torch.zeros(500, 26, 64), 0.4)
+    assert torch.equal(loop_plan._kept(torch.zeros(5, 3, 8), 0.0), torch.ones(5, 3, 8))
+    assert set(kept.unique().tolist()) == {0.0, 1.0}
+    channels, frames = kept.amax(dim=2), kept.amax(dim=1)
+    assert torch.equal(kept, channels[:, :, None] * frames[:, None])
+    assert 0.7 < float(channels.mean()) < 0.9
+    assert 0.75 < float(frames.mean()) < 0.85
+    assert int((frames.diff(dim=1) != 0).sum(dim=1).max()) <= 2  # one stretch
+    assert float(frames.mean(dim=0).std()) < 0.1  # anywhere
 
 
 def test_codes_learn_to_leave_to_knobs_what_knobs_say():
