@@ -96,7 +96,13 @@ def _train(
     objective = OBJECTIVES[run.training.objective](_seeded_model(run), run.training)
     if checkpoint is not None:
         objective.model.load_state_dict(checkpoint.model)
-        objective.load(checkpoint.training())
+        try:
+            objective.load(checkpoint.training())
+        except KeyError as error:
+            raise ConfigError(
+                f"{out} was begun by another version of tudor: its training has other parts "
+                f"({str(error.args[0]).split(',')[0]}); begin a new run with its weights: "
+                f"--from {out}, and another --out") from None
     _prepare(folder, data, objective, device, console, checkpoint)
     if first_process():
         folder.write_config(run)

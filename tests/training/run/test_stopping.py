@@ -22,6 +22,7 @@ from engine.errors import ConfigError, Stopped
 from nn_tudor.cli import main
 from tests.training.training_helpers import RATE, fill, loop, metrics, preset, run, same, weights
 from training.objectives.autoencoder import AutoencoderObjective
+from training.objectives.base import Objective
 from training.run.health import SUSPICIOUS, LossHealth
 from training.run.lock import locked
 from training.run.run_folder import RunFolder
@@ -256,3 +257,16 @@ def test_processes_of_a_run_fill_its_cache_one_after_the_other(tmp_path: Path) -
     both = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     assert (tmp_path / "log").read_text() == "begin\nend\n" * 40
+
+
+def test_a_run_whose_training_had_other_parts_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, steps=2)
+
+    def newer(self: Objective, state: dict[str, Any]) -> None:
+        raise KeyError("reader.weight, reader.bias")
+
+    monkeypatch.setattr(Objective, "load", newer)
+    with pytest.raises(ConfigError, match=r"another version.*\(reader.weight\).*--from"):
+        run(tmp_path, steps=4)
