@@ -23,7 +23,7 @@ from engine.scores.loops import (
     USUAL_BPM,
     plays_loops,
 )
-from engine.scores.strokes import VELOCITY
+from engine.scores.strokes import VELOCITY, Z
 from export.nn.boxes import Patch
 from export.nn.maxpat import max_text
 from export.nn.pd import pd_text
@@ -36,6 +36,8 @@ ROW, COLUMN = 26, 190  # pixels from one control to the next
 LEFT, FIRST = 20, 190  # where the controls begin
 ASIDE = 460  # where what is not in a chain stands
 ROWS = 17  # controls in a column
+Z_REACH = 2.0  # of what says which stroke of its class it is: standard deviations to either side
+STROKE_VOLUME = 0.4
 
 
 def write_patches(path: Path, description: Description) -> list[Path]:
@@ -97,6 +99,7 @@ def voice_patch(host: str, name: str, description: Description) -> Patch | None:
     if VELOCITY in at:
         sources[VELOCITY] = (patch.add("slider", "velocity", ASIDE, 144, minimum=0, maximum=1,
                                        value=1, outlets=("float",)),)
+        _strokes(patch, method, model)
     if FREE in at:
         sources[FREE] = (patch.add("toggle", "free", ASIDE + 220, 118, outlets=("int",)),)
     for number, (label, given) in enumerate(sources.items()):
@@ -104,7 +107,13 @@ def voice_patch(host: str, name: str, description: Description) -> Patch | None:
         patch.connect(signal, model, 0, at[label])
         for source in given:
             patch.connect(source, signal)
-    _audio_out(patch, method, [(model, channel) for channel in range(method.out_channels)], 228)
+    heard = [(model, channel) for channel in range(method.out_channels)]
+    if VELOCITY in at:  # a full stroke peaks above 1, as a drum does
+        volume = patch.add("object", f"*~ {STROKE_VOLUME:g}", LEFT, 228, inlets=2,
+                           outlets=("signal",))
+        patch.connect(model, volume)
+        heard = [(volume, 0)]
+    _audio_out(patch, method, heard, 228 + ROW * (VELOCITY in at))
     _reset(patch, [model], 240, 228)
     _controls(patch, list(description.attributes.values()), [model], 290)
     return patch
@@ -146,12 +155,30 @@ def _loops(patch: Patch, method: Method, model: int) -> None:
             patch.connect(phase if label == PHASE else signal, model, 0, inlet)
             continue
         low, high = method.input_ranges[inlet] if method.input_ranges else (-1.0, 1.0)
-        y = 92 + ROW * inlet
-        slider = patch.add("slider", label, ASIDE, y, outlets=("float",), minimum=low,
-                           maximum=high, value=min(max(0.0, low), high))
-        held = patch.add("object", "sig~", ASIDE + COLUMN + 70, y, outlets=("signal",))
-        patch.connect(slider, held)
-        patch.connect(held, model, 0, inlet)
+        _condition(patch, (model, inlet), label, (low, high), min(max(0.0, low), high), ASIDE,
+                   92 + ROW * inlet)
+
+
+def _condition(patch: Patch, to: tuple[int, int], label: str, ends: tuple[float, float],
+               value: float, x: int, y: int) -> None:
+    """A slider whose number goes on as a signal."""
+    slider = patch.add("slider", label, x, y, outlets=("float",), minimum=ends[0],
+                       maximum=ends[1], value=value)
+    held = patch.add("object", "sig~", x + COLUMN + 70, y, outlets=("signal",))
+    patch.connect(slider, held)
+    patch.connect(held, to[0], 0, to[1])
+
+
+def _strokes(patch: Patch, method: Method, model: int) -> None:
+    """A slider for the weight of each class and subclass, the first of them up, and for each
+    number that says which stroke of its class it is."""
+    rest = [(inlet, label) for inlet, label in enumerate(method.input_labels)
+            if label not in (GATE, VELOCITY, PITCH)]
+    for at, (inlet, label) in enumerate(rest):
+        chosen = label.startswith(f"{Z} ")
+        column, row = divmod(at, ROWS)
+        _condition(patch, (model, inlet), label, (-Z_REACH, Z_REACH) if chosen else (0.0, 1.0),
+                   float(at == 0 and not chosen), ASIDE + (COLUMN + 130) * column, 196 + ROW * row)
 
 
 def latents_patch(host: str, name: str, description: Description) -> Patch:

@@ -188,8 +188,10 @@ def test_export_brings_them_unless_told_not_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("pd") is None, reason="puredata-core is not installed")
-def test_pure_data_opens_them_without_complaint(written: Any, voice: Any) -> None:
-    for path in (*sorted(written[0].glob("*.pd")), *sorted(voice[0].glob("*.pd"))):
+def test_pure_data_opens_them_without_complaint(written: Any, voice: Any, tmp_path: Path) -> None:
+    write_patches(tmp_path / "d.ts", small_model("spectrogram_gan", "drums").describe("x"))
+    for path in (*sorted(written[0].glob("*.pd")), *sorted(voice[0].glob("*.pd")),
+                 tmp_path / "d.pd"):
         done = subprocess.run(
             ["pd", "-nogui", "-batch", "-noprefs", "-r", "48000", "-open", path,
              "-send", "pd quit"], capture_output=True, text=True, timeout=60, check=False)
@@ -201,7 +203,7 @@ def test_pure_data_opens_them_without_complaint(written: Any, voice: Any) -> Non
         assert odd == rate, odd
 
 
-def test_a_voice_of_strokes_has_keys_and_a_velocity(tmp_path: Path) -> None:
+def test_a_voice_of_strokes_has_keys_a_velocity_and_what_it_strikes(tmp_path: Path) -> None:
     """What is not connected is 0, and nothing is struck at a velocity of 0."""
     model = small_model("spectrogram_gan", "drums")
     write_patches(tmp_path / "drums.ts", model.describe("x"))
@@ -209,4 +211,17 @@ def test_a_voice_of_strokes_has_keys_and_a_velocity(tmp_path: Path) -> None:
     (voice,) = (index for index, box in enumerate(boxes) if box[3] == "nn~")
     labels = model.methods[model.main.name].input_labels
     inlets = {labels[inlet] for _, _, box, inlet in cords if box == voice and inlet < len(labels)}
-    assert {"gate", "pitch_oct", "velocity"} <= inlets
+    assert inlets == set(labels)
+    told = {}
+    for source, _, target, inlet in cords:
+        for slider in (boxes[s] for s, _, t, _ in cords
+                       if target == voice and boxes[source][3] == "sig~" and t == source
+                       and boxes[s][3] == "hsl"):
+            low, high, at = float(slider[6]), float(slider[7]), float(slider[-2])
+            told[labels[inlet]] = (low, high, round(
+                at * 0.01 * (high - low) / (float(slider[4]) - 1) + low, 6))
+    ways = {label: (-2, 2, 0) if label.startswith("z ") else (0, 1, 0)
+            for label in labels if label not in ("gate", "pitch_oct")}
+    assert told == {**ways, "velocity": (0, 1, 1), model.config.classes[0]: (0, 1, 1)}
+    assert reached(boxes, cords, " ".join(boxes[voice][3:])) == ["*~ 0.4"]
+    assert reached(boxes, cords, "*~ 0.4") == ["dac~ 1 2"] * 2
