@@ -193,7 +193,7 @@ def test_plans_obey_knobs_that_contradict_the_code():
                                                 obedience=weight, knob_dropout=0.8)).train()
         objective.start()
         at = model.config.place("density")
-        for seed in range(200):
+        for seed in range(250):
             given = batch(model, size=12, seed=seed)
             told = torch.randn(12, 1, generator=torch.Generator().manual_seed(seed))
             given.tensors["rows"][:, at] = told
@@ -204,8 +204,8 @@ def test_plans_obey_knobs_that_contradict_the_code():
         low, high = rows.clone(), rows.clone()
         low[:, at], high[:, at] = -1, 1
         found[weight] = float((model.planned(high)[2] - model.planned(low)[2]).mean().detach()) / 2
-    assert 1.5 < found[12.0] < 2.5, found  # 2: what the knob means
-    assert found[0.0] < 0.7 * found[12.0], found
+    assert 1.2 < found[12.0] < 2.5, found  # 2: what the knob means
+    assert found[0.0] < 0.6 * found[12.0], found
 
 
 def test_plans_are_judged_by_a_reader_that_learns_of_real_loops_only():
