@@ -48,7 +48,7 @@ TRANSFORMER = {"backbone": "transformer", "history_width": 92, "history": 2, "he
 LONGER = {**TRANSFORMER, "window": 32}  # two seconds
 COMMON = {"data": "loops", "batch_size": 16, "crop_seconds": 4.0, "learning_rate": 1.5e-3,
           "warmup_steps": 100, "code_weight": 0.8}
-OBEYING = {"loop_flow", "loop_plan"}  # objectives with knobs that are obeyed; here only if said
+PLAIN = {"obedience": 0.0}  # only where a trial is of that
 # Of the judge's figures: heading, digits.
 COLUMNS = {
     "descriptor_mmd": ("descriptor MMD ↓", 3), "rhythm_mmd": ("rhythm MMD ↓", 3),
@@ -66,7 +66,7 @@ FLOORS = {"real": "held-out loops (ceiling)", "codec": "through the codec (ceili
 @dataclass(frozen=True)
 class Trial:
     """`title` in the table; more of its shape than the plan's; which run it is of, and the steps
-    that it is judged with."""
+    that it is judged with; more of its `[training]` than all have."""
 
     title: str
     family: str
@@ -75,26 +75,28 @@ class Trial:
     shape: dict[str, Any] = field(default_factory=dict)
     steps: int = 1
     run: str = ""
-    obedience: float = 0.0
-    code_noise: float = 0.0
+    training: dict[str, Any] = field(default_factory=dict)  # further settings
 
 
 def _plan(title: str, loss_on: str) -> Trial:
-    return Trial(title, "latent_vae", "loop_plan", loss_on)
+    return Trial(title, "latent_vae", "loop_plan", loss_on, training=PLAIN)
 
 
 def _flow(title: str, shape: dict[str, Any], steps: int = 1, run: str = "") -> Trial:
-    return Trial(title, "latent_flow", "loop_flow", shape=shape, steps=steps, run=run)
+    return Trial(title, "latent_flow", "loop_flow", shape=shape, steps=steps, run=run,
+                 training=PLAIN)
 
 
 TRIALS = {
     "samples": _plan("VAE 2, likelihood of latents drawn", "samples"),
     "means": _plan("VAE 2, likelihood of means", "means"),
-    "noisy-codes": replace(_plan("VAE 2, codes with noise of .4", "samples"), code_noise=0.4),
+    "noisy-codes": replace(_plan("VAE 2, codes with noise of .4", "samples"),
+                           training={**PLAIN, "code_noise": 0.4}),
     "posteriors": _plan("VAE 2, divergence of posteriors", "posteriors"),
     **{f"flow-{steps}": _flow(f"flow, {steps} step{'s' if steps > 1 else ''}", FLOW, steps,
                               "flow-1") for steps in (1, 2, 4, 32)},
-    "obeys": replace(_flow("flow, 1 step, knobs swapped in training", FLOW), obedience=12.0),
+    "obeys": replace(_flow("flow, 1 step, knobs swapped in training", FLOW),
+                     training={"obedience": 12.0}),
     "transformer": _flow("flow, 1 step, transformer, windows of 8 chunks", TRANSFORMER),
     "transformer-32": _flow("flow, 1 step, transformer, windows of 32 chunks", LONGER),
     "tokens": Trial("tokens of 8 codebooks", "loop_tokens", "loop_tokens"),
@@ -122,8 +124,7 @@ def configuration(trial: Trial) -> str:
     """A trial's file for `tudor train`."""
     model = {"family": trial.family, **SHAPE, **trial.shape}
     training = {"objective": trial.objective, "coder": CODER, **COMMON, "loss_on": trial.loss_on,
-                **({"obedience": trial.obedience, "code_noise": trial.code_noise}
-                   if trial.objective in OBEYING else {})}
+                **trial.training}
     return "\n".join(["[model]", *(f"{key} = {json.dumps(value)}" for key, value in model.items()),
                       "", "[training]",
                       *(f"{key} = {json.dumps(value)}" for key, value in training.items()), ""])

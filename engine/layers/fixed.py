@@ -103,6 +103,11 @@ def folded(x: Tensor, times: int) -> Tensor:
     return rows.permute(0, 3, 1, 2).reshape(batch, times * channels, frames // times)
 
 
+def unfolded(y: Tensor, times: int) -> Tensor:
+    """The inverse of `folded`, as `Unfold` gives it."""
+    return y.unflatten(1, (times, -1)).permute(0, 2, 3, 1).flatten(2)
+
+
 class FixedSnake(Snake):
     """x + sin(alpha x)^2 / alpha with one constant alpha: for alpha 1/2, x + 1 - cos(x)."""
 

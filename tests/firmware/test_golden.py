@@ -102,6 +102,11 @@ def test_what_draws_plays_a_note_silence_and_another(golden: Golden) -> None:
         assert np.abs(golden.outputs[name]).max() < 1, "at its limits all arithmetic is alike"
 
 
+def joined(part: Any) -> str | None:
+    """What a golden file is called in a test's name."""
+    return "-".join(part) if isinstance(part, tuple) else None
+
+
 def library_cases() -> list[Any]:
     """(golden file, instruction set) of this machine's library. The plain reference, which is what
     made the golden files and takes longest, plays one of each family."""
@@ -110,8 +115,7 @@ def library_cases() -> list[Any]:
             for isa in instruction_sets()]
 
 
-@pytest.mark.parametrize(("golden", "isa"), library_cases(), indirect=["golden"], ids=lambda part:
-                         "-".join(part) if isinstance(part, tuple) else None)
+@pytest.mark.parametrize(("golden", "isa"), library_cases(), indirect=["golden"], ids=joined)
 def test_the_library_of_this_machine(golden: Golden, isa: str) -> None:
     file = NativeFile.from_bytes(golden.model)
     model = NativeModel(file, isa=isa)
@@ -171,7 +175,7 @@ def test_one_of_each_family_is_played_by_everything_and_every_preset_by_its_boar
 
 
 @pytest.mark.parametrize(("golden", "target", "cpu", "isa"), marked_cases(), indirect=["golden"],
-                         ids=lambda part: "-".join(part) if isinstance(part, tuple) else None)
+                         ids=joined)
 def test_the_host_program(golden: Golden, target: str, cpu: str | None, isa: str) -> None:
     """A model of loops that finds codes of sound holds seconds of it: of such a one the emulated
     board plays what it has room for."""

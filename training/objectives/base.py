@@ -230,5 +230,5 @@ class Objective(nn.Module):
         missing, unexpected = self.load_state_dict(state["objective"], strict=False)
         missing = [name for name in missing if not name.startswith("model.")]
         if missing or unexpected:
-            raise KeyError(", ".join([*missing, *unexpected]))
+            raise KeyError(*missing, *unexpected)
         self._loaded = state["optimizer"]

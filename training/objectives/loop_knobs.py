@@ -40,11 +40,17 @@ class KnobReader(nn.Module):
         return found
 
 
+def knobs_of(rows: Tensor, config: LoopConfig) -> Tensor:
+    """Where the knobs of rows [batch, conditions, chunks] stand, [batch, KNOBS]: the same in all
+    chunks."""
+    first = config.place(KNOBS[0])
+    return rows[:, first : first + len(KNOBS), 0]
+
+
 def swapped(rows: Tensor, config: LoopConfig) -> tuple[Tensor, Tensor]:
     """Rows [batch, conditions, chunks] with every knob that of another example, each knob by
     itself, and those knobs [batch, KNOBS]. What they are a gradient of is not followed."""
     rows = rows.detach().clone()
-    first = config.place(KNOBS[0])
-    for at in range(first, first + len(KNOBS)):
+    for at in map(config.place, KNOBS):
         rows[:, at] = rows[torch.randperm(len(rows), device=rows.device), at]
-    return rows, rows[:, first : first + len(KNOBS), 0]
+    return rows, knobs_of(rows, config)

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from engine.errors import ConfigError
 from engine.layers import Conv1d
-from engine.layers.fixed import folded
+from engine.layers.fixed import folded, unfolded
 from engine.models.base import Model
 from engine.models.loops import LoopModel
 from engine.models.loops_config import STYLE
@@ -41,7 +41,7 @@ from engine.scores.loops import CODE, KNOBS
 from training.data.band_levels import BANDS
 from training.data.base import Batch
 from training.objectives.base import Moment, Objective, Terms
-from training.objectives.loop_knobs import KnobReader, swapped
+from training.objectives.loop_knobs import KnobReader, knobs_of, swapped
 from training.settings import NotNegative, Settings, Unit
 
 MEMORY = 0.99  # of how codes were spread over the last batches
@@ -157,19 +157,14 @@ class PlanObjective(Objective):
     def _obeyed(self, real: Tensor, rows: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Mean squared errors of what is read of real latents `z`, whose rows are `real`, and of
         plans of `rows` with swapped knobs: 1 where nothing is read."""
-        model = self.model
-        first = model.config.place(KNOBS[0])
-        knobs = real[:, first : first + len(KNOBS), 0]
-        read = (self.reader(self._frames(z)) - knobs).square().mean()
-        rows, knobs = swapped(rows, model.config)
-        _, _, mean, log_std = model.planned(rows)
+        shape = self.model.config
+        said = self.reader(unfolded(z, shape.chunk))
+        read = (said - knobs_of(real, shape)).square().mean()
+        rows, knobs = swapped(rows, shape)
+        _, _, mean, log_std = self.model.planned(rows)
         drawn = mean + log_std.exp() * torch.randn_like(mean)
-        return read, (self.reader.judging(self._frames(drawn)) - knobs).square().mean()
-
-    def _frames(self, z: Tensor) -> Tensor:
-        """Of folded latents [batch, latents, frames]."""
-        size = self.model.config.chunk
-        return z.unflatten(1, (size, -1)).permute(0, 2, 3, 1).flatten(2)
+        judged = self.reader.judging(unfolded(drawn, shape.chunk))
+        return read, (judged - knobs).square().mean()
 
     def standard(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Standardised means and standard deviations of the coder's posterior, as in `batch`."""
@@ -189,7 +184,8 @@ class PlanObjective(Objective):
         z = model.heard(windows.flatten(0, 1), ())[0]
         if self.training:
             z = z + self.config.window_noise * torch.randn_like(z)
-            z = z * _kept(z, self.config.window_mask)
+            if self.config.window_mask:
+                z = z * _kept(z, self.config.window_mask)
         # [batch * bars, codes, codes in a window]
         mean, log_std = model.windows(z, level, self.config.window_dropout)
         drawn = mean + log_std.exp() * torch.randn_like(mean)
@@ -197,11 +193,11 @@ class PlanObjective(Objective):
         if self.training:
             self._follow(whiten, mean, log_std)
         normal = whiten(drawn, ())[0]
-        blur = self.config.code_noise if self.training else 0.0
-        normal = (normal + blur * torch.randn_like(normal)) / (1 + blur**2) ** 0.5
-        first = config.place(KNOBS[0])
+        if self.training and self.config.code_noise:
+            noise = self.config.code_noise * torch.randn_like(normal)
+            normal = (normal + noise) / (1 + self.config.code_noise**2) ** 0.5
         shared = self._shared(normal.mean(dim=2).unflatten(0, (count, bars))[:, 0],
-                              rows[:, first : first + len(KNOBS), 0])
+                              knobs_of(rows, config))
         uniform = torch.tanh(NORMAL_TO_UNIFORM * normal)
         inside = uniform.shape[2]  # codes in a window
         which = (batch["since"] // (config.chunk << level)).clamp_max(inside - 1)

@@ -101,7 +101,7 @@ def _train(
         except KeyError as error:
             raise ConfigError(
                 f"{out} was begun by another version of tudor: its training has other parts "
-                f"({str(error.args[0]).split(',')[0]}); begin a new run with its weights: "
+                f"({error.args[0]}); begin a new run with its weights: "
                 f"--from {out}, and another --out") from None
     _prepare(folder, data, objective, device, console, checkpoint)
     if first_process():

@@ -9,7 +9,7 @@ import torch
 
 from engine.errors import ConfigError
 from engine.layers import Conv1d
-from engine.layers.fixed import folded
+from engine.layers.fixed import folded, unfolded
 from engine.scores.loops import KNOBS
 from tests.export.small_models import small_model
 from training.data.band_levels import BANDS
@@ -126,8 +126,9 @@ def test_codes_are_whitened_and_chosen_by_bar_and_place():
 def test_codes_keep_their_spread_under_noise_and_say_no_more_than_it_lets_them():
     model = small_model("latent_vae", "loops")
     at = slice(model.config.place("code"), model.config.place("code") + model.config.codes)
-    data, spread, apart = batch(model, size=64), {}, {}
+    data, spread, apart = batch(model, size=1024), {}, {}
     for noise in (0.0, 0.5):
+        torch.manual_seed(0)  # the same weights for both
         objective = PlanObjective(model, config(PlanSettings, code_noise=noise, window_noise=0.0,
                                                 window_dropout=0.0)).train()
         for head in model.windows.heads:  # posteriors of little width: what is left is the noise
@@ -255,6 +256,7 @@ def test_noise_is_that_of_players():
     start, aim = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
     assert torch.equal(mixed(start, aim, torch.zeros(2, 4)), start)
     assert folded(aim, 2).shape == (2, 6, 2)
+    assert torch.equal(unfolded(folded(aim, 2), 2), aim)
 
 
 def test_models_of_another_kind_are_refused():

@@ -265,7 +265,7 @@ def test_a_run_whose_training_had_other_parts_says_so(
     run(tmp_path, steps=2)
 
     def newer(self: Objective, state: dict[str, Any]) -> None:
-        raise KeyError("reader.weight, reader.bias")
+        raise KeyError("reader.weight", "reader.bias")
 
     monkeypatch.setattr(Objective, "load", newer)
     with pytest.raises(ConfigError, match=r"another version.*\(reader.weight\).*--from"):
