@@ -1,48 +1,34 @@
-"""Writes NAME.places beside every shipped NAME.tudor: where each weight of NAME.safetensors lies.
+"""Where each weight of a preset lies in its native file: NAME.places, for `scripts/ship.py` to write.
 
-    python scripts/places.py [NAME ...]
-
-Run it when a preset's weights or the native format have changed. The order is found by exporting
-the same shape with a number of its own for every weight. A preset with another's weights inside
-(NAME.packed) has those of its coder in the coder's NAME.safetensors alone; what its native file
-does not hold as it is, NAME.places holds itself.
+The order is found by exporting the same shape with a number of its own for every weight. What the
+native file of a model of loops does not hold as it is, NAME.places holds itself. Weights stand
+nowhere else in a checkout: what was written is read again and compared.
 """
 
 from __future__ import annotations
 
-import sys
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.description import Description
-from engine.files import atomic_write
 from engine.models.base import Model
 from engine.models.loops import LoopModel
 from engine.models.shipped import bits_of, pack_places
-from engine.models.store import build_from, load_weights, read_settings
 from engine.players.native_model import NativeFile, NativeModel
-from engine.presets import preset_names, preset_path, shipped_native
 from export.native.export import compile_programs, lower
 
 FIRST = 0x40800001  # bits after those of 4.0: ordinary values that nothing else has
 MOST_STARTS = 1000  # that are tried for a tensor
-CODER = "codec."  # how the names of a coder's weights begin inside a model of loops
 
 
-def places(name: str) -> bytes:
-    """The .places file of a preset."""
-    native = shipped_native(name)
-    if native is None:
-        raise SystemExit(f"{name} ships no native file")
-    model = of_checkout(name)
+def places(native: Path, model: Model) -> bytes:
+    """The .places file beside `native`, which was exported from `model`."""
     description = Description.from_json(NativeFile(native).metadata, str(native))
-    shipped, positions = native.read_bytes(), _positions(name, native, description)
+    shipped, positions = native.read_bytes(), _positions(native, model, description)
     words = np.frombuffer(shipped[: len(shipped) // 4 * 4], "<u4")
     kept, found = [], []
     parts = np.split(positions, np.cumsum([v.numel() for v in model.state_dict().values()])[:-1])
@@ -53,18 +39,19 @@ def places(name: str) -> bytes:
         else:
             found.append(lies)
     if kept and not isinstance(model, LoopModel):
-        raise SystemExit(f"{name}: a weight is not in the native file as it is: {kept[0]}")
+        raise SystemExit(f"{native.name}: a weight is not in the native file as it is: {kept[0]}")
     return pack_places(shipped, model.state_dict(), np.concatenate(found), kept)
 
 
-def _positions(name: str, native: Path, description: Description) -> NDArray[np.int64]:
+def _positions(native: Path, model: Model, description: Description) -> NDArray[np.int64]:
     """Of each weight in order the word of the native file; -1 for what is not there."""
-    marked = build_from(read_settings(preset_path(name))).eval()
+    marked = deepcopy(model).eval()
     count = 0
     for values in marked.state_dict().values():
         numbers = np.arange(count, count + values.numel(), dtype=np.uint32) + np.uint32(FIRST)
         values.copy_(torch.from_numpy(numbers.view(np.float32)).reshape(values.shape))
         count += values.numel()
+    marked.changed()
     programs = lower({m: marked.graph(m) for m in description.methods}, description)
     file = compile_programs(programs, description, starts_like(native))
     numbers = np.frombuffer(file[: len(file) // 4 * 4], "<u4").astype(np.int64) - FIRST
@@ -92,23 +79,6 @@ def _found(words: NDArray[np.uint32], places: NDArray[np.int64], bits: NDArray[n
     return None
 
 
-def of_checkout(name: str) -> Model:
-    """A preset's model with the weights of its NAME.safetensors, and of its coder's."""
-    path = preset_path(name).with_suffix(".safetensors")
-    settings = read_settings(preset_path(name))
-    model = build_from(settings).eval()
-    if isinstance(model, LoopModel):
-        tensors = load_file(path)
-        model.adopt(of_checkout(settings["training"]["coder"]))
-        inside = {key for key in model.state_dict() if key.startswith(CODER)}
-        wrong = model.load_state_dict(tensors, strict=False)
-        if set(wrong.missing_keys) != inside or wrong.unexpected_keys:
-            raise SystemExit(f"{path.name} does not fit {name}.toml")
-    else:
-        load_weights(model, path)
-    return model
-
-
 def starts_like(native: Path) -> dict[str, bytes]:
     """As many bytes as each method's start in the file has, of a kind that no weight is."""
     model = NativeModel.open(native)
@@ -116,15 +86,3 @@ def starts_like(native: Path) -> dict[str, bytes]:
     return {name: bytes([1 + number]) * len(start)
             for number, (name, start) in enumerate(starts.items()) if any(start)}
 
-
-def main() -> None:
-    for name in sys.argv[1:] or preset_names():
-        if shipped_native(name) is None:
-            continue
-        with atomic_write(preset_path(name).with_suffix(".places")) as temporary:
-            temporary.write_bytes(places(name))
-        print(f"{name}.places written")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,6 +2,9 @@
 
     python scripts/ship.py RUN NAME --source TEXT     all files of engine/presets/NAME.*
     python scripts/ship.py RUN NAME --exact ...       weights as they were trained
+    python scripts/ship.py NAME NAME                  again, of the weights that it ships
+
+The last is for a native format that has changed: files of the older one are still read.
 
 The coder inside a model of loops must be a shipped preset: its weights ship there alone. All others
 are rounded to 8 significant bits (bfloat16) unless `--exact` is given: written as float32 they then
@@ -32,10 +35,16 @@ from engine.models.base import Model
 from engine.models.loops import LoopModel
 from engine.models.raw_vae import RawVAE
 from engine.models.spectrogram_gan import SpectrogramGAN
-from engine.models.store import Stored, load_model, save_weights
-from engine.presets import packed_path, preset_path, preset_settings, shipped_native
+from engine.models.store import Stored, load_model
+from engine.presets import (
+    packed_path,
+    preset_path,
+    preset_settings,
+    shipped_names,
+    shipped_native,
+)
 from engine.presets.packed import pack
-from scripts.places import CODER, places
+from scripts.places import places
 
 
 class Made(NamedTuple):
@@ -68,6 +77,7 @@ MADE: dict[str, Made] = {
                 "Notes of instruments that nobody recorded, of an exact pitch, held as long as a "
                 "gate: an instrument, mixtures of them, and numbers that say which",
                 "instruments", "daisy")}
+CODER = "codec."  # how the names of a coder's weights begin inside a model of loops
 OWN_KEYS = ("steps", "minutes", "seed", "start_from")  # of a run, not of what is trained
 
 
@@ -76,34 +86,32 @@ def ship(run: Path, name: str, sources: list[str], exact: bool = False) -> None:
     from scripts import quantised
     from scripts.preset_measure import checked_card
 
-    if not (run / CONFIG_FILE).is_file():
+    again = str(run) == name and name in shipped_names()
+    if not again and not (run / CONFIG_FILE).is_file():
         raise SystemExit(f"{run} is no run of `tudor train`: it has no {CONFIG_FILE}")
     stored = load_model(str(run))
     model, coder = stored.model, str(stored.settings["training"].get("coder", ""))
     if isinstance(model, LoopModel):
         check_coder(model, coder, run)
-    elif not isinstance(model, (SpectrogramGAN, RawVAE)):
-        raise SystemExit(f"{run}: no preset is made of family {model.family!r} here; wanted loops, "
-                         "strokes, notes or raw_vae")
-    if not exact:
+    if not (exact or again):
         round_weights(model)
     settings = preset(stored.settings, name)
-    about = people(name, run, stored.settings, sources,
-                   MADE[made_by(model)])
+    about = people(name, run, stored.settings, sources, made_by(model))
     checked_card(about["card"], f"engine/presets/{name}.toml")
+    native = exported(Stored(name, model, settings, True, stored.weights_path))
     for old in preset_path(name).parent.glob(f"{name}.*tudor"):
         old.unlink()
     with atomic_write(preset_path(name)) as temporary:
         temporary.write_text(toml(about, settings), "utf-8")
-    weights = preset_path(name).with_suffix(".safetensors")
-    save_own(model, weights)
-    native = exported(Stored(name, model, settings, True, weights))
     whole, coder_native = preset_path(name).with_suffix(".tudor"), shipped_native(coder)
     with atomic_write(packed_path(name) if coder_native else whole) as temporary:
         temporary.write_bytes(pack(native, coder, coder_native.read_bytes())
                               if coder_native else native)
+    written = shipped_native(name)
+    assert written is not None
     with atomic_write(preset_path(name).with_suffix(".places")) as temporary:
-        temporary.write_bytes(places(name))
+        temporary.write_bytes(places(written, model))
+    same_weights(name, model)
     if (dtype := about["card"]["dtype"]) != "float32":
         quantised.ready(name, dtype)
     for path in sorted(preset_path(name).parent.glob(f"{name}.*")):
@@ -111,13 +119,13 @@ def ship(run: Path, name: str, sources: list[str], exact: bool = False) -> None:
     print(f"{name}: its whole native file has {len(native):,} bytes")
 
 
-def made_by(model: Model) -> str:
-    """Which row of `MADE` is about it."""
+def made_by(model: Model) -> Made | None:
+    """The row of `MADE` that is about it; None: of this family a person writes the first card."""
     if isinstance(model, LoopModel):
-        return LOOPS
+        return MADE[LOOPS]
     if isinstance(model, SpectrogramGAN):
-        return NOTES if model.config.pitched else STROKES
-    return SOUND
+        return MADE[NOTES if model.config.pitched else STROKES]
+    return MADE[SOUND] if isinstance(model, RawVAE) else None
 
 
 def check_coder(model: LoopModel, coder: str, run: Path) -> None:
@@ -144,19 +152,12 @@ def round_weights(model: Model) -> None:
     model.changed()
 
 
-def save_own(model: Model, path: Path) -> None:
-    """Weights but for the coder's; those that bfloat16 holds exactly, in that."""
-    from safetensors import safe_open
-    from safetensors.torch import load_file, save_file
-
-    save_weights(model, path)
-    with safe_open(path, "pt") as file:  # what the coder's latents are like stands in its own file
-        measured = None if isinstance(model, LoopModel) else file.metadata()
-    own = {key: values for key, values in load_file(path).items() if not key.startswith(CODER)}
-    short = {key: values.bfloat16() for key, values in own.items()}
-    with atomic_write(path) as temporary:
-        save_file({key: short[key] if torch.equal(short[key].float(), values) else values
-                   for key, values in own.items()}, temporary, measured)
+def same_weights(name: str, model: Model) -> None:
+    """That what was written gives the weights that were to be written, bit by bit."""
+    found = load_model(name).model.state_dict()
+    for key, values in model.state_dict().items():
+        if not torch.equal(found[key].view(torch.int32), values.view(torch.int32)):
+            raise SystemExit(f"{name}: {key} does not come out of its native file as it went in")
 
 
 def exported(stored: Stored) -> bytes:
@@ -185,14 +186,17 @@ def preset(run: dict[str, Any], name: str) -> dict[str, Any]:
     return {"model": run["model"], "training": kept}
 
 
-def people(name: str, run: Path, settings: dict[str, Any], sources: list[str], made: Made
-           ) -> dict[str, Any]:
+def people(name: str, run: Path, settings: dict[str, Any], sources: list[str],
+           made: Made | None) -> dict[str, Any]:
     """`summary` and `[card]`: what stands there, or what the run tells."""
     if preset_path(name).exists():
         before = preset_settings(name)
         found = {key: before[key] for key in ("summary", "card") if key in before}
         if "card" in found:
             return found
+    if made is None:
+        raise SystemExit(f"{name}: of {settings['model']['family']} nothing is known that a card "
+                         f"says: write {name}.toml with a [card] first (docs/presets.md)")
     if not sources:
         raise SystemExit(f"{name} has no card yet: say what it learnt from with --source "
                          "'`tudor corpus techno --minutes 150 --seed 0`', once for each corpus")

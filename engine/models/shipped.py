@@ -1,7 +1,7 @@
 """A preset's weights as PyTorch has them, read from the native file that it ships with.
 
 A native float32 file holds every weight bit by bit, only in another order: NAME.places tells in
-which (`scripts/places.py` writes it), so that weights are shipped once. It is LZMA of a line of
+which (`scripts/ship.py` writes it), so that weights are shipped once. It is LZMA of a line of
 JSON {"file": SHA-256 of NAME.tudor, "tensors": [[name, shape], ...]} and then, for each weight in
 order, how many 32-bit words further in the file it lies than the one before (int32). What no player
 needs, or needs only as what was worked out of it, is not there: "kept": [name, ...] has the names
@@ -47,8 +47,7 @@ def shipped_weights(native: Path, places: Path | None = None
     except (lzma.LZMAError, ValueError) as error:
         raise ModelFileError(f"{places_path} is damaged: {error}") from None
     if hashlib.sha256(raw).hexdigest() != told["file"]:
-        raise ModelFileError(f"{places_path} belongs to another {native.name}: install again, or "
-                             "run scripts/places.py in a checkout")
+        raise ModelFileError(f"{places_path} belongs to another {native.name}: install again")
     words = np.frombuffer(raw[: len(raw) // 4 * 4], "<u4")
     given = {False: _floats(words[positions]),
              True: _floats(np.ascontiguousarray(more).view("<u4"))}

@@ -1,8 +1,7 @@
 """The shipped presets: NAME.toml holds shape and training, NAME.tudor the weights and what plays
 them, NAME.places how training finds them there, and NAME.q16x8.tudor, where there is one, the same
 in fewer bits, for a board that wants those. Where another preset's weights are inside, NAME.packed
-stands for NAME.tudor (`packed.py`). (A checkout has NAME.safetensors too, which these were made
-from; it is not installed.)"""
+stands for NAME.tudor (`packed.py`)."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from benchmarks.run import Request, cost_of, measure_files
 from benchmarks.silence import LIMIT, add_silence, compare_silence, print_silence
 from benchmarks.subject import FileSubject
 from engine.files import CONFIG_FILE, WEIGHTS_FILE
+from engine.models.store import load_model, save_weights
 from engine.players.base import load
 from engine.presets import preset_path
 
@@ -22,7 +23,7 @@ from engine.presets import preset_path
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     copy(preset_path("techno-daisy"), folder / CONFIG_FILE)
-    copy(preset_path("techno-daisy").with_suffix(".safetensors"), folder / WEIGHTS_FILE)
+    save_weights(load_model("techno-daisy").model, folder / WEIGHTS_FILE)
     return str(folder)
 
 

@@ -14,10 +14,8 @@ import pytest
 import soundfile
 from installation import ROOT, Environment, copied, own_files
 
-from engine.presets import preset_names
 from scripts.preset_measure import loop_names
 
-LEFT_OUT = {f"engine/presets/{name}.safetensors" for name in preset_names()}  # in the .tudor files
 MOST_BYTES = 26_500_000  # of which four presets of loops take nine, two voices of a gate two
 EXTENSION = "engine/_native.abi3.so"
 
@@ -45,7 +43,7 @@ def files(folder: Path) -> set[str]:
 
 
 def test_all_files_of_the_packages_are_installed(library: Path) -> None:
-    assert files(library) == own_files() - LEFT_OUT
+    assert files(library) == own_files()
     assert {"firmware/daisy/memories.lds", "firmware/daisy/Makefile"} <= files(library)
     # Float32 weights of 8 significant bits, as most presets have, pack into a third of their bytes.
     assert sum((library / name).stat().st_size for name in files(library)) < 1.4 * MOST_BYTES
@@ -127,7 +125,7 @@ def test_the_wheel_is_for_every_python_and_complete(wheel: Path, tmp_path: Path)
                     for name in ("bare", "full")}
     with zipfile.ZipFile(wheel) as packed:
         names = {name for name in packed.namelist() if ".dist-info/" not in name}
-        assert names == own_files() - LEFT_OUT | {EXTENSION}
+        assert names == own_files() | {EXTENSION}
         for environment in environments.values():
             packed.extractall(environment.site)
     for name, work in (("bare", plays_without_pytorch), ("full", trains_and_exports)):

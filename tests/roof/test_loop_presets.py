@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tomli_w
 import torch
-from safetensors.torch import load_file
 
 import engine.presets
 from engine.models.latent_flow import LatentFlow
@@ -72,17 +71,14 @@ def _here(presets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_coders_weights_ship_once(presets: Path) -> None:
     assert preset_names() == shipped_names() == [NAME, CODER]
     own = {path.name: path.stat().st_size for path in presets.glob(f"{NAME}.*")}
-    assert set(own) == {f"{NAME}.{suffix}" for suffix in ("toml", "packed", "places",
-                                                          "safetensors")}
+    assert set(own) == {f"{NAME}.{suffix}" for suffix in ("toml", "packed", "places")}
     native = shipped_native(NAME)
     assert native is not None
     assert native.parent.parent == presets / "cache" / "nn-tudor"
-    coder_bytes = (presets / f"{CODER}.safetensors").stat().st_size
+    coder_bytes = (presets / f"{CODER}.tudor").stat().st_size
     assert native.stat().st_size > coder_bytes
     assert own[f"{NAME}.packed"] + own[f"{NAME}.places"] < 0.5 * (
         native.stat().st_size - coder_bytes)
-    assert not [key for key in load_file(presets / f"{NAME}.safetensors")
-                if key.startswith("codec.")]
 
 
 def test_weights_are_the_runs_in_8_bits_and_the_coders_to_the_bit(run: Path) -> None:

@@ -58,7 +58,7 @@ def test_it_ships_whole(presets: Path) -> None:
     assert preset_names() == shipped_names() == preset_measure.stroke_names() == [NAME]
     assert preset_measure.coded_names() == preset_measure.loop_names() == []
     assert {path.name for path in presets.iterdir()} == {
-        f"{NAME}.{suffix}" for suffix in ("toml", "tudor", "places", "safetensors")}
+        f"{NAME}.{suffix}" for suffix in ("toml", "tudor", "places")}
 
 
 def test_weights_are_the_runs_in_8_bits(run: Path) -> None:

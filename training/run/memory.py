@@ -69,7 +69,9 @@ def check_memory(batch: int, unit: str, run: Callable[[int], object]) -> None:
         return
     if one is None or two is None:
         return
-    each, room = max(two - one, 1), free + _status_bytes("VmRSS") - one
+    # What the system counts may lag by some MB for each of its processors, so that the process may
+    # seem to hold more now than it did at most.
+    each, room = max(two - one, 1), free - max(0, one - _status_bytes("VmRSS"))
     if each * (batch - 1) <= room:
         return
     fits = max(1, 1 + room // each)

@@ -2,77 +2,59 @@
 
 from __future__ import annotations
 
-import importlib.util
 import lzma
 import shutil
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
+from engine.description import Description
 from engine.errors import ModelFileError
-from engine.models.coded import Coded
-from engine.models.loops import LoopModel
 from engine.models.shipped import pack_places, shipped_weights
-from engine.models.store import load_model, save_weights
+from engine.models.store import load_model
+from engine.players.native_model import NativeFile
 from engine.presets import preset_names, preset_path, shipped_native
 from export.native.export import export_native
+from export.verify import weights_hash
+from scripts.places import places, starts_like
 
-ROOT = Path(__file__).parents[3]
 NATIVE = preset_path("techno-tiny").with_suffix(".tudor")
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_weights_are_those_of_the_checkout_bit_by_bit(name: str) -> None:
-    source = preset_path(name).with_suffix(".safetensors")
-    other, stored = script().of_checkout(name), load_model(name)
-    wanted, inside = other.state_dict(), load_file(source)
-    assert {key for key in wanted if key not in inside} == {
-        key for key in wanted if isinstance(other, LoopModel) and key.startswith("codec.")}
-    assert all(torch.equal(values, wanted[key]) for key, values in inside.items())
-    found = stored.model.state_dict()
-    assert sum(values.numel() for values in found.values()) > 15_000
-    assert found.keys() == wanted.keys()
-    for key, values in wanted.items():
-        assert found[key].shape == values.shape
-        assert torch.equal(found[key].view(torch.int32), values.view(torch.int32)), key
-    assert isinstance(stored.model, Coded) == isinstance(other, Coded)
-    if isinstance(stored.model, Coded) and isinstance(other, Coded):
-        assert stored.model.latents == other.latents
+def test_weights_are_those_that_the_native_file_was_made_of(name: str) -> None:
+    native, stored = shipped_native(name), load_model(name)
+    assert native
     assert stored.trained
-    assert stored.weights_path == shipped_native(name)
+    assert stored.weights_path == native
+    assert sum(values.numel() for values in stored.model.state_dict().values()) > 15_000
+    told = Description.from_json(NativeFile(native).metadata, name).provenance["weights_sha256"]
+    assert weights_hash(stored.model) == told
+    with torch.no_grad():
+        next(stored.model.parameters()).view(torch.int32).flatten()[0] ^= 1
+    assert weights_hash(stored.model) != told
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("places", ROOT / "scripts" / "places.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def test_weights_stand_nowhere_else() -> None:
+    assert not list(preset_path("techno-tiny").parent.glob("*.safetensors"))
 
 
-def test_places_are_found_in_a_file_that_starts_at_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    native, module, model = tmp_path / "m.tudor", script(), load_model("techno-tiny").model
+def test_places_are_found_in_a_file_that_starts_at_rest(tmp_path: Path) -> None:
+    native, model = tmp_path / "m.tudor", load_model("techno-tiny").model
     model.config = model.config.model_copy(update={"start": "rest"})
     export_native(model, native, model.describe("techno-tiny", {"note": "another length"}))
-    save_weights(model, native.with_suffix(".safetensors"))
-    monkeypatch.setattr(module, "shipped_native", lambda name: native)
-    native.with_suffix(".places").write_bytes(module.places("techno-tiny"))
+    native.with_suffix(".places").write_bytes(places(native, model))
     found, _ = shipped_weights(native)
-    assert len(module.starts_like(native)) == 3
+    assert len(starts_like(native)) == 3
     for key, values in model.state_dict().items():
         assert torch.equal(found[key], values), key
 
 
 def test_places_are_what_the_script_writes() -> None:
-    module = script()
+    made = places(NATIVE, load_model("techno-tiny").model)
     kept = NATIVE.with_suffix(".places").read_bytes()
-    assert lzma.decompress(module.places("techno-tiny")) == lzma.decompress(kept)
+    assert lzma.decompress(made) == lzma.decompress(kept)
     assert len(kept) < 4096
 
 

@@ -21,15 +21,15 @@ MB = 1_000_000
 
 
 def hold(crops: int) -> None:
-    np.ones(crops * 50 * MB, dtype=np.uint8).sum()
+    np.ones(crops * 200 * MB, dtype=np.uint8).sum()
 
 
 @pytest.fixture
 def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A control group that has 400 MB left, 100 MB of it holding files that were read."""
+    """A control group that has 1600 MB left, 100 MB of it holding files that were read."""
     folder = tmp_path / "group"
     folder.mkdir()
-    (folder / "memory.max").write_text(f"{5000 * MB}\n")
+    (folder / "memory.max").write_text(f"{6200 * MB}\n")
     (folder / "memory.current").write_text(f"{4700 * MB}\n")
     (folder / "memory.stat").write_text(f"anon 1\ninactive_file {100 * MB}\n")
     monkeypatch.setattr(memory, "GROUP", folder)
@@ -37,22 +37,33 @@ def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_is_free_is_the_least_of_machine_and_group(group: Path) -> None:
-    assert memory.available_bytes() == 400 * MB
+    assert memory.available_bytes() == 1600 * MB
     (group / "memory.max").write_text("max\n")
     machine = memory.available_bytes()
     assert machine is not None
-    assert machine != 400 * MB
+    assert machine != 1600 * MB
 
 
 def test_a_batch_that_does_not_fit_is_refused_with_one_that_does(group: Path) -> None:
     memory.check_memory(6, "crop of 1 s", hold)
-    # Pages that were free already are not counted, so the figure varies a little.
-    with pytest.raises(TudorError, match=r"a crop takes about (4[5-9]|5[0-5]) MB in a step, "
-                                         r"0\.4 GB are free; training\.batch_size=[6-9] fits: "
+    # Pages that were free already are not counted, and the system counts in a hurry where it has
+    # many processors (some 30 MB off were seen), so the figures vary.
+    with pytest.raises(TudorError, match=r"a crop takes about (1[5-9]\d|2[0-4]\d) MB in a step, "
+                                         r"1\.6 GB are free; training\.batch_size=[6-9] fits: "
                                          r"--set batch_size=[6-9]$"):
         memory.check_memory(20, "crop of 1 s", hold)
-    (group / "memory.max").write_text(f"{9000 * MB}\n")
+    (group / "memory.max").write_text(f"{12000 * MB}\n")
     memory.check_memory(20, "crop of 1 s", hold)
+
+
+def test_what_is_held_after_a_step_makes_no_more_free(
+    group: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = memory._status_bytes
+    monkeypatch.setattr(memory, "_status_bytes",
+                        lambda name: read(name) + 500 * MB * (name == "VmRSS"))
+    with pytest.raises(TudorError, match=r"training\.batch_size=[789] fits"):
+        memory.check_memory(20, "crop of 1 s", hold)
 
 
 def test_nothing_is_judged_where_the_system_does_not_say(
