@@ -1,4 +1,4 @@
-"""Where each weight of a preset lies in its native file: NAME.places, for `scripts/ship.py` to write.
+"""Where each weight of a preset lies in its native file: NAME.places, written by scripts/ship.py.
 
 The order is found by exporting the same shape with a number of its own for every weight. What the
 native file of a model of loops does not hold as it is, NAME.places holds itself. Weights stand
