@@ -1,6 +1,7 @@
 """Drum voices by a game: with and without mode seeking, and whole clips of a DCGAN with Griffin-Lim
 (`scripts/stroke_clips`), without and with classes; each trained from scratch for the same processor
-time on the same strokes, and judged by what is heard, on strokes that nobody learnt from.
+time on the same strokes, and judged by what is heard, on strokes that nobody learnt from. So is the
+preset when it goes on for as long, with and without mode seeking.
 
     python -m scripts.stroke_trials OUT             trains what is not there, measures, keeps
     python -m scripts.stroke_trials OUT --minutes 1 --seeds 2
@@ -64,18 +65,26 @@ WALLS = {"recordings": SUBJECTS["recordings"], "kept": "recordings as such clips
 
 @dataclass(frozen=True)
 class Trial:
-    """`title` in the table; settings of the preset, or whether a clip is asked for classes."""
+    """`title` in the table; settings of the preset, or whether a clip is asked for classes; whether
+    it begins with the weights that ship."""
 
     title: str
     settings: tuple[str, ...] = ()
     asks: bool | None = None
+    goes_on: bool = False
 
 
+# The game begins at once: what ships has learnt what comes before it.
+AT_ONCE = "training.adversarial.start=0.0"
+NO_SEEKING = "training.mode_seeking=0.0"
 TRIALS = {
     "seeking": Trial("frames, mode seeking"),
-    "no-seeking": Trial("frames, no mode seeking", ("training.mode_seeking=0.0",)),
+    "no-seeking": Trial("frames, no mode seeking", (NO_SEEKING,)),
     "clip": Trial("whole clips, no classes", asks=False),
     "clip-classes": Trial("whole clips, classes", asks=True),
+    "on-seeking": Trial(f"`{PRESET}` goes on, mode seeking", (AT_ONCE,), goes_on=True),
+    "on-no-seeking": Trial(f"`{PRESET}` goes on, no mode seeking", (AT_ONCE, NO_SEEKING),
+                           goes_on=True),
 }
 
 
@@ -118,6 +127,7 @@ def run(name: str, seed: int, minutes: float, out: Path) -> None:
             file.write_text(configuration(trial), "utf-8")
             recipe = str(file)
         settings = [word for said in trial.settings for word in ("--set", said)]
+        settings += ["--from", PRESET] if trial.goes_on else []
         tudor(folder.with_suffix(".log"), "train", recipe, "--data", out / "learnt", "--out",
               folder, "--minutes", minutes, "--seed", seed, *settings, command=TRAINING)
         done.touch()
