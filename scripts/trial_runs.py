@@ -64,14 +64,12 @@ def keep(path: Path, found: dict[str, Any]) -> None:
 
 
 def spread(values: list[float | None], digits: int) -> str:
-    """The mean of the seeds, and the range that they have."""
+    """The mean of the seeds, and the range that they have if it is one in so many digits."""
     known = [value for value in values if value is not None]
     if not known:
         return "-"
-    middle = f"{mean(known):.{digits}f}"
-    if len(known) == 1:
-        return middle
-    return f"{middle} ({min(known):.{digits}f} to {max(known):.{digits}f})"
+    middle, low, high = (f"{value:.{digits}f}" for value in (mean(known), min(known), max(known)))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def cells(seeds: list[dict[str, float | None]], columns: Mapping[str, tuple[Any, ...]]

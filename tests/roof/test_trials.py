@@ -44,6 +44,12 @@ def told(energy: float) -> dict[str, Any]:
             "standing": {"held_at_frame_rate": 0.1}}
 
 
+def test_a_range_is_told_where_there_is_one() -> None:
+    assert trial_runs.spread([1.0, 2.0, 4.5], 1) == "2.5 (1.0 to 4.5)"
+    assert trial_runs.spread([1.01, 0.99, None], 1) == trial_runs.spread([1.0], 1) == "1.0"
+    assert trial_runs.spread([None], 1) == "-"
+
+
 def test_the_table_has_the_mean_and_the_range_of_whole_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
