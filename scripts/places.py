@@ -85,4 +85,3 @@ def starts_like(native: Path) -> dict[str, bytes]:
     starts = {name: model.save_start(name) for name in model.methods}
     return {name: bytes([1 + number]) * len(start)
             for number, (name, start) in enumerate(starts.items()) if any(start)}
-
