@@ -65,8 +65,9 @@ FLOORS = {"real": "held-out loops (ceiling)", "codec": "through the codec (ceili
 
 @dataclass(frozen=True)
 class Trial:
-    """`title` in the table; more of its shape than the plan's; which run it is of, and the steps
-    that it is judged with; more of its `[training]` than all have."""
+    """`title` in the table; more of its shape than the plan's; which run it is of, the steps it is
+    judged with, and whether plans are as they were learnt; more of its `[training]` than all
+    have."""
 
     title: str
     family: str
@@ -75,6 +76,7 @@ class Trial:
     shape: dict[str, Any] = field(default_factory=dict)
     steps: int = 1
     run: str = ""
+    plain: bool = False
     training: dict[str, Any] = field(default_factory=dict)  # further settings
 
 
@@ -95,6 +97,8 @@ TRIALS = {
     "posteriors": _plan("VAE 2, divergence of posteriors", "posteriors"),
     **{f"flow-{steps}": _flow(f"flow, {steps} step{'s' if steps > 1 else ''}", FLOW, steps,
                               "flow-1") for steps in (1, 2, 4, 32)},
+    "flow-plain": replace(_flow("flow, 1 step, plans not set apart", FLOW, run="flow-1"),
+                          plain=True),
     "obeys": replace(_flow("flow, 1 step, knobs swapped in training", FLOW),
                      training={"obedience": 12.0}),
     "transformer": _flow("flow, 1 step, transformer, windows of 8 chunks", TRANSFORMER),
@@ -144,8 +148,8 @@ def run(name: str, seed: int, minutes: float, out: Path) -> None:
         tudor(folder.with_suffix(".log"), "train", file, "--data", corpus(out, "learnt", LEARNT),
               "--out", folder, "--minutes", minutes, "--seed", seed, command=TRAINING)
         done.touch()
-    if trial.steps > 1:
-        folder = stepped(folder, trial.steps, out / f"{name}-{seed}")
+    if trial.steps > 1 or trial.plain:
+        folder = changed(folder, trial, out / f"{name}-{seed}")
     told = tudor(target.with_suffix(".judged"), "evaluate", folder,
                  "--data", corpus(out, "held", HELD), "--json", command=JUDGING)
     found = {**json.loads(told), "macs_per_second": macs_per_second(folder)}
@@ -173,24 +177,32 @@ def macs_of(model: Model) -> float:
     return total
 
 
-def stepped(folder: Path, steps: int, to: Path) -> Path:
-    """A run's copy that takes so many steps; its latents are made to vary anew."""
+def changed(folder: Path, trial: Trial, to: Path) -> Path:
+    """A run's copy that takes the trial's steps, its plans as they were learnt if it says so;
+    spread and knobs are matched anew."""
     import tomli_w
 
     from engine.files import WEIGHTS_FILE
     from engine.models.store import load_model, read_settings, save_weights
+    from training.objectives.loop_finish import match_knobs, match_spread, rows_of_all, set_apart
 
     settings = read_settings(folder / "config.toml")
-    settings["model"]["steps"] = steps
+    settings["model"]["steps"] = trial.steps
     to.mkdir(exist_ok=True)
     shutil.copy(folder / WEIGHTS_FILE, to / WEIGHTS_FILE)
     shutil.copy(folder / "held_out.json", to / "held_out.json")
     (to / "config.toml").write_text(tomli_w.dumps(settings), "utf-8")
     model: Any = load_model(str(to)).model
+    objective: Any = objective_of(model, settings)
+    rows = rows_of_all(model, objective.knob_mean)
+    if trial.plain:
+        set_apart(model, rows, 1 / objective.config.plan_contrast)
     # As before any gain: what `heard` takes off.
     scale, bias = model.heard.weight[:, 0, 0], model.heard.bias
     model.made.set(1 / scale, -bias / scale)
-    save_weights(objective_of(model, settings).finished(model, None), to / WEIGHTS_FILE)
+    match_spread(model, rows)
+    match_knobs(model, rows)
+    save_weights(model, to / WEIGHTS_FILE)
     return to
 
 

@@ -110,6 +110,12 @@ class LatentFlow(LoopModel):
         """What the flow is made of."""
         return self._flow[0].velocity
 
+    @property
+    def history_front(self) -> Conv1d:
+        """The first layer of what hears the chunks before; its last channels are the one before."""
+        past = self._context[0]
+        return next(part for part in past.modules() if isinstance(part, Conv1d))
+
     def making(self) -> tuple[Link, ...]:
         return ("before", self.before), ("loop", self.loop)
 

@@ -11,25 +11,22 @@ learns to live with what it has drawn itself.
 
 from __future__ import annotations
 
-from copy import deepcopy
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from engine.errors import ConfigError
 from engine.layers.noise import ROUNDS, sum_of_uniforms
 from engine.models.base import Model
 from engine.models.latent_flow import LatentFlow
-from engine.models.loops_config import VARIATION
-from engine.scores.loops import CODE, KNOBS, PHASE, USUAL_BPM, bar_seconds
 from training.data.base import Batch
 from training.objectives.base import Moment, Terms
+from training.objectives.loop_finish import finished_flow
 from training.objectives.loop_plan import PlanObjective, PlanSettings
 from training.settings import Count, NotNegative, Unit
 
-GAINS = (0.7, 1.5)  # by which latents are made to vary more, at least and at most
-SPREAD_LOOPS, SPREAD_CHUNKS = 32, 48  # in which that is measured
 LEAST_STEPS = 8  # into which a shortcut is divided at first
 
 
@@ -40,6 +37,8 @@ class FlowSettings(PlanSettings):
     history_dropout: Unit = 0.1  # share of examples that hear nothing of the chunks before
     shortcut_share: Unit = 0.3  # of draws that learn long steps
     draws: Count = 4  # for each chunk of a batch
+    # How far plans are moved from their mean when weights are saved, in parts of how far they are.
+    plan_contrast: Annotated[float, Field(ge=1, le=4)] = 1.6
 
 
 class FlowObjective(PlanObjective):
@@ -64,17 +63,9 @@ class FlowObjective(PlanObjective):
         return {**terms, "loss": planned + flow + shortcut, "flow": flow, "shortcut": shortcut}
 
     def finished(self, model: Model, corpus: Tensor | None) -> Model:
-        """A copy whose latents vary as much as what was learnt from: few long steps fall short of
-        it, which is heard as a lower level."""
+        """A copy that says louder what it was told (`loop_finish.py`)."""
         assert isinstance(model, LatentFlow)
-        copy = deepcopy(model).eval()
-        mean, std = spread_of(copy, self.knob_mean.clamp(-0.9, 0.9))
-        gain = std.reciprocal().clamp(*GAINS)
-        made = copy.made
-        scale, bias = made.weight[:, 0, 0], made.bias
-        assert bias is not None
-        made.set(scale * gain, bias + scale * mean * (1 - gain))
-        return copy
+        return finished_flow(model, self.knob_mean.clamp(-0.9, 0.9), self.config.plan_contrast)
 
     def _before(self, z: Tensor) -> Tensor:
         """The chunk before each [batch, size, chunks], with noise of a strength of each example."""
@@ -110,29 +101,6 @@ class FlowObjective(PlanObjective):
             led = (first + second) / 2
         shortcut = (velocity(x, context, t, whole) - led).square().mean()
         return flow, shortcut
-
-
-@torch.no_grad()
-def spread_of(model: LatentFlow, knobs: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each standardised latent over loops with codes of the whole
-    box, each [latents]; noise is new in every bar. `knobs`: what each stands at in the mean; their
-    squares are 1 in the mean."""
-    config = model.config
-    device = next(model.parameters()).device
-    rng = torch.Generator().manual_seed(0)
-    rows = torch.zeros(SPREAD_LOOPS, len(config.labels), SPREAD_CHUNKS)
-    turn = config.row_samples / config.sample_rate_hz / bar_seconds(USUAL_BPM)
-    start = torch.rand(SPREAD_LOOPS, 1, generator=rng)
-    rows[:, config.place(PHASE)] = (start + turn * torch.arange(SPREAD_CHUNKS)) % 1
-    rows[:, config.place(VARIATION)] = 1
-    at = config.place(KNOBS[0])
-    rows[:, at : at + len(KNOBS)] = (knobs.cpu() + (1 - knobs.cpu().square()).sqrt() * torch.randn(
-        SPREAD_LOOPS, len(KNOBS), generator=rng))[..., None]
-    at = config.place(CODE)
-    rows[:, at : at + config.codes] = 2 * torch.rand(
-        SPREAD_LOOPS, config.codes, 1, generator=rng) - 1
-    z = model.made.taken_back(model.latents_of(rows.to(device)))
-    return z.mean(dim=(0, 2)), z.std(dim=(0, 2)).clamp_min(1e-3)
 
 
 def normal_as_played(like: Tensor) -> Tensor:
