@@ -78,6 +78,7 @@ MADE: dict[str, Made] = {
                 "gate: an instrument, mixtures of them, and numbers that say which",
                 "instruments", "daisy")}
 CODER = "codec."  # how the names of a coder's weights begin inside a model of loops
+ALWAYS = ("objective", "data", "coder", "plan_contrast")  # kept, whatever is usual
 OWN_KEYS = ("steps", "minutes", "seed", "start_from")  # of a run, not of what is trained
 
 
@@ -181,7 +182,7 @@ def preset(run: dict[str, Any], name: str) -> dict[str, Any]:
     training = run["training"]
     usual = training_config({key: training[key] for key in ("objective", "data")},
                             run["model"]["family"]).model_dump(mode="json")
-    kept = {key: value for key, value in training.items() if key in ("objective", "data", "coder")
+    kept = {key: value for key, value in training.items() if key in ALWAYS
             or (key not in OWN_KEYS and value != usual.get(key))}
     return {"model": run["model"], "training": kept}
 

@@ -93,6 +93,10 @@ class Objective(nn.Module):
 
     # --- what a kind of training says -------------------------------------------------------
 
+    def begin_with(self, source: str) -> None:
+        """Before the first step, the model having the weights of the run or preset `source`: undo
+        what was done to them to be saved, if it would be done twice."""
+
     def losses(self, batch: Batch, at: Moment) -> Terms:
         """Scalars by name; "loss" is minimised, the others are logged. Nothing moves here."""
         raise NotImplementedError

@@ -20,17 +20,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.errors import ConfigError
 from engine.layers import Conv1d
 from engine.models.latent_flow import LatentFlow
 from engine.models.loops_config import VARIATION
+from engine.models.store import load_model
 from engine.scores.loops import CODE, KNOBS, PHASE, USUAL_BPM, bar_seconds
 from training.evaluation.loop_measures import measured_knobs
 
 Array = NDArray[np.float64]
+MOST_CONTRAST = 4.0
 LOOPS, CHUNKS = 32, 48  # in which all is measured
 HEARD_CHUNKS, TURNED_LOOPS = 24, 8  # of these as sound, and with a knob turned: it takes longer
 GAINS = (1.0, 1.5)  # by which latents are made to vary more: never less, for that blurs plans
-CONTROL_GAINS = (0.7, 1.5)
+CONTROL_GAINS = (0.7, 1.5)  # of controls, whose plans stay as they are
 BEFORE = 0.93  # of the chunk before is heard: a flow that hears all of it may wander off by itself
 MATCHED = ("brightness", "loudness")  # knobs; density is too coarse a count to go by
 MOST_OFFSET = 1.5  # standard deviations of a knob
@@ -46,6 +49,16 @@ def finished_flow(model: LatentFlow, knobs: Tensor, contrast: float) -> LatentFl
     match_spread(copy, rows)
     match_knobs(copy, rows)
     return copy
+
+
+def begin_as_learnt(model: LatentFlow, source: str) -> None:
+    """Plans of weights of `source`, a run or preset, about as far apart as they were learnt: what
+    goes on with weights that were saved sets them apart once, not twice."""
+    contrast = load_model(source).settings["training"].get("plan_contrast", 1.0)
+    if not isinstance(contrast, (int, float)) or not 1 <= contrast <= MOST_CONTRAST:
+        raise ConfigError(f"{source}: training.plan_contrast is a number of 1 to "
+                          f"{MOST_CONTRAST:g}, got {contrast!r}")
+    set_apart(model, rows_of_all(model, torch.zeros(len(KNOBS))), 1 / contrast)
 
 
 def rows_of_all(model: LatentFlow, knobs: Tensor) -> Tensor:

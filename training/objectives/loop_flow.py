@@ -23,7 +23,7 @@ from engine.models.base import Model
 from engine.models.latent_flow import LatentFlow
 from training.data.base import Batch
 from training.objectives.base import Moment, Terms
-from training.objectives.loop_finish import finished_flow
+from training.objectives.loop_finish import MOST_CONTRAST, begin_as_learnt, finished_flow
 from training.objectives.loop_plan import PlanObjective, PlanSettings
 from training.settings import Count, NotNegative, Unit
 
@@ -38,7 +38,7 @@ class FlowSettings(PlanSettings):
     shortcut_share: Unit = 0.3  # of draws that learn long steps
     draws: Count = 4  # for each chunk of a batch
     # How far plans are moved from their mean when weights are saved, in parts of how far they are.
-    plan_contrast: Annotated[float, Field(ge=1, le=4)] = 1.6
+    plan_contrast: Annotated[float, Field(ge=1, le=MOST_CONTRAST)] = 1.6
 
 
 class FlowObjective(PlanObjective):
@@ -53,6 +53,9 @@ class FlowObjective(PlanObjective):
             raise ConfigError(f"family {model.family!r} has no flow; the objective 'loop_flow' "
                               "trains that of latent_flow")
         super().__init__(model, config)
+
+    def begin_with(self, source: str) -> None:
+        begin_as_learnt(self.model, source)
 
     def losses(self, batch: Batch, at: Moment) -> Terms:
         terms, told, plan, z, left = self.planned(batch, self.level(at))

@@ -94,6 +94,8 @@ def _train(
         )
         return Outcome(out, checkpoint.step, checkpoint.seconds, None, True)
     objective = OBJECTIVES[run.training.objective](_seeded_model(run), run.training)
+    if checkpoint is None and run.training.start_from is not None:
+        objective.begin_with(run.training.start_from)
     if checkpoint is not None:
         objective.model.load_state_dict(checkpoint.model)
         try:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.errors import ConfigError
 from engine.layers.fixed import unfolded
 from engine.models.registry import build
 from tests.export.small_models import small_model
@@ -21,6 +22,7 @@ from training.objectives.loop_finish import (
     match_knobs,
     rows_of_all,
 )
+from training.objectives.loop_flow import FlowObjective, FlowSettings
 
 NO_KNOBS = torch.zeros(3)
 
@@ -62,6 +64,30 @@ def test_the_last_of_what_a_coder_that_tracks_pitch_says_are_controls():
                            knob_units=torch.zeros(2, 3))
     assert coder.controls == ("pitch", "clarity")
     assert is_control(flow).tolist() == [False] * 3 + [True] * 2
+
+
+def begun(monkeypatch, model, training):
+    monkeypatch.setattr(loop_finish, "load_model",
+                        lambda source: SimpleNamespace(settings={"training": training}))
+    FlowObjective(model, SimpleNamespace(**FlowSettings().model_dump())).begin_with("before")
+
+
+def test_what_goes_on_with_saved_weights_is_not_set_apart_twice(monkeypatch):
+    model = small_model("latent_flow", "loops")
+    rows = rows_of_all(model, NO_KNOBS)
+    learnt = model.planned(rows)[2]
+    loop_finish.set_apart(model, rows, 2.0)
+    assert not torch.allclose(model.planned(rows)[2], learnt, atol=1e-2)
+    begun(monkeypatch, model, {"plan_contrast": 2.0})
+    assert torch.allclose(model.planned(rows)[2], learnt, atol=1e-5)
+    begun(monkeypatch, model, {})  # of a run from before there was such a thing
+    assert torch.allclose(model.planned(rows)[2], learnt, atol=1e-5)
+
+
+@pytest.mark.parametrize("contrast", ["two", 0, -1.0, 1e9, float("nan")])
+def test_a_contrast_that_is_none_is_told(monkeypatch, contrast):
+    with pytest.raises(ConfigError, match=r"before: training\.plan_contrast is a number of 1 to 4"):
+        begun(monkeypatch, small_model("latent_flow", "loops"), {"plan_contrast": contrast})
 
 
 def test_latents_are_as_spread_as_what_was_learnt_but_never_made_less():
