@@ -27,6 +27,7 @@ from engine.models.loops_config import VARIATION
 from engine.models.store import load_model
 from engine.scores.loops import CODE, KNOBS, PHASE, USUAL_BPM, bar_seconds
 from training.evaluation.loop_measures import measured_knobs
+from training.objectives.loop_knobs import knobs_of
 
 Array = NDArray[np.float64]
 MOST_CONTRAST = 4.0
@@ -162,4 +163,5 @@ def heard_knobs(model: LatentFlow, rows: Tensor) -> Array:
 
 def asked_knobs(model: LatentFlow, rows: Tensor) -> Array:
     """What is asked for in its place."""
-    return np.array([float(rows[:, model.config.place(knob)].mean()) for knob in MATCHED])
+    asked = knobs_of(rows, model.config).mean(dim=0).cpu().double().numpy()
+    return asked[[KNOBS.index(knob) for knob in MATCHED]]

@@ -94,8 +94,6 @@ def _train(
         )
         return Outcome(out, checkpoint.step, checkpoint.seconds, None, True)
     objective = OBJECTIVES[run.training.objective](_seeded_model(run), run.training)
-    if checkpoint is None and run.training.start_from is not None:
-        objective.begin_with(run.training.start_from)
     if checkpoint is not None:
         objective.model.load_state_dict(checkpoint.model)
         try:
@@ -105,6 +103,8 @@ def _train(
                 f"{out} was begun by another version of tudor: its training has other parts "
                 f"({error.args[0]}); begin a new run with its weights: "
                 f"--from {out}, and another --out") from None
+    elif run.training.start_from is not None:
+        objective.begin_with(run.training.start_from)
     _prepare(folder, data, objective, device, console, checkpoint)
     if first_process():
         folder.write_config(run)
